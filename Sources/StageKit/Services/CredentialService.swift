@@ -1,0 +1,39 @@
+import JSON
+
+/// A request for a credential (facts/stages 9, 10).
+public struct CredentialRequest: Sendable {
+  /// What the credential is about: a RID for print, a VID for the OpenCRVS stage.
+  public var id: String
+  /// e.g. `opencrvs`, `euin`.
+  public var credentialType: String
+  /// The partner it is issued to, e.g. `opencrvs-partner`.
+  public var issuer: String
+  /// Copied into the event beside the credential, e.g. `opencrvsBRN`.
+  public var additionalData: JSONValue
+
+  /// A request.
+  public init(id: String, credentialType: String, issuer: String, additionalData: JSONValue) {
+    self.id = id
+    self.credentialType = credentialType
+    self.issuer = issuer
+    self.additionalData = additionalData
+  }
+}
+
+/// MOSIP's credential request generator and credential service.
+public protocol CredentialService: Sendable {
+  /// Asks for a credential; it is sealed for the partner and published on WebSub as `<issuer>/CREDENTIAL_ISSUED`.
+  /// The same idempotency key gives the same request: never a second credential. While nobody has confirmed it as served, a repeated request
+  /// publishes the same event again.
+  /// - Returns: the request's id.
+  func request(_ request: CredentialRequest, idempotencyKey: String) async throws -> String
+}
+
+/// The WebSub hub as a publisher and subscriber sees it (facts/opencrvs-and-websub 4).
+public protocol WebSubHub: Sendable {
+  /// Publishes a JSON body on a topic. What is accepted is delivered to every subscriber at least once.
+  func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws
+
+  /// Asks the hub to deliver a topic to a callback. A subscription that exists is renewed.
+  func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws
+}

@@ -1,0 +1,41 @@
+/// MOSIP's key manager as stages need it (facts/packet-and-crypto 1.8, 1.9, 4.6).
+public protocol KeyManager: Sendable {
+  /// Packet encryption with the key of a center and machine.
+  func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8]
+
+  /// Undoes `encryptPacket`.
+  /// - Throws: `ServiceError` KER-CRY-... , never retriable, when the bytes are not what was encrypted.
+  func decryptPacket(_ ciphertext: [UInt8], referenceId: String) async throws -> [UInt8]
+
+  /// Signs bytes with the machine key (RSASSA-PKCS1-v1_5, SHA-256).
+  func sign(_ data: [UInt8]) async throws -> [UInt8]
+
+  /// Whether a signature of `sign` is right for the machine named after `_` in the reference id.
+  func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool
+
+  /// The partner specific token of an id: 36 digits (`/tokenid/{id}/{partner}`).
+  func tokenId(_ id: String, partner: String) async throws -> String
+
+  /// A JWS over bytes (RS256, x5c, x5t#S256) with the key of an application; detached leaves the payload out (`header..signature`).
+  func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String
+
+  /// Whether a detached JWS over these bytes is right and made by an application's key.
+  func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool
+}
+
+/// The key pairs and partner certificates of the envelopes between mediators and of credentials (facts/packet-and-crypto 3).
+/// An owner is a name such as `opencrvs-mediator`, `mosip-mediator` or a partner's id.
+public protocol EnvelopeKeys: Sendable {
+  /// A VER_R2 envelope that only `owner` can open.
+  func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8]
+
+  /// Opens a VER_R2 envelope with the private key of `owner`.
+  /// - Throws: `ServiceError` of kind refused when it is not for this owner or was tampered with.
+  func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8]
+
+  /// Signs bytes with the private key of `owner` (RSASSA-PKCS1-v1_5, SHA-512).
+  func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8]
+
+  /// Whether a signature of `sign` is right for the certificate of `owner`.
+  func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool
+}

@@ -1,0 +1,91 @@
+import HTTP
+import Registration
+import System
+
+/// One entry of the audit trail (facts/packet-and-crypto 2.4). No personal data.
+public struct AuditEntry: Sendable {
+  /// e.g. `RPR_405` or `OPENCRVS_CREATE_PACKET`.
+  public var eventId: String
+  /// What happened, in a few words.
+  public var eventName: String
+  /// e.g. `BUSINESS`, `SYSTEM`, `OPENCRVS`.
+  public var eventType: String
+  /// The part that reports it: the stage's name.
+  public var module: String
+  /// The RID or transaction id it is about.
+  public var id: String
+  /// e.g. `REGISTRATION_ID`.
+  public var idType: String
+  /// A sentence.
+  public var description: String
+
+  /// An entry.
+  public init(
+    eventId: String, eventName: String, eventType: String, module: String, id: String, idType: String = "REGISTRATION_ID",
+    description: String
+  ) {
+    self.eventId = eventId
+    self.eventName = eventName
+    self.eventType = eventType
+    self.module = module
+    self.id = id
+    self.idType = idType
+    self.description = description
+  }
+}
+
+/// The audit trail.
+public protocol AuditTrail: Sendable {
+  /// Records entries; durable when it returns.
+  func record(_ entries: [AuditEntry]) async throws
+}
+
+/// New RIDs (facts/packet-and-crypto 4.2).
+public protocol RIDGenerator: Sendable {
+  /// A RID that was never given before, for a center and a machine.
+  func next(centerId: String, machineId: String) async throws -> RID
+}
+
+/// Where id schemas come from.
+public protocol IdSchemaSource: Sendable {
+  /// The schema of a version such as `0.1`; nil when there is none.
+  func schema(version: String) async throws -> IdSchema?
+}
+
+/// The virus scanner.
+public protocol VirusScanner: Sendable {
+  /// Whether scanning is done at all; shown in health.
+  var isScanning: Bool { get }
+  /// The name of the virus that was found; nil when the bytes are clean.
+  func scan(_ bytes: [UInt8]) async throws -> String?
+}
+
+/// Who a valid token belongs to.
+public struct Caller: Sendable {
+  /// The user or service account.
+  public var name: String
+  /// Its roles.
+  public var roles: Set<String>
+
+  /// A caller.
+  public init(name: String, roles: Set<String>) {
+    self.name = name
+    self.roles = roles
+  }
+}
+
+/// Access tokens: those that callers bring and those that we bring to others (facts/opencrvs-and-websub 2.2, 3.1).
+public protocol AccessTokens: Sendable {
+  /// Who a token belongs to; nil when it is not valid (wrong, expired, not ours).
+  func caller(of token: String) async throws -> Caller?
+
+  /// A token for one of our clients, e.g. `mosip-mediator`; renewed by itself.
+  func token(client: String) async throws -> String
+}
+
+/// HTTP requests to other systems.
+public protocol HTTPExchange: Sendable {
+  /// Sends a request and waits for the answer.
+  /// - Throws: `HTTPError`.
+  func send(_ request: ClientRequest) async throws -> ClientResponse
+}

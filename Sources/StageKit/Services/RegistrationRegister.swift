@@ -1,0 +1,117 @@
+import System
+
+/// A row of MOSIP's `registration_list`: what a client announced before it uploads (facts/stages 12, 14).
+public struct SyncRecord: Sendable, Equatable {
+  /// UUID; also the key of the `registration` row.
+  public var workflowInstanceId: String
+  /// The registration id.
+  public var rid: String
+  /// The packet's id; the RID in online mode.
+  public var packetId: String
+  /// The process, e.g. `OPENCRVS_NEW`.
+  public var process: String
+  /// Upper-case hex SHA-256 of the upload file.
+  public var packetChecksum: String
+  /// Length of the upload file in bytes.
+  public var packetSize: Int
+  /// `APPROVED` or `REJECTED`.
+  public var supervisorStatus: String
+  /// The supervisor's comment.
+  public var supervisorComment: String?
+  /// Three letters, e.g. `eng`.
+  public var languageCode: String
+  /// For a correction packet, the id of the request it answers.
+  public var additionalInfoRequestId: String?
+  /// `{center}_{machine}`: the header `Center-Machine-RefId` of the announcement.
+  public var referenceId: String
+  /// The packet's source; null for client and OpenCRVS packets upstream.
+  public var source: String?
+
+  /// A row.
+  public init(
+    workflowInstanceId: String, rid: String, packetId: String, process: String, packetChecksum: String, packetSize: Int,
+    supervisorStatus: String, supervisorComment: String?, languageCode: String, additionalInfoRequestId: String?,
+    referenceId: String, source: String?
+  ) {
+    self.workflowInstanceId = workflowInstanceId
+    self.rid = rid
+    self.packetId = packetId
+    self.process = process
+    self.packetChecksum = packetChecksum
+    self.packetSize = packetSize
+    self.supervisorStatus = supervisorStatus
+    self.supervisorComment = supervisorComment
+    self.languageCode = languageCode
+    self.additionalInfoRequestId = additionalInfoRequestId
+    self.referenceId = referenceId
+    self.source = source
+  }
+}
+
+/// A row of MOSIP's `registration`: the state of one workflow instance (facts/stages 12).
+public struct RegistrationRecord: Sendable, Equatable {
+  /// UUID, the primary key.
+  public var workflowInstanceId: String
+  /// The registration id.
+  public var rid: String
+  /// The process.
+  public var process: String
+  /// 1 for main processes.
+  public var iteration: Int
+  /// PROCESSING, PROCESSED, FAILED, REJECTED, REPROCESS ...
+  public var statusCode: String
+  /// The status of the latest transaction.
+  public var latestTransactionStatus: String?
+  /// The type of the latest transaction, e.g. `UPLOAD_PACKET`.
+  public var latestTransactionType: String?
+  /// When the latest transaction was.
+  public var latestTransactionAt: Instant?
+  /// How often the packet was sent again by its client.
+  public var retryCount: Int
+  /// When the row was made.
+  public var createdAt: Instant
+  /// The last stage that succeeded, by its class name.
+  public var lastSuccessStage: String?
+
+  /// A row.
+  public init(
+    workflowInstanceId: String, rid: String, process: String, iteration: Int, statusCode: String,
+    latestTransactionStatus: String?, latestTransactionType: String?, latestTransactionAt: Instant?, retryCount: Int,
+    createdAt: Instant, lastSuccessStage: String?
+  ) {
+    self.workflowInstanceId = workflowInstanceId
+    self.rid = rid
+    self.process = process
+    self.iteration = iteration
+    self.statusCode = statusCode
+    self.latestTransactionStatus = latestTransactionStatus
+    self.latestTransactionType = latestTransactionType
+    self.latestTransactionAt = latestTransactionAt
+    self.retryCount = retryCount
+    self.createdAt = createdAt
+    self.lastSuccessStage = lastSuccessStage
+  }
+}
+
+/// MOSIP's tables `registration_list` and `registration`, read by stages. The `registration` row is written by the engine alone, from the
+/// verdicts.
+public protocol RegistrationRegister: Sendable {
+  /// Records an announcement. A packet id that was announced before is updated and keeps its workflow instance.
+  /// - Returns: the row as it now is.
+  func sync(_ record: SyncRecord) async throws -> SyncRecord
+
+  /// The announcement of a packet id.
+  func synced(packetId: String) async throws -> SyncRecord?
+
+  /// The announcement of a workflow instance.
+  func synced(workflowInstanceId: String) async throws -> SyncRecord?
+
+  /// All announcements of a RID.
+  func synced(rid: String) async throws -> [SyncRecord]
+
+  /// The state of a workflow instance.
+  func registration(workflowInstanceId: String) async throws -> RegistrationRecord?
+
+  /// The states of all workflow instances of a RID, oldest first.
+  func registrations(rid: String) async throws -> [RegistrationRecord]
+}

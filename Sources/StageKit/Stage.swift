@@ -1,0 +1,97 @@
+import HTTP
+import JSON
+import Registration
+import Routing
+import System
+
+/// One kind of station in the pipeline: a validator, a generator, a mediator. Several stages may use one plugin, each with its own
+/// `stages/<name>/stage.yaml`.
+///
+/// A plugin says what it is in `spec` and does any of four things: it judges messages (`process`), answers HTTP (`endpoints`), takes
+/// records of further topics (`receive`), and does durable work in the background (`perform`). It never sees Kafka, the journal or the
+/// route file. Whatever it does may be done again after a crash, a retry or a replay, so every side effect must carry
+/// `StageContext.idempotencyKey`.
+public protocol Stage: Sendable {
+  /// Name, summary, settings and what the plugin does: the one source of help, reference and the checks of `stage.yaml`.
+  static var spec: PluginSpec { get }
+
+  /// Makes the plugin for one stage.
+  /// - Throws: `SettingError` when the settings contradict each other.
+  init(settings: StageSettings) throws
+
+  /// Judges one message. Messages of one RID come one after another, those of different RIDs at the same time.
+  /// An error thrown here is a retry until the stage's tries are used up, then a dead letter with verdict `error`.
+  func process(_ message: Message, _ context: StageContext) async throws -> Verdict
+
+  /// The HTTP doors of this stage.
+  func endpoints(_ context: StageContext) -> [Endpoint]
+
+  /// Takes a record of one of `spec.topics`. It is taken again until this returns; after the tries it is a dead letter.
+  func receive(_ record: TopicRecord, _ context: StageContext) async throws
+
+  /// Does one piece of durable work that was scheduled by `StageChange.schedule`. An error is tried again with back-off.
+  func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome
+
+  /// Called once when a piece of work has used up its tries or ended in a `WorkFailure`: the place to tell somebody.
+  func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws
+
+  /// Called once when the stage starts, before its first message and before its doors open. Scheduling standing work is done here.
+  func start(_ context: StageContext) async throws
+}
+
+extension Stage {
+  public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
+    throw ServiceError(.refused, service: context.stage, code: "RPR-STAGE-001", "this stage takes no messages from the bus")
+  }
+  public func endpoints(_ context: StageContext) -> [Endpoint] { [] }
+  public func receive(_ record: TopicRecord, _ context: StageContext) async throws {}
+  public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome { .done }
+  public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {}
+  public func start(_ context: StageContext) async throws {}
+}
+
+/// What a plugin says of itself.
+public struct PluginSpec: Sendable {
+  /// The plugin's name, as `stage.yaml` gives it in `plugin:`.
+  public var name: String
+  /// One line for a list.
+  public var summary: String
+  /// Whether it judges messages of the bus. A plugin that does not (packet-receiver, the mediators) has no bus-in topic.
+  public var takesMessages: Bool
+  /// Further topics whose records go to `receive`. In a topic's name `{setting}` stands for the value of a setting.
+  public var topics: [String]
+  /// The kinds of durable work it performs.
+  public var work: [WorkKind]
+  /// Its settings.
+  public var settings: [SettingField]
+
+  /// A plugin's description of itself.
+  public init(
+    name: String, summary: String, takesMessages: Bool = true, topics: [String] = [], work: [WorkKind] = [],
+    settings: [SettingField] = []
+  ) {
+    self.name = name
+    self.summary = summary
+    self.takesMessages = takesMessages
+    self.topics = topics
+    self.work = work
+    self.settings = settings
+  }
+}
+
+/// A record of a further topic, as a plugin sees it.
+public struct TopicRecord: Sendable {
+  /// The topic's name.
+  public var topic: String
+  /// The record's key, empty when it has none.
+  public var key: String
+  /// The record's value.
+  public var value: [UInt8]
+
+  /// A record with a key and a value.
+  public init(topic: String, key: String, value: [UInt8]) {
+    self.topic = topic
+    self.key = key
+    self.value = value
+  }
+}

@@ -1,0 +1,58 @@
+import JSON
+import Registration
+import System
+
+/// What a plugin may use while it works. One for each stage of a process; safe to keep.
+public struct StageContext: Sendable {
+  /// The stage's own name, e.g. `print`.
+  public let stage: String
+  /// The platform services.
+  public let services: Services
+  /// Records and durable work of this stage alone.
+  public let store: any StageStore
+  /// The way into the pipeline for what begins outside the bus.
+  public let pipeline: any PipelineEntrance
+  /// The stage's log. Nothing personal belongs in it.
+  public let log: Log
+
+  /// A context; made by the engine and by tests.
+  public init(
+    stage: String, services: Services, store: any StageStore, pipeline: any PipelineEntrance, log: Log? = nil
+  ) {
+    self.stage = stage
+    self.services = services
+    self.store = store
+    self.pipeline = pipeline
+    self.log = log ?? Log(stage)
+  }
+
+  /// The key that every side effect for this message carries: the RID and the stage's own name, the same over retries,
+  /// redeliveries and replays, so that a RID never gets two UINs and a hop never two credentials.
+  public func idempotencyKey(_ message: Message) -> String { "\(message.rid):\(stage)" }
+}
+
+/// How a hop that began outside the bus (an upload) enters the pipeline.
+public protocol PipelineEntrance: Sendable {
+  /// Concludes this stage's hop for a message: the journal, the registration row, the stage's own changes and what goes to the next
+  /// stage are one SQL transaction; the bus follows by itself. Concluding the same RID, process and iteration again changes nothing.
+  /// - Returns: false when it was concluded before.
+  /// - Throws: `ServiceError` when the database is out of reach or the route file has no way for the message.
+  func conclude(
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
+    changes: [StageChange]
+  ) async throws -> Bool
+}
+
+/// The row of `registration` that a packet begins with (facts/stages 1, step 7).
+public struct RegistrationOpening: Sendable {
+  /// The text in `registration.status_comment`.
+  public var comment: String
+  /// True when the client sends a packet again that was asked for (external status RESEND): the row is overwritten.
+  public var isResend: Bool
+
+  /// An opening row.
+  public init(comment: String, isResend: Bool = false) {
+    self.comment = comment
+    self.isResend = isResend
+  }
+}

@@ -1,0 +1,137 @@
+import JSON
+import System
+
+/// Records of one stage that outlive the process: JSON documents by collection and key, changed together in one transaction.
+/// What a plugin answered 2xx for must be in here before the answer.
+public protocol StageStore: Sendable {
+  /// A record of this stage; nil when there is none.
+  func record(_ collection: String, _ key: String) async throws -> StageRecord?
+
+  /// Applies all changes in one transaction, or none of them.
+  /// - Throws: `StoreConflict` when a record to insert exists or a version is not the expected one; `ServiceError` when the database is
+  ///   out of reach.
+  func commit(_ changes: [StageChange]) async throws
+}
+
+/// One record of a stage.
+public struct StageRecord: Sendable {
+  /// The kind of record, e.g. `events`.
+  public var collection: String
+  /// Its key within the collection; at most 256 bytes.
+  public var key: String
+  /// Counts the changes; 1 for a new record.
+  public var version: Int
+  /// What it holds.
+  public var document: JSONValue
+
+  /// A record.
+  public init(collection: String, key: String, version: Int, document: JSONValue) {
+    self.collection = collection
+    self.key = key
+    self.version = version
+    self.document = document
+  }
+}
+
+/// One change of a transaction.
+public enum StageChange: Sendable {
+  /// A new record; a conflict when the key exists.
+  case insert(collection: String, key: String, document: JSONValue)
+  /// A record written over; with `ifVersion` only over that version (a conflict otherwise), without it created when missing.
+  case put(collection: String, key: String, document: JSONValue, ifVersion: Int? = nil)
+  /// A record removed; nothing when there is none.
+  case delete(collection: String, key: String)
+  /// Durable work; nothing when work of this kind and key was scheduled before.
+  case schedule(WorkItem)
+  /// A record for a further topic, sent after the commit and sent again until its taker has taken it.
+  case publish(TopicRecord)
+}
+
+/// A change that contradicts what is stored.
+public struct StoreConflict: Error, Sendable, CustomStringConvertible {
+  /// The collection of the record in question.
+  public var collection: String
+  /// The key of the record in question.
+  public var key: String
+
+  /// A conflict over one record.
+  public init(collection: String, key: String) {
+    self.collection = collection
+    self.key = key
+  }
+  public var description: String { "a record of \(collection) exists already or was changed meanwhile" }
+}
+
+/// A kind of durable work that a plugin performs.
+public struct WorkKind: Sendable {
+  /// The name of the kind, e.g. `forward`.
+  public var name: String
+  /// How many pieces of this kind one process does at the same time.
+  public var concurrency: Int
+  /// Tries before the work is given up; nil for never.
+  public var tries: Int?
+  /// Seconds before the second try; doubled each time up to `longestPause`.
+  public var firstPause: Double
+  /// The longest pause between two tries, in seconds.
+  public var longestPause: Double
+
+  /// A kind of work.
+  public init(
+    _ name: String, concurrency: Int = 4, tries: Int? = nil, firstPause: Double = 0.5, longestPause: Double = 300
+  ) {
+    self.name = name
+    self.concurrency = concurrency
+    self.tries = tries
+    self.firstPause = firstPause
+    self.longestPause = longestPause
+  }
+}
+
+/// A piece of durable work. It is in the database before anybody is told of it, done at least once, by one process at a time.
+public struct WorkItem: Sendable {
+  /// One of the plugin's `WorkKind`s.
+  public var kind: String
+  /// What it is for; one piece of work for each kind and key.
+  public var key: String
+  /// What the plugin needs to do it; small (large data goes to the object store).
+  public var payload: JSONValue
+  /// The try this is: 1 for the first.
+  public var attempt: Int
+  /// Not before this moment; at once when nil.
+  public var notBefore: Instant?
+
+  /// A piece of work.
+  public init(kind: String, key: String, payload: JSONValue = .null, attempt: Int = 1, notBefore: Instant? = nil) {
+    self.kind = kind
+    self.key = key
+    self.payload = payload
+    self.attempt = attempt
+    self.notBefore = notBefore
+  }
+}
+
+/// How a piece of work ended.
+public enum WorkOutcome: Sendable {
+  /// Done; the changes are committed together with the end of the work.
+  case done(changes: [StageChange])
+  /// Not yet: again after so many seconds, as a first try (waiting for somebody, or standing work such as a renewal).
+  case again(afterSeconds: Double)
+
+  /// Done, with nothing to record.
+  public static var done: WorkOutcome { .done(changes: []) }
+}
+
+/// Thrown by `Stage.perform` to end a piece of work for good: trying again would not help.
+public struct WorkFailure: Error, Sendable, CustomStringConvertible {
+  /// A code that a person can look up, e.g. `OPN-CRVS-006`.
+  public var code: String
+  /// What was wrong, without personal data.
+  public var message: String
+
+  /// A final failure.
+  public init(code: String, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+  public var description: String { "\(code): \(message)" }
+}
