@@ -27,7 +27,7 @@ public struct Verdict: Sendable, Equatable {
     self.kind = kind
     self.statusCode = status
     self.subStatusCode = subStatus
-    self.comment = String(comment.prefix(256))
+    self.comment = comment.utf8.count <= 256 ? comment : String(comment.prefix(256))
     self.tags = tags
     self.referenceId = referenceId
   }

@@ -1,0 +1,85 @@
+import Registration
+import StageKit
+import System
+
+/// One hop that came to its verdict, as the journal records it.
+struct ConcludedHop: Sendable {
+  var id: HopId
+  var parent: HopId?
+  var run: Int
+  var attempt: Int
+  var stage: StageIdentity
+  var rid: String
+  var process: String
+  var iteration: Int
+  var workflowInstanceId: String?
+  var takenAt: Instant
+  var doneAt: Instant
+  var milliseconds: Double
+  var verdict: Verdict
+  /// The names of all destinations, for the person who reads the journey.
+  var destinations: String
+  /// Where the message was read; nil when the hop began outside the bus.
+  var origin: RecordOrigin?
+  var worker: String
+  var routeDigest: String
+  /// What goes on the bus because of this verdict.
+  var outgoing: [OutgoingHop]
+  /// The new `registration.status_code`, when a workflow command changes it.
+  var registrationStatus: String?
+  /// Set when the packet's way ended: tell those who wait.
+  var completion: Completion?
+  /// Set when the tries were used up.
+  var deadLetter: DeadLetter?
+  /// The anonymous profile that a workflow command asks for.
+  var anonymousProfile: [UInt8]?
+}
+
+/// What the engine and MOSIP's tables call a stage.
+struct StageIdentity: Sendable, Hashable {
+  /// Our name, e.g. `print`.
+  var name: String
+  /// Upstream's class name, e.g. `CredentialRequestorStage`: part of the wire contract.
+  var className: String
+  /// `registration_transaction.trn_type_code`.
+  var transactionType: String
+}
+
+/// Where a record was read.
+struct RecordOrigin: Sendable, Hashable {
+  var topic: String
+  var partition: Int32
+  var offset: Int64
+}
+
+/// A message on its way to a stage.
+struct OutgoingHop: Sendable {
+  var id: HopId
+  var parent: HopId?
+  var run: Int
+  var attempt: Int
+  var stage: String
+  var topic: String
+  var key: String
+  var message: [UInt8]
+  /// Nil: on the bus with this batch. Otherwise the courier sends it, not before this moment.
+  var notBefore: Instant?
+}
+
+/// The end of a packet's way.
+struct Completion: Sendable, Equatable {
+  /// `PROCESSED`, `REJECTED` or `FAILED`.
+  var resultCode: String
+}
+
+/// A record that no stage can read, or that used up its tries.
+struct DeadLetter: Sendable {
+  var stage: String
+  var code: String
+  var reason: String
+  var rid: String?
+  var hop: HopId?
+  var origin: RecordOrigin
+  var key: [UInt8]?
+  var value: [UInt8]?
+}

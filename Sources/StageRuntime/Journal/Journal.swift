@@ -1,0 +1,223 @@
+import JSON
+import Postgres
+import StageKit
+import System
+
+/// The table of all hops, and what changes together with it. Every method runs on a connection whose transaction the caller began: a worker's
+/// claim, its records and their commit are one transaction.
+struct Journal: Sendable {
+  /// What a claim found out.
+  struct Claim: Sendable {
+    /// Hops of the batch that have their verdict already.
+    var known: Set<HopId> = []
+    /// What those hops sent and nobody has taken: to be sent again under the same ids.
+    var outstanding: [OutgoingHop] = []
+    /// The latest run of each RID that has more than one.
+    var runs: [String: Int] = [:]
+  }
+
+  /// The lock of a RID: two workers never process the same RID at once, whatever the keys of their records are.
+  static func lockKey(_ rid: String) -> Int64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in rid.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return Int64(bitPattern: hash)
+  }
+
+  /// Locks the RIDs of a batch until the transaction ends and finds out which of its hops are known.
+  ///
+  /// The locks are taken in one order by everybody, so claims wait for each other but never in a circle. They end with the transaction or
+  /// with the connection, so a killed process leaves none.
+  static func claim(_ connection: Connection, locks: [Int64], hops: [HopId]) throws -> Claim {
+    _ = try connection.execute(
+      "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
+      [.intArray(locks.map { Int($0) })])
+    let rows = try connection.execute(
+      "SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state = 2", [.textArray(hops.map(\.text))])
+    var claim = Claim()
+    for row in rows { if let id = HopId(text: try row.text(0)) { claim.known.insert(id) } }
+    if !claim.known.isEmpty {
+      let open = try connection.execute(
+        """
+        SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message FROM regproc.hop
+        WHERE parent = ANY($1::uuid[]) AND state = 1
+        """, [.textArray(claim.known.map(\.text))])
+      for row in open { claim.outstanding.append(try outgoing(row)) }
+    }
+    return claim
+  }
+
+  static func outgoing(_ row: Row) throws -> OutgoingHop {
+    guard let id = HopId(text: try row.text(0)) else {
+      throw ServiceError(.refused, service: "journal", code: "RPR-JRN-001", "a hop id in the journal cannot be read")
+    }
+    return OutgoingHop(
+      id: id, parent: try row.textOrNil(1).flatMap { HopId(text: $0) }, run: try row.int(2), attempt: try row.int(3),
+      stage: try row.text(4), topic: try row.text(5), key: try row.text(6), message: try row.bytes(7))
+  }
+
+  /// Records the verdicts of a batch with everything that follows from them.
+  static func record(_ connection: Connection, _ hops: [ConcludedHop]) throws {
+    guard !hops.isEmpty else { return }
+    var statements: [(String, [Value])] = [upsert(hops)]
+    let outgoing = hops.flatMap(\.outgoing)
+    if !outgoing.isEmpty { statements.append(insert(outgoing, hops)) }
+    statements.append(contentsOf: registrations(hops))
+    let completed = hops.filter { $0.completion != nil }
+    if !completed.isEmpty { statements.append(completions(completed)) }
+    let profiles = hops.filter { $0.anonymousProfile != nil }
+    if !profiles.isEmpty { statements.append(anonymousProfiles(profiles)) }
+    let dead = hops.compactMap(\.deadLetter)
+    if !dead.isEmpty { statements.append(deadLetters(dead)) }
+    _ = try connection.pipeline(statements)
+  }
+
+  private static func upsert(_ hops: [ConcludedHop]) -> (String, [Value]) {
+    (
+      """
+      INSERT INTO regproc.hop AS h (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, taken_at, done_at,
+        milliseconds, verdict, transaction_type, status_code, sub_status_code, comment, reference_id, destinations, topic, partition,
+        record_offset, worker, route_digest)
+      SELECT hop_id, parent, wid, rid, process, iteration, run, try, stage, 2, taken_at, done_at, milliseconds, verdict, type, status, sub,
+        comment, reference, destinations, topic, partition, record_offset, worker, digest
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[], $9::text[],
+        $10::timestamptz[], $11::timestamptz[], $12::float8[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
+        $19::text[], $20::text[], $21::int[], $22::bigint[], $23::text[], $24::text[])
+        AS d(hop_id, parent, wid, rid, process, iteration, run, try, stage, taken_at, done_at, milliseconds, verdict, type, status, sub, comment,
+          reference, destinations, topic, partition, record_offset, worker, digest)
+      ON CONFLICT (hop_id) DO UPDATE SET state = 2, message = NULL, taken_at = excluded.taken_at, done_at = excluded.done_at,
+        milliseconds = excluded.milliseconds, verdict = excluded.verdict, transaction_type = excluded.transaction_type,
+        status_code = excluded.status_code, sub_status_code = excluded.sub_status_code, comment = excluded.comment,
+        reference_id = excluded.reference_id, destinations = excluded.destinations, topic = excluded.topic,
+        partition = excluded.partition, record_offset = excluded.record_offset, worker = excluded.worker,
+        route_digest = excluded.route_digest
+      WHERE h.state < 2
+      """,
+      [
+        .textArray(hops.map(\.id.text)), .textArray(hops.map { $0.parent?.text }), .textArray(hops.map(\.workflowInstanceId)),
+        .textArray(hops.map(\.rid)), .textArray(hops.map(\.process)), .intArray(hops.map(\.iteration)),
+        .intArray(hops.map(\.run)), .intArray(hops.map(\.attempt)), .textArray(hops.map(\.stage.name)),
+        .textArray(hops.map(\.takenAt.iso)), .textArray(hops.map(\.doneAt.iso)),
+        .textArray(hops.map { String($0.milliseconds) }), .textArray(hops.map { $0.verdict.kind.name }),
+        .textArray(hops.map(\.stage.transactionType)), .textArray(hops.map(\.verdict.statusCode.rawValue)),
+        .textArray(hops.map(\.verdict.subStatusCode)), .textArray(hops.map(\.verdict.comment)),
+        .textArray(hops.map(\.verdict.referenceId)), .textArray(hops.map(\.destinations)),
+        .textArray(hops.map { $0.origin?.topic }), .intArray(hops.map { $0.origin.map { Int($0.partition) } }),
+        .intArray(hops.map { $0.origin.map { Int($0.offset) } }), .textArray(hops.map(\.worker)),
+        .textArray(hops.map(\.routeDigest)),
+      ]
+    )
+  }
+
+  private static func insert(_ outgoing: [OutgoingHop], _ hops: [ConcludedHop]) -> (String, [Value]) {
+    var owners: [String: ConcludedHop] = [:]
+    for hop in hops { owners[hop.id.text] = hop }
+    let parents = outgoing.map { owners[$0.parent?.text ?? ""] }
+    return insertOutgoing(
+      outgoing, workflowInstanceIds: parents.map { $0?.workflowInstanceId }, rids: parents.map { $0?.rid ?? "" },
+      processes: parents.map { $0?.process ?? "" }, iterations: parents.map { $0?.iteration ?? 1 })
+  }
+
+  /// Rows for messages on their way: sent (1) with the batch when they have no moment to wait for, else waiting (0).
+  static func insertOutgoing(
+    _ outgoing: [OutgoingHop], workflowInstanceIds: [String?], rids: [String], processes: [String], iterations: [Int]
+  ) -> (String, [Value]) {
+    (
+      """
+      INSERT INTO regproc.hop (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, record_key, message,
+        not_before, sent_at, sent_count)
+      SELECT hop_id, parent, wid, rid, process, iteration, run, try, stage, CASE WHEN not_before IS NULL THEN 1 ELSE 0 END, topic, record_key,
+        message, not_before, CASE WHEN not_before IS NULL THEN now() END, CASE WHEN not_before IS NULL THEN 1 ELSE 0 END
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[], $9::text[], $10::text[],
+        $11::text[], $12::bytea[], $13::timestamptz[])
+        AS d(hop_id, parent, wid, rid, process, iteration, run, try, stage, topic, record_key, message, not_before)
+      ON CONFLICT (hop_id) DO NOTHING
+      """,
+      [
+        .textArray(outgoing.map(\.id.text)), .textArray(outgoing.map { $0.parent?.text }), .textArray(workflowInstanceIds),
+        .textArray(rids), .textArray(processes), .intArray(iterations), .intArray(outgoing.map(\.run)),
+        .intArray(outgoing.map(\.attempt)), .textArray(outgoing.map(\.stage)), .textArray(outgoing.map(\.topic)),
+        .textArray(outgoing.map(\.key)), .bytesArray(outgoing.map(\.message)),
+        .textArray(outgoing.map { $0.notBefore?.iso }),
+      ]
+    )
+  }
+
+  private static func registrations(_ hops: [ConcludedHop]) -> [(String, [Value])] {
+    var latest: [String: ConcludedHop] = [:]
+    for hop in hops { if let id = hop.workflowInstanceId { latest[id] = hop } }
+    guard !latest.isEmpty else { return [] }
+    let rows = latest.sorted { $0.key < $1.key }.map(\.value)
+    return [
+      (
+        """
+        UPDATE regprc.registration AS r SET latest_trn_id = d.id, latest_trn_type_code = d.type, latest_trn_status_code = d.status,
+          latest_trn_dtimes = d.at::timestamptz AT TIME ZONE 'UTC', reg_stage_name = d.class, status_comment = d.comment,
+          last_success_stage_name = CASE WHEN d.status IN ('SUCCESS', 'PROCESSED') THEN d.class ELSE r.last_success_stage_name END,
+          reg_process_retry_count = CASE WHEN d.status = 'REPROCESS' THEN coalesce(r.reg_process_retry_count, 0) + 1
+            ELSE r.reg_process_retry_count END,
+          status_code = coalesce(d.new_status, r.status_code), upd_by = 'MOSIP_SYSTEM',
+          upd_dtimes = d.at::timestamptz AT TIME ZONE 'UTC'
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+          AS d(wid, id, type, status, at, class, comment, new_status)
+        WHERE r.workflow_instance_id = d.wid
+        """,
+        [
+          .textArray(rows.map(\.workflowInstanceId)), .textArray(rows.map(\.id.text)),
+          .textArray(rows.map(\.stage.transactionType)), .textArray(rows.map(\.verdict.statusCode.rawValue)),
+          .textArray(rows.map(\.doneAt.iso)), .textArray(rows.map(\.stage.className)),
+          .textArray(rows.map(\.verdict.comment)), .textArray(rows.map(\.registrationStatus)),
+        ]
+      )
+    ]
+  }
+
+  private static func completions(_ hops: [ConcludedHop]) -> (String, [Value]) {
+    let payloads = hops.map { hop -> String in
+      let value: JSONValue = .object([
+        "rid": .string(hop.rid), "process": .string(hop.process), "resultCode": .string(hop.completion?.resultCode ?? ""),
+      ])
+      return String(decoding: value.encoded(), as: UTF8.self)
+    }
+    return (
+      """
+      INSERT INTO regproc.work (stage, kind, key, payload)
+      SELECT $3, $4, key, payload::jsonb FROM unnest($1::text[], $2::text[]) AS d(key, payload) ON CONFLICT DO NOTHING
+      """,
+      [
+        .textArray(hops.map(\.id.text)), .textArray(payloads), .text(WorkflowEvents.stage), .text(WorkflowEvents.completed),
+      ]
+    )
+  }
+
+  private static func anonymousProfiles(_ hops: [ConcludedHop]) -> (String, [Value]) {
+    (
+      """
+      INSERT INTO regprc.anonymous_profile (id, process_stage, profile, cr_by, cr_dtimes)
+      SELECT DISTINCT ON (id) id, stage, profile, 'MOSIP_SYSTEM', now() AT TIME ZONE 'UTC'
+      FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS d(id, stage, profile, n) ORDER BY id, n DESC
+      ON CONFLICT (id) DO UPDATE SET process_stage = excluded.process_stage, profile = excluded.profile, upd_by = 'MOSIP_SYSTEM',
+        upd_dtimes = now() AT TIME ZONE 'UTC'
+      """,
+      [
+        .textArray(hops.map { $0.workflowInstanceId ?? $0.rid }), .textArray(hops.map(\.stage.className)),
+        .textArray(hops.map { String(decoding: $0.anonymousProfile ?? [], as: UTF8.self) }),
+      ]
+    )
+  }
+
+  static func deadLetters(_ letters: [DeadLetter]) -> (String, [Value]) {
+    (
+      """
+      INSERT INTO regproc.dead_letter (stage, code, reason, rid, hop_id, topic, partition, record_offset, record_key, value)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::int[], $8::bigint[], $9::bytea[],
+        $10::bytea[]) ON CONFLICT DO NOTHING
+      """,
+      [
+        .textArray(letters.map(\.stage)), .textArray(letters.map(\.code)), .textArray(letters.map(\.reason)),
+        .textArray(letters.map(\.rid)), .textArray(letters.map { $0.hop?.text }), .textArray(letters.map(\.origin.topic)),
+        .intArray(letters.map { Int($0.origin.partition) }), .intArray(letters.map { Int($0.origin.offset) }),
+        .bytesArray(letters.map(\.key)), .bytesArray(letters.map(\.value)),
+      ]
+    )
+  }
+}

@@ -1,0 +1,220 @@
+import Postgres
+
+/// The tables of the engine. `regproc` is ours; `regprc` and `opencrvs` have upstream's names and columns so that MOSIP's own reports read them
+/// (facts/stages 12, design 5.5). All of it is written by this module alone.
+enum Schema {
+  static let migrations = [
+    Migration(version: 1, name: "journal", sql: journal),
+    Migration(version: 2, name: "mosip tables", sql: mosip),
+    Migration(version: 3, name: "stage records, work and outbox", sql: stages),
+  ]
+
+  /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the courier), sent (1, on the bus) or done (2).
+  private static let journal = """
+    CREATE SCHEMA IF NOT EXISTS regproc;
+    CREATE TABLE regproc.hop (
+      hop_id uuid PRIMARY KEY,
+      parent uuid,
+      workflow_instance_id text,
+      rid text NOT NULL,
+      process text NOT NULL,
+      iteration int NOT NULL,
+      run int NOT NULL,
+      try int NOT NULL,
+      stage text NOT NULL,
+      state smallint NOT NULL,
+      topic text,
+      record_key text,
+      message bytea,
+      decided_at timestamptz NOT NULL DEFAULT now(),
+      not_before timestamptz,
+      sent_at timestamptz,
+      sent_count int NOT NULL DEFAULT 0,
+      taken_at timestamptz,
+      done_at timestamptz,
+      milliseconds double precision,
+      verdict text,
+      transaction_type text,
+      status_code text,
+      sub_status_code text,
+      comment text,
+      reference_id text,
+      destinations text,
+      partition int,
+      record_offset bigint,
+      worker text,
+      route_digest text
+    ) WITH (fillfactor = 80);
+    CREATE INDEX hop_rid ON regproc.hop (rid, decided_at);
+    CREATE INDEX hop_parent ON regproc.hop (parent) WHERE state < 2;
+    CREATE INDEX hop_open ON regproc.hop (state, not_before) WHERE state < 2;
+
+    CREATE TABLE regproc.run (
+      rid text NOT NULL,
+      run int NOT NULL,
+      from_stage text NOT NULL,
+      author text NOT NULL,
+      reason text,
+      started_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (rid, run)
+    );
+
+    CREATE TABLE regproc.dead_letter (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      stage text NOT NULL,
+      code text NOT NULL,
+      reason text NOT NULL,
+      rid text,
+      hop_id uuid,
+      topic text NOT NULL,
+      partition int,
+      record_offset bigint,
+      record_key bytea,
+      value bytea,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      UNIQUE (stage, topic, partition, record_offset, hop_id)
+    );
+    """
+
+  private static let mosip = """
+    CREATE SCHEMA IF NOT EXISTS regprc;
+    CREATE TABLE regprc.registration (
+      workflow_instance_id varchar(36) PRIMARY KEY,
+      reg_id varchar(39) NOT NULL,
+      process varchar(36) NOT NULL,
+      ref_reg_id varchar(39),
+      applicant_type varchar(36),
+      status_code varchar(36) NOT NULL,
+      lang_code varchar(3) NOT NULL,
+      status_comment varchar(256),
+      latest_trn_id varchar(36),
+      latest_trn_type_code varchar(36),
+      latest_trn_status_code varchar(36),
+      latest_trn_dtimes timestamp,
+      reg_process_retry_count smallint,
+      reg_stage_name varchar(36),
+      trn_retry_count smallint,
+      pkt_cr_dtimes timestamp,
+      is_active boolean NOT NULL,
+      cr_by varchar(256) NOT NULL,
+      cr_dtimes timestamp NOT NULL,
+      upd_by varchar(256),
+      upd_dtimes timestamp,
+      is_deleted boolean DEFAULT false,
+      del_dtimes timestamp,
+      resume_timestamp timestamp,
+      default_resume_action varchar(50),
+      pause_rule_ids varchar(256),
+      last_success_stage_name varchar(50),
+      source varchar,
+      iteration int DEFAULT 1
+    ) WITH (fillfactor = 70);
+    CREATE INDEX registration_reg_id ON regprc.registration (reg_id);
+    CREATE INDEX registration_status ON regprc.registration (status_code);
+
+    CREATE TABLE regprc.registration_list (
+      workflow_instance_id varchar(36) PRIMARY KEY,
+      reg_id varchar(39) NOT NULL,
+      process varchar(64),
+      packet_checksum varchar(128) NOT NULL DEFAULT '0',
+      packet_size bigint NOT NULL DEFAULT 0,
+      client_status_code varchar(36),
+      client_status_comment varchar(256),
+      additional_info bytea,
+      status_code varchar(36),
+      status_comment varchar(256),
+      lang_code varchar(3) NOT NULL,
+      cr_by varchar(256) NOT NULL,
+      cr_dtimes timestamp NOT NULL,
+      upd_by varchar(256),
+      upd_dtimes timestamp,
+      is_deleted boolean DEFAULT false,
+      del_dtimes timestamp,
+      name varchar,
+      phone varchar,
+      email varchar,
+      center_id varchar,
+      registration_date date,
+      location_code varchar,
+      additional_info_req_id varchar(256),
+      packet_id varchar,
+      ref_id varchar(512),
+      source varchar
+    );
+    CREATE UNIQUE INDEX registration_list_packet_id ON regprc.registration_list (packet_id);
+    CREATE INDEX registration_list_reg_id ON regprc.registration_list (reg_id);
+
+    CREATE TABLE regprc.anonymous_profile (
+      id varchar(39) PRIMARY KEY,
+      process_stage varchar(36) NOT NULL,
+      profile varchar NOT NULL,
+      cr_by varchar(256) NOT NULL,
+      cr_dtimes timestamp NOT NULL,
+      upd_by varchar(256),
+      upd_dtimes timestamp,
+      is_deleted boolean DEFAULT false,
+      del_dtimes timestamp
+    );
+
+    CREATE VIEW regprc.registration_transaction AS
+      SELECT hop_id::text::varchar(36) AS id, rid::varchar(39) AS reg_id,
+        coalesce(transaction_type, stage)::varchar(64) AS trn_type_code,
+        'updated registration status record'::varchar(256) AS remarks, parent::text::varchar(36) AS parent_regtrn_id,
+        coalesce(reference_id, rid)::varchar(64) AS ref_id, 'updated registration record'::varchar(64) AS ref_id_type,
+        status_code::varchar(36) AS status_code, 'eng'::varchar(3) AS lang_code, comment::varchar(256) AS status_comment,
+        'MOSIP_SYSTEM'::varchar(256) AS cr_by, (done_at AT TIME ZONE 'UTC')::timestamp AS cr_dtimes,
+        NULL::varchar(256) AS upd_by, (done_at AT TIME ZONE 'UTC')::timestamp AS upd_dtimes, false AS is_deleted,
+        NULL::timestamp AS del_dtimes, sub_status_code::varchar(36) AS sub_status_code
+      FROM regproc.hop WHERE state = 2;
+    """
+
+  private static let stages = """
+    CREATE TABLE regproc.stage_record (
+      stage text NOT NULL,
+      collection text NOT NULL,
+      key text NOT NULL,
+      version int NOT NULL,
+      document jsonb NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      changed_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (stage, collection, key)
+    );
+
+    CREATE TABLE regproc.work (
+      stage text NOT NULL,
+      kind text NOT NULL,
+      key text NOT NULL,
+      payload jsonb NOT NULL,
+      state smallint NOT NULL DEFAULT 0,
+      attempt int NOT NULL DEFAULT 1,
+      not_before timestamptz NOT NULL DEFAULT now(),
+      leased_until timestamptz,
+      worker text,
+      failure_code text,
+      failure text,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      done_at timestamptz,
+      PRIMARY KEY (stage, kind, key)
+    );
+    CREATE INDEX work_open ON regproc.work (stage, kind, not_before) WHERE state = 0;
+
+    CREATE TABLE regproc.outbox (
+      id uuid PRIMARY KEY,
+      topic text NOT NULL,
+      record_key text NOT NULL,
+      value bytea NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      sent_at timestamptz,
+      sent_count int NOT NULL DEFAULT 0
+    );
+    CREATE INDEX outbox_order ON regproc.outbox (sent_at NULLS FIRST, created_at);
+
+    CREATE SCHEMA IF NOT EXISTS opencrvs;
+    CREATE VIEW opencrvs.birth_transactions AS
+      SELECT key::varchar(64) AS txn_id, (document->>'rid')::varchar(64) AS rid, (document->>'status')::varchar(2048) AS status,
+        'mosip-mediator'::varchar(256) AS cr_by, (created_at AT TIME ZONE 'UTC')::timestamp AS cr_dtimes,
+        'mosip-mediator'::varchar(256) AS upd_by, (changed_at AT TIME ZONE 'UTC')::timestamp AS upd_dtimes, false AS is_deleted,
+        NULL::timestamp AS del_dtimes
+      FROM regproc.stage_record WHERE stage = 'mosip-mediator' AND collection = 'birth_transactions';
+    """
+}

@@ -1,0 +1,31 @@
+import JSON
+import StageKit
+import System
+
+/// What the engine itself tells the world: the end of a packet's way, as MOSIP's workflow engine publishes it
+/// (facts/bus-and-routes 7.4, opencrvs-and-websub 4.4).
+enum WorkflowEvents {
+  /// The name under which the engine's own durable work is kept.
+  static let stage = "workflow"
+  /// The kind of work that publishes a completion.
+  static let completed = "completed"
+  static let topic = "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT"
+
+  static let work = WorkKind(completed, concurrency: 2)
+
+  static func publish(_ work: WorkItem, services: Services) async throws {
+    guard let rid = work.payload["rid"]?.string, let process = work.payload["process"]?.string,
+      let result = work.payload["resultCode"]?.string
+    else { throw WorkFailure(code: "RPR-WIA-002", "a completion without rid, process or result") }
+    let errorCode: JSONValue =
+      switch result {
+      case "REJECTED": .string("PACKET_REJECTED")
+      case "FAILED": .string("PACKET_FAILED")
+      default: .null
+      }
+    let body: JSONValue = .object([
+      "instanceId": .string(rid), "resultCode": .string(result), "workflowType": .string(process), "errorCode": errorCode,
+    ])
+    try await services.hub.publish(body.encoded(), topic: topic, idempotencyKey: "\(work.key):\(completed)")
+  }
+}
