@@ -11,4 +11,20 @@ long regproc_random(void *buffer, size_t size);
 int regproc_exit_code(int status);
 /// The child dies with the process that started it, also when that one is killed with -9.
 int regproc_die_with_parent(int signal);
+/// What `regproc_spawn` shall start. A descriptor of -1 means /dev/null; `uid` of -1 means: as the caller.
+struct regproc_spawn_plan {
+  const char *const *argv;
+  const char *const *envp;
+  unsigned uid;
+  unsigned gid;
+  /// The signal the kernel sends to the child when the *thread* that called `regproc_spawn` ends; 0 for none.
+  int death_signal;
+  int stdout_fd;
+  int stderr_fd;
+};
+/// Starts argv[0] (an absolute path) in a session of its own, in the folder /, with default signals, without inherited
+/// descriptors and, when a uid is given, as that user alone. The process id, or -errno of the step that failed.
+int regproc_spawn(const struct regproc_spawn_plan *plan);
+/// Writes what the kernel holds back of the file system of a descriptor to its disk; 0 or -errno.
+int regproc_sync_file_system(int fd);
 #endif

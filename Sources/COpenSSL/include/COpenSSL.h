@@ -1,6 +1,7 @@
 #ifndef REGPROC_COPENSSL_H
 #define REGPROC_COPENSSL_H
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -13,4 +14,16 @@
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+
+// What Swift cannot see: macros and variadic functions.
+
+static inline EVP_PKEY *regproc_rsa_generate(unsigned int bits) { return EVP_RSA_gen(bits); }
+
+static inline void regproc_openssl_free(void *memory) { OPENSSL_free(memory); }
+
+/// The bytes a memory BIO holds; they belong to the BIO.
+static inline long regproc_bio_data(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
+
+static const int regproc_pkey_public = EVP_PKEY_PUBLIC_KEY;
+static const unsigned long regproc_name_rfc2253 = XN_FLAG_RFC2253;
 #endif

@@ -52,8 +52,6 @@ struct DeliveryLoop: Sendable {
     case rested
     case reopened
     case failed(Failure)
-    /// Partitions were revoked while no batch was in hand.
-    case stopRequested
   }
 
   /// What to do next.
@@ -91,16 +89,16 @@ struct DeliveryLoop: Sendable {
   /// The first action.
   var start: Action { .poll }
 
+  /// Ends the loop when the batch in hand is done, or at once when there is none.
+  mutating func requestStop() { stopping = true }
+
   /// Takes an event and says what to do next.
   mutating func next(_ event: Event) -> Action {
     switch (state, event) {
-    case (_, .stopRequested):
-      stopping = true
-      return state == .polling || state == .pausing ? stop() : .poll
-
     case (.polling, .polled(let records)):
-      if records > 0 { return go(.claiming, .claim) }
-      return stopping ? stop() : .poll
+      // A batch that was read and not begun is left to the next owner of its partitions.
+      if stopping { return stop() }
+      return records > 0 ? go(.claiming, .claim) : .poll
     case (.claiming, .claimed): return go(.judging, .judge)
     case (.judging, .judged): return go(.recording, .record)
     case (.recording, .recorded):

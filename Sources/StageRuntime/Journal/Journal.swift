@@ -51,14 +51,14 @@ struct Journal: Sendable {
       throw ServiceError(.refused, service: "journal", code: "RPR-JRN-001", "a hop id in the journal cannot be read")
     }
     return OutgoingHop(
-      id: id, parent: try row.textOrNil(1).flatMap { HopId(text: $0) }, run: try row.int(2), attempt: try row.int(3),
+      id: id, parent: try row.textOrNull(1).flatMap { HopId(text: $0) }, run: try row.int(2), attempt: try row.int(3),
       stage: try row.text(4), topic: try row.text(5), key: try row.text(6), message: try row.bytes(7))
   }
 
   /// Records the verdicts of a batch with everything that follows from them.
   static func record(_ connection: Connection, _ hops: [ConcludedHop]) throws {
     guard !hops.isEmpty else { return }
-    var statements: [(String, [Value])] = [upsert(hops)]
+    var statements: [Statement] = [upsert(hops)]
     let outgoing = hops.flatMap(\.outgoing)
     if !outgoing.isEmpty { statements.append(insert(outgoing, hops)) }
     statements.append(contentsOf: registrations(hops))
@@ -71,8 +71,8 @@ struct Journal: Sendable {
     _ = try connection.pipeline(statements)
   }
 
-  private static func upsert(_ hops: [ConcludedHop]) -> (String, [Value]) {
-    (
+  private static func upsert(_ hops: [ConcludedHop]) -> Statement {
+    Statement(
       """
       INSERT INTO regproc.hop AS h (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, taken_at, done_at,
         milliseconds, verdict, transaction_type, status_code, sub_status_code, comment, reference_id, destinations, topic, partition,
@@ -108,7 +108,7 @@ struct Journal: Sendable {
     )
   }
 
-  private static func insert(_ outgoing: [OutgoingHop], _ hops: [ConcludedHop]) -> (String, [Value]) {
+  private static func insert(_ outgoing: [OutgoingHop], _ hops: [ConcludedHop]) -> Statement {
     var owners: [String: ConcludedHop] = [:]
     for hop in hops { owners[hop.id.text] = hop }
     let parents = outgoing.map { owners[$0.parent?.text ?? ""] }
@@ -120,8 +120,8 @@ struct Journal: Sendable {
   /// Rows for messages on their way: sent (1) with the batch when they have no moment to wait for, else waiting (0).
   static func insertOutgoing(
     _ outgoing: [OutgoingHop], workflowInstanceIds: [String?], rids: [String], processes: [String], iterations: [Int]
-  ) -> (String, [Value]) {
-    (
+  ) -> Statement {
+    Statement(
       """
       INSERT INTO regproc.hop (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, record_key, message,
         not_before, sent_at, sent_count)
@@ -142,13 +142,13 @@ struct Journal: Sendable {
     )
   }
 
-  private static func registrations(_ hops: [ConcludedHop]) -> [(String, [Value])] {
+  private static func registrations(_ hops: [ConcludedHop]) -> [Statement] {
     var latest: [String: ConcludedHop] = [:]
     for hop in hops { if let id = hop.workflowInstanceId { latest[id] = hop } }
     guard !latest.isEmpty else { return [] }
     let rows = latest.sorted { $0.key < $1.key }.map(\.value)
     return [
-      (
+      Statement(
         """
         UPDATE regprc.registration AS r SET latest_trn_id = d.id, latest_trn_type_code = d.type, latest_trn_status_code = d.status,
           latest_trn_dtimes = d.at::timestamptz AT TIME ZONE 'UTC', reg_stage_name = d.class, status_comment = d.comment,
@@ -171,14 +171,14 @@ struct Journal: Sendable {
     ]
   }
 
-  private static func completions(_ hops: [ConcludedHop]) -> (String, [Value]) {
+  private static func completions(_ hops: [ConcludedHop]) -> Statement {
     let payloads = hops.map { hop -> String in
       let value: JSONValue = .object([
         "rid": .string(hop.rid), "process": .string(hop.process), "resultCode": .string(hop.completion?.resultCode ?? ""),
       ])
       return String(decoding: value.encoded(), as: UTF8.self)
     }
-    return (
+    return Statement(
       """
       INSERT INTO regproc.work (stage, kind, key, payload)
       SELECT $3, $4, key, payload::jsonb FROM unnest($1::text[], $2::text[]) AS d(key, payload) ON CONFLICT DO NOTHING
@@ -189,8 +189,8 @@ struct Journal: Sendable {
     )
   }
 
-  private static func anonymousProfiles(_ hops: [ConcludedHop]) -> (String, [Value]) {
-    (
+  private static func anonymousProfiles(_ hops: [ConcludedHop]) -> Statement {
+    Statement(
       """
       INSERT INTO regprc.anonymous_profile (id, process_stage, profile, cr_by, cr_dtimes)
       SELECT DISTINCT ON (id) id, stage, profile, 'MOSIP_SYSTEM', now() AT TIME ZONE 'UTC'
@@ -205,8 +205,8 @@ struct Journal: Sendable {
     )
   }
 
-  static func deadLetters(_ letters: [DeadLetter]) -> (String, [Value]) {
-    (
+  static func deadLetters(_ letters: [DeadLetter]) -> Statement {
+    Statement(
       """
       INSERT INTO regproc.dead_letter (stage, code, reason, rid, hop_id, topic, partition, record_offset, record_key, value)
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::int[], $8::bigint[], $9::bytea[],

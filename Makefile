@@ -1,0 +1,31 @@
+# The two commands of the README, and the developer's daily ones.
+SHELL := /bin/bash
+SWIFT_FLAGS ?=
+export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
+
+.PHONY: run test build setup bench format lint clean
+
+run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
+	swift build -c release --product regproc $(SWIFT_FLAGS)
+	.build/release/regproc demo
+
+test: setup         ## every test that needs no outside help
+	deploy/scripts/test
+
+build: setup
+	swift build $(SWIFT_FLAGS)
+
+setup:              ## the Debian packages that are missing (as root, or through sudo)
+	@deploy/scripts/setup
+
+bench: setup        ## the yardsticks of docs/performance.md
+	deploy/scripts/bench
+
+format:
+	swift format -i -r -p Sources Tests Package.swift
+
+lint:
+	swift format lint -r -p --strict Sources Tests Package.swift
+
+clean:
+	rm -rf .build regproc-data

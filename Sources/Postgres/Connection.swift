@@ -1,0 +1,181 @@
+import CPQ
+import Glibc
+
+/// A connection to a database. Its calls block, so it belongs on a thread of ours, and it is used by one thread at a time:
+/// that is why it is not Sendable. `Pool` hands connections between threads safely; `interrupter` may be used from any thread.
+///
+/// A connection whose server went away stays broken (`isHealthy` is false): the owner opens a new one.
+public final class Connection {
+  /// How a transaction sees others (postgresql.org/docs/15/transaction-iso.html).
+  public enum Isolation: String, Sendable {
+    /// Each statement sees what was committed before it.
+    case readCommitted = "read committed"
+    /// The transaction sees what was committed before its first statement.
+    case repeatableRead = "repeatable read"
+    /// As if transactions ran one after the other; may end in `.serializationFailure`.
+    case serializable = "serializable"
+  }
+
+  /// How many statements are kept prepared.
+  static let preparedLimit = 256
+
+  let handle: OpaquePointer
+  /// Ends what this connection is doing, from any thread.
+  public let interrupter: Interrupter
+  var prepared = PreparedStatements()
+  private var isClosed = false
+
+  /// Opens a connection, with UTC as the session's time zone. Blocks at most about `connectTimeoutSeconds` for each address
+  /// of the host. Throws `.connectionFailed`.
+  public init(_ settings: PostgresSettings) throws {
+    let parameters = settings.parameters
+    var keywords = parameters.map { strdup($0.name).map { UnsafePointer($0) } }
+    var values = parameters.map { strdup($0.value).map { UnsafePointer($0) } }
+    defer { for text in keywords + values { free(UnsafeMutablePointer(mutating: text)) } }
+    keywords.append(nil)
+    values.append(nil)
+    guard let handle = PQconnectdbParams(keywords, values, 0) else {
+      throw PostgresError(.connectionFailed, "no memory for a connection")
+    }
+    guard PQstatus(handle) == CONNECTION_OK else {
+      let reason = String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
+      PQfinish(handle)
+      throw PostgresError(.connectionFailed, "cannot connect to \(settings): \(reason)")
+    }
+    self.handle = handle
+    interrupter = Interrupter(handle)
+    PQsetNoticeReceiver(handle, { _, _ in }, nil)
+    try script(
+      """
+      set time zone 'UTC'; set datestyle = 'ISO'; set bytea_output = 'hex'; set extra_float_digits = 1;
+      set standard_conforming_strings = on; set client_min_messages = warning
+      """)
+  }
+
+  deinit { close() }
+
+  /// Closes the connection; calling it again does nothing. An open transaction is rolled back by the server.
+  public func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    interrupter.forget()
+    PQfinish(handle)
+  }
+
+  /// True when the connection can be used. Notices without a round trip that the server closed it.
+  public var isHealthy: Bool {
+    guard !isClosed, PQstatus(handle) == CONNECTION_OK, !interrupter.ended else { return false }
+    // A server that ends a session first says why, so the end itself is seen at the second reading.
+    while PQtransactionStatus(handle) == PQTRANS_IDLE, waitForSocket(POLLIN, milliseconds: 0) {
+      guard PQconsumeInput(handle) == 1, PQstatus(handle) == CONNECTION_OK else { return false }
+    }
+    return true
+  }
+
+  /// True between begin and commit or rollback.
+  public var isInTransaction: Bool {
+    guard !isClosed else { return false }
+    let status = PQtransactionStatus(handle)
+    return status == PQTRANS_INTRANS || status == PQTRANS_INERROR
+  }
+
+  /// Runs one statement with parameters and waits for its result. The statement is prepared at its first use.
+  public func execute(_ sql: String, _ parameters: [Value] = []) throws -> Rows {
+    let buffer = try ParameterBuffer(parameters)
+    let key = PreparedStatements.Key(sql: sql, types: buffer.types)
+    do {
+      return try executePrepared(key, buffer)
+    } catch let error as PostgresError where Self.isStale(error) {
+      // Its table was altered, or somebody discarded all statements: prepare anew. In a transaction it is too late for that.
+      prepared.remove(key)
+      guard !isInTransaction else { throw error }
+      return try executePrepared(key, buffer)
+    }
+  }
+
+  /// Runs SQL without parameters that may hold several statements, in one implicit transaction unless it says otherwise.
+  public func script(_ sql: String) throws {
+    try checkUsable()
+    _ = try finished(PQexec(handle, sql))
+  }
+
+  /// Runs a closure between begin and commit; rolls back and throws on when it throws.
+  ///
+  /// A `.connectionFailed` that comes out of the commit itself leaves open whether it happened.
+  public func transaction<T>(isolation: Isolation = .readCommitted, _ body: () throws -> T) throws -> T {
+    guard !isInTransaction else { throw PostgresError(.misuse, "a transaction is open on this connection already") }
+    try script("begin isolation level \(isolation.rawValue)")
+    let value: T
+    do {
+      value = try body()
+      guard PQtransactionStatus(handle) != PQTRANS_INERROR else {
+        throw PostgresError(.misuse, "a statement of the transaction failed and its error was not passed on")
+      }
+    } catch {
+      if isHealthy, isInTransaction { try? script("rollback") }
+      throw error
+    }
+    try script("commit")
+    return value
+  }
+
+  // MARK: - Inside
+
+  /// The plan changed its result type, or the name is unknown.
+  static func isStale(_ error: PostgresError) -> Bool { error.sqlState == "0A000" || error.sqlState == "26000" }
+
+  private func executePrepared(_ key: PreparedStatements.Key, _ buffer: ParameterBuffer) throws -> Rows {
+    try checkUsable()
+    let name: String
+    if let known = prepared.name(of: key) {
+      name = known
+    } else {
+      try makeRoom(for: 1, keeping: [])
+      name = prepared.newName()
+      let types = key.types
+      _ = try finished(PQprepare(handle, name, key.sql, Int32(types.count), types))
+      prepared.add(key, name)
+    }
+    let result = buffer.withPointers { values, lengths, formats in
+      PQexecPrepared(handle, name, buffer.count, values, lengths, formats, 0)
+    }
+    return try finished(result)
+  }
+
+  /// Drops prepared statements that were not used for long.
+  func makeRoom(for count: Int, keeping: Set<PreparedStatements.Key>) throws {
+    let names = prepared.evict(toAdmit: count, limit: Self.preparedLimit, keeping: keeping)
+    guard !names.isEmpty else { return }
+    guard PQtransactionStatus(handle) != PQTRANS_INERROR else { return }
+    try script(names.map { "deallocate \($0)" }.joined(separator: ";"))
+  }
+
+  func checkUsable() throws {
+    guard !isClosed, !interrupter.ended, PQstatus(handle) == CONNECTION_OK else { throw PostgresError.lost }
+  }
+
+  /// The rows of a result, or its error.
+  func finished(_ result: OpaquePointer?) throws -> Rows {
+    guard let result else { throw PostgresError.lost }
+    switch PQresultStatus(result) {
+    case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: return Rows(result)
+    case PGRES_FATAL_ERROR, PGRES_BAD_RESPONSE:
+      defer { PQclear(result) }
+      throw PostgresError(result: result)
+    default:
+      // COPY and the like leave the protocol in a state of its own, which this library does not speak.
+      PQclear(result)
+      interrupter.end()
+      throw PostgresError(.misuse, "COPY is not supported")
+    }
+  }
+
+  /// Waits until the socket is ready for one of the events; false when the time was up. A negative time waits for ever.
+  @discardableResult func waitForSocket(_ events: Int32, milliseconds: Int32) -> Bool {
+    var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
+    while true {
+      let ready = poll(&descriptor, 1, milliseconds)
+      if ready >= 0 || errno != EINTR { return ready != 0 }
+    }
+  }
+}

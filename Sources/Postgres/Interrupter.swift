@@ -1,0 +1,51 @@
+import CPQ
+import Glibc
+import Synchronization
+
+/// Ends what a connection is doing, from any thread. It may outlive its connection; then it does nothing.
+public final class Interrupter: Sendable {
+  /// libpq's right to cancel: a copy of address and key, independent of the connection.
+  private final class Ticket: @unchecked Sendable {
+    // Safe to share: PQcancel only reads it ("can be called from a different thread"), and it is freed with its last owner.
+    let handle: OpaquePointer
+    init(_ handle: OpaquePointer) { self.handle = handle }
+    deinit { PQfreeCancel(handle) }
+  }
+  private struct State {
+    var ticket: Ticket?
+    var socket: Int32
+    var ended = false
+  }
+  private let state: Mutex<State>
+
+  init(_ connection: OpaquePointer) {
+    state = Mutex(State(ticket: PQgetCancel(connection).map { Ticket($0) }, socket: PQsocket(connection)))
+  }
+
+  /// Asks the server to end the statement in course, which then throws `.cancelled`; the connection stays good. False when
+  /// the request could not be delivered. It opens a connection of its own for that, so it blocks for a moment.
+  @discardableResult public func cancel() -> Bool {
+    guard let ticket = state.withLock({ $0.ticket }) else { return false }
+    var reason = [CChar](repeating: 0, count: 256)
+    return PQcancel(ticket.handle, &reason, 256) == 1
+  }
+
+  /// Cuts the connection: whoever waits on it gets `.connectionFailed` at once, also when the server is silent.
+  public func end() {
+    state.withLock { state in
+      state.ended = true
+      if state.socket >= 0 { shutdown(state.socket, Int32(SHUT_RDWR)) }
+    }
+  }
+
+  /// True once `end` was called.
+  var ended: Bool { state.withLock { $0.ended } }
+
+  /// Before the socket is closed: its number may soon be another's.
+  func forget() {
+    state.withLock { state in
+      state.ticket = nil
+      state.socket = -1
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import CPQ
+
+/// Where a database is and who enters it. Printing it in any way shows no password.
+public struct PostgresSettings: Sendable, Hashable {
+  /// The host name, address, or the folder of a unix socket (then it begins with `/`). Empty: libpq's own default.
+  public var host: String
+  /// The TCP port, or the number in the socket's name.
+  public var port: Int
+  /// The role that logs in. Empty: libpq's own default.
+  public var user: String
+  /// The database. Empty: the one named like the user.
+  public var database: String
+  /// The password; nil where the server asks for none.
+  public var password: String? {
+    get { secret.value }
+    set { secret.value = newValue }
+  }
+  /// How long one attempt to connect may take, in seconds (libpq takes 2 at the least).
+  public var connectTimeoutSeconds: Int
+  /// The name that `pg_stat_activity` shows.
+  public var applicationName: String
+  /// Further libpq connection parameters by their names, e.g. `sslmode` and `sslrootcert`
+  /// (postgresql.org/docs/15/libpq-connect.html, 34.1.2).
+  public var options: [String: String]
+
+  private var secret: Secret
+
+  private struct Secret: Hashable, Sendable { var value: String? }
+
+  /// Settings given field by field.
+  public init(
+    host: String, port: Int = 5432, user: String, database: String, password: String? = nil,
+    connectTimeoutSeconds: Int = 5, applicationName: String = "regproc", options: [String: String] = [:]
+  ) {
+    self.host = host
+    self.port = port
+    self.user = user
+    self.database = database
+    self.connectTimeoutSeconds = connectTimeoutSeconds
+    self.applicationName = applicationName
+    self.options = options
+    secret = Secret(value: password)
+  }
+
+  /// Reads a connection URI (`postgresql://user@host:5432/database?sslmode=require`) or a `host=... dbname=...` text.
+  /// A password given separately goes before one in the text.
+  ///
+  /// Throws `PostgresError` with `.misuse`; its message never quotes the text, which may hold a password.
+  public init(_ connection: String, password: String? = nil) throws {
+    var problem: UnsafeMutablePointer<CChar>?
+    let parsed = PQconninfoParse(connection, &problem)
+    PQfreemem(problem)
+    guard let parsed else {
+      throw PostgresError(
+        .misuse, "the database connection text is neither a postgresql:// URI nor a list of key=value pairs")
+    }
+    defer { PQconninfoFree(parsed) }
+    self.init(host: "", user: "", database: "", password: password)
+    var at = parsed
+    while let keyword = at.pointee.keyword {
+      defer { at += 1 }
+      guard let raw = at.pointee.val else { continue }
+      let value = String(cString: raw)
+      switch String(cString: keyword) {
+      case "host": host = value
+      case "user": user = value
+      case "dbname": database = value
+      case "password": if password == nil { self.password = value }
+      case "application_name": applicationName = value
+      case "port":
+        guard let number = Int(value), (1...65535).contains(number) else {
+          throw PostgresError(.misuse, "the database port must be a number from 1 to 65535")
+        }
+        port = number
+      case "connect_timeout":
+        guard let seconds = Int(value), seconds > 0 else {
+          throw PostgresError(.misuse, "connect_timeout must be a number of seconds above 0")
+        }
+        connectTimeoutSeconds = seconds
+      case let name: options[name] = value
+      }
+    }
+  }
+
+  /// What libpq is given, in an order that does not change.
+  var parameters: [(name: String, value: String)] {
+    var all: [(name: String, value: String)] = [
+      ("port", String(port)), ("connect_timeout", String(connectTimeoutSeconds)), ("client_encoding", "UTF8"),
+      ("application_name", applicationName),
+    ]
+    if !host.isEmpty { all.append(("host", host)) }
+    if !user.isEmpty { all.append(("user", user)) }
+    if !database.isEmpty { all.append(("dbname", database)) }
+    if let password { all.append(("password", password)) }
+    // A host that vanished without a word is noticed after about half a minute instead of two hours.
+    let liveness = [
+      ("keepalives_idle", "15"), ("keepalives_interval", "5"), ("keepalives_count", "3"), ("tcp_user_timeout", "30000"),
+    ]
+    for (name, value) in liveness where options[name] == nil { all.append((name, value)) }
+    for (name, value) in options.sorted(by: { $0.key < $1.key }) { all.append((name, value)) }
+    return all
+  }
+}
+
+extension PostgresSettings: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  /// Host, port, database and user, safe to log.
+  public var description: String {
+    let place = host.isEmpty ? "the default host" : host
+    return "database \(database.isEmpty ? "(default)" : database) at \(place):\(port)"
+      + (user.isEmpty ? "" : " as \(user)")
+  }
+  /// The same as `description`.
+  public var debugDescription: String { description }
+  /// Nothing but the description, so that `dump` and string interpolation of an enclosing value show no password.
+  public var customMirror: Mirror { Mirror(self, children: ["description": description]) }
+}

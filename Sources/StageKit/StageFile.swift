@@ -1,0 +1,65 @@
+/// What a `stages/<name>/stage.yaml` says: the one place, beside the plugin's folder, where a stage is described. Topics, groups,
+/// containers, dashboards and reference pages are derived from it.
+public struct StageFile: Sendable, Equatable {
+  /// The stage's name: its folder's name, the name in the route file.
+  public var name: String
+  /// The plugin that does its work.
+  public var plugin: String
+  /// One line for a list.
+  public var summary: String
+  /// MOSIP's simple class name of the stage, e.g. `PacketValidatorStage`: in `registration.reg_stage_name` and so part of the contract.
+  public var className: String
+  /// The prefix of its topics: `<prefix>-bus-in`. The name, unless upstream calls it otherwise.
+  public var topicPrefix: String
+  /// Its consumer group.
+  public var group: String
+  /// `registration_transaction.trn_type_code`.
+  public var transactionType: String
+  /// Tries of a message before it is a dead letter.
+  public var tries: Int
+  /// Seconds before the second try; doubled with each further one.
+  public var firstPause: Double
+  /// The longest pause between two tries, in seconds.
+  public var longestPause: Double
+  /// How many RIDs one worker works on at the same time.
+  public var parallelism: Int
+  /// The most records of one batch.
+  public var batch: Int
+  /// The plugin's settings as they stand in the file.
+  public var settings: [String: SettingValue]
+
+  /// A stage with the defaults of all that is not given.
+  public init(
+    name: String, plugin: String? = nil, summary: String = "", className: String? = nil, topicPrefix: String? = nil,
+    group: String? = nil, transactionType: String? = nil, tries: Int = 20, firstPause: Double = 2, longestPause: Double = 900,
+    parallelism: Int = 8, batch: Int = 200, settings: [String: SettingValue] = [:]
+  ) {
+    self.name = name
+    self.plugin = plugin ?? name
+    self.summary = summary
+    self.className = className ?? Self.className(name)
+    self.topicPrefix = topicPrefix ?? name
+    self.group = group ?? name + "-stage"
+    self.transactionType = transactionType ?? name.uppercased().replacing("-", with: "_")
+    self.tries = tries
+    self.firstPause = firstPause
+    self.longestPause = longestPause
+    self.parallelism = parallelism
+    self.batch = batch
+    self.settings = settings
+  }
+
+  /// The topic it reads: shared by all processes (facts/bus-and-routes 3).
+  public var busIn: String { topicPrefix + "-bus-in" }
+  /// The base of the topic a Java stage of this name writes.
+  public var busOut: String { topicPrefix + "-bus-out" }
+
+  private static func className(_ name: String) -> String {
+    name.split(separator: "-").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined() + "Stage"
+  }
+
+  /// Seconds until a try that follows `attempt` tries.
+  public func pause(after attempt: Int) -> Double {
+    min(firstPause * Double(1 << min(max(attempt - 1, 0), 20)), longestPause)
+  }
+}

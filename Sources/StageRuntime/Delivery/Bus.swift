@@ -1,0 +1,38 @@
+/// The bus as one worker thread uses it: a consumer and a producer that belong together. `KafkaBus` is the real one; the tests of the worker
+/// bring one that fails where they want.
+protocol Bus: AnyObject {
+  /// Waits for records, at most so long. Records of partitions that were taken away meanwhile are not among them.
+  func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord]
+
+  /// Sends everything and moves the offsets behind the batch that was polled last, as one transaction where the broker has them.
+  func send(_ outgoing: [OutgoingHop]) throws(BusFailure)
+
+  /// Takes back what `send` began.
+  func abort() throws(BusFailure)
+
+  /// Reads the batch that was polled last again.
+  func rewind() throws(BusFailure)
+
+  /// Forgets consumer and producer and opens them anew.
+  func reopen() throws(BusFailure)
+
+  /// Ends a waiting `poll`. From any thread.
+  func wake()
+
+  /// Leaves the group and frees everything.
+  func close()
+}
+
+/// A record of a stage's topic.
+struct BusRecord: Sendable {
+  var value: [UInt8]?
+  var key: [UInt8]?
+  var hop: HopHeader?
+  var origin: RecordOrigin
+}
+
+/// What went wrong on the bus, for the loop and for the log.
+struct BusFailure: Error, Sendable {
+  var kind: DeliveryLoop.Failure
+  var message: String
+}

@@ -1,0 +1,173 @@
+import Registration
+import Routing
+import StageKit
+import System
+
+/// A record as a worker read it: decoded, with its hop.
+struct IncomingMessage: Sendable {
+  var message: Message
+  var hop: HopHeader
+  var origin: RecordOrigin
+  var takenAt: Instant
+  var attemptWasCounted = true
+}
+
+/// One stage as this process runs it.
+struct StageUnit: Sendable {
+  let file: StageFile
+  let plugin: any Stage
+  let spec: PluginSpec
+  let context: StageContext
+  let identity: StageIdentity
+  let meters: StageMeters
+
+  init(file: StageFile, plugin: any Stage, context: StageContext) {
+    self.file = file
+    self.plugin = plugin
+    self.spec = type(of: plugin).spec
+    self.context = context
+    self.identity = StageIdentity(file)
+    self.meters = StageMeters(stage: file.name)
+  }
+}
+
+extension StageIdentity {
+  init(_ file: StageFile) {
+    self.init(name: file.name, className: file.className, transactionType: file.transactionType)
+  }
+}
+
+/// What a verdict leads to: decided by one whole version of the route file, in one place for all ways a hop can begin
+/// (bus, upload, replay).
+struct Judge: Sendable {
+  let routes: RouteFile
+  /// All stages by name: where their messages go.
+  let directory: [String: StageFile]
+  let worker: String
+  /// False in the benchmark of the bare engine: nothing is recorded, so nothing is kept for it.
+  var isJournaled = true
+
+  /// Asks the stage and decides what follows.
+  func judge(_ incoming: IncomingMessage, by unit: StageUnit) async throws -> ConcludedHop {
+    let clock = ContinuousClock()
+    let start = clock.now
+    var verdict: Verdict
+    do {
+      verdict = try await unit.plugin.process(incoming.message, unit.context)
+      if !verdict.tags.isEmpty {
+        try await unit.context.services.packets.addOrUpdateTags(of: incoming.message.rid, verdict.tags)
+      }
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      verdict = .retry("RPR-SYS-EXCEPTION-001", Self.comment(on: error))
+      unit.context.log.warning("the stage could not judge a message", ["rid": incoming.message.rid, "error": verdict.comment])
+    }
+    let spent = clock.now - start
+    return conclude(
+      incoming.message, verdict, at: unit.file, hop: incoming.hop, parent: nil, origin: incoming.origin,
+      takenAt: incoming.takenAt, now: unit.context.services.clock.now,
+      milliseconds: Double(spent.components.seconds) * 1000 + Double(spent.components.attoseconds) / 1e15)
+  }
+
+  /// What an error may say of itself: our own error types keep values and secrets out of their texts, others show their type alone.
+  static func comment(on error: any Error) -> String {
+    switch error {
+    case let error as ServiceError: String(error.description.prefix(220))
+    case let error as StoreConflict: error.description
+    case let error as WorkFailure: String(error.description.prefix(220))
+    default: "unexpected error of type \(type(of: error))"
+    }
+  }
+
+  /// Decides what follows from a verdict.
+  func conclude(
+    _ incoming: Message, _ verdict: Verdict, at stage: StageFile, hop: HopHeader, parent: HopId?, origin: RecordOrigin?,
+    takenAt: Instant, now: Instant, milliseconds: Double
+  ) -> ConcludedHop {
+    var message = incoming
+    var concluded = ConcludedHop(
+      id: hop.id, parent: parent, run: hop.run, attempt: hop.attempt, stage: StageIdentity(stage), rid: message.rid,
+      process: message.process, iteration: message.iteration, workflowInstanceId: message.workflowInstanceId,
+      takenAt: takenAt, doneAt: now, milliseconds: milliseconds, verdict: verdict, destinations: "", origin: origin,
+      worker: worker, routeDigest: routes.digest, outgoing: [], registrationStatus: nil, completion: nil, deadLetter: nil,
+      anonymousProfile: nil)
+
+    if verdict.kind == .retry, hop.attempt >= stage.tries, let origin {
+      concluded.deadLetter = DeadLetter(
+        stage: stage.name, code: "RPR-RPS-FAILED-001", reason: "tries used up (\(stage.tries)): \(verdict.comment)",
+        rid: message.rid, hop: hop.id, origin: origin, key: Array(message.rid.utf8), value: incoming.encoded())
+      concluded.verdict = .error(
+        "RPR-RPS-FAILED-001", "tries used up: " + verdict.comment, status: .reprocessFailed)
+    }
+
+    message.isValid = concluded.verdict.kind.isValid
+    message.internalError = concluded.verdict.kind.internalError
+    message.messageBusAddress = stage.busIn
+    message.lastHopTimestamp = now
+    if !verdict.tags.isEmpty { message.tags = (message.tags ?? [:]).merging(verdict.tags) { $1 } }
+
+    let decision: Decision
+    do {
+      decision = try routes.decide(
+        process: message.process, after: stage.name, verdict: concluded.verdict.kind, message: message)
+    } catch {
+      concluded.destinations = "dead letter"
+      concluded.deadLetter = DeadLetter(
+        stage: stage.name, code: "RPR-RTE-001", reason: "no way in the route file: \(error)", rid: message.rid, hop: hop.id,
+        origin: origin ?? RecordOrigin(topic: stage.busOut, partition: -1, offset: -1), key: Array(message.rid.utf8),
+        value: message.encoded())
+      return concluded
+    }
+
+    let key = RecordKey.composite(
+      rid: message.rid, busOutTopic: Topic.busOut(prefix: stage.topicPrefix, process: message.process),
+      address: stage.busIn)
+    let bytes = message.encoded()
+    for destination in decision.destinations {
+      switch destination {
+      case .stage(let name):
+        let topic = directory[name]?.busIn ?? Topic.busIn(prefix: name)
+        concluded.outgoing.append(
+          OutgoingHop(
+            id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: topic, key: key,
+            message: bytes, notBefore: nil))
+      case .command(let command):
+        apply(command, to: &concluded, incoming: incoming, stage: stage, hop: hop, now: now)
+      }
+    }
+    concluded.destinations = decision.destinations.map(\.name).joined(separator: ", ")
+    return concluded
+  }
+
+  private func apply(
+    _ command: WorkflowCommand, to concluded: inout ConcludedHop, incoming: Message, stage: StageFile, hop: HopHeader,
+    now: Instant
+  ) {
+    switch command {
+    case .completeAsProcessed: complete("PROCESSED", &concluded)
+    case .completeAsFailed: complete("FAILED", &concluded)
+    case .completeAsRejected: complete("REJECTED", &concluded)
+    case .completeAsRejectedWithoutParentFlow: concluded.registrationStatus = "REJECTED"
+    case .markAsReprocess:
+      concluded.registrationStatus = "REPROCESS"
+      var again = incoming
+      again.isValid = true
+      again.internalError = false
+      again.lastHopTimestamp = now
+      concluded.outgoing.append(
+        OutgoingHop(
+          id: hop.id.nextTry, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name,
+          topic: stage.busIn, key: incoming.rid, message: again.encoded(),
+          notBefore: now.advanced(bySeconds: stage.pause(after: hop.attempt))))
+    case .pauseAndRequestAdditionalInfo: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
+    case .restartParentFlow: complete("PROCESSED", &concluded)
+    case .anonymousProfile: concluded.anonymousProfile = AnonymousProfile.encoded(incoming, at: stage, now: now)
+    }
+  }
+
+  private func complete(_ status: String, _ concluded: inout ConcludedHop) {
+    concluded.registrationStatus = status
+    concluded.completion = Completion(resultCode: status)
+  }
+}

@@ -1,0 +1,24 @@
+import Routing
+import Synchronization
+
+/// The route file in force. Workers take a whole version for a batch; a new one is put in place only after it was read and checked
+/// (design 5.2), so a bad edit changes nothing.
+final class RouteTable: Sendable {
+  private let current: Mutex<RouteFile>
+  private let rejection = Mutex<String?>(nil)
+
+  init(_ routes: RouteFile) { current = Mutex(routes) }
+
+  /// The version in force.
+  var routes: RouteFile { current.withLock { $0 } }
+
+  /// What was wrong with the last file that was refused; nil when the last one was taken.
+  var lastRejection: String? { rejection.withLock { $0 } }
+
+  func replace(_ routes: RouteFile) {
+    current.withLock { $0 = routes }
+    rejection.withLock { $0 = nil }
+  }
+
+  func reject(_ reason: String) { rejection.withLock { $0 = reason } }
+}

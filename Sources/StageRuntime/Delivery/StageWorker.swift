@@ -1,0 +1,285 @@
+import Postgres
+import Registration
+import StageKit
+import Synchronization
+import System
+
+/// One worker of one stage: a thread that owns a consumer, a producer and a database connection, and does what the `DeliveryLoop` says.
+///
+/// Everything that blocks happens on this thread; the stage's own work runs as tasks, several RIDs at a time.
+final class StageWorker: Sendable {
+  let unit: StageUnit
+  private let routes: RouteTable
+  private let directory: [String: StageFile]
+  private let name: String
+  private let mode: DeliveryLoop.Mode
+  private let database: PostgresSettings?
+  private let openBus: @Sendable () throws -> any Bus
+  private let log: Log
+  private let stopping = Atomic<Bool>(false)
+  private let ended = Semaphore()
+  private let waker = Mutex<(@Sendable () -> Void)?>(nil)
+  /// When the loop last made a step: health says a worker hangs when this is long ago and a batch is in hand.
+  let lastStep = Atomic<Int64>(0)
+  let isBroken = Atomic<Bool>(false)
+  /// True once the first poll came back: the worker takes messages.
+  let isReady = Atomic<Bool>(false)
+
+  /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
+  init(
+    unit: StageUnit, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageFile],
+    database: PostgresSettings?, openBus: @escaping @Sendable () throws -> any Bus
+  ) {
+    self.unit = unit
+    self.name = name
+    self.mode = mode
+    self.routes = routes
+    self.directory = directory
+    self.database = database
+    self.openBus = openBus
+    self.log = unit.context.log
+  }
+
+  func start() { OwnedThread.start(unit.file.name) { self.run() } }
+
+  /// Asks the worker to finish the batch in hand and end.
+  func stop() {
+    stopping.store(true, ordering: .releasing)
+    waker.withLock { $0 }?()
+  }
+
+  /// Waits for the thread to end. Never call it from a task.
+  func join() { ended.wait() }
+
+  private func run() {
+    defer { ended.signal() }
+    var bus: (any Bus)?
+    while bus == nil, !stopping.load(ordering: .acquiring) {
+      do {
+        bus = try openBus()
+      } catch {
+        isBroken.store(true, ordering: .relaxed)
+        log.error("no connection to the bus; trying again", ["error": "\(error)"])
+        rest(milliseconds: 2000)
+      }
+    }
+    guard let bus else { return }
+    isBroken.store(false, ordering: .relaxed)
+    let reference = Wakeable(bus)
+    waker.withLock { $0 = { reference.bus.wake() } }
+    Round(worker: self, bus: bus).run()
+    waker.withLock { $0 = nil }
+    bus.close()
+  }
+
+  private struct Wakeable: @unchecked Sendable {
+    // Safe: `wake` is the one method of a bus that any thread may call, and it is the only one called through this.
+    let bus: any Bus
+    init(_ bus: any Bus) { self.bus = bus }
+  }
+
+  private func rest(milliseconds: Int) {
+    var left = milliseconds
+    let pause = Semaphore()
+    while left > 0, !stopping.load(ordering: .acquiring) {
+      _ = pause.wait(milliseconds: min(left, 100))
+      left -= 100
+    }
+  }
+
+  /// The loop with the batch in hand. Lives on the worker's thread alone.
+  private final class Round {
+    private let worker: StageWorker
+    private let bus: any Bus
+    private var loop: DeliveryLoop
+    private var connection: Connection?
+    private var records: [BusRecord] = []
+    private var incoming: [IncomingMessage] = []
+    private var unreadable: [DeadLetter] = []
+    private var outstanding: [OutgoingHop] = []
+    private var concluded: [ConcludedHop] = []
+
+    init(worker: StageWorker, bus: any Bus) {
+      self.worker = worker
+      self.bus = bus
+      self.loop = DeliveryLoop(mode: worker.mode)
+    }
+
+    func run() {
+      var action = loop.start
+      while action != .stop {
+        if worker.stopping.load(ordering: .acquiring) { loop.requestStop() }
+        let event = perform(action)
+        worker.lastStep.store(Instant.now.milliseconds, ordering: .relaxed)
+        if case .failed(let failure) = event {
+          worker.unit.meters.loopFailures.add(1, ordering: .relaxed)
+          if failure == .fatal { worker.isBroken.store(true, ordering: .relaxed) }
+        }
+        action = loop.next(event)
+      }
+      rollBack()
+    }
+
+    private func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
+      do {
+        switch action {
+        case .poll:
+          records = try bus.poll(max: worker.unit.file.batch, timeoutMilliseconds: 1000)
+          worker.isReady.store(true, ordering: .relaxed)
+          return .polled(records: records.count)
+        case .claim:
+          try claim()
+          return .claimed
+        case .judge:
+          try judge()
+          return .judged
+        case .record:
+          try record()
+          return .recorded
+        case .send:
+          let outgoing = outstanding + concluded.flatMap { $0.outgoing.filter { $0.notBefore == nil } }
+          try bus.send(outgoing)
+          finish()
+          return .sent
+        case .abort:
+          try bus.abort()
+          return .aborted
+        case .rewind(let seek):
+          rollBack()
+          if seek { try bus.rewind() }
+          return .rewound
+        case .rest(let milliseconds):
+          worker.rest(milliseconds: milliseconds)
+          return .rested
+        case .reopen:
+          try bus.reopen()
+          worker.isBroken.store(false, ordering: .relaxed)
+          return .reopened
+        case .stop: return .rested
+        }
+      } catch let failure as BusFailure {
+        worker.log.warning("the bus failed", ["step": "\(action)", "kind": "\(failure.kind)", "error": failure.message])
+        return .failed(failure.kind)
+      } catch let error as PostgresError {
+        worker.log.warning("the journal failed", ["step": "\(action)", "error": error.description])
+        if connection?.isHealthy != true { connection = nil }
+        return .failed(.retriable)
+      } catch {
+        worker.log.warning("a batch could not be worked on", ["step": "\(action)", "error": Judge.comment(on: error)])
+        return .failed(.retriable)
+      }
+    }
+
+    private func claim() throws {
+      let now = worker.unit.context.services.clock.now
+      let stage = worker.unit.file.name
+      incoming.removeAll(keepingCapacity: true)
+      concluded.removeAll(keepingCapacity: true)
+      unreadable.removeAll()
+      outstanding.removeAll()
+      for record in records {
+        do {
+          guard let value = record.value else { throw MessageError.empty }
+          let message = try Message(decoding: value)
+          let hop = record.hop ?? HopHeader(id: .foreign(stage: stage, value: value), run: 1, attempt: 1)
+          incoming.append(IncomingMessage(message: message, hop: hop, origin: record.origin, takenAt: now))
+        } catch {
+          worker.log.error(
+            "a record cannot be read", ["topic": record.origin.topic, "offset": String(record.origin.offset), "error": "\(error)"])
+          unreadable.append(
+            DeadLetter(
+              stage: stage, code: "RPR-MSG-001", reason: "\(error)", rid: nil, hop: nil, origin: record.origin,
+              key: record.key, value: record.value))
+        }
+      }
+      guard let database = worker.database else { return }
+      if connection == nil { connection = try Connection(database) }
+      guard let connection else { return }
+      _ = try connection.execute("BEGIN")
+      guard !incoming.isEmpty else { return }
+      let claim = try Journal.claim(
+        connection, locks: incoming.map { Journal.lockKey($0.message.rid) }, hops: incoming.map(\.hop.id))
+      outstanding = claim.outstanding
+      if !claim.known.isEmpty {
+        worker.unit.meters.redelivered.add(claim.known.count, ordering: .relaxed)
+        incoming.removeAll { claim.known.contains($0.hop.id) }
+      }
+      // The same hop twice in one batch: the first one speaks for both.
+      if incoming.count > 1 {
+        var seen = Set<HopId>(minimumCapacity: incoming.count)
+        incoming.removeAll { !seen.insert($0.hop.id).inserted }
+      }
+    }
+
+    private func judge() throws {
+      guard !incoming.isEmpty else { return }
+      let judge = Judge(
+        routes: worker.routes.routes, directory: worker.directory, worker: worker.name, isJournaled: worker.database != nil)
+      let unit = worker.unit
+      let batch = incoming
+      let result = blockingAwait { await judgeAll(batch, judge, unit) }
+      concluded = try result.get()
+    }
+
+    private func record() throws {
+      guard let connection else { return }
+      if !unreadable.isEmpty {
+        let letters = Journal.deadLetters(unreadable)
+        _ = try connection.execute(letters.sql, letters.parameters)
+      }
+      try Journal.record(connection, concluded)
+      _ = try connection.execute("COMMIT")
+    }
+
+    private func finish() {
+      let meters = worker.unit.meters
+      meters.batches.add(1, ordering: .relaxed)
+      for hop in concluded {
+        meters.count(hop.verdict.kind)
+        meters.busyMicroseconds.add(Int(hop.milliseconds * 1000), ordering: .relaxed)
+        if hop.deadLetter != nil { meters.deadLetters.add(1, ordering: .relaxed) }
+      }
+      if !unreadable.isEmpty { meters.deadLetters.add(unreadable.count, ordering: .relaxed) }
+    }
+
+    /// Ends the claim. A connection that cannot even roll back is given up; its locks end with it.
+    private func rollBack() {
+      guard let open = connection, open.isInTransaction else { return }
+      if (try? open.execute("ROLLBACK")) == nil { connection = nil }
+    }
+  }
+}
+
+/// Judges a batch: the messages of one RID in their order, several RIDs at the same time.
+private func judgeAll(_ batch: [IncomingMessage], _ judge: Judge, _ unit: StageUnit) async -> Result<[ConcludedHop], any Error> {
+  do {
+    let lanes = min(unit.file.parallelism, batch.count)
+    if lanes <= 1 {
+      var out: [ConcludedHop] = []
+      out.reserveCapacity(batch.count)
+      for message in batch { out.append(try await judge.judge(message, by: unit)) }
+      return .success(out)
+    }
+    // A RID always falls into the same lane, so its messages stay in order without a lock or a table.
+    var laneOf: [[Int]] = Array(repeating: [], count: lanes)
+    for (i, message) in batch.enumerated() {
+      laneOf[Int(UInt64(bitPattern: Journal.lockKey(message.message.rid)) % UInt64(lanes))].append(i)
+    }
+    let filled = laneOf.filter { !$0.isEmpty }
+    return .success(
+      try await withThrowingTaskGroup(of: [(Int, ConcludedHop)].self) { group in
+        for lane in filled {
+          group.addTask {
+            var out: [(Int, ConcludedHop)] = []
+            for i in lane { out.append((i, try await judge.judge(batch[i], by: unit))) }
+            return out
+          }
+        }
+        var all: [(Int, ConcludedHop)] = []
+        for try await part in group { all.append(contentsOf: part) }
+        return all.sorted { $0.0 < $1.0 }.map(\.1)
+      })
+  } catch {
+    return .failure(error)
+  }
+}

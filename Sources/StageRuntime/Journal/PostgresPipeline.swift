@@ -1,0 +1,70 @@
+import Postgres
+import Registration
+import StageKit
+import System
+
+/// The entrance for hops that began outside the bus: journal, registration row, the stage's own changes and the next hop in one SQL
+/// transaction; the courier takes it from there.
+struct PostgresPipeline: PipelineEntrance {
+  let pool: Pool
+  let routes: RouteTable
+  let directory: [String: StageFile]
+  let worker: String
+  let wake: WakeUp
+  let clock: any WallClock
+
+  func conclude(
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
+    changes: [StageChange]
+  ) async throws -> Bool {
+    guard let file = directory[stage] else {
+      throw ServiceError(.refused, service: "pipeline", code: "RPR-RTE-002", "stage \(stage) is not known")
+    }
+    let now = clock.now
+    let hop = HopHeader(
+      id: .first(rid: message.rid, process: message.process, iteration: message.iteration, run: 1, stage: stage), run: 1,
+      attempt: 1)
+    let judge = Judge(routes: routes.routes, directory: directory, worker: worker)
+    var concluded = judge.conclude(
+      message, verdict, at: file, hop: hop, parent: nil, origin: nil, takenAt: now, now: now, milliseconds: 0)
+    if let letter = concluded.deadLetter {
+      throw ServiceError(.unavailable, service: "pipeline", code: letter.code, letter.reason)
+    }
+    for i in concluded.outgoing.indices { concluded.outgoing[i].notBefore = now }
+    let row = concluded
+    let isNew = try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(message.rid)))])
+          let known = try connection.execute(
+            "SELECT 1 FROM regproc.hop WHERE hop_id = $1::uuid AND state = 2", [.text(hop.id.text)])
+          guard known.isEmpty else { return false }
+          if let registration { try Self.open(registration, message, file, now, connection) }
+          try Journal.record(connection, [row])
+          try PostgresStageStore.apply(changes, stage: stage, connection)
+          return true
+        }
+      }
+    }
+    wake.signal()
+    return isNew
+  }
+
+  private static func open(
+    _ opening: RegistrationOpening, _ message: Message, _ stage: StageFile, _ now: Instant, _ connection: Connection
+  ) throws {
+    _ = try connection.execute(
+      """
+      INSERT INTO regprc.registration AS r (workflow_instance_id, reg_id, process, status_code, lang_code, status_comment, reg_process_retry_count,
+        reg_stage_name, trn_retry_count, is_active, cr_by, cr_dtimes, source, iteration)
+      VALUES ($1, $2, $3, 'PROCESSING', 'eng', $4, 0, $5, 0, true, 'MOSIP_SYSTEM', $6::timestamptz AT TIME ZONE 'UTC', $7, $8)
+      ON CONFLICT (workflow_instance_id) DO UPDATE SET status_code = 'PROCESSING', status_comment = excluded.status_comment,
+        reg_process_retry_count = 0, trn_retry_count = coalesce(r.trn_retry_count, 0) + 1, upd_by = 'MOSIP_SYSTEM',
+        upd_dtimes = excluded.cr_dtimes
+      """,
+      [
+        .text(message.workflowInstanceId ?? message.rid), .text(message.rid), .text(message.process),
+        .text(opening.comment), .text(stage.className), .text(now.iso), Value(message.source), .int(message.iteration),
+      ])
+  }
+}

@@ -1,0 +1,100 @@
+import Postgres
+import StageKit
+import System
+
+/// `RegistrationRegister` over the tables that MOSIP's own reports read.
+public struct PostgresRegister: RegistrationRegister {
+  private let pool: Pool
+
+  /// The register of one database.
+  public init(pool: Pool) { self.pool = pool }
+
+  private static let listColumns = """
+    workflow_instance_id, reg_id, packet_id, process, packet_checksum, packet_size, client_status_code, client_status_comment, lang_code,
+    additional_info_req_id, ref_id, source
+    """
+
+  public func sync(_ record: SyncRecord) async throws -> SyncRecord {
+    try await database {
+      try await pool.with { connection in
+        let rows = try connection.execute(
+          """
+          INSERT INTO regprc.registration_list AS l (\(Self.listColumns), cr_by, cr_dtimes)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'MOSIP_SYSTEM', now() AT TIME ZONE 'UTC')
+          ON CONFLICT (packet_id) DO UPDATE SET packet_checksum = excluded.packet_checksum, packet_size = excluded.packet_size,
+            client_status_code = excluded.client_status_code, client_status_comment = excluded.client_status_comment,
+            lang_code = excluded.lang_code, additional_info_req_id = excluded.additional_info_req_id, ref_id = excluded.ref_id,
+            upd_by = 'MOSIP_SYSTEM', upd_dtimes = now() AT TIME ZONE 'UTC'
+          RETURNING \(Self.listColumns)
+          """,
+          [
+            .text(record.workflowInstanceId), .text(record.rid), .text(record.packetId), .text(record.process),
+            .text(record.packetChecksum), .int(record.packetSize), .text(record.supervisorStatus),
+            Value(record.supervisorComment), .text(record.languageCode), Value(record.additionalInfoRequestId),
+            .text(record.referenceId), Value(record.source),
+          ])
+        return try Self.listRow(try rows.only())
+      }
+    }
+  }
+
+  public func synced(packetId: String) async throws -> SyncRecord? {
+    try await list("packet_id = $1", packetId).first
+  }
+
+  public func synced(workflowInstanceId: String) async throws -> SyncRecord? {
+    try await list("workflow_instance_id = $1", workflowInstanceId).first
+  }
+
+  public func synced(rid: String) async throws -> [SyncRecord] { try await list("reg_id = $1", rid) }
+
+  public func registration(workflowInstanceId: String) async throws -> RegistrationRecord? {
+    try await registrations("workflow_instance_id = $1", workflowInstanceId).first
+  }
+
+  public func registrations(rid: String) async throws -> [RegistrationRecord] {
+    try await registrations("reg_id = $1", rid)
+  }
+
+  private func list(_ condition: String, _ value: String) async throws -> [SyncRecord] {
+    try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          """
+          SELECT \(Self.listColumns) FROM regprc.registration_list WHERE \(condition) AND NOT coalesce(is_deleted, false) ORDER BY cr_dtimes
+          """, [.text(value)]
+        ).map(Self.listRow)
+      }
+    }
+  }
+
+  private static func listRow(_ row: Row) throws -> SyncRecord {
+    SyncRecord(
+      workflowInstanceId: try row.text(0), rid: try row.text(1), packetId: try row.textOrNull(2) ?? "",
+      process: try row.textOrNull(3) ?? "", packetChecksum: try row.text(4), packetSize: try row.int(5),
+      supervisorStatus: try row.textOrNull(6) ?? "", supervisorComment: try row.textOrNull(7),
+      languageCode: try row.text(8), additionalInfoRequestId: try row.textOrNull(9),
+      referenceId: try row.textOrNull(10) ?? "", source: try row.textOrNull(11))
+  }
+
+  private func registrations(_ condition: String, _ value: String) async throws -> [RegistrationRecord] {
+    try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          """
+          SELECT workflow_instance_id, reg_id, process, iteration, status_code, latest_trn_status_code, latest_trn_type_code,
+            latest_trn_dtimes AT TIME ZONE 'UTC', trn_retry_count, cr_dtimes AT TIME ZONE 'UTC', last_success_stage_name
+          FROM regprc.registration WHERE \(condition) AND NOT coalesce(is_deleted, false) ORDER BY cr_dtimes
+          """, [.text(value)]
+        ).map { row in
+          RegistrationRecord(
+            workflowInstanceId: try row.text(0), rid: try row.text(1), process: try row.text(2),
+            iteration: try row.intOrNull(3) ?? 1, statusCode: try row.text(4),
+            latestTransactionStatus: try row.textOrNull(5), latestTransactionType: try row.textOrNull(6),
+            latestTransactionAt: try row.instantOrNull(7), retryCount: try row.intOrNull(8) ?? 0,
+            createdAt: try row.instant(9), lastSuccessStage: try row.textOrNull(10))
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import JSON
+import Postgres
+import StageKit
+import System
+
+/// `StageStore` in Postgres: one transaction for each commit.
+struct PostgresStageStore: StageStore {
+  let stage: String
+  let pool: Pool
+  /// Told after a commit that work or records for the bus wait: nobody has to poll for what this process itself scheduled.
+  let wake: WakeUp
+
+  func record(_ collection: String, _ key: String) async throws -> StageRecord? {
+    let stage = stage
+    return try await database {
+      try await pool.with { connection in
+        let rows = try connection.execute(
+          "SELECT version, document FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND key = $3",
+          [.text(stage), .text(collection), .text(key)])
+        guard let row = rows.first else { return nil }
+        return StageRecord(
+          collection: collection, key: key, version: try row.int(0),
+          document: try JSONValue.parse(Array(try row.text(1).utf8)))
+      }
+    }
+  }
+
+  func commit(_ changes: [StageChange]) async throws {
+    guard !changes.isEmpty else { return }
+    let stage = stage
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction { try Self.apply(changes, stage: stage, connection) }
+      }
+    }
+    wake.signal(changes)
+  }
+
+  /// Applies changes inside a transaction that the caller began.
+  static func apply(_ changes: [StageChange], stage: String, _ connection: Connection) throws {
+    for change in changes {
+      switch change {
+      case .insert(let collection, let key, let document):
+        let rows = try connection.execute(
+          """
+          INSERT INTO regproc.stage_record (stage, collection, key, version, document) VALUES ($1, $2, $3, 1, $4::text::jsonb)
+          ON CONFLICT DO NOTHING
+          """, [.text(stage), .text(collection), .text(key), .text(text(document))])
+        guard rows.affected == 1 else { throw StoreConflict(collection: collection, key: key) }
+      case .put(let collection, let key, let document, let ifVersion?):
+        let rows = try connection.execute(
+          """
+          UPDATE regproc.stage_record SET version = version + 1, document = $4::text::jsonb, changed_at = now()
+          WHERE stage = $1 AND collection = $2 AND key = $3 AND version = $5
+          """, [.text(stage), .text(collection), .text(key), .text(text(document)), .int(ifVersion)])
+        guard rows.affected == 1 else { throw StoreConflict(collection: collection, key: key) }
+      case .put(let collection, let key, let document, nil):
+        _ = try connection.execute(
+          """
+          INSERT INTO regproc.stage_record AS r (stage, collection, key, version, document) VALUES ($1, $2, $3, 1, $4::text::jsonb)
+          ON CONFLICT (stage, collection, key) DO UPDATE SET version = r.version + 1, document = excluded.document, changed_at = now()
+          """, [.text(stage), .text(collection), .text(key), .text(text(document))])
+      case .delete(let collection, let key):
+        _ = try connection.execute(
+          "DELETE FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND key = $3",
+          [.text(stage), .text(collection), .text(key)])
+      case .schedule(let work):
+        _ = try connection.execute(
+          """
+          INSERT INTO regproc.work (stage, kind, key, payload, not_before)
+          VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now())) ON CONFLICT DO NOTHING
+          """,
+          [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(work.notBefore?.iso)])
+      case .publish(let record):
+        _ = try connection.execute(
+          "INSERT INTO regproc.outbox (id, topic, record_key, value) VALUES (gen_random_uuid(), $1, $2, $3)",
+          [.text(record.topic), .text(record.key), .bytes(record.value)])
+      }
+    }
+  }
+
+  private static func text(_ value: JSONValue) -> String { String(decoding: value.encoded(), as: UTF8.self) }
+}
+
+/// Runs database work and says what went wrong in the words that stages know.
+func database<T: Sendable>(_ body: () async throws -> T) async throws -> T {
+  do {
+    return try await body()
+  } catch let error as PostgresError {
+    throw ServiceError(
+      error.isRetriable ? .unavailable : .refused, service: "database", code: "RPR-SYS-012", error.description)
+  }
+}

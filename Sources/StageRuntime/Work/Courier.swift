@@ -1,0 +1,148 @@
+import Postgres
+import StageKit
+import Synchronization
+import System
+
+/// Carries to the bus what waits in the database: first hops of uploads and replays, tries whose pause is over, records for further topics;
+/// and sends again, under the same ids, what was sent and not taken for too long (reconcile, design 5.4). One mechanism for all of it: a
+/// row that is waiting is sent, and a row is sent until somebody takes it.
+///
+/// Several couriers work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
+/// journal knows the second one.
+final class Courier: Sendable {
+  private let database: PostgresSettings
+  private let openSender: @Sendable () throws -> any RecordSender
+  private let bell: Semaphore
+  private let stopping = Atomic<Bool>(false)
+  private let ended = Semaphore()
+  private let log = Log("courier")
+  /// Seconds after which a message that nobody took is sent again; doubled with each time.
+  private let reconcileAfter: Double
+  private static let batch = 500
+  /// Messages sent for the first time, and those sent again.
+  let sent = Atomic<Int>(0)
+  let healed = Atomic<Int>(0)
+
+  init(
+    database: PostgresSettings, wake: WakeUp, reconcileAfter: Double, openSender: @escaping @Sendable () throws -> any RecordSender
+  ) {
+    self.database = database
+    self.openSender = openSender
+    self.bell = wake.register()
+    self.reconcileAfter = reconcileAfter
+  }
+
+  func start() {
+    OwnedThread.start("courier") {
+      self.run()
+      self.ended.signal()
+    }
+  }
+
+  func stop() {
+    stopping.store(true, ordering: .releasing)
+    bell.signal()
+  }
+
+  /// Waits for the thread to end. Never call it from a task.
+  func join() { ended.wait() }
+
+  private func run() {
+    var connection: Connection?
+    var sender: (any RecordSender)?
+    var failures = 0
+    var lastReconcile = Instant(milliseconds: 0)
+    while !stopping.load(ordering: .acquiring) {
+      var more = false
+      do {
+        let open = try connection ?? Connection(database)
+        connection = open
+        let out = try sender ?? openSender()
+        sender = out
+        more = try carryHops(open, out) == Self.batch
+        more = try carryOutbox(open, out) == Self.batch || more
+        if Instant.now.seconds(since: lastReconcile) > min(reconcileAfter / 4, 30) {
+          try reconcile(open)
+          lastReconcile = .now
+        }
+        failures = 0
+      } catch {
+        failures += 1
+        log.warning("the courier could not work; trying again", ["error": "\(error)"])
+        connection = nil
+        if case let failure as BusFailure = error, failure.kind == .fatal {
+          sender?.close()
+          sender = nil
+        }
+        _ = bell.wait(milliseconds: min(200 << min(failures, 6), 10_000))
+      }
+      if !more, !stopping.load(ordering: .acquiring) { _ = bell.wait(milliseconds: 300) }
+      while bell.wait(milliseconds: 0) {}
+    }
+    sender?.close()
+  }
+
+  private func carryHops(_ connection: Connection, _ sender: any RecordSender) throws -> Int {
+    try connection.transaction {
+      let rows = try connection.execute(
+        """
+        SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message, sent_count FROM regproc.hop
+        WHERE state = 0 AND not_before <= now() ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED
+        """, [.int(Self.batch)])
+      guard !rows.isEmpty else { return 0 }
+      let hops = try rows.map(Journal.outgoing)
+      let again = try rows.reduce(0) { try $0 + ($1.int(8) > 0 ? 1 : 0) }
+      try sender.send(hops.map(OutgoingRecord.init))
+      _ = try connection.execute(
+        """
+        UPDATE regproc.hop SET state = 1, sent_at = now(), sent_count = sent_count + 1, not_before = NULL
+        WHERE hop_id = ANY($1::uuid[]) AND state = 0
+        """, [.textArray(hops.map(\.id.text))])
+      sent.add(hops.count - again, ordering: .relaxed)
+      healed.add(again, ordering: .relaxed)
+      return hops.count
+    }
+  }
+
+  private func carryOutbox(_ connection: Connection, _ sender: any RecordSender) throws -> Int {
+    try connection.transaction {
+      let rows = try connection.execute(
+        """
+        SELECT id::text, topic, record_key, value FROM regproc.outbox
+        WHERE sent_at IS NULL OR sent_at < now() - make_interval(secs => $2 * power(2, least(sent_count - 1, 10)))
+        ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
+        """, [.int(Self.batch), .double(reconcileAfter)])
+      guard !rows.isEmpty else { return 0 }
+      let ids = try rows.map { try $0.text(0) }
+      try sender.send(
+        try rows.map { row in
+          OutgoingRecord(
+            topic: try row.text(1), key: try row.text(2), value: try row.bytes(3),
+            headers: [(OutgoingRecord.outboxHeader, try row.text(0))])
+        })
+      _ = try connection.execute(
+        "UPDATE regproc.outbox SET sent_at = now(), sent_count = sent_count + 1 WHERE id = ANY($1::uuid[])", [.textArray(ids)])
+      sent.add(ids.count, ordering: .relaxed)
+      return ids.count
+    }
+  }
+
+  /// Puts back in line what was sent long ago and never taken.
+  private func reconcile(_ connection: Connection) throws {
+    let rows = try connection.execute(
+      """
+      UPDATE regproc.hop SET state = 0, not_before = now()
+      WHERE state = 1 AND sent_at < now() - make_interval(secs => $1 * power(2, least(greatest(sent_count, 1) - 1, 10)))
+      """, [.double(reconcileAfter)])
+    if rows.affected > 0 { log.warning("messages that nobody took are sent again", ["count": String(rows.affected)]) }
+  }
+}
+
+extension Journal {
+  /// For a broker and a process that began anew together: all that was on the old bus waits again, and no lease of a dead process holds.
+  static func takeOver(_ connection: Connection) throws {
+    _ = try connection.execute("UPDATE regproc.hop SET state = 0, not_before = now() WHERE state = 1", [])
+    _ = try connection.execute("UPDATE regproc.outbox SET sent_at = NULL", [])
+    _ = try connection.execute("UPDATE regproc.work SET leased_until = NULL WHERE state = 0", [])
+  }
+}

@@ -1,0 +1,236 @@
+import JSON
+import Postgres
+import StageKit
+import Synchronization
+import System
+
+/// Does the durable work of the stages that this process runs: claims pieces that are due, performs them as tasks, and records how they
+/// ended. A piece is held by a lease that its holder renews; when a process dies, another one takes its pieces after the lease.
+final class WorkRunner: Sendable {
+  /// Who performs a kind of work.
+  struct Performer: Sendable {
+    var stage: String
+    var kind: WorkKind
+    var perform: @Sendable (WorkItem) async throws -> WorkOutcome
+    var gaveUp: @Sendable (WorkItem, WorkFailure) async throws -> Void
+  }
+
+  private static let leaseSeconds = 30.0
+
+  private let performers: [Performer]
+  private let pool: Pool
+  private let wake: WakeUp
+  private let worker: String
+  private let log = Log("work")
+  private let stopping = Atomic<Bool>(false)
+  private let bell: Semaphore
+  private let ended = Semaphore()
+  /// Pieces in hand by performer.
+  private let inHand: Mutex<[Int: Set<String>]>
+  let performed = Atomic<Int>(0)
+  let failures = Atomic<Int>(0)
+
+  init(performers: [Performer], pool: Pool, wake: WakeUp, worker: String) {
+    self.performers = performers
+    self.pool = pool
+    self.wake = wake
+    self.worker = worker
+    self.bell = wake.register()
+    self.inHand = Mutex([:])
+  }
+
+  func start() {
+    OwnedThread.start("work") {
+      self.run()
+      self.ended.signal()
+    }
+  }
+
+  func stop() {
+    stopping.store(true, ordering: .releasing)
+    bell.signal()
+  }
+
+  /// Waits until the pieces in hand are done. Never call it from a task.
+  func join() {
+    ended.wait()
+    let pause = Semaphore()
+    for _ in 0..<300 where inHand.withLock({ $0.values.contains { !$0.isEmpty } }) { _ = pause.wait(milliseconds: 100) }
+  }
+
+  private func run() {
+    var lastRenewal = Instant.now
+    while !stopping.load(ordering: .acquiring) {
+      var took = false
+      for index in performers.indices {
+        took = take(index) || took
+        if stopping.load(ordering: .acquiring) { return }
+      }
+      if Instant.now.seconds(since: lastRenewal) > Self.leaseSeconds / 3 {
+        renew()
+        lastRenewal = .now
+      }
+      if !took { _ = bell.wait(milliseconds: 500) }
+      while bell.wait(milliseconds: 0) {}
+    }
+  }
+
+  /// Claims what is due of one kind, as much as may be done at once.
+  private func take(_ index: Int) -> Bool {
+    let performer = performers[index]
+    let held = inHand.withLock { $0[index]?.count ?? 0 }
+    let room = performer.kind.concurrency - held
+    guard room > 0 else { return false }
+    let worker = worker
+    let claimed = blockingAwait { () -> [WorkItem] in
+      do {
+        return try await self.pool.with { connection in
+          let rows = try connection.execute(
+            """
+            UPDATE regproc.work AS w SET leased_until = now() + make_interval(secs => $4), worker = $5
+            FROM (
+              SELECT stage, kind, key FROM regproc.work
+              WHERE stage = $1 AND kind = $2 AND state = 0 AND not_before <= now() AND (leased_until IS NULL OR leased_until < now())
+              ORDER BY not_before LIMIT $3 FOR UPDATE SKIP LOCKED
+            ) AS due
+            WHERE w.stage = due.stage AND w.kind = due.kind AND w.key = due.key
+            RETURNING w.key, w.payload::text, w.attempt
+            """,
+            [
+              .text(performer.stage), .text(performer.kind.name), .int(room), .double(Self.leaseSeconds), .text(worker),
+            ])
+          return try rows.map { row in
+            WorkItem(
+              kind: performer.kind.name, key: try row.text(0), payload: try JSONValue.parse(Array(try row.text(1).utf8)),
+              attempt: try row.int(2))
+          }
+        }
+      } catch {
+        self.log.warning("work cannot be claimed", ["stage": performer.stage, "error": "\(error)"])
+        return []
+      }
+    }
+    for item in claimed {
+      let fresh = inHand.withLock { $0[index, default: []].insert(item.key).inserted }
+      guard fresh else { continue }
+      Task.detached { await self.perform(item, performer, index) }
+    }
+    return claimed.count == room
+  }
+
+  private func perform(_ item: WorkItem, _ performer: Performer, _ index: Int) async {
+    defer {
+      _ = inHand.withLock { $0[index]?.remove(item.key) }
+      bell.signal()
+    }
+    do {
+      let outcome: WorkOutcome
+      do {
+        outcome = try await performer.perform(item)
+      } catch let failure as WorkFailure {
+        try await giveUp(item, performer, failure)
+        return
+      } catch {
+        failures.add(1, ordering: .relaxed)
+        if let tries = performer.kind.tries, item.attempt >= tries {
+          let code = (error as? ServiceError)?.code ?? "RPR-SYS-EXCEPTION-001"
+          try await giveUp(item, performer, WorkFailure(code: code, "tries used up: \(Judge.comment(on: error))"))
+        } else {
+          try await again(item, performer, error)
+        }
+        return
+      }
+      performed.add(1, ordering: .relaxed)
+      switch outcome {
+      case .done(let changes): try await finish(item, performer, changes: changes, failure: nil)
+      case .again(let seconds):
+        try await update(
+          item, performer, "not_before = now() + make_interval(secs => $5), attempt = 1, leased_until = NULL", [.double(seconds)])
+      }
+    } catch {
+      // The lease runs out and the piece is done again: that is what idempotency keys are for.
+      log.warning(
+        "the end of a piece of work could not be recorded",
+        ["stage": performer.stage, "kind": item.kind, "error": Judge.comment(on: error)])
+    }
+  }
+
+  private func again(_ item: WorkItem, _ performer: Performer, _ error: any Error) async throws {
+    let kind = performer.kind
+    let pause = min(kind.firstPause * Double(1 << min(item.attempt - 1, 20)), kind.longestPause)
+    log.info(
+      "work is tried again",
+      [
+        "stage": performer.stage, "kind": item.kind, "attempt": String(item.attempt), "seconds": String(pause),
+        "error": Judge.comment(on: error),
+      ])
+    try await update(
+      item, performer,
+      "not_before = now() + make_interval(secs => $5), attempt = attempt + 1, leased_until = NULL, failure = $6",
+      [.double(pause), .text(Judge.comment(on: error))])
+  }
+
+  private func giveUp(_ item: WorkItem, _ performer: Performer, _ failure: WorkFailure) async throws {
+    failures.add(1, ordering: .relaxed)
+    log.error("work is given up", ["stage": performer.stage, "kind": item.kind, "code": failure.code, "error": failure.message])
+    try await performer.gaveUp(item, failure)
+    try await finish(item, performer, changes: [], failure: failure)
+  }
+
+  private func finish(_ item: WorkItem, _ performer: Performer, changes: [StageChange], failure: WorkFailure?) async throws {
+    let stage = performer.stage
+    let worker = worker
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          let rows = try connection.execute(
+            """
+            UPDATE regproc.work SET state = $5, done_at = now(), leased_until = NULL, failure_code = $6, failure = $7
+            WHERE stage = $1 AND kind = $2 AND key = $3 AND worker = $4 AND state = 0
+            """,
+            [
+              .text(stage), .text(item.kind), .text(item.key), .text(worker), .int(failure == nil ? 1 : 2),
+              Value(failure?.code), Value(failure.map { String($0.message.prefix(500)) }),
+            ])
+          // Another process took it over after our lease ran out: what it does counts.
+          guard rows.affected == 1 else { return }
+          try PostgresStageStore.apply(changes, stage: stage, connection)
+        }
+      }
+    }
+    wake.signal(changes)
+  }
+
+  private func update(_ item: WorkItem, _ performer: Performer, _ assignments: String, _ values: [Value]) async throws {
+    let parameters: [Value] = [.text(performer.stage), .text(item.kind), .text(item.key), .text(worker)] + values
+    try await database {
+      try await pool.with { connection in
+        _ = try connection.execute(
+          "UPDATE regproc.work SET \(assignments) WHERE stage = $1 AND kind = $2 AND key = $3 AND worker = $4 AND state = 0",
+          parameters)
+      }
+    }
+  }
+
+  /// Long work keeps its lease.
+  private func renew() {
+    let held = inHand.withLock { $0 }
+    let worker = worker
+    for (index, keys) in held where !keys.isEmpty {
+      let performer = performers[index]
+      blockingAwait {
+        _ = try? await self.pool.with { connection in
+          _ = try connection.execute(
+            """
+            UPDATE regproc.work SET leased_until = now() + make_interval(secs => $4)
+            WHERE stage = $1 AND kind = $2 AND key = ANY($3::text[]) AND worker = $5 AND state = 0
+            """,
+            [
+              .text(performer.stage), .text(performer.kind.name), .textArray(Array(keys)), .double(Self.leaseSeconds),
+              .text(worker),
+            ])
+        }
+      }
+    }
+  }
+}

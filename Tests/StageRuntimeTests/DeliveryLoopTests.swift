@@ -1,0 +1,237 @@
+import Testing
+
+@testable import StageRuntime
+
+/// A broker, a journal and a stage in a few lines, driven by the real state machine: enough to kill the worker before and after every
+/// step, in every way, and to count what came of it.
+private struct World {
+  /// Thrown to kill the worker: its memory is gone, the broker and the journal stay.
+  struct Killed: Error {}
+  enum Moment: CaseIterable { case before, after }
+
+  var mode: DeliveryLoop.Mode
+  var topic: [Int]
+  var committedOffset = 0
+  /// Verdicts by message: what was judged and recorded.
+  var journal: [Int: Int] = [:]
+  /// Hops on the output topic that a reader of committed records sees.
+  var output: [Int] = []
+  var sideEffects: [Int: Int] = [:]
+  /// The bus transaction that is open.
+  var pending: (records: [Int], offset: Int)?
+
+  // A worker's memory
+  var position = 0
+  var batch: [Int] = []
+  var batchStart = 0
+  var results: [Int] = []
+  var claimed = false
+
+  init(mode: DeliveryLoop.Mode, messages: Int) {
+    self.mode = mode
+    topic = Array(0..<messages)
+  }
+
+  mutating func startWorker() {
+    position = committedOffset
+    batch = []
+    results = []
+    claimed = false
+    // A new producer with the same transactional id aborts what its predecessor left open.
+    pending = nil
+  }
+
+  mutating func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
+    switch action {
+    case .poll:
+      batchStart = position
+      batch = Array(topic[position..<min(position + 3, topic.count)])
+      position += batch.count
+      return .polled(records: batch.count)
+    case .claim:
+      claimed = true
+      return .claimed
+    case .judge:
+      results = batch.filter { journal[$0] == nil }
+      for message in results { sideEffects[message, default: 0] += 1 }
+      return .judged
+    case .record:
+      for message in results { journal[message] = message }
+      claimed = false
+      return .recorded
+    case .send:
+      switch mode {
+      case .transactional:
+        pending = (batch, position)
+        output += pending!.records
+        committedOffset = pending!.offset
+        pending = nil
+      case .acknowledged:
+        output += batch
+        committedOffset = position
+      }
+      return .sent
+    case .abort:
+      pending = nil
+      return .aborted
+    case .rewind(let seek):
+      claimed = false
+      results = []
+      if seek { position = batchStart } else { position = committedOffset }
+      return .rewound
+    case .rest: return .rested
+    case .reopen:
+      startWorker()
+      return .reopened
+    case .stop: return .rested
+    }
+  }
+
+  /// Runs until the topic is read to its end. `trouble` is asked before each action.
+  mutating func run(_ trouble: (Int, DeliveryLoop.Action) -> Trouble?) {
+    var step = 0
+    var restarts = 0
+    while restarts < 50 {
+      startWorker()
+      var loop = DeliveryLoop(mode: mode)
+      var action = loop.start
+      do {
+        while action != .stop {
+          step += 1
+          guard step < 10_000 else { return }
+          if action == .poll, position == topic.count, committedOffset == topic.count { loop.requestStop() }
+          let event: DeliveryLoop.Event
+          switch trouble(step, action) {
+          case nil: event = perform(action)
+          case .kill(.before): throw Killed()
+          case .kill(.after):
+            _ = perform(action)
+            throw Killed()
+          case .fail(let failure, .before): event = .failed(failure)
+          case .fail(let failure, .after):
+            _ = perform(action)
+            event = .failed(failure)
+          }
+          action = loop.next(event)
+        }
+        return
+      } catch { restarts += 1 }
+    }
+  }
+}
+
+private enum Trouble {
+  case kill(World.Moment)
+  case fail(DeliveryLoop.Failure, World.Moment)
+}
+
+@Suite struct DeliveryLoopTests {
+  private static let modes: [DeliveryLoop.Mode] = [.transactional, .acknowledged]
+
+  @Test(arguments: modes) func withoutTroubleEveryMessageGoesOnceInOrder(mode: DeliveryLoop.Mode) {
+    var world = World(mode: mode, messages: 10)
+    world.run { _, _ in nil }
+    #expect(world.output == Array(0..<10))
+    #expect(world.sideEffects.values.allSatisfy { $0 == 1 })
+  }
+
+  @Test(arguments: modes, World.Moment.allCases) fileprivate func killedAtAnyStepNothingIsLostAndTheVerdictIsFoundAgain(
+    mode: DeliveryLoop.Mode, moment: World.Moment
+  ) {
+    for killAt in 1...30 {
+      var world = World(mode: mode, messages: 10)
+      world.run { step, _ in step == killAt ? .kill(moment) : nil }
+      #expect(Set(world.output) == Set(0..<10), "killed \(moment) step \(killAt)")
+      #expect(world.journal.count == 10)
+      #expect(world.committedOffset == 10)
+      // Only a batch that was sent and whose offsets were not stored may be seen twice; in this world sending and offsets are one step.
+      #expect(world.output.count == 10)
+      // The stage itself is asked again only when it was killed between judging and recording.
+      #expect(world.sideEffects.values.allSatisfy { $0 <= 2 })
+    }
+  }
+
+  @Test(arguments: [DeliveryLoop.Failure.retriable, .abortable, .lostPartitions, .fatal], World.Moment.allCases)
+  fileprivate func anyFailureAtAnyStepEndsWithEveryMessageSent(failure: DeliveryLoop.Failure, moment: World.Moment) {
+    for mode in Self.modes {
+      for failAt in 1...30 {
+        var world = World(mode: mode, messages: 10)
+        world.run { step, action in
+          guard step == failAt else { return nil }
+          switch action {
+          case .rest, .stop: return nil
+          default: return .fail(failure, moment)
+          }
+        }
+        #expect(Set(world.output) == Set(0..<10), "\(mode) \(failure) \(moment) at \(failAt)")
+        #expect(world.committedOffset == 10)
+        #expect(world.journal.count == 10)
+      }
+    }
+  }
+
+  @Test func aFailedTransactionIsAbortedBeforeTheBatchIsReadAgain() {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
+    #expect(loop.next(.failed(.abortable)) == .abort)
+    #expect(loop.next(.aborted) == .rewind(seek: true))
+    #expect(loop.next(.rewound) == .rest(milliseconds: 100))
+    #expect(loop.next(.rested) == .poll)
+  }
+
+  @Test func aCommitWhoseAnswerIsUnknownIsRepeatedNotAborted() {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
+    #expect(loop.next(.failed(.retriable)) == .send)
+    #expect(loop.next(.sent) == .poll)
+  }
+
+  @Test func aFencedProducerIsOpenedAnewAndNothingIsCommittedByIt() {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
+    #expect(loop.next(.failed(.fatal)) == .rewind(seek: false))
+    #expect(loop.next(.rewound) == .reopen)
+    #expect(loop.next(.reopened) == .rest(milliseconds: 100))
+  }
+
+  @Test func partitionsLostInTheMiddleOfABatchAreLeftToTheirNewOwner() {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
+    #expect(loop.next(.failed(.lostPartitions)) == .abort)
+    #expect(loop.next(.aborted) == .rewind(seek: false))
+    #expect(loop.next(.rewound) == .poll)
+  }
+
+  @Test func pausesGrowAndEndWithTheFirstSuccess() {
+    var loop = DeliveryLoop(mode: .acknowledged, firstPause: 100, longestPause: 350)
+    var pauses: [Int] = []
+    for _ in 0..<4 {
+      _ = loop.next(.polled(records: 1))
+      _ = loop.next(.failed(.retriable))
+      if case .rest(let pause) = loop.next(.rewound) { pauses.append(pause) }
+      _ = loop.next(.rested)
+    }
+    #expect(pauses == [100, 200, 350, 350])
+    _ = drive(&loop, [.polled(records: 1), .claimed, .judged, .recorded, .sent])
+    #expect(loop.failuresInARow == 0)
+  }
+
+  @Test func askedToStopItFinishesTheBatchInHandAndBeginsNoOther() {
+    var loop = DeliveryLoop(mode: .acknowledged)
+    _ = drive(&loop, [.polled(records: 2), .claimed])
+    loop.requestStop()
+    #expect(loop.next(.judged) == .record)
+    #expect(loop.next(.recorded) == .send)
+    #expect(loop.next(.sent) == .stop)
+
+    var idle = DeliveryLoop(mode: .acknowledged)
+    idle.requestStop()
+    #expect(idle.next(.polled(records: 5)) == .stop)
+  }
+
+  private func drive(_ loop: inout DeliveryLoop, _ events: [DeliveryLoop.Event]) -> DeliveryLoop.Action {
+    var action = loop.start
+    for event in events { action = loop.next(event) }
+    return action
+  }
+}
