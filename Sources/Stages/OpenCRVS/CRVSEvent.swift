@@ -101,6 +101,12 @@ enum RecordKey {
     return plain && text.utf8.count <= 64 ? text : Digest.hex(Array(text.utf8))
   }
 
+  /// The same as the name of a container of the object store, which may be a folder: letters, digits and hyphens, else the SHA-256.
+  static func container(_ key: String) -> String {
+    let isPlain = key.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 }
+    return isPlain && !key.isEmpty && key.utf8.count <= 64 ? key : Digest.hex(Array(key.utf8))
+  }
+
   /// The key of an event: a birth's is the record's id, as upstream has it; others add the kind and the moment of the change
   /// (facts/opencrvs-and-websub 5.3).
   static func of(_ event: CRVSEvent) -> String {

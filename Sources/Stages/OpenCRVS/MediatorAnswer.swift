@@ -10,14 +10,17 @@ struct MediatorAnswer: Sendable {
   let clock: any WallClock
   let log: Log
 
-  func message(_ text: String, _ more: JSONObject = [:], status: Int = 200) -> Response {
+  /// A success; with a fault it says what could not be done although the request was taken.
+  func message(_ text: String, _ more: JSONObject = [:], but fault: MediatorFault? = nil) -> Response {
     var response: JSONObject = ["message": .string(text)]
     for member in more { response[member.key] = member.value }
-    return answer(.object(response), .null, status)
+    return answer(.object(response), fault.map { .array([Self.error($0)]) } ?? .null, 200)
   }
 
-  func fault(_ fault: MediatorFault) -> Response {
-    answer(.null, [["errorCode": .string(fault.code.rawValue), "errorMessage": .string(fault.message)]], fault.code.status)
+  func fault(_ fault: MediatorFault) -> Response { answer(.null, [Self.error(fault)], fault.code.status) }
+
+  private static func error(_ fault: MediatorFault) -> JSONValue {
+    ["errorCode": .string(fault.code.rawValue), "errorMessage": .string(fault.message)]
   }
 
   private func answer(_ response: JSONValue, _ errors: JSONValue, _ status: Int) -> Response {

@@ -6,7 +6,7 @@ import StageKit
 struct Outgoing: Sendable {
   let http: any HTTPExchange
 
-  /// Sends JSON and reads the answer's status.
+  /// Sends JSON and reads the answer's status; `final` names statuses that another try will not change, beside the 4xx below.
   /// - Throws: `ServiceError` that may work later for no answer, 5xx, 408, 425, 429 and for 401, 403, 404, 405: those are settled by a
   ///   person's hand, not by giving the message up. `Refusal` for the other 4xx: the same request will be refused again.
   func post(
@@ -18,11 +18,13 @@ struct Outgoing: Sendable {
       ClientRequest(method: "POST", url: url, headers: headers, body: .bytes(body), maxResponseBytes: largest), service)
   }
 
-  func get(_ url: String, headers: Headers = [:], service: String, largest: Int = 1 << 20) async throws -> ClientResponse {
-    try await send(ClientRequest(method: "GET", url: url, headers: headers, maxResponseBytes: largest), service)
+  func get(
+    _ url: String, headers: Headers = [:], service: String, final: Set<Int> = [], largest: Int = 1 << 20
+  ) async throws -> ClientResponse {
+    try await send(ClientRequest(method: "GET", url: url, headers: headers, maxResponseBytes: largest), service, final: final)
   }
 
-  func send(_ request: ClientRequest, _ service: String) async throws -> ClientResponse {
+  func send(_ request: ClientRequest, _ service: String, final: Set<Int> = []) async throws -> ClientResponse {
     let response: ClientResponse
     do {
       response = try await http.send(request)
@@ -31,6 +33,7 @@ struct Outgoing: Sendable {
     }
     switch response.status {
     case 200..<300: return response
+    case let status where final.contains(status): throw Refusal(service: service, status: status, body: response.body)
     case 300..<400, 500..., 401, 403, 404, 405, 408, 425, 429:
       throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-004", "answers \(response.status)")
     default: throw Refusal(service: service, status: response.status, body: response.body)
