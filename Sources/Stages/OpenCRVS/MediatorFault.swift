@@ -23,7 +23,6 @@ struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
     /// Ours, unused upstream: taken and kept, but this kind of event has no way yet.
     case notYet = "OPN-CRVS-016"
     case decryption = "OPN-CRVS-022"
-    case encryption = "OPN-CRVS-023"
     case signature = "OPN-CRVS-026"
     case ridUnreadable = "OPN-CRVS-031"
     case location = "OPN-CRVS-032"
