@@ -24,20 +24,27 @@ struct BirthPacket: Sendable {
     }
     let now = context.services.clock.now
     do {
-      return try await PacketWriter(schema: schema, keys: ServicePacketKeys(keys: context.services.keys)).write(
-        PacketDraft(
-          rid: rid, source: settings.text("source"), process: settings.text("birth-process"), refID: referenceId,
-          schemaVersion: mapping.schemaVersion, fields: identity, metaInfo: metaInfo(at: now), audits: audits(at: now)))
+      let draft = PacketDraft(
+        rid: rid, source: settings.text("source"), process: settings.text("birth-process"), refID: referenceId,
+        schemaVersion: mapping.schemaVersion, schema: schema,
+        fields: Dictionary(identity.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now), audits: audits(at: now),
+        creationDate: now)
+      let packet = try await PacketWriter(keys: ServicePacketKeys(keys: context.services.keys)).write(draft)
+      if !packet.ignoredFields.isEmpty {
+        context.log.warning(
+          "the id schema lacks fields of a birth", ["rid": rid, "fields": packet.ignoredFields.sorted().joined(separator: " ")])
+      }
+      return packet.content
     } catch let error as PacketError {
       context.log.warning("a packet cannot be made", ["rid": rid, "error": "\(error.code)"])
       throw MediatorFault(.packetCreation, "the packet cannot be made (\(error.code))")
     }
   }
 
-  /// What the packet's meta information says; each value is JSON in a text (2.3).
-  func metaInfo(at now: Instant) -> [String: String] {
-    func labelled(_ pairs: [(String, JSONValue)]) -> String {
-      JSONValue.array(pairs.map { ["label": .string($0.0), "value": $0.1] }).description
+  /// What the sender says of the packet (2.3).
+  func metaInfo(at now: Instant) -> JSONObject {
+    func labelled(_ pairs: [(String, JSONValue)]) -> JSONValue {
+      .array(pairs.map { ["label": .string($0.0), "value": $0.1] })
     }
     var metaData: [(String, JSONValue)] = [
       ("registrationType", .string(settings.text("birth-process"))), ("uin", .string(rid)),
@@ -49,19 +56,19 @@ struct BirthPacket: Sendable {
       "supervisorPIN", "officerPIN", "supervisorOTPAuthentication", "officerOTPAuthentication",
     ]
     return [
-      "metaData": labelled(metaData), "operationsData": labelled(operations.map { ($0, .null) }),
-      "capturedRegisteredDevices": "[]", "documents": "[]", "registrationId": rid, "creationDate": now.iso,
+      "metaData": labelled(metaData), "operationsData": labelled(operations.map { ($0, .null) }), "capturedRegisteredDevices": [],
+      "documents": [], "registrationId": .string(rid), "creationDate": .string(now.iso),
     ]
   }
 
   /// The packet's one audit entry (2.4).
-  func audits(at now: Instant) -> [[String: String]] {
+  func audits(at now: Instant) -> [JSONObject] {
     [
       [
-        "uuid": SecureRandom.uuid(), "createdAt": now.iso, "eventId": "OPENCRVS_CREATE_PACKET", "eventName": "opencrvs packet created",
-        "eventType": "OPENCRVS", "actionTimeStamp": now.iso, "hostName": Self.hostName, "hostIp": "127.0.0.1",
-        "applicationId": settings.text("app-id"), "applicationName": settings.text("app-name"), "id": rid,
-        "idType": "REGISTRATION_ID",
+        "uuid": .string(SecureRandom.uuid()), "createdAt": .string(now.iso), "eventId": "OPENCRVS_CREATE_PACKET",
+        "eventName": "opencrvs packet created", "eventType": "OPENCRVS", "actionTimeStamp": .string(now.iso),
+        "hostName": .string(Self.hostName), "hostIp": "127.0.0.1", "applicationId": .string(settings.text("app-id")),
+        "applicationName": .string(settings.text("app-name")), "id": .string(rid), "idType": "REGISTRATION_ID",
       ]
     ]
   }
