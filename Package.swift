@@ -55,7 +55,7 @@ let package = Package(
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
-    library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML"]),
+    library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
     library("Platform", ["StageKit", "Postgres", "HTTP", "Cryptography"]),
     library("Stages", ["StageKit", "Registration"]),
 
