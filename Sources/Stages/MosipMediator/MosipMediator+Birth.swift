@@ -74,7 +74,7 @@ extension MosipMediator {
   /// The application id that the event carries, else a new RID.
   private func registrationId(of event: CRVSEvent, _ context: StageContext) async throws -> String {
     guard let carried = event.bundle.applicationId else { return try await newRID(context) }
-    guard (try? RID(carried)) != nil else { throw MediatorFault(.ridUnreadable, "the application id is not a RID") }
+    guard RecordKey.isRID(carried) else { throw MediatorFault(.ridUnreadable, "the application id is not a RID") }
     return carried
   }
 

@@ -98,7 +98,7 @@ extension MosipMediator {
     if let number = event["data"]?["opencrvsBRN"]?.string, FHIR.isIdentifier(number) {
       transaction = try await context.store.record(Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
     }
-    if transaction == nil, let rid = event["data"]?["registrationId"]?.string, (try? RID(rid)) != nil {
+    if transaction == nil, let rid = event["data"]?["registrationId"]?.string, RecordKey.isRID(rid) {
       transaction = try await context.store.record(Records.rids, rid)?.document["txnId"]?.string
     }
     guard let transaction else { return nil }

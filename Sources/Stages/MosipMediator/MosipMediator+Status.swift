@@ -13,7 +13,7 @@ extension MosipMediator {
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
       throw MediatorFault(.unreadable, "the event names no registration or no result")
     }
-    if ["REJECTED", "FAILED"].contains(result), (try? RID(rid)) != nil,
+    if ["REJECTED", "FAILED"].contains(result), RecordKey.isRID(rid),
       let transaction = try await context.store.record(Records.rids, rid)?.document["txnId"]?.string
     {
       let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }

@@ -1,4 +1,5 @@
 import JSON
+import Registration
 
 /// What OpenCRVS sends to a webhook: `{"timestamp","id","event":{"hub":{"topic"},"context":[<bundle>]}}` (facts/opencrvs-and-websub 1.2).
 /// The inline images of its DocumentReferences, which make events of many MB and which no mediator needs, are left out.
@@ -100,6 +101,9 @@ enum RecordKey {
     let plain = text.utf8.allSatisfy { $0 > 32 && $0 < 127 }
     return plain && text.utf8.count <= 64 ? text : Digest.hex(Array(text.utf8))
   }
+
+  /// Whether a text is a RID (facts/packet-and-crypto 4.2).
+  static func isRID(_ text: String) -> Bool { (try? RID(text)) != nil }
 
   /// The same as the name of a container of the object store, which may be a folder: letters, digits and hyphens, else the SHA-256.
   static func container(_ key: String) -> String {

@@ -43,7 +43,7 @@ extension OpencrvsMediator {
 
   /// The application id that the event carries already, else a new one of the MOSIP side.
   private func applicationId(of event: CRVSEvent, _ key: String, _ context: StageContext) async throws -> String {
-    if let carried = event.bundle.applicationId, (try? RID(carried)) != nil { return carried }
+    if let carried = event.bundle.applicationId, RecordKey.isRID(carried) { return carried }
     let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", key)]))
     let response: ClientResponse
     do {
@@ -52,7 +52,7 @@ extension OpencrvsMediator {
     } catch let refusal as Outgoing.Refusal {
       throw WorkFailure(code: refusal.code ?? MediatorFault.Code.ridGeneration.rawValue, "\(refusal)")
     }
-    guard let aid = (try? JSONValue.parse(response.body))?.string, (try? RID(aid)) != nil else {
+    guard let aid = (try? JSONValue.parse(response.body))?.string, RecordKey.isRID(aid) else {
       throw ServiceError(.unavailable, service: "MOSIP-side mediator", code: "OPN-CRVS-005", "answers no application id")
     }
     return aid
