@@ -72,7 +72,9 @@ public enum AESGCM {
 
   private static func context(key: [UInt8], nonce: [UInt8], encrypting: Bool) throws -> OpaquePointer {
     guard key.count == keySize else { throw CryptographyError(.badKey, "an AES-256 key has 32 bytes") }
-    guard (1...128).contains(nonce.count) else { throw CryptographyError(.unsupported, "nonce of \(nonce.count) bytes") }
+    guard (1...128).contains(nonce.count) else {
+      throw CryptographyError(.unsupported, "nonce of \(nonce.count) bytes")
+    }
     guard let context = EVP_CIPHER_CTX_new() else { throw CryptographyError.openSSL(.internal, "no memory") }
     let direction: Int32 = encrypting ? 1 : 0
     guard EVP_CipherInit_ex(context, EVP_aes_256_gcm(), nil, nil, nil, direction) == 1,

@@ -90,7 +90,9 @@ public final class Certificate: Sendable {
       ok = ok && X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, text, Int32(text.count), -1, 0) == 1
     }
     ok = ok && X509_set_issuer_name(x509, name) == 1
-    for (nid, value) in [(NID_basic_constraints, "critical,CA:FALSE"), (NID_key_usage, "digitalSignature,keyEncipherment")] {
+    for (nid, value) in [
+      (NID_basic_constraints, "critical,CA:FALSE"), (NID_key_usage, "digitalSignature,keyEncipherment"),
+    ] {
       guard let part = X509V3_EXT_conf_nid(nil, nil, nid, value) else {
         ok = false
         break

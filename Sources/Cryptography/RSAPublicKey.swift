@@ -51,7 +51,7 @@ public final class RSAPublicKey: @unchecked Sendable {
       EVP_PKEY_CTX_free(context)
     }
     var key: OpaquePointer?
-    guard OSSL_PARAM_BLD_push_BN(builder, "n", n) == 1, OSSL_PARAM_BLD_push_BN(builder, "e", e) == 1,
+    guard regproc_push_rsa_numbers(builder, n, e) == 1,
       let parameters = OSSL_PARAM_BLD_to_param(builder)
     else { throw CryptographyError.openSSL(.badKey, "not the numbers of an RSA key") }
     defer { OSSL_PARAM_free(parameters) }

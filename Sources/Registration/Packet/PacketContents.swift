@@ -1,0 +1,130 @@
+import JSON
+
+/// One sub-packet, decrypted and unpacked.
+public struct SubPacket: Sendable {
+  /// Which one.
+  public let name: SubPacketName
+  /// Its metadata.
+  public let info: SubPacketInfo
+  /// The content of `identity` in ID.json.
+  public let identity: JSONObject
+  /// The content of `identity` in packet_meta_info.json.
+  public let metaInfo: JSONObject
+  /// The names of all its files, in their order.
+  public let fileNames: [String]
+  private let files: [String: [UInt8]]
+
+  /// Reads the plaintext of a sub-packet.
+  /// - Throws: `PacketError` `badZip`, `hostileZip`, `badEntry`.
+  public init(name: SubPacketName, info: SubPacketInfo, zip: [UInt8], limits: ZipLimits = ZipLimits()) throws {
+    let entries = try ZipArchive.read(zip, limits: limits, flat: true)
+    var files: [String: [UInt8]] = [:]
+    for entry in entries {
+      // Readers take the first file of a name without extension, so a second one could stand for what was hashed.
+      let key = EntryName.stem(entry.name).lowercased()
+      guard files.updateValue(entry.content, forKey: key) == nil else {
+        throw PacketError(.hostileZip, "two files that differ in extension or letter case only")
+      }
+    }
+    func object(_ stem: String) throws -> JSONObject {
+      guard let bytes = files[stem.lowercased()] else {
+        throw PacketError(.badEntry, "\(stem) is missing in sub-packet \(name.rawValue)")
+      }
+      guard let object = (try? JSONValue.parse(bytes))?["identity"]?.object else {
+        throw PacketError(.badEntry, "\(stem) of sub-packet \(name.rawValue) is no JSON with an `identity`")
+      }
+      return object
+    }
+    self.name = name
+    self.info = info
+    self.files = files
+    fileNames = entries.map(\.name)
+    identity = try object(EntryName.identity)
+    metaInfo = try object(EntryName.metaInfo)
+  }
+
+  /// A file by its name without extension, in any letter case.
+  public func file(_ stem: String) -> [UInt8]? { files[stem.lowercased()] }
+}
+
+/// A packet, decrypted and unpacked.
+public struct PacketContents: Sendable {
+  /// The RID, from the entry names.
+  public let rid: String
+  /// E.g. `OPENCRVS`.
+  public let source: String
+  /// The process with its iteration, if it has one.
+  public let processName: String
+  /// The sub-packets there are.
+  public let subPackets: [SubPacketName: SubPacket]
+
+  /// The process without `-{iteration}`.
+  public var process: String {
+    guard let dash = processName.lastIndex(of: "-"), dash > processName.startIndex,
+      case let digits = processName[processName.index(after: dash)...], !digits.isEmpty,
+      digits.utf8.allSatisfy({ (48...57).contains($0) })
+    else { return processName }
+    return String(processName[..<dash])
+  }
+
+  private var inReadingOrder: [SubPacket] { [.id, .evidence, .optional].compactMap { subPackets[$0] } }
+
+  /// A field's value; nil when no sub-packet has it, or has it as null.
+  public func value(_ field: String) -> JSONValue? {
+    inReadingOrder.lazy.compactMap { $0.identity[field] }.first { !$0.isNull }
+  }
+
+  /// A field as the packet manager's searchField answers it: a text as it is, anything else as JSON.
+  public func searchField(_ field: String) -> String? {
+    value(field).map { $0.string ?? $0.description }
+  }
+
+  /// Several fields; those that are nowhere are left out.
+  public func searchFields(_ fields: [String]) -> [String: String] {
+    var out: [String: String] = [:]
+    for field in fields { out[field] = searchField(field) }
+    return out
+  }
+
+  /// The schema version that ID.json names, as a number or a text; nil if it names none.
+  public var schemaVersion: String? {
+    switch value("IDSchemaVersion") {
+    case .number(let number): number.text
+    case .string(let text): text
+    default: nil
+    }
+  }
+
+  /// The meta information of sub-packet `id`, and what only the others have.
+  public var metaInfo: JSONObject {
+    var out = JSONObject()
+    for part in inReadingOrder {
+      for member in part.metaInfo where out[member.key] == nil { out[member.key] = member.value }
+    }
+    return out
+  }
+
+  /// The value behind a label in `metaInfo.metaData`, e.g. `opencrvsBRN`, in any letter case.
+  public func metaData(_ label: String) -> String? {
+    metaInfo["metaData"]?.array?.first { $0["label"]?.string?.lowercased() == label.lowercased() }?["value"]?.string
+  }
+
+  /// The audits; empty if there are none.
+  public var audits: [JSONObject] {
+    guard let bytes = subPackets[.id]?.file(EntryName.audit) else { return [] }
+    return (try? JSONValue.parse(bytes))?.array?.compactMap(\.object) ?? []
+  }
+
+  /// A document by its field.
+  public func document(_ field: String) -> PacketDocument? {
+    for part in inReadingOrder {
+      guard let about = part.identity[field], let stem = about["value"]?.string, let content = part.file(stem) else {
+        continue
+      }
+      return PacketDocument(
+        content: content, type: about["type"]?.string ?? "", format: about["format"]?.string ?? "",
+        refNumber: about["refNumber"]?.string)
+    }
+    return nil
+  }
+}

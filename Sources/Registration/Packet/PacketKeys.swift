@@ -1,0 +1,63 @@
+import Cryptography
+
+/// The keys behind packets, wherever they are: in this process or at a key manager (facts/packet-and-crypto 1.8, 1.9). A refId is
+/// `{centerId}_{machineId}`; it names the encryption key, and its machine the signing key.
+public protocol PacketKeys: Sendable {
+  /// The whole encrypted form, nonce and AAD in front.
+  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8]
+  /// The plaintext of a whole encrypted form.
+  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8]
+  /// RSASSA-PKCS1-v1_5 with SHA-256 over a plaintext sub-packet.
+  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8]
+  /// Whether the signature over a plaintext sub-packet is one of the machine that the refId names.
+  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool
+}
+
+/// One encryption key and one signing key in this process, for every refId: the embedded platform's, and the tests'.
+public struct LocalPacketKeys: PacketKeys {
+  private let certificate: Certificate
+  private let decryptionKey: RSAPrivateKey
+  private let signingKey: RSAPrivateKey
+  private let refIDs: Set<String>?
+
+  /// Keys for the given refIds, or for all when nil.
+  public init(
+    certificate: Certificate, decryptionKey: RSAPrivateKey, signingKey: RSAPrivateKey, refIDs: Set<String>? = nil
+  ) {
+    self.certificate = certificate
+    self.decryptionKey = decryptionKey
+    self.signingKey = signingKey
+    self.refIDs = refIDs
+  }
+
+  /// Encrypts for the certificate.
+  /// - Throws: `PacketError` `unknownKey`.
+  public func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try check(refID)
+    return try PacketEncryption.seal(plaintext, for: certificate)
+  }
+
+  /// Decrypts; the thumbprint must be the certificate's.
+  /// - Throws: `PacketError` `unknownKey`, `badEncryption`, `decryptionFailed`.
+  public func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try check(refID)
+    return try PacketEncryption.open(blob, with: decryptionKey, thumbprint: certificate.thumbprint)
+  }
+
+  /// Signs.
+  /// - Throws: `PacketError` `unknownKey`.
+  public func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try check(refID)
+    return try signingKey.sign(plaintext, .sha256)
+  }
+
+  /// Verifies with the public half of the signing key; false for a refId that is not known.
+  public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    guard refIDs?.contains(refID) ?? true else { return false }
+    return signingKey.publicKey.isValid(signature, of: plaintext, .sha256)
+  }
+
+  private func check(_ refID: String) throws {
+    guard refIDs?.contains(refID) ?? true else { throw PacketError(.unknownKey, "no key for this refId") }
+  }
+}

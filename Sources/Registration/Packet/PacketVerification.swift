@@ -1,0 +1,130 @@
+import Cryptography
+import JSON
+
+/// One check that a packet does not pass. It names check and place, never content.
+public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
+  /// What is checked.
+  public enum Check: String, Sendable, Hashable, CaseIterable {
+    /// The signature over the plaintext sub-packet is one of the sender's machine (facts/packet-and-crypto 1.7).
+    case signature
+    /// `encryptedhash` is that of the encrypted sub-packet (1.7).
+    case encryptedHash = "encrypted-hash"
+    /// The clear-text metadata say what the entry names and the sender's refId say (1.7).
+    case metadata
+    /// All three sub-packets are there (1.2).
+    case subPacket = "sub-packet"
+    /// The meta information names this RID (1.5).
+    case registrationID = "registration-id"
+    /// packet_data_hash.txt, packet_operations_hash.txt are there; upstream passes a packet without them (1.6).
+    case hashFile = "hash-file"
+    /// The meta information has the sequence that a hash is made over (1.6).
+    case hashSequence = "hash-sequence"
+    /// A file that a sequence lists is there and not empty (1.6).
+    case listedFile = "listed-file"
+    /// A file is in a sequence; else no hash would cover it. Ours.
+    case unlistedFile = "unlisted-file"
+    /// packet_data_hash.txt is the hash of the listed files (1.6).
+    case dataHash = "data-hash"
+    /// packet_operations_hash.txt is the hash of the listed files (1.6).
+    case operationsHash = "operations-hash"
+    /// The packet names the schema it is checked against (5.2).
+    case schemaVersion = "schema-version"
+    /// The identity obeys the schema (5.2).
+    case schema
+  }
+  /// The check.
+  public let check: Check
+  /// In which sub-packet; nil for the packet as a whole.
+  public let subPacket: SubPacketName?
+  /// Which file, field or key.
+  public let subject: String?
+
+  init(_ check: Check, _ subPacket: SubPacketName? = nil, _ subject: String? = nil) {
+    self.check = check
+    self.subPacket = subPacket
+    self.subject = subject
+  }
+
+  /// E.g. `id: listed-file: proofOfIdentity`.
+  public var description: String {
+    [subPacket?.rawValue, check.rawValue, subject].compactMap { $0 }.joined(separator: ": ")
+  }
+}
+
+extension PacketContents {
+  /// Checks what is inside a packet: files and hashes (facts/packet-and-crypto 1.6) of every sub-packet and, with a schema, the
+  /// identity in sub-packet `id` (5.2). Signature, encrypted hash and metadata are what `PacketReader` checks.
+  /// - Parameters:
+  ///   - schema: the schema of the version that the packet names; nil checks no identity.
+  ///   - mandatory: the mandatory-attributes list of the process (5.3).
+  public func verify(schema: IdSchema?, mandatory: Set<String>) -> [PacketFinding] {
+    var findings: [PacketFinding] = []
+    for name in SubPacketName.allCases {
+      guard let part = subPackets[name] else {
+        findings.append(PacketFinding(.subPacket, name))
+        continue
+      }
+      findings += part.verifyFiles(rid: rid)
+    }
+    if schemaVersion.flatMap(Double.init) == nil { findings.append(PacketFinding(.schemaVersion, .id)) }
+    if let schema, let id = subPackets[.id] {
+      for violation in schema.violations(of: id.identity, mandatory: mandatory) {
+        findings.append(PacketFinding(.schema, .id, violation.description))
+      }
+    }
+    return findings
+  }
+}
+
+extension SubPacket {
+  /// Sequences, listed files and hashes.
+  func verifyFiles(rid: String) -> [PacketFinding] {
+    var findings: [PacketFinding] = []
+    if metaInfo["registrationId"]?.string != rid { findings.append(PacketFinding(.registrationID, name)) }
+    var listed: Set<String> = []
+    check("hashSequence1", EntryName.dataHash, .dataHash, required: true, &listed, &findings)
+    check("hashSequence2", EntryName.operationsHash, .operationsHash, required: name == .id, &listed, &findings)
+    let unhashed = [EntryName.metaInfo, EntryName.dataHash, EntryName.operationsHash]
+    for file in fileNames {
+      let stem = EntryName.stem(file)
+      if !listed.contains(stem.lowercased()), !unhashed.contains(stem) {
+        findings.append(PacketFinding(.unlistedFile, name, stem))
+      }
+    }
+    return findings
+  }
+
+  /// - Parameter required: whether the sub-packet must have this sequence and its hash.
+  private func check(
+    _ sequenceKey: String, _ hashFile: String, _ hashCheck: PacketFinding.Check, required: Bool,
+    _ listed: inout Set<String>, _ findings: inout [PacketFinding]
+  ) {
+    let sequence = metaInfo[sequenceKey]
+    let stored = file(hashFile)
+    guard required || sequence != nil || stored != nil else { return }
+    if stored == nil { findings.append(PacketFinding(.hashFile, name, hashFile)) }
+    guard let groups = sequence?.array, !groups.isEmpty else {
+      findings.append(PacketFinding(.hashSequence, name, sequenceKey))
+      return
+    }
+    var contents: [[UInt8]] = []
+    var isComplete = true
+    for group in groups {
+      for element in group["value"]?.array ?? [] {
+        guard let stem = element.string else {
+          findings.append(PacketFinding(.hashSequence, name, sequenceKey))
+          isComplete = false
+          continue
+        }
+        listed.insert(stem.lowercased())
+        if let content = file(stem), !content.isEmpty {
+          contents.append(content)
+        } else {
+          findings.append(PacketFinding(.listedFile, name, stem))
+          isComplete = false
+        }
+      }
+    }
+    if let stored, isComplete, stored != EntryName.hexHash(contents) { findings.append(PacketFinding(hashCheck, name)) }
+  }
+}
