@@ -6,7 +6,7 @@ import StageKit
 /// differ in their settings alone.
 public struct CredentialRequestor: Stage {
   public static let spec = PluginSpec(
-    name: "CredentialRequestor", summary: "asks the credential service for a credential for each partner",
+    name: "credential-requestor", summary: "asks the credential service for a credential for each partner",
     settings: [
       SettingField("credential-type", .text, default: nil, "the type of credential, e.g. `opencrvs` or `PDFCard`"),
       SettingField("issuers", .texts, default: nil, "the partners it is issued to, each gets its own"),

@@ -4,7 +4,7 @@ import StageKit
 /// Makes the draft of an identity the identity (facts/stages 8).
 public struct Finalization: Stage {
   public static let spec = PluginSpec(
-    name: "Finalization", summary: "publishes the identity's draft: from here on the UIN is valid and has a VID")
+    name: "finalization", summary: "publishes the identity's draft: from here on the UIN is valid and has a VID")
 
   public init(settings: StageSettings) throws {}
 

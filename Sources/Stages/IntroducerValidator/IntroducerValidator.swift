@@ -7,7 +7,7 @@ import StageKit
 /// product.
 public struct IntroducerValidator: Stage {
   public static let spec = PluginSpec(
-    name: "IntroducerValidator", summary: "checks that the packet's introducer is registered and active",
+    name: "introducer-validator", summary: "checks that the packet's introducer is registered and active",
     settings: [
       SettingField(
         "absent-introducer", .choice(["pass", "fail"]), default: "pass",

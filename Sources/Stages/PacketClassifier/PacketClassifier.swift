@@ -5,7 +5,7 @@ import StageKit
 /// Reads out of the packet what later stages and the route's conditions decide by, as tags (facts/stages 5).
 public struct PacketClassifier: Stage {
   public static let spec = PluginSpec(
-    name: "PacketClassifier", summary: "sets the packet's tags: age group, introducer, exceptions, approval, fields, operators",
+    name: "packet-classifier", summary: "sets the packet's tags: age group, introducer, exceptions, approval, fields, operators",
     settings: [
       SettingField(
         "tag-generators", .texts, default: .texts(TagGenerator.allCases.map(\.rawValue)),

@@ -10,7 +10,7 @@ import StageKit
 /// two UINs, wherever a try was cut off.
 public struct UinGenerator: Stage {
   public static let spec = PluginSpec(
-    name: "UinGenerator", summary: "drafts the identity and its UIN; activates, deactivates or updates an existing one",
+    name: "uin-generator", summary: "drafts the identity and its UIN; activates, deactivates or updates an existing one",
     settings: [
       SettingField(
         "activation-processes", .texts, default: ["ACTIVATED", "ACTIVATE"], "processes that activate the packet's UIN"),
