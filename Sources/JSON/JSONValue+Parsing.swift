@@ -1,10 +1,9 @@
 extension JSONValue {
   /// Reads a JSON text strictly by RFC 8259: UTF-8 without a byte order mark, one value, nothing behind it.
   public static func parse(_ bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONError) -> JSONValue {
-    // `withUnsafeBytes` rethrows any Error; a Result keeps the type.
-    try bytes.withUnsafeBytes { bytes in
-      Result { () throws(JSONError) in try parse(bytes, limits: limits) }
-    }.get()
+    try bytes.withUnsafeBufferPointer { bytes throws(JSONError) in
+      try parse(UnsafeRawBufferPointer(bytes), limits: limits)
+    }
   }
 
   /// Reads a JSON text strictly by RFC 8259.

@@ -55,6 +55,9 @@ public struct JSONWriter: Sendable {
     JSONText.quote(value, into: &bytes)
   }
 
+  /// Writes a text in its quotation marks, escaped, behind bytes that someone else keeps.
+  public static func append(_ text: String, to bytes: inout [UInt8]) { JSONText.quote(text, into: &bytes) }
+
   /// Writes a whole number, or `null` for nil.
   public mutating func int(_ value: Int?) {
     guard let value else { return null() }
