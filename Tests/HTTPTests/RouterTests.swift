@@ -1,0 +1,33 @@
+import HTTP
+import Testing
+
+@Suite struct RouterTests {
+  private func endpoint(_ method: String, _ pattern: String) -> Endpoint {
+    Endpoint(method, pattern) { request in .text(pattern + (request.parameters["a"] ?? "")) }
+  }
+
+  @Test(arguments: [
+    [("GET", "/a"), ("get", "/a")], [("GET", "/a/{x}"), ("GET", "/a/{y}")], [("GET", "/{x}/b"), ("GET", "/a/{y}")],
+    [("GET", "a")], [("GET", "/{x}/{x}")], [("GET", "/a{x}")], [("GET", "/{}")],
+  ])
+  func `endpoints that are there twice, contradict each other or cannot be read are refused`(_ list: [(String, String)]) {
+    #expect(throws: HTTPError.self) { try Server(endpoints: list.map { endpoint($0.0, $0.1) }) }
+  }
+
+  @Test func `the more special pattern wins in whatever order they are given`() async throws {
+    let endpoints = [endpoint("GET", "/p/{a}"), endpoint("GET", "/p/new"), endpoint("POST", "/p/{a}"), endpoint("GET", "/")]
+    for list in [endpoints, endpoints.reversed()] {
+      try await withServer(list) { port in
+        let client = Client()
+        for (path, body) in [("/p/new", "/p/new"), ("/p/1", "/p/{a}1"), ("/", "/")] {
+          let answer = try await client.send(ClientRequest(url: "http://127.0.0.1:\(port)\(path)"))
+          #expect(String(decoding: answer.body, as: UTF8.self) == body)
+        }
+        let post = try await client.send(ClientRequest(method: "POST", url: "http://127.0.0.1:\(port)/p/new"))
+        #expect(String(decoding: post.body, as: UTF8.self) == "/p/{a}new")
+        let empty = try await client.send(ClientRequest(url: "http://127.0.0.1:\(port)/p/"))
+        #expect(empty.status == 404)
+      }
+    }
+  }
+}
