@@ -56,7 +56,7 @@ let package = Package(
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
-    library("Platform", ["StageKit", "Postgres", "HTTP", "Cryptography"]),
+    library("Platform", ["StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON"]),
     library("Stages", ["StageKit", "Registration"]),
 
     .executableTarget(

@@ -19,7 +19,7 @@ public final class KafkaProducer {
     let configuration = try settings.configuration(
       [
         "linger.ms": "0", "compression.type": "lz4", "queue.buffering.max.kbytes": "65536",
-        "message.timeout.ms": "30000", "transaction.timeout.ms": "60000", "socket.nagle.disable": "true",
+        "message.timeout.ms": "30000", "transaction.timeout.ms": "15000", "socket.nagle.disable": "true",
       ],
       transactionalId.map { ["enable.idempotence": "true", "acks": "all", "transactional.id": $0] }
         ?? ["enable.idempotence": "true", "acks": "all"])

@@ -1,5 +1,6 @@
 import Registration
 import Routing
+import System
 
 /// What a stage says of a message.
 ///
@@ -18,6 +19,8 @@ public struct Verdict: Sendable, Equatable {
   public var tags: [String: String]
   /// What the verdict refers to, e.g. a credential request's id (`ref_id`); the RID when nil.
   public var referenceId: String?
+  /// When the packet was made, where the stage has read it (`registration.pkt_cr_dtimes`); nil leaves the column as it is.
+  public var packetCreatedAt: Instant?
 
   /// A verdict in full.
   public init(

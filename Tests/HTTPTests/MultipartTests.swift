@@ -131,7 +131,7 @@ import Testing
         called.add()
         return .empty()
       }
-      func part(_ name: String, _ size: Int, file: Bool) -> String {
+      @Sendable func part(_ name: String, _ size: Int, file: Bool) -> String {
         "--B\r\nContent-Disposition: form-data; name=\"\(name)\"\(file ? "; filename=\"f\"" : "")\r\n\r\n"
           + String(repeating: "x", count: size) + "\r\n"
       }

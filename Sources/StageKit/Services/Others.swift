@@ -18,6 +18,8 @@ public struct AuditEntry: Sendable {
   public var idType: String
   /// A sentence.
   public var description: String
+  /// Entries with the same key are recorded once; nil for an entry that is new every time.
+  public var idempotencyKey: String?
 
   /// An entry.
   public init(

@@ -19,14 +19,17 @@ struct StageUnit: Sendable {
   let context: StageContext
   let identity: StageIdentity
   let meters: StageMeters
+  /// The names of its further topics, settings filled in.
+  let furtherTopics: [String]
 
-  init(file: StageFile, plugin: any Stage, context: StageContext) {
+  init(file: StageFile, plugin: any Stage, context: StageContext, settings: StageSettings) {
     self.file = file
     self.plugin = plugin
     self.spec = type(of: plugin).spec
     self.context = context
     self.identity = StageIdentity(file)
     self.meters = StageMeters(stage: file.name)
+    self.furtherTopics = type(of: plugin).spec.topics.map { settings.filled($0) }
   }
 }
 

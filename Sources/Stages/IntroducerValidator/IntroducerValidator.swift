@@ -1,0 +1,91 @@
+import Registration
+import StageKit
+
+/// Checks the person who introduces the applicant: registered, processed and active (facts/stages 6).
+///
+/// Unlike upstream the introducer's biometrics are compared only on demand: births carry none, and no matcher is part of this
+/// product.
+public struct IntroducerValidator: Stage {
+  public static let spec = PluginSpec(
+    name: "introducer-validator", summary: "checks that the packet's introducer is registered and active",
+    settings: [
+      SettingField(
+        "absent-introducer", .choice(["pass", "fail"]), default: "pass",
+        "what becomes of a packet that names no introducer"),
+      SettingField(
+        "require-biometrics", .boolean, default: false,
+        "whether the introducer's biometrics must match; without a matcher such packets end in an error"),
+      SettingField(
+        "introducer-processes", .texts, default: ["NEW", "OPENCRVS_NEW"],
+        "processes by which an introducer may have been registered"),
+      IdentityMapping.setting,
+    ])
+
+  private let mapping: IdentityMapping
+  private let absentPasses: Bool
+  private let requiresBiometrics: Bool
+  private let processes: Set<String>
+
+  public init(settings: StageSettings) throws {
+    mapping = try IdentityMapping(settings)
+    absentPasses = settings.text("absent-introducer") == "pass"
+    requiresBiometrics = settings.boolean("require-biometrics")
+    processes = Set(settings.texts("introducer-processes"))
+  }
+
+  public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
+    try await Refusal.judged {
+      let fields = try await context.services.packets.fields(
+        ["introducerUIN", "introducerRID", "introducerVID", "introducerBiometrics"].map { mapping[$0] },
+        of: PacketReference(message))
+      func value(_ name: String) -> String? { fields[mapping[name]].flatMap { $0.isEmpty ? nil : $0 } }
+
+      let introducer: IdentityReference
+      if let uin = value("introducerUIN") {
+        introducer = .uin(uin)
+      } else if let rid = value("introducerRID") {
+        if let verdict = try await standing(of: rid, context.services.registrations) { return verdict }
+        introducer = .rid(rid)
+      } else if let vid = value("introducerVID") {
+        // Unlike upstream: the tag INTRODUCER_AVAILABILITY counts a VID, so the stage takes one.
+        introducer = .vid(vid)
+      } else if absentPasses {
+        // A code of our own: upstream has no such success.
+        return .passed("RPR-IVM-SUCCESS-002", "The packet names no introducer; nothing to validate")
+      } else {
+        return Refusal.system("Packet validation failed UIN or RID of Introducer Not Found in Packet")
+      }
+
+      guard let identity = try await context.services.identities.identity(introducer) else {
+        return .error("RPR-IVM-FAILED-003", "Introducer UIN not Found for the Given RID")
+      }
+      guard identity.status == "ACTIVATED" else {
+        return .failed("RPR-IVM-FAILED-001", "The introducer's identity is not active: \(identity.status)")
+      }
+      if requiresBiometrics {
+        return value("introducerBiometrics") == nil
+          ? .error("RPR-IVM-FAILED-004", "Introducer Biometric File Name Not Found")
+          : Refusal.system("the introducer's biometrics cannot be compared: no matcher is configured")
+      }
+      return .passed("RPR-IVM-SUCCESS-001", "INTRODUCER Validation is Successful")
+    }
+  }
+
+  /// The verdict over an introducer whose registration is not through; nil when it is.
+  private func standing(of rid: String, _ register: any RegistrationRegister) async throws -> Verdict? {
+    let all = try await register.registrations(rid: rid)
+    guard let registration = all.last(where: { processes.contains($0.process) }) else {
+      return all.isEmpty ? Self.onHold : .error("RPR-IVM-FAILED-003", "Introducer UIN not Found for the Given RID")
+    }
+    switch registration.statusCode {
+    case "PROCESSED": return nil
+    case "REJECTED", "FAILED", "REPROCESS_FAILED":
+      return .error("RPR-IVM-FAILED-006", "Packet Rejected as Parent Packet is Rejected")
+    // Unlike upstream, which holds for PROCESSING alone: one that is paused or to be tried again is not through either.
+    default: return Self.onHold
+    }
+  }
+
+  private static let onHold = Verdict.retry(
+    "RPR-IVM-FAILED-005", "Packet On-Hold as Introducer packet is not processed yet.")
+}

@@ -1,0 +1,172 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+import System
+
+/// The sync door: what a client announces before it uploads (facts/packet-and-crypto 6.1, stages 14).
+struct Announcements: Sendable {
+  /// The two forms of the request. V2 names the packet id; its registration id need not be a RID.
+  enum Version { case v1, v2 }
+
+  let settings: StageSettings
+  let context: StageContext
+  let door: Door
+
+  func take(_ request: Request, version: Version) async throws -> Response {
+    try await door.admit(request)
+    do {
+      let records = try await records(of: request)
+      var taken: [JSONValue] = []
+      var refused: [JSONValue] = []
+      for record in records.values {
+        do {
+          let row = try await sync(record, records.referenceId, version)
+          var answer: JSONObject = ["registrationId": .string(row.rid), "status": "SUCCESS"]
+          if version == .v2 { answer["packetId"] = .string(row.packetId) }
+          taken.append(.object(answer))
+        } catch let fault as SyncFault { refused.append(fault.json(record, version)) }
+      }
+      return await door.answer(
+        "mosip.registration.sync", response: taken.isEmpty ? .null : .array(taken),
+        errors: refused.isEmpty ? .null : .array(refused))
+    } catch let fault as SyncFault {
+      return await door.answer("mosip.registration.sync", response: .null, errors: [fault.json(.null, version)])
+    } catch let error as ServiceError {
+      context.log.warning("an announcement could not be taken", ["error": error.description])
+      throw door.refusal(503)
+    }
+  }
+
+  // MARK: The envelope
+
+  private func records(of request: Request) async throws -> (values: [JSONValue], referenceId: String) {
+    guard let referenceId = request.headers["Center-Machine-RefId"], let timestamp = request.headers["timestamp"] else {
+      throw SyncFault("RPR-RGS-013", "a header Center-Machine-RefId or timestamp is missing")
+    }
+    let halves = referenceId.split(separator: "_", omittingEmptySubsequences: false)
+    guard halves.count == 2, halves.allSatisfy({ Door.isSafeName(String($0)) }) else {
+      throw SyncFault("RPR-RGS-014", "the header Center-Machine-RefId is not center_machine")
+    }
+    // Unlike upstream, which answers 500.
+    guard Instant(iso: timestamp) != nil else { throw SyncFault("RPR-RGS-014", "the header timestamp is no moment in UTC") }
+
+    guard let text = (try? JSONValue.parse(request.body))?.string else {
+      throw SyncFault("RPR-RGS-016", "the body is no JSON text")
+    }
+    guard let sealed = Encoding.bytes(base64: text) else { throw SyncFault.undecryptable }
+    let clear: [UInt8]
+    do {
+      clear = try await context.services.keys.decryptPacket(sealed, referenceId: referenceId)
+    } catch let error as ServiceError where !error.isRetriable { throw SyncFault.undecryptable }
+    guard let envelope = try? JSONValue.parse(clear) else { throw SyncFault("RPR-RGS-016", "the decrypted body is not JSON") }
+    guard envelope.object != nil else { throw SyncFault("RPR-RGS-017", "the decrypted body is no JSON object") }
+    try check(envelope)
+    guard let values = envelope["request"]?.array, values.allSatisfy({ $0.object != nil }) else {
+      throw SyncFault("RPR-RGS-017", "`request` is no list of announcements")
+    }
+    return (values, referenceId)
+  }
+
+  private func check(_ envelope: JSONValue) throws {
+    func text(_ name: String) throws -> String {
+      guard let text = envelope[name]?.string, !text.isEmpty else { throw SyncFault("RPR-RGS-013", "`\(name)` is missing") }
+      return text
+    }
+    let moment = try text("requesttime")
+    let tolerance = Double(settings.integer("request-time-tolerance"))
+    guard let sent = Instant(iso: moment), abs(sent.seconds(since: context.services.clock.now)) <= tolerance else {
+      throw SyncFault("RPR-RGS-014", "`requesttime` is no moment or too far from the present one")
+    }
+    guard try text("id") == "mosip.registration.sync" else { throw SyncFault("RPR-RGS-014", "`id` is another one's") }
+    guard try text("version") == "1.0" else { throw SyncFault("RPR-RGS-014", "`version` is not 1.0") }
+  }
+
+  // MARK: One announcement
+
+  private func sync(_ record: JSONValue, _ referenceId: String, _ version: Version) async throws -> SyncRecord {
+    func text(_ name: String) -> String? { record[name]?.string.flatMap { $0.isEmpty ? nil : $0 } }
+    // Unlike upstream, which fails without an answer when langCode is null.
+    guard let language = text("langCode"), language.count == 3 else {
+      throw SyncFault("RPR-RGS-004", "Invalid Language Code - Language Code must be of Three Characters")
+    }
+    guard let process = text("registrationType"),
+      settings.texts("main-processes").contains(process) || settings.texts("sub-processes").contains(process)
+    else { throw SyncFault("RPR-RGS-003", "Invalid Sync Type") }
+    guard let hash = text("packetHashValue") else { throw SyncFault("RPR-RGS-027", "the packet's hash is missing") }
+    guard let status = text("supervisorStatus"), ["APPROVED", "REJECTED"].contains(status) else {
+      throw SyncFault("RPR-RGS-026", "the supervisor's status is neither APPROVED nor REJECTED")
+    }
+    guard let rid = text("registrationId") else {
+      throw SyncFault("RPR-RGS-006", "Invalid Request Value - RID cannot be NULL")
+    }
+    try check(rid, version)
+    guard let size = record["packetSize"]?.int, size > 0 else {
+      throw SyncFault("RPR-RGS-014", "`packetSize` is no number of bytes")
+    }
+    // Unlike upstream: a v1 client that names no packet id finds its row again, and no id can lead out of its container.
+    guard let packetId = text("packetId") ?? (version == .v1 ? rid : nil) else {
+      throw SyncFault("RPR-RGS-013", "`packetId` is missing")
+    }
+    guard Door.isSafeName(packetId) else { throw SyncFault("RPR-RGS-014", "`packetId` has characters it may not have") }
+
+    let register = context.services.registrations
+    if let earlier = try await register.synced(packetId: packetId), earlier.rid != rid {
+      throw SyncFault("RPR-RGS-014", "`packetId` was announced for another registration")
+    }
+    return try await register.sync(
+      SyncRecord(
+        workflowInstanceId: SecureRandom.uuid(), rid: rid, packetId: packetId, process: process, packetChecksum: hash,
+        packetSize: size, supervisorStatus: status, supervisorComment: text("supervisorComment"), languageCode: language,
+        additionalInfoRequestId: text("additionalInfoReqId"), referenceId: referenceId, source: nil))
+  }
+
+  /// A RID in v1; in v2 anything that may be a key, in the width of the tables.
+  private func check(_ rid: String, _ version: Version) throws {
+    switch version {
+    case .v1:
+      if rid.utf8.count != 29 {
+        throw SyncFault("RPR-RGS-009", "Invalid Request Value - RID Length is not as per Configuration")
+      }
+      guard rid.utf8.allSatisfy({ (48...57).contains($0) }) else {
+        throw SyncFault("RPR-RGS-008", "Invalid Request Value - RID must be numeric")
+      }
+      guard Self.hasTime(rid) else { throw SyncFault("RPR-RGS-007", "Invalid Request Value - Invalid Timestamp in RID") }
+    case .v2:
+      guard Door.isSafeName(rid), rid.count <= 39 else {
+        throw SyncFault("RPR-RGS-008", "Invalid Request Value - registrationId has characters it may not have")
+      }
+    }
+  }
+
+  /// Whether the last 14 digits are a moment.
+  private static func hasTime(_ rid: String) -> Bool {
+    let digits = Array(rid.suffix(14))
+    func part(_ range: Range<Int>) -> String { String(digits[range]) }
+    return Instant(
+      iso: "\(part(0..<4))-\(part(4..<6))-\(part(6..<8))T\(part(8..<10)):\(part(10..<12)):\(part(12..<14))Z") != nil
+  }
+}
+
+/// Why an announcement is not taken.
+struct SyncFault: Error {
+  let code: String
+  let message: String
+
+  init(_ code: String, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  static let undecryptable = SyncFault("RPR-RGS-028", "the body cannot be decrypted with the key of Center-Machine-RefId")
+
+  /// The error as MOSIP's clients read it; of the announcement only its ids.
+  func json(_ record: JSONValue, _ version: Announcements.Version) -> JSONValue {
+    var json: JSONObject = [
+      "registrationId": JSONValue(record["registrationId"]?.string), "status": "FAILURE", "errorCode": .string(code),
+      "errorMessage": .string(message),
+    ]
+    if version == .v2 { json["packetId"] = JSONValue(record["packetId"]?.string) }
+    return .object(json)
+  }
+}

@@ -1,0 +1,77 @@
+import HTTP
+import JSON
+import StageKit
+import System
+
+/// What both doors have in common: who may enter, and how an answer looks (facts/packet-and-crypto 6).
+struct Door: Sendable {
+  let settings: StageSettings
+  let services: Services
+  let log: Log
+
+  /// Lets a caller with a valid token and one of the roles in. The token comes in the cookie `Authorization`, as MOSIP's clients send
+  /// it, or as a bearer token.
+  /// - Throws: `HTTPFailure` 401 or 403; 503 when tokens cannot be checked.
+  func admit(_ request: Request) async throws {
+    let cookie = request.cookie("Authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
+    guard let token = cookie ?? request.bearerToken, !token.isEmpty else { throw refusal(401) }
+    let caller: Caller?
+    do {
+      caller = try await services.tokens.caller(of: token)
+    } catch let error as ServiceError {
+      guard error.isRetriable else { throw refusal(401) }
+      throw refusal(503)
+    }
+    guard let caller else { throw refusal(401) }
+    guard !caller.roles.isDisjoint(with: settings.texts("roles")) else { throw refusal(403) }
+  }
+
+  /// An answer without success whose status says what is wrong.
+  func refusal(_ status: Int) -> HTTPFailure {
+    let (code, message) =
+      switch status {
+      case 401: ("KER-ATH-401", "Authentication Failed")
+      case 403: ("KER-ATH-403", "Forbidden")
+      default: ("KER-ATH-003", "a service that this door needs is out of reach; try again")
+      }
+    let errors: JSONValue = [["errorCode": .string(code), "message": .string(message)]]
+    var failure = HTTPFailure(status: status, body: envelope("mosip.registration", response: .null, errors: errors).encoded())
+    if status == 401 { failure.response.headers["WWW-Authenticate"] = "Bearer" }
+    return failure
+  }
+
+  /// MOSIP's envelope: 200 for success and for named errors, signed when the setting says so.
+  func answer(_ id: String, response: JSONValue, errors: JSONValue) async -> Response {
+    let body = envelope(id, response: response, errors: errors).encoded()
+    var answer = Response.json(body)
+    if settings.boolean("sign-answers") {
+      do {
+        answer.headers["Response-Signature"] = try await services.keys.signJWS(body, application: "KERNEL", detached: true)
+      } catch {
+        // What was done is done: the client learns it, unsigned, rather than not at all.
+        log.warning("an answer goes out unsigned: the key manager did not sign it")
+      }
+    }
+    return answer
+  }
+
+  private func envelope(_ id: String, response: JSONValue, errors: JSONValue) -> JSONValue {
+    [
+      "id": .string(id), "version": "1.0", "responsetime": .string(services.clock.now.iso), "response": response,
+      "errors": errors,
+    ]
+  }
+
+  /// Whether a text may be part of an object's key and of a file's name.
+  static func isSafeName(_ text: String) -> Bool {
+    (1...100).contains(text.utf8.count)
+      && text.utf8.allSatisfy {
+        switch $0 {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+          true
+        default: false
+        }
+      }
+  }
+}

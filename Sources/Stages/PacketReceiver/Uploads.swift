@@ -1,0 +1,145 @@
+import Glibc
+import HTTP
+import JSON
+import Registration
+import StageKit
+import System
+
+/// The upload door (facts/packet-and-crypto 6.2).
+struct Uploads: Sendable {
+  let settings: StageSettings
+  let limits: UploadLimits
+  let context: StageContext
+  let door: Door
+
+  private static let files = BlockingPool(name: "uploads", threads: 2)
+  private static let received = "Packet has reached Packet Receiver"
+
+  func take(_ request: Request) async throws -> Response {
+    try await door.admit(request)
+    do {
+      try await receive(request)
+      return await door.answer("mosip.registration.packet", response: ["status": .string(Self.received)], errors: .null)
+    } catch let refused as UploadRefused {
+      let errors = refused.errors.map { JSONValue.object(["errorCode": .string($0.code), "message": .string($0.message)]) }
+      return await door.answer("mosip.registration.packet", response: .null, errors: .array(errors))
+    }
+  }
+
+  /// The checks in upstream's order, then what upstream does behind the client's back.
+  private func receive(_ request: Request) async throws {
+    guard let part = request.parts.first(where: { $0.fileName != nil }) else { throw UploadRefused(.notInRequest) }
+    let name = Self.baseName(part.fileName ?? "")
+    let packetId = String(name.prefix { $0 != "." })
+    let services = context.services
+    // A name that is not safe was never announced, and never becomes part of a key.
+    guard Door.isSafeName(packetId), let announced = try await reached({ try await services.registrations.synced(packetId: packetId) })
+    else { throw UploadRefused(.notSynced) }
+    let bytes = try await content(of: part)
+    guard PacketHash.of(bytes) == announced.packetChecksum else { throw UploadRefused(.hashDiffers) }
+    guard name.hasSuffix(settings.text("extension")) else { throw UploadRefused(.badExtension) }
+    guard bytes.count == announced.packetSize else { throw UploadRefused(.sizeDiffers) }
+    guard bytes.count <= limits.file else { throw UploadRefused(.tooLarge) }
+
+    guard settings.texts("main-processes").contains(announced.process), announced.additionalInfoRequestId == nil else {
+      // Requests for additional information are not kept by this product yet, so none is known.
+      throw UploadRefused(.noAdditionalInfoRequest)
+    }
+    let earlier = try await reached {
+      try await services.registrations.registration(workflowInstanceId: announced.workflowInstanceId)
+    }
+    if let earlier, !isResend(earlier, services.clock.now) { throw UploadRefused(.duplicate) }
+
+    let message = try Message(
+      process: announced.process, rid: announced.rid, tags: [:], source: announced.source, iteration: 1,
+      workflowInstanceId: announced.workflowInstanceId)
+    let opening = RegistrationOpening(comment: Self.received, isResend: earlier != nil)
+    let virus: String?
+    do {
+      virus = try await services.virusScanner.scan(bytes)
+    } catch is ServiceError { throw UploadRefused(.scannerSilent) }
+    if virus != nil {
+      _ = try await reached {
+        try await context.pipeline.conclude(
+          message, at: context.stage, .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"), opening: opening, changes: [])
+      }
+      throw UploadRefused(.infected)
+    }
+    do {
+      try await services.objects.put(
+        bytes, account: settings.text("landing-zone-account"), container: announced.rid, key: packetId)
+    } catch is ServiceError { throw UploadRefused(.unknown, because: .storage) }
+    let isNew = try await reached {
+      try await context.pipeline.conclude(
+        message, at: context.stage, .passed("RPR-PKR-SUCCESS-002", "Packet is Uploaded to Landing Zone"),
+        opening: opening, changes: [])
+    }
+    // Somebody else's upload of the same packet came in between. A client whose success was lost reads this code as done.
+    guard isNew else { throw UploadRefused(.duplicate) }
+  }
+
+  /// Whether the row's external status is RESEND (facts/stages 16): the client is asked to send the packet again.
+  private func isResend(_ row: RegistrationRecord, _ now: Instant) -> Bool {
+    guard row.retryCount < settings.integer("resend-limit") else { return false }
+    switch row.statusCode {
+    case "PROCESSING", "PAUSED", "RESUMABLE", "REPROCESS", "PAUSED_FOR_ADDITIONAL_INFO":
+      let since = now.seconds(since: row.latestTransactionAt ?? row.createdAt)
+      return row.latestTransactionType == "PACKET_RECEIVER" && since > Double(settings.integer("resend-after"))
+    case "FAILED": return ["PACKET_RECEIVER", "UPLOAD_PACKET"].contains(row.latestTransactionType)
+    default: return false
+    }
+  }
+
+  /// Runs a call to the database or the pipeline.
+  private func reached<T>(_ call: () async throws -> T) async throws -> T {
+    do { return try await call() } catch is ServiceError { throw UploadRefused(.unknown, because: .database) }
+  }
+
+  /// The file that the server has written, in memory: at most `limits.hard` bytes.
+  private func content(of part: Part) async throws -> [UInt8] {
+    guard let path = part.file else { return part.bytes }
+    let size = part.size
+    return try await Self.files.run {
+      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { throw UploadRefused(.unknown, because: .storage) }
+      defer { close(descriptor) }
+      var bytes = [UInt8](repeating: 0, count: size)
+      var at = 0
+      while at < size {
+        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + at, $0.count - at) }
+        if count > 0 { at += count } else if count == 0 || errno != EINTR { throw UploadRefused(.unknown, because: .storage) }
+      }
+      return bytes
+    }
+  }
+
+  /// What follows the last slash of either kind.
+  private static func baseName(_ name: String) -> String { String(name.split { $0 == "/" || $0 == "\\" }.last ?? "") }
+}
+
+/// Why an upload is not taken, in MOSIP's codes.
+struct UploadRefused: Error {
+  /// A code and its message.
+  struct Reason: Sendable {
+    let code: String
+    let message: String
+
+    static let notSynced = Reason(code: "RPR-PKR-001", message: "Packet Not Found in Sync Table")
+    static let tooLarge = Reason(code: "RPR-PKR-002", message: "Invalid Packet Size")
+    static let badExtension = Reason(code: "RPR-PKR-003", message: "Invalid Packet Format")
+    static let duplicate = Reason(code: "RPR-PKR-005", message: "Duplicate Request Received")
+    static let notInRequest = Reason(code: "RPR-PKR-006", message: "Packet Not Available in Request")
+    static let unknown = Reason(code: "RPR-PKR-007", message: "Unknown Exception Found")
+    static let scannerSilent = Reason(code: "RPR-PKR-008", message: "Virus Scan Service is Not Responding")
+    static let hashDiffers = Reason(code: "RPR-PKR-009", message: "Packet HashSequence did not match")
+    static let infected = Reason(code: "RPR-PKR-010", message: "Virus was Found in Packet")
+    static let database = Reason(code: "RPR-PKR-012", message: "Unable to Access Database")
+    static let sizeDiffers = Reason(code: "RPR-PKR-013", message: "Packet Size is Not Matching")
+    static let noAdditionalInfoRequest = Reason(code: "RPR-PKR-016", message: "Additional info request id not found")
+    static let storage = Reason(code: "RPR-SYS-012", message: "IO exception")
+  }
+
+  let errors: [Reason]
+
+  init(_ reason: Reason, because inner: Reason? = nil) { errors = [reason] + (inner.map { [$0] } ?? []) }
+}

@@ -1,0 +1,142 @@
+import Registration
+import StageKit
+
+/// Moves a packet from the landing zone to the packet store, taken apart into its sub-packets (facts/stages 3).
+public struct PacketUploader: Stage {
+  public static let spec = PluginSpec(
+    name: "packet-uploader", summary: "moves a packet from the landing zone to the packet store, checked and scanned",
+    settings: [
+      SettingField("packet-account", .text, default: "packet-manager", "the object store's account of the packet store"),
+      SettingField("landing-zone-account", .text, default: "landing-zone", "the object store's account of the landing zone"),
+      SettingField(
+        "max-retry", .integer, default: 10, "how often a client may send the packet again before it is given up"),
+    ])
+
+  private let packetAccount: String
+  private let landingZone: String
+  private let maxRetry: Int
+
+  public init(settings: StageSettings) throws {
+    packetAccount = settings.text("packet-account")
+    landingZone = settings.text("landing-zone-account")
+    maxRetry = settings.integer("max-retry")
+  }
+
+  public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
+    try await Refusal.judged {
+      let register = context.services.registrations
+      guard let id = message.workflowInstanceId, let announced = try await register.synced(workflowInstanceId: id),
+        let registration = try await register.registration(workflowInstanceId: id), announced.rid == message.rid
+      else { return Refusal.system("the tables know no such registration") }
+
+      guard
+        let packet = try await context.services.objects.get(
+          account: landingZone, container: message.rid, key: announced.packetId)
+      else {
+        return try await isStored(message, context.services.objects)
+          ? .passed("RPR-PKU-SUCCESS-008", "Packet is already present in Packet Store")
+          : .error("RPR-PKU-FAILED-004", "Packet Not Found in Landing Zone")
+      }
+      guard PacketHash.of(packet) == announced.packetChecksum else {
+        return .failed("RPR-PKU-FAILED-005", "Packet Hash Code Validation Failed", status: .error)
+      }
+      let referenceId = announced.referenceId.isEmpty ? Self.referenceId(of: message.rid) : announced.referenceId
+      let container: PacketReader.Container
+      do {
+        container = try await PacketReader(keys: ServiceKeys(keys: context.services.keys))
+          .openContainer(packet, refID: referenceId)
+      } catch let error as ServiceError where !error.isRetriable {
+        return Self.undecryptable
+      } catch let error as PacketError where [.badEncryption, .decryptionFailed].contains(error.code) {
+        return Self.undecryptable
+      } catch let error as PacketError {
+        return Refusal.system(error.description)
+      }
+      if let foreign = Self.foreign(container, message, referenceId) { return Refusal.system(foreign) }
+      if let verdict = try await scan(packet, container, referenceId, context) { return verdict }
+      // Unlike upstream, which counts successes of this stage as well: only what the client sent again counts.
+      guard registration.retryCount < maxRetry else {
+        return .error(
+          "RPR-PKU-FAILED-009", "Retry count has exceeded the maximum limit specified", status: .failed)
+      }
+      try await store(container, context.services.objects)
+      return .passed("RPR-PKU-SUCCESS-001", "Packet is Uploaded to Packet Store")
+    }
+  }
+
+  private static let undecryptable = Verdict.error("RPR-PKR-FAILED-002", "Packet Decryption Failed")
+
+  /// Center and machine as the RID has them.
+  private static func referenceId(of rid: String) -> String { "\(rid.prefix(5))_\(rid.dropFirst(5).prefix(5))" }
+
+  /// Whether the packet store has all three sub-packets of the process; their source is known from the keys alone.
+  private func isStored(_ message: Message, _ objects: any ObjectStore) async throws -> Bool {
+    let keys = Set(try await objects.keys(account: packetAccount, container: message.rid, prefix: ""))
+    let process = Self.processNames(of: message)
+    return keys.contains { key in
+      let path = key.split(separator: "/")
+      guard path.count == 3, process.contains(String(path[1])) else { return false }
+      return SubPacketName.allCases.allSatisfy { keys.contains("\(path[0])/\(path[1])/\(message.rid)_\($0.rawValue)") }
+    }
+  }
+
+  /// The process as it stands in object keys; packets of additional information have their iteration behind it.
+  private static func processNames(of message: Message) -> Set<String> {
+    message.iteration > 1
+      ? ["\(message.process)-\(message.iteration)"] : [message.process, "\(message.process)-\(message.iteration)"]
+  }
+
+  /// Unlike upstream, which believes the container: it must be of this registration, and every sub-packet made by who announced it.
+  private static func foreign(_ container: PacketReader.Container, _ message: Message, _ referenceId: String) -> String? {
+    if container.rid != message.rid { return "the packet holds another registration" }
+    if !processNames(of: message).contains(container.processName) { return "the packet holds another process" }
+    if let source = message.source, source != container.source { return "the packet holds another source" }
+    if container.parts.contains(where: { $0.info.refID != referenceId }) {
+      return "the packet names another machine than its announcement"
+    }
+    if Set(container.parts.map(\.name)) != Set(SubPacketName.allCases) { return "the packet lacks a sub-packet" }
+    return nil
+  }
+
+  /// Scans the file as it came, then what each sub-packet holds. Unlike upstream a scanner out of reach is waited for.
+  private func scan(
+    _ packet: [UInt8], _ container: PacketReader.Container, _ referenceId: String, _ context: StageContext
+  ) async throws -> Verdict? {
+    let scanner = context.services.virusScanner
+    let infected = Verdict.failed("RPR-PKU-FAILED-006", "Packet is Virus Infected")
+    if try await scanner.scan(packet) != nil { return infected }
+    for part in container.parts {
+      let content: [UInt8]
+      do {
+        content = try await context.services.keys.decryptPacket(part.content, referenceId: referenceId)
+      } catch let error as ServiceError where !error.isRetriable { return Self.undecryptable }
+      if try await scanner.scan(content) != nil { return infected }
+    }
+    return nil
+  }
+
+  private func store(_ container: PacketReader.Container, _ objects: any ObjectStore) async throws {
+    for part in container.parts {
+      try await objects.put(part.content, account: packetAccount, container: container.rid, key: part.path)
+      try await objects.setMetadata(
+        Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }), account: packetAccount,
+        container: container.rid, key: part.path)
+    }
+  }
+}
+
+/// The platform's key manager as packets ask for keys.
+private struct ServiceKeys: PacketKeys {
+  let keys: any KeyManager
+
+  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.encryptPacket(plaintext, referenceId: refID)
+  }
+  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.decryptPacket(blob, referenceId: refID)
+  }
+  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
+  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    try await keys.verify(plaintext, signature: signature, referenceId: refID)
+  }
+}

@@ -1,0 +1,23 @@
+import JSON
+
+/// A list of labels of a packet's meta information, `[{"label": .., "value": ..}]`, as `metaData` and `operationsData` are
+/// (facts/packet-and-crypto 2.3).
+struct Labels: Sendable {
+  private let values: [(label: String, value: String?)]
+
+  /// Reads the text of such a list; nil when it is none.
+  init?(_ text: String) {
+    guard let list = (try? JSONValue.parse(text))?.array else { return nil }
+    values = list.compactMap { entry in
+      guard let label = entry["label"]?.string else { return nil }
+      return (label, entry["value"]?.string ?? entry["value"].flatMap { $0.isNull ? nil : $0.description })
+    }
+  }
+
+  /// The value of a label, case ignored as upstream does; nil when it is absent, null or the text `null`.
+  subscript(label: String) -> String? {
+    let wanted = label.lowercased()
+    guard let value = values.first(where: { $0.label.lowercased() == wanted })?.value, value != "null" else { return nil }
+    return value
+  }
+}
