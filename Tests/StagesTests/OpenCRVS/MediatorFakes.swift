@@ -302,7 +302,7 @@ struct Unused: PacketManager, IdentityRepository, CredentialService, VirusScanne
   func allFields(of packet: PacketReference) async throws -> [String: String] { throw NotNeeded() }
   func metaInfo(of packet: PacketReference) async throws -> [String: String] { throw NotNeeded() }
   func audits(of packet: PacketReference) async throws -> [[String: String]] { throw NotNeeded() }
-  func document(_ name: String, of packet: PacketReference) async throws -> StageKit.PacketDocument? { throw NotNeeded() }
+  func document(_ name: String, of packet: PacketReference) async throws -> PacketDocument? { throw NotNeeded() }
   func validate(_ packet: PacketReference) async throws -> [PacketFault] { throw NotNeeded() }
   func tags(of rid: String, named names: [String]?) async throws -> [String: String] { throw NotNeeded() }
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws { throw NotNeeded() }
