@@ -13,11 +13,14 @@ struct BirthPacket: Sendable {
   let mapping: BirthMapping
 
   /// The upload file: an encrypted container of encrypted sub-packets.
-  /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that does not answer.
+  /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that
+  ///   does not answer.
   func encoded(_ context: StageContext) async throws -> [UInt8] {
     guard let schema = try await context.services.schemas.schema(version: mapping.schemaVersion) else {
       // A matter of set-up: the birth waits until the schema is there.
-      throw ServiceError(.unavailable, service: "id schemas", code: "OPN-CRVS-004", "there is no schema of version \(mapping.schemaVersion)")
+      throw ServiceError(
+        .unavailable, service: "id schemas", code: "OPN-CRVS-004",
+        "there is no schema of version \(mapping.schemaVersion)")
     }
     let identity = try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
       schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
@@ -27,12 +30,14 @@ struct BirthPacket: Sendable {
       let draft = PacketDraft(
         rid: rid, source: settings.text("source"), process: settings.text("birth-process"), refID: referenceId,
         schemaVersion: mapping.schemaVersion, schema: schema,
-        fields: Dictionary(identity.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now), audits: audits(at: now),
+        fields: Dictionary(identity.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
+        audits: audits(at: now),
         creationDate: now)
       let packet = try await PacketWriter(keys: ServicePacketKeys(keys: context.services.keys)).write(draft)
       if !packet.ignoredFields.isEmpty {
         context.log.warning(
-          "the id schema lacks fields of a birth", ["rid": rid, "fields": packet.ignoredFields.sorted().joined(separator: " ")])
+          "the id schema lacks fields of a birth",
+          ["rid": rid, "fields": packet.ignoredFields.sorted().joined(separator: " ")])
       }
       return packet.content
     } catch let error as PacketError {
@@ -52,11 +57,13 @@ struct BirthPacket: Sendable {
     ]
     if let number = event.bundle.registrationNumber { metaData.append(("opencrvsBRN", .string(number))) }
     let operations = [
-      "officerId", "officerBiometricFileName", "supervisorId", "supervisorBiometricFileName", "supervisorPassword", "officerPassword",
+      "officerId", "officerBiometricFileName", "supervisorId", "supervisorBiometricFileName", "supervisorPassword",
+      "officerPassword",
       "supervisorPIN", "officerPIN", "supervisorOTPAuthentication", "officerOTPAuthentication",
     ]
     return [
-      "metaData": labelled(metaData), "operationsData": labelled(operations.map { ($0, .null) }), "capturedRegisteredDevices": [],
+      "metaData": labelled(metaData), "operationsData": labelled(operations.map { ($0, .null) }),
+      "capturedRegisteredDevices": [],
       "documents": [], "registrationId": .string(rid), "creationDate": .string(now.iso),
     ]
   }
@@ -87,7 +94,9 @@ private struct ServicePacketKeys: PacketKeys {
   func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
     try await keys.encryptPacket(plaintext, referenceId: refID)
   }
-  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] { try await keys.decryptPacket(blob, referenceId: refID) }
+  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.decryptPacket(blob, referenceId: refID)
+  }
   func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
   func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
     try await keys.verify(plaintext, signature: signature, referenceId: refID)

@@ -7,7 +7,8 @@ import StageKit
 extension MosipMediator {
   static let takenText = "Received. Packet Creation Started."
 
-  /// `POST /birth`: proves who sends, opens, reads, keeps event and transaction, and answers; the packet is made afterwards.
+  /// `POST /birth`: proves who sends, opens, reads, keeps event and transaction, and answers; the packet is made
+  /// afterwards.
   func takeBirth(_ request: Request, _ context: StageContext) async throws -> Response {
     try await door(context).admit(request.cookie("Authorization"))
     let message = try SealedMessage(request.body, largest: request.body.count)
@@ -59,7 +60,9 @@ extension MosipMediator {
     return taken(rid, context)
   }
 
-  private func answerOfKnown(_ event: CRVSEvent, _ transaction: String, _ context: StageContext) async throws -> Response? {
+  private func answerOfKnown(_ event: CRVSEvent, _ transaction: String, _ context: StageContext) async throws
+    -> Response?
+  {
     guard let known = try await context.store.record(Records.births, transaction) else { return nil }
     guard known.document["digest"]?.string == event.digest, let rid = known.document["rid"]?.string else {
       throw MediatorFault(.conflict, "the same record was received before with other content")
@@ -89,17 +92,24 @@ extension MosipMediator {
     }
   }
 
-  /// `GET /generateAid`: a RID as a JSON string. With `?key=` the same key gets the same RID, so that an answer that was lost burns none.
+  /// `GET /generateAid`: a RID as a JSON string. With `?key=` the same key gets the same RID, so that an answer that
+  /// was lost burns none.
   func giveApplicationId(_ request: Request, _ context: StageContext) async throws -> Response {
     try await door(context).admit(request.cookie("Authorization"))
     func answer(_ rid: String) -> Response { .json(JSONValue.string(rid).encoded()) }
     guard let key = request.query("key").map(RecordKey.of) else { return answer(try await newRID(context)) }
-    if let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string { return answer(known) }
+    if let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string {
+      return answer(known)
+    }
     let rid = try await newRID(context)
     do {
-      try await context.store.commit([.insert(collection: Records.applicationIds, key: key, document: ["rid": .string(rid)])])
+      try await context.store.commit([
+        .insert(collection: Records.applicationIds, key: key, document: ["rid": .string(rid)])
+      ])
     } catch let conflict as StoreConflict {
-      guard let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string else { throw conflict }
+      guard let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string else {
+        throw conflict
+      }
       return answer(known)
     }
     return answer(rid)
@@ -108,7 +118,8 @@ extension MosipMediator {
   /// What was not genuine or not readable leaves a trace in the audit trail and nowhere else.
   private func recordRefusal(of id: String, _ fault: MediatorFault, _ context: StageContext) async {
     let entry = AuditEntry(
-      eventId: "OPENCRVS_BIRTH_REFUSED", eventName: "opencrvs birth refused", eventType: "OPENCRVS", module: context.stage,
+      eventId: "OPENCRVS_BIRTH_REFUSED", eventName: "opencrvs birth refused", eventType: "OPENCRVS",
+      module: context.stage,
       id: RecordKey.of(id), idType: "TRANSACTION_ID", description: "\(fault)")
     do {
       try await context.services.audit.record([entry])

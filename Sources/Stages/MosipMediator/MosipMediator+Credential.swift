@@ -6,13 +6,16 @@ import System
 
 /// From CREDENTIAL_ISSUED to the UIN token at the OpenCRVS side (facts/opencrvs-and-websub 3.6, 4.2, 4.3).
 extension MosipMediator {
-  /// `POST /internal/receiveCredentialBirth`: kept first, answered, worked on afterwards. An event that came before changes nothing.
+  /// `POST /internal/receiveCredentialBirth`: kept first, answered, worked on afterwards. An event that came before
+  /// changes nothing.
   func takeCredential(_ request: Request, _ context: StageContext) async throws -> Response {
     let body = try delivered(request)
     if let topic = body["topic"]?.string, topic != credentialTopic {
       throw MediatorFault(.unreadable, "the delivery is of another topic")
     }
-    guard let event = body["event"], event.object != nil else { throw MediatorFault(.unreadable, "the delivery has no event") }
+    guard let event = body["event"], event.object != nil else {
+      throw MediatorFault(.unreadable, "the delivery has no event")
+    }
     let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Digest.hex(request.body)
     let key = RecordKey.of(id)
     let received = answer(context).message("Received")
@@ -50,7 +53,9 @@ extension MosipMediator {
     context.log.info("a UIN token is sent back", ["event": work.key])
     var document = record.document
     document["status"] = "Served"
-    return .done(changes: [.put(collection: Records.credentials, key: work.key, document: document)] + saying("served", work.key, document))
+    return .done(
+      changes: [.put(collection: Records.credentials, key: work.key, document: document)]
+        + saying("served", work.key, document))
   }
 
   /// `{"uinToken","opencrvsBRN","aid"}` of a credential event.
@@ -67,7 +72,9 @@ extension MosipMediator {
       let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
     else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
 
-    guard let number = event["data"]?["opencrvsBRN"]?.string ?? stored?["registrationNumber"]?.string, FHIR.isIdentifier(number) else {
+    guard let number = event["data"]?["opencrvsBRN"]?.string ?? stored?["registrationNumber"]?.string,
+      FHIR.isIdentifier(number)
+    else {
       throw MediatorFault(.unreadable, "the credential event names no registration number")
     }
     let token: String
@@ -108,7 +115,9 @@ extension MosipMediator {
   /// The sealed credential: in the event itself, or where its data share URL says.
   private func envelope(of event: JSONValue, _ context: StageContext) async throws -> [UInt8] {
     if let text = event["data"]?["credential"]?.string, !text.isEmpty {
-      guard let bytes = Encoding.bytes(base64: text) else { throw MediatorFault(.decryption, "the credential is not base64") }
+      guard let bytes = Encoding.bytes(base64: text) else {
+        throw MediatorFault(.decryption, "the credential is not base64")
+      }
       return bytes
     }
     guard let url = event["dataShareUri"]?.string, !url.isEmpty else {
@@ -124,7 +133,9 @@ extension MosipMediator {
     // The text of the envelope, in quotes or not; a share that keeps raw bytes begins with the envelope's own header.
     if response.body.starts(with: "VER_R2".utf8) { return response.body }
     let text = response.body.filter { $0 > 32 && $0 != UInt8(ascii: "\"") }
-    guard let bytes = Encoding.bytes(base64: text) else { throw MediatorFault(.decryption, "the data share holds no base64") }
+    guard let bytes = Encoding.bytes(base64: text) else {
+      throw MediatorFault(.decryption, "the data share holds no base64")
+    }
     return bytes
   }
 

@@ -2,8 +2,9 @@ import JSON
 import Registration
 import StageKit
 
-/// From the reference on the bus to the uploaded packet. The status of the transaction says which step comes next, each step may be done
-/// again, and the packet's bytes are kept before they are announced, so that every upload sends the very same ones.
+/// From the reference on the bus to the uploaded packet. The status of the transaction says which step comes next, each
+/// step may be done again, and the packet's bytes are kept before they are announced, so that every upload sends the
+/// very same ones.
 extension MosipMediator {
   /// Upstream's statuses (facts/opencrvs-and-websub 3.4), and `Failed`, which upstream lacks.
   enum Status {
@@ -19,13 +20,16 @@ extension MosipMediator {
     guard let transaction = (try? JSONValue.parse(record.value))?["txnId"]?.string,
       try await context.store.record(Records.births, transaction) != nil
     else {
-      throw ServiceError(.refused, service: context.stage, code: "OPN-CRVS-001", "a reference on the bus names no birth that is known")
+      throw ServiceError(
+        .refused, service: context.stage, code: "OPN-CRVS-001", "a reference on the bus names no birth that is known")
     }
     try await context.store.commit([.schedule(WorkItem(kind: Self.packet, key: transaction))])
   }
 
   func makeAndUpload(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard var record = try await context.store.record(Records.births, work.key), let rid = record.document["rid"]?.string else {
+    guard var record = try await context.store.record(Records.births, work.key),
+      let rid = record.document["rid"]?.string
+    else {
       throw MediatorFault(.unknown, "there is no birth of this key").workFailure
     }
     let registrations = RegistrationDoors(
@@ -40,7 +44,8 @@ extension MosipMediator {
       case Status.creating:
         let bytes = try await packetBytes(record, rid, context)
         try await advance(
-          &record, to: Status.created, with: ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)],
+          &record, to: Status.created,
+          with: ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)],
           context)
       case Status.created:
         guard let bytes = try await keptPacket(rid, context) else {
@@ -56,7 +61,8 @@ extension MosipMediator {
         }
         guard try await registrations.upload(rid: rid, packet: bytes) else {
           try await advance(&record, to: Status.created, context)
-          throw ServiceError(.unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
+          throw ServiceError(
+            .unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
         }
         try await advance(&record, to: Status.uploaded, context)
         context.log.info("a packet is uploaded", ["rid": rid])
@@ -67,7 +73,9 @@ extension MosipMediator {
         return .done
       }
     }
-    throw ServiceError(.unavailable, service: context.stage, code: "OPN-CRVS-002", "the packet was lost between two steps again and again")
+    throw ServiceError(
+      .unavailable, service: context.stage, code: "OPN-CRVS-002",
+      "the packet was lost between two steps again and again")
   }
 
   /// The packet that was made before, else a new one, kept in the object store.

@@ -3,9 +3,11 @@ import JSON
 import Registration
 import StageKit
 
-/// How a birth that ends in no token is reported to the OpenCRVS side (facts/opencrvs-and-websub 4.4, 5.3 S6), and what goes there at all.
+/// How a birth that ends in no token is reported to the OpenCRVS side (facts/opencrvs-and-websub 4.4, 5.3 S6), and what
+/// goes there at all.
 extension MosipMediator {
-  /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported, once.
+  /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
+  /// once.
   func takeWorkflowCompleted(_ request: Request, _ context: StageContext) async throws -> Response {
     let body = try delivered(request)
     // The plain form of 4.4; a hub that wraps events carries it in `event.data`.
@@ -27,11 +29,14 @@ extension MosipMediator {
 
   /// The work of reporting an error: one piece for each birth, so the first error is the one that is told.
   func statusWork(of transaction: String, code: String, message: String) -> WorkItem {
-    WorkItem(kind: Self.status, key: transaction, payload: ["errorCode": .string(code), "errorMessage": .string(message)])
+    WorkItem(
+      kind: Self.status, key: transaction, payload: ["errorCode": .string(code), "errorMessage": .string(message)])
   }
 
   func returnStatus(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard let document = try await context.store.record(Records.births, work.key)?.document, let rid = document["rid"]?.string else {
+    guard let document = try await context.store.record(Records.births, work.key)?.document,
+      let rid = document["rid"]?.string
+    else {
       throw MediatorFault(.unknown, "there is no birth of this key").workFailure
     }
     let code = work.payload["errorCode"]?.string ?? MediatorFault.Code.unknown.rawValue

@@ -8,7 +8,8 @@ extension MosipMediator {
   func subscribe(_ context: StageContext) async throws {
     let base = settings.text("callback-url")
     guard !base.isEmpty, !hubSecret.isEmpty else {
-      throw ServiceError(.unavailable, service: "WebSub hub", code: "OPN-SUB-001", "callback-url or hub-secret is not set")
+      throw ServiceError(
+        .unavailable, service: "WebSub hub", code: "OPN-SUB-001", "callback-url or hub-secret is not set")
     }
     for (topic, path) in [(credentialTopic, Self.credentialPath), (workflowTopic, Self.workflowPath)] {
       try await context.services.hub.subscribe(
@@ -22,7 +23,8 @@ extension MosipMediator {
     do {
       try await subscribe(context)
     } catch {
-      context.log.warning("subscribing at the hub failed", ["error": (error as? ServiceError)?.description ?? "\(type(of: error))"])
+      context.log.warning(
+        "subscribing at the hub failed", ["error": (error as? ServiceError)?.description ?? "\(type(of: error))"])
       throw MediatorFault(.subscription, "the hub did not take the subscription")
     }
     return answer(context).message("Successfully subscribed")

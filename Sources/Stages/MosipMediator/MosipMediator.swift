@@ -3,49 +3,74 @@ import JSON
 import Registration
 import StageKit
 
-/// The MOSIP-side mediator: takes births from the OpenCRVS side, makes registration packets of them, announces and uploads these, and sends
-/// back UIN tokens and errors (facts/opencrvs-and-websub 3, 5.2, 5.3; packet-and-crypto 2, 6).
+/// The MOSIP-side mediator: takes births from the OpenCRVS side, makes registration packets of them, announces and
+/// uploads these, and sends back UIN tokens and errors (facts/opencrvs-and-websub 3, 5.2, 5.3; packet-and-crypto 2, 6).
 ///
-/// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on until it ends in a
-/// token or in one named error. Ordering: none between births. The same birth is taken once, and its packet is made once.
+/// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on
+/// until it ends in a token or in one named error. Ordering: none between births. The same birth is taken once, and its
+/// packet is made once.
 public struct MosipMediator: Stage {
+  /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "mosip-mediator",
     summary: "takes births from the OpenCRVS side, makes and uploads their packets, sends UIN tokens and errors back",
     takesMessages: false, topics: ["{birth-topic}"],
     work: [
-      WorkKind(packet, concurrency: 8), WorkKind(credential, concurrency: 8), WorkKind(credentialStatus, concurrency: 4),
+      WorkKind(packet, concurrency: 8), WorkKind(credential, concurrency: 8),
+      WorkKind(credentialStatus, concurrency: 4),
       WorkKind(status, concurrency: 4), WorkKind(subscription, concurrency: 1),
     ],
     settings: BirthMapping.settings + [
-      SettingField("birth-topic", .text, default: "OPENCRVS_BIRTH_RECORDS", "the topic that carries references to births (mosip.opencrvs.kafka.topic)"),
+      SettingField(
+        "birth-topic", .text, default: "OPENCRVS_BIRTH_RECORDS",
+        "the topic that carries references to births (mosip.opencrvs.kafka.topic)"),
       SettingField("center-id", .text, default: "45451", "the center of RIDs and packets (opencrvs.center.id)"),
       SettingField("machine-id", .text, default: "45452", "the machine of RIDs and packets (opencrvs.machine.id)"),
       SettingField("source", .text, default: "OPENCRVS", "the packets' source"),
-      SettingField("birth-process", .text, default: "OPENCRVS_NEW", "the packets' process (opencrvs.birth.process.type)"),
-      SettingField("app-id", .text, default: "opencrvs", "application id in the packet's audit (opencrvs.audit.app.id)"),
-      SettingField("app-name", .text, default: "OPENCRVS", "application name in the packet's audit (opencrvs.audit.app.name)"),
       SettingField(
-        "registration-status-url", .text, default: nil, "base URL of the registration status service, before /registrationprocessor (SYNCSERVICE)"),
-      SettingField("packet-receiver-url", .text, default: nil, "base URL of the packet receiver, before /registrationprocessor (PACKETRECEIVER)"),
-      SettingField("opencrvs-mediator-url", .text, default: nil, "base URL of the OpenCRVS-side mediator (opencrvs.receive.credential.url)"),
-      SettingField("mosip-client", .text, default: "mosip-mediator", "the client whose token is shown to MOSIP (mosip.opencrvs.client.id)"),
-      SettingField("opencrvs-client", .text, default: "opencrvs", "the client whose token is shown to the OpenCRVS side (opencrvs.client.id)"),
+        "birth-process", .text, default: "OPENCRVS_NEW", "the packets' process (opencrvs.birth.process.type)"),
+      SettingField(
+        "app-id", .text, default: "opencrvs", "application id in the packet's audit (opencrvs.audit.app.id)"),
+      SettingField(
+        "app-name", .text, default: "OPENCRVS", "application name in the packet's audit (opencrvs.audit.app.name)"),
+      SettingField(
+        "registration-status-url", .text, default: nil,
+        "base URL of the registration status service, before /registrationprocessor (SYNCSERVICE)"),
+      SettingField(
+        "packet-receiver-url", .text, default: nil,
+        "base URL of the packet receiver, before /registrationprocessor (PACKETRECEIVER)"),
+      SettingField(
+        "opencrvs-mediator-url", .text, default: nil,
+        "base URL of the OpenCRVS-side mediator (opencrvs.receive.credential.url)"),
+      SettingField(
+        "mosip-client", .text, default: "mosip-mediator",
+        "the client whose token is shown to MOSIP (mosip.opencrvs.client.id)"),
+      SettingField(
+        "opencrvs-client", .text, default: "opencrvs",
+        "the client whose token is shown to the OpenCRVS side (opencrvs.client.id)"),
       SettingField("required-role", .text, default: "", "the role a caller needs; empty for any valid token"),
       SettingField(
-        "partner-id", .text, default: "opencrvs-partner", "the partner that credentials are issued to (mosip.opencrvs.partner.client.id)"),
+        "partner-id", .text, default: "opencrvs-partner",
+        "the partner that credentials are issued to (mosip.opencrvs.partner.client.id)"),
       SettingField(
         "hub-secret", .secret, default: "",
-        "what the WebSub hub signs its deliveries with (mosip.opencrvs.partner.client.sha.secret); without it every delivery is refused"),
-      SettingField("callback-url", .text, default: "", "base URL at which the hub reaches this mediator; empty to subscribe to nothing"),
-      SettingField("lease", .integer, default: 86400, unit: "seconds", "lease of subscriptions; they are renewed when half of it is over"),
+        "what the WebSub hub signs its deliveries with (mosip.opencrvs.partner.client.sha.secret); without it every delivery is refused"
+      ),
+      SettingField(
+        "callback-url", .text, default: "",
+        "base URL at which the hub reaches this mediator; empty to subscribe to nothing"),
+      SettingField(
+        "lease", .integer, default: 86400, unit: "seconds",
+        "lease of subscriptions; they are renewed when half of it is over"),
       SettingField(
         "workflow-completed-topic", .text, default: "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT",
         "the topic that tells how registrations ended"),
       SettingField(
-        "token-intermediary", .text, default: "mpartner-default-auth", "the partner of the first of two chained tokens of a UIN"),
+        "token-intermediary", .text, default: "mpartner-default-auth",
+        "the partner of the first of two chained tokens of a UIN"),
       SettingField(
-        "uin-token-partner", .text, default: "opencrvs-partner", "the partner of the UIN token (mosip.opencrvs.uin.token.partner)"),
+        "uin-token-partner", .text, default: "opencrvs-partner",
+        "the partner of the UIN token (mosip.opencrvs.uin.token.partner)"),
     ])
 
   static let packet = "packet"
@@ -83,6 +108,8 @@ public struct MosipMediator: Stage {
   let mapping: BirthMapping
   let hubSecret: [UInt8]
 
+  /// Makes the mediator of one stage.
+  /// - Throws: `SettingError` when a mapping cannot be read or the lease is too short.
   public init(settings: StageSettings) throws {
     self.settings = settings
     mapping = try BirthMapping(settings)
@@ -92,6 +119,7 @@ public struct MosipMediator: Stage {
     }
   }
 
+  /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
     return [
@@ -99,8 +127,10 @@ public struct MosipMediator: Stage {
       Endpoint(
         "POST", "/opencrvs/v1/birth", maxBody: CRVSEvent.largest / 3 * 4 + (1 << 20),
         handler: answer.handling { try await takeBirth($0, context) }),
-      Endpoint("GET", "/opencrvs/v1/generateAid", handler: answer.handling { try await giveApplicationId($0, context) }),
-      Endpoint("POST", "/opencrvs/v1/internal/subscribe", handler: answer.handling { try await takeSubscribe($0, context) }),
+      Endpoint(
+        "GET", "/opencrvs/v1/generateAid", handler: answer.handling { try await giveApplicationId($0, context) }),
+      Endpoint(
+        "POST", "/opencrvs/v1/internal/subscribe", handler: answer.handling { try await takeSubscribe($0, context) }),
       Endpoint("GET", Self.credentialPath, handler: answer.handling { try intent($0, credentialTopic, context) }),
       Endpoint("POST", Self.credentialPath, handler: answer.handling { try await takeCredential($0, context) }),
       Endpoint("GET", Self.workflowPath, handler: answer.handling { try intent($0, workflowTopic, context) }),
@@ -108,6 +138,7 @@ public struct MosipMediator: Stage {
     ]
   }
 
+  /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {
     guard !settings.text("callback-url").isEmpty else { return }
     // The standing piece may not be due for hours; the other one is of this start.
@@ -117,10 +148,12 @@ public struct MosipMediator: Stage {
     ])
   }
 
+  /// Takes a reference to a birth off the bus: schedules the making of its packet.
   public func receive(_ record: TopicRecord, _ context: StageContext) async throws {
     try await takeReference(record, context)
   }
 
+  /// Does one piece of its durable work; each may be done again from any step.
   public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     switch work.kind {
     case Self.packet: return try await makeAndUpload(work, context)
@@ -134,6 +167,7 @@ public struct MosipMediator: Stage {
     }
   }
 
+  /// Tells who must know that a piece of work has no way on.
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
     switch work.kind {
     case Self.packet: try await packetGaveUp(work, failure, context)

@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// The two doors of the registration processor that a packet goes through: announcement and upload (facts/packet-and-crypto 6).
+/// The two doors of the registration processor that a packet goes through: announcement and upload
+/// (facts/packet-and-crypto 6).
 struct RegistrationDoors: Sendable {
   let statusURL: String
   let receiverURL: String
@@ -15,7 +16,8 @@ struct RegistrationDoors: Sendable {
   let services: Services
 
   /// Announces a packet. A repeated announcement changes nothing, since it names its packet id.
-  /// - Throws: `WorkFailure` OPN-CRVS-011 when the announcement is refused for good; `ServiceError` when it may work later.
+  /// - Throws: `WorkFailure` OPN-CRVS-011 when the announcement is refused for good; `ServiceError` when it may work
+  ///   later.
   func sync(rid: String, packet: [UInt8]) async throws {
     let now = services.clock.now
     let body: JSONValue = [
@@ -24,7 +26,8 @@ struct RegistrationDoors: Sendable {
         [
           "registrationId": .string(rid), "packetId": .string(rid), "registrationType": .string(process),
           "packetHashValue": .string(Digest.upperHex(packet)), "packetSize": JSONValue(packet.count),
-          "supervisorStatus": "APPROVED", "supervisorComment": "UIN creation for a birth received from OpenCRVS", "langCode": "eng",
+          "supervisorStatus": "APPROVED", "supervisorComment": "UIN creation for a birth received from OpenCRVS",
+          "langCode": "eng",
         ]
       ],
     ]
@@ -42,11 +45,15 @@ struct RegistrationDoors: Sendable {
     }
     if let code = Self.errorCode(answer) {
       // -013 and -014 speak of the moment of sending, and a clock can be put right.
-      if code.hasPrefix("RPR-RGS-"), code != "RPR-RGS-013", code != "RPR-RGS-014" { throw Self.refused("the announcement", code) }
-      throw ServiceError(.unavailable, service: "registration status service", code: code, "did not take the announcement")
+      if code.hasPrefix("RPR-RGS-"), code != "RPR-RGS-013", code != "RPR-RGS-014" {
+        throw Self.refused("the announcement", code)
+      }
+      throw ServiceError(
+        .unavailable, service: "registration status service", code: code, "did not take the announcement")
     }
     guard answer["response"]?[0]?["status"]?.string == "SUCCESS" else {
-      throw ServiceError(.unavailable, service: "registration status service", code: "OPN-CRVS-011", "answers no success")
+      throw ServiceError(
+        .unavailable, service: "registration status service", code: "OPN-CRVS-011", "answers no success")
     }
   }
 
@@ -57,14 +64,16 @@ struct RegistrationDoors: Sendable {
     let request = ClientRequest(
       method: "POST", url: receiverURL.appending(path: "/registrationprocessor/v1/packetreceiver/registrationpackets"),
       headers: ["Cookie": "Authorization=\(try await token())"],
-      body: .multipartFile(field: "file", fileName: rid + ".zip", contentType: "application/zip", content: .bytes(packet)))
+      body: .multipartFile(
+        field: "file", fileName: rid + ".zip", contentType: "application/zip", content: .bytes(packet)))
     let answer = try await exchange("packet receiver") {
       try await Outgoing(http: services.http).send(request, "packet receiver")
     }
     switch Self.errorCode(answer) {
     case nil:
       guard answer["response"]?["status"]?.string != nil else {
-        throw ServiceError(.unavailable, service: "packet receiver", code: "OPN-CRVS-011", "answers neither success nor error")
+        throw ServiceError(
+          .unavailable, service: "packet receiver", code: "OPN-CRVS-011", "answers neither success nor error")
       }
       return true
     case "RPR-PKR-005"?: return true
@@ -76,7 +85,8 @@ struct RegistrationDoors: Sendable {
 
   /// What the very same bytes will meet again (6.2).
   private static let finalUploadCodes: Set<String> = [
-    "RPR-PKR-002", "RPR-PKR-003", "RPR-PKR-004", "RPR-PKR-006", "RPR-PKR-009", "RPR-PKR-010", "RPR-PKR-013", "RPR-PKR-014",
+    "RPR-PKR-002", "RPR-PKR-003", "RPR-PKR-004", "RPR-PKR-006", "RPR-PKR-009", "RPR-PKR-010", "RPR-PKR-013",
+    "RPR-PKR-014",
     "RPR-PKR-015", "RPR-PKR-016",
   ]
 

@@ -2,8 +2,9 @@ import HTTP
 import JSON
 import StageKit
 
-/// Makes MOSIP's identity fields of a birth (facts/opencrvs-and-websub 3.3, packet-and-crypto 2.2). Unlike upstream it takes phone and
-/// e-mail from the event, finds an address without a mother too, leaves out what is not known and builds JSON with an encoder.
+/// Makes MOSIP's identity fields of a birth (facts/opencrvs-and-websub 3.3, packet-and-crypto 2.2). Unlike upstream it
+/// takes phone and e-mail from the event, finds an address without a mother too, leaves out what is not known and
+/// builds JSON with an encoder.
 struct BirthMapping: Sendable {
   let schemaVersion: String
   let languages: LanguageMap
@@ -17,7 +18,9 @@ struct BirthMapping: Sendable {
   let dummyEmail: String
 
   static let settings: [SettingField] = [
-    SettingField("id-schema-version", .text, default: "0.1", "version of the identity schema that packets are made by (IDSchema.Version)"),
+    SettingField(
+      "id-schema-version", .text, default: "0.1",
+      "version of the identity schema that packets are made by (IDSchema.Version)"),
     SettingField(
       "lang-code-mapping", .text, default: "eng:eng|english|en,fra:french|fr|fra|fre,ara:ara|arabic|ar",
       "which MOSIP language a language of OpenCRVS means (opencrvs.data.lang.code.mapping)"),
@@ -32,9 +35,11 @@ struct BirthMapping: Sendable {
       "which member of an OpenCRVS address makes which field; id is looked up at locations-url, direct is copied"),
     SettingField(
       "locations-url", .text, default: "",
-      "where `/<uuid>` gives a location's name (opencrvs.locations.url); empty leaves out locations that are only an id"),
+      "where `/<uuid>` gives a location's name (opencrvs.locations.url); empty leaves out locations that are only an id"
+    ),
     SettingField(
-      "dummy-phone", .text, default: "", "phone of births that have none the schema accepts (opencrvs.data.dummy.phone); empty for none"),
+      "dummy-phone", .text, default: "",
+      "phone of births that have none the schema accepts (opencrvs.data.dummy.phone); empty for none"),
     SettingField(
       "dummy-email", .text, default: "",
       "e-mail of births that have none the schema accepts (opencrvs.data.dummy.static.email); empty for none"),
@@ -62,8 +67,8 @@ struct BirthMapping: Sendable {
 
   /// The identity fields of a birth.
   /// - Parameter accepts: whether the identity schema takes a text as the value of a field.
-  /// - Throws: OPN-CRVS-006 when name or date of birth are missing, -032 for a location nobody knows; `ServiceError` when locations
-  ///   cannot be looked up now.
+  /// - Throws: OPN-CRVS-006 when name or date of birth are missing, -032 for a location nobody knows; `ServiceError`
+  ///   when locations cannot be looked up now.
   func identity(
     of bundle: CRVSBundle, through http: any HTTPExchange, accepts: (_ field: String, _ value: String) -> Bool
   ) async throws -> JSONObject {
@@ -97,11 +102,15 @@ struct BirthMapping: Sendable {
           case .postalCode: address.postalCode
           }
         guard let value, !FHIR.isBlank(value) else { continue }
-        if let name = rule.isLookedUp ? try await locationName(value, http) : value { fields[rule.field] = simple(name) }
+        if let name = rule.isLookedUp ? try await locationName(value, http) : value {
+          fields[rule.field] = simple(name)
+        }
       }
     }
 
-    for (field, value, dummy) in [("phone", bundle.task.contactPhone, dummyPhone), ("email", bundle.task.contactEmail, dummyEmail)] {
+    for (field, value, dummy) in [
+      ("phone", bundle.task.contactPhone, dummyPhone), ("email", bundle.task.contactEmail, dummyEmail),
+    ] {
       if let value, accepts(field, value) {
         fields[field] = .string(value)
       } else if !dummy.isEmpty {

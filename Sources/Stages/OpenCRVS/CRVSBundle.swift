@@ -1,8 +1,9 @@
 import JSON
 
-/// A FHIR bundle of OpenCRVS, read by the rule of facts/opencrvs-and-websub 1.4: the sections of the Composition say who is who; without
-/// them the registration number (or, at a death, `deceasedBoolean`) names the child or the deceased; without that, the position does.
-/// Upstream goes by position alone and takes the mother for the child, or the spouse for the deceased, on bundles of 1.5 and later.
+/// A FHIR bundle of OpenCRVS, read by the rule of facts/opencrvs-and-websub 1.4: the sections of the Composition say
+/// who is who; without them the registration number (or, at a death, `deceasedBoolean`) names the child or the
+/// deceased; without that, the position does. Upstream goes by position alone and takes the mother for the child, or
+/// the spouse for the deceased, on bundles of 1.5 and later.
 struct CRVSBundle: Sendable {
   let task: CRVSTask
   let kind: CRVSTask.Kind
@@ -24,7 +25,8 @@ struct CRVSBundle: Sendable {
       throw MediatorFault(.unreadable, "the bundle has no Task")
     }
     self.task = CRVSTask(resource: task.resource)
-    guard let kind = self.task.kind ?? (topic.hasPrefix("DEATH") ? .death : topic.hasPrefix("BIRTH") ? .birth : nil) else {
+    guard let kind = self.task.kind ?? (topic.hasPrefix("DEATH") ? .death : topic.hasPrefix("BIRTH") ? .birth : nil)
+    else {
       throw MediatorFault(.unreadable, "neither the Task nor the topic says birth or death")
     }
     guard topic.hasPrefix(kind.rawValue) || topic.isEmpty else {
@@ -41,7 +43,9 @@ struct CRVSBundle: Sendable {
       let section = composition?.resource["section"]?.array?.first { FHIR.code($0["code"]) == code }
       return (section?["entry"]?[0]?["reference"]?.string).flatMap { resources.person($0) }
     }
-    let patients = resources.all.filter { $0.type == "Patient" }.map { CRVSPerson(entry: $0.entry, resource: $0.resource) }
+    let patients = resources.all.filter { $0.type == "Patient" }.map {
+      CRVSPerson(entry: $0.entry, resource: $0.resource)
+    }
     let sectioned = section(kind == .birth ? "child-details" : "deceased-details").flatMap { resources.patient($0) }
     guard let subject = sectioned ?? Self.named(patients, kind, self.task) ?? patients.first else {
       throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
@@ -64,9 +68,12 @@ struct CRVSBundle: Sendable {
       // Older releases: child, mother, father in this order, but for those whom a RelatedPerson names.
       mother = mother ?? relative("MOTHER")
       father = father ?? relative("FATHER")
-      let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap { resources.person($0)?.entry }
+      let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap {
+        resources.person($0)?.entry
+      }
       var others = patients.filter {
-        $0.entry != subject.entry && $0.entry != mother?.entry && $0.entry != father?.entry && !toldOf.contains($0.entry)
+        $0.entry != subject.entry && $0.entry != mother?.entry && $0.entry != father?.entry
+          && !toldOf.contains($0.entry)
       }[...]
       if mother == nil { mother = others.popFirst() }
       if father == nil { father = others.popFirst() }

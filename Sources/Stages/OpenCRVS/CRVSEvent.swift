@@ -1,8 +1,9 @@
 import JSON
 import Registration
 
-/// What OpenCRVS sends to a webhook: `{"timestamp","id","event":{"hub":{"topic"},"context":[<bundle>]}}` (facts/opencrvs-and-websub 1.2).
-/// The inline images of its DocumentReferences, which make events of many MB and which no mediator needs, are left out.
+/// What OpenCRVS sends to a webhook: `{"timestamp","id","event":{"hub":{"topic"},"context":[<bundle>]}}`
+/// (facts/opencrvs-and-websub 1.2). The inline images of its DocumentReferences, which make events of many MB and which
+/// no mediator needs, are left out.
 struct CRVSEvent: Sendable {
   /// The largest event that is taken, in bytes.
   static let largest = 52_428_800
@@ -12,8 +13,8 @@ struct CRVSEvent: Sendable {
   /// The whole event without inline images, otherwise as it came.
   private(set) var document: JSONValue
   let bundle: CRVSBundle
-  /// SHA-256, lower-case hex, of topic and bundle: the same for the same content, whatever delivery it came with and in whatever order its
-  /// members were written.
+  /// SHA-256, lower-case hex, of topic and bundle: the same for the same content, whatever delivery it came with and in
+  /// whatever order its members were written.
   let digest: String
   private let contextIndex: Int
 
@@ -49,7 +50,8 @@ struct CRVSEvent: Sendable {
 
   /// The event with an identifier MOSIP_AID in coding form at the child (or deceased), instead of any that was there.
   func carrying(applicationId: String) -> [UInt8] {
-    guard var contexts = document["event"]?["context"]?.array, var entries = contexts[contextIndex]["entry"]?.array else {
+    guard var contexts = document["event"]?["context"]?.array, var entries = contexts[contextIndex]["entry"]?.array
+    else {
       return encoded
     }
     let place = bundle.subject.entry
@@ -105,14 +107,17 @@ enum RecordKey {
   /// Whether a text is a RID (facts/packet-and-crypto 4.2).
   static func isRID(_ text: String) -> Bool { (try? RID(text)) != nil }
 
-  /// The same as the name of a container of the object store, which may be a folder: letters, digits and hyphens, else the SHA-256.
+  /// The same as the name of a container of the object store, which may be a folder: letters, digits and hyphens, else
+  /// the SHA-256.
   static func container(_ key: String) -> String {
-    let isPlain = key.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 }
+    let isPlain = key.utf8.allSatisfy {
+      (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
+    }
     return isPlain && !key.isEmpty && key.utf8.count <= 64 ? key : Digest.hex(Array(key.utf8))
   }
 
-  /// The key of an event: a birth's is the record's id, as upstream has it; others add the kind and the moment of the change
-  /// (facts/opencrvs-and-websub 5.3).
+  /// The key of an event: a birth's is the record's id, as upstream has it; others add the kind and the moment of the
+  /// change (facts/opencrvs-and-websub 5.3).
   static func of(_ event: CRVSEvent) -> String {
     let id = event.bundle.compositionId
     if event.topic == "BIRTH_REGISTERED" { return of(id) }

@@ -43,7 +43,8 @@ struct CRVSPerson: Sendable {
       let parts = given + family
       guard !parts.isEmpty else { return nil }
       return Name(
-        language: FHIR.texts(name["use"]).first ?? "", value: parts.joined(separator: " "), given: given, family: family)
+        language: FHIR.texts(name["use"]).first ?? "", value: parts.joined(separator: " "), given: given, family: family
+      )
     }
   }
 
@@ -53,12 +54,15 @@ struct CRVSPerson: Sendable {
   /// An unknown father is an inactive Patient without a name (1.4).
   var isUnknown: Bool { resource["active"]?.bool == false && names.isEmpty }
 
-  var isDeceased: Bool { resource["deceasedBoolean"]?.bool == true || !FHIR.texts(resource["deceasedDateTime"]).isEmpty }
+  var isDeceased: Bool {
+    resource["deceasedBoolean"]?.bool == true || !FHIR.texts(resource["deceasedDateTime"]).isEmpty
+  }
 
   /// The address a person lives at; nil when there is none or nothing is in it.
   var primaryAddress: Address? {
     let all = resource["address"]?.array ?? []
-    let found = all.first { FHIR.texts($0["type"]).first == "PRIMARY_ADDRESS" } ?? all.first { FHIR.texts($0["type"]).isEmpty }
+    let found =
+      all.first { FHIR.texts($0["type"]).first == "PRIMARY_ADDRESS" } ?? all.first { FHIR.texts($0["type"]).isEmpty }
     guard let found else { return nil }
     let address = Address(
       lines: found["line"]?.array?.map { $0.string ?? "" } ?? FHIR.texts(found["line"]),

@@ -20,8 +20,8 @@ struct LanguageMap: Sendable {
   func code(of use: String) -> String { codes[use.lowercased()] ?? fallback }
 }
 
-/// Which parts of `address.line` make which MOSIP address line: `1:1-2|2:2-3|3:3-4`, that is `mosipLine:from-to`, counted from 1, the end
-/// left out.
+/// Which parts of `address.line` make which MOSIP address line: `1:1-2|2:2-3|3:3-4`, that is `mosipLine:from-to`,
+/// counted from 1, the end left out.
 struct AddressLineMap: Sendable {
   private let ranges: [(line: Int, parts: Range<Int>)]
 
@@ -30,7 +30,8 @@ struct AddressLineMap: Sendable {
     for entry in text.filter({ $0 != "\"" }).split(separator: "|") {
       let halves = entry.split(separator: ":", omittingEmptySubsequences: false)
       let ends = halves.count == 2 ? halves[1].split(separator: "-", omittingEmptySubsequences: false) : []
-      guard ends.count == 2, let line = Int(halves[0]), let from = Int(ends[0]), let to = Int(ends[1]), line > 0, from > 0, to > from
+      guard ends.count == 2, let line = Int(halves[0]), let from = Int(ends[0]), let to = Int(ends[1]), line > 0,
+        from > 0, to > from
       else { throw RuleError("`\(entry)` is not of the form line:from-to with 1 as the first part") }
       ranges.append((line, from - 1..<to - 1))
     }
@@ -47,7 +48,8 @@ struct AddressLineMap: Sendable {
   }
 }
 
-/// Which member of an address makes which MOSIP location: `region:state:id|zone:district:id|city:city:direct`. `id` is looked up.
+/// Which member of an address makes which MOSIP location: `region:state:id|zone:district:id|city:city:direct`. `id` is
+/// looked up.
 struct LocationMap: Sendable {
   enum Source: String, Sendable { case city, district, state, postalCode }
   struct Rule: Sendable {

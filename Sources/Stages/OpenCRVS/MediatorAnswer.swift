@@ -25,13 +25,16 @@ struct MediatorAnswer: Sendable {
 
   private func answer(_ response: JSONValue, _ errors: JSONValue, _ status: Int) -> Response {
     let body: JSONValue = [
-      "version": "1.0", "id": .string(id), "responseTime": .string(clock.now.iso), "response": response, "errors": errors,
+      "version": "1.0", "id": .string(id), "responseTime": .string(clock.now.iso), "response": response,
+      "errors": errors,
     ]
     return .json(body.encoded(), status: status)
   }
 
   /// A handler whose errors become answers of this shape. What may work later is 503, so that senders try again.
-  func handling(_ body: @escaping @Sendable (Request) async throws -> Response) -> @Sendable (Request) async throws -> Response {
+  func handling(_ body: @escaping @Sendable (Request) async throws -> Response)
+    -> @Sendable (Request) async throws -> Response
+  {
     { request in
       do {
         return try await body(request)
@@ -39,11 +42,14 @@ struct MediatorAnswer: Sendable {
         log.info("a request is refused", ["path": request.path, "code": fault.code.rawValue])
         return self.fault(fault)
       } catch let error as ServiceError where error.isRetriable {
-        log.warning("a request cannot be served now", ["path": request.path, "error": "\(error.service): \(error.code)"])
-        return self.fault(MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+        log.warning(
+          "a request cannot be served now", ["path": request.path, "error": "\(error.service): \(error.code)"])
+        return self.fault(
+          MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
       } catch is HTTPError {
         log.warning("a request cannot be served now", ["path": request.path])
-        return self.fault(MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+        return self.fault(
+          MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
       } catch let failure as HTTPFailure {
         return failure.response
       } catch {

@@ -1,6 +1,7 @@
 import StageKit
 
-/// What a mediator refuses or cannot do, by the codes of facts/opencrvs-and-websub 3.2. Its text names no person and no value of an event.
+/// What a mediator refuses or cannot do, by the codes of facts/opencrvs-and-websub 3.2. Its text names no person and no
+/// value of an event.
 struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
   enum Code: String, Sendable, CaseIterable {
     case noAuthToken = "OPN-AUT-001"
@@ -27,8 +28,8 @@ struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
     case ridUnreadable = "OPN-CRVS-031"
     case location = "OPN-CRVS-032"
 
-    /// The HTTP status that goes with it. Upstream's, but for what upstream leaves to its framework: a conflict is 409, what may work
-    /// later is 503.
+    /// The HTTP status that goes with it. Upstream's, but for what upstream leaves to its framework: a conflict is 409,
+    /// what may work later is 503.
     var status: Int {
       switch self {
       case .tokenInvalid, .tokenMissing: 401

@@ -6,9 +6,11 @@ import StageKit
 struct Outgoing: Sendable {
   let http: any HTTPExchange
 
-  /// Sends JSON and reads the answer's status; `final` names statuses that another try will not change, beside the 4xx below.
-  /// - Throws: `ServiceError` that may work later for no answer, 5xx, 408, 425, 429 and for 401, 403, 404, 405: those are settled by a
-  ///   person's hand, not by giving the message up. `Refusal` for the other 4xx: the same request will be refused again.
+  /// Sends JSON and reads the answer's status; `final` names statuses that another try will not change, beside the 4xx
+  /// below.
+  /// - Throws: `ServiceError` that may work later for no answer, 5xx, 408, 425, 429 and for 401, 403, 404, 405: those
+  ///   are settled by a person's hand, not by giving the message up. `Refusal` for the other 4xx: the same request will
+  ///   be refused again.
   func post(
     _ body: [UInt8], to url: String, headers: Headers, service: String, largest: Int = 1 << 20
   ) async throws -> ClientResponse {
@@ -21,7 +23,8 @@ struct Outgoing: Sendable {
   func get(
     _ url: String, headers: Headers = [:], service: String, final: Set<Int> = [], largest: Int = 1 << 20
   ) async throws -> ClientResponse {
-    try await send(ClientRequest(method: "GET", url: url, headers: headers, maxResponseBytes: largest), service, final: final)
+    try await send(
+      ClientRequest(method: "GET", url: url, headers: headers, maxResponseBytes: largest), service, final: final)
   }
 
   func send(_ request: ClientRequest, _ service: String, final: Set<Int> = []) async throws -> ClientResponse {
@@ -44,7 +47,8 @@ struct Outgoing: Sendable {
   struct Refusal: Error, Sendable, CustomStringConvertible {
     let service: String
     let status: Int
-    /// The first error of the answer, when it has MOSIP's shape. Only the code is taken: the text may hold what a log must not.
+    /// The first error of the answer, when it has MOSIP's shape. Only the code is taken: the text may hold what a log
+    /// must not.
     let code: String?
 
     init(service: String, status: Int, body: [UInt8]) {

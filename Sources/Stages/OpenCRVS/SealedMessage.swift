@@ -9,7 +9,8 @@ enum MediatorOwner {
   static let mosip = "mosip-mediator"
 }
 
-/// The body that goes between the mediators: `{"id","requestTime","data","signature"}` (facts/opencrvs-and-websub 2.2, 2.3).
+/// The body that goes between the mediators: `{"id","requestTime","data","signature"}` (facts/opencrvs-and-websub 2.2,
+/// 2.3).
 struct SealedMessage: Sendable {
   enum Alphabet: Sendable {
     /// OpenCRVS to MOSIP.
@@ -32,11 +33,15 @@ struct SealedMessage: Sendable {
     } catch {
       throw MediatorFault(.unreadable, "the request is not readable JSON (\(error))")
     }
-    guard let data = value["data"]?.string, !data.isEmpty else { throw MediatorFault(.unreadable, "the request has no data") }
+    guard let data = value["data"]?.string, !data.isEmpty else {
+      throw MediatorFault(.unreadable, "the request has no data")
+    }
     guard let signature = value["signature"]?.string, !signature.isEmpty else {
       throw MediatorFault(.signature, "the request has no signature")
     }
-    guard let envelope = Encoding.bytes(base64: data) else { throw MediatorFault(.decryption, "the data is not base64") }
+    guard let envelope = Encoding.bytes(base64: data) else {
+      throw MediatorFault(.decryption, "the data is not base64")
+    }
     guard let signatureBytes = Encoding.bytes(base64: signature) else {
       throw MediatorFault(.signature, "the signature is not base64")
     }
@@ -61,9 +66,10 @@ struct SealedMessage: Sendable {
     return body.encoded()
   }
 
-  /// Opens what was sealed for `owner` and proves who made it. The envelope is opened before or after the signature is checked, as the
-  /// direction has it.
-  /// - Throws: OPN-CRVS-022 when it was not made for this owner or was changed, -026 when the signature is not the sender's.
+  /// Opens what was sealed for `owner` and proves who made it. The envelope is opened before or after the signature is
+  /// checked, as the direction has it.
+  /// - Throws: OPN-CRVS-022 when it was not made for this owner or was changed, -026 when the signature is not the
+  ///   sender's.
   func open(as owner: String, from sender: String, signed: Signed, _ keys: any EnvelopeKeys) async throws -> [UInt8] {
     if signed == .envelope { try await check(envelope, sender, keys) }
     let plaintext: [UInt8]

@@ -3,8 +3,9 @@ import JSON
 import Registration
 import StageKit
 
-/// The way of a birth to the MOSIP side (facts/opencrvs-and-websub 5.2, S1). Each step may be done again: the application id is asked for
-/// under the event's key and kept before it is used, and the MOSIP side takes the same event only once.
+/// The way of a birth to the MOSIP side (facts/opencrvs-and-websub 5.2, S1). Each step may be done again: the
+/// application id is asked for under the event's key and kept before it is used, and the MOSIP side takes the same
+/// event only once.
 extension OpencrvsMediator {
   func forward(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let record = try await context.store.record(Records.events, work.key) else {
@@ -53,7 +54,8 @@ extension OpencrvsMediator {
       throw WorkFailure(code: refusal.code ?? MediatorFault.Code.ridGeneration.rawValue, "\(refusal)")
     }
     guard let aid = (try? JSONValue.parse(response.body))?.string, RecordKey.isRID(aid) else {
-      throw ServiceError(.unavailable, service: "MOSIP-side mediator", code: "OPN-CRVS-005", "answers no application id")
+      throw ServiceError(
+        .unavailable, service: "MOSIP-side mediator", code: "OPN-CRVS-005", "answers no application id")
     }
     return aid
   }
@@ -62,7 +64,8 @@ extension OpencrvsMediator {
     let keys = context.services.envelopeKeys
     let envelope = try await keys.seal(event.carrying(applicationId: aid), for: MediatorOwner.mosip)
     let message = SealedMessage(
-      id: event.bundle.compositionId, envelope: envelope, signature: try await keys.sign(envelope, as: MediatorOwner.opencrvs))
+      id: event.bundle.compositionId, envelope: envelope,
+      signature: try await keys.sign(envelope, as: MediatorOwner.opencrvs))
     let response: ClientResponse
     do {
       response = try await Outgoing(http: context.services.http).post(

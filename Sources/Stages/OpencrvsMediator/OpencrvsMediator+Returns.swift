@@ -30,7 +30,8 @@ extension OpencrvsMediator {
   /// `POST /receiveStatus`: the result of an event that ends in no token, above all an error.
   func takeStatus(_ request: Request, _ context: StageContext) async throws -> Response {
     let value = try await opened(request, context)
-    guard let type = value["type"]?.string, let status = value["status"]?.string, ["success", "error"].contains(status) else {
+    guard let type = value["type"]?.string, let status = value["status"]?.string, ["success", "error"].contains(status)
+    else {
       throw MediatorFault(.unreadable, "the message has no type, or no status of success or error")
     }
     let number: (kind: String, text: String)? =
@@ -101,8 +102,8 @@ extension OpencrvsMediator {
       payload: ["what": .string(what), "collection": .string(collection), "record": .string(key)])
   }
 
-  /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID" | "MOSIP_PSUT_TOKEN_ID" | "MOSIP_ERROR"}`, until OpenCRVS takes it: every
-  /// refusal is tried again, since it is a person's registration that would be lost.
+  /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID" | "MOSIP_PSUT_TOKEN_ID" | "MOSIP_ERROR"}`, until OpenCRVS
+  /// takes it: every refusal is tried again, since it is a person's registration that would be lost.
   func tell(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
       let document = try await context.store.record(collection, key)?.document
@@ -122,7 +123,8 @@ extension OpencrvsMediator {
       body["MOSIP_ERROR"] = .string(texts.joined(separator: "; "))
     }
     _ = try await Outgoing(http: context.services.http).post(
-      JSONValue.object(body).encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context), service: "OpenCRVS")
+      JSONValue.object(body).encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context),
+      service: "OpenCRVS")
     return .done
   }
 

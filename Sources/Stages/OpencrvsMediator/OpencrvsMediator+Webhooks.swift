@@ -65,7 +65,8 @@ extension OpencrvsMediator {
 
   /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours (1.1).
   func challenge(_ request: Request) throws -> Response {
-    guard request.query("mode") == "subscribe", let topic = request.query("topic"), settings.texts("topics").contains(topic),
+    guard request.query("mode") == "subscribe", let topic = request.query("topic"),
+      settings.texts("topics").contains(topic),
       let challenge = request.query("challenge"), !challenge.isEmpty, challenge.utf8.count <= 4096
     else { throw MediatorFault(.unreadable, "not the verification of a subscription of ours") }
     let body: JSONValue = ["challenge": .string(challenge)]
@@ -83,11 +84,13 @@ extension OpencrvsMediator {
     return Response.empty(status: 202)
   }
 
-  /// Subscribes to the topics that are not subscribed yet: OpenCRVS sends every event once for each subscription, also for equal ones.
+  /// Subscribes to the topics that are not subscribed yet: OpenCRVS sends every event once for each subscription, also
+  /// for equal ones.
   func subscribe(_ context: StageContext) async throws {
     let (base, callback) = (settings.text("webhooks-url"), settings.text("webhook-url"))
     guard !base.isEmpty, !callback.isEmpty else {
-      throw ServiceError(.unavailable, service: "OpenCRVS webhooks", code: "OPN-SUB-001", "webhooks-url or webhook-url is not set")
+      throw ServiceError(
+        .unavailable, service: "OpenCRVS webhooks", code: "OPN-SUB-001", "webhooks-url or webhook-url is not set")
     }
     let outgoing = Outgoing(http: context.services.http)
     let url = base.appending(path: "/webhooks")

@@ -8,8 +8,8 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-/// One process after another dies at one side effect after another, once before it took effect and once after; the senders send again, the
-/// engine does open work again. Whatever died, there is one RID, one packet, one token.
+/// One process after another dies at one side effect after another, once before it took effect and once after; the
+/// senders send again, the engine does open work again. Whatever died, there is one RID, one packet, one token.
 @Suite("Between the mediators, a crash at any step")
 struct MediatorCrashTests {
   /// The whole way: webhook, packet, upload, credential, token, status. Each sender repeats until it gets its 2xx.
@@ -35,7 +35,8 @@ struct MediatorCrashTests {
     let body = event.encoded()
     let delivery = Request(
       method: "POST", path: MosipMediator.credentialPath,
-      headers: ["X-Hub-Signature": HubSignature.webSub(body: body, secret: Array(MediatorWorld.hubSecret.utf8))], body: body)
+      headers: ["X-Hub-Signature": HubSignature.webSub(body: body, secret: Array(MediatorWorld.hubSecret.utf8))],
+      body: body)
     try await untilTaken(mosip.0, mosip.1, delivery)
     try await runToTheEnd(world, stages)
   }
@@ -55,7 +56,9 @@ struct MediatorCrashTests {
     let rid = state.uploads.first.map { String($0.fileName.dropLast(4)) } ?? "none"
     #expect(state.uploads.count == 1, "\(name)")
     #expect(Set(state.synced.compactMap { $0["request"]?[0]?["packetHashValue"]?.string }).count == 1, "\(name)")
-    #expect(state.synced.first?["request"]?[0]?["packetHashValue"]?.string == Encoding.upperHex(Hash.sha256(state.uploads.first?.bytes ?? [])), "\(name)")
+    #expect(
+      state.synced.first?["request"]?[0]?["packetHashValue"]?.string
+        == Encoding.upperHex(Hash.sha256(state.uploads.first?.bytes ?? [])), "\(name)")
     #expect(world.count("mosip-mediator", "birth_transactions") == 1, "\(name)")
     #expect(world.document("mosip-mediator", "birth_transactions", Births.record)?["status"] == "Uploaded", "\(name)")
     #expect(world.document("mosip-mediator", "birth_transactions", Births.record)?["rid"]?.string == rid, "\(name)")
@@ -114,7 +117,9 @@ struct MediatorCrashTests {
         let errors = state.atOpenCRVS.filter { $0["MOSIP_ERROR"] != nil }
         #expect(Set(errors.map { $0.description }).count == 1, "step \(step) \(moment)")
         #expect(errors.first?["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-011") == true, "step \(step) \(moment)")
-        #expect(world.document("mosip-mediator", "birth_transactions", Births.record)?["status"] == "Failed", "step \(step) \(moment)")
+        #expect(
+          world.document("mosip-mediator", "birth_transactions", Births.record)?["status"] == "Failed",
+          "step \(step) \(moment)")
         #expect(state.uploads.isEmpty)
         #expect(state.work.allSatisfy { $0.state != 0 }, "step \(step) \(moment)")
       }

@@ -26,15 +26,20 @@ struct MosipMediatorReturnTests {
   func run() async throws { try await world.run([(stage, context), (crvs, crvsContext)]) }
 
   static let uin = "5075291708"
-  static var token: String { FakeKeyManager.token(FakeKeyManager.token(uin, "mpartner-default-auth"), "opencrvs-partner") }
+  static var token: String {
+    FakeKeyManager.token(FakeKeyManager.token(uin, "mpartner-default-auth"), "opencrvs-partner")
+  }
 
   func sealedCredential(_ uin: String = uin, for owner: String = "opencrvs-partner") throws -> String {
-    let credential: JSONValue = ["id": "http://mosip.io/credentials/1", "credentialSubject": ["id": "2541892807463570", "UIN": .string(uin)]]
+    let credential: JSONValue = [
+      "id": "http://mosip.io/credentials/1", "credentialSubject": ["id": "2541892807463570", "UIN": .string(uin)],
+    ]
     return Encoding.base64URL(try Envelope.seal(credential.encoded(), for: world.keys.owners[owner]!.certificate))
   }
 
   func credentialEvent(
-    id: String = "e1", credential: String?, share: String? = nil, number: String? = "2022BTEST01", topic: String = "opencrvs-partner/CREDENTIAL_ISSUED"
+    id: String = "e1", credential: String?, share: String? = nil, number: String? = "2022BTEST01",
+    topic: String = "opencrvs-partner/CREDENTIAL_ISSUED"
   ) -> JSONValue {
     var data: JSONObject = ["credentialType": "opencrvs"]
     if let number { data["opencrvsBRN"] = .string(number) }
@@ -42,16 +47,20 @@ struct MosipMediatorReturnTests {
     return [
       "publisher": "CREDENTIAL_SERVICE", "topic": .string(topic), "publishedOn": "2024-09-01T08:10:00.000Z",
       "event": [
-        "id": .string(id), "transactionId": "request-1", "timestamp": "2024-09-01T08:10:00.000Z", "dataShareUri": JSONValue(share),
+        "id": .string(id), "transactionId": "request-1", "timestamp": "2024-09-01T08:10:00.000Z",
+        "dataShareUri": JSONValue(share),
         "data": .object(data),
       ],
     ]
   }
 
-  func delivery(_ body: JSONValue, path: String = MosipMediator.credentialPath, secret: String = MediatorWorld.hubSecret) -> Request {
+  func delivery(
+    _ body: JSONValue, path: String = MosipMediator.credentialPath, secret: String = MediatorWorld.hubSecret
+  ) -> Request {
     let bytes = body.encoded()
     return Request(
-      method: "POST", path: path, headers: ["X-Hub-Signature": HubSignature.webSub(body: bytes, secret: Array(secret.utf8))], body: bytes)
+      method: "POST", path: path,
+      headers: ["X-Hub-Signature": HubSignature.webSub(body: bytes, secret: Array(secret.utf8))], body: bytes)
   }
 
   /// A birth that went all the way to its upload.
@@ -68,13 +77,18 @@ struct MosipMediatorReturnTests {
     try await stage.start(context)
     try await run()
     let subscribed = world.state.withLock { $0.subscribed }
-    #expect(Set(subscribed.map(\.topic)) == ["opencrvs-partner/CREDENTIAL_ISSUED", "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT"])
+    #expect(
+      Set(subscribed.map(\.topic)) == [
+        "opencrvs-partner/CREDENTIAL_ISSUED", "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT",
+      ])
     #expect(
       Set(subscribed.map(\.callback)) == [
-        "http://mosip/opencrvs/v1/internal/receiveCredentialBirth", "http://mosip/opencrvs/v1/internal/receiveWorkflowCompleted",
+        "http://mosip/opencrvs/v1/internal/receiveCredentialBirth",
+        "http://mosip/opencrvs/v1/internal/receiveWorkflowCompleted",
       ])
     #expect(subscribed.allSatisfy { $0.secret == MediatorWorld.hubSecret && $0.lease == 86400 })
-    guard case .again(let seconds) = try await stage.perform(WorkItem(kind: "subscription", key: "standing"), context) else {
+    guard case .again(let seconds) = try await stage.perform(WorkItem(kind: "subscription", key: "standing"), context)
+    else {
       throw MediatorWorld.Crash()
     }
     #expect(seconds == 43200)
@@ -90,7 +104,9 @@ struct MosipMediatorReturnTests {
       try await call(
         Request(
           method: "GET", path: path,
-          query: [("hub.mode", mode), ("hub.topic", topic), ("hub.challenge", "c-1+2/3="), ("hub.lease_seconds", "86400")]))
+          query: [
+            ("hub.mode", mode), ("hub.topic", topic), ("hub.challenge", "c-1+2/3="), ("hub.lease_seconds", "86400"),
+          ]))
     }
     let credential = "opencrvs-partner/CREDENTIAL_ISSUED"
     let echo = try await ask(MosipMediator.credentialPath, credential)
@@ -169,8 +185,12 @@ struct MosipMediatorReturnTests {
     let text = try sealedCredential()
     let bodies: [[UInt8]] = [Array(text.utf8), Array("\"\(text)\"\n".utf8), Encoding.bytes(base64: text)!]
     for (place, body) in bodies.enumerated() {
-      world.state.withLock { $0.answers["/share"] = [ClientResponse(status: 503), ClientResponse(status: 200, body: body)] }
-      #expect(try await call(delivery(credentialEvent(id: "s\(place)", credential: nil, share: "http://share/share"))).status == 200)
+      world.state.withLock {
+        $0.answers["/share"] = [ClientResponse(status: 503), ClientResponse(status: 200, body: body)]
+      }
+      #expect(
+        try await call(delivery(credentialEvent(id: "s\(place)", credential: nil, share: "http://share/share"))).status
+          == 200)
       try await run()
       #expect(world.document("mosip-mediator", "credentials", "s\(place)")?["status"] == "Served")
     }
@@ -195,12 +215,21 @@ struct MosipMediatorReturnTests {
   func failures() async throws {
     try await upload()
     let cases: [(JSONValue, String, String)] = [
-      (credentialEvent(id: "a", credential: try sealedCredential(for: "stranger")), "serving_error_decrypt", "OPN-CRVS-022"),
+      (
+        credentialEvent(id: "a", credential: try sealedCredential(for: "stranger")), "serving_error_decrypt",
+        "OPN-CRVS-022"
+      ),
       (credentialEvent(id: "b", credential: "***"), "serving_error_decrypt", "OPN-CRVS-022"),
       (credentialEvent(id: "c", credential: nil), "serving_error_json_parse", "OPN-CRVS-001"),
       (credentialEvent(id: "d", credential: try sealedCredential("")), "serving_error_json_parse", "OPN-CRVS-001"),
-      (credentialEvent(id: "e", credential: try sealedCredential("0000000000")), "serving_error_uin_token", "OPN-CRVS-003"),
-      (credentialEvent(id: "f", credential: try sealedCredential(), number: nil), "serving_error_json_parse", "OPN-CRVS-001"),
+      (
+        credentialEvent(id: "e", credential: try sealedCredential("0000000000")), "serving_error_uin_token",
+        "OPN-CRVS-003"
+      ),
+      (
+        credentialEvent(id: "f", credential: try sealedCredential(), number: nil), "serving_error_json_parse",
+        "OPN-CRVS-001"
+      ),
     ]
     for (event, status, code) in cases {
       #expect(try await call(delivery(event)).status == 200)
@@ -219,7 +248,9 @@ struct MosipMediatorReturnTests {
   func sendingBack() async throws {
     try await upload()
     world.state.withLock {
-      $0.answers["/birthReceiveNid"] = [ClientResponse(status: 500), ClientResponse(status: 401), ClientResponse(status: 404)]
+      $0.answers["/birthReceiveNid"] = [
+        ClientResponse(status: 500), ClientResponse(status: 401), ClientResponse(status: 404),
+      ]
     }
     _ = try await call(delivery(credentialEvent(credential: try sealedCredential())))
     try await run()
@@ -243,7 +274,9 @@ struct MosipMediatorReturnTests {
   func rejected(_ result: String) async throws {
     try await upload()
     for _ in 0..<2 {
-      #expect(try await call(delivery(completed(MediatorWorld.rid(1), result), path: MosipMediator.workflowPath)).status == 200)
+      #expect(
+        try await call(delivery(completed(MediatorWorld.rid(1), result), path: MosipMediator.workflowPath)).status
+          == 200)
       try await run()
     }
     let told = world.state.withLock { $0.atOpenCRVS }
@@ -252,7 +285,8 @@ struct MosipMediatorReturnTests {
     let error = told[0]["MOSIP_ERROR"]?.string ?? ""
     #expect(error.hasPrefix("PACKET_\(result): "))
     #expect(error.contains("VALIDATE_PACKET"))
-    let kept = try #require(world.document("opencrvs-mediator", "statuses", RecordKey.of("birth:error:\(Births.record)")))
+    let kept = try #require(
+      world.document("opencrvs-mediator", "statuses", RecordKey.of("birth:error:\(Births.record)")))
     #expect(kept["aid"]?.string == MediatorWorld.rid(1))
     #expect(kept["txnId"]?.string == Births.record)
   }
@@ -260,7 +294,10 @@ struct MosipMediatorReturnTests {
   @Test("says nothing of registrations that ended well or are not ours")
   func others() async throws {
     try await upload()
-    for event in [completed(MediatorWorld.rid(1), "PROCESSED"), completed(MediatorWorld.rid(99), "FAILED"), completed("x'y", "FAILED")] {
+    for event in [
+      completed(MediatorWorld.rid(1), "PROCESSED"), completed(MediatorWorld.rid(99), "FAILED"),
+      completed("x'y", "FAILED"),
+    ] {
       #expect(try await call(delivery(event, path: MosipMediator.workflowPath)).status == 200)
     }
     let wrapped: JSONValue = ["event": ["data": completed(MediatorWorld.rid(1), "PROCESSED")]]

@@ -21,18 +21,23 @@ struct MosipMediatorTests {
 
   func call(_ request: Request) async throws -> Response { try await world.call(stage, context, request) }
   func run() async throws { try await world.run([(stage, context)]) }
-  func transaction(_ key: String = Births.record) -> JSONValue? { world.document("mosip-mediator", "birth_transactions", key) }
+  func transaction(_ key: String = Births.record) -> JSONValue? {
+    world.document("mosip-mediator", "birth_transactions", key)
+  }
 
   func birth(
-    _ event: JSONValue = Births.usual(), id: String = Births.record, token: String? = "good", sealedFor owner: String = "mosip-mediator",
+    _ event: JSONValue = Births.usual(), id: String = Births.record, token: String? = "good",
+    sealedFor owner: String = "mosip-mediator",
     signedBy signer: String = "opencrvs-mediator", alphabet: SealedMessage.Alphabet = .standard,
     change: (inout SealedMessage) -> Void = { _ in }
   ) throws -> Request {
     let envelope = try Envelope.seal(event.encoded(), for: world.keys.owners[owner]!.certificate)
-    var message = SealedMessage(id: id, envelope: envelope, signature: try world.keys.owners[signer]!.key.sign(envelope, .sha512))
+    var message = SealedMessage(
+      id: id, envelope: envelope, signature: try world.keys.owners[signer]!.key.sign(envelope, .sha512))
     change(&message)
     let headers: Headers = token.map { ["Cookie": "Authorization=\($0)"] } ?? [:]
-    return Request(method: "POST", path: "/opencrvs/v1/birth", headers: headers, body: message.encoded(alphabet, at: .now))
+    return Request(
+      method: "POST", path: "/opencrvs/v1/birth", headers: headers, body: message.encoded(alphabet, at: .now))
   }
 
   // MARK: birth
@@ -44,7 +49,10 @@ struct MosipMediatorTests {
       #expect(response.status == 200)
       #expect(response.value["version"] == "1.0")
       #expect(response.value["id"] == "mosip-opencrvs-mediator")
-      #expect(response.value["response"] == ["message": "Received. Packet Creation Started.", "aid": .string(MediatorWorld.rid(1))])
+      #expect(
+        response.value["response"] == [
+          "message": "Received. Packet Creation Started.", "aid": .string(MediatorWorld.rid(1)),
+        ])
       #expect(Instant(iso: response.value["responseTime"]?.string ?? "") != nil)
     }
     #expect(transaction()?["status"] == "RID Generated")
@@ -52,7 +60,8 @@ struct MosipMediatorTests {
     #expect(outbox.count == 1)
     #expect(outbox[0].topic == "OPENCRVS_BIRTH_RECORDS")
     #expect(outbox[0].key == MediatorWorld.rid(1))
-    #expect(try JSONValue.parse(outbox[0].value) == ["txnId": .string(Births.record), "rid": .string(MediatorWorld.rid(1))])
+    #expect(
+      try JSONValue.parse(outbox[0].value) == ["txnId": .string(Births.record), "rid": .string(MediatorWorld.rid(1))])
     #expect(world.state.withLock { $0.nextRID } == 1)
   }
 
@@ -77,7 +86,8 @@ struct MosipMediatorTests {
   func tampering() async throws {
     let cases: [(Request, String)] = [
       (try birth(signedBy: "stranger"), "OPN-CRVS-026"), (try birth { $0.signature[3] ^= 1 }, "OPN-CRVS-026"),
-      (try birth { $0.envelope[$0.envelope.count - 1] ^= 1 }, "OPN-CRVS-026"), (try birth(sealedFor: "stranger"), "OPN-CRVS-022"),
+      (try birth { $0.envelope[$0.envelope.count - 1] ^= 1 }, "OPN-CRVS-026"),
+      (try birth(sealedFor: "stranger"), "OPN-CRVS-022"),
       (try birth(id: "another id"), "OPN-CRVS-001"), (try birth(Births.event([Births.child()])), "OPN-CRVS-001"),
       (try birth(Births.event([Births.task()])), "OPN-CRVS-001"), (try birth(["event": [:]]), "OPN-CRVS-001"),
       (try birth(Births.event([Births.task("DEATH"), Births.child()], topic: "DEATH_REGISTERED")), "OPN-CRVS-001"),
@@ -92,7 +102,10 @@ struct MosipMediatorTests {
       #expect(audits.last?.description.contains("Amina") == false)
     }
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty && $0.outbox.isEmpty && $0.work.isEmpty })
-    for (body, code) in [("{", "OPN-CRVS-001"), ("{}", "OPN-CRVS-001"), (#"{"data":"QUJD"}"#, "OPN-CRVS-026"), (#"{"data":"*","signature":"QUJD"}"#, "OPN-CRVS-022")] {
+    for (body, code) in [
+      ("{", "OPN-CRVS-001"), ("{}", "OPN-CRVS-001"), (#"{"data":"QUJD"}"#, "OPN-CRVS-026"),
+      (#"{"data":"*","signature":"QUJD"}"#, "OPN-CRVS-022"),
+    ] {
       var request = try birth()
       request.body = Array(body.utf8)
       #expect(try await call(request).code == code)
@@ -155,7 +168,8 @@ struct MosipMediatorTests {
   @Test("makes a packet that opens, announces it and uploads the very same bytes")
   func packet() async throws {
     let event = Births.event([
-      Births.task(), Births.mother(line: ["1\",\"UIN\":\"5075291708", "Straße", "ق"]), Births.child(given: "Zoë \"Q\" عمر"),
+      Births.task(), Births.mother(line: ["1\",\"UIN\":\"5075291708", "Straße", "ق"]),
+      Births.child(given: "Zoë \"Q\" عمر"),
     ])
     _ = try await call(birth(event))
     try await run()
@@ -195,12 +209,16 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { !$0.objects.keys.contains { $0.hasPrefix("PACKET_MANAGER_ACCOUNT") } })
   }
 
-  @Test("tries again what may work later, with the same bytes", arguments: [
-    ("/sync", 503, ""), ("/sync", 401, ""), ("/sync", 200, "no json"), ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-014"}]}"#),
-    ("/sync", 200, #"{"errors":[{"errorCode":"RPR-SYS-012"}]}"#), ("/registrationpackets", 502, ""),
-    ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-007"}]}"#),
-    ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-001"}]}"#), ("/registrationpackets", 200, "{}"),
-  ])
+  @Test(
+    "tries again what may work later, with the same bytes",
+    arguments: [
+      ("/sync", 503, ""), ("/sync", 401, ""), ("/sync", 200, "no json"),
+      ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-014"}]}"#),
+      ("/sync", 200, #"{"errors":[{"errorCode":"RPR-SYS-012"}]}"#), ("/registrationpackets", 502, ""),
+      ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-007"}]}"#),
+      ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-001"}]}"#),
+      ("/registrationpackets", 200, "{}"),
+    ])
   func triesAgain(_ path: String, _ status: Int, _ body: String) async throws {
     world.state.withLock { $0.answers[path] = [ClientResponse(status: status, body: Array(body.utf8))] }
     _ = try await call(birth())
@@ -208,7 +226,10 @@ struct MosipMediatorTests {
     #expect(transaction()?["status"] == "Uploaded")
     let (uploads, synced) = world.state.withLock { ($0.uploads, $0.synced) }
     #expect(uploads.count == 1)
-    #expect(Set(synced.compactMap { $0["request"]?[0]?["packetHashValue"]?.string }) == [Encoding.upperHex(Hash.sha256(uploads[0].bytes))])
+    #expect(
+      Set(synced.compactMap { $0["request"]?[0]?["packetHashValue"]?.string }) == [
+        Encoding.upperHex(Hash.sha256(uploads[0].bytes))
+      ])
   }
 
   @Test("counts a duplicate as uploaded")
@@ -220,10 +241,12 @@ struct MosipMediatorTests {
     #expect(transaction()?["status"] == "Uploaded")
   }
 
-  @Test("ends a birth that is refused for good as Failed and reports the error, once", arguments: [
-    ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#, "OPN-CRVS-011"),
-    ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#, "OPN-CRVS-011"),
-  ])
+  @Test(
+    "ends a birth that is refused for good as Failed and reports the error, once",
+    arguments: [
+      ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#, "OPN-CRVS-011"),
+      ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#, "OPN-CRVS-011"),
+    ])
   func refused(_ path: String, _ body: String, _ code: String) async throws {
     world.state.withLock { $0.answers[path] = [ClientResponse(status: 200, body: Array(body.utf8))] }
     let (crvs, crvsContext) = try world.crvs()

@@ -38,7 +38,8 @@ struct BirthMappingTests {
     let expected: JSONObject = [
       "IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Amina Banda"]], "dateOfBirth": "2022/08/30",
       "gender": [["language": "eng", "value": "Female"]], "addressLine1": [["language": "eng", "value": "12"]],
-      "addressLine2": [["language": "eng", "value": "Hill Road"]], "addressLine3": [["language": "eng", "value": "East"]],
+      "addressLine2": [["language": "eng", "value": "Hill Road"]],
+      "addressLine3": [["language": "eng", "value": "East"]],
       "city": [["language": "eng", "value": "Lakeside"]], "phone": "+1234567890", "email": "grace@example.org",
     ]
     #expect(fields == expected)
@@ -99,11 +100,17 @@ struct BirthMappingTests {
 
     await #expect { _ = try await self.fields(resources, url) } throws: { ($0 as? ServiceError)?.isRetriable == true }
     let down = NoHTTP(answer: ClientResponse(status: 503))
-    await #expect { _ = try await self.fields(resources, url, http: down) } throws: { ($0 as? ServiceError)?.isRetriable == true }
+    await #expect { _ = try await self.fields(resources, url, http: down) } throws: {
+      ($0 as? ServiceError)?.isRetriable == true
+    }
     let unknown = NoHTTP(answer: ClientResponse(status: 404))
-    await #expect { _ = try await self.fields(resources, url, http: unknown) } throws: { ($0 as? MediatorFault)?.code == .location }
+    await #expect { _ = try await self.fields(resources, url, http: unknown) } throws: {
+      ($0 as? MediatorFault)?.code == .location
+    }
     let nameless = NoHTTP(answer: ClientResponse(status: 200, body: Array("{}".utf8)))
-    await #expect { _ = try await self.fields(resources, url, http: nameless) } throws: { ($0 as? MediatorFault)?.code == .location }
+    await #expect { _ = try await self.fields(resources, url, http: nameless) } throws: {
+      ($0 as? MediatorFault)?.code == .location
+    }
   }
 
   @Test("takes a location that is a name already")
@@ -119,7 +126,9 @@ struct BirthMappingTests {
   func noIdentity(_ member: String) async throws {
     var child = Births.child()
     child[member] = nil
-    await #expect { _ = try await self.fields([Births.task(), child]) } throws: { ($0 as? MediatorFault)?.code == .identity }
+    await #expect { _ = try await self.fields([Births.task(), child]) } throws: {
+      ($0 as? MediatorFault)?.code == .identity
+    }
   }
 
   @Test("reads dates strictly")
@@ -135,7 +144,8 @@ struct BirthMappingTests {
   func rules() throws {
     for (name, text) in [
       ("address-line-mapping", "1:2-1"), ("address-line-mapping", "1:0-2"), ("address-line-mapping", "x"),
-      ("location-mapping", "region:planet:id"), ("location-mapping", "region:state:guess"), ("lang-code-mapping", "eng"),
+      ("location-mapping", "region:planet:id"), ("location-mapping", "region:state:guess"),
+      ("lang-code-mapping", "eng"),
     ] {
       #expect { try mapping([name: .text(text)]) } throws: { ($0 as? SettingError)?.setting == name }
     }

@@ -25,22 +25,29 @@ enum Births {
       ["url": "http://opencrvs.org/specs/extension/contact-person-email", "valueString": "grace@example.org"],
     ]
     if let phone {
-      extensions.append(["url": "http://opencrvs.org/specs/extension/contact-person-phone-number", "valueString": .string(phone)])
+      extensions.append([
+        "url": "http://opencrvs.org/specs/extension/contact-person-phone-number", "valueString": .string(phone),
+      ])
     }
     return [
-      "resourceType": "Task", "code": ["coding": [["system": "http://opencrvs.org/specs/types", "code": .string(kind)]]],
-      "focus": ["reference": .string("Composition/\(record)")], "identifier": .array(identifiers), "extension": .array(extensions),
+      "resourceType": "Task",
+      "code": ["coding": [["system": "http://opencrvs.org/specs/types", "code": .string(kind)]]],
+      "focus": ["reference": .string("Composition/\(record)")], "identifier": .array(identifiers),
+      "extension": .array(extensions),
       "lastModified": .string(lastModified),
     ]
   }
 
   static func identifier(_ type: String, _ value: String, coded: Bool = true) -> JSONValue {
-    let coding: JSONValue = ["coding": [["system": "http://opencrvs.org/specs/identifier-type", "code": .string(type)]]]
+    let coding: JSONValue = [
+      "coding": [["system": "http://opencrvs.org/specs/identifier-type", "code": .string(type)]]
+    ]
     return ["type": coded ? coding : .string(type), "value": .string(value)]
   }
 
   static func child(
-    given: String = "Amina", family: String = "Banda", number: String? = "2022BTEST01", aid: String? = nil, coded: Bool = true,
+    given: String = "Amina", family: String = "Banda", number: String? = "2022BTEST01", aid: String? = nil,
+    coded: Bool = true,
     id: String = "k1"
   ) -> JSONValue {
     var identifiers: [JSONValue] = []
@@ -59,7 +66,8 @@ enum Births {
       "birthDate": "1995-02-03", "identifier": [identifier("NATIONAL_ID", "4826157309")],
       "address": [
         [
-          "type": "PRIMARY_ADDRESS", "line": .array(line.map { .string($0) }), "city": "Lakeside", "district": .string(district),
+          "type": "PRIMARY_ADDRESS", "line": .array(line.map { .string($0) }), "city": "Lakeside",
+          "district": .string(district),
           "state": .string(state), "postalCode": "10101", "country": "FAR",
         ]
       ],
@@ -91,7 +99,9 @@ enum Births {
   }
 
   /// The birth that most tests are about.
-  static func usual(record: String = record, number: String = "2022BTEST01", given: String = "Amina", aid: String? = nil) -> JSONValue {
+  static func usual(
+    record: String = record, number: String = "2022BTEST01", given: String = "Amina", aid: String? = nil
+  ) -> JSONValue {
     event([task(record: record, number: number), child(given: given, number: number, aid: aid), mother()])
   }
 

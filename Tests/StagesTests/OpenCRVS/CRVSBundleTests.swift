@@ -21,7 +21,8 @@ struct CRVSBundleTests {
   @Test("finds a section's person by fullUrl, with a version behind the id, and by urn")
   func references() throws {
     for (fullURL, reference) in [
-      ("/fhir/Patient/k9/1", "Patient/k9"), ("urn:uuid:k9", "urn:uuid:k9"), ("http://host/fhir/Patient/k9", "Patient/k9"),
+      ("/fhir/Patient/k9/1", "Patient/k9"), ("urn:uuid:k9", "urn:uuid:k9"),
+      ("http://host/fhir/Patient/k9", "Patient/k9"),
     ] {
       var child = Births.child(number: nil)
       child["id"] = nil
@@ -33,7 +34,8 @@ struct CRVSBundleTests {
             [
               "resourceType": "Bundle",
               "entry": [
-                ["resource": Births.mother()], ["resource": composition], ["fullUrl": .string(fullURL), "resource": child],
+                ["resource": Births.mother()], ["resource": composition],
+                ["fullUrl": .string(fullURL), "resource": child],
                 ["resource": Births.task()],
               ],
             ]
@@ -44,7 +46,9 @@ struct CRVSBundleTests {
     }
   }
 
-  @Test("takes the Patient with the registration number for the child when the mother comes first and there is no Composition")
+  @Test(
+    "takes the Patient with the registration number for the child when the mother comes first and there is no Composition"
+  )
   func motherFirst() throws {
     for coded in [true, false] {
       let bundle = try Births.read([Births.task(), Births.mother(), Births.child(coded: coded)])
@@ -77,7 +81,8 @@ struct CRVSBundleTests {
     var spouse = Births.mother(id: "s1")
     spouse["name"] = [["use": "en", "given": ["Mary"], "family": ["Phiri"]]]
     let deceased: JSONValue = [
-      "resourceType": "Patient", "id": "d1", "deceasedBoolean": true, "name": [["use": "en", "given": ["Peter"], "family": ["Phiri"]]],
+      "resourceType": "Patient", "id": "d1", "deceasedBoolean": true,
+      "name": [["use": "en", "given": ["Peter"], "family": ["Phiri"]]],
       "identifier": [Births.identifier("NATIONAL_ID", "4826157309")],
     ]
     var numbered = deceased
@@ -110,7 +115,8 @@ struct CRVSBundleTests {
     unknown["active"] = false
     unknown["name"] = []
     let told: JSONValue = [
-      "resourceType": "RelatedPerson", "relationship": ["coding": [["code": "GRANDFATHER"]]], "patient": ["reference": "Patient/g1"],
+      "resourceType": "RelatedPerson", "relationship": ["coding": [["code": "GRANDFATHER"]]],
+      "patient": ["reference": "Patient/g1"],
     ]
     var grandfather = Births.mother(id: "g1")
     grandfather["address"] = [["type": "PRIMARY_ADDRESS", "line": ["9"], "city": "Informantville"]]
@@ -127,7 +133,8 @@ struct CRVSBundleTests {
   func forms() throws {
     for coded in [true, false] {
       let bundle = try Births.read([Births.task(number: nil), Births.child(aid: MediatorWorld.rid(7), coded: coded)])
-      #expect(bundle.subject.names == [.init(language: "en", value: "Amina Banda", given: ["Amina"], family: ["Banda"])])
+      #expect(
+        bundle.subject.names == [.init(language: "en", value: "Amina Banda", given: ["Amina"], family: ["Banda"])])
       #expect(bundle.registrationNumber == "2022BTEST01")
       #expect(bundle.applicationId == MediatorWorld.rid(7))
     }
@@ -148,7 +155,10 @@ struct CRVSBundleTests {
       (Births.event([Births.child()]).encoded(), "Task"), (Births.event([Births.task()]).encoded(), "child"),
       (Births.event([Births.task("DEATH")], topic: "DEATH_REGISTERED").encoded(), "deceased"),
       (Births.event([Births.task("DEATH"), Births.child()]).encoded(), "another kind"),
-      (Births.event([["resourceType": "Task", "code": ["coding": [["code": "BIRTH"]]]], Births.child()]).encoded(), "record"),
+      (
+        Births.event([["resourceType": "Task", "code": ["coding": [["code": "BIRTH"]]]], Births.child()]).encoded(),
+        "record"
+      ),
       (Births.event([Births.task(record: "a\u{0}b"), Births.child()]).encoded(), "record"),
     ]
     for (event, word) in cases {
@@ -161,7 +171,8 @@ struct CRVSBundleTests {
   @Test("loses the images of its documents and nothing else")
   func images() throws {
     let document: JSONValue = [
-      "resourceType": "DocumentReference", "content": [["attachment": ["contentType": "image/png", "data": "iVBORw0KGgo"]]],
+      "resourceType": "DocumentReference",
+      "content": [["attachment": ["contentType": "image/png", "data": "iVBORw0KGgo"]]],
     ]
     let event = try CRVSEvent(Births.event([Births.task(), Births.child(), document, Births.mother()]).encoded())
     let text = String(decoding: event.encoded, as: UTF8.self)
@@ -197,7 +208,9 @@ struct CRVSBundleTests {
     }
   }
 
-  @Test("of an early release, as the sample with an application id has it, is read", .enabled(if: Samples.areThere, Samples.hint))
+  @Test(
+    "of an early release, as the sample with an application id has it, is read",
+    .enabled(if: Samples.areThere, Samples.hint))
   func sampleWithApplicationId() throws {
     let bundle = try CRVSEvent(Samples.bytes("opencrvs-birth-with-aid")).bundle
     #expect(bundle.registrationNumber == "2022ABCDEF3")
@@ -208,7 +221,8 @@ struct CRVSBundleTests {
     #expect(bundle.task.contactPhone == "+260789456123")
   }
 
-  @Test("of an early release, as the sample without a mother has it, is read", .enabled(if: Samples.areThere, Samples.hint))
+  @Test(
+    "of an early release, as the sample without a mother has it, is read", .enabled(if: Samples.areThere, Samples.hint))
   func sampleWithoutMother() throws {
     let bytes = try Samples.bytes("opencrvs-birth-without-mother")
     let event = try CRVSEvent(bytes)
@@ -255,7 +269,8 @@ struct RecordKeyTests {
     func key(_ moment: String) throws -> String {
       RecordKey.of(
         try CRVSEvent(
-          Births.event([Births.task("DEATH", lastModified: moment), Births.child()], topic: "DEATH_REGISTERED").encoded()))
+          Births.event([Births.task("DEATH", lastModified: moment), Births.child()], topic: "DEATH_REGISTERED")
+            .encoded()))
     }
     #expect(try key("2024-01-01T00:00:00.000Z") != key("2024-01-02T00:00:00.000Z"))
     #expect(try key("2024-01-01T00:00:00.000Z") == key("2024-01-01T00:00:00.000Z"))

@@ -19,7 +19,8 @@ struct MediatorKeys: Sendable {
       owners[name] = (key, try Certificate.selfSigned(for: key, commonName: name))
     }
     let (key, certificate) = owners["mosip-mediator"]!
-    return MediatorKeys(owners: owners, packets: LocalPacketKeys(certificate: certificate, decryptionKey: key, signingKey: key))
+    return MediatorKeys(
+      owners: owners, packets: LocalPacketKeys(certificate: certificate, decryptionKey: key, signingKey: key))
   }
 }
 
@@ -188,7 +189,9 @@ struct FakeTokens: AccessTokens {
   let world: MediatorWorld
   func caller(of token: String) async throws -> Caller? {
     try world.state.withLock { state in
-      if state.tokensAreDown { throw ServiceError(.unavailable, service: "token service", code: "KER-ATH-000", "no answer") }
+      if state.tokensAreDown {
+        throw ServiceError(.unavailable, service: "token service", code: "KER-ATH-000", "no answer")
+      }
       return state.validTokens[token].map { Caller(name: "caller", roles: $0) }
     }
   }
@@ -205,7 +208,8 @@ struct FakeRegister: RegistrationRegister {
     [
       RegistrationRecord(
         workflowInstanceId: "w", rid: rid, process: "OPENCRVS_NEW", iteration: 1, statusCode: "REJECTED",
-        latestTransactionStatus: "FAILED", latestTransactionType: "VALIDATE_PACKET", latestTransactionAt: nil, retryCount: 0,
+        latestTransactionStatus: "FAILED", latestTransactionType: "VALIDATE_PACKET", latestTransactionAt: nil,
+        retryCount: 0,
         createdAt: .now, lastSuccessStage: nil)
     ]
   }
@@ -219,7 +223,9 @@ struct FakeHTTP: HTTPExchange {
     let path = Self.path(request.url)
     let scripted = try world.step { state -> ClientResponse? in
       state.requests.append(request)
-      guard let name = state.answers.keys.first(where: { path.hasSuffix($0) }), var list = state.answers[name], !list.isEmpty else {
+      guard let name = state.answers.keys.first(where: { path.hasSuffix($0) }), var list = state.answers[name],
+        !list.isEmpty
+      else {
         return nil
       }
       let first = list.removeFirst()
@@ -260,7 +266,8 @@ struct FakeHTTP: HTTPExchange {
         }
         if state.uploads.contains(where: { $0.fileName == parts[0].fileName }) {
           return ClientResponse(
-            status: 200, body: Array(#"{"response":null,"errors":[{"errorCode":"RPR-PKR-005","message":"Duplicate"}]}"#.utf8))
+            status: 200,
+            body: Array(#"{"response":null,"errors":[{"errorCode":"RPR-PKR-005","message":"Duplicate"}]}"#.utf8))
         }
         state.uploads.append((parts[0].fileName ?? "", bytes))
         return ClientResponse(
@@ -279,7 +286,9 @@ struct FakeHTTP: HTTPExchange {
   private func forward(
     _ request: ClientRequest, _ path: String, _ body: [UInt8], _ stage: any Stage, _ context: StageContext
   ) async throws -> ClientResponse {
-    let query = request.url.split(separator: "?", maxSplits: 1).dropFirst().first.map { Target.pairs(Array($0.utf8)[...]) ?? [] } ?? []
+    let query =
+      request.url.split(separator: "?", maxSplits: 1).dropFirst().first.map { Target.pairs(Array($0.utf8)[...]) ?? [] }
+      ?? []
     let answer = try await world.call(
       stage, context, Request(method: request.method, path: path, query: query, headers: request.headers, body: body))
     return try world.step { _ in ClientResponse(status: answer.status, headers: answer.headers, body: answer.body) }
@@ -320,6 +329,7 @@ struct Unused: PacketManager, IdentityRepository, CredentialService, VirusScanne
   }
   func vids(uin: String) async throws -> [VirtualId] { throw NotNeeded() }
   func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?, changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
+    changes: [StageChange]
   ) async throws -> Bool { throw NotNeeded() }
 }

@@ -9,11 +9,12 @@ import System
 @testable import HTTP
 @testable import Stages
 
-/// Both mediators with services in memory, one of each, and a runner that does their durable work as the engine does. Envelopes, signatures
-/// and packets are real; what lies outside the project (OpenCRVS, status service, packet receiver, hub) is recorded.
+/// Both mediators with services in memory, one of each, and a runner that does their durable work as the engine does.
+/// Envelopes, signatures and packets are real; what lies outside the project (OpenCRVS, status service, packet
+/// receiver, hub) is recorded.
 ///
-/// Every side effect is a step. `crash` makes one step fail, before it takes effect or after it did and before anybody heard of it: what a
-/// killed process looks like to those who come after it.
+/// Every side effect is a step. `crash` makes one step fail, before it takes effect or after it did and before anybody
+/// heard of it: what a killed process looks like to those who come after it.
 final class MediatorWorld: Sendable {
   struct Crash: Error {}
   enum Moment: Sendable { case before, after }
@@ -54,16 +55,19 @@ final class MediatorWorld: Sendable {
 
   func crvs(_ given: [String: SettingValue] = [:]) throws -> (OpencrvsMediator, StageContext) {
     var values: [String: SettingValue] = [
-      "sha-secret": .text(Self.webhookSecret), "opencrvs-url": "http://opencrvs/hand-over", "mosip-url": "http://mosip/",
+      "sha-secret": .text(Self.webhookSecret), "opencrvs-url": "http://opencrvs/hand-over",
+      "mosip-url": "http://mosip/",
     ]
     values.merge(given) { $1 }
-    let settings = try StageSettings(stage: "opencrvs-mediator", declared: OpencrvsMediator.spec.settings, given: values)
+    let settings = try StageSettings(
+      stage: "opencrvs-mediator", declared: OpencrvsMediator.spec.settings, given: values)
     return (try OpencrvsMediator(settings: settings), context("opencrvs-mediator"))
   }
 
   func mosip(_ given: [String: SettingValue] = [:]) throws -> (MosipMediator, StageContext) {
     var values: [String: SettingValue] = [
-      "hub-secret": .text(Self.hubSecret), "registration-status-url": "http://status", "packet-receiver-url": "http://receiver",
+      "hub-secret": .text(Self.hubSecret), "registration-status-url": "http://status",
+      "packet-receiver-url": "http://receiver",
       "opencrvs-mediator-url": "http://crvs", "callback-url": "http://mosip",
     ]
     values.merge(given) { $1 }
@@ -75,7 +79,8 @@ final class MediatorWorld: Sendable {
     let services = Services(
       packets: Unused(), registrations: FakeRegister(), identities: Unused(), keys: FakeKeyManager(keys: keys),
       envelopeKeys: FakeEnvelopeKeys(world: self), credentials: Unused(), hub: FakeHub(world: self),
-      objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self), schemas: FakeSchemas(),
+      objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
+      schemas: FakeSchemas(),
       virusScanner: Unused(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
     return StageContext(
       stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: Unused(),
@@ -105,7 +110,9 @@ final class MediatorWorld: Sendable {
   /// Calls a door of a stage.
   func call(_ stage: any Stage, _ context: StageContext, _ request: Request) async throws -> Response {
     let path = request.path
-    guard let endpoint = stage.endpoints(context).first(where: { $0.method == request.method && $0.pathPattern == path }) else {
+    guard
+      let endpoint = stage.endpoints(context).first(where: { $0.method == request.method && $0.pathPattern == path })
+    else {
       return .empty(status: 404)
     }
     do {
@@ -127,7 +134,8 @@ final class MediatorWorld: Sendable {
       }
       let open = state.withLock { state in
         state.work.first { entry in
-          entry.state == 0 && stages.contains { $0.1.stage == entry.stage } && !standing.contains("\(entry.stage)/\(entry.item.kind)/\(entry.item.key)")
+          entry.state == 0 && stages.contains { $0.1.stage == entry.stage }
+            && !standing.contains("\(entry.stage)/\(entry.item.kind)/\(entry.item.key)")
             && attempts["\(entry.stage)/\(entry.item.kind)/\(entry.item.key)", default: 0] < tries
         }
       }
@@ -170,6 +178,8 @@ final class MediatorWorld: Sendable {
   }
 
   /// Pieces of work of a kind that have not ended.
-  func openWork(_ kind: String) -> Int { state.withLock { $0.work.filter { $0.item.kind == kind && $0.state == 0 }.count } }
+  func openWork(_ kind: String) -> Int {
+    state.withLock { $0.work.filter { $0.item.kind == kind && $0.state == 0 }.count }
+  }
   func allWork(_ kind: String) -> Int { state.withLock { $0.work.filter { $0.item.kind == kind }.count } }
 }

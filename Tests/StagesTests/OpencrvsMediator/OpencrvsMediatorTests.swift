@@ -68,7 +68,8 @@ struct OpencrvsMediatorTests {
   func unreadable() async throws {
     let bodies: [[UInt8]] = [
       Array("not json".utf8), Array(#"{"event":{"hub":{"topic":"BIRTH_REGISTERED"}}}"#.utf8),
-      Births.event([Births.task()]).encoded(), Births.event([Births.task(), Births.child()], topic: "BIRTH_OF_A_STAR").encoded(),
+      Births.event([Births.task()]).encoded(),
+      Births.event([Births.task(), Births.child()], topic: "BIRTH_OF_A_STAR").encoded(),
       Births.event([Births.task(number: nil), Births.child(number: nil)]).encoded(),
     ]
     for body in bodies {
@@ -86,7 +87,8 @@ struct OpencrvsMediatorTests {
     #expect(door?.maxBody == 52_428_800)
   }
 
-  @Test("answers the same event the same way and does nothing new, and the same record with other content with a conflict")
+  @Test(
+    "answers the same event the same way and does nothing new, and the same record with other content with a conflict")
   func repeated() async throws {
     let first = try await post(Births.webhook(Births.usual()))
     var again = Births.usual()
@@ -168,7 +170,9 @@ struct OpencrvsMediatorTests {
     let refused = try await world.call(stage, context, asked)
     #expect(refused.status == 500)
     #expect(refused.code == "OPN-SUB-001")
-    #expect { try world.crvs(["subscribe-at-start": true]) } throws: { ($0 as? SettingError)?.setting == "webhooks-url" }
+    #expect { try world.crvs(["subscribe-at-start": true]) } throws: {
+      ($0 as? SettingError)?.setting == "webhooks-url"
+    }
   }
 
   @Test("answers a ping")
@@ -197,7 +201,8 @@ struct OpencrvsMediatorTests {
     let event = try CRVSEvent(plain)
     #expect(event.bundle.applicationId == MediatorWorld.rid(1))
     #expect(event.bundle.subject.names.first?.value == name + " Banda")
-    #expect(world.state.withLock { $0.atOpenCRVS } == [["BRN": "2022BTEST01", "MOSIP_AID": .string(MediatorWorld.rid(1))]])
+    #expect(
+      world.state.withLock { $0.atOpenCRVS } == [["BRN": "2022BTEST01", "MOSIP_AID": .string(MediatorWorld.rid(1))]])
     #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Forwarded")
   }
 
@@ -238,7 +243,9 @@ struct OpencrvsMediatorTests {
 
   // MARK: what comes back
 
-  func back(_ path: String, _ message: JSONValue, sealedFor owner: String = "opencrvs-mediator", signedBy signer: String = "mosip-mediator",
+  func back(
+    _ path: String, _ message: JSONValue, sealedFor owner: String = "opencrvs-mediator",
+    signedBy signer: String = "mosip-mediator",
     token: String? = "good", change: (inout SealedMessage) -> Void = { _ in }
   ) throws -> Request {
     let plain = message.encoded()
@@ -250,7 +257,9 @@ struct OpencrvsMediatorTests {
     return Request(method: "POST", path: path, headers: headers, body: sealed.encoded(.urlSafe, at: .now))
   }
 
-  let token: JSONValue = ["uinToken": "306548712345678901234567890123456789", "opencrvsBRN": "2022BTEST01", "aid": "45451"]
+  let token: JSONValue = [
+    "uinToken": "306548712345678901234567890123456789", "opencrvsBRN": "2022BTEST01", "aid": "45451",
+  ]
 
   @Test("hands a UIN token to OpenCRVS until it is taken, once for each registration number")
   func tokens() async throws {
@@ -326,7 +335,8 @@ struct OpencrvsMediatorTests {
   func errors() async throws {
     let report: JSONValue = [
       "type": "birth", "status": "error", "txnId": .string(Births.record), "aid": .string(MediatorWorld.rid(1)),
-      "opencrvsBRN": "2022BTEST01", "errors": [["errorCode": "PACKET_REJECTED", "errorMessage": "the registration ended as REJECTED\u{0}"]],
+      "opencrvsBRN": "2022BTEST01",
+      "errors": [["errorCode": "PACKET_REJECTED", "errorMessage": "the registration ended as REJECTED\u{0}"]],
     ]
     for _ in 0..<2 { #expect(try await post(back("/receiveStatus", report)).status == 200) }
     try await run()
