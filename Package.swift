@@ -50,13 +50,13 @@ let package = Package(
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Routing", ["YAML"]),
+    library("Routing", ["YAML", "Registration"]),
     library("Registration", ["JSON", "Cryptography", "CZip", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
-    library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML"]),
-    library("Platform", ["StageKit", "Postgres", "HTTP", "Cryptography"]),
+    library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
+    library("Platform", ["StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON"]),
     library("Stages", ["StageKit", "Registration"]),
 
     .executableTarget(

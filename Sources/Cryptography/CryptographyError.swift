@@ -35,6 +35,7 @@ public struct CryptographyError: Error, Sendable, Hashable, CustomStringConverti
   /// False: the same input fails the same way again.
   public var isRetriable: Bool { false }
 
+  /// Kind and text.
   public var description: String { "\(code): \(message)" }
 
   init(_ code: Code, _ message: String, file: String = #fileID, line: Int = #line) {

@@ -104,6 +104,7 @@ public struct JSONScanner {
     isFresh = true
   }
 
+  @inline(__always)
   private mutating func next(close: UInt8) throws(JSONError) -> Bool {
     let byte = try nextByte()
     if byte == close {
@@ -123,7 +124,8 @@ public struct JSONScanner {
 
   @inline(__always)
   private mutating func skipWhiteSpace() {
-    while offset < end {
+    // Between tokens there is mostly none.
+    while offset < end, base[offset] <= 0x20 {
       switch base[offset] {
       case 0x20, 0x0A, 0x0D, 0x09: offset += 1
       default: return
@@ -210,10 +212,11 @@ public struct JSONScanner {
         throw fault(.unexpectedEnd)
       }
       let byte = base[at]
-      switch byte {
-      case UInt8(ascii: "\""):
+      if byte == UInt8(ascii: "\"") {
         offset = at + 1
-        return JSONToken(kind: .string, isEscaped: isEscaped, start: start, end: offset)
+        return JSONToken(kind: .string, isEscaped: isEscaped, start: start, end: at + 1)
+      }
+      switch byte {
       case UInt8(ascii: "\\"):
         isEscaped = true
         at = try escape(at)

@@ -19,7 +19,7 @@ public final class KafkaProducer {
     let configuration = try settings.configuration(
       [
         "linger.ms": "0", "compression.type": "lz4", "queue.buffering.max.kbytes": "65536",
-        "message.timeout.ms": "30000", "transaction.timeout.ms": "60000", "socket.nagle.disable": "true",
+        "message.timeout.ms": "30000", "transaction.timeout.ms": "15000", "socket.nagle.disable": "true",
       ],
       transactionalId.map { ["enable.idempotence": "true", "acks": "all", "transactional.id": $0] }
         ?? ["enable.idempotence": "true", "acks": "all"])
@@ -75,7 +75,7 @@ public final class KafkaProducer {
   }
 
   /// An empty buffer has no address, and a key without an address would be a null key.
-  private static let nothing = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+  private let nothing = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 
   private func produce(
     _ topic: OpaquePointer, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: OpaquePointer?
@@ -86,10 +86,10 @@ public final class KafkaProducer {
     parts.1.vtype = RD_KAFKA_VTYPE_MSGFLAGS
     parts.1.u.i = Int32(RD_KAFKA_MSG_F_COPY)
     parts.2.vtype = RD_KAFKA_VTYPE_KEY
-    parts.2.u.mem.ptr = key.map { UnsafeMutableRawPointer(mutating: $0.baseAddress) ?? Self.nothing }
+    parts.2.u.mem.ptr = key.map { UnsafeMutableRawPointer(mutating: $0.baseAddress) ?? nothing }
     parts.2.u.mem.size = key?.count ?? 0
     parts.3.vtype = RD_KAFKA_VTYPE_VALUE
-    parts.3.u.mem.ptr = value.map { UnsafeMutableRawPointer(mutating: $0.baseAddress) ?? Self.nothing }
+    parts.3.u.mem.ptr = value.map { UnsafeMutableRawPointer(mutating: $0.baseAddress) ?? nothing }
     parts.3.u.mem.size = value?.count ?? 0
     parts.4.vtype = RD_KAFKA_VTYPE_HEADERS
     parts.4.u.headers = headers
@@ -168,5 +168,6 @@ public final class KafkaProducer {
     rd_kafka_flush(client, 100)
     for handle in topics.values { rd_kafka_topic_destroy(handle) }
     rd_kafka_destroy(client)
+    nothing.deallocate()
   }
 }

@@ -95,8 +95,25 @@ def hexhash(*parts):
     return hashlib.sha256(b"".join(parts)).hexdigest().upper().encode()
 
 
+class Stream(io.RawIOBase):
+    """Cannot seek, so that sizes and CRCs follow each file's data, as Java's ZipOutputStream writes them."""
+
+    def __init__(self):
+        self.data = bytearray()
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.data += data
+        return len(data)
+
+    def getvalue(self):
+        return bytes(self.data)
+
+
 def make_zip(entries):
-    out = io.BytesIO()
+    out = Stream()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in entries:
             archive.writestr(name, data)

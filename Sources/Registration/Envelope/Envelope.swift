@@ -79,7 +79,8 @@ enum KeyWrap {
       let end = key + keySize + splitter.count
       guard blob.count >= end, blob[key + keySize..<end].elementsEqual(splitter) else { continue }
       return Found(
-        thumbprint: thumbprintSize == 0 ? nil : Array(blob[start..<key]), key: Array(blob[key..<key + keySize]), end: end)
+        thumbprint: thumbprintSize == 0 ? nil : Array(blob[start..<key]), key: Array(blob[key..<key + keySize]),
+        end: end)
     }
     return nil
   }

@@ -42,60 +42,63 @@ extension Message.Field {
 /// Reads a record once and remembers where the fields are.
 struct MessageReader {
   private var scanner: JSONScanner
-  private var slots = Message.Slots(repeating: Message.Slot())
 
-  static func read(_ bytes: UnsafeRawBufferPointer) throws(MessageError) -> Message.Slots {
-    let result: Result<Message.Slots, MessageError>
+  /// Fills the slots where they are: they are too large to be handed back and forth for every record.
+  static func read(_ bytes: UnsafeRawBufferPointer, into slots: inout Message.Slots) throws(MessageError) {
+    let fault: MessageError?
     do throws(JSONError) {
       var reader = MessageReader(
         scanner: try JSONScanner(bytes, limits: JSONLimits(maximumBytes: Message.maximumBytes)))
-      result = try reader.object()
+      fault = try reader.object(&slots)
     } catch {
       throw MessageError(error)
     }
-    return try result.get()
+    if let fault { throw fault }
   }
 
   private init(scanner: JSONScanner) { self.scanner = scanner }
 
-  private mutating func object() throws(JSONError) -> Result<Message.Slots, MessageError> {
-    guard try scanner.peek() == .object else { return .failure(MessageError(.notAnObject)) }
+  private mutating func object(_ slots: inout Message.Slots) throws(JSONError) -> MessageError? {
+    guard try scanner.peek() == .object else { return MessageError(.notAnObject) }
     try scanner.enterObject()
+    let bytes = scanner.bytes
     var seen = 0
     while let key = try scanner.nextKey() {
-      guard let field = field(key) else {
+      guard let field = Self.field(key, in: bytes) else {
         _ = try scanner.value()
         continue
       }
-      guard seen & 1 << field.rawValue == 0 else { return .failure(error(.duplicateField, field)) }
+      guard seen & 1 << field.rawValue == 0 else { return Self.error(.duplicateField, field) }
       seen |= 1 << field.rawValue
-      if let code = try take(field) { return .failure(error(code, field)) }
+      if let code = try take(field, &slots) { return Self.error(code, field) }
     }
     try scanner.finish()
     for field in [Message.Field.process, .rid] where seen & 1 << field.rawValue == 0 {
-      return .failure(error(.missing, field))
+      return Self.error(.missing, field)
     }
-    return .success(slots)
+    return nil
   }
 
-  private func error(_ code: MessageError.Code, _ field: Message.Field) -> MessageError {
+  private static func error(_ code: MessageError.Code, _ field: Message.Field) -> MessageError {
     MessageError(code, "\(field.name)")
   }
 
-  private func field(_ key: JSONToken) -> Message.Field? {
-    guard key.isEscaped else { return Message.Field(key.content(in: scanner.bytes)) }
-    var name = key.string(in: scanner.bytes)
+  private static func field(_ key: JSONToken, in bytes: UnsafeRawBufferPointer) -> Message.Field? {
+    guard key.isEscaped else { return Message.Field(key.content(in: bytes)) }
+    var name = key.string(in: bytes)
     return name.withUTF8 { Message.Field(UnsafeRawBufferPointer($0)) }
   }
 
   /// Reads the value of a field; the rule it breaks, if it does.
-  private mutating func take(_ field: Message.Field) throws(JSONError) -> MessageError.Code? {
+  private mutating func take(
+    _ field: Message.Field, _ slots: inout Message.Slots
+  ) throws(JSONError) -> MessageError.Code? {
     switch field {
     case .process, .rid:
       let token = try scanner.value()
       guard token.kind != .null else { return .missing }
       guard token.kind == .string else { return .wrongType }
-      keep(token, field)
+      Self.keep(token, field, &slots)
       if token.isEscaped {
         var text = token.string(in: scanner.bytes)
         return text.withUTF8 { Self.fault(field, UnsafeRawBufferPointer($0)) }
@@ -116,23 +119,23 @@ struct MessageReader {
       guard let value = token.int(in: scanner.bytes), let value = Int32(exactly: value) else { return .outOfRange }
       slots[field.rawValue] = Message.Slot(kind: .int, start: value)
       return nil
-    case .messageBusAddress: return try address()
-    case .tags: return try tags()
+    case .messageBusAddress: return try address(&slots)
+    case .tags: return try tags(&slots)
     case .lastHopTimestamp, .source, .workflowInstanceId:
       let token = try scanner.value()
       if token.kind == .null { return nil }
       guard token.kind == .string else { return .wrongType }
-      keep(token, field)
+      Self.keep(token, field, &slots)
       return nil
     }
   }
 
-  private mutating func keep(_ token: JSONToken, _ field: Message.Field) {
+  private static func keep(_ token: JSONToken, _ field: Message.Field, _ slots: inout Message.Slots) {
     slots[field.rawValue] = Message.Slot(
       kind: .received, isEscaped: token.isEscaped, start: Int32(token.start), count: Int32(token.end - token.start))
   }
 
-  private mutating func address() throws(JSONError) -> MessageError.Code? {
+  private mutating func address(_ slots: inout Message.Slots) throws(JSONError) -> MessageError.Code? {
     switch try scanner.peek() {
     case .null:
       _ = try scanner.value()
@@ -149,12 +152,12 @@ struct MessageReader {
       seen = true
       if value.kind == .null { continue }
       guard value.kind == .string else { return .wrongType }
-      keep(value, .messageBusAddress)
+      Self.keep(value, .messageBusAddress, &slots)
     }
     return nil
   }
 
-  private mutating func tags() throws(JSONError) -> MessageError.Code? {
+  private mutating func tags(_ slots: inout Message.Slots) throws(JSONError) -> MessageError.Code? {
     switch try scanner.peek() {
     case .null:
       _ = try scanner.value()
@@ -171,7 +174,7 @@ struct MessageReader {
       default: return .wrongType
       }
     }
-    keep(JSONToken(kind: .object, start: start, end: scanner.offset), .tags)
+    Self.keep(JSONToken(kind: .object, start: start, end: scanner.offset), .tags, &slots)
     return nil
   }
 

@@ -40,10 +40,11 @@ public struct Message: Sendable {
   /// be null or absent. Fields of other names are dropped.
   public init(decoding bytes: [UInt8]) throws(MessageError) {
     guard bytes.count <= Self.maximumBytes else { throw MessageError(.tooLarge) }
-    slots = try bytes.withUnsafeBufferPointer { bytes throws(MessageError) in
-      try MessageReader.read(UnsafeRawBufferPointer(bytes))
-    }
     received = bytes
+    slots = Slots(repeating: Slot())
+    try bytes.withUnsafeBufferPointer { bytes throws(MessageError) in
+      try MessageReader.read(UnsafeRawBufferPointer(bytes), into: &slots)
+    }
   }
 
   /// A new message. Throws if process or rid is empty, too long or has a character that a topic or a key cannot bear.

@@ -79,7 +79,8 @@ public struct IdSchema: Sendable {
       let category = value["fieldCategory"]?.string?.lowercased() ?? "none"
       let validators =
         reference != nil
-        ? [] : value["validators"]?.array?.filter { $0["type"]?.string ?? "regex" == "regex" }
+        ? []
+        : value["validators"]?.array?.filter { $0["type"]?.string ?? "regex" == "regex" }
           .compactMap { $0["validator"]?.string } ?? []
       for pattern in validators {
         guard (try? Regex(pattern)) != nil else {

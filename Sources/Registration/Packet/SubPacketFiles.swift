@@ -81,7 +81,9 @@ struct SubPacketFiles {
     return entries
   }
 
-  private mutating func add(_ name: String, _ content: [UInt8]) { entries.append(ZipEntry(name: name, content: content)) }
+  private mutating func add(_ name: String, _ content: [UInt8]) {
+    entries.append(ZipEntry(name: name, content: content))
+  }
 
   private mutating func addDocument(_ field: String) throws {
     guard let document = draft.documents[field] else { return }

@@ -28,8 +28,7 @@ struct ZipEntry: Sendable, Hashable {
   var content: [UInt8]
 }
 
-/// Zips in memory by libzip. Packets are small (a record above the object store's part size is not made), so no part of this
-/// streams; callers see only names and bytes, which a streaming reader would give as well.
+/// Zips in memory by libzip, within limits. Callers see only names and bytes, which a reader that streams would give as well.
 enum ZipArchive {
   /// A zip of the entries in their order, all with the same time (UTC, as packets have no other): the same input gives the same bytes.
   static func write(_ entries: [ZipEntry], at time: Instant) throws -> [UInt8] {
@@ -93,7 +92,9 @@ enum ZipArchive {
   /// - Parameter flat: whether names may have no folders, as in a sub-packet.
   /// - Throws: `PacketError` `badZip`, `hostileZip`.
   static func read(_ bytes: [UInt8], limits: ZipLimits, flat: Bool) throws -> [ZipEntry] {
-    try bytes.withUnsafeBytes { raw in
+    // libzip takes no bytes at all for an empty archive.
+    guard !bytes.isEmpty else { throw PacketError(.badZip, "no bytes") }
+    return try bytes.withUnsafeBytes { raw in
       var error = zip_error_t()
       zip_error_init(&error)
       defer { zip_error_fini(&error) }
@@ -119,10 +120,10 @@ enum ZipArchive {
     var total = 0
     for index in 0..<UInt64(max(count, 0)) {
       var stat = zip_stat_t()
-      guard zip_stat_index(archive, index, 0, &stat) == 0, let rawName = stat.name else {
-        throw PacketError(.badZip, "an entry without name or size")
-      }
-      let name = String(cString: rawName)
+      // Raw: libzip would else take a name that is not marked as UTF-8 for one in the DOS code page.
+      guard zip_stat_index(archive, index, 0, &stat) == 0,
+        let name = zip_get_name(archive, index, UInt32(ZIP_FL_ENC_RAW)).flatMap({ String(validatingCString: $0) })
+      else { throw PacketError(.badZip, "an entry without a readable name or size") }
       try check(name: name, flat: flat)
       guard seen.insert(name.lowercased()).inserted else { throw PacketError(.hostileZip, "two entries of one name") }
       var system: UInt8 = 0
@@ -168,7 +169,8 @@ enum ZipArchive {
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
     let isFolder = name.hasSuffix("/")
     let isSafe =
-      !name.isEmpty && name.utf8.count <= 255 && parts.dropLast(isFolder ? 1 : 0).allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+      !name.isEmpty && name.utf8.count <= 255
+      && parts.dropLast(isFolder ? 1 : 0).allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
       && name.unicodeScalars.allSatisfy { $0.value >= 32 && $0 != "\\" && $0 != ":" && $0.value != 127 }
     guard isSafe else { throw PacketError(.hostileZip, "an entry name that leads elsewhere") }
     if flat, parts.count > 1 { throw PacketError(.hostileZip, "a folder in a sub-packet") }

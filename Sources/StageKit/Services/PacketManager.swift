@@ -58,26 +58,6 @@ public protocol PacketManager: Sendable {
   func deleteTags(of rid: String, named names: [String]) async throws
 }
 
-/// A document of a packet.
-public struct PacketDocument: Sendable {
-  /// The document type's value.
-  public var value: String
-  /// The document's type, e.g. `DOC001`.
-  public var type: String
-  /// The file format, e.g. `pdf`.
-  public var format: String
-  /// The document's bytes.
-  public var bytes: [UInt8]
-
-  /// A document.
-  public init(value: String, type: String, format: String, bytes: [UInt8]) {
-    self.value = value
-    self.type = type
-    self.format = format
-    self.bytes = bytes
-  }
-}
-
 /// One thing that is wrong with a packet.
 public struct PacketFault: Sendable, Equatable {
   /// The code, e.g. `KER-PUT-019` or `KER-IOV-004`.

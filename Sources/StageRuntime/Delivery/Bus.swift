@@ -28,6 +28,8 @@ struct BusRecord: Sendable {
   var value: [UInt8]?
   var key: [UInt8]?
   var hop: HopHeader?
+  /// The header by which a record of a further topic is known to the outbox.
+  var header: [UInt8]?
   var origin: RecordOrigin
 }
 

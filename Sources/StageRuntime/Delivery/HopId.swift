@@ -15,7 +15,7 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
       bytes.append(contentsOf: part)
       bytes.append(0)
     }
-    let hash = SHA256.hash(bytes)
+    let hash = Hash.sha256(bytes)
     high = hash[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
     low = hash[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
   }

@@ -9,7 +9,6 @@ struct IncomingMessage: Sendable {
   var hop: HopHeader
   var origin: RecordOrigin
   var takenAt: Instant
-  var attemptWasCounted = true
 }
 
 /// One stage as this process runs it.
@@ -20,14 +19,17 @@ struct StageUnit: Sendable {
   let context: StageContext
   let identity: StageIdentity
   let meters: StageMeters
+  /// The names of its further topics, settings filled in.
+  let furtherTopics: [String]
 
-  init(file: StageFile, plugin: any Stage, context: StageContext) {
+  init(file: StageFile, plugin: any Stage, context: StageContext, settings: StageSettings) {
     self.file = file
     self.plugin = plugin
     self.spec = type(of: plugin).spec
     self.context = context
     self.identity = StageIdentity(file)
     self.meters = StageMeters(stage: file.name)
+    self.furtherTopics = type(of: plugin).spec.topics.map { settings.filled($0) }
   }
 }
 
@@ -51,9 +53,12 @@ struct Judge: Sendable {
   func judge(_ incoming: IncomingMessage, by unit: StageUnit) async throws -> ConcludedHop {
     let clock = ContinuousClock()
     let start = clock.now
+    var message = incoming.message
     var verdict: Verdict
     do {
-      verdict = try await unit.plugin.process(incoming.message, unit.context)
+      // A replay and some Java stages send null: the packet manager has them.
+      if message.tags == nil { message.tags = try await unit.context.services.packets.tags(of: message.rid, named: nil) }
+      verdict = try await unit.plugin.process(message, unit.context)
       if !verdict.tags.isEmpty {
         try await unit.context.services.packets.addOrUpdateTags(of: incoming.message.rid, verdict.tags)
       }
@@ -65,7 +70,7 @@ struct Judge: Sendable {
     }
     let spent = clock.now - start
     return conclude(
-      incoming.message, verdict, at: unit.file, hop: incoming.hop, parent: nil, origin: incoming.origin,
+      message, verdict, at: unit.file, hop: incoming.hop, parent: nil, origin: incoming.origin,
       takenAt: incoming.takenAt, now: unit.context.services.clock.now,
       milliseconds: Double(spent.components.seconds) * 1000 + Double(spent.components.attoseconds) / 1e15)
   }
@@ -121,19 +126,20 @@ struct Judge: Sendable {
     }
 
     let key = RecordKey.composite(
-      rid: message.rid, busOutTopic: Topic.busOut(prefix: stage.topicPrefix, process: message.process),
+      rid: message.rid, busOutTopic: Topic.busOut(stage.topicPrefix, process: message.process),
       address: stage.busIn)
     let bytes = message.encoded()
     for destination in decision.destinations {
       switch destination {
       case .stage(let name):
-        let topic = directory[name]?.busIn ?? Topic.busIn(prefix: name)
+        let topic = directory[name]?.busIn ?? Topic.busIn(name)
         concluded.outgoing.append(
           OutgoingHop(
             id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: topic, key: key,
             message: bytes, notBefore: nil))
       case .command(let command):
         apply(command, to: &concluded, incoming: incoming, stage: stage, hop: hop, now: now)
+      case .requestAdditionalInfo: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
       }
     }
     concluded.destinations = decision.destinations.map(\.name).joined(separator: ", ")
@@ -160,7 +166,7 @@ struct Judge: Sendable {
           id: hop.id.nextTry, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name,
           topic: stage.busIn, key: incoming.rid, message: again.encoded(),
           notBefore: now.advanced(bySeconds: stage.pause(after: hop.attempt))))
-    case .pauseAndRequestAdditionalInfo: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
+    case .pauseAndRequestAdditionalInfo, .markAsPaused: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
     case .restartParentFlow: complete("PROCESSED", &concluded)
     case .anonymousProfile: concluded.anonymousProfile = AnonymousProfile.encoded(incoming, at: stage, now: now)
     }

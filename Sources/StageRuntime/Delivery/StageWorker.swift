@@ -179,7 +179,7 @@ final class StageWorker: Sendable {
       outstanding.removeAll()
       for record in records {
         do {
-          guard let value = record.value else { throw MessageError.empty }
+          let value = record.value ?? []
           let message = try Message(decoding: value)
           let hop = record.hop ?? HopHeader(id: .foreign(stage: stage, value: value), run: 1, attempt: 1)
           incoming.append(IncomingMessage(message: message, hop: hop, origin: record.origin, takenAt: now))

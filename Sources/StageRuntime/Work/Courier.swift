@@ -70,7 +70,7 @@ final class Courier: Sendable {
         failures += 1
         log.warning("the courier could not work; trying again", ["error": "\(error)"])
         connection = nil
-        if case let failure as BusFailure = error, failure.kind == .fatal {
+        if let failure = error as? BusFailure, failure.kind == .fatal {
           sender?.close()
           sender = nil
         }

@@ -116,7 +116,7 @@ public struct Journey: Sendable {
             "subStatusCode": text(hop.subStatusCode), "comment": text(hop.comment), "destinations": text(hop.destinations),
             "decidedAt": moment(hop.decidedAt), "notBefore": moment(hop.notBefore), "takenAt": moment(hop.takenAt),
             "doneAt": moment(hop.doneAt),
-            "milliseconds": hop.milliseconds.map { .number(JSONNumber($0)) } ?? .null, "record": text(hop.origin),
+            "milliseconds": hop.milliseconds.flatMap { JSONNumber($0) }.map { .number($0) } ?? .null, "record": text(hop.origin),
             "worker": text(hop.worker), "routeDigest": text(hop.routeDigest),
           ])
         }),

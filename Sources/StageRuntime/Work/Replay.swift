@@ -91,7 +91,7 @@ public struct Replay: Sendable {
       ).first?.textOrNull(0)
       let now = Instant.now
       // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
-      let message = Message(
+      let message = try Message(
         process: process, rid: rid, isValid: true, internalError: false, messageBusAddress: nil, tags: nil,
         lastHopTimestamp: now, source: source ?? nil, iteration: iteration, workflowInstanceId: instance)
       let hop = OutgoingHop(

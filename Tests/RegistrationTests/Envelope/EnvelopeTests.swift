@@ -80,7 +80,8 @@ import Testing
     let blob = bytes(EnvelopeVectors.envelope2048)
     for count in 0..<blob.count {
       let refusal = code { try Envelope.open(Array(blob[..<count]), with: key) }
-      #expect(refusal == (count < 6 ? .noHeader : count < 324 ? .tooShort : count < 356 ? .tooShort : .decryptionFailed))
+      #expect(
+        refusal == (count < 6 ? .noHeader : count < 324 ? .tooShort : count < 356 ? .tooShort : .decryptionFailed))
     }
     #expect(code { try Envelope.open(blob + [0], with: key) } == .decryptionFailed)
   }
@@ -110,7 +111,8 @@ import Testing
   @Test("A body goes through JSON in the alphabet of its direction", arguments: EnvelopeDirection.allCases)
   func json(direction: EnvelopeDirection) throws {
     let body = try EnvelopeBody.seal(
-      plaintext, direction, id: "composition", requestTime: "2024-02-29T23:59:59.123Z", for: certificate, signedBy: other)
+      plaintext, direction, id: "composition", requestTime: "2024-02-29T23:59:59.123Z", for: certificate,
+      signedBy: other)
     let text = body.json(direction)
     let value = try JSONValue.parse(text)
     #expect(value.object?.keys == ["id", "requestTime", "data", "signature"])

@@ -42,7 +42,8 @@ enum PacketSamples {
       ],
       audits: [["eventId": "OPENCRVS_CREATE_PACKET", "id": .string(rid)]],
       creationDate: Instant(iso: "2024-02-29T23:59:59.123Z")!)
-    draft.documents["proofOfIdentity"] = PacketDocument(content: Array("%PDF-1.4 a".utf8), type: "DOC001", format: "pdf")
+    draft.documents["proofOfIdentity"] = PacketDocument(
+      content: Array("%PDF-1.4 a".utf8), type: "DOC001", format: "pdf")
     draft.documents["proofOfAddress"] = PacketDocument(
       content: Array("%PDF-1.4 b".utf8), type: "DOC002", format: "pdf", refNumber: "7")
     draft.documents["proofOfException"] = PacketDocument(content: [1, 2, 3], type: "DOC003", format: "jpg")

@@ -43,7 +43,8 @@ import Testing
     let zip = try await keys.decrypt(written.content, refID: PacketSamples.refID)
     let entries = try ZipArchive.read(zip, limits: ZipLimits(), flat: false)
     let start = "OPENCRVS/OPENCRVS_NEW/\(PacketSamples.rid)_"
-    #expect(entries.map(\.name) == ["evidence", "optional", "id"].flatMap { [start + $0 + ".zip", start + $0 + ".json"] })
+    let names: [String] = ["evidence", "optional", "id"].flatMap { [start + $0 + ".zip", start + $0 + ".json"] }
+    #expect(entries.map(\.name) == names)
     let metadata = try JSONValue.parse(entries[5].content)
     #expect(
       metadata.object?.keys == [
@@ -73,22 +74,19 @@ import Testing
         "proofOfAddress.pdf", "proofOfIdentity.pdf", "ID.json", "packet_data_hash.txt", "audit.json",
         "packet_operations_hash.txt", "packet_meta_info.json",
       ])
-    #expect(
-      files["packet_data_hash.txt"]
-        == hash(files["proofOfAddress.pdf"]!, files["proofOfIdentity.pdf"]!, files["ID.json"]!))
+    let all = hash(files["proofOfAddress.pdf"]!, files["proofOfIdentity.pdf"]!, files["ID.json"]!)
+    #expect(files["packet_data_hash.txt"] == all)
     #expect(files["packet_operations_hash.txt"] == hash(files["audit.json"]!))
     let meta = try identity(files, "packet_meta_info.json")
     #expect(meta["registrationId"]?.string == PacketSamples.rid)
     #expect(meta["creationDate"]?.string == "2024-02-29T23:59:59.123Z")
-    #expect(
-      meta["hashSequence1"] == [
-        ["label": "demographicSequence", "value": ["proofOfAddress", "proofOfIdentity", "ID"]]
-      ])
-    #expect(meta["hashSequence2"] == [["label": "otherFiles", "value": ["audit"]]])
+    let demographic = #"[{"label":"demographicSequence","value":["proofOfAddress","proofOfIdentity","ID"]}]"#
+    #expect(meta["hashSequence1"]?.description == demographic)
+    #expect(meta["hashSequence2"]?.description == #"[{"label":"otherFiles","value":["audit"]}]"#)
     #expect(meta["proofOfAddress"]?.string == "DOC002")
     #expect(meta["proofOfException"] == nil)
     #expect(meta["metaData"]?[0]?["value"]?.string == "10001")
-    #expect(meta["documents"] == [])
+    #expect(meta["documents"]?.description == "[]")
     let audits = try JSONValue.parse(files["audit.json"]!)
     #expect(audits[0]?["eventId"]?.string == "OPENCRVS_CREATE_PACKET")
   }
@@ -96,12 +94,12 @@ import Testing
   @Test("ID.json has texts as texts, JSON texts parsed, documents by reference, and no field that is null")
   func idJSON() throws {
     let id = try identity(entries(.id, PacketSamples.draft()), "ID.json")
-    #expect(id["IDSchemaVersion"] == "0.1")
-    #expect(id["phone"] == "9898989898")
+    #expect(id["IDSchemaVersion"]?.string == "0.1")
+    #expect(id["phone"]?.string == "9898989898")
     #expect(id["fullName"]?[0]?["value"]?.string == "Zoë Rao")
-    #expect(
-      id["proofOfIdentity"] == ["value": "proofOfIdentity", "type": "DOC001", "format": "pdf", "refNumber": nil])
-    #expect(id["proofOfAddress"]?["refNumber"] == "7")
+    let reference = #"{"value":"proofOfIdentity","type":"DOC001","format":"pdf","refNumber":null}"#
+    #expect(id["proofOfIdentity"]?.description == reference)
+    #expect(id["proofOfAddress"]?["refNumber"]?.string == "7")
     for absent in ["email", "individualBiometrics", "notInTheSchema", "introducerRID", "proofOfException"] {
       #expect(id[absent] == nil)
     }
@@ -132,18 +130,19 @@ import Testing
     draft.supervisorBiometrics = [2]
     let files = try entries(.id, draft)
     let meta = try identity(files, "packet_meta_info.json")
-    #expect(meta["hashSequence1"]?[0] == ["label": "biometricSequence", "value": ["individualBiometrics_bio_CBEFF"]])
-    #expect(meta["hashSequence1"]?[1]?["label"] == "demographicSequence")
-    #expect(meta["hashSequence2"]?[0]?["value"] == ["officer_bio_cbeff", "supervisor_bio_cbeff", "audit"])
-    #expect(meta["officer_bio_cbeffBiometricFileName"] == "officer_bio_cbeff.xml")
-    #expect(
-      files["packet_data_hash.txt"]
-        == hash(
-          files["individualBiometrics_bio_CBEFF.xml"]!, files["proofOfAddress.pdf"]!, files["proofOfIdentity.pdf"]!,
-          files["ID.json"]!))
+    let biometric = #"{"label":"biometricSequence","value":["individualBiometrics_bio_CBEFF"]}"#
+    #expect(meta["hashSequence1"]?[0]?.description == biometric)
+    #expect(meta["hashSequence1"]?[1]?["label"]?.string == "demographicSequence")
+    let others = #"["officer_bio_cbeff","supervisor_bio_cbeff","audit"]"#
+    #expect(meta["hashSequence2"]?[0]?["value"]?.description == others)
+    #expect(meta["officer_bio_cbeffBiometricFileName"]?.string == "officer_bio_cbeff.xml")
+    let all = hash(
+      files["individualBiometrics_bio_CBEFF.xml"]!, files["proofOfAddress.pdf"]!, files["proofOfIdentity.pdf"]!,
+      files["ID.json"]!)
+    #expect(files["packet_data_hash.txt"] == all)
     #expect(files["packet_operations_hash.txt"] == hash([1], [2], files["audit.json"]!))
     let id = try identity(files, "ID.json")
-    #expect(id["individualBiometrics"]?["value"] == "individualBiometrics_bio_CBEFF")
+    #expect(id["individualBiometrics"]?["value"]?.string == "individualBiometrics_bio_CBEFF")
     #expect(id["individualBiometrics"]?["version"]?.double == 1)
   }
 
@@ -193,7 +192,8 @@ import Testing
     #expect(
       try await refusal {
         $0.schema = try IdSchema(
-          json: Array(#"{"properties":{"identity":{"properties":{"a":{"type":"string","fieldCategory":"odd"}}}}}"#.utf8))
+          json: Array(#"{"properties":{"identity":{"properties":{"a":{"type":"string","fieldCategory":"odd"}}}}}"#.utf8)
+        )
       } == .badSchema)
   }
 }

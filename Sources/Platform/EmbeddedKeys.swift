@@ -1,0 +1,146 @@
+import Cryptography
+import Registration
+import StageKit
+import System
+
+/// The key manager with its keys in a folder.
+public struct EmbeddedKeyManager: KeyManager, PacketKeys {
+  private let keys: KeyFolder
+  private let blocking: BlockingPool
+
+  /// A key manager over a folder.
+  public init(keys: KeyFolder, blocking: BlockingPool) {
+    self.keys = keys
+    self.blocking = blocking
+  }
+
+  private func pair(_ name: String) async throws -> KeyFolder.KeyPair {
+    let keys = keys
+    return try await blocking.run { try keys.pair(name) }
+  }
+
+  public func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    try PacketEncryption.seal(plaintext, for: await pair("registration-\(referenceId)").certificate)
+  }
+
+  public func decryptPacket(_ ciphertext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    let pair = try await pair("registration-\(referenceId)")
+    do {
+      return try PacketEncryption.open(ciphertext, with: pair.key, thumbprint: pair.certificate.thumbprint)
+    } catch let error as PacketError {
+      throw ServiceError(.refused, service: "key manager", code: "KER-CRY-003", error.message)
+    }
+  }
+
+  public func sign(_ data: [UInt8]) async throws -> [UInt8] { try await pair("client").key.sign(data, .sha256) }
+
+  public func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
+    try await pair("client").key.publicKey.isValid(signature, of: data, .sha256)
+  }
+
+  public func tokenId(_ id: String, partner: String) async throws -> String {
+    let keys = keys
+    let (uinSalt, partnerSalt) = try await blocking.run { (try keys.secret("token-uin-salt"), try keys.secret("token-partner-salt")) }
+    return PartnerToken.token(id: id, partner: partner, uinSalt: Encoding.hex(uinSalt), partnerSalt: Encoding.hex(partnerSalt))
+  }
+
+  public func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String {
+    let pair = try await pair("sign-\(application)")
+    return try JWS.sign(payload, with: pair.key, certificates: [pair.certificate], thumbprint: true, detached: detached)
+  }
+
+  public func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
+    let pair = try await pair("sign-\(application)")
+    guard let parsed = try? JWS(compact: jws, detachedPayload: payload) else { return false }
+    return parsed.isSigned(by: pair.key.publicKey)
+  }
+
+  // MARK: PacketKeys
+
+  public func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try await encryptPacket(plaintext, referenceId: refID)
+  }
+  public func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try await decryptPacket(blob, referenceId: refID)
+  }
+  public func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await sign(plaintext) }
+  public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    try await verify(plaintext, signature: signature, referenceId: refID)
+  }
+}
+
+/// The partner specific token of an id (facts/packet-and-crypto 4.6): two double hashes, the hex text of the second one read as a number,
+/// its first 36 decimal digits.
+enum PartnerToken {
+  static func token(id: String, partner: String, uinSalt: String, partnerSalt: String) -> String {
+    func double(_ text: String) -> String {
+      Encoding.upperHex(Hash.sha256(Array(Encoding.upperHex(Hash.sha256(Array(text.utf8))).utf8)))
+    }
+    let first = double(id + uinSalt)
+    let second = double(partnerSalt + partner + first)
+    return String(decimal(Array(second.utf8)).prefix(36))
+  }
+
+  /// A big-endian number in decimal.
+  private static func decimal(_ bytes: [UInt8]) -> String {
+    // Nine decimal digits at a time, least significant first.
+    var limbs: [UInt64] = [0]
+    for byte in bytes {
+      var carry = UInt64(byte)
+      for i in limbs.indices {
+        let value = limbs[i] * 256 + carry
+        limbs[i] = value % 1_000_000_000
+        carry = value / 1_000_000_000
+      }
+      if carry > 0 { limbs.append(carry) }
+    }
+    var out = String(limbs.last ?? 0)
+    for limb in limbs.dropLast().reversed() {
+      let text = String(limb)
+      out += String(repeating: "0", count: 9 - text.count) + text
+    }
+    return out
+  }
+}
+
+/// The envelope keys of all owners in a folder. In a deployment the folder holds the own private key and the certificates of the others.
+public struct EmbeddedEnvelopeKeys: EnvelopeKeys {
+  private let keys: KeyFolder
+  private let blocking: BlockingPool
+
+  /// Envelope keys over a folder.
+  public init(keys: KeyFolder, blocking: BlockingPool) {
+    self.keys = keys
+    self.blocking = blocking
+  }
+
+  private func pair(_ owner: String) async throws -> KeyFolder.KeyPair {
+    let keys = keys
+    return try await blocking.run { try keys.pair("envelope-\(owner)") }
+  }
+
+  private func certificate(_ owner: String) async throws -> Certificate {
+    let keys = keys
+    return try await blocking.run { try keys.certificate("envelope-\(owner)") }
+  }
+
+  public func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8] {
+    try Envelope.seal(plaintext, for: await certificate(owner))
+  }
+
+  public func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] {
+    do {
+      return try Envelope.open(envelope, with: await pair(owner).key)
+    } catch let error as EnvelopeError {
+      throw ServiceError(.refused, service: "envelope keys", code: "RPR-ENV-001", error.message)
+    }
+  }
+
+  public func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] {
+    try await pair(owner).key.sign(data, .sha512)
+  }
+
+  public func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool {
+    try await certificate(owner).publicKey.isValid(signature, of: data, .sha512)
+  }
+}

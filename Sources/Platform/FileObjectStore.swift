@@ -1,0 +1,196 @@
+import Glibc
+import JSON
+import StageKit
+import System
+
+/// The object store as a folder: `<folder>/<account>/<container>/<key>`. A put is written under another name, synced, renamed and its folder
+/// synced: it is there in full or not at all, also after a power cut.
+public struct FileObjectStore: ObjectStore {
+  private let folder: String
+  private let blocking: BlockingPool
+
+  /// A store in a folder, which is made when it is missing.
+  public init(folder: String, blocking: BlockingPool) {
+    self.folder = folder
+    self.blocking = blocking
+  }
+
+  public func put(_ bytes: [UInt8], account: String, container: String, key: String) async throws {
+    let path = path(account, container, key)
+    try await blocking.run { try Self.write(bytes, to: path) }
+  }
+
+  public func get(account: String, container: String, key: String) async throws -> [UInt8]? {
+    let path = path(account, container, key)
+    return try await blocking.run { try Self.read(path) }
+  }
+
+  public func exists(account: String, container: String, key: String) async throws -> Bool {
+    let path = path(account, container, key)
+    return try await blocking.run { access(path, F_OK) == 0 }
+  }
+
+  public func keys(account: String, container: String, prefix: String) async throws -> [String] {
+    let root = "\(folder)/\(Self.escape(account))/\(Self.escape(container))"
+    return try await blocking.run {
+      var out: [String] = []
+      Self.walk(root, "", &out)
+      return out.filter { $0.hasPrefix(prefix) }.sorted()
+    }
+  }
+
+  public func delete(account: String, container: String, key: String) async throws {
+    let path = path(account, container, key)
+    try await blocking.run {
+      unlink(path)
+      unlink(path + Self.metadataSuffix)
+    }
+  }
+
+  public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
+    let path = path(account, container, key) + Self.metadataSuffix
+    var object = JSONObject()
+    for (name, value) in metadata.sorted(by: { $0.key < $1.key }) { object[name] = .string(value) }
+    let bytes = JSONValue.object(object).encoded()
+    try await blocking.run { try Self.write(bytes, to: path) }
+  }
+
+  public func metadata(account: String, container: String, key: String) async throws -> [String: String]? {
+    let path = path(account, container, key) + Self.metadataSuffix
+    guard let bytes = try await blocking.run({ try Self.read(path) }) else { return nil }
+    guard let object = (try? JSONValue.parse(bytes))?.object else {
+      throw ServiceError(.refused, service: "object store", code: "RPR-OBJ-003", "the metadata of an object cannot be read")
+    }
+    var out: [String: String] = [:]
+    for (name, value) in object { out[name] = value.string }
+    return out
+  }
+
+  // MARK: names
+
+  /// `%` begins an escape, so no key of a caller can end like this.
+  private static let metadataSuffix = "%meta"
+  private static let temporarySuffix = "%tmp-"
+
+  private func path(_ account: String, _ container: String, _ key: String) -> String {
+    let parts = key.split(separator: "/", omittingEmptySubsequences: false).map { Self.escape(String($0)) }
+    return "\(folder)/\(Self.escape(account))/\(Self.escape(container))/\(parts.joined(separator: "/"))"
+  }
+
+  /// A name as a file name: what could leave the folder or clash with our own names is written as `%XX`.
+  static func escape(_ name: String) -> String {
+    if name.isEmpty { return "%00" }
+    var out = ""
+    for (i, byte) in name.utf8.enumerated() {
+      switch byte {
+      case 48...57, 65...90, 97...122, 45, 95: out.unicodeScalars.append(Unicode.Scalar(byte))
+      case 46 where i > 0: out += "."
+      default: out += "%" + Encoding.upperHex([byte])
+      }
+    }
+    return out
+  }
+
+  private static func unescape(_ name: String) -> String {
+    guard name != "%00" else { return "" }
+    var bytes: [UInt8] = []
+    var rest = Array(name.utf8)[...]
+    while let byte = rest.popFirst() {
+      if byte == UInt8(ascii: "%"), rest.count >= 2,
+        let value = Encoding.bytes(hex: String(decoding: rest.prefix(2), as: UTF8.self))
+      {
+        bytes += value
+        rest = rest.dropFirst(2)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  // MARK: files
+
+  private static func failed(_ what: String) -> ServiceError {
+    ServiceError(.unavailable, service: "object store", code: "RPR-OBJ-001", "\(what): errno \(errno)")
+  }
+
+  private static func write(_ bytes: [UInt8], to path: String) throws {
+    let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    try makeFolders(parent)
+    let temporary = "\(path)\(temporarySuffix)\(SecureRandom.uuid())"
+    let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+    guard handle >= 0 else { throw failed("an object cannot be written") }
+    var isDone = false
+    defer { if !isDone { unlink(temporary) } }
+    var at = 0
+    while at < bytes.count {
+      let count = bytes.withUnsafeBytes { Glibc.write(handle, $0.baseAddress! + at, bytes.count - at) }
+      guard count > 0 else {
+        close(handle)
+        throw failed("an object cannot be written")
+      }
+      at += count
+    }
+    let synced = fsync(handle)
+    close(handle)
+    guard synced == 0, rename(temporary, path) == 0 else { throw failed("an object cannot be written") }
+    isDone = true
+    try sync(folder: parent)
+  }
+
+  private static func makeFolders(_ path: String) throws {
+    if access(path, F_OK) == 0 { return }
+    let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    if !parent.isEmpty { try makeFolders(parent) }
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failed("a folder cannot be made") }
+    if !parent.isEmpty { try sync(folder: parent) }
+  }
+
+  private static func sync(folder: String) throws {
+    let handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard handle >= 0 else { throw failed("a folder cannot be synced") }
+    defer { close(handle) }
+    guard fsync(handle) == 0 else { throw failed("a folder cannot be synced") }
+  }
+
+  private static func read(_ path: String) throws -> [UInt8]? {
+    let handle = open(path, O_RDONLY | O_CLOEXEC)
+    guard handle >= 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return nil }
+      throw failed("an object cannot be read")
+    }
+    defer { close(handle) }
+    var status = stat()
+    guard fstat(handle, &status) == 0 else { throw failed("an object cannot be read") }
+    let size = Int(status.st_size)
+    var isBroken = false
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      while count < size {
+        let got = Glibc.read(handle, buffer.baseAddress! + count, size - count)
+        guard got > 0 else {
+          isBroken = true
+          return
+        }
+        count += got
+      }
+    }
+    if isBroken { throw failed("an object cannot be read") }
+    return bytes
+  }
+
+  private static func walk(_ folder: String, _ prefix: String, _ out: inout [String]) {
+    guard let handle = opendir(folder) else { return }
+    defer { closedir(handle) }
+    while let entry = readdir(handle) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      guard name != ".", name != ".." else { continue }
+      if entry.pointee.d_type == UInt8(DT_DIR) {
+        walk("\(folder)/\(name)", prefix + unescape(name) + "/", &out)
+      } else if !name.hasSuffix(metadataSuffix), !name.contains(temporarySuffix) {
+        out.append(prefix + unescape(name))
+      }
+    }
+  }
+}

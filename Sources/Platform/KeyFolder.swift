@@ -1,0 +1,106 @@
+import Cryptography
+import Glibc
+import StageKit
+import Synchronization
+import System
+
+/// Key pairs and secrets on disk: a folder of mode 0700, files of mode 0600, each made once, also when two processes need it at the same time.
+public final class KeyFolder: Sendable {
+  /// A key pair with its certificate.
+  public struct KeyPair: Sendable {
+    /// The private key.
+    public let key: RSAPrivateKey
+    /// The certificate of its public half.
+    public let certificate: Certificate
+  }
+
+  /// The folder.
+  public let folder: String
+  private let pairs = Mutex<[String: KeyPair]>([:])
+  private let secrets = Mutex<[String: [UInt8]]>([:])
+
+  /// Keys in a folder, which is made when it is missing.
+  /// - Throws: `ServiceError` when the folder cannot be made.
+  public init(folder: String) throws {
+    self.folder = folder
+    guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
+      throw ServiceError(.refused, service: "key folder", code: "RPR-KEY-001", "the folder cannot be made (errno \(errno))")
+    }
+  }
+
+  /// The key pair of a name; made (RSA 2048, self-signed) when there is none. A certificate that was put beside the key is used.
+  public func pair(_ name: String) throws -> KeyPair {
+    if let known = pairs.withLock({ $0[name] }) { return known }
+    let safe = Self.safe(name)
+    let keyText = try once("\(safe).key.pem") { Array(try RSAPrivateKey.generate(bits: 2048).pem().utf8) }
+    let key = try RSAPrivateKey(pem: String(decoding: keyText, as: UTF8.self))
+    let certificateText = try once("\(safe).cert.pem") {
+      Array(try Certificate.selfSigned(for: key, commonName: name, organization: "regproc").pem.utf8)
+    }
+    let pair = KeyPair(key: key, certificate: try Certificate(bytes: certificateText))
+    pairs.withLock { $0[name] = pair }
+    return pair
+  }
+
+  /// The certificate of a name alone: of a partner whose private key is elsewhere.
+  public func certificate(_ name: String) throws -> Certificate {
+    if let known = pairs.withLock({ $0[name] }) { return known.certificate }
+    let path = "\(folder)/\(Self.safe(name))"
+    if access(path + ".key.pem", F_OK) != 0, let bytes = Self.read(path + ".cert.pem") { return try Certificate(bytes: bytes) }
+    return try pair(name).certificate
+  }
+
+  /// A random secret of 32 bytes by name; made when there is none.
+  public func secret(_ name: String) throws -> [UInt8] {
+    if let known = secrets.withLock({ $0[name] }) { return known }
+    let secret = try once("\(Self.safe(name)).secret") { SecureRandom.bytes(32) }
+    secrets.withLock { $0[name] = secret }
+    return secret
+  }
+
+  /// The content of a file, made once: written in full under another name and then linked, so that the first of two makers wins and the
+  /// other one reads what is there.
+  private func once(_ file: String, _ make: () throws -> [UInt8]) throws -> [UInt8] {
+    let path = "\(folder)/\(file)"
+    if let bytes = Self.read(path) { return bytes }
+    let temporary = "\(path).\(SecureRandom.uuid())"
+    let bytes = try make()
+    let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY, 0o600)
+    guard handle >= 0 else { throw failed("cannot be written") }
+    let written = bytes.withUnsafeBytes { write(handle, $0.baseAddress, $0.count) }
+    let synced = fsync(handle)
+    close(handle)
+    defer { unlink(temporary) }
+    guard written == bytes.count, synced == 0 else { throw failed("cannot be written") }
+    guard link(temporary, path) == 0 || errno == EEXIST, let now = Self.read(path) else { throw failed("cannot be read") }
+    return now
+  }
+
+  private func failed(_ what: String) -> ServiceError {
+    ServiceError(.unavailable, service: "key folder", code: "RPR-KEY-002", "a key file \(what) (errno \(errno))")
+  }
+
+  private static func read(_ path: String) -> [UInt8]? {
+    let handle = open(path, O_RDONLY)
+    guard handle >= 0 else { return nil }
+    defer { close(handle) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 8192)
+    while true {
+      let count = Glibc.read(handle, &buffer, buffer.count)
+      guard count >= 0 else { return nil }
+      if count == 0 { return bytes }
+      bytes += buffer[..<count]
+    }
+  }
+
+  /// A file name of a key's name: everything that is not a letter, a digit, `-` or `.` becomes `_`.
+  private static func safe(_ name: String) -> String {
+    String(decoding: name.utf8.map { byte in
+      switch byte {
+      case 48...57, 65...90, 97...122, 45: byte
+      default: UInt8(ascii: "_")
+      }
+    }, as: UTF8.self)
+  }
+}

@@ -1,0 +1,115 @@
+import Postgres
+import StageKit
+import Synchronization
+import System
+
+/// Takes the records of a plugin's further topics. A record is given to the plugin until it takes it; then its row leaves the outbox, then
+/// the offset moves. So a record is taken at least once, and the plugin's own keys make that once.
+final class TopicWorker: Sendable {
+  private let unit: StageUnit
+  private let pool: Pool
+  private let openBus: @Sendable () throws -> any Bus
+  private let stopping = Atomic<Bool>(false)
+  private let ended = Semaphore()
+
+  init(unit: StageUnit, pool: Pool, openBus: @escaping @Sendable () throws -> any Bus) {
+    self.unit = unit
+    self.pool = pool
+    self.openBus = openBus
+  }
+
+  func start() {
+    OwnedThread.start("topics") {
+      self.run()
+      self.ended.signal()
+    }
+  }
+
+  func stop() { stopping.store(true, ordering: .releasing) }
+
+  /// Waits for the thread to end. Never call it from a task.
+  func join() { ended.wait() }
+
+  private func run() {
+    var bus: (any Bus)?
+    var failures = 0
+    while !stopping.load(ordering: .acquiring) {
+      do {
+        let open = try bus ?? openBus()
+        bus = open
+        let records = try open.poll(max: 100, timeoutMilliseconds: 200)
+        guard !records.isEmpty else { continue }
+        guard takeAll(records) else {
+          // Stopping in the middle: what was not taken is read again by the next owner.
+          break
+        }
+        try open.send([])
+        failures = 0
+      } catch {
+        failures += 1
+        unit.context.log.warning("a further topic could not be read; trying again", ["error": "\(error)"])
+        bus?.close()
+        bus = nil
+        rest(milliseconds: min(100 << min(failures, 7), 10_000))
+      }
+    }
+    bus?.close()
+  }
+
+  private func takeAll(_ records: [BusRecord]) -> Bool {
+    var taken: [String] = []
+    for record in records {
+      var attempt = 1
+      while !take(record, attempt) {
+        guard !stopping.load(ordering: .acquiring) else { return false }
+        rest(milliseconds: Int(min(unit.file.pause(after: attempt), 30) * 1000))
+        attempt += 1
+      }
+      if let id = record.header { taken.append(String(decoding: id, as: UTF8.self)) }
+    }
+    let ids = taken.filter { HopId(text: $0) != nil }
+    guard !ids.isEmpty else { return true }
+    let pool = pool
+    // A row that stays is sent again and taken again: the plugin knows it.
+    blockingAwait {
+      _ = try? await pool.with { connection in
+        _ = try connection.execute("DELETE FROM regproc.outbox WHERE id = ANY($1::uuid[])", [.textArray(ids)])
+      }
+    }
+    return true
+  }
+
+  private func take(_ record: BusRecord, _ attempt: Int) -> Bool {
+    let unit = unit
+    let pool = pool
+    let topicRecord = TopicRecord(
+      topic: record.origin.topic, key: String(decoding: record.key ?? [], as: UTF8.self), value: record.value ?? [])
+    return blockingAwait {
+      do {
+        try await unit.plugin.receive(topicRecord, unit.context)
+        return true
+      } catch {
+        unit.context.log.warning(
+          "a record of a further topic was not taken", ["topic": topicRecord.topic, "error": Judge.comment(on: error)])
+        guard attempt >= unit.file.tries || error is WorkFailure else { return false }
+        let letter = DeadLetter(
+          stage: unit.file.name, code: "RPR-TOP-001", reason: Judge.comment(on: error), rid: nil, hop: nil,
+          origin: record.origin, key: record.key, value: record.value)
+        let statement = Journal.deadLetters([letter])
+        do {
+          _ = try await pool.with { try $0.execute(statement.sql, statement.parameters) }
+          return true
+        } catch { return false }
+      }
+    }
+  }
+
+  private func rest(milliseconds: Int) {
+    let pause = Semaphore()
+    var left = milliseconds
+    while left > 0, !stopping.load(ordering: .acquiring) {
+      _ = pause.wait(milliseconds: min(left, 100))
+      left -= 100
+    }
+  }
+}

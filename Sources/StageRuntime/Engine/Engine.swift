@@ -1,0 +1,198 @@
+import HTTP
+import Kafka
+import Postgres
+import Routing
+import StageKit
+import Synchronization
+import System
+
+/// The stages of one process at work: their workers, doors, durable work, and the courier.
+public final class Engine: Sendable {
+  /// Makes topics when the engine starts; the embedded cluster has a way of its own.
+  public typealias TopicMaker = @Sendable (_ names: [String], _ partitions: Int, _ replication: Int) throws -> Void
+
+  private let settings: EngineSettings
+  private let units: [StageUnit]
+  private let table: RouteTable
+  private let pool: Pool
+  private let wake: WakeUp
+  private let makeTopics: TopicMaker
+  private let workers: [StageWorker]
+  private let topicWorkers: [TopicWorker]
+  private let runner: WorkRunner
+  private let courier: Courier
+  private let server: Server
+  private let services: Services
+  private let startedAt = Instant.now
+  private let log = Log("engine")
+  /// Blocking joins must not stop the cooperative pool.
+  private let blocking = BlockingPool(name: "engine", threads: 1)
+
+  /// Builds the engine of a process.
+  ///
+  /// - Parameters:
+  ///   - run: the stages this process runs.
+  ///   - directory: all stages there are, those of other processes too.
+  ///   - catalogue: the plugins by name.
+  ///   - routes: a checked route file.
+  ///   - endpoints: further doors of the process, e.g. those of embedded platform services.
+  ///   - makeTopics: how topics are made; nil for Kafka's admin API.
+  /// - Throws: `SettingError` for a stage whose plugin or settings are wrong, `HTTPError` when doors contradict each other.
+  public init(
+    _ settings: EngineSettings, run: [StageFile], directory: [StageFile], catalogue: [any Stage.Type], routes: RouteFile,
+    services: Services, pool: Pool, environment: [String: String] = [:], endpoints: [Endpoint] = [],
+    makeTopics: TopicMaker? = nil
+  ) throws {
+    self.settings = settings
+    self.services = services
+    self.pool = pool
+    let table = RouteTable(routes)
+    let wake = WakeUp()
+    self.table = table
+    self.wake = wake
+    let byName = Dictionary(directory.map { ($0.name, $0) }) { first, _ in first }
+    let pipeline = PostgresPipeline(
+      pool: pool, routes: table, directory: byName, worker: settings.instance, wake: wake, clock: services.clock)
+    units = try run.map { file in
+      guard let type = catalogue.first(where: { $0.spec.name == file.plugin }) else {
+        throw SettingError(
+          stage: file.name, setting: "plugin", "names no plugin: \(file.plugin); there are "
+            + catalogue.map { $0.spec.name }.sorted().joined(separator: ", "))
+      }
+      let given = try Self.given(file, type.spec, environment)
+      let stageSettings = try StageSettings(stage: file.name, declared: type.spec.settings, given: given)
+      let context = StageContext(
+        stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
+        pipeline: pipeline)
+      return StageUnit(file: file, plugin: try type.init(settings: stageSettings), context: context, settings: stageSettings)
+    }
+    let maker: TopicMaker = { names, partitions, replication in
+      let admin = try KafkaAdmin(settings.kafka)
+      _ = try admin.create(names.map { KafkaAdmin.NewTopic($0, partitions: partitions, replication: replication) })
+    }
+    self.makeTopics = makeTopics ?? maker
+
+    let assignment: KafkaConsumer.Assignment = settings.isAloneOnTheBus ? .all : .group
+    workers = units.filter(\.spec.takesMessages).map { unit in
+      let bus = KafkaBus.Settings(
+        kafka: settings.kafka, group: unit.file.group, topics: [unit.file.busIn], assignment: assignment,
+        transactionalId: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
+        instanceId: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
+      return StageWorker(
+        unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
+        routes: table, directory: byName, database: settings.database, openBus: { try KafkaBus(bus) })
+    }
+    topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
+      let bus = KafkaBus.Settings(
+        kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
+        transactionalId: nil, instanceId: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)",
+        header: OutgoingRecord.outboxHeader)
+      return TopicWorker(unit: unit, pool: pool, openBus: { try KafkaBus(bus) })
+    }
+    var performers: [WorkRunner.Performer] = units.flatMap { unit in
+      unit.spec.work.map { kind in
+        WorkRunner.Performer(
+          stage: unit.file.name, kind: kind, perform: { try await unit.plugin.perform($0, unit.context) },
+          gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) })
+      }
+    }
+    performers.append(
+      WorkRunner.Performer(
+        stage: WorkflowEvents.stage, kind: WorkflowEvents.work,
+        perform: { work in
+          try await WorkflowEvents.publish(work, services: services)
+          return .done
+        }, gaveUp: { _, _ in }))
+    runner = WorkRunner(performers: performers, pool: pool, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
+    courier = Courier(
+      database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
+      openSender: { try KafkaSender(settings.kafka) })
+
+    let status = StatusDoors(
+      units: units, workers: workers, runner: runner, courier: courier, routes: table, pool: pool, services: services,
+      isTransactional: settings.isTransactional, startedAt: startedAt)
+    server = try Server(
+      settings.http, endpoints: units.flatMap { $0.plugin.endpoints($0.context) } + endpoints + status.endpoints)
+  }
+
+  /// Settings of the stage file with those of the environment over them: `REGPROC_STAGE_<STAGE>_<SETTING>`, and
+  /// `..._FILE` for a secret that stands in a file.
+  private static func given(
+    _ file: StageFile, _ spec: PluginSpec, _ environment: [String: String]
+  ) throws -> [String: SettingValue] {
+    var given = file.settings
+    for field in spec.settings {
+      let name = "REGPROC_STAGE_\(file.name)_\(field.name)".uppercased().replacing("-", with: "_")
+      guard let text = environment[name] else { continue }
+      guard let value = SettingValue(text, as: field.kind) else {
+        throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words); the environment's \(name) is not")
+      }
+      given[field.name] = value
+    }
+    return given
+  }
+
+  /// The names of all topics that these stages read.
+  public var topics: [String] {
+    Array(Set(units.filter(\.spec.takesMessages).map(\.file.busIn) + units.flatMap(\.furtherTopics))).sorted()
+  }
+
+  /// Starts everything and opens the doors.
+  /// - Returns: the port of the HTTP doors.
+  public func start() async throws -> Int {
+    let topics = topics
+    let settings = settings
+    let makeTopics = makeTopics
+    try await blocking.run { try makeTopics(topics, settings.partitions, settings.replication) }
+    if settings.isAloneOnTheBus {
+      try await database { try await pool.with { try Journal.takeOver($0) } }
+    }
+    for unit in units { try await unit.plugin.start(unit.context) }
+    let port = try server.start()
+    for worker in workers { worker.start() }
+    for worker in topicWorkers { worker.start() }
+    courier.start()
+    runner.start()
+    return port
+  }
+
+  /// True once every worker takes messages.
+  public var isReady: Bool { workers.allSatisfy { $0.isReady.load(ordering: .relaxed) } }
+
+  /// The version of the route file in force.
+  public var routes: RouteFile { table.routes }
+
+  /// Puts a checked route file in force: from the next batch on.
+  public func take(_ routes: RouteFile) {
+    table.replace(routes)
+    log.info("a new route file is in force", ["digest": routes.digest])
+  }
+
+  /// Notes that a route file was refused; the old one stays. Health and metrics show it.
+  public func refuseRoutes(_ reason: String) {
+    table.reject(reason)
+    log.error("the changed route file is refused; the old one stays in force", ["error": reason])
+  }
+
+  /// Closes the doors, finishes what is in hand and stops. What is not finished stays in the database and on the bus.
+  public func stop() async {
+    await server.stop(graceSeconds: 5)
+    runner.stop()
+    for worker in topicWorkers { worker.stop() }
+    for worker in workers { worker.stop() }
+    try? await blocking.run { [workers, topicWorkers, runner] in
+      for worker in workers { worker.join() }
+      for worker in topicWorkers { worker.join() }
+      runner.join()
+    }
+    courier.stop()
+    try? await blocking.run { [courier] in courier.join() }
+    blocking.close()
+  }
+}
+
+/// The engine's own tables.
+public enum EngineSchema {
+  /// The migrations, in order.
+  public static var migrations: [Migration] { Schema.migrations }
+}

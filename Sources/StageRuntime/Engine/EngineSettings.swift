@@ -1,0 +1,46 @@
+import HTTP
+import Kafka
+import Postgres
+
+/// How an engine is connected and how it works; one engine is one process.
+public struct EngineSettings: Sendable {
+  /// How the bus is reached.
+  public var kafka: KafkaSettings
+  /// The database with the journal.
+  public var database: PostgresSettings
+  /// The HTTP doors of the stages, health and metrics.
+  public var http: ServerSettings
+  /// This process's name in the journal and in transactional ids. Two processes must not share it.
+  public var instance: String
+  /// Produce and offsets in one Kafka transaction. Off for a broker without real transactions: at least once on the bus, and the journal still
+  /// makes every side effect happen once.
+  public var isTransactional: Bool
+  /// Take all partitions without the group's protocol, and take over what an earlier process left: for a broker inside this process.
+  public var isAloneOnTheBus: Bool
+  /// Partitions of topics that are made.
+  public var partitions: Int
+  /// Replicas of topics that are made.
+  public var replication: Int
+  /// Seconds after which a message that nobody took is sent again.
+  public var reconcileAfter: Double
+  /// Database connections for all but the workers, who have one each.
+  public var connections: Int
+
+  /// Settings with defaults for a small machine.
+  public init(
+    kafka: KafkaSettings, database: PostgresSettings, http: ServerSettings = ServerSettings(), instance: String,
+    isTransactional: Bool = true, isAloneOnTheBus: Bool = false, partitions: Int = 4, replication: Int = 1,
+    reconcileAfter: Double = 300, connections: Int = 8
+  ) {
+    self.kafka = kafka
+    self.database = database
+    self.http = http
+    self.instance = instance
+    self.isTransactional = isTransactional
+    self.isAloneOnTheBus = isAloneOnTheBus
+    self.partitions = partitions
+    self.replication = replication
+    self.reconcileAfter = reconcileAfter
+    self.connections = connections
+  }
+}

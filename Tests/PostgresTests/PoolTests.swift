@@ -1,0 +1,155 @@
+import Glibc
+import Synchronization
+import System
+import Testing
+
+@testable import Postgres
+
+@Suite struct PoolTests {
+  @Test func moreTasksThanConnectionsAreServedInFull() async throws {
+    let pool = Pool(SharedCluster.settings, size: 3)
+    let processes = try await withThrowingTaskGroup(of: Int.self) { group in
+      for _ in 0..<200 {
+        group.addTask { try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) } }
+      }
+      return try await group.reduce(into: [Int]()) { $0.append($1) }
+    }
+    #expect(processes.count == 200)
+    #expect(Set(processes).count <= 3)
+    pool.close()
+  }
+
+  @Test func aConnectionThatTheServerClosedIsReplaced() async throws {
+    let pool = Pool(SharedCluster.settings, size: 1)
+    let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
+    try await SharedCluster.connected { other in
+      _ = try other.execute("select pg_terminate_backend($1)", [.int(first)])
+      while try !other.execute("select 1 from pg_stat_activity where pid = $1", [.int(first)]).isEmpty { usleep(2000) }
+    }
+    let second = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
+    #expect(second != first)
+    // Closed in the middle of work: that work fails, the next goes on.
+    let died = await #expect(throws: PostgresError.self) {
+      try await pool.with { _ = try $0.execute("select pg_terminate_backend(pg_backend_pid())") }
+    }
+    #expect(died?.code == .connectionFailed && died?.isRetriable == true)
+    #expect(try await pool.with { try $0.execute("select 1").only().int(0) } == 1)
+    pool.close()
+  }
+
+  @Test func aTransactionLeftOpenIsNotInherited() async throws {
+    let pool = Pool(SharedCluster.settings, size: 1)
+    try await pool.with { connection in
+      try connection.script("create table left_open (n int)")
+      try connection.script("begin; insert into left_open values (1)")
+    }
+    #expect(try await pool.with { try $0.execute("select count(*) from left_open").only().int(0) } == 0)
+    pool.close()
+  }
+
+  @Test func serializationFailuresAreTriedAgainOnlyWhenAsked() async throws {
+    let pool = Pool(SharedCluster.settings, size: 2)
+    try await pool.with { try $0.script("create table counter (n int); insert into counter values (0)") }
+    let raises = "do $$ begin raise exception 'again' using errcode = '40001'; end $$"
+    let runs = Mutex(0)
+    let result = try await pool.transaction(isolation: .serializable, retries: 3) { connection in
+      let run = runs.withLock { runs in
+        runs += 1
+        return runs
+      }
+      _ = try connection.execute("update counter set n = n + 1")
+      if run < 3 { try connection.script(raises) }
+      return run
+    }
+    #expect(result == 3)
+    #expect(try await pool.with { try $0.execute("select n from counter").only().int(0) } == 1)
+    let error = await #expect(throws: PostgresError.self) { try await pool.transaction { try $0.script(raises) } }
+    #expect(error?.code == .serializationFailure && error?.isRetriable == true)
+    pool.close()
+  }
+
+  @Test func waitingIsBoundedAndClosingEndsIt() async throws {
+    let pool = Pool(SharedCluster.settings, size: 1, waitSeconds: 0.2)
+    let release = Semaphore()
+    let taken = Semaphore()
+    async let held: Void = pool.with { _ in
+      taken.signal()
+      release.wait()
+    }
+    try await blocking { taken.wait() }
+    let error = await #expect(throws: PostgresError.self) { try await pool.with { _ in } }
+    #expect(error?.code == .poolExhausted && error?.isRetriable == true)
+    release.signal()
+    try await held
+    #expect(try await pool.with { try $0.execute("select 1").only().int(0) } == 1)
+
+    async let endless: Void = pool.with { connection in
+      taken.signal()
+      _ = try connection.execute("select pg_sleep(600)")
+    }
+    try await blocking { taken.wait() }
+    pool.close(interrupting: true)
+    do {
+      try await endless
+      Issue.record("the statement was not ended")
+    } catch let error as PostgresError {
+      #expect(error.code == .connectionFailed)
+    }
+    let closed = await #expect(throws: PostgresError.self) { try await pool.with { _ in } }
+    #expect(closed?.code == .poolClosed)
+  }
+}
+
+@Suite struct MigratorTests {
+  /// A database of its own, since the record of migrations is one for each database.
+  private static func database(_ name: String) async throws -> PostgresSettings {
+    try await SharedCluster.connected { try $0.script("create database \(name)") }
+    var settings = SharedCluster.settings
+    settings.database = name
+    return settings
+  }
+
+  private static let two = [
+    Migration(version: 2, name: "fill it", sql: "insert into thing values (1); insert into thing values (2)"),
+    Migration(version: 1, name: "make a thing", sql: "create table thing (n int)"),
+  ]
+
+  @Test func migrationsThatManyApplyAtOnceAreAppliedOnce() async throws {
+    let settings = try await Self.database("migrated_by_many")
+    let applied = try await withThrowingTaskGroup(of: [Int].self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          try await blocking { try Migrator.apply(Self.two, on: Connection(settings)).map(\.version) }
+        }
+      }
+      return try await group.reduce(into: [[Int]]()) { $0.append($1) }
+    }
+    #expect(applied.filter { !$0.isEmpty } == [[1, 2]])
+    let count = try await blocking { try Connection(settings).execute("select count(*) from thing").only().int(0) }
+    #expect(count == 2)
+  }
+
+  @Test func aChangedMigrationIsRefusedAndABrokenOneLeavesNothing() async throws {
+    let settings = try await Self.database("migrated_wrongly")
+    try await blocking {
+      let connection = try Connection(settings)
+      #expect(try Migrator.pending(Self.two, on: connection).pending.map(\.version) == [1, 2])
+      try Migrator.apply(Self.two, on: connection)
+      var changed = Self.two
+      changed[0].sql += " "
+      changed.append(Migration(version: 3, name: "more", sql: "create table more ()"))
+      #expect(failure { try Migrator.apply(changed, on: connection) }?.code == .migrationChanged)
+      let status = try Migrator.pending(changed, on: connection)
+      #expect(status.changed == [2] && status.applied == [1] && status.pending.map(\.version) == [3])
+      #expect(try Migrator.pending([], on: connection).unknown == [1, 2])
+
+      let broken = Self.two + [Migration(version: 3, name: "broken", sql: "create table half (); select 1/0")]
+      let error = try #require(failure { try Migrator.apply(broken, on: connection) })
+      #expect(error.message.contains("migration 3 (broken)"))
+      #expect(try connection.execute("select to_regclass('half') is null").only().bool(0))
+      let ends = Self.two + [Migration(version: 3, name: "ends", sql: "create table half (); commit")]
+      #expect(failure { try Migrator.apply(ends, on: connection) }?.code == .misuse)
+      #expect(failure { try Migrator.apply(Self.two + Self.two, on: connection) }?.code == .misuse)
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import Glibc
+import System
+import Testing
+
+@testable import Postgres
+
+@Suite struct PrivateClusterTests {
+  @Test func committedDataSurvivesAKilledServerWhichIsStartedAgain() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      let cluster = PrivateCluster(folder: folder)
+      let settings = try cluster.start()
+      let connection = try Connection(settings)
+      try connection.script("create table kept (n int); insert into kept values (42)")
+      let killed = try #require(cluster.process)
+      kill(killed, SIGKILL)
+      // Our keeper starts it again by itself.
+      var healed: Connection?
+      while healed == nil {
+        usleep(20_000)
+        if let process = cluster.process, process != killed { healed = try? Connection(settings) }
+      }
+      #expect(try healed!.execute("select n from kept").only().int(0) == 42)
+      #expect(PrivateCluster.running(in: folder) == settings)
+      #expect(try cluster.start() == settings)
+      cluster.stop()
+      #expect(PrivateCluster.running(in: folder) == nil)
+      #expect(cluster.process == nil)
+      #expect(try Connection(cluster.start()).execute("select n from kept").only().int(0) == 42)
+      cluster.stop()
+    }
+  }
+
+  @Test func aSecondProcessOnTheFolderIsRefused() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      let first = PrivateCluster(folder: folder)
+      _ = try first.start()
+      #expect(failure { try PrivateCluster(folder: folder).start() }?.message.contains("another process") == true)
+      first.stop()
+    }
+  }
+
+  @Test func aStaleNoteOfAnotherProcessDoesNotHinderTheStart() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      let cluster = PrivateCluster(folder: folder)
+      _ = try cluster.start()
+      cluster.stop()
+      // The number of a living process that is no server.
+      Files.write("\(getpid())\n\(folder)/data\n1\n5432\n\n\n\nready\n", to: folder + "/data/postmaster.pid")
+      _ = try cluster.start()
+      cluster.stop()
+    }
+  }
+
+  @Test func aServerWhoseOwnerDiedIsWaitedFor() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      let cluster = PrivateCluster(folder: folder)
+      try Connection(cluster.start()).script("create table kept (n int); insert into kept values (7)")
+      cluster.stop()
+      // An orphan as a killed process of ours leaves one: a server nobody keeps, told to shut down when its parent thread ends.
+      let place = try ClusterFolder(folder)
+      let binaries = try ServerBinaries.find()
+      let started = Semaphore()
+      let leave = Semaphore()
+      OwnedThread.start("orphan") {
+        _ = Child.spawn(
+          [binaries.folder + "/postgres", "-D", place.data, "-c", "listen_addresses=", "-c", "unix_socket_directories=\(place.data)"],
+          as: place.identity, output: -1, deathSignal: SIGINT)
+        started.signal()
+        leave.wait()
+      }
+      started.wait()
+      while place.note()?.isReady != true { usleep(5000) }
+      let orphan = try #require(place.note()?.process)
+      #expect(place.isServer(orphan))
+      leave.signal()
+      let settings = try cluster.start()
+      #expect(!place.isServer(orphan))
+      #expect(cluster.process != orphan)
+      #expect(try Connection(settings).execute("select n from kept").only().int(0) == 7)
+      cluster.stop()
+      _ = Child.wait(orphan)
+    }
+  }
+
+  @Test func aFolderThatTheServersUserCannotReachAndALongPathWork() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      chmod(folder, 0o700)
+      let long = folder + "/" + String(repeating: "long-name/", count: 9) + "database"
+      let cluster = PrivateCluster(folder: long)
+      let settings = try cluster.start()
+      #expect(try Connection(settings).execute("select 1").only().int(0) == 1)
+      let place = try ClusterFolder(long)
+      let data = place.data
+      #expect((settings.host + "/.s.PGSQL.5432").utf8.count <= 107)
+      if geteuid() == 0 { #expect(Files.owner(data) != 0) }
+      cluster.stop()
+      // The short socket folder goes with the server.
+      if settings.host != data { #expect(!Files.exists(settings.host)) }
+      if !data.hasPrefix(folder) { Files.remove(data) }
+    }
+  }
+
+  @Test func whatIsWrongWithAFolderIsSaid() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      let missing = failure { try PrivateCluster(folder: folder, binaries: "/nowhere").start() }
+      #expect(missing?.code == .clusterFailed && missing?.message.contains("apt-get install postgresql-15") == true)
+      try Files.makeFolders(folder + "/data/foreign")
+      #expect(failure { try PrivateCluster(folder: folder).start() }?.message.contains("no Postgres cluster") == true)
+      Files.write("x", to: folder + "/file")
+      #expect(failure { try PrivateCluster(folder: folder + "/file/below").start() }?.code == .clusterFailed)
+    }
+  }
+
+  @Test func theLogHoldsNoValues() async throws {
+    try await blocking {
+      let folder = try temporaryFolder()
+      defer { Files.remove(folder) }
+      let cluster = PrivateCluster(folder: folder)
+      let connection = try Connection(cluster.start())
+      _ = failure { try connection.execute("select $1::int", ["very-secret"]) }
+      _ = failure { try connection.script("select 'very-secret'::int") }
+      try connection.script("checkpoint")
+      cluster.stop()
+      let log = try #require(Files.text(folder + "/server.log"))
+      #expect(log.contains("shut down"))
+      #expect(!log.contains("very-secret"))
+    }
+  }
+
+  @Test func aProgramThatCannotBeStartedIsReported() {
+    #expect(Child.spawn(["/nowhere/at-all"], output: -1) == nil)
+    let child = Child.spawn(["/bin/sh", "-c", "exit 7"], output: -1)
+    #expect(child.map { Child.wait($0) } == 7)
+  }
+}
