@@ -138,6 +138,18 @@ import Testing
     }
   }
 
+  @Test func `a body that the server finds too large ends in its 413, whatever the size`() async throws {
+    try await withServer([echo]) { port in
+      let client = Client()
+      for size in [1001, 3 << 20, 20 << 20] {
+        let answer = try await client.send(
+          ClientRequest(
+            method: "POST", url: "http://127.0.0.1:\(port)/echo", body: .bytes([UInt8](repeating: 1, count: size))))
+        #expect(answer.status == 413)
+      }
+    }
+  }
+
   @Test func `cancelling the task aborts the transfer, also before it began`() async throws {
     let (arrived, release) = (Gate(), Gate())
     let endpoint = Endpoint("GET", "/") { _ in
