@@ -80,6 +80,16 @@ public final class EmbeddedCluster: @unchecked Sendable {
     rd_kafka_destroy(client)
   }
 
+  /// Settings that fit it: it answers a fetch only when the wait is over, and a rebalance takes the session's time less a second.
+  /// librdkafka's lines are left out of the log, since a cluster that ends with its process is no news.
+  public var settings: KafkaSettings {
+    KafkaSettings(
+      bootstrapServers: bootstrapServers,
+      consumerProperties: [
+        "fetch.wait.max.ms": "10", "session.timeout.ms": "3000", "heartbeat.interval.ms": "500",
+      ], logsWarnings: false)
+  }
+
   /// Makes a topic. A topic that exists already stays as it is.
   public func createTopic(_ name: String, partitions: Int = 1) throws(KafkaError) {
     let error = rd_kafka_mock_topic_create(cluster, name, Int32(partitions), 1)

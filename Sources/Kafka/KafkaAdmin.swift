@@ -66,7 +66,9 @@ public final class KafkaAdmin: @unchecked Sendable {
     var count = 0
     let results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count)
     var outcome: [String: Creation] = [:]
-    for (name, error) in try topicResults(results, count, "create topic", except: RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+    for (name, error) in try topicResults(
+      results, count, "create topic", except: RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+    {
       outcome[name] = error == RD_KAFKA_RESP_ERR_NO_ERROR ? .created : .existed
     }
     return outcome

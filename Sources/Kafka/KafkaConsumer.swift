@@ -97,7 +97,8 @@ public final class KafkaConsumer: @unchecked Sendable {
       switch rd_kafka_event_type(event) {
       case RD_KAFKA_EVENT_FETCH:
         guard let message = rd_kafka_event_message_next(event) else { break }
-        entries.append(RecordBatch.Entry(event: event, message: message, topic: names.index(of: message.pointee.rkt, client)))
+        entries.append(
+          RecordBatch.Entry(event: event, message: message, topic: names.index(of: message.pointee.rkt, client)))
         wait = 0
         continue
       case RD_KAFKA_EVENT_REBALANCE:
@@ -171,7 +172,9 @@ public final class KafkaConsumer: @unchecked Sendable {
       return !state.closed
     }
     guard first else { return }
-    if let error = rd_kafka_consumer_close_queue(client.raw, queue) { throw KafkaError(consuming: error, "close consumer") }
+    if let error = rd_kafka_consumer_close_queue(client.raw, queue) {
+      throw KafkaError(consuming: error, "close consumer")
+    }
     let deadline = monotonicMilliseconds() + timeoutMilliseconds
     while rd_kafka_consumer_closed(client.raw) == 0, monotonicMilliseconds() < deadline {
       guard let event = rd_kafka_queue_poll(queue, 50) else { continue }
@@ -181,7 +184,9 @@ public final class KafkaConsumer: @unchecked Sendable {
       }
       rd_kafka_event_destroy(event)
     }
-    guard rd_kafka_consumer_closed(client.raw) != 0 else { throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, "close consumer") }
+    guard rd_kafka_consumer_closed(client.raw) != 0 else {
+      throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, "close consumer")
+    }
   }
 
   private func allPartitions(until deadline: Int) throws(KafkaError) -> [TopicPartition] {
@@ -191,7 +196,8 @@ public final class KafkaConsumer: @unchecked Sendable {
       while count == 0 {
         let left = deadline - monotonicMilliseconds()
         guard left > 0 else {
-          throw KafkaError(RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, "assign partitions", detail: "the topic '\(topic)' does not exist")
+          throw KafkaError(
+            RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, "assign partitions", detail: "the topic '\(topic)' does not exist")
         }
         count = try client.partitionCounts(topic: topic, timeoutMilliseconds: Int32(clamping: left))[topic] ?? 0
         if count == 0 { usleep(50_000) }

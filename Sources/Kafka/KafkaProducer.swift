@@ -103,7 +103,8 @@ public final class KafkaProducer: @unchecked Sendable {
       withBytes(value) { value in
         Result { () throws(KafkaError) in
           try produce(
-            topic: topic, key: key, value: value, headers: headers, partition: partition, timestamp: timestamp, tag: tag)
+            topic: topic, key: key, value: value, headers: headers, partition: partition, timestamp: timestamp, tag: tag
+          )
         }
       }
     }

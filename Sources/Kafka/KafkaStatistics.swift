@@ -56,7 +56,9 @@ public struct KafkaStatistics: Sendable, Hashable {
                 default: scanner.skip()
                 }
               }
-              if let number = Int32(number), number >= 0 { read.partitions[TopicPartition(path[0], number)] = partition }
+              if let number = Int32(number), number >= 0 {
+                read.partitions[TopicPartition(path[0], number)] = partition
+              }
             }
           }
         }

@@ -32,8 +32,11 @@ public final class RecordBatch: @unchecked Sendable, RandomAccessCollection {
     for entry in entries { rd_kafka_event_destroy(entry.event) }
   }
 
+  /// Always 0.
   public var startIndex: Int { 0 }
+  /// The number of records.
   public var endIndex: Int { entries.count }
+  /// A record, by its place in the batch.
   public subscript(position: Int) -> RecordView {
     let entry = entries[position]
     return RecordView(batch: self, message: entry.message, topicIndex: Int(entry.topic))
@@ -74,7 +77,9 @@ public final class RecordBatch: @unchecked Sendable, RandomAccessCollection {
 }
 
 /// One record of a batch, looked at in place: nothing is copied until a copy is asked for.
-public struct RecordView {
+public struct RecordView: @unchecked Sendable {
+  // Safe to share: it only reads memory that the batch it holds keeps in place (see there about headers).
+
   /// The batch that the record lives in.
   public let batch: RecordBatch
   private let message: UnsafePointer<rd_kafka_message_t>
@@ -146,7 +151,9 @@ public struct RecordView {
     guard let list = headerList else { return nil }
     var value: UnsafeRawPointer?
     var size = 0
-    guard rd_kafka_header_get_last(list, name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR, let value else { return nil }
+    guard rd_kafka_header_get_last(list, name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR, let value else {
+      return nil
+    }
     return UnsafeRawBufferPointer(start: value, count: size)
   }
 }

@@ -13,6 +13,7 @@ public struct TopicPartition: Hashable, Sendable, Comparable, CustomStringConver
     self.partition = partition
   }
 
+  /// By topic, then by number.
   public static func < (a: TopicPartition, b: TopicPartition) -> Bool {
     (a.topic, a.partition) < (b.topic, b.partition)
   }
@@ -41,7 +42,8 @@ typealias PartitionList = UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
 func makeList(_ offsets: some Collection<PartitionOffset>) -> PartitionList {
   let list = rd_kafka_topic_partition_list_new(Int32(offsets.count))!
   for place in offsets {
-    rd_kafka_topic_partition_list_add(list, place.partition.topic, place.partition.partition).pointee.offset = place.offset
+    rd_kafka_topic_partition_list_add(list, place.partition.topic, place.partition.partition).pointee.offset =
+      place.offset
   }
   return list
 }

@@ -133,7 +133,9 @@ import Testing
       let after = try gather(consumer, count: wanted)
       #expect(after.records.count == wanted)
       for partition in Set(batch.map(\.partition)) {
-        #expect(after.records.first { $0.partition == partition }?.offset == batch.first { $0.partition == partition }?.offset)
+        #expect(
+          after.records.first { $0.partition == partition }?.offset == batch.first { $0.partition == partition }?.offset
+        )
       }
       #expect(try consumer.poll(max: 10, timeoutMilliseconds: 100).records.isEmpty)
       try consumer.close()
@@ -232,19 +234,17 @@ import Testing
         let result = try first.poll(max: 10, timeoutMilliseconds: 50)
         events += result.events
         if case .revoked = result.events.last {
-          // What is in hand may still be committed now; the embedded cluster, unlike Kafka, refuses by `rebalanced`.
+          // Kafka takes the commit of what is in hand now; the brokers of our tests refuse it, and say why.
           do {
             try first.commit((0..<4).map { PartitionOffset(TopicPartition(topic, $0), 1) })
             committed = true
-          } catch {
+          } catch let error as KafkaError {
             #expect(error.code == .rebalanced)
-            #expect(broker.embedded != nil)
           }
         }
         let other = try second.poll(max: 10, timeoutMilliseconds: 50)
         #expect(other.records.isEmpty || !committed, "what the first committed is not read again")
       }
-      #expect(committed || broker.embedded != nil)
       #expect(events.contains { if case .revoked = $0 { true } else { false } })
       #expect(first.assignedPartitions.count == 2)
       #expect(second.assignedPartitions.count == 2)

@@ -24,7 +24,8 @@ import Testing
     #expect(error?.description.contains("hunter2") == false)
   }
 
-  @Test("what delivery rests on cannot be set", arguments: ["enable.auto.commit", "enable.auto.offset.store", "group.id"])
+  @Test(
+    "what delivery rests on cannot be set", arguments: ["enable.auto.commit", "enable.auto.offset.store", "group.id"])
   func reserved(name: String) {
     #expect(failure([name: "true"])?.description.contains("'\(name)'") == true)
   }
@@ -78,7 +79,8 @@ import Testing
 
   @Test("statistics cut anywhere do no harm")
   func cutStatistics() {
-    let text = Array(#"{"tx_bytes":12,"brokers":{"b":{"rtt":{"avg":7}}},"topics":{"t":{"partitions":{"0":{"fetchq_cnt":1}}}}}"#.utf8)
+    let text = Array(
+      #"{"tx_bytes":12,"brokers":{"b":{"rtt":{"avg":7}}},"topics":{"t":{"partitions":{"0":{"fetchq_cnt":1}}}}}"#.utf8)
     for length in 0..<text.count {
       text.prefix(length).withUnsafeBytes { bytes in
         let figures = KafkaStatistics(json: bytes)

@@ -31,8 +31,7 @@ final class TestBroker: Sendable {
     case .embedded:
       let cluster = try EmbeddedCluster()
       embedded = cluster
-      settings = KafkaSettings(
-        bootstrapServers: cluster.bootstrapServers, consumerProperties: ["fetch.wait.max.ms": "10"], logsWarnings: false)
+      settings = cluster.settings
     case .external(let address):
       embedded = nil
       settings = KafkaSettings(
@@ -54,7 +53,9 @@ final class TestBroker: Sendable {
 
   func group() -> String { "g-" + Encoding.hex(SecureRandom.bytes(6)) }
 
-  func consumer(_ group: String, _ topics: [String], _ assignment: KafkaConsumer.Assignment = .all) throws -> KafkaConsumer {
+  func consumer(_ group: String, _ topics: [String], _ assignment: KafkaConsumer.Assignment = .all) throws
+    -> KafkaConsumer
+  {
     try KafkaConsumer(settings: settings, group: group, topics: topics, assignment: assignment)
   }
 

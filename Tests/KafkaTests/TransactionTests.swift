@@ -28,7 +28,8 @@ struct TransactionTests {
     }
   }
 
-  @Test("an aborted transaction shows nothing, and its input is read again after a seek", arguments: BrokerKind.external)
+  @Test(
+    "an aborted transaction shows nothing, and its input is read again after a seek", arguments: BrokerKind.external)
   func abort(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
