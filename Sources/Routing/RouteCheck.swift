@@ -1,0 +1,205 @@
+import YAML
+
+/// Finds what is wrong with flows that could be read.
+struct RouteCheck {
+  let stages: StageDirectory
+  let problems: Problems
+  /// Processes whose flow could not be read as a whole: for these only what one stage shows by itself is checked.
+  let broken: Set<String>
+
+  func check(_ flows: [Flow]) {
+    for flow in flows {
+      let isWhole = !broken.contains(flow.process.value)
+      let places = flow.stages.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name.value] = $1.offset }
+      branches(flow)
+      directory(flow, isWhole: isWhole)
+      guard isWhole, !flow.stages.isEmpty else { continue }
+      verdicts(flow)
+      let unlisted = targets(flow, places)
+      pauses(flow, places)
+      guard !unlisted else { continue }
+      let graph = FlowGraph(flow, places)
+      unreachable(flow, graph)
+      cycles(flow, graph)
+      ends(flow, graph)
+    }
+  }
+
+  /// Branches that never match, and messages that no branch takes.
+  private func branches(_ flow: Flow) {
+    for stage in flow.stages {
+      guard case .next(let next) = stage.way, !next.isEmpty else { continue }
+      let coverage = BranchCoverage(next.map(\.when), process: flow.process.value)
+      for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
+        let why =
+          switch reason {
+          case .contradiction: "no passed message of this flow meets its condition"
+          case .covered(let earlier): "the branch at line \(next[earlier].position.line) always matches before"
+          case .coveredByEarlier: "the branches before it take all its messages"
+          }
+        problems.add(
+          "branch-never-matches", "this branch never matches: \(why)", at: next[index].position,
+          suggestion: reason == .contradiction ? nil : "move it up or remove it")
+      }
+      // A flow that is not whole may have lost the very branch that takes the rest.
+      if let example = coverage.example, !broken.contains(flow.process.value) {
+        problems.add(
+          "verdict-without-destination", "no branch takes a passed message with \(example)",
+          at: stage.name.position, length: stage.name.length, suggestion: "end next with a branch that has no when")
+      }
+    }
+  }
+
+  /// What the directory says of the stages.
+  private func directory(_ flow: Flow, isWhole: Bool) {
+    for stage in flow.stages where !stage.runsElsewhere && stages[stage.name.value]?.isRun == false {
+      problems.add(
+        "stage-not-run", "no container runs \(stage.name.value)", severity: .warning, at: stage.name.position,
+        length: stage.name.length, suggestion: "run it, or write { runs: elsewhere } if something else does")
+    }
+    let named = Set(flow.stages.map(\.name.value))
+    for name in flow.omitted where named.contains(name.value) {
+      problems.add(
+        "omitted-but-used", "\(name.value) is in the route and omitted", at: name.position, length: name.length,
+        suggestion: "remove it from one of the two")
+    }
+    guard isWhole else { return }
+    let omitted = Set(flow.omitted.map(\.value))
+    let missing = stages.pipeline.map(\.name).filter { !named.contains($0) && !omitted.contains($0) }
+    if !missing.isEmpty {
+      problems.add(
+        "stage-unaccounted", "neither in the route nor omitted: \(missing.joined(separator: ", "))",
+        severity: .warning, at: flow.process.position, length: flow.process.length,
+        suggestion: "list under omitted what is left out on purpose")
+    }
+  }
+
+  /// Verdicts that lead nowhere, and ways that leave a registration without a state.
+  private func verdicts(_ flow: Flow) {
+    for verdict in [VerdictKind.failed, .error, .retry] {
+      let without = flow.stages.indices.filter { flow.branches(ofStageAt: $0, for: verdict).isEmpty }
+      guard let first = without.first else { continue }
+      let more = without.count > 1 ? " and \(without.count - 1) more" : ""
+      let name = flow.stages[first].name
+      problems.add(
+        "verdict-without-destination",
+        "no destination for the verdict \(verdict.rawValue) after \(name.value)\(more)",
+        at: name.position, length: name.length,
+        suggestion: "add on: { \(verdict.rawValue): \(verdict == .retry ? "mark-as-reprocess" : "complete-as-failed") }")
+    }
+    var reported: Set<Position> = []
+    for (index, stage) in flow.stages.enumerated() {
+      if flow.passedBranches(ofStageAt: index).isEmpty {
+        problems.add(
+          "verdict-without-destination", "no destination for the verdict passed after \(stage.name.value), the last",
+          at: stage.name.position, length: stage.name.length,
+          suggestion: "\(stage.name.value): { passed: complete-as-processed }")
+      }
+      for verdict in VerdictKind.allCases {
+        for branch in flow.branches(ofStageAt: index, for: verdict) where reported.insert(branch.position).inserted {
+          destinations(branch, verdict)
+        }
+      }
+    }
+  }
+
+  private func destinations(_ branch: Branch, _ verdict: VerdictKind) {
+    let isSettled = branch.to.contains { destination in
+      switch destination.value {
+      case .stage: true
+      case .command(let command): command.isSettling
+      }
+    }
+    if !isSettled {
+      problems.add(
+        "unsettled", "after this a message that is \(verdict.rawValue) halts: no stage and no command that settles it",
+        at: branch.position, suggestion: "add a stage or a command such as complete-as-failed")
+    }
+    var seen: Set<Destination> = []
+    var stage: String?
+    for destination in branch.to {
+      if !seen.insert(destination.value).inserted {
+        problems.add(
+          "duplicate-destination", "\(destination.value) is twice in one branch", severity: .warning,
+          at: destination.position, length: destination.length)
+      } else if case .stage(let name) = destination.value {
+        if let stage {
+          problems.add(
+            "several-stages", "one message goes to both \(stage) and \(name): two stages work on one RID at once",
+            severity: .warning, at: destination.position, length: destination.length)
+        }
+        stage = name
+      }
+    }
+  }
+
+  /// Destinations that are stages but not of this flow; true if there are any.
+  private func targets(_ flow: Flow, _ places: [String: Int]) -> Bool {
+    var reported: Set<Position> = []
+    for index in flow.stages.indices {
+      for verdict in VerdictKind.allCases {
+        for destination in flow.branches(ofStageAt: index, for: verdict).flatMap(\.to) {
+          guard case .stage(let name) = destination.value, places[name] == nil,
+            reported.insert(destination.position).inserted
+          else { continue }
+          problems.add(
+            "stage-not-in-flow", "the route of \(flow.process.value) has no \(name)", at: destination.position,
+            length: destination.length,
+            suggestion: NearestName.suggestion(for: name, among: places.keys) ?? "add - \(name) to the route")
+        }
+      }
+    }
+    return !reported.isEmpty
+  }
+
+  private func pauses(_ flow: Flow, _ places: [String: Int]) {
+    var ids: Set<String> = []
+    for rule in flow.pauses {
+      if !ids.insert(rule.id.value).inserted {
+        problems.add(
+          "duplicate-rule", "two pause rules are called \(rule.id.value)", at: rule.id.position, length: rule.id.length)
+      }
+      for stage in rule.after where places[stage.value] == nil {
+        problems.add(
+          "stage-not-in-flow", "the route of \(flow.process.value) has no \(stage.value)", at: stage.position,
+          length: stage.length)
+      }
+    }
+  }
+
+  private func unreachable(_ flow: Flow, _ graph: FlowGraph) {
+    for (index, stage) in flow.stages.enumerated() where !graph.reached.contains(index) {
+      problems.add(
+        "unreachable-stage", "no message can reach \(stage.name.value)", at: stage.name.position,
+        length: stage.name.length, suggestion: "name it in a next branch, or move it to omitted")
+    }
+  }
+
+  private func cycles(_ flow: Flow, _ graph: FlowGraph) {
+    for cycle in graph.cycles {
+      let names = cycle.stages.map { flow.stages[$0].name.value }
+      let path = (names + names.prefix(1)).joined(separator: " -> ")
+      // Upstream's ABIS stages send messages back and forth until an address says otherwise: that may be meant.
+      problems.add(
+        "cycle",
+        cycle.isEndless ? "messages go round for ever: \(path)" : "messages may go round: \(path)",
+        severity: cycle.isEndless ? .error : .warning, at: cycle.closing.position, length: cycle.closing.length)
+    }
+  }
+
+  private func ends(_ flow: Flow, _ graph: FlowGraph) {
+    guard graph.ending.contains(0) else {
+      problems.add(
+        "no-end", "no passed message of \(flow.process.value) ever comes to a completing command",
+        at: flow.process.position, length: flow.process.length,
+        suggestion: "let the last stage say passed: complete-as-processed")
+      return
+    }
+    for (index, stage) in flow.stages.enumerated()
+    where graph.reached.contains(index) && !graph.ending.contains(index) {
+      problems.add(
+        "no-end", "a message passed by \(stage.name.value) never comes to a completing command",
+        at: stage.name.position, length: stage.name.length)
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import YAML
+
+/// All flows of one route file, ready to decide.
+public struct RouteFile: Sendable {
+  /// The version of the file's format.
+  public let version: Int
+  /// The file's name, for messages.
+  public let name: String
+  /// The flows in the order of the file.
+  public let flows: [Flow]
+  /// 32 hex digits that stand for what the file means: comments, order of flows and layout do not change it, any other
+  /// routing does. FNV-1a with 128 bits: it tells versions apart and is no protection against forgery.
+  public let digest: String
+  let decider: Decider
+
+  /// The format that this code reads.
+  public static let currentVersion = 1
+
+  /// A route file of `flows`; of two flows with one process the first counts.
+  public init(version: Int = RouteFile.currentVersion, name: String, flows: [Flow]) {
+    self.version = version
+    self.name = name
+    self.flows = flows
+    digest = Digest.of(RouteFile.canonical(version: version, flows: flows))
+    decider = Decider(flows, digest: digest)
+  }
+
+  /// The flow of a process.
+  public func flow(_ process: String) -> Flow? { flows.first { $0.process.value == process } }
+
+  /// The first stage of a process's flow.
+  public func first(_ process: String) throws(RoutingError) -> String {
+    guard let stage = flow(process)?.stages.first else { throw RoutingError(.unknownFlow, process: process) }
+    return stage.name.value
+  }
+
+  /// Everything that decides where a message goes, one statement a line.
+  private static func canonical(version: Int, flows: [Flow]) -> String {
+    var out = "version \(version)\n"
+    for flow in flows.sorted(by: { $0.process.value < $1.process.value }) {
+      out += "flow \(quoted(flow.process.value)) \(flow.source.map(quoted) ?? "-")\n"
+      for rule in flow.pauses {
+        out += "pause \(quoted(rule.id.value)) \(rule.seconds) \(rule.then.rawValue) \(quoted(rule.text))"
+        out += " after \(rule.after.map { quoted($0.value) }) when \(rule.when)\n"
+      }
+      for (index, stage) in flow.stages.enumerated() {
+        out += "stage \(quoted(stage.name.value))\(stage.runsElsewhere ? " elsewhere" : "")\n"
+        for verdict in VerdictKind.allCases {
+          for branch in flow.branches(ofStageAt: index, for: verdict) {
+            out += "\(verdict.rawValue) \(branch.when.map { "when \($0)" } ?? "always") to"
+            for destination in branch.to { out += " " + quoted(destination.value.description) }
+            out += "\n"
+          }
+        }
+      }
+    }
+    return out
+  }
+}
+
+/// FNV-1a, 128 bits (draft-eastlake-fnv).
+private enum Digest {
+  static func of(_ text: String) -> String {
+    var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
+    let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b
+    for byte in text.utf8 {
+      hash ^= UInt128(byte)
+      hash &*= prime
+    }
+    let hex = String(hash, radix: 16)
+    return String(repeating: "0", count: 32 - hex.utf8.count) + hex
+  }
+}
+
+/// Why no destination could be found for a message.
+public struct RoutingError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The reason.
+  public struct Code: Sendable, Hashable, CustomStringConvertible {
+    private let name: String
+    /// The route file has no flow for the process.
+    public static let unknownFlow = Code(name: "unknown-flow")
+    /// The flow does not have the stage.
+    public static let stageNotInFlow = Code(name: "stage-not-in-flow")
+    /// No branch takes the message.
+    public static let noDestination = Code(name: "no-destination")
+    /// The name, in kebab case.
+    public var description: String { name }
+  }
+
+  /// The reason.
+  public let code: Code
+  /// The message's process.
+  public let process: String
+  /// The stage it comes from.
+  public let stage: String?
+  /// The verdict it comes with.
+  public let verdict: VerdictKind?
+  /// The same message and the same file give the same error: only another route file helps.
+  public var isRetriable: Bool { false }
+
+  init(_ code: Code, process: String, stage: String? = nil, verdict: VerdictKind? = nil) {
+    self.code = code
+    self.process = process
+    self.stage = stage
+    self.verdict = verdict
+  }
+
+  /// One sentence; holds no data of the message but its process.
+  public var description: String {
+    switch code {
+    case .unknownFlow: "the route file has no flow for the process \(quoted(process))"
+    case .stageNotInFlow: "the flow \(process) has no stage \(quoted(stage ?? ""))"
+    default:
+      "the flow \(process) has no destination after \(stage ?? "?") for \(verdict?.rawValue ?? "a message without verdict")"
+    }
+  }
+}
