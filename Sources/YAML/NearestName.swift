@@ -1,11 +1,12 @@
 /// Finds the name that was probably meant when one is misspelt.
 public enum NearestName {
-  /// The candidate nearest to `name`, or nil when none is near: one edit for short names, up to three for long ones.
+  /// The candidate nearest to `name`, or nil when none is near: one edit up to five letters,
+  /// at most three for the longest; names of one or two letters are all alike and get none.
   /// Case and the difference between `-`, `_` and nothing cost no edit. Ties go to the first in alphabetical order.
   public static func of(_ name: String, among candidates: some Sequence<String>) -> String? {
     let wanted = folded(name)
     guard !wanted.isEmpty, wanted.count <= 100 else { return nil }
-    let limit = min(3, max(1, wanted.count / 3))
+    let limit = min(3, wanted.count / 3)
     var best: (distance: Int, name: String)?
     for candidate in candidates.sorted() where candidate != name {
       let other = folded(candidate)
