@@ -18,18 +18,16 @@ struct BranchCoverage {
   /// Whether all combinations were tried; if not, only what is plain to see was found.
   private(set) var isExact = true
 
-  /// More combinations than a person's conditions have; above it a look is all that is taken.
-  private static let limit = 50_000
+  /// Comparisons of two branches; more than a person's conditions need. Above it a look is all that is taken.
+  private static let limit = 2_000_000
 
   /// - Parameter process: the flow's process, the one value that `reg_type` can have.
   init(_ conditions: [Condition?], process: String) {
     let axes = BranchCoverage.axes(conditions, process: process)
     var size = 1
-    for axis in axes {
-      let (product, overflow) = size.multipliedReportingOverflow(by: axis.values.count)
-      size = overflow ? Int.max : product
-    }
-    if size <= BranchCoverage.limit { tryAll(conditions, axes, size) } else { look(conditions) }
+    for axis in axes where size <= BranchCoverage.limit { size *= axis.values.count }
+    let pairs = conditions.count * conditions.count
+    if size <= BranchCoverage.limit / max(pairs, 1) { tryAll(conditions, axes, size) } else { look(conditions) }
   }
 
   private mutating func tryAll(_ conditions: [Condition?], _ axes: [Axis], _ size: Int) {
@@ -174,7 +172,8 @@ extension BranchCoverage {
         case .null: "\(axis.subject) null"
         case .bool(let truth): "\(axis.subject) \(truth)"
         case .int(let number): "\(axis.subject) \(number)"
-        case .text(let text): text.hasPrefix("something else") ? "\(axis.subject) \(text)" : "\(axis.subject) \(quoted(text))"
+        case .text(let text) where text.hasPrefix("something else"): "\(axis.subject) \(text)"
+        case .text(let text): "\(axis.subject) \(quoted(text))"
         }
       }.joined(separator: ", ")
     }

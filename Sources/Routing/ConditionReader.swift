@@ -27,7 +27,9 @@ struct ConditionReader {
     return conditions.count == pairs.count ? joined(conditions) : nil
   }
 
-  private func joined(_ conditions: [Condition]) -> Condition { conditions.count == 1 ? conditions[0] : .all(conditions) }
+  private func joined(_ conditions: [Condition]) -> Condition {
+    conditions.count == 1 ? conditions[0] : .all(conditions)
+  }
 
   private func list(_ node: YAMLNode) -> [Condition]? {
     guard let nodes = node.sequence, !nodes.isEmpty else {

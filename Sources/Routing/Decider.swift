@@ -20,12 +20,21 @@ struct Decider: Sendable {
     let decision: Decision
   }
 
-  private struct Stage: Sendable {
+  /// A class because a look-up then costs one reference count and not one for each text in it.
+  private final class Stage: Sendable {
     let pauses: [PauseRule]
     let passed: [Way]
     let failed: Decision?
     let retry: Decision?
     let error: Decision?
+
+    init(pauses: [PauseRule], passed: [Way], failed: Decision?, retry: Decision?, error: Decision?) {
+      self.pauses = pauses
+      self.passed = passed
+      self.failed = failed
+      self.retry = retry
+      self.error = error
+    }
   }
 
   private let flows: [String: [String: Stage]]
@@ -68,18 +77,14 @@ struct Decider: Sendable {
     guard let flow = flows[process] else { throw RoutingError(.unknownFlow, process: process) }
     guard let ways = flow[stage] else { throw RoutingError(.stageNotInFlow, process: process, stage: stage) }
     if !ways.pauses.isEmpty, let pause = pause(ways.pauses, message) { return pause }
-    var decision: Decision?
     switch verdict {
     case .passed?, nil:
       for way in ways.passed where way.when?.matches(message) ?? true { return way.decision }
-    case .failed?: decision = ways.failed
-    case .retry?: decision = ways.retry
-    case .error?: decision = ways.error
+    case .failed?: if let decision = ways.failed { return decision }
+    case .retry?: if let decision = ways.retry { return decision }
+    case .error?: if let decision = ways.error { return decision }
     }
-    guard let decision else {
-      throw RoutingError(.noDestination, process: process, stage: stage, verdict: verdict)
-    }
-    return decision
+    throw RoutingError(.noDestination, process: process, stage: stage, verdict: verdict)
   }
 
   /// All rules that match count together, and the message goes nowhere else (facts/bus-and-routes 7.5).

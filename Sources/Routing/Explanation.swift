@@ -73,7 +73,7 @@ extension RouteFile {
     var decision: Decision?
     do {
       decision = try decide(process: process, after: stage, verdict: verdict, message: message)
-    } catch where error.code == .noDestination {
+    } catch  where error.code == .noDestination {
       decision = nil
     }
     var steps: [Explanation.Step] = []

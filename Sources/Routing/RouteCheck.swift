@@ -85,7 +85,8 @@ struct RouteCheck {
         "verdict-without-destination",
         "no destination for the verdict \(verdict.rawValue) after \(name.value)\(more)",
         at: name.position, length: name.length,
-        suggestion: "add on: { \(verdict.rawValue): \(verdict == .retry ? "mark-as-reprocess" : "complete-as-failed") }")
+        suggestion: "add on: { \(verdict.rawValue): \(verdict == .retry ? "mark-as-reprocess" : "complete-as-failed") }"
+      )
     }
     var reported: Set<Position> = []
     for (index, stage) in flow.stages.enumerated() {

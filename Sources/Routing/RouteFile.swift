@@ -1,6 +1,30 @@
 import YAML
 
-/// All flows of one route file, ready to decide.
+/// All flows of one route file, ready to decide. What a route file may say:
+///
+/// ```yaml
+/// version: 1
+/// flows:
+///   OPENCRVS_NEW:
+///     source: OPENCRVS                       # the packet source, for who makes packets
+///     on: { failed: ..., error: ..., retry: ... }   # a destination or a list, for every stage without its own
+///     route:                                 # the first entry is where the flow begins
+///       - packet-receiver                    # passed messages go to the following entry
+///       - packet-classifier:
+///           next:                            # first match wins
+///             - when: { tags.AGE_GROUP: INFANT }    # the syntax is at `Condition`
+///               to: introducer-validator     # a destination or a list
+///             - to: uin-generator
+///           also: anonymous-profile          # after the destinations of every passed message
+///           failed: complete-as-rejected     # also error, retry: instead of `on`
+///           runs: elsewhere                  # something else runs this stage
+///       - print: { passed: complete-as-processed }  # instead of the following entry
+///     omitted: [verification]                # stages left out on purpose
+///     pause: []                              # the syntax is at `PauseRule`
+/// ```
+///
+/// A destination is a stage of the same flow or a workflow command. One command has properties:
+/// `{ pause-and-request-additional-info: { process: BIOMETRIC_CORRECTION, pause-for: 15d } }`.
 public struct RouteFile: Sendable {
   /// The version of the file's format.
   public let version: Int

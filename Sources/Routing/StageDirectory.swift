@@ -39,7 +39,11 @@ public struct StageDirectory: Sendable {
   /// This directory with what `running` names marked as run by a container and everything else as not run.
   public func running(_ running: Set<String>) -> StageDirectory {
     StageDirectory(
-      stages.values.map { Stage($0.name, topicPrefix: $0.topicPrefix, isRun: running.contains($0.name), isOfPipeline: $0.isOfPipeline) })
+      stages.values.map { stage in
+        var stage = stage
+        stage.isRun = running.contains(stage.name)
+        return stage
+      })
   }
 
   /// This directory with further stages, which replace those of the same name.

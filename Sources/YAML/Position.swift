@@ -28,52 +28,39 @@ public struct SourceText: Sendable {
   /// The name shown in messages; a path or whatever tells the reader where the text came from.
   public let name: String
   private let bytes: [UInt8]
+  /// Where each line begins.
+  private var starts = [0]
 
   /// `bytes` need not be valid UTF-8: what is not is shown as a replacement character. A byte order mark is dropped.
   public init(name: String, bytes: [UInt8]) {
     self.name = name
     self.bytes = bytes.starts(with: SourceText.byteOrderMark) ? Array(bytes.dropFirst(3)) : bytes
+    var at = 0
+    while at < self.bytes.count {
+      let width = breakWidth(at)
+      at += max(width, 1)
+      if width > 0 { starts.append(at) }
+    }
   }
 
   static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
   /// The text of a line (from 1) without its line break; nil when there is no such line.
   public func line(_ number: Int) -> String? {
-    var current = 1
-    var at = 0
-    var start = 0
-    while at < bytes.count, current < number {
-      let width = breakWidth(at)
-      at += max(width, 1)
-      if width > 0 {
-        current += 1
-        start = at
-      }
-    }
-    guard current == number else { return nil }
-    at = start
-    while at < bytes.count, breakWidth(at) == 0 { at += 1 }
-    return String(decoding: bytes[start..<at], as: UTF8.self)
+    guard number >= 1, number <= starts.count else { return nil }
+    let start = starts[number - 1]
+    var end = start
+    while end < bytes.count, breakWidth(end) == 0 { end += 1 }
+    return String(decoding: bytes[start..<end], as: UTF8.self)
   }
 
   /// The place of the byte at `offset`, which is where the reading stopped.
   func position(ofByte offset: Int) -> Position {
-    var line = 1
-    var column = 1
-    var at = 0
-    while at < min(offset, bytes.count) {
-      let width = breakWidth(at)
-      if width > 0 {
-        line += 1
-        column = 1
-        at += width
-      } else {
-        // Continuation bytes belong to the character before them.
-        if bytes[at] & 0xC0 != 0x80 { column += 1 }
-        at += 1
-      }
-    }
-    return Position(line: line, column: column)
+    let end = min(offset, bytes.count)
+    let line = starts.lastIndex { $0 <= end } ?? 0
+    // Continuation bytes belong to the character before them.
+    let column = bytes[starts[line]..<end].count { $0 & 0xC0 != 0x80 }
+    return Position(line: line + 1, column: column + 1)
   }
 
   /// How many bytes of line break begin at `at`. The breaks are those that libyaml counts: LF, CR, CRLF, NEL, LS, PS.

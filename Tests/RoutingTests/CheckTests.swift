@@ -11,7 +11,15 @@ import Testing
 
   @Test func anUnknownStageIsFoundWithItsNearestName() {
     let reading = read(
-      "version: 1\nflows:\n  TEST:\n    route:\n      - packet-validatr\n      - nonsense: { also: anonymous-profile }\n",
+      """
+      version: 1
+      flows:
+        TEST:
+          route:
+            - packet-validatr
+            - nonsense: { also: anonymous-profile }
+
+      """,
       .registrationProcessor)
     #expect(faults(reading) == ["error unknown-stage 5:9", "error unknown-stage 6:9"])
     #expect(reading.problems[0].suggestion == "did you mean 'packet-validator'?")
@@ -87,7 +95,13 @@ import Testing
   }
 
   @Test func aStageReachedOnlyByAnotherVerdictIsReached() {
-    let reading = read(flow("route:\n  - a: { passed: complete-as-processed, failed: b }\n  - b: { passed: complete-as-failed }"))
+    let reading = read(
+      flow(
+        """
+        route:
+          - a: { passed: complete-as-processed, failed: b }
+          - b: { passed: complete-as-failed }
+        """))
     #expect(reading.problems.isEmpty)
   }
 
@@ -96,16 +110,36 @@ import Testing
     ("{ when: { tags.A: x }, to: b }", "{ when: { tags.A: x }, to: b }", "always matches before"),
     ("{ when: { tags.A: [x, y] }, to: b }", "{ when: { tags.A: x, tags.B: z }, to: b }", "always matches before"),
     ("{ when: { tags.A: { not: x } }, to: b }", "{ when: { tags.A: y }, to: b }", "always matches before"),
-    ("{ when: { tags.A: { not: x } }, to: b }", "{ when: { tags.A: { present: false } }, to: b }", "always matches before"),
-    ("{ when: { any: [{ tags.A: x }, { tags.B: x }] }, to: b }", "{ when: { tags.B: x }, to: b }", "always matches before"),
+    (
+      "{ when: { tags.A: { not: x } }, to: b }", "{ when: { tags.A: { present: false } }, to: b }",
+      "always matches before"
+    ),
+    (
+      "{ when: { any: [{ tags.A: x }, { tags.B: x }] }, to: b }", "{ when: { tags.B: x }, to: b }",
+      "always matches before"
+    ),
     ("{ when: { tags.Z: z }, to: b }", "{ when: { all: [{ tags.A: x }, { tags.A: y }] }, to: b }", "no passed message"),
-    ("{ when: { tags.Z: z }, to: b }", "{ when: { tags.A: x, not: { tags.A: { present: true } } }, to: b }", "no passed message"),
-    ("{ when: { tags.Z: z }, to: b }", "{ when: { isValid: false, internalError: false }, to: b }", "no passed message"),
+    (
+      "{ when: { tags.Z: z }, to: b }", "{ when: { tags.A: x, not: { tags.A: { present: true } } }, to: b }",
+      "no passed message"
+    ),
+    (
+      "{ when: { tags.Z: z }, to: b }", "{ when: { isValid: false, internalError: false }, to: b }", "no passed message"
+    ),
     ("{ when: { tags.Z: z }, to: b }", "{ when: { reg_type: OTHER }, to: b }", "no passed message"),
   ])
   func aBranchThatCanNeverMatchIsFound(_ first: String, _ second: String, _ why: String) {
     let reading = read(
-      flow("route:\n  - a:\n      next:\n        - \(first)\n        - \(second)\n        - to: b\n  - b: { passed: complete-as-processed }"))
+      flow(
+        """
+        route:
+          - a:
+              next:
+                - \(first)
+                - \(second)
+                - to: b
+          - b: { passed: complete-as-processed }
+        """))
     let never = reading.problems.filter { $0.code == "branch-never-matches" }
     #expect(never.first?.position.line == 9)
     #expect(never.first?.position.column == 15)
@@ -136,7 +170,16 @@ import Testing
   ])
   func aBranchThatCanMatchIsNotReported(_ branch: String) {
     let reading = read(
-      flow("route:\n  - a:\n      next:\n        - { when: { tags.A: [w, x], tags.C: c }, to: b }\n        - \(branch)\n        - to: b\n  - b: { passed: complete-as-processed }"))
+      flow(
+        """
+        route:
+          - a:
+              next:
+                - { when: { tags.A: [w, x], tags.C: c }, to: b }
+                - \(branch)
+                - to: b
+          - b: { passed: complete-as-processed }
+        """))
     #expect(reading.problems.isEmpty, "\(reading.report())")
   }
 
@@ -144,13 +187,30 @@ import Testing
     let many = (0..<20).map { "tags.T\($0): x" }.joined(separator: ", ")
     let reading = read(
       flow(
-        "route:\n  - a:\n      next:\n        - { when: { \(many) }, to: b }\n        - { when: { \(many) }, to: b }\n        - to: b\n  - b: { passed: complete-as-processed }"))
+        """
+        route:
+          - a:
+              next:
+                - { when: { \(many) }, to: b }
+                - { when: { \(many) }, to: b }
+                - to: b
+          - b: { passed: complete-as-processed }
+        """))
     #expect(faults(reading) == ["error branch-never-matches 9:15"])
   }
 
   @Test func aVerdictWithoutDestinationIsFoundForEachVerdict() {
     let reading = read(
-      "version: 1\nflows:\n  TEST:\n    on: { failed: complete-as-failed }\n    route:\n      - a: { retry: mark-as-reprocess }\n      - b\n")
+      """
+      version: 1
+      flows:
+        TEST:
+          on: { failed: complete-as-failed }
+          route:
+            - a: { retry: mark-as-reprocess }
+            - b
+
+      """)
     #expect(
       faults(reading) == [
         "error no-end 3:3",
@@ -236,7 +296,14 @@ import Testing
   }
 
   @Test func aStageThatNoContainerRunsIsAWarningUnlessItRunsElsewhere() {
-    let reading = read(flow("route:\n  - a\n  - b: { runs: elsewhere }\n  - c: { passed: complete-as-processed }"), letters.running(["c"]))
+    let reading = read(
+      flow(
+        """
+        route:
+          - a
+          - b: { runs: elsewhere }
+          - c: { passed: complete-as-processed }
+        """), letters.running(["c"]))
     #expect(faults(reading) == ["warning stage-not-run 6:9"])
     #expect(reading.file?.flows[0].stages.map(\.runsElsewhere) == [false, true, false])
   }
@@ -283,12 +350,24 @@ import Testing
 
   @Test func twoStagesOrTheSameDestinationTwiceInOneBranchAreWarnings() {
     let reading = read(
-      flow("route:\n  - a: { passed: [b, c] }\n  - b: { passed: complete-as-processed }\n  - c: { passed: [complete-as-processed, complete-as-processed] }"))
+      flow(
+        """
+        route:
+          - a: { passed: [b, c] }
+          - b: { passed: complete-as-processed }
+          - c: { passed: [complete-as-processed, complete-as-processed] }
+        """))
     #expect(faults(reading) == ["warning several-stages 6:26", "warning duplicate-destination 8:46"])
   }
 
   @Test func passedAndNextTogetherAreRefused() {
-    let reading = read(flow("route:\n  - a: { passed: b, next: [{ to: b }] }\n  - b: { passed: complete-as-processed }"))
+    let reading = read(
+      flow(
+        """
+        route:
+          - a: { passed: b, next: [{ to: b }] }
+          - b: { passed: complete-as-processed }
+        """))
     #expect(faults(reading) == ["error passed-and-next 6:25"])
   }
 
@@ -336,17 +415,39 @@ import Testing
     let bare = read(flow("route:\n  - a: { failed: pause-and-request-additional-info, passed: complete-as-processed }"))
     #expect(faults(bare) == ["error missing-properties 6:22"])
     let wrong = read(
-      flow("route:\n  - a: { passed: complete-as-processed, failed: { pause-and-request-additional-info: { process: X, pause-for: soon } } }"))
+      flow(
+        """
+        route:
+          - a: { passed: complete-as-processed, failed: { pause-and-request-additional-info: { process: X, pause-for: soon } } }
+        """))
     #expect(faults(wrong) == ["error wrong-type 6:115"])
   }
 
   @Test(arguments: [
-    ("", ["error wrong-type 1:1"]), ("version: 2\nflows: {}\n", ["error unsupported-version 1:10", "error no-flow 2:8"]),
+    ("", ["error wrong-type 1:1"]),
+    (
+      """
+      version: 2
+      flows: {}
+
+      """, ["error unsupported-version 1:10", "error no-flow 2:8"]
+    ),
     ("flows:\n  TEST: x\n", ["error missing-key 1:1", "error wrong-type 2:9"]),
     ("version: 1\nflows:\n  opencrvs_new: { route: [] }\n", ["error process-name 3:3", "error no-stage 3:26"]),
     ("version: 1\nflows: [x]\n", ["error wrong-type 2:8"]),
     ("version: 1\nflows:\n\tTEST: x\n", ["error tab 3:1"]),
-    ("version: 1\nflows:\n  TEST:\n    route:\n      - a: 1\n        b: 2\n      - [c]\n", ["error stage-entry 6:9", "error wrong-type 7:9"]),
+    (
+      """
+      version: 1
+      flows:
+        TEST:
+          route:
+            - a: 1
+              b: 2
+            - [c]
+
+      """, ["error stage-entry 6:9", "error wrong-type 7:9"]
+    ),
   ])
   func aFileOfTheWrongShapeIsRefusedWithItsPlace(_ text: String, _ expected: [String]) {
     #expect(faults(read(text)) == expected)

@@ -64,7 +64,9 @@ func condition(_ text: String) throws -> Condition {
     let texts = [
       ("{ tags.A: [x, \"y\\\"\\n\"] }", #"tags.A in ["x", "y\"\u{a}"]"#),
       ("{ tags.A: { not: x, present: true } }", #"tags.A != "x" and tags.A is present"#),
-      ("{ any: [{ tags.A: x, tags.B: y }, { source: null }] }", #"(tags.A == "x" and tags.B == "y") or source == null"#),
+      (
+        "{ any: [{ tags.A: x, tags.B: y }, { source: null }] }", #"(tags.A == "x" and tags.B == "y") or source == null"#
+      ),
       ("{ not: { tags.A: x, tags.B: y } }", #"not (tags.A == "x" and tags.B == "y")"#),
       ("{ \"tags.a b\": x }", #""tags.a b" == "x""#),
     ]

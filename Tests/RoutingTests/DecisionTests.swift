@@ -122,7 +122,16 @@ import Testing
 
   @Test func theDigestChangesWithTheRoutingAndNotWithTheLayout() throws {
     let one = flow("route:\n  - a\n  - b: { passed: complete-as-processed }")
-    let same = flow("# a comment\nroute:\n  - a: { passed: [b] }\n\n  - b:\n      passed: complete-as-processed\nomitted: [c]")
+    let same = flow(
+      """
+      # a comment
+      route:
+        - a: { passed: [b] }
+
+        - b:
+            passed: complete-as-processed
+      omitted: [c]
+      """)
     let other = flow("route:\n  - a\n  - b: { passed: complete-as-rejected }")
     let digest = try #require(read(one).file?.digest)
     #expect(read(same).file?.digest == digest)

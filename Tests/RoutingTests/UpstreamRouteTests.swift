@@ -41,7 +41,8 @@ import Testing
     }
     let passed: [String: FieldValue] = ["isValid": .bool(true), "internalError": .bool(false)]
     #expect(try decide(.passed, TestMessage(tags: ["AGE_GROUP": "INFANT"], fields: passed)) == ["verification"])
-    #expect(try decide(.passed, TestMessage(tags: ["EXCEPTION_BIOMETRICS": "LL,LR"], fields: passed)) == ["verification"])
+    #expect(
+      try decide(.passed, TestMessage(tags: ["EXCEPTION_BIOMETRICS": "LL,LR"], fields: passed)) == ["verification"])
     #expect(try decide(.passed, TestMessage(tags: [:], fields: passed)) == ["uin-generator"])
     #expect(try decide(.failed, TestMessage()) == ["complete-as-rejected", "anonymous-profile"])
     // A message of the reprocessor has no internalError and so drops to the last branch.

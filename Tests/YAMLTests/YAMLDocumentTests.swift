@@ -116,7 +116,8 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
   @Test func aFileAboveTheLimitIsRefused() {
     var limits = YAMLLimits()
     limits.bytes = 10
-    #expect(YAMLDocument.parse(Array("a: 123456789".utf8), name: "f", limits: limits).problems.map(\.code) == ["too-large"])
+    #expect(
+      YAMLDocument.parse(Array("a: 123456789".utf8), name: "f", limits: limits).problems.map(\.code) == ["too-large"])
     #expect(YAMLDocument.parse(Array("a: 1234567".utf8), name: "f", limits: limits).problems.isEmpty)
   }
 
@@ -221,7 +222,9 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
   func read(_ text: String, _ body: (KeyedReader) -> Void) -> [Problem] {
     let document = parse(text)
     let problems = Problems(file: "f.yaml", document.problems)
-    guard let root = document.root, let reader = KeyedReader(root, of: "the stage", problems) else { return problems.all }
+    guard let root = document.root, let reader = KeyedReader(root, of: "the stage", problems) else {
+      return problems.all
+    }
     body(reader)
     reader.finish()
     return problems.all
