@@ -50,7 +50,7 @@ let package = Package(
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Routing", ["YAML", "Registration"]),
+    library("Routing", ["YAML"]),
     library("Registration", ["JSON", "Cryptography", "CZip", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call

@@ -1,173 +1,199 @@
 import CRdKafka
+import Synchronization
+import System
 
-/// A producer for one thread: idempotent, acknowledged by all replicas, with transactions when it has a transactional id.
-public final class KafkaProducer {
-  private let client: OpaquePointer
-  private var topics: [String: OpaquePointer] = [:]
+/// An idempotent producer with acks=all, used by one thread of its own; transactional when it has a transactional id.
+///
+/// Without transactions: `produce` many, then `flush`, and commit offsets only if it reports no failed delivery. With transactions:
+/// `initTransactions` once, then `begin`, `produce`, `sendOffsets`, `commitTransaction` or `abortTransaction`. Every method blocks.
+public final class KafkaProducer: @unchecked Sendable {
+  // Safe to share: librdkafka's handle takes calls from several threads; topic handles and the argument buffer belong to the one
+  // thread that produces, and failed deliveries are under a Mutex.
+
+  let client: ClientHandle
+  /// Whether this producer was given a transactional id.
+  public let isTransactional: Bool
   private let deliveries: Deliveries
-  private var closed = false
+  private let enqueueTimeout: Int
+  private var topics: [String: OpaquePointer] = [:]
+  private var arguments = UnsafeMutableBufferPointer<rd_kafka_vu_t>.allocate(capacity: 24)
 
-  /// What the delivery reports say; they come on the thread that polls and flushes.
-  private final class Deliveries {
-    var failed = 0
-    var firstFailure: rd_kafka_resp_err_t = RD_KAFKA_RESP_ERR_NO_ERROR
+  /// A producer; it connects in the background. `enqueueTimeoutMilliseconds` bounds how long `produce` waits when the
+  /// buffer is full. Throws a `KafkaError` with code `configuration` for a bad property.
+  public init(settings: KafkaSettings, transactionalID: String? = nil, enqueueTimeoutMilliseconds: Int = 60_000)
+    throws(KafkaError)
+  {
+    let role = Configuration.Role.producer(transactionalID: transactionalID)
+    let configuration = try Configuration(settings, role)
+    let deliveries = Deliveries()
+    rd_kafka_conf_set_opaque(configuration.raw, Unmanaged.passUnretained(deliveries).toOpaque())
+    rd_kafka_conf_set_dr_msg_cb(configuration.raw, noteDelivery)
+    self.deliveries = deliveries
+    client = ClientHandle(try configuration.makeHandle(role), keeping: deliveries)
+    isTransactional = transactionalID != nil
+    enqueueTimeout = enqueueTimeoutMilliseconds
   }
 
-  /// Opens a producer.
-  /// - Throws: `KafkaError` of code configuration.
-  public init(_ settings: KafkaSettings, transactionalId: String? = nil) throws {
-    let configuration = try settings.configuration(
-      [
-        "linger.ms": "0", "compression.type": "lz4", "queue.buffering.max.kbytes": "65536",
-        "message.timeout.ms": "30000", "transaction.timeout.ms": "15000", "socket.nagle.disable": "true",
-      ],
-      transactionalId.map { ["enable.idempotence": "true", "acks": "all", "transactional.id": $0] }
-        ?? ["enable.idempotence": "true", "acks": "all"])
-    deliveries = Deliveries()
-    rd_kafka_conf_set_opaque(configuration, Unmanaged.passUnretained(deliveries).toOpaque())
-    rd_kafka_conf_set_dr_msg_cb(configuration) { _, message, opaque in
-      guard let message, let opaque, message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-      let deliveries = Unmanaged<Deliveries>.fromOpaque(opaque).takeUnretainedValue()
-      if deliveries.failed == 0 { deliveries.firstFailure = message.pointee.err }
-      deliveries.failed += 1
-    }
-    client = try makeClient(RD_KAFKA_PRODUCER, configuration)
+  deinit {
+    for topic in topics.values { rd_kafka_topic_destroy(topic) }
+    arguments.deallocate()
   }
 
-  deinit { close() }
-
-  /// Makes this producer the only one with its transactional id; older ones are fenced and what they left open is aborted.
-  public func initTransactions(timeoutMilliseconds: Int32 = 30_000) throws {
-    if let error = rd_kafka_init_transactions(client, timeoutMilliseconds) {
-      throw KafkaError(taking: error, "init transactions")
-    }
-  }
-
-  /// Begins a transaction.
-  public func begin() throws {
-    deliveries.failed = 0
-    if let error = rd_kafka_begin_transaction(client) { throw KafkaError(taking: error, "begin transaction") }
-  }
-
-  /// Hands a record to the client, which copies it. It is on the broker after `flush` or `commit`.
+  /// Puts a record into the send buffer; key and value are copied. `tag` is anything that tells the caller which record a
+  /// `FailedDelivery` is about. A null partition is chosen by the key as Java does (murmur2).
+  ///
+  /// A full buffer is waited for. Throws a `KafkaError`: `messageTooLarge` above `message.max.bytes`, `timedOut` when the buffer
+  /// stays full, `abortable`, `fenced` or `fatal` when the transaction or the producer cannot go on.
+  @_disfavoredOverload  // so that `key: nil, value: nil` is not ambiguous
   public func produce(
-    topic: String, key: String?, value: [UInt8]?, headers: [(name: String, value: String)] = []
-  ) throws {
-    let handle = try topicHandle(topic)
+    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: [RecordHeader] = [],
+    partition: Int32? = nil, timestamp: Instant? = nil, tag: Int = 0
+  ) throws(KafkaError) {
+    let handle = try self.handle(of: topic)
+    var count = 0
+    func add(_ type: rd_kafka_vtype_t, _ fill: (inout rd_kafka_vu_t) -> Void) {
+      arguments[count] = rd_kafka_vu_t()
+      arguments[count].vtype = type
+      fill(&arguments[count])
+      count += 1
+    }
+    if arguments.count < headers.count + 8 {
+      arguments.deallocate()
+      arguments = .allocate(capacity: headers.count + 24)
+    }
+    add(RD_KAFKA_VTYPE_RKT) { $0.u.rkt = handle }
+    add(RD_KAFKA_VTYPE_MSGFLAGS) { $0.u.i = RD_KAFKA_MSG_F_COPY }
+    if let partition { add(RD_KAFKA_VTYPE_PARTITION) { $0.u.i32 = partition } }
+    if let timestamp { add(RD_KAFKA_VTYPE_TIMESTAMP) { $0.u.i64 = timestamp.milliseconds } }
+    if tag != 0 { add(RD_KAFKA_VTYPE_OPAQUE) { $0.u.ptr = UnsafeMutableRawPointer(bitPattern: tag) } }
+    // An empty buffer may have no address, and no address means null to librdkafka.
+    if let key { add(RD_KAFKA_VTYPE_KEY) { $0.u.mem = .init(ptr: address(of: key), size: key.count) } }
+    if let value { add(RD_KAFKA_VTYPE_VALUE) { $0.u.mem = .init(ptr: address(of: value), size: value.count) } }
     var list: OpaquePointer?
     if !headers.isEmpty {
       list = rd_kafka_headers_new(headers.count)
-      for header in headers {
-        var value = header.value
-        value.withUTF8 { bytes in
-          _ = rd_kafka_header_add(list, header.name, header.name.utf8.count, bytes.baseAddress, bytes.count)
+      for header in headers { append(header, to: list!) }
+      add(RD_KAFKA_VTYPE_HEADERS) { $0.u.headers = list }
+    }
+    let deadline = monotonicMilliseconds() + enqueueTimeout
+    while let error = rd_kafka_produceva(client.raw, arguments.baseAddress, count) {
+      let full = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL
+      if full, monotonicMilliseconds() < deadline {
+        rd_kafka_error_destroy(error)
+        _ = rd_kafka_poll(client.raw, 50)
+        continue
+      }
+      // librdkafka takes the header list only when it takes the record.
+      if let list { rd_kafka_headers_destroy(list) }
+      if full {
+        rd_kafka_error_destroy(error)
+        throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, "produce", detail: "the send buffer stayed full")
+      }
+      let refused = KafkaError(consuming: error, "produce")
+      throw refused.code == .fatal ? KafkaError.fatal(of: client.raw, "produce") ?? refused : refused
+    }
+  }
+
+  /// As above, for arrays.
+  public func produce(
+    topic: String, key: [UInt8]?, value: [UInt8]?, headers: [RecordHeader] = [], partition: Int32? = nil,
+    timestamp: Instant? = nil, tag: Int = 0
+  ) throws(KafkaError) {
+    let result = withBytes(key) { key in
+      withBytes(value) { value in
+        Result { () throws(KafkaError) in
+          try produce(
+            topic: topic, key: key, value: value, headers: headers, partition: partition, timestamp: timestamp, tag: tag
+          )
         }
       }
     }
-    var text = key ?? ""
-    try text.withUTF8 { keyBytes in
-      try (value ?? []).withUnsafeBytes { valueBytes in
-        try produce(
-          handle, key: key == nil ? nil : UnsafeRawBufferPointer(keyBytes), value: value == nil ? nil : valueBytes,
-          headers: list)
-      }
+    try result.get()
+  }
+
+  /// Waits until every record is acknowledged or has failed, and returns those that failed since the last flush.
+  ///
+  /// After it nothing is under way: what has no answer in time is given up and returned as failed (it may still have reached the
+  /// broker). Offsets of the input must not be committed unless the result is empty.
+  public func flush(timeoutMilliseconds: Int = 60_000) -> [FailedDelivery] {
+    if rd_kafka_flush(client.raw, Int32(clamping: timeoutMilliseconds)) != RD_KAFKA_RESP_ERR_NO_ERROR { purge() }
+    return deliveries.take()
+  }
+
+  /// Records that wait for the broker's answer.
+  public var outstanding: Int { Int(rd_kafka_outq_len(client.raw)) }
+
+  /// Throws the error that made this producer useless, if there was one.
+  public func checkUsable() throws(KafkaError) {
+    if let fatal = KafkaError.fatal(of: client.raw, "produce") { throw fatal }
+  }
+
+  /// Gives up what is still in the buffer; every such record becomes a failed delivery.
+  func purge() {
+    _ = rd_kafka_purge(client.raw, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)
+    while rd_kafka_outq_len(client.raw) > 0, rd_kafka_flush(client.raw, 1000) != RD_KAFKA_RESP_ERR_NO_ERROR {}
+  }
+
+  func forgetFailures() { _ = deliveries.take() }
+
+  private func handle(of topic: String) throws(KafkaError) -> OpaquePointer {
+    if let known = topics[topic] { return known }
+    guard let new = rd_kafka_topic_new(client.raw, topic, nil) else {
+      throw KafkaError(rd_kafka_last_error(), "produce", detail: "the topic name '\(topic)' is not possible")
+    }
+    topics[topic] = new
+    return new
+  }
+
+  private func append(_ header: RecordHeader, to list: OpaquePointer) {
+    withBytes(header.value) { value in
+      _ = rd_kafka_header_add(list, header.name, -1, value.map { address(of: $0) }, value?.count ?? 0)
     }
   }
+}
 
-  /// An empty buffer has no address, and a key without an address would be a null key.
-  private let nothing = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+/// A record that did not reach the broker, as far as is known.
+public struct FailedDelivery: Sendable {
+  /// What `produce` was given to tell the record by.
+  public let tag: Int
+  /// Where it should have gone.
+  public let topic: String
+  /// Why it did not.
+  public let error: KafkaError
+}
 
-  private func produce(
-    _ topic: OpaquePointer, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: OpaquePointer?
-  ) throws {
-    var parts = (rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t())
-    parts.0.vtype = RD_KAFKA_VTYPE_RKT
-    parts.0.u.rkt = topic
-    parts.1.vtype = RD_KAFKA_VTYPE_MSGFLAGS
-    parts.1.u.i = Int32(RD_KAFKA_MSG_F_COPY)
-    parts.2.vtype = RD_KAFKA_VTYPE_KEY
-    parts.2.u.mem.ptr = key.map { UnsafeMutableRawPointer(mutating: $0.baseAddress) ?? nothing }
-    parts.2.u.mem.size = key?.count ?? 0
-    parts.3.vtype = RD_KAFKA_VTYPE_VALUE
-    parts.3.u.mem.ptr = value.map { UnsafeMutableRawPointer(mutating: $0.baseAddress) ?? nothing }
-    parts.3.u.mem.size = value?.count ?? 0
-    parts.4.vtype = RD_KAFKA_VTYPE_HEADERS
-    parts.4.u.headers = headers
-    let count = headers == nil ? 4 : 5
-    while true {
-      let error = withUnsafePointer(to: &parts) {
-        $0.withMemoryRebound(to: rd_kafka_vu_t.self, capacity: 5) { rd_kafka_produceva(client, $0, count) }
-      }
-      guard let error else { return }
-      // On an error the headers stay ours.
-      if rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL {
-        rd_kafka_error_destroy(error)
-        rd_kafka_poll(client, 50)
-        continue
-      }
-      if let headers { rd_kafka_headers_destroy(headers) }
-      throw KafkaError(taking: error, "produce")
+/// What the delivery callback writes into.
+private final class Deliveries: Sendable {
+  private let failed = Mutex<[FailedDelivery]>([])
+
+  func add(_ failure: FailedDelivery) { failed.withLock { $0.append(failure) } }
+
+  func take() -> [FailedDelivery] {
+    failed.withLock { failed in
+      defer { failed = [] }
+      return failed
     }
   }
+}
 
-  private func topicHandle(_ topic: String) throws -> OpaquePointer {
-    if let handle = topics[topic] { return handle }
-    guard let handle = rd_kafka_topic_new(client, topic, nil) else { throw KafkaError(rd_kafka_last_error(), "open topic") }
-    topics[topic] = handle
-    return handle
-  }
+/// Called on the thread that polls, flushes or commits, and only for failures (`delivery.report.only.error`).
+private func noteDelivery(
+  _: OpaquePointer?, message: UnsafePointer<rd_kafka_message_t>?, state: UnsafeMutableRawPointer?
+) {
+  guard let message, let state, message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+  Unmanaged<Deliveries>.fromOpaque(state).takeUnretainedValue().add(
+    FailedDelivery(
+      tag: Int(bitPattern: message.pointee._private), topic: String(cString: rd_kafka_topic_name(message.pointee.rkt)),
+      error: KafkaError(message.pointee.err, "deliver")))
+}
 
-  /// Waits until the broker has everything.
-  /// - Throws: `KafkaError` when a record could not be delivered or not in time; offsets must not be stored then.
-  public func flush(timeoutMilliseconds: Int32 = 35_000) throws {
-    let result = rd_kafka_flush(client, timeoutMilliseconds)
-    defer { deliveries.failed = 0 }
-    guard deliveries.failed == 0 else {
-      var fatal = [CChar](repeating: 0, count: 256)
-      if rd_kafka_fatal_error(client, &fatal, fatal.count) != RD_KAFKA_RESP_ERR_NO_ERROR {
-        throw KafkaError(RD_KAFKA_RESP_ERR__FATAL, "deliver \(deliveries.failed) records")
-      }
-      throw KafkaError(deliveries.firstFailure, "deliver \(deliveries.failed) records")
-    }
-    guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
-      // What is still on its way must not arrive after the caller gave up and did it again.
-      rd_kafka_purge(client, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
-      rd_kafka_flush(client, 1000)
-      throw KafkaError(result, "flush")
-    }
-  }
+private let emptyBytes: StaticString = ""
 
-  /// Stores a consumer's offsets as part of the transaction.
-  public func sendOffsets(_ offsets: [TopicPartition: Int64], of consumer: KafkaConsumer, timeoutMilliseconds: Int32 = 30_000) throws {
-    guard let metadata = consumer.groupMetadata() else {
-      throw KafkaError(.lostPartitions, name: "_STATE", operation: "send offsets", reason: "the consumer is in no group")
-    }
-    defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
-    let list = KafkaConsumer.list(offsets)
-    defer { rd_kafka_topic_partition_list_destroy(list) }
-    if let error = rd_kafka_send_offsets_to_transaction(client, list, metadata, timeoutMilliseconds) {
-      throw KafkaError(taking: error, "send offsets")
-    }
-  }
+private func address(of bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawPointer {
+  UnsafeMutableRawPointer(mutating: bytes.baseAddress ?? UnsafeRawPointer(emptyBytes.utf8Start))
+}
 
-  /// Commits the transaction; records and offsets are visible together. A retriable error may be answered by calling it again.
-  public func commitTransaction(timeoutMilliseconds: Int32 = 60_000) throws {
-    if let error = rd_kafka_commit_transaction(client, timeoutMilliseconds) { throw KafkaError(taking: error, "commit transaction") }
-  }
-
-  /// Takes the transaction back.
-  public func abortTransaction(timeoutMilliseconds: Int32 = 60_000) throws {
-    if let error = rd_kafka_abort_transaction(client, timeoutMilliseconds) { throw KafkaError(taking: error, "abort transaction") }
-  }
-
-  /// Frees the client; records that were not flushed are dropped.
-  public func close() {
-    guard !closed else { return }
-    closed = true
-    rd_kafka_purge(client, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
-    rd_kafka_flush(client, 100)
-    for handle in topics.values { rd_kafka_topic_destroy(handle) }
-    rd_kafka_destroy(client)
-    nothing.deallocate()
-  }
+private func withBytes<T>(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> T) -> T {
+  guard let bytes else { return body(nil) }
+  return bytes.withUnsafeBytes { body($0) }
 }

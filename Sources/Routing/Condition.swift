@@ -1,150 +1,167 @@
-import Registration
-
-/// A condition on a message, as data (design 5.2). In the route file a mapping is an *and* of its entries:
+/// What a branch asks of a message. Data, not a language; in a route file:
+///
 /// ```yaml
-/// when: { tags.AGE_GROUP: [INFANT, MINOR], tags.INTRODUCER_AVAILABILITY: "true" }
-/// when: { source: { not: REGISTRATION_CLIENT } }
-/// when: { any: [ { tags.X: "1" }, { tags.Y: { present: true } } ] }
-/// when: { not: { tags.X: "1" } }
+/// when: { tags.AGE_GROUP: INFANT }                      # equal
+/// when: { tags.AGE_GROUP: [INFANT, MINOR] }             # one of
+/// when: { tags.AGE_GROUP: { not: INFANT } }             # not equal; also not: [A, B]
+/// when: { tags.officerId: { present: true } }           # or false
+/// when: { tags.officerId: { present: true, not: "" } }  # both
+/// when: { tags.A: x, source: CRVS1, isValid: true }     # all pairs of a mapping must hold
+/// when: { any: [ { tags.A: x }, { tags.B: y } ] }       # at least one; all: [...] likewise
+/// when: { not: { tags.A: x, tags.B: y } }               # the opposite
+/// when: { messageBusAddress.address: verification-bus-in, source: null }
 /// ```
-/// A value is equality, a list is membership, `{not: V}` their opposite, `{present: true|false}` asks for the place itself; `all`, `any` and
-/// `not` combine. Absent places behave as in Jayway's JSONPath: equality and membership are false, `not` is true (facts/bus-and-routes 7.1).
-public indirect enum Condition: Sendable, Equatable {
-  /// Holds for every message.
-  case always
-  /// The place has one of these values.
-  case isIn(Place, [Literal])
-  /// The place has none of these values, or is absent.
-  case isNotIn(Place, [Literal])
-  /// The place is there, null counted as there.
-  case isPresent(Place)
+///
+/// The left side is `tags.` and a tag's name (everything after the first dot), or a name of `MessageField`. A tag is
+/// always text, so `true` and `12` of a tag need quotes.
+///
+/// An absent tag is equal to nothing and in no list, and therefore "not equal" to everything, as it is for upstream
+/// (facts/bus-and-routes 7.1). A field that is null is present, and equal only to null.
+public indirect enum Condition: Sendable, Hashable {
+  /// The subject has this value.
+  case equal(Subject, Literal)
+  /// The subject has one of these values.
+  case among(Subject, [Literal])
+  /// The message has the tag or field.
+  case present(Subject)
   /// All of them hold.
   case all([Condition])
-  /// One of them holds.
+  /// At least one of them holds.
   case any([Condition])
   /// It does not hold.
   case not(Condition)
 
-  /// A place in a message: its name and its compiled path.
-  public struct Place: Sendable, Hashable {
-    /// As the route file has it, e.g. `tags.AGE_GROUP`.
-    public let name: String
-    let path: Message.Path
-
-    /// A place by its name; nil for one that no message has.
-    public init?(_ name: String) {
-      guard let path = Message.Path(name) else { return nil }
-      self.name = name
-      self.path = path
-    }
+  /// What a condition looks at.
+  public enum Subject: Sendable, Hashable {
+    /// A packet tag by its name.
+    case tag(String)
+    /// A message field by its wire name.
+    case field(String)
   }
 
-  /// A value that a place is compared with.
+  /// What a subject is compared with.
   public enum Literal: Sendable, Hashable {
-    /// A text, with its bytes ready for the comparison.
-    case text(String, [UInt8])
-    /// true or false.
+    /// null
+    case null
+    /// A truth value.
     case bool(Bool)
     /// A whole number.
     case int(Int)
-    /// null.
-    case null
-
-    /// A text.
-    public static func text(_ value: String) -> Literal { .text(value, Array(value.utf8)) }
-
-    /// The value in words.
-    public var words: String {
-      switch self {
-      case .text(let value, _): "'\(value)'"
-      case .bool(let value): String(value)
-      case .int(let value): String(value)
-      case .null: "null"
-      }
-    }
+    /// A string.
+    case text(String)
   }
 
   /// Whether it holds for a message.
-  public func holds(for message: Message) -> Bool {
+  @inlinable
+  public func matches(_ message: some Routable) -> Bool {
     switch self {
-    case .always: true
-    case .isIn(let place, let values): values.contains { Self.equal(place, $0, message) }
-    case .isNotIn(let place, let values): !values.contains { Self.equal(place, $0, message) }
-    case .isPresent(let place): message.value(at: place.path) != .absent
-    case .all(let parts): parts.allSatisfy { $0.holds(for: message) }
-    case .any(let parts): parts.contains { $0.holds(for: message) }
-    case .not(let part): !part.holds(for: message)
+    case .equal(.tag(let name), .text(let text)): return message.tag(name) == text
+    case .equal(.tag, _): return false
+    case .equal(.field(let name), let literal): return literal.isValue(message.field(name))
+    case .among(.tag(let name), let literals):
+      guard let value = message.tag(name) else { return false }
+      for case .text(let text) in literals where text == value { return true }
+      return false
+    case .among(.field(let name), let literals):
+      let value = message.field(name)
+      for literal in literals where literal.isValue(value) { return true }
+      return false
+    case .present(.tag(let name)): return message.tag(name) != nil
+    case .present(.field(let name)): return message.field(name) != .absent
+    case .all(let conditions):
+      for condition in conditions where !condition.matches(message) { return false }
+      return true
+    case .any(let conditions):
+      for condition in conditions where condition.matches(message) { return true }
+      return false
+    case .not(let condition): return !condition.matches(message)
     }
   }
+}
 
-  private static func equal(_ place: Place, _ literal: Literal, _ message: Message) -> Bool {
-    switch literal {
-    case .text(_, let bytes): message.text(at: place.path, equals: bytes)
-    case .bool(let value): message.value(at: place.path) == .bool(value)
-    case .int(let value): message.value(at: place.path) == .int(value)
-    case .null: message.value(at: place.path) == .null
+extension Condition.Literal {
+  /// Whether a field's value is this one; types do not mix.
+  @inlinable
+  public func isValue(_ value: FieldValue) -> Bool {
+    switch (self, value) {
+    case (.null, .null): true
+    case (.bool(let a), .bool(let b)): a == b
+    case (.int(let a), .int(let b)): a == b
+    case (.text(let a), .text(let b)): a == b
+    default: false
     }
   }
+}
 
-  /// True when every message for which `other` holds is sure to fulfil this one. False when that cannot be said.
-  func covers(_ other: Condition) -> Bool {
-    if self == .always || self == other { return true }
-    switch (self, other) {
-    case (.isIn(let a, let wide), .isIn(let b, let narrow)): return a == b && Set(wide).isSuperset(of: narrow)
-    case (.isNotIn(let a, let few), .isNotIn(let b, let many)): return a == b && Set(many).isSuperset(of: few)
-    case (.isPresent(let a), .isIn(let b, _)): return a == b
-    case (_, .any(let parts)): return parts.allSatisfy { covers($0) }
-    case (.all(let parts), _): return parts.allSatisfy { $0.covers(other) }
-    case (.any(let parts), _) where parts.contains { $0.covers(other) }: return true
-    case (_, .all(let parts)): return parts.contains { covers($0) }
-    default: return false
-    }
-  }
-
-  /// The condition in words.
-  public var words: String {
+extension Condition: CustomStringConvertible {
+  /// The condition in one line, such as `tags.AGE_GROUP in ["INFANT", "MINOR"] and source == null`. Two conditions
+  /// with the same text are the same.
+  public var description: String {
     switch self {
-    case .always: "always"
-    case .isIn(let place, let values):
-      values.count == 1
-        ? "\(place.name) is \(values[0].words)" : "\(place.name) is one of \(values.map(\.words).joined(separator: ", "))"
-    case .isNotIn(let place, let values):
-      values.count == 1
-        ? "\(place.name) is not \(values[0].words)" : "\(place.name) is none of \(values.map(\.words).joined(separator: ", "))"
-    case .isPresent(let place): "\(place.name) is present"
-    case .all(let parts): parts.map(\.nestedWords).joined(separator: " and ")
-    case .any(let parts): parts.map(\.nestedWords).joined(separator: " or ")
-    case .not(.isPresent(let place)): "\(place.name) is absent"
-    case .not(let part): "not (\(part.words))"
+    case .equal(let subject, let literal): "\(subject) == \(literal)"
+    case .among(let subject, let literals): "\(subject) in \(Condition.list(literals))"
+    case .present(let subject): "\(subject) is present"
+    case .all(let conditions): conditions.map(\.inParentheses).joined(separator: " and ")
+    case .any(let conditions): conditions.map(\.inParentheses).joined(separator: " or ")
+    case .not(.equal(let subject, let literal)): "\(subject) != \(literal)"
+    case .not(.among(let subject, let literals)): "\(subject) not in \(Condition.list(literals))"
+    case .not(.present(let subject)): "\(subject) is absent"
+    case .not(let condition): "not (\(condition))"
     }
   }
 
-  private var nestedWords: String {
+  private var inParentheses: String {
     switch self {
-    case .all, .any: "(\(words))"
-    default: words
+    case .all, .any: "(\(self))"
+    default: description
     }
   }
 
-  /// Why it does or does not hold for a message, in words.
-  func reason(for message: Message) -> String {
+  static func list(_ literals: [Literal]) -> String {
+    "[" + literals.map(\.description).joined(separator: ", ") + "]"
+  }
+}
+
+extension Condition.Subject: CustomStringConvertible {
+  /// The name as a route file writes it; quoted when it has characters that could be misread.
+  public var description: String {
+    let name =
+      switch self {
+      case .tag(let name): "tags." + name
+      case .field(let name): name
+      }
+    let isPlain = name.utf8.allSatisfy { byte in
+      switch byte {
+      case 48...57, 65...90, 97...122, 45, 46, 95: true
+      default: false
+      }
+    }
+    return isPlain ? name : quoted(name)
+  }
+}
+
+extension Condition.Literal: CustomStringConvertible {
+  /// `null`, `true`, `12`, `"text"`
+  public var description: String {
     switch self {
-    case .all(let parts) where !holds(for: message):
-      return parts.filter { !$0.holds(for: message) }.map { $0.reason(for: message) }.joined(separator: "; ")
-    case .any(let parts) where !holds(for: message): return parts.map { $0.reason(for: message) }.joined(separator: "; ")
-    case .isIn(let place, _), .isNotIn(let place, _), .isPresent(let place):
-      return "\(words) — it is \(Self.shown(message.value(at: place.path)))"
-    default: return words
-    }
-  }
-
-  private static func shown(_ value: Message.Value) -> String {
-    switch value {
-    case .absent: "absent"
     case .null: "null"
-    case .bool(let value): String(value)
-    case .int(let value): String(value)
-    case .text(let value): "'\(value)'"
+    case .bool(let truth): truth ? "true" : "false"
+    case .int(let number): String(number)
+    case .text(let text): quoted(text)
     }
   }
+}
+
+/// Text in double quotes, such that no two texts look the same and none breaks a line.
+func quoted(_ text: String) -> String {
+  var out = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"", "\\": out += "\\\(scalar)"
+    case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}"..."\u{202E}":
+      out += "\\u{\(String(scalar.value, radix: 16))}"
+    default: out.unicodeScalars.append(scalar)
+    }
+  }
+  return out + "\""
 }

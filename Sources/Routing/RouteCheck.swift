@@ -1,188 +1,206 @@
-import Registration
 import YAML
 
-/// What is wrong with a flow that can be read: holes, dead ends, circles, ways nobody takes (design 5.2).
+/// Finds what is wrong with flows that could be read.
 struct RouteCheck {
-  let flow: Flow
-  let file: String
   let stages: StageDirectory
+  let problems: Problems
+  /// Processes whose flow could not be read as a whole: for these only what one stage shows by itself is checked.
+  let broken: Set<String>
 
-  func problems() -> [Problem] {
-    guard !flow.entries.isEmpty else { return [] }
-    var problems: [Problem] = []
-    problems += names()
-    problems += holes()
-    problems += deadBranches()
-    problems += reach()
-    problems += circles()
-    return problems
+  func check(_ flows: [Flow]) {
+    for flow in flows {
+      let isWhole = !broken.contains(flow.process.value)
+      let places = flow.stages.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name.value] = $1.offset }
+      branches(flow)
+      directory(flow, isWhole: isWhole)
+      guard isWhole, !flow.stages.isEmpty else { continue }
+      verdicts(flow)
+      let unlisted = targets(flow, places)
+      pauses(flow, places)
+      guard !unlisted else { continue }
+      let graph = FlowGraph(flow, places)
+      unreachable(flow, graph)
+      cycles(flow, graph)
+      ends(flow, graph)
+    }
   }
 
-  private func problem(
-    _ severity: Problem.Severity = .error, _ code: String, _ message: String, at position: Position, length: Int = 1,
-    suggestion: String? = nil
-  ) -> Problem {
-    Problem(
-      code, "\(flow.process): \(message)", severity: severity, file: file, at: position, length: length, suggestion: suggestion)
+  /// Branches that never match, and messages that no branch takes.
+  private func branches(_ flow: Flow) {
+    for stage in flow.stages {
+      guard case .next(let next) = stage.way, !next.isEmpty else { continue }
+      let coverage = BranchCoverage(next.map(\.when), process: flow.process.value)
+      for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
+        let why =
+          switch reason {
+          case .contradiction: "no passed message of this flow meets its condition"
+          case .covered(let earlier): "the branch at line \(next[earlier].position.line) always matches before"
+          case .coveredByEarlier: "the branches before it take all its messages"
+          }
+        problems.add(
+          "branch-never-matches", "this branch never matches: \(why)", at: next[index].position,
+          suggestion: reason == .contradiction ? nil : "move it up or remove it")
+      }
+      // A flow that is not whole may have lost the very branch that takes the rest.
+      if let example = coverage.example, !broken.contains(flow.process.value) {
+        problems.add(
+          "verdict-without-destination", "no branch takes a passed message with \(example)",
+          at: stage.name.position, length: stage.name.length, suggestion: "end next with a branch that has no when")
+      }
+    }
   }
 
-  private func names() -> [Problem] {
-    var out: [Problem] = []
-    let known = stages.stages.keys.sorted()
-    for entry in flow.entries {
-      guard let isRun = stages.stages[entry.stage] else {
-        out.append(
-          problem(
-            .error, "unknown-stage", "there is no stage \(entry.stage)", at: entry.position, length: entry.stage.count,
-            suggestion: nearest(entry.stage, among: known).map { "did you mean \($0)?" }))
-        continue
-      }
-      if !isRun, !entry.runsElsewhere {
-        out.append(
-          problem(
-            .warning, "not-run", "no container runs \(entry.stage): there is no stages/\(entry.stage)/stage.yaml",
-            at: entry.position, length: entry.stage.count, suggestion: "say runs: elsewhere if a Java stage does it"))
-      }
+  /// What the directory says of the stages.
+  private func directory(_ flow: Flow, isWhole: Bool) {
+    for stage in flow.stages where !stage.runsElsewhere && stages[stage.name.value]?.isRun == false {
+      problems.add(
+        "stage-not-run", "no container runs \(stage.name.value)", severity: .warning, at: stage.name.position,
+        length: stage.name.length, suggestion: "run it, or write { runs: elsewhere } if something else does")
     }
-    for (name, position) in flow.omitted {
-      if stages.stages[name] == nil {
-        out.append(
-          problem(
-            .error, "unknown-stage", "there is no stage \(name) to leave out", at: position, length: name.count,
-            suggestion: nearest(name, among: known).map { "did you mean \($0)?" }))
-      } else if flow.entry(name) != nil {
-        out.append(
-          problem(.error, "omitted-and-used", "\(name) is both in the route and left out", at: position, length: name.count))
-      }
+    let named = Set(flow.stages.map(\.name.value))
+    for name in flow.omitted where named.contains(name.value) {
+      problems.add(
+        "omitted-but-used", "\(name.value) is in the route and omitted", at: name.position, length: name.length,
+        suggestion: "remove it from one of the two")
     }
-    let spoken = Set(flow.stageNames).union(flow.omitted.map(\.name))
-    let missing = StageDirectory.expected.subtracting(spoken).sorted()
+    guard isWhole else { return }
+    let omitted = Set(flow.omitted.map(\.value))
+    let missing = stages.pipeline.map(\.name).filter { !named.contains($0) && !omitted.contains($0) }
     if !missing.isEmpty {
-      out.append(
-        problem(
-          .warning, "not-mentioned", "neither in the route nor under omitted: \(missing.joined(separator: ", "))",
-          at: flow.position, length: flow.process.count, suggestion: "put what is left out on purpose under omitted"))
+      problems.add(
+        "stage-unaccounted", "neither in the route nor omitted: \(missing.joined(separator: ", "))",
+        severity: .warning, at: flow.process.position, length: flow.process.length,
+        suggestion: "list under omitted what is left out on purpose")
     }
-    return out
   }
 
-  private func holes() -> [Problem] {
-    var out: [Problem] = []
-    for entry in flow.entries {
-      if entry.passed.last?.condition != .always {
-        out.append(
-          problem(
-            .error, "no-destination", "\(entry.stage) has no destination for verdict passed\(entry.passed.isEmpty ? "" : " when no branch matches")",
-            at: entry.position, length: entry.stage.count, suggestion: "add passed: complete-as-processed, or a last branch without when"))
+  /// Verdicts that lead nowhere, and ways that leave a registration without a state.
+  private func verdicts(_ flow: Flow) {
+    for verdict in [VerdictKind.failed, .error, .retry] {
+      let without = flow.stages.indices.filter { flow.branches(ofStageAt: $0, for: verdict).isEmpty }
+      guard let first = without.first else { continue }
+      let more = without.count > 1 ? " and \(without.count - 1) more" : ""
+      let name = flow.stages[first].name
+      problems.add(
+        "verdict-without-destination",
+        "no destination for the verdict \(verdict.rawValue) after \(name.value)\(more)",
+        at: name.position, length: name.length,
+        suggestion: "add on: { \(verdict.rawValue): \(verdict == .retry ? "mark-as-reprocess" : "complete-as-failed") }"
+      )
+    }
+    var reported: Set<Position> = []
+    for (index, stage) in flow.stages.enumerated() {
+      if flow.passedBranches(ofStageAt: index).isEmpty {
+        problems.add(
+          "verdict-without-destination", "no destination for the verdict passed after \(stage.name.value), the last",
+          at: stage.name.position, length: stage.name.length,
+          suggestion: "\(stage.name.value): { passed: complete-as-processed }")
       }
-      for kind in VerdictKind.allCases where kind != .passed && entry.others[kind] == nil {
-        out.append(
-          problem(
-            .error, "no-destination", "\(entry.stage) has no destination for verdict \(kind.name)", at: entry.position,
-            length: entry.stage.count, suggestion: "add \(kind.name): under on of the flow or under this stage"))
-      }
-      for branch in entry.passed + entry.others.values {
-        for case .stage(let name) in branch.destinations where flow.entry(name) == nil && stages.stages[name] != nil {
-          out.append(
-            problem(
-              .error, "not-in-route", "\(entry.stage) sends to \(name), which is not in this route", at: branch.position,
-              suggestion: "add \(name) to the route"))
+      for verdict in VerdictKind.allCases {
+        for branch in flow.branches(ofStageAt: index, for: verdict) where reported.insert(branch.position).inserted {
+          destinations(branch, verdict)
         }
       }
     }
-    return out
   }
 
-  private func deadBranches() -> [Problem] {
-    var out: [Problem] = []
-    for entry in flow.entries {
-      for (i, branch) in entry.passed.enumerated() {
-        if let earlier = entry.passed[..<i].first(where: { $0.condition.covers(branch.condition) }) {
-          out.append(
-            problem(
-              .error, "dead-branch",
-              "this branch of \(entry.stage) is never taken: the one on line \(earlier.position.line) (\(earlier.condition.words)) takes every message it would",
-              at: branch.position))
+  private func destinations(_ branch: Branch, _ verdict: VerdictKind) {
+    let isSettled = branch.to.contains { destination in
+      switch destination.value {
+      case .stage: true
+      case .command(let command): command.isSettling
+      }
+    }
+    if !isSettled {
+      problems.add(
+        "unsettled", "after this a message that is \(verdict.rawValue) halts: no stage and no command that settles it",
+        at: branch.position, suggestion: "add a stage or a command such as complete-as-failed")
+    }
+    var seen: Set<Destination> = []
+    var stage: String?
+    for destination in branch.to {
+      if !seen.insert(destination.value).inserted {
+        problems.add(
+          "duplicate-destination", "\(destination.value) is twice in one branch", severity: .warning,
+          at: destination.position, length: destination.length)
+      } else if case .stage(let name) = destination.value {
+        if let stage {
+          problems.add(
+            "several-stages", "one message goes to both \(stage) and \(name): two stages work on one RID at once",
+            severity: .warning, at: destination.position, length: destination.length)
+        }
+        stage = name
+      }
+    }
+  }
+
+  /// Destinations that are stages but not of this flow; true if there are any.
+  private func targets(_ flow: Flow, _ places: [String: Int]) -> Bool {
+    var reported: Set<Position> = []
+    for index in flow.stages.indices {
+      for verdict in VerdictKind.allCases {
+        for destination in flow.branches(ofStageAt: index, for: verdict).flatMap(\.to) {
+          guard case .stage(let name) = destination.value, places[name] == nil,
+            reported.insert(destination.position).inserted
+          else { continue }
+          problems.add(
+            "stage-not-in-flow", "the route of \(flow.process.value) has no \(name)", at: destination.position,
+            length: destination.length,
+            suggestion: NearestName.suggestion(for: name, among: places.keys) ?? "add - \(name) to the route")
         }
       }
     }
-    return out
+    return !reported.isEmpty
   }
 
-  /// Stages that a stage's messages can go to.
-  private func successors(_ entry: FlowEntry) -> [String] {
-    (entry.passed + entry.others.values).flatMap(\.destinations).compactMap {
-      if case .stage(let name) = $0 { return name }
-      return nil
+  private func pauses(_ flow: Flow, _ places: [String: Int]) {
+    var ids: Set<String> = []
+    for rule in flow.pauses {
+      if !ids.insert(rule.id.value).inserted {
+        problems.add(
+          "duplicate-rule", "two pause rules are called \(rule.id.value)", at: rule.id.position, length: rule.id.length)
+      }
+      for stage in rule.after where places[stage.value] == nil {
+        problems.add(
+          "stage-not-in-flow", "the route of \(flow.process.value) has no \(stage.value)", at: stage.position,
+          length: stage.length)
+      }
     }
   }
 
-  private func reach() -> [Problem] {
-    var out: [Problem] = []
-    var reached: Set<String> = []
-    var open = [flow.entries[0].stage]
-    while let stage = open.popLast() {
-      guard reached.insert(stage).inserted, let entry = flow.entry(stage) else { continue }
-      open += successors(entry)
+  private func unreachable(_ flow: Flow, _ graph: FlowGraph) {
+    for (index, stage) in flow.stages.enumerated() where !graph.reached.contains(index) {
+      problems.add(
+        "unreachable-stage", "no message can reach \(stage.name.value)", at: stage.name.position,
+        length: stage.name.length, suggestion: "name it in a next branch, or move it to omitted")
     }
-    for entry in flow.entries where !reached.contains(entry.stage) {
-      out.append(
-        problem(
-          .error, "unreachable", "no message can reach \(entry.stage)", at: entry.position, length: entry.stage.count,
-          suggestion: "let a stage before it send there, or put it under omitted"))
-    }
-    // A stage is good when some way out of it completes, at once or later.
-    var ending = Set(
-      flow.entries.filter { ($0.passed + $0.others.values).contains { $0.destinations.contains(where: \.completes) } }.map(\.stage))
-    var grew = true
-    while grew {
-      grew = false
-      for entry in flow.entries where !ending.contains(entry.stage) && successors(entry).contains(where: ending.contains) {
-        ending.insert(entry.stage)
-        grew = true
-      }
-    }
-    for entry in flow.entries {
-      if reached.contains(entry.stage), !ending.contains(entry.stage) {
-        out.append(
-          problem(
-            .error, "no-end", "no way from \(entry.stage) ends in a complete command", at: entry.position, length: entry.stage.count))
-      }
-      for branch in entry.passed {
-        let goesOn = branch.destinations.contains {
-          if case .stage = $0 { return true }
-          return $0.completes || $0 == .command(.markAsReprocess)
-        }
-        if !goesOn, !branch.destinations.isEmpty {
-          out.append(
-            problem(
-              .error, "no-end", "a message that takes this branch of \(entry.stage) goes nowhere and is never completed",
-              at: branch.position))
-        }
-      }
-    }
-    return out
   }
 
-  private func circles() -> [Problem] {
-    var out: [Problem] = []
-    var state: [String: Int] = [:]
-    func visit(_ stage: String, _ path: [String]) {
-      guard let entry = flow.entry(stage) else { return }
-      if state[stage] == 1 {
-        let circle = path[(path.firstIndex(of: stage) ?? 0)...] + [stage]
-        out.append(
-          problem(
-            .error, "cycle", "messages can go in a circle: \(circle.joined(separator: " -> "))", at: entry.position,
-            length: stage.count))
-        return
-      }
-      guard state[stage] == nil else { return }
-      state[stage] = 1
-      for next in Set(successors(entry)).sorted() { visit(next, path + [stage]) }
-      state[stage] = 2
+  private func cycles(_ flow: Flow, _ graph: FlowGraph) {
+    for cycle in graph.cycles {
+      let names = cycle.stages.map { flow.stages[$0].name.value }
+      let path = (names + names.prefix(1)).joined(separator: " -> ")
+      // Upstream's ABIS stages send messages back and forth until an address says otherwise: that may be meant.
+      problems.add(
+        "cycle",
+        cycle.isEndless ? "messages go round for ever: \(path)" : "messages may go round: \(path)",
+        severity: cycle.isEndless ? .error : .warning, at: cycle.closing.position, length: cycle.closing.length)
     }
-    visit(flow.entries[0].stage, [])
-    return out
+  }
+
+  private func ends(_ flow: Flow, _ graph: FlowGraph) {
+    guard graph.ending.contains(0) else {
+      problems.add(
+        "no-end", "no passed message of \(flow.process.value) ever comes to a completing command",
+        at: flow.process.position, length: flow.process.length,
+        suggestion: "let the last stage say passed: complete-as-processed")
+      return
+    }
+    for (index, stage) in flow.stages.enumerated()
+    where graph.reached.contains(index) && !graph.ending.contains(index) {
+      problems.add(
+        "no-end", "a message passed by \(stage.name.value) never comes to a completing command",
+        at: stage.name.position, length: stage.name.length)
+    }
   }
 }

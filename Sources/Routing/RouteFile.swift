@@ -1,152 +1,141 @@
-import Registration
 import YAML
 
-/// All flows of a route file: one whole, checked version (design 5.2).
+/// All flows of one route file, ready to decide. What a route file may say:
+///
+/// ```yaml
+/// version: 1
+/// flows:
+///   OPENCRVS_NEW:
+///     source: OPENCRVS                       # the packet source, for who makes packets
+///     on: { failed: ..., error: ..., retry: ... }   # a destination or a list, for every stage without its own
+///     route:                                 # the first entry is where the flow begins
+///       - packet-receiver                    # passed messages go to the following entry
+///       - packet-classifier:
+///           next:                            # first match wins
+///             - when: { tags.AGE_GROUP: INFANT }    # the syntax is at `Condition`
+///               to: introducer-validator     # a destination or a list
+///             - to: uin-generator
+///           also: anonymous-profile          # after the destinations of every passed message
+///           failed: complete-as-rejected     # also error, retry: instead of `on`
+///           runs: elsewhere                  # something else runs this stage
+///       - print: { passed: complete-as-processed }  # instead of the following entry
+///     omitted: [verification]                # stages left out on purpose
+///     pause: []                              # the syntax is at `PauseRule`
+/// ```
+///
+/// A destination is a stage of the same flow or a workflow command. One command has properties:
+/// `{ pause-and-request-additional-info: { process: BIOMETRIC_CORRECTION, pause-for: 15d } }`.
 public struct RouteFile: Sendable {
-  /// The file's name.
+  /// The version of the file's format.
+  public let version: Int
+  /// The file's name, for messages.
   public let name: String
   /// The flows in the order of the file.
   public let flows: [Flow]
-  /// 32 hex digits of the file's bytes: the version that a hop was routed by. Not a cryptographic hash.
+  /// 32 hex digits that stand for what the file means: comments, order of flows and layout do not change it, any other
+  /// routing does. FNV-1a with 128 bits: it tells versions apart and is no protection against forgery.
   public let digest: String
-  private let byProcess: [String: Int]
+  let decider: Decider
 
-  init(name: String, flows: [Flow], digest: String) {
+  /// The format that this code reads.
+  public static let currentVersion = 1
+
+  /// A route file of `flows`; of two flows with one process the first counts.
+  public init(version: Int = RouteFile.currentVersion, name: String, flows: [Flow]) {
+    self.version = version
     self.name = name
     self.flows = flows
-    self.digest = digest
-    byProcess = Dictionary(flows.enumerated().map { ($1.process, $0) }) { first, _ in first }
+    digest = Digest.of(RouteFile.canonical(version: version, flows: flows))
+    decider = Decider(flows, digest: digest)
   }
 
   /// The flow of a process.
-  public func flow(_ process: String) -> Flow? { byProcess[process].map { flows[$0] } }
+  public func flow(_ process: String) -> Flow? { flows.first { $0.process.value == process } }
 
-  /// Reads and checks a file. The route file is nil when one of the problems is an error.
-  public static func read(_ bytes: [UInt8], name: String, stages: StageDirectory) -> (routes: RouteFile?, problems: [Problem]) {
-    var reader = RouteReader(name: name, stages: stages)
-    let flows = reader.read(bytes)
-    var problems = reader.problems
-    for flow in flows { problems += RouteCheck(flow: flow, file: name, stages: stages).problems() }
-    problems.sort { ($0.position, $0.code) < ($1.position, $1.code) }
-    guard !problems.contains(where: { $0.severity == .error }) else { return (nil, problems) }
-    return (RouteFile(name: name, flows: flows, digest: digest(of: bytes)), problems)
+  /// The first stage of a process's flow.
+  public func first(_ process: String) throws(RoutingError) -> String {
+    guard let stage = flow(process)?.stages.first else { throw RoutingError(.unknownFlow, process: process) }
+    return stage.name.value
   }
 
-  private static func digest(of bytes: [UInt8]) -> String {
-    // FNV-1a twice with different beginnings: enough to tell versions apart, and pure.
-    func hash(_ seed: UInt64) -> String {
-      var hash = seed
-      for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-      let text = String(hash, radix: 16)
-      return String(repeating: "0", count: 16 - text.count) + text
+  /// Everything that decides where a message goes, one statement a line.
+  private static func canonical(version: Int, flows: [Flow]) -> String {
+    var out = "version \(version)\n"
+    for flow in flows.sorted(by: { $0.process.value < $1.process.value }) {
+      out += "flow \(quoted(flow.process.value)) \(flow.source.map(quoted) ?? "-")\n"
+      for rule in flow.pauses {
+        out += "pause \(quoted(rule.id.value)) \(rule.seconds) \(rule.then.rawValue) \(quoted(rule.text))"
+        out += " after \(rule.after.map { quoted($0.value) }) when \(rule.when)\n"
+      }
+      for (index, stage) in flow.stages.enumerated() {
+        out += "stage \(quoted(stage.name.value))\(stage.runsElsewhere ? " elsewhere" : "")\n"
+        for verdict in VerdictKind.allCases {
+          for branch in flow.branches(ofStageAt: index, for: verdict) {
+            out += "\(verdict.rawValue) \(branch.when.map { "when \($0)" } ?? "always") to"
+            for destination in branch.to { out += " " + quoted(destination.value.description) }
+            out += "\n"
+          }
+        }
+      }
     }
-    return hash(0xcbf2_9ce4_8422_2325) + hash(0x9e37_79b9_7f4a_7c15)
+    return out
   }
 }
 
-/// The route of one process.
-public struct Flow: Sendable {
-  /// The process, e.g. `OPENCRVS_NEW`.
+/// FNV-1a, 128 bits (draft-eastlake-fnv).
+private enum Digest {
+  static func of(_ text: String) -> String {
+    var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
+    let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b
+    for byte in text.utf8 {
+      hash ^= UInt128(byte)
+      hash &*= prime
+    }
+    let hex = String(hash, radix: 16)
+    return String(repeating: "0", count: 32 - hex.utf8.count) + hex
+  }
+}
+
+/// Why no destination could be found for a message.
+public struct RoutingError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The reason.
+  public struct Code: Sendable, Hashable, CustomStringConvertible {
+    private let name: String
+    /// The route file has no flow for the process.
+    public static let unknownFlow = Code(name: "unknown-flow")
+    /// The flow does not have the stage.
+    public static let stageNotInFlow = Code(name: "stage-not-in-flow")
+    /// No branch takes the message.
+    public static let noDestination = Code(name: "no-destination")
+    /// The name, in kebab case.
+    public var description: String { name }
+  }
+
+  /// The reason.
+  public let code: Code
+  /// The message's process.
   public let process: String
-  /// The packets' source, e.g. `OPENCRVS`.
-  public let source: String?
-  /// The stages in the order of the file.
-  public let entries: [FlowEntry]
-  /// Stages that are left out on purpose.
-  public let omitted: [(name: String, position: Position)]
-  /// Where the flow begins in the file.
-  public let position: Position
-  let byStage: [String: Int]
+  /// The stage it comes from.
+  public let stage: String?
+  /// The verdict it comes with.
+  public let verdict: VerdictKind?
+  /// The same message and the same file give the same error: only another route file helps.
+  public var isRetriable: Bool { false }
 
-  init(process: String, source: String?, entries: [FlowEntry], omitted: [(String, Position)], position: Position) {
+  init(_ code: Code, process: String, stage: String? = nil, verdict: VerdictKind? = nil) {
+    self.code = code
     self.process = process
-    self.source = source
-    self.entries = entries
-    self.omitted = omitted
-    self.position = position
-    byStage = Dictionary(entries.enumerated().map { ($1.stage, $0) }) { first, _ in first }
+    self.stage = stage
+    self.verdict = verdict
   }
 
-  /// The names of its stages in order.
-  public var stageNames: [String] { entries.map(\.stage) }
-
-  /// The entry of a stage.
-  public func entry(_ stage: String) -> FlowEntry? { byStage[stage].map { entries[$0] } }
-}
-
-/// One stage of a flow with all the ways out of it.
-public struct FlowEntry: Sendable {
-  /// The stage.
-  public let stage: String
-  /// True when a Java stage does it.
-  public let runsElsewhere: Bool
-  /// The ways of a passed message; the first that matches is taken.
-  public let passed: [Branch]
-  /// The ways of the other verdicts.
-  public let others: [VerdictKind: Branch]
-  /// Where it stands.
-  public let position: Position
-}
-
-/// A condition and where it leads.
-public struct Branch: Sendable {
-  /// When it is taken.
-  public let condition: Condition
-  /// Where the message goes, in this order.
-  public let destinations: [Destination]
-  /// Where it stands.
-  public let position: Position
-}
-
-/// Where a route sends a message.
-public enum Destination: Sendable, Hashable {
-  /// To a stage.
-  case stage(String)
-  /// To the workflow engine.
-  case command(WorkflowCommand)
-  /// To the workflow engine, which asks for a further packet of a process and waits so many seconds for it.
-  case requestAdditionalInfo(process: String, pauseSeconds: Int)
-
-  /// The name in the route file.
-  public var name: String {
-    switch self {
-    case .stage(let name): name
-    case .command(let command): command.rawValue
-    case .requestAdditionalInfo: WorkflowCommand.pauseAndRequestAdditionalInfo.rawValue
+  /// One sentence; holds no data of the message but its process.
+  public var description: String {
+    switch code {
+    case .unknownFlow: "the route file has no flow for the process \(quoted(process))"
+    case .stageNotInFlow: "the flow \(process) has no stage \(quoted(stage ?? ""))"
+    default:
+      "the flow \(process) has no destination after \(stage ?? "?") for \(verdict?.rawValue ?? "a message without verdict")"
     }
   }
-
-  /// True when nothing of the flow comes after it.
-  var completes: Bool {
-    switch self {
-    case .command(.completeAsProcessed), .command(.completeAsFailed), .command(.completeAsRejected),
-      .command(.completeAsRejectedWithoutParentFlow), .command(.restartParentFlow), .requestAdditionalInfo:
-      true
-    default: false
-    }
-  }
-}
-
-/// The stages that a route file may name.
-public struct StageDirectory: Sendable {
-  /// Every known stage, and whether a container of ours runs it.
-  public let stages: [String: Bool]
-
-  /// A directory. `run` are the stages that have a `stages/<name>/stage.yaml`; MOSIP's other stages are always known.
-  public init(run: some Sequence<String>) {
-    var stages = Dictionary(uniqueKeysWithValues: Self.upstream.map { ($0, false) })
-    for name in run { stages[name] = true }
-    self.stages = stages
-  }
-
-  /// The stages of MOSIP's pipeline, by our names (facts/bus-and-routes 3).
-  public static let upstream = [
-    "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier", "cmd-validator",
-    "operator-validator", "supervisor-validator", "introducer-validator", "quality-classifier", "demo-dedupe",
-    "abis-handler", "abis-middleware", "bio-dedupe", "verification", "manual-adjudication",
-    "biometric-authentication", "uin-generator", "biometric-extraction", "finalization", "print",
-  ]
-
-  /// Of these a flow should say whether it has them or leaves them out.
-  static let expected = Set(upstream).subtracting(["biometric-authentication"])
 }

@@ -1,24 +1,29 @@
-/// The four things a stage can say of a message, and their flags on the bus (facts/bus-and-routes 2).
-public enum VerdictKind: String, Sendable, CaseIterable {
-  /// The message goes on.
+/// What a stage says of a message, as the two flags of the wire say it (facts/bus-and-routes 2).
+public enum VerdictKind: String, Sendable, Hashable, CaseIterable {
+  /// The stage's work is done; the message goes on.
   case passed
   /// A business failure, terminal.
   case failed
+  /// Try again later.
+  case retry
   /// A technical failure, terminal.
   case error
-  /// To be tried again.
-  case retry
 
-  /// The name in route files, journal and metrics.
-  public var name: String { rawValue }
-  /// `isValid` on the bus.
-  public var isValid: Bool { self == .passed || self == .retry }
-  /// `internalError` on the bus.
-  public var internalError: Bool { self == .error || self == .retry }
-
-  /// The verdict of two flags. Nil when one of them is null: such a message drops to `otherwise` in Camel and takes the passed way here.
+  /// The verdict of a message's flags. Nil when a flag is null or missing, as in messages of upstream's reprocessor,
+  /// which leaves `internalError` null: such a message goes the way of a passed one (facts/bus-and-routes 7.1).
   public init?(isValid: Bool?, internalError: Bool?) {
-    guard let isValid, let internalError else { return nil }
-    self = isValid ? (internalError ? .retry : .passed) : (internalError ? .error : .failed)
+    switch (isValid, internalError) {
+    case (true?, false?): self = .passed
+    case (false?, false?): self = .failed
+    case (true?, true?): self = .retry
+    case (false?, true?): self = .error
+    default: return nil
+    }
   }
+
+  /// The flag `isValid` on the wire.
+  public var isValid: Bool { self == .passed || self == .retry }
+
+  /// The flag `internalError` on the wire.
+  public var internalError: Bool { self == .retry || self == .error }
 }

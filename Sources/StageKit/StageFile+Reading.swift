@@ -1,56 +1,72 @@
 import YAML
 
 extension StageFile {
-  /// Reads a `stage.yaml`. The folder's name is the stage's name. All faults are reported together; with an error among them there is no
-  /// stage file.
-  public static func read(_ bytes: [UInt8], name: String, file: String) -> (stage: StageFile?, problems: [Problem]) {
-    let document = YAMLDocument(bytes, name: file)
-    guard let root = document.root, document.problems.isEmpty else {
-      let empty = Problem("empty", "the file is empty", file: file, at: Position(line: 1, column: 1))
-      return (nil, document.problems.isEmpty ? [empty] : document.problems)
+  /// What came of reading a `stage.yaml`.
+  public struct Reading: Sendable {
+    /// The stage; nil when a problem is an error.
+    public let stage: StageFile?
+    /// What is wrong with the file, in its order.
+    public let problems: [Problem]
+    /// The file, for rendering the problems.
+    public let source: SourceText
+
+    /// The problems as a person reads them: line, caret and suggestion.
+    public func report(colours: Bool = false) -> String { problems.map { $0.render(source: source, colours: colours) }.joined() }
+  }
+
+  /// Reads a `stage.yaml`. The folder's name is the stage's name. All faults are reported together.
+  public static func read(_ bytes: [UInt8], name: String, file: String) -> Reading {
+    let document = YAMLDocument.parse(bytes, name: file)
+    let problems = Problems(file: file, document.problems)
+    guard let root = document.root, let reader = KeyedReader(root, of: "stage \(name)", problems) else {
+      if problems.count == 0 { problems.add("empty", "the file is empty", at: Position(line: 1, column: 1)) }
+      return Reading(stage: nil, problems: problems.all, source: document.source)
     }
-    var reader = MappingReader(root, subject: "stage \(name)", file: file)
-    let plugin = reader.required("plugin")?.text
+    let plugin = reader.required("plugin", String.self)
     var stage = StageFile(
-      name: name, plugin: plugin, summary: reader.text("summary") ?? "", className: reader.text("class"),
-      topicPrefix: reader.text("topic"), group: reader.text("group"), transactionType: reader.text("transaction-type"))
-    if let tries = reader.integer("tries") { stage.tries = max(1, tries) }
-    if let pause = reader.number("first-pause") { stage.firstPause = max(0, pause) }
-    if let pause = reader.number("longest-pause") { stage.longestPause = max(0, pause) }
-    if let lanes = reader.integer("parallelism") { stage.parallelism = max(1, lanes) }
-    if let batch = reader.integer("batch") { stage.batch = min(max(1, batch), 10_000) }
-    if let settings = reader.optional("settings") {
-      for (key, value) in settings.pairs ?? [] {
-        if let setting = SettingValue(value) {
-          stage.settings[key.text ?? ""] = setting
-        } else {
-          reader.report("wrong-type", "a setting is a text, a number, true, false or a list of texts", at: value)
+      name: name, plugin: plugin, summary: reader.optional("summary", String.self) ?? "", className: reader.optional("class", String.self),
+      topicPrefix: reader.optional("topic", String.self), group: reader.optional("group", String.self),
+      transactionType: reader.optional("transaction-type", String.self))
+    if let tries = reader.optional("tries", Int.self) { stage.tries = max(1, tries) }
+    if let pause = reader.optional("first-pause", Double.self) { stage.firstPause = max(0, pause) }
+    if let pause = reader.optional("longest-pause", Double.self) { stage.longestPause = max(0, pause) }
+    if let lanes = reader.optional("parallelism", Int.self) { stage.parallelism = max(1, lanes) }
+    if let batch = reader.optional("batch", Int.self) { stage.batch = min(max(1, batch), 10_000) }
+    if let entry = reader.entry("settings"), !entry.value.isNull {
+      if let pairs = entry.value.mapping {
+        for pair in pairs {
+          if let value = SettingValue(pair.value) {
+            stage.settings[pair.key] = value
+          } else {
+            problems.add("wrong-type", "a setting is text, a number, true, false or a list of texts", at: pair.value)
+          }
         }
+      } else {
+        problems.add("wrong-type", "settings must be a mapping", at: entry.value)
       }
-      if settings.pairs == nil { reader.report("wrong-type", "settings must be a mapping", at: settings) }
     }
-    let problems = reader.finish()
-    return (problems.contains { $0.severity == .error } ? nil : stage, problems)
+    reader.finish()
+    return Reading(stage: problems.hasErrors ? nil : stage, problems: problems.all, source: document.source)
   }
 }
 
 extension SettingValue {
   /// The value of a node; nil when it is none.
   fileprivate init?(_ node: YAMLNode) {
-    if let value = node.boolean {
+    if let value = node.bool {
       self = .boolean(value)
-    } else if let value = node.integer {
+    } else if let value = node.int {
       self = .integer(value)
-    } else if let value = node.number {
+    } else if let value = node.double {
       self = .decimal(value)
-    } else if let elements = node.elements {
+    } else if let elements = node.sequence {
       let texts = elements.compactMap(\.text)
       guard texts.count == elements.count else { return nil }
       self = .texts(texts)
-    } else if node.pairs != nil {
+    } else if node.mapping != nil {
       return nil
     } else {
-      self = .text(node.text ?? "")
+      self = .text(node.isNull ? "" : node.text ?? "")
     }
   }
 }

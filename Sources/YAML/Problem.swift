@@ -1,89 +1,161 @@
-/// Something that is wrong in a file, with its place and what to do about it.
-public struct Problem: Error, Sendable, Equatable {
+/// Something wrong in a file that a person wrote: what, where, and what to do about it.
+public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
   /// How bad it is.
   public enum Severity: String, Sendable {
     /// The file cannot be used.
     case error
-    /// It can be used, but probably not as meant.
+    /// The file can be used; somebody should look at it.
     case warning
   }
 
-  /// How bad it is.
-  public var severity: Severity
-  /// A short name of the kind of problem, e.g. `unknown-stage`.
-  public var code: String
-  /// What is wrong.
-  public var message: String
-  /// The file's name.
-  public var file: String
-  /// Where.
-  public var position: Position
-  /// How many characters are meant.
-  public var length: Int
-  /// What it probably should be.
-  public var suggestion: String?
+  /// Error or warning.
+  public let severity: Severity
+  /// A short name for machines and for documentation, such as `unknown-stage`.
+  public let code: String
+  /// One sentence without a full stop.
+  public let message: String
+  /// The file's name as it was given.
+  public let file: String
+  /// Where it begins.
+  public let position: Position
+  /// How many characters on that line it covers; at least 1.
+  public let length: Int
+  /// What would be right, as a sentence, such as `did you mean 'packet-validator'?`.
+  public let suggestion: String?
 
-  /// A problem.
+  /// A problem at `position` of `file`; `code` in kebab case, `message` without a full stop.
   public init(
-    _ code: String, _ message: String, severity: Severity = .error, file: String, at position: Position, length: Int = 1,
-    suggestion: String? = nil
+    _ code: String, _ message: String, severity: Severity = .error, file: String, at position: Position,
+    length: Int = 1, suggestion: String? = nil
   ) {
     self.severity = severity
     self.code = code
     self.message = message
     self.file = file
     self.position = position
-    self.length = length
+    self.length = max(length, 1)
     self.suggestion = suggestion
   }
 
-  /// `file:line:column: error: ...`, the line, a caret under the place, and the suggestion.
-  public func render(source: [UInt8], colour: Bool = false) -> String {
-    func paint(_ text: String, _ code: String) -> String { colour ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
-    let red = severity == .error ? "31;1" : "33;1"
-    var out = "\(file):\(position.line):\(position.column): \(paint(severity.rawValue, red)): \(message) [\(code)]\n"
-    let lines = source.split(separator: 10, omittingEmptySubsequences: false)
-    if position.line >= 1, position.line <= lines.count {
-      var line = String(decoding: lines[position.line - 1].filter { $0 != 13 }, as: UTF8.self)
-      if line.count > 200 { line = String(line.prefix(200)) + "..." }
+  /// The first line of `render`: `file:line:column: error: message [code]`.
+  public var description: String { "\(file):\(position): \(severity.rawValue): \(message) [\(code)]" }
+
+  /// The message for a terminal: the description, the line of the file, a caret line under the place, the suggestion.
+  /// - Parameter colours: whether to write ANSI colours; the caller knows whether it writes to a terminal.
+  public func render(source: SourceText, colours: Bool = false) -> String {
+    func paint(_ text: String, _ code: String) -> String { colours ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text }
+    let hue = severity == .error ? "31" : "33"
+    var out = paint("\(file):\(position):", "1") + " " + paint("\(severity.rawValue):", "1;" + hue)
+    out += " \(message) [\(code)]"
+    if let line = source.line(position.line) {
+      let view = LineView(line, column: position.column, length: length)
       let number = String(position.line)
-      let margin = String(repeating: " ", count: number.count)
-      // Tabs stay tabs in front of the caret, so that it stands under its character.
-      let lead = line.prefix(max(0, position.column - 1)).map { $0 == "\t" ? "\t" : " " }.joined()
-      let caret = "^" + String(repeating: "~", count: max(0, min(length, line.count - position.column + 1) - 1))
-      out += " \(number) | \(line)\n \(margin) | \(lead)\(paint(caret, red))"
-      if let suggestion { out += " \(suggestion)" }
-      out += "\n"
-    } else if let suggestion {
-      out += "  \(suggestion)\n"
+      let gutter = String(repeating: " ", count: number.count)
+      out += "\n \(number) | \(view.text)"
+      out += "\n \(gutter) | \(view.indent)\(paint(view.carets, "1;" + hue))"
     }
+    if let suggestion { out += "\n   = \(suggestion)" }
     return out
   }
-}
 
-/// The name nearest to one that was not found, when it is near enough to be meant.
-public func nearest(_ name: String, among names: some Sequence<String>) -> String? {
-  var best: (String, Int)?
-  let limit = max(1, name.count / 3)
-  for candidate in names {
-    let distance = editDistance(Array(name.lowercased()), Array(candidate.lowercased()))
-    if distance <= limit, best.map({ distance < $0.1 }) ?? true { best = (candidate, distance) }
-  }
-  return best?.0
-}
-
-/// Insertions, removals, changes and swaps of neighbours between two texts.
-private func editDistance(_ a: [Character], _ b: [Character]) -> Int {
-  guard abs(a.count - b.count) <= 12 else { return Int.max }
-  var rows = [Array(0...b.count)]
-  for i in a.indices {
-    var row = [i + 1]
-    for j in b.indices {
-      var cost = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (a[i] == b[j] ? 0 : 1))
-      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, rows[i - 1][j - 1] + 1) }
-      row.append(cost)
+  /// `text` in single quotes, made safe for a one-line message: control characters escaped, cut after 60 characters.
+  public static func quote(_ text: String) -> String {
+    var out = "'"
+    for (count, scalar) in text.unicodeScalars.enumerated() {
+      guard count < 60 else {
+        out += "..."
+        break
+      }
+      switch scalar {
+      case "\n": out += "\\n"
+      case "\t": out += "\\t"
+      default: out += scalar.isPrintable ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
+      }
     }
-    rows.append(row)
+    return out + "'"
   }
-  return rows[a.count][b.count]
+}
+
+extension Unicode.Scalar {
+  /// Whether a terminal may be given this character: no control characters, no direction overrides.
+  fileprivate var isPrintable: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
+    default: true
+    }
+  }
+}
+
+/// One line of a file cut to the part around a column, with the marks that go under it.
+private struct LineView {
+  var text = ""
+  var indent = ""
+  var carets = ""
+
+  init(_ line: String, column: Int, length: Int) {
+    let scalars = Array(line.unicodeScalars)
+    let index = column - 1
+    // Lines of a hostile file may be megabytes long: show 100 characters before the place and 60 after it.
+    let from = max(0, min(index, scalars.count) - 100)
+    let to = min(scalars.count, max(index, 0) + 60)
+    if from > 0 {
+      text = "..."
+      indent = "   "
+    }
+    for (at, scalar) in zip(from..., scalars[from..<max(from, to)]) {
+      text.unicodeScalars.append(scalar.isPrintable || scalar == "\t" ? scalar : "\u{FFFD}")
+      let isMark = scalar.properties.generalCategory == .nonspacingMark
+      if at < index {
+        // A tab under a tab keeps the caret in place whatever the terminal's tab width is.
+        if !isMark { indent.unicodeScalars.append(scalar == "\t" ? "\t" : " ") }
+      } else if at == index {
+        carets = "^"
+      } else if at < index + length, !isMark {
+        carets += "~"
+      }
+    }
+    if to < scalars.count { text += "..." }
+    if carets.isEmpty { carets = "^" }
+  }
+}
+
+/// The problems found while one file is read: every reader adds to the same list, so that a person sees them all at once.
+public final class Problems {
+  /// The name of the file that is read.
+  public let file: String
+  private var found: [Problem]
+
+  /// An empty list for `file`, or one that begins with what reading the YAML itself found.
+  public init(file: String, _ problems: [Problem] = []) {
+    self.file = file
+    found = problems
+  }
+
+  /// All problems in the order of the file.
+  public var all: [Problem] {
+    found.enumerated().sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }.map(\.element)
+  }
+
+  /// Whether any of them is an error.
+  public var hasErrors: Bool { found.contains { $0.severity == .error } }
+
+  /// How many there are so far.
+  public var count: Int { found.count }
+
+  /// Adds a problem that covers `node`.
+  public func add(
+    _ code: String, _ message: String, severity: Problem.Severity = .error, at node: YAMLNode,
+    suggestion: String? = nil
+  ) {
+    add(code, message, severity: severity, at: node.start, length: node.lengthOnFirstLine, suggestion: suggestion)
+  }
+
+  /// Adds a problem at a place.
+  public func add(
+    _ code: String, _ message: String, severity: Problem.Severity = .error, at position: Position, length: Int = 1,
+    suggestion: String? = nil
+  ) {
+    found.append(
+      Problem(code, message, severity: severity, file: file, at: position, length: length, suggestion: suggestion))
+  }
 }

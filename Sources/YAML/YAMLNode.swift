@@ -1,88 +1,185 @@
-/// A place in a file; both count from 1, columns in characters.
-public struct Position: Hashable, Comparable, Sendable {
-  /// The line.
-  public var line: Int
-  /// The column.
-  public var column: Int
-
-  /// A place.
-  public init(line: Int, column: Int) {
-    self.line = line
-    self.column = column
-  }
-  public static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
-}
-
-/// A node of a YAML document with its place, aliases resolved. What a plain scalar means (a number, true) is asked of it, not decided by it.
+/// A node of a YAML document with the place where it is written. Aliases are resolved: the node of an alias is the
+/// anchored node, with the anchored node's place.
 public struct YAMLNode: Sendable {
-  /// What a node is.
+  /// What the node holds.
   public enum Content: Sendable {
-    /// A text; quoted ones are always text.
-    case scalar(String, isQuoted: Bool)
+    /// A scalar: its text as written (escapes resolved) and whether it is text whatever it looks like, because it
+    /// was quoted, written as a block or tagged `!!str`.
+    case scalar(text: String, isQuoted: Bool)
     /// A list.
     case sequence([YAMLNode])
-    /// Keys and values in the order of the file.
-    case mapping([(key: YAMLNode, value: YAMLNode)])
+    /// Pairs in the order of the file. Every key is a scalar and no key is twice.
+    case mapping([YAMLEntry])
   }
 
-  /// What it is.
-  public var content: Content
-  /// Where it begins.
-  public var position: Position
-  /// The number of nodes in it, aliases counted as often as they are used.
-  let size: Int
+  /// What the node holds.
+  public let content: Content
+  /// Its first character.
+  public let start: Position
+  /// The character after its last one; for block lists and mappings the place where the next node begins.
+  public let end: Position
 
-  /// The text of a scalar; nil for anything else and for a plain null.
+  /// A node at a place.
+  public init(_ content: Content, start: Position, end: Position) {
+    self.content = content
+    self.start = start
+    self.end = end
+  }
+
+  /// The elements when this is a list.
+  public var sequence: [YAMLNode]? {
+    if case .sequence(let nodes) = content { nodes } else { nil }
+  }
+
+  /// The pairs when this is a mapping.
+  public var mapping: [YAMLEntry]? {
+    if case .mapping(let entries) = content { entries } else { nil }
+  }
+
+  /// The value of a key when this is a mapping that has it.
+  public subscript(_ key: String) -> YAMLNode? {
+    mapping?.first { $0.key == key }?.value
+  }
+
+  /// The text of a scalar as written, whatever its type.
   public var text: String? {
-    guard case .scalar(let text, _) = content, !isNull else { return nil }
-    return text
+    if case .scalar(let text, _) = content { text } else { nil }
   }
 
-  /// A plain `null`, `~` or nothing.
-  public var isNull: Bool {
-    if case .scalar(let text, false) = content { return text.isEmpty || text == "~" || text == "null" }
-    return false
+  /// The number of characters to mark in a message: to the end of a scalar on one line, otherwise 1.
+  var lengthOnFirstLine: Int {
+    guard case .scalar = content, end.line == start.line else { return 1 }
+    return max(1, end.column - start.column)
+  }
+}
+
+/// A pair of a mapping.
+public struct YAMLEntry: Sendable {
+  /// The key's text.
+  public let key: String
+  /// The key as a node, for its place.
+  public let keyNode: YAMLNode
+  /// The value.
+  public let value: YAMLNode
+}
+
+/// A scalar's value by the core schema of YAML 1.2 (yaml.org/spec/1.2.2, 10.3), except that the truth values are
+/// `true` and `false` alone, so that YES, on and True are text.
+public enum YAMLValue: Sendable, Hashable {
+  /// `null`, `Null`, `NULL`, `~` or nothing.
+  case null
+  /// `true` or `false`.
+  case bool(Bool)
+  /// Decimal, `0o17` or `0x1F`, within 64 bits.
+  case int(Int)
+  /// A decimal number with point or exponent, `.inf`, `.nan`; also an integer beyond 64 bits.
+  case double(Double)
+  /// Everything else, and everything quoted.
+  case string(String)
+}
+
+extension YAMLNode {
+  /// The typed value of a scalar; nil for lists and mappings.
+  public var value: YAMLValue? {
+    guard case .scalar(let text, let isQuoted) = content else { return nil }
+    return isQuoted ? .string(text) : YAMLValue(plain: text)
   }
 
-  /// A plain whole number.
-  public var integer: Int? {
-    guard case .scalar(let text, false) = content else { return nil }
-    return Int(text)
+  /// Whether this is the null value.
+  public var isNull: Bool { value == .null }
+
+  /// The text of a scalar that is text; nil for a number, a truth value or null that is not quoted.
+  public var string: String? {
+    if case .string(let text)? = value { text } else { nil }
   }
 
-  /// A plain number.
-  public var number: Double? {
-    guard case .scalar(let text, false) = content, let value = Double(text), value.isFinite else { return nil }
-    return value
+  /// An integer.
+  public var int: Int? {
+    if case .int(let number)? = value { number } else { nil }
   }
 
-  /// A plain `true` or `false`.
-  public var boolean: Bool? {
-    guard case .scalar(let text, false) = content else { return nil }
-    return text == "true" ? true : text == "false" ? false : nil
-  }
-
-  /// The elements of a list.
-  public var elements: [YAMLNode]? {
-    if case .sequence(let elements) = content { return elements }
-    return nil
-  }
-
-  /// The pairs of a mapping.
-  public var pairs: [(key: YAMLNode, value: YAMLNode)]? {
-    if case .mapping(let pairs) = content { return pairs }
-    return nil
-  }
-
-  /// The value of a key of a mapping.
-  public subscript(key: String) -> YAMLNode? { pairs?.first { $0.key.text == key }?.value }
-
-  /// What it is, in a word for an error.
-  public var kindName: String {
-    switch content {
-    case .scalar: isNull ? "nothing" : "a text"
-    case .sequence: "a list"
-    case .mapping: "a mapping"
+  /// A number with or without a fraction.
+  public var double: Double? {
+    switch value {
+    case .double(let number)?: number
+    case .int(let number)?: Double(number)
+    default: nil
     }
+  }
+
+  /// `true` or `false`.
+  public var bool: Bool? {
+    if case .bool(let truth)? = value { truth } else { nil }
+  }
+
+  /// What this is, in words for a message: `the number 12`, `a list`.
+  public var kind: String {
+    switch content {
+    case .sequence: return "a list"
+    case .mapping: return "a mapping"
+    case .scalar(let text, let isQuoted):
+      switch isQuoted ? .string(text) : YAMLValue(plain: text) {
+      case .null: return "nothing"
+      case .bool(let truth): return truth ? "true" : "false"
+      case .int, .double: return "the number \(text)"
+      case .string: return "the text \(Problem.quote(text))"
+      }
+    }
+  }
+}
+
+extension YAMLValue {
+  /// The meaning of a scalar that is not quoted.
+  init(plain text: String) {
+    switch text {
+    case "", "~", "null", "Null", "NULL": self = .null
+    case "true": self = .bool(true)
+    case "false": self = .bool(false)
+    case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF": self = .double(.infinity)
+    case "-.inf", "-.Inf", "-.INF": self = .double(-.infinity)
+    case ".nan", ".NaN", ".NAN": self = .double(.nan)
+    default: self = YAMLValue.number(text) ?? .string(text)
+    }
+  }
+
+  private static func number(_ text: String) -> YAMLValue? {
+    // Longer than any number a person writes; keeps hostile digits from being parsed.
+    guard text.utf8.count <= 400 else { return nil }
+    if text.hasPrefix("0x") { return Int(text.dropFirst(2), radix: 16).flatMap { digitsOnly(text) ? .int($0) : nil } }
+    if text.hasPrefix("0o") { return Int(text.dropFirst(2), radix: 8).flatMap { digitsOnly(text) ? .int($0) : nil } }
+    guard isDecimal(Array(text.utf8)) else { return nil }
+    if let number = Int(text) { return .int(number) }
+    return Double(text).map { .double($0) }
+  }
+
+  /// `Int(_:radix:)` also takes a sign after the prefix, which YAML does not.
+  private static func digitsOnly(_ text: String) -> Bool {
+    let first = text.utf8.dropFirst(2).first
+    return first != UInt8(ascii: "-") && first != UInt8(ascii: "+")
+  }
+
+  /// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`
+  private static func isDecimal(_ text: [UInt8]) -> Bool {
+    var at = 0
+    func digits() -> Int {
+      let from = at
+      while at < text.count, text[at] >= 48, text[at] <= 57 { at += 1 }
+      return at - from
+    }
+    func take(_ characters: String) -> Bool {
+      guard at < text.count, characters.utf8.contains(text[at]) else { return false }
+      at += 1
+      return true
+    }
+    _ = take("+-")
+    let whole = digits()
+    var fraction = 0
+    if take(".") { fraction = digits() }
+    guard whole > 0 || fraction > 0 else { return false }
+    if take("eE") {
+      _ = take("+-")
+      guard digits() > 0 else { return false }
+    }
+    return at == text.count
   }
 }

@@ -139,15 +139,14 @@ struct Judge: Sendable {
             message: bytes, notBefore: nil))
       case .command(let command):
         apply(command, to: &concluded, incoming: incoming, stage: stage, hop: hop, now: now)
-      case .requestAdditionalInfo: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
       }
     }
-    concluded.destinations = decision.destinations.map(\.name).joined(separator: ", ")
+    concluded.destinations = decision.destinations.map(\.description).joined(separator: ", ")
     return concluded
   }
 
   private func apply(
-    _ command: WorkflowCommand, to concluded: inout ConcludedHop, incoming: Message, stage: StageFile, hop: HopHeader,
+    _ command: Routing.WorkflowCommand, to concluded: inout ConcludedHop, incoming: Message, stage: StageFile, hop: HopHeader,
     now: Instant
   ) {
     switch command {
@@ -166,7 +165,8 @@ struct Judge: Sendable {
           id: hop.id.nextTry, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name,
           topic: stage.busIn, key: incoming.rid, message: again.encoded(),
           notBefore: now.advanced(bySeconds: stage.pause(after: hop.attempt))))
-    case .pauseAndRequestAdditionalInfo, .markAsPaused: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
+    case .pauseAndRequestAdditionalInfo: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
+    case .markAsPaused: concluded.registrationStatus = "PAUSED"
     case .restartParentFlow: complete("PROCESSED", &concluded)
     case .anonymousProfile: concluded.anonymousProfile = AnonymousProfile.encoded(incoming, at: stage, now: now)
     }

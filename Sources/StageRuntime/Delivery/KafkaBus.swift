@@ -10,8 +10,8 @@ final class KafkaBus: Bus {
     var topics: [String]
     var assignment: KafkaConsumer.Assignment
     /// Nil: no transactions (`DeliveryLoop.Mode.acknowledged`).
-    var transactionalId: String?
-    var instanceId: String?
+    var transactionalID: String?
+    var instance: String?
     /// The header that names a record: the hop's, or the outbox's for further topics.
     var header = HopHeader.name
   }
@@ -19,20 +19,18 @@ final class KafkaBus: Bus {
   private let settings: Settings
   private var consumer: KafkaConsumer
   private var producer: KafkaProducer
-  /// The first and the next offset of the batch in hand, by partition.
-  private var first: [TopicPartition: Int64] = [:]
-  private var next: [TopicPartition: Int64] = [:]
+  private var batch: RecordBatch?
+  /// The partitions of the batch in hand that were still ours when it was read.
+  private var owned: Set<TopicPartition> = []
   /// A commit whose answer is not known: the next `send` only repeats the commit.
   private var commitIsPending = false
   private let waker: Waker
 
   /// `wake` comes from other threads while `reopen` changes the consumer on this one.
-  private final class Waker: @unchecked Sendable {
-    // Safe: the consumer is only touched under the lock, and of it only `wake`, which any thread may call while it is open.
-    private let lock = Mutex(())
-    private var consumer: KafkaConsumer?
-    func set(_ consumer: KafkaConsumer?) { lock.withLock { _ in self.consumer = consumer } }
-    func wake() { lock.withLock { _ in consumer?.wake() } }
+  private final class Waker: Sendable {
+    private let consumer = Mutex<KafkaConsumer?>(nil)
+    func set(_ consumer: KafkaConsumer?) { self.consumer.withLock { $0 = consumer } }
+    func wake() { consumer.withLock { $0?.wake() } }
   }
 
   init(_ settings: Settings) throws {
@@ -44,54 +42,55 @@ final class KafkaBus: Bus {
   }
 
   private static func openProducer(_ settings: Settings) throws -> KafkaProducer {
-    let producer = try KafkaProducer(settings.kafka, transactionalId: settings.transactionalId)
-    if settings.transactionalId != nil { try producer.initTransactions() }
+    let producer = try KafkaProducer(settings: settings.kafka, transactionalID: settings.transactionalID)
+    if settings.transactionalID != nil { try producer.initTransactions() }
     return producer
   }
 
   private static func openConsumer(_ settings: Settings) throws -> KafkaConsumer {
     try KafkaConsumer(
-      settings.kafka, group: settings.group, topics: settings.topics, assignment: settings.assignment,
-      header: settings.header, instanceId: settings.instanceId)
+      settings: settings.kafka, group: settings.group, topics: settings.topics, assignment: settings.assignment,
+      instance: settings.instance)
   }
 
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord] {
     try attempt {
-      first.removeAll(keepingCapacity: true)
-      next.removeAll(keepingCapacity: true)
-      let records = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
+      let result = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
+      let records = result.records
+      batch = records
       var out: [BusRecord] = []
       out.reserveCapacity(records.count)
-      var place: TopicPartition?
-      for record in records {
-        if place?.partition != record.partition || place?.topic != record.topic {
-          place = TopicPartition(record.topic, record.partition)
-        }
-        guard let place else { continue }
-        if first[place] == nil { first[place] = record.offset }
-        next[place] = record.offset + 1
+      owned = Set(records.firstOffsets.map(\.partition).filter { consumer.owns($0, since: records.epoch) })
+      let ownsAll = owned.count == records.firstOffsets.count
+      for record in records where ownsAll || consumer.owns(record) {
+        let header = record.header(settings.header)
         out.append(
           BusRecord(
-            value: record.value, key: record.key, hop: record.header.flatMap { $0.withUnsafeBytes { HopHeader($0) } },
-            header: record.header,
+            value: record.valueBytes, key: nil, hop: header.flatMap { HopHeader($0) }, header: settings.header == HopHeader.name ? nil : header.map { Array($0) },
             origin: RecordOrigin(topic: record.topic, partition: record.partition, offset: record.offset)))
       }
       return out
     }
   }
 
+  /// The offsets behind the batch, of those partitions that are still ours.
+  private var next: [PartitionOffset] {
+    guard let batch else { return [] }
+    return batch.nextOffsets.filter { owned.contains($0.partition) }
+  }
+
   func send(_ outgoing: [OutgoingHop]) throws(BusFailure) {
     try attempt {
-      guard settings.transactionalId != nil else {
+      guard settings.transactionalID != nil else {
         for hop in outgoing { try produce(OutgoingRecord(hop)) }
-        if !outgoing.isEmpty { try producer.flush() }
+        if !outgoing.isEmpty, let failed = producer.flush().first { throw failed.error }
         try consumer.commit(next)
         return
       }
       if !commitIsPending {
         try producer.begin()
         for hop in outgoing { try produce(OutgoingRecord(hop)) }
-        try producer.sendOffsets(next, of: consumer)
+        try producer.sendOffsets(next, group: try consumer.groupMetadata())
       }
       commitIsPending = true
       try producer.commitTransaction()
@@ -100,7 +99,9 @@ final class KafkaBus: Bus {
   }
 
   private func produce(_ record: OutgoingRecord) throws {
-    try producer.produce(topic: record.topic, key: record.key, value: record.value, headers: record.headers)
+    try producer.produce(
+      topic: record.topic, key: Array(record.key.utf8), value: record.value,
+      headers: record.headers.map { RecordHeader($0.name, Array($0.value.utf8)) })
   }
 
   func abort() throws(BusFailure) {
@@ -112,16 +113,16 @@ final class KafkaBus: Bus {
 
   func rewind() throws(BusFailure) {
     try attempt {
-      let ours = consumer.assigned
-      try consumer.seek(to: first.filter { ours.contains($0.key) })
+      guard let batch else { return }
+      try consumer.seek(to: batch.firstOffsets.filter { consumer.owns($0.partition, since: batch.epoch) })
     }
   }
 
   func reopen() throws(BusFailure) {
     try attempt {
       waker.set(nil)
-      consumer.close()
-      producer.close()
+      batch = nil
+      try? consumer.close()
       commitIsPending = false
       producer = try Self.openProducer(settings)
       consumer = try Self.openConsumer(settings)
@@ -133,8 +134,8 @@ final class KafkaBus: Bus {
 
   func close() {
     waker.set(nil)
-    consumer.close()
-    producer.close()
+    batch = nil
+    try? consumer.close()
   }
 
   private func attempt<T>(_ body: () throws -> T) throws(BusFailure) -> T {
@@ -154,7 +155,7 @@ extension BusFailure {
       switch error.code {
       case .retriable, .timedOut, .unknownTopic, .messageTooLarge, .other: .retriable
       case .abortable: .abortable
-      case .lostPartitions: .lostPartitions
+      case .rebalanced: .lostPartitions
       case .fatal, .fenced, .configuration: .fatal
       }
     self.init(kind: kind, message: error.description)
@@ -165,14 +166,16 @@ extension BusFailure {
 final class KafkaSender: RecordSender {
   private let producer: KafkaProducer
 
-  init(_ settings: KafkaSettings) throws { producer = try KafkaProducer(settings) }
+  init(_ settings: KafkaSettings) throws { producer = try KafkaProducer(settings: settings) }
 
   func send(_ records: [OutgoingRecord]) throws(BusFailure) {
     do {
       for record in records {
-        try producer.produce(topic: record.topic, key: record.key, value: record.value, headers: record.headers)
+        try producer.produce(
+          topic: record.topic, key: Array(record.key.utf8), value: record.value,
+          headers: record.headers.map { RecordHeader($0.name, Array($0.value.utf8)) })
       }
-      try producer.flush()
+      if let failed = producer.flush().first { throw failed.error }
     } catch let error as KafkaError {
       throw BusFailure(error)
     } catch {
@@ -180,5 +183,5 @@ final class KafkaSender: RecordSender {
     }
   }
 
-  func close() { producer.close() }
+  func close() {}
 }

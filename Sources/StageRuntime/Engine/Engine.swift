@@ -67,8 +67,8 @@ public final class Engine: Sendable {
       return StageUnit(file: file, plugin: try type.init(settings: stageSettings), context: context, settings: stageSettings)
     }
     let maker: TopicMaker = { names, partitions, replication in
-      let admin = try KafkaAdmin(settings.kafka)
-      _ = try admin.create(names.map { KafkaAdmin.NewTopic($0, partitions: partitions, replication: replication) })
+      let admin = try KafkaAdmin(settings: settings.kafka)
+      _ = try admin.createTopics(names.map { KafkaAdmin.NewTopic($0, partitions: partitions, replication: replication) })
     }
     self.makeTopics = makeTopics ?? maker
 
@@ -76,8 +76,8 @@ public final class Engine: Sendable {
     workers = units.filter(\.spec.takesMessages).map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: [unit.file.busIn], assignment: assignment,
-        transactionalId: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
-        instanceId: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
+        transactionalID: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
+        instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: byName, database: settings.database, openBus: { try KafkaBus(bus) })
@@ -85,7 +85,7 @@ public final class Engine: Sendable {
     topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
-        transactionalId: nil, instanceId: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)",
+        transactionalID: nil, instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)",
         header: OutgoingRecord.outboxHeader)
       return TopicWorker(unit: unit, pool: pool, openBus: { try KafkaBus(bus) })
     }

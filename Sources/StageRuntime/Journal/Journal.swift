@@ -72,7 +72,33 @@ struct Journal: Sendable {
   }
 
   private static func upsert(_ hops: [ConcludedHop]) -> Statement {
-    Statement(
+    // One parameter a line: as one literal this is too much for the type checker.
+    var values: [Value] = []
+    values.append(.textArray(hops.map(\.id.text)))
+    values.append(.textArray(hops.map { $0.parent?.text }))
+    values.append(.textArray(hops.map(\.workflowInstanceId)))
+    values.append(.textArray(hops.map(\.rid)))
+    values.append(.textArray(hops.map(\.process)))
+    values.append(.intArray(hops.map(\.iteration)))
+    values.append(.intArray(hops.map(\.run)))
+    values.append(.intArray(hops.map(\.attempt)))
+    values.append(.textArray(hops.map(\.stage.name)))
+    values.append(.textArray(hops.map(\.takenAt.iso)))
+    values.append(.textArray(hops.map(\.doneAt.iso)))
+    values.append(.textArray(hops.map { String($0.milliseconds) }))
+    values.append(.textArray(hops.map(\.verdict.kind.rawValue)))
+    values.append(.textArray(hops.map(\.stage.transactionType)))
+    values.append(.textArray(hops.map(\.verdict.statusCode.rawValue)))
+    values.append(.textArray(hops.map(\.verdict.subStatusCode)))
+    values.append(.textArray(hops.map(\.verdict.comment)))
+    values.append(.textArray(hops.map(\.verdict.referenceId)))
+    values.append(.textArray(hops.map(\.destinations)))
+    values.append(.textArray(hops.map { $0.origin?.topic }))
+    values.append(.intArray(hops.map { $0.origin.map { Int($0.partition) } }))
+    values.append(.intArray(hops.map { $0.origin.map { Int($0.offset) } }))
+    values.append(.textArray(hops.map(\.worker)))
+    values.append(.textArray(hops.map(\.routeDigest)))
+    return Statement(
       """
       INSERT INTO regproc.hop AS h (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, taken_at, done_at,
         milliseconds, verdict, transaction_type, status_code, sub_status_code, comment, reference_id, destinations, topic, partition,
@@ -91,21 +117,7 @@ struct Journal: Sendable {
         partition = excluded.partition, record_offset = excluded.record_offset, worker = excluded.worker,
         route_digest = excluded.route_digest
       WHERE h.state < 2
-      """,
-      [
-        .textArray(hops.map(\.id.text)), .textArray(hops.map { $0.parent?.text }), .textArray(hops.map(\.workflowInstanceId)),
-        .textArray(hops.map(\.rid)), .textArray(hops.map(\.process)), .intArray(hops.map(\.iteration)),
-        .intArray(hops.map(\.run)), .intArray(hops.map(\.attempt)), .textArray(hops.map(\.stage.name)),
-        .textArray(hops.map(\.takenAt.iso)), .textArray(hops.map(\.doneAt.iso)),
-        .textArray(hops.map { String($0.milliseconds) }), .textArray(hops.map { $0.verdict.kind.name }),
-        .textArray(hops.map(\.stage.transactionType)), .textArray(hops.map(\.verdict.statusCode.rawValue)),
-        .textArray(hops.map(\.verdict.subStatusCode)), .textArray(hops.map(\.verdict.comment)),
-        .textArray(hops.map(\.verdict.referenceId)), .textArray(hops.map(\.destinations)),
-        .textArray(hops.map { $0.origin?.topic }), .intArray(hops.map { $0.origin.map { Int($0.partition) } }),
-        .intArray(hops.map { $0.origin.map { Int($0.offset) } }), .textArray(hops.map(\.worker)),
-        .textArray(hops.map(\.routeDigest)),
-      ]
-    )
+      """, values)
   }
 
   private static func insert(_ outgoing: [OutgoingHop], _ hops: [ConcludedHop]) -> Statement {

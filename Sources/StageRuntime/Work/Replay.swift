@@ -62,7 +62,7 @@ public struct Replay: Sendable {
       guard let flow = routes.flow(process) else {
         throw Refusal(code: "no-such-flow", message: "the route file has no flow \(process), the process of RID \(rid)")
       }
-      let names = flow.stageNames
+      let names = flow.stages.map(\.name.value)
       let target: String
       if let stage {
         guard names.contains(stage) else {

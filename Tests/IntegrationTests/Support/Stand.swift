@@ -38,8 +38,8 @@ final class Stand: Sendable {
     try FileManager.default.contentsOfDirectory(atPath: home + "/stages").sorted().compactMap { name in
       let path = "\(home)/stages/\(name)/stage.yaml"
       guard FileManager.default.fileExists(atPath: path) else { return nil }
-      let (stage, problems) = StageFile.read(try read(path), name: name, file: path)
-      guard let stage else { throw problems[0] }
+      let reading = StageFile.read(try read(path), name: name, file: path)
+      guard let stage = reading.stage else { throw reading.problems[0] }
       return stage
     }
   }
@@ -80,14 +80,14 @@ final class Stand: Sendable {
       roles: ["mosip-mediator": ["REGISTRATION_PROCESSOR"], "opencrvs": ["x"], "opencrvs-mediator": ["y"]], hubURL: url + "/hub")
     broker = kafka == nil ? try EmbeddedCluster() : nil
     var engineSettings = EngineSettings(
-      kafka: kafka ?? KafkaSettings(bootstrapServers: broker!.bootstrapServers, properties: ["fetch.wait.max.ms": "10"]),
+      kafka: kafka ?? broker!.settings,
       database: settings, http: ServerSettings(host: "127.0.0.1", port: port, uploadFolder: folder), instance: "test",
       isTransactional: kafka != nil, isAloneOnTheBus: kafka == nil, reconcileAfter: 5)
     engineSettings.partitions = 2
     let files = try stages ?? Self.stageFiles()
-    let (routes, problems) = RouteFile.read(
-      try Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(run: files.map(\.name)))
-    guard let routes else { throw problems[0] }
+    let reading = RouteFile.read(
+      try Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
+    guard let routes = reading.file else { throw reading.problems[0] }
     let environment = [
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url, "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVS.url,
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET": Self.secret,

@@ -1,0 +1,36 @@
+import CRdKafka
+
+/// Owns a librdkafka client. Batches keep it alive, because the records they hold point into it.
+final class ClientHandle: @unchecked Sendable {
+  // Safe to share: librdkafka's handles are made for calls from several threads.
+  let raw: OpaquePointer
+  /// The object that callbacks get, kept until no callback can come any more.
+  private let callbackState: AnyObject?
+
+  init(_ raw: OpaquePointer, keeping callbackState: AnyObject? = nil) {
+    self.raw = raw
+    self.callbackState = callbackState
+  }
+
+  deinit {
+    // A consumer has left its group before this, or is meant to vanish without a word.
+    rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+  }
+
+  /// Partition counts of topics; a topic that does not exist is left out. Blocks at most so long.
+  func partitionCounts(topic: String?, timeoutMilliseconds: Int32) throws(KafkaError) -> [String: Int] {
+    var answer: UnsafePointer<rd_kafka_metadata>?
+    let handle = topic.flatMap { rd_kafka_topic_new(raw, $0, nil) }
+    defer { if let handle { rd_kafka_topic_destroy(handle) } }
+    let error = rd_kafka_metadata(raw, handle == nil ? 1 : 0, handle, &answer, timeoutMilliseconds)
+    guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let answer else { throw KafkaError(error, "read metadata") }
+    defer { rd_kafka_metadata_destroy(answer) }
+    var counts: [String: Int] = [:]
+    for i in 0..<Int(answer.pointee.topic_cnt) {
+      let topic = answer.pointee.topics[i]
+      guard topic.err == RD_KAFKA_RESP_ERR_NO_ERROR, topic.partition_cnt > 0 else { continue }
+      counts[String(cString: topic.topic)] = Int(topic.partition_cnt)
+    }
+    return counts
+  }
+}

@@ -1,0 +1,149 @@
+/// A consumer's figures at one moment, from librdkafka's statistics (its STATISTICS.md names the fields).
+public struct KafkaStatistics: Sendable, Hashable {
+  /// One assigned partition.
+  public struct Partition: Sendable, Hashable {
+    /// Records between the committed (or read) offset and the end; nil when not known yet.
+    public var lag: Int64?
+    /// Records fetched ahead and not yet polled.
+    public var fetched: Int64
+  }
+
+  /// Bytes sent to brokers since the start.
+  public var bytesSent: Int64 = 0
+  /// Bytes received from brokers since the start.
+  public var bytesReceived: Int64 = 0
+  /// Records received since the start.
+  public var recordsReceived: Int64 = 0
+  /// The mean round trip to each broker that answered in the interval, in microseconds, by `host:port/id`.
+  public var roundTripMicroseconds: [String: Int64] = [:]
+  /// The partitions that are read.
+  public var partitions: [TopicPartition: Partition] = [:]
+
+  /// Reads librdkafka's JSON. Unknown members are passed over; text that is not JSON gives what was read before it went wrong.
+  init(json: UnsafeRawBufferPointer) {
+    var scanner = StatisticsScanner(json)
+    var path: [String] = []
+    var read = self
+    scanner.object { scanner, name in
+      switch name {
+      case "tx_bytes": read.bytesSent = scanner.integer()
+      case "rx_bytes": read.bytesReceived = scanner.integer()
+      case "rxmsgs": read.recordsReceived = scanner.integer()
+      case "brokers":
+        scanner.object { scanner, broker in
+          scanner.object { scanner, name in
+            guard name == "rtt" else { return scanner.skip() }
+            scanner.object { scanner, name in
+              guard name == "avg" else { return scanner.skip() }
+              let average = scanner.integer()
+              if average > 0 { read.roundTripMicroseconds[broker] = average }
+            }
+          }
+        }
+      case "topics":
+        scanner.object { scanner, topic in
+          path = [topic]
+          scanner.object { scanner, name in
+            guard name == "partitions" else { return scanner.skip() }
+            scanner.object { scanner, number in
+              var partition = Partition(lag: nil, fetched: 0)
+              scanner.object { scanner, name in
+                switch name {
+                case "consumer_lag":
+                  let lag = scanner.integer()
+                  partition.lag = lag >= 0 ? lag : nil
+                case "fetchq_cnt": partition.fetched = scanner.integer()
+                default: scanner.skip()
+                }
+              }
+              if let number = Int32(number), number >= 0 {
+                read.partitions[TopicPartition(path[0], number)] = partition
+              }
+            }
+          }
+        }
+      default: scanner.skip()
+      }
+    }
+    self = read
+  }
+}
+
+/// Walks over JSON without making a tree of it; only what librdkafka writes, so names need no unescaping.
+struct StatisticsScanner {
+  private let bytes: UnsafeRawBufferPointer
+  private var at = 0
+
+  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  /// Calls the closure at each member's value; the closure must read or skip the value.
+  mutating func object(_ member: (inout StatisticsScanner, String) -> Void) {
+    guard take(UInt8(ascii: "{")) else { return skip() }
+    while !take(UInt8(ascii: "}")) {
+      guard let name = text(), take(UInt8(ascii: ":")) else {
+        at = bytes.count
+        return
+      }
+      member(&self, name)
+      if !take(UInt8(ascii: ",")), peek() != UInt8(ascii: "}") {
+        at = bytes.count
+        return
+      }
+    }
+  }
+
+  /// An integer; 0 for any other value, which is skipped.
+  mutating func integer() -> Int64 {
+    guard let first = peek(), first == UInt8(ascii: "-") || (48...57).contains(first) else {
+      skip()
+      return 0
+    }
+    let negative = take(UInt8(ascii: "-"))
+    var value: Int64 = 0
+    while at < bytes.count, (48...57).contains(bytes[at]) {
+      value = value &* 10 &+ Int64(bytes[at] - 48)
+      at += 1
+    }
+    skip()  // a fraction, if there is one
+    return negative ? -value : value
+  }
+
+  /// Passes over one value.
+  mutating func skip() {
+    var depth = 0
+    while let byte = peek() {
+      switch byte {
+      case UInt8(ascii: "\""): _ = text()
+      case UInt8(ascii: "{"), UInt8(ascii: "["):
+        depth += 1
+        at += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"):
+        if depth == 0 { return }
+        depth -= 1
+        at += 1
+      case UInt8(ascii: ",") where depth == 0: return
+      default: at += 1
+      }
+    }
+  }
+
+  private mutating func text() -> String? {
+    guard take(UInt8(ascii: "\"")) else { return nil }
+    let start = at
+    while at < bytes.count, bytes[at] != UInt8(ascii: "\"") { at += bytes[at] == UInt8(ascii: "\\") ? 2 : 1 }
+    guard at < bytes.count else { return nil }
+    defer { at += 1 }
+    return String(decoding: bytes[start..<at], as: UTF8.self)
+  }
+
+  private mutating func peek() -> UInt8? {
+    while at < bytes.count, bytes[at] <= 32 { at += 1 }
+    return at < bytes.count ? bytes[at] : nil
+  }
+
+  private mutating func take(_ byte: UInt8) -> Bool {
+    guard peek() == byte else { return false }
+    at += 1
+    return true
+  }
+}

@@ -1,0 +1,64 @@
+/// What routing needs to see of a message. The message type of another module conforms.
+public protocol Routable {
+  /// The value of a packet tag, or nil when the message has no such tag (or no tags).
+  func tag(_ name: String) -> String?
+  /// The value of a message field, by a name of `MessageField`.
+  func field(_ name: String) -> FieldValue
+}
+
+/// The value of a message field.
+public enum FieldValue: Sendable, Hashable {
+  /// A string.
+  case text(String)
+  /// A truth value.
+  case bool(Bool)
+  /// A whole number.
+  case int(Int)
+  /// The field is there and null.
+  case null
+  /// There is no such field.
+  case absent
+}
+
+/// The fields of a message that a condition may name, as they are on the wire (facts/bus-and-routes 1).
+public enum MessageField: String, Sendable, CaseIterable {
+  /// The registration id.
+  case rid
+  /// The process.
+  case process = "reg_type"
+  /// The business flag of the verdict.
+  case isValid
+  /// The technical flag of the verdict.
+  case internalError
+  /// The next hop that a dedupe or ABIS stage asks for.
+  case address = "messageBusAddress.address"
+  /// Null in practice.
+  case retryCount
+  /// When the last stage sent the message.
+  case lastHopTimestamp
+  /// The packet's source.
+  case source
+  /// 1 for main processes, n for the n-th packet of additional information.
+  case iteration
+  /// The primary key of the registration.
+  case workflowInstanceId
+
+  /// What values a field can have.
+  enum Kind { case text, bool, int }
+
+  var kind: Kind {
+    switch self {
+    case .isValid, .internalError: .bool
+    case .retryCount, .iteration: .int
+    default: .text
+    }
+  }
+
+  /// Whether the wire may say null; upstream always sends the other fields.
+  var isNullable: Bool {
+    switch self {
+    case .rid, .process, .iteration, .lastHopTimestamp: false
+    default: true
+    }
+  }
+}

@@ -1,0 +1,312 @@
+import System
+import Testing
+
+@testable import Kafka
+
+/// What holds on every broker.
+@Suite struct ConformanceTests {
+  @Test("what is produced is consumed with its key, value, headers and time", arguments: BrokerKind.all)
+  func roundTrip(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      let producer = try broker.producer()
+      let now = Instant.now
+      let headers = [
+        RecordHeader("a", [1]), RecordHeader("a", [2, 0, 255]), RecordHeader("none", nil), RecordHeader("empty", []),
+      ]
+      try producer.produce(topic: topic, key: [7, 8], value: [9], headers: headers, timestamp: now)
+      try producer.produce(topic: topic, key: nil, value: nil, headers: [])
+      try producer.produce(topic: topic, key: [], value: [])
+      #expect(producer.flush().isEmpty)
+      let consumer = try broker.consumer(broker.group(), [topic])
+      let got = try gather(consumer, count: 3).records
+      try #require(got.count == 3)
+      #expect(got[0].topic == topic)
+      #expect(got.map(\.offset) == [0, 1, 2])
+      #expect(got[0].keyBytes == [7, 8])
+      #expect(got[0].valueBytes == [9])
+      #expect(got[0].timestamp == now)
+      #expect(got[0].headers == headers)
+      #expect(got[0].header("a" as StaticString).map { [UInt8]($0) } == [2, 0, 255])
+      #expect(got[0].header("empty" as String).map { [UInt8]($0) } == [])
+      #expect(got[0].header("none" as StaticString) == nil)
+      #expect(got[0].header("absent" as StaticString) == nil)
+      #expect(got[1].key == nil)
+      #expect(got[1].value == nil)
+      #expect(got[1].headers == [])
+      #expect(got[2].keyBytes == [])
+      #expect(got[2].valueBytes == [])
+      try consumer.close()
+      #expect(got[0].valueBytes == [9], "records outlive their consumer")
+    }
+  }
+
+  @Test("records of a partition keep their order and one key stays on one partition", arguments: BrokerKind.all)
+  func order(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic(partitions: 3)
+      let producer = try broker.producer()
+      for i in 0..<3000 {
+        try producer.produce(topic: topic, key: Array("key\(i % 50)".utf8), value: Array("\(i)".utf8), tag: i)
+      }
+      #expect(producer.flush().isEmpty)
+      let consumer = try broker.consumer(broker.group(), [topic])
+      let all = try gather(consumer, count: 3000, batch: 250)
+      #expect(all.records.count == 3000)
+      #expect(all.batches.allSatisfy { $0.count <= 250 })
+      var last: [String: Int] = [:]
+      var homes: [String: Set<Int32>] = [:]
+      for record in all.records {
+        let key = String(decoding: record.key!, as: UTF8.self)
+        let number = Int(String(decoding: record.value!, as: UTF8.self))!
+        #expect(last[key, default: -1] < number)
+        last[key] = number
+        homes[key, default: []].insert(record.partition)
+      }
+      #expect(homes.values.allSatisfy { $0.count == 1 })
+      try consumer.close()
+    }
+  }
+
+  @Test("a new consumer starts where the group committed", arguments: BrokerKind.all)
+  func commit(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      let group = broker.group()
+      try broker.send((0..<10).map { "\($0)" }, to: topic)
+      let first = try broker.consumer(group, [topic])
+      let batch = try gather(first, count: 4, batch: 4).batches[0]
+      #expect(batch.count == 4 || batch.count < 4)
+      let done = PartitionOffset(TopicPartition(topic, 0), 4)
+      try first.commit([done])
+      #expect(try first.committed() == [done])
+      #expect(try first.lag() == [TopicPartition(topic, 0): 6])
+      try first.close()
+      let second = try broker.consumer(group, [topic])
+      #expect(try gather(second, count: 6).texts == ["4", "5", "6", "7", "8", "9"])
+      let position = try #require(second.positions().first)
+      #expect(position.next == 10)
+      #expect(position.lag == 0)
+      try second.close()
+    }
+  }
+
+  @Test("a group member starts where the group committed, too", arguments: BrokerKind.all)
+  func groupCommit(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      let group = broker.group()
+      try broker.send(["0", "1", "2"], to: topic)
+      let first = try broker.consumer(group, [topic], .group)
+      let got = try gather(first, count: 3)
+      guard case .assigned([TopicPartition(topic, 0)]) = got.events.first else {
+        Issue.record("not assigned first: \(got.events)")
+        return
+      }
+      #expect(got.records.allSatisfy { first.owns($0) })
+      try first.commit([PartitionOffset(TopicPartition(topic, 0), 2)])
+      try first.close()
+      #expect(got.records.allSatisfy { !first.owns($0) })
+      let second = try broker.consumer(group, [topic], .group)
+      #expect(try gather(second, count: 1).texts == ["2"])
+      try second.close()
+    }
+  }
+
+  @Test("seek reads again from the batch's first record", arguments: BrokerKind.all)
+  func seek(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic(partitions: 2)
+      try broker.send((0..<20).map { "a\($0)" }, to: topic, partition: 0)
+      try broker.send((0..<20).map { "b\($0)" }, to: topic, partition: 1)
+      let consumer = try broker.consumer(broker.group(), [topic])
+      // A batch in the middle, with more already fetched ahead.
+      let before = try gather(consumer, count: 12, batch: 5)
+      let batch = before.batches.last!
+      try consumer.seek(to: batch.firstOffsets)
+      let wanted = 40 - before.records.count + batch.count
+      let after = try gather(consumer, count: wanted)
+      #expect(after.records.count == wanted)
+      for partition in Set(batch.map(\.partition)) {
+        #expect(
+          after.records.first { $0.partition == partition }?.offset == batch.first { $0.partition == partition }?.offset
+        )
+      }
+      #expect(try consumer.poll(max: 10, timeoutMilliseconds: 100).records.isEmpty)
+      try consumer.close()
+    }
+  }
+
+  @Test("a paused partition brings nothing until it is resumed, then all of it", arguments: BrokerKind.all)
+  func pause(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic(partitions: 2)
+      try broker.send((0..<50).map { "a\($0)" }, to: topic, partition: 0)
+      try broker.send((0..<50).map { "b\($0)" }, to: topic, partition: 1)
+      let consumer = try broker.consumer(broker.group(), [topic])
+      let start = try gather(consumer, count: 10, batch: 10)
+      let paused = TopicPartition(topic, 0)
+      try consumer.pause([paused])
+      let more = try gather(consumer) { all in
+        (start.records + all.records).filter { $0.partition == 1 }.count == 50
+      }
+      #expect(more.records.allSatisfy { $0.partition == 1 })
+      try consumer.resume([paused])
+      let rest = try gather(consumer) { all in
+        (start.records + all.records).filter { $0.partition == 0 }.count == 50
+      }
+      let offsets = (start.records + rest.records).filter { $0.partition == 0 }.map(\.offset)
+      #expect(offsets == Array(0..<50))
+      try consumer.close()
+    }
+  }
+
+  @Test("wake ends a waiting poll", arguments: BrokerKind.all)
+  func wake(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let consumer = try broker.consumer(broker.group(), [try broker.topic()])
+      _ = try consumer.poll(max: 1, timeoutMilliseconds: 0)
+      OwnedThread.start("waker") { consumer.wake() }
+      // Without the wake this takes ten minutes.
+      #expect(try consumer.poll(max: 1, timeoutMilliseconds: 600_000).records.isEmpty)
+      try consumer.close()
+    }
+  }
+
+  @Test("a record above the limit is refused by name and the producer goes on", arguments: BrokerKind.all)
+  func tooLarge(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      let producer = try broker.producer()
+      let big = [UInt8](repeating: 1, count: 1_200_000)
+      let error = #expect(throws: KafkaError.self) {
+        try producer.produce(topic: topic, key: nil, value: big, headers: [RecordHeader("a", [1])])
+      }
+      #expect(error?.code == .messageTooLarge)
+      #expect(error?.isRetriable == false)
+      try producer.produce(topic: topic, key: nil, value: [1])
+      #expect(producer.flush().isEmpty)
+    }
+  }
+
+  @Test("a full send buffer is waited for", arguments: BrokerKind.all)
+  func fullBuffer(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      var settings = broker.settings
+      settings.producerProperties["queue.buffering.max.messages"] = "10"
+      let producer = try KafkaProducer(settings: settings)
+      for i in 0..<100 { try producer.produce(topic: topic, key: nil, value: Array("\(i)".utf8)) }
+      #expect(producer.flush().isEmpty)
+      let consumer = try broker.consumer(broker.group(), [topic])
+      #expect(try gather(consumer, count: 100).texts == (0..<100).map { "\($0)" })
+      try consumer.close()
+    }
+  }
+
+  @Test("a second member takes its share and the first is told", arguments: BrokerKind.all)
+  func rebalance(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic(partitions: 4)
+      let group = broker.group()
+      for partition in 0..<4 { try broker.send(["x\(partition)"], to: topic, partition: Int32(partition)) }
+      let first = try broker.consumer(group, [topic], .group)
+      let start = try gather(first, count: 4)
+      #expect(start.records.count == 4)
+      #expect(start.records.allSatisfy { first.owns($0) })
+      let second = try broker.consumer(group, [topic], .group)
+      var events: [PollResult.Event] = []
+      var committed = false
+      let deadline = monotonicMilliseconds() + 60_000
+      while first.assignedPartitions.count + second.assignedPartitions.count != 4 || second.assignedPartitions.isEmpty,
+        monotonicMilliseconds() < deadline
+      {
+        let result = try first.poll(max: 10, timeoutMilliseconds: 50)
+        events += result.events
+        if case .revoked = result.events.last {
+          // Kafka takes the commit of what is in hand now; the brokers of our tests refuse it, and say why.
+          do {
+            try first.commit((0..<4).map { PartitionOffset(TopicPartition(topic, $0), 1) })
+            committed = true
+          } catch let error as KafkaError {
+            #expect(error.code == .rebalanced)
+          }
+        }
+        let other = try second.poll(max: 10, timeoutMilliseconds: 50)
+        #expect(other.records.isEmpty || !committed, "what the first committed is not read again")
+      }
+      #expect(events.contains { if case .revoked = $0 { true } else { false } })
+      #expect(first.assignedPartitions.count == 2)
+      #expect(second.assignedPartitions.count == 2)
+      #expect(start.records.allSatisfy { !first.owns($0) }, "records of an old assignment are recognised")
+      try second.close()
+      try first.close()
+    }
+  }
+
+  // The embedded cluster makes every topic that is asked for.
+  @Test("a topic that does not exist is a named error for a reader of all partitions", arguments: BrokerKind.external)
+  func unknownTopic(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let error = #expect(throws: KafkaError.self) {
+        try KafkaConsumer(
+          settings: broker.settings, group: broker.group(), topics: ["missing-\(broker.group())"], assignment: .all,
+          timeoutMilliseconds: 500)
+      }
+      #expect(error?.code == .unknownTopic)
+    }
+  }
+
+  @Test("statistics tell lag and round trips", arguments: BrokerKind.all)
+  func statistics(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      try broker.send(["1", "2", "3"], to: topic)
+      var settings = broker.settings
+      settings.consumerProperties["statistics.interval.ms"] = "50"
+      let consumer = try KafkaConsumer(settings: settings, group: broker.group(), topics: [topic], assignment: .all)
+      let partition = TopicPartition(topic, 0)
+      _ = try gather(consumer) { _ in
+        consumer.statistics?.recordsReceived == 3 && consumer.statistics?.roundTripMicroseconds.isEmpty == false
+      }
+      let figures = try #require(consumer.statistics)
+      #expect(figures.recordsReceived == 3)
+      #expect(figures.bytesReceived > 0)
+      #expect(!figures.roundTripMicroseconds.isEmpty)
+      #expect(figures.partitions[partition] != nil)
+      try consumer.close()
+    }
+  }
+
+  @Test("the end of a partition is told when asked for", arguments: BrokerKind.all)
+  func end(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      try broker.send(["1", "2"], to: topic)
+      var settings = broker.settings
+      settings.consumerProperties["enable.partition.eof"] = "true"
+      let consumer = try KafkaConsumer(settings: settings, group: broker.group(), topics: [topic], assignment: .all)
+      func end(_ events: [PollResult.Event]) -> PartitionOffset? {
+        for case .reachedEnd(let place) in events { return place }
+        return nil
+      }
+      let all = try gather(consumer) { end($0.events) != nil }
+      #expect(all.texts == ["1", "2"])
+      #expect(end(all.events) == PartitionOffset(TopicPartition(topic, 0), 2))
+      try consumer.close()
+    }
+  }
+}

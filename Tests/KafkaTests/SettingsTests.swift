@@ -1,0 +1,91 @@
+import Testing
+
+@testable import Kafka
+
+@Suite struct SettingsTests {
+  private func failure(_ properties: [String: String]) -> KafkaError? {
+    #expect(throws: KafkaError.self) {
+      try KafkaSettings(bootstrapServers: "127.0.0.1:1", properties: properties, logsWarnings: false).check()
+    }
+  }
+
+  @Test("an unknown property is a configuration error that names it")
+  func unknownProperty() {
+    let error = failure(["fetch.wait.max.millis": "1"])
+    #expect(error?.code == .configuration)
+    #expect(error?.description.contains("'fetch.wait.max.millis'") == true)
+  }
+
+  @Test("a value that is not accepted is not repeated in the error")
+  func badValue() {
+    let error = failure(["security.protocol": "hunter2"])
+    #expect(error?.code == .configuration)
+    #expect(error?.description.contains("security.protocol") == true)
+    #expect(error?.description.contains("hunter2") == false)
+  }
+
+  @Test(
+    "what delivery rests on cannot be set", arguments: ["enable.auto.commit", "enable.auto.offset.store", "group.id"])
+  func reserved(name: String) {
+    #expect(failure([name: "true"])?.description.contains("'\(name)'") == true)
+  }
+
+  @Test("TLS and SASL properties pass")
+  func security() throws {
+    try KafkaSettings(
+      bootstrapServers: "127.0.0.1:1",
+      properties: [
+        "security.protocol": "SASL_SSL", "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p",
+        "ssl.endpoint.identification.algorithm": "https",
+      ]
+    ).check()
+  }
+
+  @Test("a description of settings shows no value")
+  func noSecrets() {
+    let settings = KafkaSettings(bootstrapServers: "b:9092", properties: ["sasl.password": "hunter2"])
+    var dumped = ""
+    dump(settings, to: &dumped)
+    for text in ["\(settings)", String(reflecting: settings), dumped] {
+      #expect(!text.contains("hunter2"))
+      #expect(text.contains("sasl.password"))
+    }
+  }
+
+  @Test("a key file that cannot be read is a configuration error when a client is made")
+  func badKeyFile() {
+    let settings = KafkaSettings(
+      bootstrapServers: "127.0.0.1:1",
+      properties: ["security.protocol": "SSL", "ssl.ca.location": "/nowhere/ca.pem"], logsWarnings: false)
+    let error = #expect(throws: KafkaError.self) { try KafkaProducer(settings: settings) }
+    #expect(error?.code == .configuration)
+  }
+
+  @Test("statistics are read whatever else is in them")
+  func statisticsText() {
+    let text = """
+      { "name": "a \\"b\\"", "list":[1,{"x":[]}], "tx_bytes":12, "rx_bytes":34, "rxmsgs":5, "brokers":{
+        "b:1/1": {"rtt":{"min":1, "avg":77}, "req":{"Fetch":1}}, "b:1/bootstrap": {"rtt":{"avg":0}}},
+       "topics":{"t":{"age":1.5,"partitions":{"0":{"consumer_lag":9,"fetchq_cnt":2},"-1":{"consumer_lag":-1}}}}, "z":null }
+      """
+    var figures: KafkaStatistics?
+    Array(text.utf8).withUnsafeBytes { figures = KafkaStatistics(json: $0) }
+    #expect(figures?.bytesSent == 12)
+    #expect(figures?.bytesReceived == 34)
+    #expect(figures?.recordsReceived == 5)
+    #expect(figures?.roundTripMicroseconds == ["b:1/1": 77])
+    #expect(figures?.partitions == [TopicPartition("t", 0): KafkaStatistics.Partition(lag: 9, fetched: 2)])
+  }
+
+  @Test("statistics cut anywhere do no harm")
+  func cutStatistics() {
+    let text = Array(
+      #"{"tx_bytes":12,"brokers":{"b":{"rtt":{"avg":7}}},"topics":{"t":{"partitions":{"0":{"fetchq_cnt":1}}}}}"#.utf8)
+    for length in 0..<text.count {
+      text.prefix(length).withUnsafeBytes { bytes in
+        let figures = KafkaStatistics(json: bytes)
+        #expect(figures.bytesSent == 0 || "12".hasPrefix("\(figures.bytesSent)"))
+      }
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import System
+import Testing
+
+@testable import Kafka
+
+/// What only a broker with transactions can show. Set REGPROC_TEST_KAFKA to run these.
+@Suite(.enabled(if: !BrokerKind.external.isEmpty, "needs a broker with transactions at REGPROC_TEST_KAFKA"))
+struct TransactionTests {
+  @Test("a committed transaction shows its records and its offsets", arguments: BrokerKind.external)
+  func commit(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let (source, target, group) = (try broker.topic(), try broker.topic(), broker.group())
+      try broker.send(["1", "2", "3"], to: source)
+      let consumer = try broker.consumer(group, [source], .group)
+      let producer = try broker.producer(transactionalID: broker.group())
+      try producer.initTransactions()
+      let input = try gather(consumer, count: 3)
+      try producer.begin()
+      for record in input.records { try producer.produce(topic: target, key: record.key, value: record.value) }
+      try producer.sendOffsets([PartitionOffset(TopicPartition(source, 0), 3)], group: consumer.groupMetadata())
+      try producer.commitTransaction()
+      #expect(try consumer.committed() == [PartitionOffset(TopicPartition(source, 0), 3)])
+      try consumer.close()
+      let reader = try broker.consumer(broker.group(), [target])
+      #expect(try gather(reader, count: 3).texts == ["1", "2", "3"])
+      try reader.close()
+    }
+  }
+
+  @Test(
+    "an aborted transaction shows nothing, and its input is read again after a seek", arguments: BrokerKind.external)
+  func abort(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let (source, target, group) = (try broker.topic(), try broker.topic(), broker.group())
+      try broker.send(["1", "2"], to: source)
+      let consumer = try broker.consumer(group, [source])
+      let producer = try broker.producer(transactionalID: broker.group())
+      try producer.initTransactions()
+      let input = try gather(consumer, count: 2)
+      try producer.begin()
+      for record in input.records { try producer.produce(topic: target, key: nil, value: [88] + record.valueBytes!) }
+      try producer.sendOffsets([PartitionOffset(TopicPartition(source, 0), 2)], group: consumer.groupMetadata())
+      try producer.abortTransaction()
+      #expect(try consumer.committed() == [])
+      try consumer.seek(to: input.batches[0].firstOffsets)
+      let again = try gather(consumer, count: 2)
+      #expect(again.texts == ["1", "2"])
+      try producer.begin()
+      for record in again.records { try producer.produce(topic: target, key: nil, value: record.value) }
+      try producer.commitTransaction()
+      let reader = try broker.consumer(broker.group(), [target])
+      #expect(try gather(reader, count: 2).texts == ["1", "2"])
+      try reader.close()
+      try consumer.close()
+    }
+  }
+
+  @Test("readers of committed records see nothing of an open transaction", arguments: BrokerKind.external)
+  func open(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let target = try broker.topic()
+      let producer = try broker.producer(transactionalID: broker.group())
+      try producer.initTransactions()
+      try producer.begin()
+      try producer.produce(topic: target, key: nil, value: [65])
+      #expect(producer.flush().isEmpty)
+      let reader = try broker.consumer(broker.group(), [target])
+      #expect(try reader.poll(max: 1, timeoutMilliseconds: 500).records.isEmpty)
+      try producer.commitTransaction()
+      #expect(try gather(reader, count: 1).texts == ["A"])
+      try reader.close()
+    }
+  }
+
+  @Test("a producer whose successor has begun is fenced", arguments: BrokerKind.external)
+  func fenced(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let (target, id) = (try broker.topic(), broker.group())
+      let old = try broker.producer(transactionalID: id)
+      try old.initTransactions()
+      try old.begin()
+      try old.produce(topic: target, key: nil, value: [90])
+      _ = old.flush()
+      let new = try broker.producer(transactionalID: id)
+      try new.initTransactions()
+      let error = #expect(throws: KafkaError.self) { try old.commitTransaction() }
+      #expect(error?.code == .fenced)
+      #expect(throws: KafkaError.self) { try old.checkUsable() }
+      try new.begin()
+      try new.produce(topic: target, key: nil, value: [65])
+      try new.commitTransaction()
+      let reader = try broker.consumer(broker.group(), [target])
+      #expect(try gather(reader, count: 1).texts == ["A"])
+      try reader.close()
+    }
+  }
+
+  @Test("topics are made once, listed, described, widened and removed", arguments: BrokerKind.external)
+  func topics(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let admin = try KafkaAdmin(settings: broker.settings)
+      let name = broker.group()
+      let topic = KafkaAdmin.NewTopic(name, partitions: 2, configuration: ["retention.ms": "-1"])
+      #expect(try admin.createTopics([topic]) == [name: .created])
+      #expect(try admin.createTopics([topic]) == [name: .existed])
+      #expect(try admin.listTopics()[name] == 2)
+      #expect(try admin.configuration(of: name)["retention.ms"] == "-1")
+      let consumer = try broker.consumer(broker.group(), [name])
+      try admin.increasePartitions(of: name, to: 3)
+      #expect(try admin.listTopics()[name] == 3)
+      #expect(try consumer.refreshAssignment() == [TopicPartition(name, 2)])
+      try broker.send(["x"], to: name, partition: 2)
+      #expect(try gather(consumer, count: 1).texts == ["x"])
+      try consumer.close()
+      try admin.deleteTopics([name])
+      try admin.deleteTopics([name])
+      #expect(try admin.listTopics()[name] == nil)
+    }
+  }
+}
