@@ -38,7 +38,9 @@ enum Sample {
       retryCount: retryCount, createdAt: createdAt, lastSuccessStage: nil)
   }
 
-  static func identity(uin: String = "5075291708", rid: String = rid, status: String = "ACTIVATED", fields: JSONValue = [:])
+  static func identity(
+    uin: String = "5075291708", rid: String = rid, status: String = "ACTIVATED", fields: JSONValue = [:]
+  )
     -> Identity
   { Identity(uin: uin, rid: rid, status: status, fields: fields) }
 
@@ -77,7 +79,8 @@ extension World {
 
   /// Lets a stage of a plugin judge the sample message.
   nonisolated func judge<S: Stage>(
-    _ plugin: S.Type, _ settings: [String: SettingValue] = [:], process: String = "OPENCRVS_NEW", now: Instant = Sample.now
+    _ plugin: S.Type, _ settings: [String: SettingValue] = [:], process: String = "OPENCRVS_NEW",
+    now: Instant = Sample.now
   ) async throws -> Verdict {
     let stage = try make(plugin, settings)
     return try await stage.process(Sample.message(process: process), context(S.spec.name, now: now))
