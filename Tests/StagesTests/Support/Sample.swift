@@ -51,7 +51,7 @@ enum Sample {
 struct FixedClock: WallClock { let now: Instant }
 
 /// Services that no stage of this folder uses.
-private struct Unused: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, StageStore {
+private struct Absent: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, StageStore {
   func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
@@ -67,7 +67,7 @@ private struct Unused: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, Stag
 extension World {
   /// The context of a stage in this world.
   nonisolated func context(_ stage: String, now: Instant = Sample.now) -> StageContext {
-    let unused = Unused()
+    let unused = Absent()
     return StageContext(
       stage: stage,
       services: Services(
