@@ -17,11 +17,13 @@ public struct CredentialRequestor: Stage {
         "labels", .texts, default: .texts([]),
         "labels of the packet's metaData that go along as additionalData, e.g. `opencrvsBRN`"),
       SettingField(
-        "additional-data", .texts, default: .texts([]), "fixed additionalData as `name=value`; `{rid}` stands for the RID"),
+        "additional-data", .texts, default: .texts([]),
+        "fixed additionalData as `name=value`; `{rid}` stands for the RID"),
       SettingField("success-code", .text, default: nil, "the sub status of success"),
       SettingField("success-comment", .text, default: nil, "the comment of success"),
       SettingField("failure-code", .text, default: nil, "the sub status when the credential service refuses"),
-      SettingField("failure-comment", .text, default: nil, "the beginning of the comment when the credential service refuses"),
+      SettingField(
+        "failure-comment", .text, default: nil, "the beginning of the comment when the credential service refuses"),
     ])
 
   private let settings: StageSettings

@@ -5,7 +5,8 @@ import StageKit
 /// Reads out of the packet what later stages and the route's conditions decide by, as tags (facts/stages 5).
 public struct PacketClassifier: Stage {
   public static let spec = PluginSpec(
-    name: "packet-classifier", summary: "sets the packet's tags: age group, introducer, exceptions, approval, fields, operators",
+    name: "packet-classifier",
+    summary: "sets the packet's tags: age group, introducer, exceptions, approval, fields, operators",
     settings: [
       SettingField(
         "tag-generators", .texts, default: .texts(TagGenerator.allCases.map(\.rawValue)),
@@ -14,7 +15,8 @@ public struct PacketClassifier: Stage {
         "age-groups", .texts, default: ["INFANT=0-5", "MINOR=6-17", "ADULT=18-200"],
         "age groups as `NAME=from-to` in whole years, both ends counted; the first that fits is taken"),
       SettingField(
-        "mandatory-languages", .texts, default: ["eng"], "languages whose value of a text field becomes the tag, first one first"),
+        "mandatory-languages", .texts, default: ["eng"],
+        "languages whose value of a text field becomes the tag, first one first"),
       SettingField(
         "optional-languages", .texts, default: .texts([]), "languages that are taken when no mandatory one has a value"),
       SettingField(
@@ -52,7 +54,8 @@ public struct PacketClassifier: Stage {
     }
     ageGroups = try AgeGroup.read(settings, "age-groups")
     for name in settings.texts("id-object-fields") where mapping.field(name) == nil {
-      throw SettingError(stage: settings.stage, setting: "id-object-fields", "names `\(name)`, which identity-mapping lacks")
+      throw SettingError(
+        stage: settings.stage, setting: "id-object-fields", "names `\(name)`, which identity-mapping lacks")
     }
   }
 

@@ -14,7 +14,9 @@ enum TagGenerator: String, CaseIterable, Sendable {
 
   /// The tags of this source.
   /// - Throws: `Unclassifiable`, `ServiceError`.
-  func tags(_ packet: PacketFacts, _ classifier: PacketClassifier, _ context: StageContext) async throws -> [String: String] {
+  func tags(_ packet: PacketFacts, _ classifier: PacketClassifier, _ context: StageContext) async throws -> [String:
+    String]
+  {
     switch self {
     case .ageGroup: ["AGE_GROUP": try await ageGroup(packet, classifier, context)]
     case .introducer:
@@ -33,7 +35,9 @@ enum TagGenerator: String, CaseIterable, Sendable {
 
   // MARK: Age
 
-  private func ageGroup(_ packet: PacketFacts, _ classifier: PacketClassifier, _ context: StageContext) async throws -> String {
+  private func ageGroup(_ packet: PacketFacts, _ classifier: PacketClassifier, _ context: StageContext) async throws
+    -> String
+  {
     let mapping = classifier.mapping
     let today = context.services.clock.now
     var years = try age(packet.field(mapping["dob"]), packet.field(mapping["age"]), today)
@@ -128,7 +132,8 @@ enum TagGenerator: String, CaseIterable, Sendable {
   private func metaInfo(_ packet: PacketFacts, _ settings: StageSettings) throws -> [String: String] {
     let operations = try packet.labels("operationsData")
     let metaData = try packet.labels("metaData")
-    guard let text = packet.metaInfo["capturedRegisteredDevices"], let devices = (try? JSONValue.parse(text))?.array else {
+    guard let text = packet.metaInfo["capturedRegisteredDevices"], let devices = (try? JSONValue.parse(text))?.array
+    else {
       throw Unclassifiable("the packet has no capturedRegisteredDevices")
     }
     var tags: [String: String] = [:]

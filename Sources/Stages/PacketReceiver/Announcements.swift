@@ -49,7 +49,9 @@ struct Announcements: Sendable {
       throw SyncFault("RPR-RGS-014", "the header Center-Machine-RefId is not center_machine")
     }
     // Unlike upstream, which answers 500.
-    guard Instant(iso: timestamp) != nil else { throw SyncFault("RPR-RGS-014", "the header timestamp is no moment in UTC") }
+    guard Instant(iso: timestamp) != nil else {
+      throw SyncFault("RPR-RGS-014", "the header timestamp is no moment in UTC")
+    }
 
     guard let text = (try? JSONValue.parse(request.body))?.string else {
       throw SyncFault("RPR-RGS-016", "the body is no JSON text")
@@ -59,7 +61,9 @@ struct Announcements: Sendable {
     do {
       clear = try await context.services.keys.decryptPacket(sealed, referenceId: referenceId)
     } catch let error as ServiceError where !error.isRetriable { throw SyncFault.undecryptable }
-    guard let envelope = try? JSONValue.parse(clear) else { throw SyncFault("RPR-RGS-016", "the decrypted body is not JSON") }
+    guard let envelope = try? JSONValue.parse(clear) else {
+      throw SyncFault("RPR-RGS-016", "the decrypted body is not JSON")
+    }
     guard envelope.object != nil else { throw SyncFault("RPR-RGS-017", "the decrypted body is no JSON object") }
     try check(envelope)
     guard let values = envelope["request"]?.array, values.allSatisfy({ $0.object != nil }) else {
@@ -70,7 +74,9 @@ struct Announcements: Sendable {
 
   private func check(_ envelope: JSONValue) throws {
     func text(_ name: String) throws -> String {
-      guard let text = envelope[name]?.string, !text.isEmpty else { throw SyncFault("RPR-RGS-013", "`\(name)` is missing") }
+      guard let text = envelope[name]?.string, !text.isEmpty else {
+        throw SyncFault("RPR-RGS-013", "`\(name)` is missing")
+      }
       return text
     }
     let moment = try text("requesttime")
@@ -117,7 +123,8 @@ struct Announcements: Sendable {
     return try await register.sync(
       SyncRecord(
         workflowInstanceId: SecureRandom.uuid(), rid: rid, packetId: packetId, process: process, packetChecksum: hash,
-        packetSize: size, supervisorStatus: status, supervisorComment: text("supervisorComment"), languageCode: language,
+        packetSize: size, supervisorStatus: status, supervisorComment: text("supervisorComment"),
+        languageCode: language,
         additionalInfoRequestId: text("additionalInfoReqId"), referenceId: referenceId, source: nil))
   }
 
@@ -152,7 +159,8 @@ struct SyncFault: Error {
     self.message = message
   }
 
-  static let undecryptable = SyncFault("RPR-RGS-028", "the body cannot be decrypted with the key of Center-Machine-RefId")
+  static let undecryptable = SyncFault(
+    "RPR-RGS-028", "the body cannot be decrypted with the key of Center-Machine-RefId")
 
   /// The error as MOSIP's clients read it; of the announcement only its ids.
   func json(_ record: JSONValue, _ version: Announcements.Version) -> JSONValue {

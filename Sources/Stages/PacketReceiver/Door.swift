@@ -35,7 +35,8 @@ struct Door: Sendable {
       default: ("KER-ATH-003", "a service that this door needs is out of reach; try again")
       }
     let errors: JSONValue = [["errorCode": .string(code), "message": .string(message)]]
-    var failure = HTTPFailure(status: status, body: envelope("mosip.registration", response: .null, errors: errors).encoded())
+    var failure = HTTPFailure(
+      status: status, body: envelope("mosip.registration", response: .null, errors: errors).encoded())
     if status == 401 { failure.response.headers["WWW-Authenticate"] = "Bearer" }
     return failure
   }
@@ -46,7 +47,8 @@ struct Door: Sendable {
     var answer = Response.json(body)
     if settings.boolean("sign-answers") {
       do {
-        answer.headers["Response-Signature"] = try await services.keys.signJWS(body, application: "KERNEL", detached: true)
+        answer.headers["Response-Signature"] = try await services.keys.signJWS(
+          body, application: "KERNEL", detached: true)
       } catch {
         // What was done is done: the client learns it, unsigned, rather than not at all.
         log.warning("an answer goes out unsigned: the key manager did not sign it")

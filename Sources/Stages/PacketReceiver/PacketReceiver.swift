@@ -18,7 +18,8 @@ public struct PacketReceiver: Stage {
         default: ["NEW", "UPDATE", "LOST", "RES_UPDATE", "ACTIVATE", "DEACTIVATE", "OPENCRVS_NEW"],
         "processes that begin with a packet of their own"),
       SettingField(
-        "sub-processes", .texts, default: ["BIOMETRIC_CORRECTION"], "processes that add to one that waits for information"),
+        "sub-processes", .texts, default: ["BIOMETRIC_CORRECTION"],
+        "processes that add to one that waits for information"),
       SettingField(
         "roles", .texts,
         default: [

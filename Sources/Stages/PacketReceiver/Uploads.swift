@@ -21,7 +21,9 @@ struct Uploads: Sendable {
       try await receive(request)
       return await door.answer("mosip.registration.packet", response: ["status": .string(Self.received)], errors: .null)
     } catch let refused as UploadRefused {
-      let errors = refused.errors.map { JSONValue.object(["errorCode": .string($0.code), "message": .string($0.message)]) }
+      let errors = refused.errors.map {
+        JSONValue.object(["errorCode": .string($0.code), "message": .string($0.message)])
+      }
       return await door.answer("mosip.registration.packet", response: .null, errors: .array(errors))
     }
   }
@@ -33,7 +35,8 @@ struct Uploads: Sendable {
     let packetId = String(name.prefix { $0 != "." })
     let services = context.services
     // A name that is not safe was never announced, and never becomes part of a key.
-    guard Door.isSafeName(packetId), let announced = try await reached({ try await services.registrations.synced(packetId: packetId) })
+    guard Door.isSafeName(packetId),
+      let announced = try await reached({ try await services.registrations.synced(packetId: packetId) })
     else { throw UploadRefused(.notSynced) }
     let bytes = try await content(of: part)
     guard PacketHash.of(bytes) == announced.packetChecksum else { throw UploadRefused(.hashDiffers) }
@@ -61,7 +64,8 @@ struct Uploads: Sendable {
     if virus != nil {
       _ = try await reached {
         try await context.pipeline.conclude(
-          message, at: context.stage, .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"), opening: opening, changes: [])
+          message, at: context.stage, .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"), opening: opening,
+          changes: [])
       }
       throw UploadRefused(.infected)
     }
@@ -107,7 +111,11 @@ struct Uploads: Sendable {
       var at = 0
       while at < size {
         let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + at, $0.count - at) }
-        if count > 0 { at += count } else if count == 0 || errno != EINTR { throw UploadRefused(.unknown, because: .storage) }
+        if count > 0 {
+          at += count
+        } else if count == 0 || errno != EINTR {
+          throw UploadRefused(.unknown, because: .storage)
+        }
       }
       return bytes
     }

@@ -6,8 +6,10 @@ public struct PacketUploader: Stage {
   public static let spec = PluginSpec(
     name: "packet-uploader", summary: "moves a packet from the landing zone to the packet store, checked and scanned",
     settings: [
-      SettingField("packet-account", .text, default: "packet-manager", "the object store's account of the packet store"),
-      SettingField("landing-zone-account", .text, default: "landing-zone", "the object store's account of the landing zone"),
+      SettingField(
+        "packet-account", .text, default: "packet-manager", "the object store's account of the packet store"),
+      SettingField(
+        "landing-zone-account", .text, default: "landing-zone", "the object store's account of the landing zone"),
       SettingField(
         "max-retry", .integer, default: 10, "how often a client may send the packet again before it is given up"),
     ])
@@ -87,7 +89,8 @@ public struct PacketUploader: Stage {
   }
 
   /// Unlike upstream, which believes the container: it must be of this registration, and every sub-packet made by who announced it.
-  private static func foreign(_ container: PacketReader.Container, _ message: Message, _ referenceId: String) -> String? {
+  private static func foreign(_ container: PacketReader.Container, _ message: Message, _ referenceId: String) -> String?
+  {
     if container.rid != message.rid { return "the packet holds another registration" }
     if !processNames(of: message).contains(container.processName) { return "the packet holds another process" }
     if let source = message.source, source != container.source { return "the packet holds another source" }

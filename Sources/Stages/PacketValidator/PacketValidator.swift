@@ -6,7 +6,8 @@ import System
 /// steps 1 to 4). Documents and biometrics (steps 5 to 8) are not looked at: the OpenCRVS processes are not on upstream's list either.
 public struct PacketValidator: Stage {
   public static let spec = PluginSpec(
-    name: "packet-validator", summary: "checks approval, integrity, schema and consent of a packet and hands on its audits",
+    name: "packet-validator",
+    summary: "checks approval, integrity, schema and consent of a packet and hands on its audits",
     settings: [IdentityMapping.setting])
 
   private let mapping: IdentityMapping

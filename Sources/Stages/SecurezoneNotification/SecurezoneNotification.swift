@@ -4,7 +4,8 @@ import StageKit
 /// Takes over a packet from the receiving side and refuses a second packet for what another one has begun (facts/stages 2).
 public struct SecurezoneNotification: Stage {
   public static let spec = PluginSpec(
-    name: "securezone-notification", summary: "refuses a packet that another one of the same registration has overtaken")
+    name: "securezone-notification", summary: "refuses a packet that another one of the same registration has overtaken"
+  )
 
   public init(settings: StageSettings) throws {}
 

@@ -11,7 +11,8 @@ struct IdentityMapping: Sendable {
   private static let standard = [
     "IDSchemaVersion": "IDSchemaVersion", "uin": "UIN", "vid": "VID", "dob": "dateOfBirth", "age": "age",
     "gender": "gender", "residenceStatus": "residenceStatus", "name": "fullName", "phone": "phone", "email": "email",
-    "location1": "city", "location2": "region", "location3": "province", "location4": "zone", "postalCode": "postalCode",
+    "location1": "city", "location2": "region", "location3": "province", "location4": "zone",
+    "postalCode": "postalCode",
     "preferredLanguage": "preferredLang", "consent": "consent", "introducerUIN": "introducerUIN",
     "introducerRID": "introducerRID", "introducerVID": "introducerVID", "introducerBiometrics": "introducerBiometrics",
     "individualBiometrics": "individualBiometrics", "poa": "proofOfAddress", "poi": "proofOfIdentity",

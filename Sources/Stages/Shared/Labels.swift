@@ -17,7 +17,9 @@ struct Labels: Sendable {
   /// The value of a label, case ignored as upstream does; nil when it is absent, null or the text `null`.
   subscript(label: String) -> String? {
     let wanted = label.lowercased()
-    guard let value = values.first(where: { $0.label.lowercased() == wanted })?.value, value != "null" else { return nil }
+    guard let value = values.first(where: { $0.label.lowercased() == wanted })?.value, value != "null" else {
+      return nil
+    }
     return value
   }
 }

@@ -10,7 +10,8 @@ import StageKit
 /// two UINs, wherever a try was cut off.
 public struct UinGenerator: Stage {
   public static let spec = PluginSpec(
-    name: "uin-generator", summary: "drafts the identity and its UIN; activates, deactivates or updates an existing one",
+    name: "uin-generator",
+    summary: "drafts the identity and its UIN; activates, deactivates or updates an existing one",
     settings: [
       SettingField(
         "activation-processes", .texts, default: ["ACTIVATED", "ACTIVATE"], "processes that activate the packet's UIN"),
@@ -21,7 +22,8 @@ public struct UinGenerator: Stage {
         "update-processes", .texts, default: ["UPDATE", "RES_UPDATE", "CRVS_DEATH"],
         "processes that write the packet's fields into the identity of the packet's UIN"),
       SettingField(
-        "schema-version-as-number", .boolean, default: true, "whether IDSchemaVersion is a number in the identity object"),
+        "schema-version-as-number", .boolean, default: true,
+        "whether IDSchemaVersion is a number in the identity object"),
       IdentityMapping.setting,
     ])
 
@@ -120,7 +122,8 @@ public struct UinGenerator: Stage {
 
   // MARK: An identity that exists
 
-  private func change(_ uin: String, _ fields: [String: String], _ message: Message, _ context: StageContext) async throws
+  private func change(_ uin: String, _ fields: [String: String], _ message: Message, _ context: StageContext)
+    async throws
     -> Verdict
   {
     let change: Change

@@ -12,7 +12,8 @@ import Testing
     "failure-code": "RPR-PPS-FAILED-009", "failure-comment": "Print request failed",
   ]
   private static let opencrvs: [String: SettingValue] = [
-    "credential-type": "opencrvs", "issuers": ["opencrvs-partner"], "subject": "perpetual-vid", "labels": ["opencrvsBRN"],
+    "credential-type": "opencrvs", "issuers": ["opencrvs-partner"], "subject": "perpetual-vid",
+    "labels": ["opencrvsBRN"],
     "success-code": "RPR-OPC-SUCCESS-001", "success-comment": "OpenCRVS request submitted",
     "failure-code": "RPR-OPC-FAILED-009", "failure-comment": "OpenCRVS request failed",
   ]
@@ -42,7 +43,9 @@ import Testing
     let credentials = await world.credentials
     #expect(credentials.count == 1)
     let request = try #require(credentials.values.first)
-    #expect(request.id == Sample.rid && request.credentialType == "PDFCard" && request.issuer == "mpartner-default-digitalcard")
+    #expect(
+      request.id == Sample.rid && request.credentialType == "PDFCard"
+        && request.issuer == "mpartner-default-digitalcard")
     #expect(
       request.additionalData == ["templateTypeCode": "RPR_UIN_CARD_TEMPLATE", "registrationId": .string(Sample.rid)])
   }
@@ -50,13 +53,17 @@ import Testing
   @Test func opencrvsNamesTheActivePerpetualVIDAndTheBirthRegistrationNumber() async throws {
     let world = await world()
     let verdict = try await world.judge(CredentialRequestor.self, Self.opencrvs)
-    #expect(verdict.kind == .passed && verdict.statusCode == .processed && verdict.subStatusCode == "RPR-OPC-SUCCESS-001")
+    #expect(
+      verdict.kind == .passed && verdict.statusCode == .processed && verdict.subStatusCode == "RPR-OPC-SUCCESS-001")
     let request = try #require(await world.credentials.values.first)
-    #expect(request.id == "2541892807463570" && request.credentialType == "opencrvs" && request.issuer == "opencrvs-partner")
+    #expect(
+      request.id == "2541892807463570" && request.credentialType == "opencrvs" && request.issuer == "opencrvs-partner")
     #expect(request.additionalData == ["opencrvsBRN": "2024B123"])
   }
 
-  @Test(arguments: [#"[{"label":"opencrvsBRN","value":"null"}]"#, #"[{"label":"opencrvsBRN","value":null}]"#, "[]", "no JSON"])
+  @Test(arguments: [
+    #"[{"label":"opencrvsBRN","value":"null"}]"#, #"[{"label":"opencrvsBRN","value":null}]"#, "[]", "no JSON",
+  ])
   func aMissingNumberGoesOutAsNone(_ metaData: String) async throws {
     let world = await world()
     await world.set { $0.metaInfo["metaData"] = metaData }
@@ -84,8 +91,13 @@ import Testing
     #expect(verdict.kind == .retry && verdict.statusCode == .reprocess && verdict.comment == "VID not available")
   }
 
-  @Test(arguments: [(print, "RPR-PPS-FAILED-009", "Print request failed::"), (opencrvs, "RPR-OPC-FAILED-009", "OpenCRVS request failed::")])
-  func aRefusalIsAFailureAndNotProcessed(_ settings: [String: SettingValue], _ code: String, _ comment: String) async throws {
+  @Test(arguments: [
+    (print, "RPR-PPS-FAILED-009", "Print request failed::"),
+    (opencrvs, "RPR-OPC-FAILED-009", "OpenCRVS request failed::"),
+  ])
+  func aRefusalIsAFailureAndNotProcessed(_ settings: [String: SettingValue], _ code: String, _ comment: String)
+    async throws
+  {
     let world = await world()
     await world.fail("request", with: Broken.refused("IDR-CRG-004"))
     let verdict = try await world.judge(CredentialRequestor.self, settings)

@@ -48,7 +48,10 @@ import Testing
     #expect(try await world.judge(IntroducerValidator.self).subStatusCode == "RPR-IVM-FAILED-005")
   }
 
-  @Test(arguments: [("REJECTED", "NEW", "RPR-IVM-FAILED-006"), ("FAILED", "NEW", "RPR-IVM-FAILED-006"), ("PROCESSED", "LOST", "RPR-IVM-FAILED-003")])
+  @Test(arguments: [
+    ("REJECTED", "NEW", "RPR-IVM-FAILED-006"), ("FAILED", "NEW", "RPR-IVM-FAILED-006"),
+    ("PROCESSED", "LOST", "RPR-IVM-FAILED-003"),
+  ])
   func anIntroducerWhoWasNotRegisteredEndsThePacket(_ status: String, _ process: String, _ code: String) async throws {
     let world = await world(naming: "introducerRID", Self.parent, rows: [row(status, process: process)])
     let verdict = try await world.judge(IntroducerValidator.self)
@@ -91,7 +94,8 @@ import Testing
 
   @Test func theCountrysOwnFieldNamesAreRead() async throws {
     let world = await world(naming: "motherUIN", "5075291708")
-    #expect(try await world.judge(IntroducerValidator.self, ["identity-mapping": ["introducerUIN=motherUIN"]]) == success)
+    #expect(
+      try await world.judge(IntroducerValidator.self, ["identity-mapping": ["introducerUIN=motherUIN"]]) == success)
   }
 
   @Test func aRepositoryOutOfReachIsTriedAgain() async throws {

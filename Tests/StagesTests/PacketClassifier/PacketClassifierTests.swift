@@ -38,7 +38,8 @@ import Testing
       #expect(
         verdict.tags == [
           "AGE_GROUP": "INFANT", "INTRODUCER_AVAILABILITY": "false", "EXCEPTION_BIOMETRICS": Self.none,
-          "SUPERVISOR_APPROVAL_STATUS": "APPROVED", "ID_OBJECT-gender": "Female", "ID_OBJECT-residenceStatus": Self.none,
+          "SUPERVISOR_APPROVAL_STATUS": "APPROVED", "ID_OBJECT-gender": "Female",
+          "ID_OBJECT-residenceStatus": Self.none,
           "META_INFO-OPERATIONS_DATA-officerId": "110011", "META_INFO-OPERATIONS_DATA-supervisorId": Self.none,
           "META_INFO-META_DATA-centerId": "45451", "META_INFO-CAPTURED_REGISTERED_DEVICES-Face": Self.none,
           "META_INFO-CAPTURED_REGISTERED_DEVICES-Finger": Self.none,
@@ -99,7 +100,10 @@ import Testing
 
   // MARK: The other generators
 
-  @Test(arguments: [("introducerUIN", "1", "true"), ("introducerRID", "1", "true"), ("introducerVID", "1", "true"), ("introducerUIN", "  ", "false"), ("introducerUIN", none, "false")])
+  @Test(arguments: [
+    ("introducerUIN", "1", "true"), ("introducerRID", "1", "true"), ("introducerVID", "1", "true"),
+    ("introducerUIN", "  ", "false"), ("introducerUIN", none, "false"),
+  ])
   func anIntroducerIsAvailableByAnyOfThreeFields(_ field: String, _ value: String, _ expected: String) async throws {
     let world = await world { $0.fields[field] = value }
     #expect(try await tags(world)["INTRODUCER_AVAILABILITY"] == expected)
@@ -113,7 +117,8 @@ import Testing
     (#"{"applicant":{"leftIndex":{}}}"#, "1.1.5.5", "LI"),
     ("{}", "1.2.0", none), ("no JSON", "1.2.0", none),
   ])
-  func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws {
+  func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws
+  {
     let world = await world {
       $0.metaInfo["exceptionBiometrics"] = exceptions
       if !version.isEmpty {
@@ -161,7 +166,8 @@ import Testing
   func metaInformationThatMustBeThereIsMissed(_ name: String) async throws {
     let world = await world { $0.metaInfo[name] = nil }
     let verdict = try await world.judge(PacketClassifier.self)
-    #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001" && verdict.comment.contains(name))
+    #expect(
+      verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001" && verdict.comment.contains(name))
   }
 
   @Test func onlyTheGeneratorsThatAreAskedForRun() async throws {

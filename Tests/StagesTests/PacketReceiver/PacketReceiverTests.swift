@@ -26,7 +26,8 @@ import Testing
     }
 
     /// Uploads a file and gives the errors' codes; none for success.
-    func upload(_ packet: [UInt8], name: String = Sample.rid + ".zip", field: String = "file") async throws -> [String] {
+    func upload(_ packet: [UInt8], name: String = Sample.rid + ".zip", field: String = "file") async throws -> [String]
+    {
       let response = try await send(
         PacketReceiverTests.uploadPath,
         body: .multipart([
@@ -68,7 +69,8 @@ import Testing
     let world = World()
     await world.set {
       $0.callers = [
-        "good": Caller(name: "mediator", roles: ["REGISTRATION_PROCESSOR", "X"]), "other": Caller(name: "x", roles: ["X"]),
+        "good": Caller(name: "mediator", roles: ["REGISTRATION_PROCESSOR", "X"]),
+        "other": Caller(name: "x", roles: ["X"]),
       ]
     }
     let stage = try make(PacketReceiver.self, settings)
@@ -209,7 +211,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["../../etc/passwd.zip", "..\\..\\x.zip", "..zip", ".zip", "a b.zip", "%2e%2e%2fx.zip", "x\u{0}.zip"])
+  @Test(arguments: [
+    "../../etc/passwd.zip", "..\\..\\x.zip", "..zip", ".zip", "a b.zip", "%2e%2e%2fx.zip", "x\u{0}.zip",
+  ])
   func aNameThatLeadsElsewhereIsNoPacketId(_ name: String) async throws {
     try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
@@ -231,7 +235,8 @@ import Testing
       await Self.announced(World.virus, receiver)
       #expect(try await receiver.upload(World.virus) == ["RPR-PKR-010"])
       #expect(await receiver.world.objects.isEmpty)
-      #expect(await receiver.world.concluded.first?.verdict == .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"))
+      #expect(
+        await receiver.world.concluded.first?.verdict == .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"))
     }
   }
 
@@ -286,7 +291,8 @@ import Testing
 
   private static func request(_ records: JSONValue...) -> JSONValue {
     [
-      "id": "mosip.registration.sync", "version": "1.0", "requesttime": .string(Sample.now.iso), "request": .array(records),
+      "id": "mosip.registration.sync", "version": "1.0", "requesttime": .string(Sample.now.iso),
+      "request": .array(records),
     ]
   }
   private static let record: JSONValue = [
@@ -311,7 +317,8 @@ import Testing
       _ = try await receiver.sync(Self.request(Self.changed("packetHashValue", "EF01")))
       let announcements = await receiver.world.announcements
       #expect(announcements.count == 1)
-      #expect(announcements[0].workflowInstanceId == first.workflowInstanceId && announcements[0].packetChecksum == "EF01")
+      #expect(
+        announcements[0].workflowInstanceId == first.workflowInstanceId && announcements[0].packetChecksum == "EF01")
       #expect(first.packetId == Sample.rid && first.referenceId == Sample.referenceId && first.packetSize == 12345)
       #expect(first.source == nil && first.supervisorStatus == "APPROVED" && first.languageCode == "eng")
     }
@@ -328,15 +335,17 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("langCode", "en", "RPR-RGS-004"), ("langCode", .null, "RPR-RGS-004"), ("registrationType", "BIRTH", "RPR-RGS-003"),
-    ("registrationType", .null, "RPR-RGS-003"), ("packetHashValue", .null, "RPR-RGS-027"),
-    ("supervisorStatus", "MAYBE", "RPR-RGS-026"), ("supervisorStatus", .null, "RPR-RGS-026"),
-    ("registrationId", .null, "RPR-RGS-006"), ("registrationId", "123", "RPR-RGS-009"),
-    ("registrationId", "4545145452000012024022923595X", "RPR-RGS-008"),
-    ("registrationId", "45451454520000120230229235959", "RPR-RGS-007"), ("packetId", "../../x", "RPR-RGS-014"),
-    ("packetSize", "big", "RPR-RGS-014"), ("packetSize", 0, "RPR-RGS-014"),
-  ] as [(String, JSONValue, String)])
+  @Test(
+    arguments: [
+      ("langCode", "en", "RPR-RGS-004"), ("langCode", .null, "RPR-RGS-004"),
+      ("registrationType", "BIRTH", "RPR-RGS-003"),
+      ("registrationType", .null, "RPR-RGS-003"), ("packetHashValue", .null, "RPR-RGS-027"),
+      ("supervisorStatus", "MAYBE", "RPR-RGS-026"), ("supervisorStatus", .null, "RPR-RGS-026"),
+      ("registrationId", .null, "RPR-RGS-006"), ("registrationId", "123", "RPR-RGS-009"),
+      ("registrationId", "4545145452000012024022923595X", "RPR-RGS-008"),
+      ("registrationId", "45451454520000120230229235959", "RPR-RGS-007"), ("packetId", "../../x", "RPR-RGS-014"),
+      ("packetSize", "big", "RPR-RGS-014"), ("packetSize", 0, "RPR-RGS-014"),
+    ] as [(String, JSONValue, String)])
   func aBadRecordIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
     try await Self.withReceiver { receiver async throws in
       let answer = try await receiver.sync(Self.request(Self.changed(name, value)))
@@ -365,12 +374,14 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("id", "mosip.other", "RPR-RGS-014"), ("version", "2.0", "RPR-RGS-014"), ("requesttime", "now", "RPR-RGS-014"),
-    ("requesttime", "2024-03-01T08:59:59.000Z", "RPR-RGS-014"), ("requesttime", "2024-03-01T15:00:01.000Z", "RPR-RGS-014"),
-    ("id", .null, "RPR-RGS-013"), ("version", .null, "RPR-RGS-013"), ("requesttime", .null, "RPR-RGS-013"),
-    ("request", .null, "RPR-RGS-017"), ("request", [1], "RPR-RGS-017"),
-  ] as [(String, JSONValue, String)])
+  @Test(
+    arguments: [
+      ("id", "mosip.other", "RPR-RGS-014"), ("version", "2.0", "RPR-RGS-014"), ("requesttime", "now", "RPR-RGS-014"),
+      ("requesttime", "2024-03-01T08:59:59.000Z", "RPR-RGS-014"),
+      ("requesttime", "2024-03-01T15:00:01.000Z", "RPR-RGS-014"),
+      ("id", .null, "RPR-RGS-013"), ("version", .null, "RPR-RGS-013"), ("requesttime", .null, "RPR-RGS-013"),
+      ("request", .null, "RPR-RGS-017"), ("request", [1], "RPR-RGS-017"),
+    ] as [(String, JSONValue, String)])
   func aBadEnvelopeIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
     try await Self.withReceiver { receiver async throws in
       var request = Self.request(Self.record)
@@ -400,7 +411,8 @@ import Testing
     try await Self.withReceiver { receiver async throws in
       for call in ["sync", "decryptPacket"] {
         await receiver.world.fail(call, with: Broken.unavailable)
-        let sealed = try await receiver.world.encryptPacket(Self.request(Self.record).encoded(), referenceId: Sample.referenceId)
+        let sealed = try await receiver.world.encryptPacket(
+          Self.request(Self.record).encoded(), referenceId: Sample.referenceId)
         let response = try await receiver.send(
           Self.syncPath, body: .bytes(JSONValue.string(Encoding.base64URL(sealed)).encoded()),
           headers: ["Center-Machine-RefId": Sample.referenceId, "timestamp": Sample.now.iso])

@@ -9,7 +9,8 @@ import Testing
 @Suite struct PacketUploaderTests {
   private static let path = "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)"
 
-  private func packet(rid: String = Sample.rid, process: String = "OPENCRVS_NEW", documents: [UInt8] = [1, 2, 3]) async throws
+  private func packet(rid: String = Sample.rid, process: String = "OPENCRVS_NEW", documents: [UInt8] = [1, 2, 3])
+    async throws
     -> [UInt8]
   {
     var draft = PacketDraft(
@@ -35,7 +36,8 @@ import Testing
     var first: [String: [UInt8]]?
     for _ in 1...3 {
       #expect(
-        try await world.judge(PacketUploader.self) == .passed("RPR-PKU-SUCCESS-001", "Packet is Uploaded to Packet Store"))
+        try await world.judge(PacketUploader.self)
+          == .passed("RPR-PKU-SUCCESS-001", "Packet is Uploaded to Packet Store"))
       let objects = await world.objects
       if let first { #expect(objects == first) }
       first = objects
@@ -48,7 +50,10 @@ import Testing
     }
   }
 
-  @Test(arguments: [("put", World.Moment.after), ("setMetadata", .before), ("get", .before), ("scan", .before), ("decryptPacket", .before)])
+  @Test(arguments: [
+    ("put", World.Moment.after), ("setMetadata", .before), ("get", .before), ("scan", .before),
+    ("decryptPacket", .before),
+  ])
   func aTryThatIsCutOffIsDoneAgain(_ call: String, _ moment: World.Moment) async throws {
     let world = await world(try await packet())
     await world.fail(call, moment, with: Broken.unavailable)
@@ -109,7 +114,8 @@ import Testing
 
   @Test(arguments: [
     "../../\(Sample.rid)_id.zip", "/OPENCRVS/OPENCRVS_NEW/\(Sample.rid)_id.zip", "OPENCRVS/../\(Sample.rid)_id.zip",
-    "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)_id.exe", "\(Sample.rid)_id.zip", "OPENCRVS\\OPENCRVS_NEW\\\(Sample.rid)_id.zip",
+    "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)_id.exe", "\(Sample.rid)_id.zip",
+    "OPENCRVS\\OPENCRVS_NEW\\\(Sample.rid)_id.zip",
   ])
   func aHostileContainerStoresNothing(_ name: String) async throws {
     let zip = try ZipArchive.write([ZipEntry(name: name, content: [1])], at: Sample.now)

@@ -29,7 +29,8 @@ import Testing
       [Sample.announcement(), Sample.announcement(packetId: "other", workflowInstanceId: other)],
       [Sample.row(), Sample.row(workflowInstanceId: other, createdAt: Sample.now.advanced(bySeconds: -1))])
     let verdict = try await world.judge(SecurezoneNotification.self)
-    #expect(verdict.kind == .failed && verdict.statusCode == .rejected && verdict.subStatusCode == "RPR-SEN-SUCCESS-001")
+    #expect(
+      verdict.kind == .failed && verdict.statusCode == .rejected && verdict.subStatusCode == "RPR-SEN-SUCCESS-001")
   }
 
   @Test func aPacketThatCameFirstGoesOnBesideALaterOne() async throws {

@@ -38,7 +38,9 @@ enum Sample {
       retryCount: retryCount, createdAt: createdAt, lastSuccessStage: nil)
   }
 
-  static func identity(uin: String = "5075291708", rid: String = rid, status: String = "ACTIVATED", fields: JSONValue = [:])
+  static func identity(
+    uin: String = "5075291708", rid: String = rid, status: String = "ACTIVATED", fields: JSONValue = [:]
+  )
     -> Identity
   { Identity(uin: uin, rid: rid, status: status, fields: fields) }
 
@@ -49,7 +51,7 @@ enum Sample {
 struct FixedClock: WallClock { let now: Instant }
 
 /// Services that no stage of this folder uses.
-private struct Unused: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, StageStore {
+private struct Absent: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, StageStore {
   func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
@@ -65,7 +67,7 @@ private struct Unused: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, Stag
 extension World {
   /// The context of a stage in this world.
   nonisolated func context(_ stage: String, now: Instant = Sample.now) -> StageContext {
-    let unused = Unused()
+    let unused = Absent()
     return StageContext(
       stage: stage,
       services: Services(
@@ -77,7 +79,8 @@ extension World {
 
   /// Lets a stage of a plugin judge the sample message.
   nonisolated func judge<S: Stage>(
-    _ plugin: S.Type, _ settings: [String: SettingValue] = [:], process: String = "OPENCRVS_NEW", now: Instant = Sample.now
+    _ plugin: S.Type, _ settings: [String: SettingValue] = [:], process: String = "OPENCRVS_NEW",
+    now: Instant = Sample.now
   ) async throws -> Verdict {
     let stage = try make(plugin, settings)
     return try await stage.process(Sample.message(process: process), context(S.spec.name, now: now))

@@ -205,7 +205,9 @@ extension World: KeyManager {
     }
   }
   func sign(_ data: [UInt8]) throws -> [UInt8] { Hash.sha256(data) }
-  func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) throws -> Bool { Hash.sha256(data) == signature }
+  func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) throws -> Bool {
+    Hash.sha256(data) == signature
+  }
   func tokenId(_ id: String, partner: String) throws -> String { String(repeating: "1", count: 36) }
   func signJWS(_ payload: [UInt8], application: String, detached: Bool) throws -> String {
     try reading("signJWS") { "header..\(Encoding.hex(Hash.sha256(payload)))" }

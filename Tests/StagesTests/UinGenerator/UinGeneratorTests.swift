@@ -35,8 +35,12 @@ import Testing
     #expect(await world.drafts[Sample.rid]?.fields["IDSchemaVersion"]?.string == "0.1")
   }
 
-  @Test(arguments: [("createDraft", World.Moment.after), ("updateDraft", .before), ("updateDraft", .after), ("document", .before)])
-  func wheneverATryIsCutOffTheNextGivesTheSameUINAndTheSameDocuments(_ call: String, _ moment: World.Moment) async throws {
+  @Test(arguments: [
+    ("createDraft", World.Moment.after), ("updateDraft", .before), ("updateDraft", .after), ("document", .before),
+  ])
+  func wheneverATryIsCutOffTheNextGivesTheSameUINAndTheSameDocuments(_ call: String, _ moment: World.Moment)
+    async throws
+  {
     let world = await world()
     await world.fail(call, moment, with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(UinGenerator.self) }
@@ -106,7 +110,9 @@ import Testing
     ("UPDATE", "ACTIVATED", "RPR-UIN-SUCCESS-002", "ACTIVATED"),
     ("CRVS_DEATH", "ACTIVATED", "RPR-UIN-SUCCESS-002", "ACTIVATED"),
   ])
-  func aProcessChangesTheIdentityAndARepeatSaysTheSame(_ process: String, _ before: String, _ code: String, _ after: String)
+  func aProcessChangesTheIdentityAndARepeatSaysTheSame(
+    _ process: String, _ before: String, _ code: String, _ after: String
+  )
     async throws
   {
     let world = await owner(status: before)
