@@ -19,7 +19,8 @@ public final class Client: Sendable {
     guard let target = URLText.target(request.url) else {
       throw HTTPError(.protocol, "the URL is not one of http or https without user")
     }
-    guard request.headers.allSatisfy({ Headers.isWritable($0.name, $0.value) }), Headers.isWritable(request.method, "") else {
+    guard request.headers.allSatisfy({ Headers.isWritable($0.name, $0.value) }), Headers.isWritable(request.method, "")
+    else {
       throw HTTPError(.protocol, "the method or a header field cannot be written", target: target)
     }
     let box = Mutex<Transfer?>(nil)
@@ -78,7 +79,9 @@ final class ClientLoop: Sendable {
       curl_multi_wakeup(UnsafeMutableRawPointer(bitPattern: multi))
       return true
     }
-    if !taken, case .start(let transfer) = command { transfer.finish(.failure(transfer.error(.closed, "the client is closed"))) }
+    if !taken, case .start(let transfer) = command {
+      transfer.finish(.failure(transfer.error(.closed, "the client is closed")))
+    }
   }
 
   func close() {

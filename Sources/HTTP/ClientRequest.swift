@@ -106,7 +106,8 @@ public struct ClientSettings: Sendable {
 
   /// Settings; the defaults are for services in the same network.
   public init(
-    connectTimeoutSeconds: Double = 5, timeoutSeconds: Double = 30, maxConnectionsPerHost: Int = 16, caFile: String? = nil,
+    connectTimeoutSeconds: Double = 5, timeoutSeconds: Double = 30, maxConnectionsPerHost: Int = 16,
+    caFile: String? = nil,
     proxy: String? = nil, followsRedirects: Bool = false
   ) {
     self.connectTimeoutSeconds = connectTimeoutSeconds

@@ -49,5 +49,6 @@ public struct HTTPError: Error, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Kind, reason and target.
   public var description: String { target.isEmpty ? "\(code): \(reason)" : "\(code): \(reason) (\(target))" }
 }

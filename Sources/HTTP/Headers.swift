@@ -8,6 +8,7 @@ public struct Headers: Sendable, Sequence, ExpressibleByDictionaryLiteral {
   /// Fields in their order.
   public init(_ fields: [(name: String, value: String)]) { self.fields = fields }
 
+  /// Fields written as a dictionary; names may repeat.
   public init(dictionaryLiteral elements: (String, String)...) {
     fields = elements.map { (name: $0.0, value: $0.1) }
   }

@@ -85,7 +85,8 @@ public struct Part: Sendable {
 
   /// A part; servers make them, and tests of handlers.
   public init(
-    name: String, fileName: String? = nil, contentType: String? = nil, file: String? = nil, size: Int, bytes: [UInt8] = []
+    name: String, fileName: String? = nil, contentType: String? = nil, file: String? = nil, size: Int,
+    bytes: [UInt8] = []
   ) {
     self.name = name
     self.fileName = fileName
@@ -97,7 +98,8 @@ public struct Part: Sendable {
 
   /// The last component of a client's file name, for both kinds of slash; `unnamed` if nothing is left.
   static func baseName(_ text: String) -> String {
-    let base = text.utf8.split(omittingEmptySubsequences: false) { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.last
+    let base = text.utf8.split(omittingEmptySubsequences: false) { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }
+      .last
     let clean = String(decoding: (base ?? "".utf8[...]).filter { $0 >= 32 && $0 != 127 }, as: UTF8.self)
     return ["", ".", ".."].contains(clean) ? "unnamed" : clean
   }

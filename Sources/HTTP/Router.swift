@@ -60,8 +60,10 @@ struct Router: Sendable {
       for other in peers where other.endpoint.method == endpoint.method && route.overlaps(other) {
         let (inner, outer) = (route.isWithin(other), other.isWithin(route))
         guard inner != outer else {
-          throw HTTPError(.invalidSettings, "endpoint \(endpoint.method) \(endpoint.pathPattern)"
-            + (inner ? " is there twice" : " and \(other.endpoint.pathPattern) fit the same paths"))
+          throw HTTPError(
+            .invalidSettings,
+            "endpoint \(endpoint.method) \(endpoint.pathPattern)"
+              + (inner ? " is there twice" : " and \(other.endpoint.pathPattern) fit the same paths"))
         }
       }
       let place = peers.firstIndex { route.isWithin($0) } ?? peers.endIndex
@@ -72,7 +74,9 @@ struct Router: Sendable {
   }
 
   private static func parse(_ pattern: String) throws -> [Segment] {
-    guard pattern.hasPrefix("/") else { throw HTTPError(.invalidSettings, "path pattern \(pattern) has no leading slash") }
+    guard pattern.hasPrefix("/") else {
+      throw HTTPError(.invalidSettings, "path pattern \(pattern) has no leading slash")
+    }
     var names: Set<String> = []
     return try pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map { piece in
       guard piece.contains(where: { $0 == "{" || $0 == "}" }) else { return .literal(String(piece)) }

@@ -41,7 +41,9 @@ public final class Server: Sendable {
   public func start() throws -> Int {
     let settings = core.settings
     return try state.withLock { state in
-      guard state.daemon == nil, !state.stopped else { throw HTTPError(.invalidSettings, "the server was started before") }
+      guard state.daemon == nil, !state.stopped else {
+        throw HTTPError(.invalidSettings, "the server was started before")
+      }
       let listener = try Listener.open(host: settings.host, port: settings.port)
       var start = regproc_mhd_start()
       start.listen_fd = listener.descriptor
@@ -69,7 +71,8 @@ public final class Server: Sendable {
       guard let daemon else {
         Unmanaged.passUnretained(core).release()
         close(listener.descriptor)
-        throw HTTPError(.invalidSettings, settings.tls == nil ? "the server did not start" : "certificate or key is unusable")
+        throw HTTPError(
+          .invalidSettings, settings.tls == nil ? "the server did not start" : "certificate or key is unusable")
       }
       state.daemon = UInt(bitPattern: daemon)
       let (core, sweeper) = (core, sweeper)

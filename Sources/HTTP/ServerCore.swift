@@ -53,7 +53,8 @@ final class ServerCore: Sendable {
     let request = Request(
       method: method, path: "", headers: Self.headers(handle), remoteAddress: connection.remoteAddress)
     let reception = Reception(
-      request, target: connection.target, router: router, settings: settings, headerBytes: regproc_mhd_header_size(handle))
+      request, target: connection.target, router: router, settings: settings,
+      headerBytes: regproc_mhd_header_size(handle))
     connection.reception = reception
     guard reception.answersAtOnce, let refusal = reception.refusal else { return .YES }
     return send(refusal, connection, handle)
@@ -104,9 +105,12 @@ final class ServerCore: Sendable {
       log.error("a handler's answer cannot be written", ["status": String(response.status)])
       response = .refusal(500)
     }
-    guard let out = response.body.withUnsafeBytes({ body in
-      MHD_create_response_from_buffer(body.count, UnsafeMutableRawPointer(mutating: body.baseAddress), .RESPMEM_MUST_COPY)
-    }) else { return .NO }
+    guard
+      let out = response.body.withUnsafeBytes({ body in
+        MHD_create_response_from_buffer(
+          body.count, UnsafeMutableRawPointer(mutating: body.baseAddress), .RESPMEM_MUST_COPY)
+      })
+    else { return .NO }
     defer { MHD_destroy_response(out) }
     for (name, value) in response.headers where !Self.own.contains(where: { Headers.same($0, name) }) {
       MHD_add_response_header(out, name, value)

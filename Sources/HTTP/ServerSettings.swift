@@ -50,7 +50,8 @@ public struct ServerSettings: Sendable {
   /// Settings; the defaults are for a server on loopback.
   public init(
     host: String = "127.0.0.1", port: Int = 0, maxHeaderBytes: Int = 16 << 10, maxConnections: Int = 1024,
-    idleTimeoutSeconds: Int = 30, requestTimeoutSeconds: Int = 120, tls: TLSIdentity? = nil, uploadFolder: String = "/tmp"
+    idleTimeoutSeconds: Int = 30, requestTimeoutSeconds: Int = 120, tls: TLSIdentity? = nil,
+    uploadFolder: String = "/tmp"
   ) {
     self.host = host
     self.port = port

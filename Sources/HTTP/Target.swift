@@ -61,7 +61,9 @@ struct Target {
     while at < bytes.endIndex {
       var byte = bytes[at]
       if byte == UInt8(ascii: "%") {
-        guard at + 2 < bytes.endIndex, let high = digit(bytes[at + 1]), let low = digit(bytes[at + 2]) else { return nil }
+        guard at + 2 < bytes.endIndex, let high = digit(bytes[at + 1]), let low = digit(bytes[at + 2]) else {
+          return nil
+        }
         byte = high << 4 | low
         at += 2
       } else if byte == UInt8(ascii: "+"), plusIsSpace {

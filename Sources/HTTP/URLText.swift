@@ -32,7 +32,8 @@ public enum URLText {
       defer { curl_free(text) }
       return String(cString: text)
     }
-    guard let scheme = part(CURLUPART_SCHEME), scheme == "http" || scheme == "https", let host = part(CURLUPART_HOST) else {
+    guard let scheme = part(CURLUPART_SCHEME), scheme == "http" || scheme == "https", let host = part(CURLUPART_HOST)
+    else {
       return nil
     }
     return "\(scheme)://\(host)\(part(CURLUPART_PORT).map { ":" + $0 } ?? "")\(part(CURLUPART_PATH) ?? "/")"

@@ -41,7 +41,9 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
   public func tokenId(_ id: String, partner: String) async throws -> String {
     let keys = keys
     let (uinSalt, partnerSalt) = try await blocking.run { (try keys.secret("token-uin-salt"), try keys.secret("token-partner-salt")) }
-    return PartnerToken.token(id: id, partner: partner, uinSalt: Encoding.hex(uinSalt), partnerSalt: Encoding.hex(partnerSalt))
+    return PartnerToken.make(
+      uin: id, uinSalt: Encoding.hex(uinSalt), partnerCode: partner, partnerSalt: Encoding.hex(partnerSalt)
+    ) { Hash.sha256($0) }
   }
 
   public func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String {
@@ -66,40 +68,6 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
   public func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await sign(plaintext) }
   public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
     try await verify(plaintext, signature: signature, referenceId: refID)
-  }
-}
-
-/// The partner specific token of an id (facts/packet-and-crypto 4.6): two double hashes, the hex text of the second one read as a number,
-/// its first 36 decimal digits.
-enum PartnerToken {
-  static func token(id: String, partner: String, uinSalt: String, partnerSalt: String) -> String {
-    func double(_ text: String) -> String {
-      Encoding.upperHex(Hash.sha256(Array(Encoding.upperHex(Hash.sha256(Array(text.utf8))).utf8)))
-    }
-    let first = double(id + uinSalt)
-    let second = double(partnerSalt + partner + first)
-    return String(decimal(Array(second.utf8)).prefix(36))
-  }
-
-  /// A big-endian number in decimal.
-  private static func decimal(_ bytes: [UInt8]) -> String {
-    // Nine decimal digits at a time, least significant first.
-    var limbs: [UInt64] = [0]
-    for byte in bytes {
-      var carry = UInt64(byte)
-      for i in limbs.indices {
-        let value = limbs[i] * 256 + carry
-        limbs[i] = value % 1_000_000_000
-        carry = value / 1_000_000_000
-      }
-      if carry > 0 { limbs.append(carry) }
-    }
-    var out = String(limbs.last ?? 0)
-    for limb in limbs.dropLast().reversed() {
-      let text = String(limb)
-      out += String(repeating: "0", count: 9 - text.count) + text
-    }
-    return out
   }
 }
 

@@ -32,14 +32,14 @@ public struct EmbeddedPacketManager: PacketManager {
   public func allFields(of packet: PacketReference) async throws -> [String: String] {
     let contents = try await read(packet).contents
     var names: Set<String> = []
-    for part in contents.subPackets.values { for (name, _) in part.identity { names.insert(name) } }
+    for part in contents.subPackets.values { for member in part.identity { names.insert(member.key) } }
     return contents.searchFields(names.sorted())
   }
 
   public func metaInfo(of packet: PacketReference) async throws -> [String: String] {
     var out: [String: String] = [:]
-    for (name, value) in try await read(packet).contents.metaInfo {
-      out[name] = value.string ?? (value == .null ? nil : String(decoding: value.encoded(), as: UTF8.self))
+    for member in try await read(packet).contents.metaInfo where member.value != .null {
+      out[member.key] = member.value.string ?? String(decoding: member.value.encoded(), as: UTF8.self)
     }
     return out
   }
@@ -47,7 +47,7 @@ public struct EmbeddedPacketManager: PacketManager {
   public func audits(of packet: PacketReference) async throws -> [[String: String]] {
     try await read(packet).contents.audits.map { object in
       var out: [String: String] = [:]
-      for (name, value) in object { out[name] = value.string }
+      for member in object { out[member.key] = member.value.string }
       return out
     }
   }

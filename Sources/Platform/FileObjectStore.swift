@@ -62,7 +62,7 @@ public struct FileObjectStore: ObjectStore {
       throw ServiceError(.refused, service: "object store", code: "RPR-OBJ-003", "the metadata of an object cannot be read")
     }
     var out: [String: String] = [:]
-    for (name, value) in object { out[name] = value.string }
+    for member in object { out[member.key] = member.value.string }
     return out
   }
 

@@ -52,16 +52,28 @@ struct ClusterFolder: Sendable {
   func lock() throws -> Int32 {
     let file = open(root + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw Files.failure("cannot open \(root)/lock") }
-    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-      close(file)
-      throw PostgresError(.clusterFailed, "another process runs the private database in \(root)")
+    // A child that another thread has just forked holds a copy until its exec, so one refusal does not count.
+    var tries = 0
+    while flock(file, LOCK_EX | LOCK_NB) != 0 {
+      tries += 1
+      guard tries < 50 else {
+        close(file)
+        throw PostgresError(.clusterFailed, "another process runs the private database in \(root)")
+      }
+      usleep(20_000)
     }
     return file
   }
 
+  /// Frees the folder, whoever still holds a copy of the descriptor.
+  func unlock(_ file: Int32) {
+    flock(file, LOCK_UN)
+    close(file)
+  }
+
   // MARK: - The data folder
 
-  /// Makes the cluster if there is none. What a killed attempt left is removed first, since only a finished one gets its name.
+  /// Makes the cluster if there is none. What a killed attempt left is removed first: only a finished one gets its name.
   func prepare(search: String?) throws -> ServerBinaries {
     for name in Files.names(in: root) where name.hasPrefix("making-") { Files.remove(root + "/" + name) }
     if let version = Files.text(data + "/PG_VERSION").flatMap({ Int($0.prefix { $0.isNumber }) }) {
@@ -69,7 +81,8 @@ struct ClusterFolder: Sendable {
       if let owner = Files.owner(data), owner != expected {
         throw PostgresError(
           .clusterFailed,
-          "\(data) belongs to user \(owner) and the server would run as user \(expected): change the owner or remove it")
+          "\(data) belongs to user \(owner) and the server would run as user \(expected): change the owner or remove it"
+        )
       }
       return try ServerBinaries.find(version: version, search: search)
     }
@@ -110,7 +123,8 @@ struct ClusterFolder: Sendable {
     defer { close(output) }
     // Entering needs no password: the socket's folder admits only the server's user and root.
     let command = [
-      binaries.folder + "/initdb", "-D", place, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+      binaries.folder + "/initdb", "-D", place, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
+      "--no-sync",
       "--no-instructions",
     ]
     guard let child = Child.spawn(command, as: identity, output: output) else {

@@ -25,6 +25,16 @@ public final class Connection {
   var prepared = PreparedStatements()
   private var isClosed = false
 
+  /// Whether the server said that it ends this session (57P01 to 57P05): it says so before it closes the socket, and between
+  /// two statements libpq takes that for a notice. Other notices are dropped.
+  private final class Farewell { var came = false }
+  private let farewell = Farewell()
+
+  private static let heard: PQnoticeReceiver = { context, notice in
+    guard let context, let state = PQresultErrorField(notice, Int32(UInt8(ascii: "C"))) else { return }
+    if strncmp(state, "57P", 3) == 0 { Unmanaged<Farewell>.fromOpaque(context).takeUnretainedValue().came = true }
+  }
+
   /// Opens a connection, with UTC as the session's time zone. Blocks at most about `connectTimeoutSeconds` for each address
   /// of the host. Throws `.connectionFailed`.
   public init(_ settings: PostgresSettings) throws {
@@ -44,7 +54,7 @@ public final class Connection {
     }
     self.handle = handle
     interrupter = Interrupter(handle)
-    PQsetNoticeReceiver(handle, { _, _ in }, nil)
+    PQsetNoticeReceiver(handle, Self.heard, Unmanaged.passUnretained(farewell).toOpaque())
     try script(
       """
       set time zone 'UTC'; set datestyle = 'ISO'; set bytea_output = 'hex'; set extra_float_digits = 1;
@@ -65,11 +75,11 @@ public final class Connection {
   /// True when the connection can be used. Notices without a round trip that the server closed it.
   public var isHealthy: Bool {
     guard !isClosed, PQstatus(handle) == CONNECTION_OK, !interrupter.ended else { return false }
-    // A server that ends a session first says why, so the end itself is seen at the second reading.
+    // A server that ends a session first says why, so the end itself is seen at the second reading or by that word.
     while PQtransactionStatus(handle) == PQTRANS_IDLE, waitForSocket(POLLIN, milliseconds: 0) {
       guard PQconsumeInput(handle) == 1, PQstatus(handle) == CONNECTION_OK else { return false }
     }
-    return true
+    return !farewell.came
   }
 
   /// True between begin and commit or rollback.
@@ -161,7 +171,12 @@ public final class Connection {
     case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: return Rows(result)
     case PGRES_FATAL_ERROR, PGRES_BAD_RESPONSE:
       defer { PQclear(result) }
-      throw PostgresError(result: result)
+      let error = PostgresError(result: result)
+      // Neither from the server nor a lost connection: libpq itself refused.
+      if error.sqlState == nil, PQstatus(handle) == CONNECTION_OK {
+        throw PostgresError(.misuse, "the statement could not be sent: the connection is busy or its memory ran out")
+      }
+      throw error
     default:
       // COPY and the like leave the protocol in a state of its own, which this library does not speak.
       PQclear(result)

@@ -13,14 +13,19 @@ public final class Interrupter: Sendable {
   }
   private struct State {
     var ticket: Ticket?
+    /// A descriptor of our own for libpq's socket: libpq closes its one when the connection breaks, and the number may be
+    /// another's a moment later.
     var socket: Int32
     var ended = false
   }
   private let state: Mutex<State>
 
   init(_ connection: OpaquePointer) {
-    state = Mutex(State(ticket: PQgetCancel(connection).map { Ticket($0) }, socket: PQsocket(connection)))
+    let socket = fcntl(PQsocket(connection), F_DUPFD_CLOEXEC, 3)
+    state = Mutex(State(ticket: PQgetCancel(connection).map { Ticket($0) }, socket: socket))
   }
+
+  deinit { forget() }
 
   /// Asks the server to end the statement in course, which then throws `.cancelled`; the connection stays good. False when
   /// the request could not be delivered. It opens a connection of its own for that, so it blocks for a moment.
@@ -34,17 +39,18 @@ public final class Interrupter: Sendable {
   public func end() {
     state.withLock { state in
       state.ended = true
-      if state.socket >= 0 { shutdown(state.socket, Int32(SHUT_RDWR)) }
+      if state.socket >= 0 { _ = shutdown(state.socket, Int32(SHUT_RDWR)) }
     }
   }
 
   /// True once `end` was called.
   var ended: Bool { state.withLock { $0.ended } }
 
-  /// Before the socket is closed: its number may soon be another's.
+  /// Lets go of the connection, which is being closed.
   func forget() {
     state.withLock { state in
       state.ticket = nil
+      if state.socket >= 0 { Glibc.close(state.socket) }
       state.socket = -1
     }
   }

@@ -40,7 +40,9 @@ public enum Migrator {
   /// Throws `.migrationChanged` when an applied migration's text differs from the program's (nothing is applied then), or the
   /// server's error with the migration's name, after which the earlier ones stay applied. A database that a newer program has
   /// migrated is accepted.
-  @discardableResult public static func apply(_ migrations: [Migration], on connection: Connection) throws -> [Migration] {
+  @discardableResult public static func apply(_ migrations: [Migration], on connection: Connection) throws
+    -> [Migration]
+  {
     try check(migrations)
     _ = try connection.execute("select pg_advisory_lock($1)", [.int(lock)])
     defer { _ = try? connection.execute("select pg_advisory_unlock($1)", [.int(lock)]) }

@@ -83,7 +83,8 @@ struct ParameterBuffer {
   }
 
   private static func zeroCharacter(_ index: Int) -> PostgresError {
-    PostgresError(.typeMismatch, "the text of parameter \(index + 1) has a character U+0000, which Postgres cannot store")
+    PostgresError(
+      .typeMismatch, "the text of parameter \(index + 1) has a character U+0000, which Postgres cannot store")
   }
 
   private mutating func append(_ instant: Instant, parameter index: Int) throws {

@@ -41,7 +41,7 @@ public final class PrivateCluster: Sendable {
         return new.settings
       } catch {
         place.removeSocketFolder()
-        close(lock)
+        place.unlock(lock)
         throw error
       }
     }
@@ -121,7 +121,7 @@ private final class ServerKeeper: Sendable {
   func stop() {
     halt()
     place.removeSocketFolder()
-    close(lock)
+    place.unlock(lock)
   }
 
   private func halt() {

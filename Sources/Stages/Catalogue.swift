@@ -15,6 +15,8 @@ public enum Catalogue {
     Finalization.self,
     CredentialRequestor.self,
     // The mediators between MOSIP and OpenCRVS.
+    OpencrvsMediator.self,
+    MosipMediator.self,
   ]
 
   /// The plugin that a `stage.yaml` names; nil when there is none.

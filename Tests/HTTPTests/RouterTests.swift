@@ -10,12 +10,15 @@ import Testing
     [("GET", "/a"), ("get", "/a")], [("GET", "/a/{x}"), ("GET", "/a/{y}")], [("GET", "/{x}/b"), ("GET", "/a/{y}")],
     [("GET", "a")], [("GET", "/{x}/{x}")], [("GET", "/a{x}")], [("GET", "/{}")],
   ])
-  func `endpoints that are there twice, contradict each other or cannot be read are refused`(_ list: [(String, String)]) {
+  func `endpoints that are there twice, contradict each other or cannot be read are refused`(_ list: [(String, String)])
+  {
     #expect(throws: HTTPError.self) { try Server(endpoints: list.map { endpoint($0.0, $0.1) }) }
   }
 
   @Test func `the more special pattern wins in whatever order they are given`() async throws {
-    let endpoints = [endpoint("GET", "/p/{a}"), endpoint("GET", "/p/new"), endpoint("POST", "/p/{a}"), endpoint("GET", "/")]
+    let endpoints = [
+      endpoint("GET", "/p/{a}"), endpoint("GET", "/p/new"), endpoint("POST", "/p/{a}"), endpoint("GET", "/"),
+    ]
     for list in [endpoints, endpoints.reversed()] {
       try await withServer(list) { port in
         let client = Client()

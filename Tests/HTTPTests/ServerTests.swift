@@ -78,7 +78,8 @@ import Testing
     }
   }
 
-  @Test func `an unknown path is 404 and a wrong method is 405 with the methods allowed, and the connection stays usable`()
+  @Test
+  func `an unknown path is 404 and a wrong method is 405 with the methods allowed, and the connection stays usable`()
     async throws
   {
     try await withServer([hello, echo]) { port in
@@ -203,7 +204,10 @@ import Testing
         return socket.isClosedByPeer()
       }
       #expect(silent)
-      for start in ["GET /hello HTTP/1.1\r\nHost: x\r\nX-Slow: ", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n", "GET /"] {
+      for start in [
+        "GET /hello HTTP/1.1\r\nHost: x\r\nX-Slow: ", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n",
+        "GET /",
+      ] {
         let sent = try await RawSocket.with(port) { socket in
           socket.send(start)
           var sent = 0

@@ -7,7 +7,8 @@ import Testing
 @Suite struct ConnectionTests {
   @Test func parametersArriveUnchanged() async throws {
     let texts: [String] = [
-      "", "'; drop table x; --", "a\"b\\c", "नमस्ते 👩‍👩‍👧 é", "{NULL,\"}", "NULL", "null", " lead and trail ", "line\nbreak\ttab", "$1",
+      "", "'; drop table x; --", "a\"b\\c", "नमस्ते 👩‍👩‍👧 é", "{NULL,\"}", "NULL", "null", " lead and trail ",
+      "line\nbreak\ttab", "$1",
       "\u{1}",
     ]
     let moment = try #require(Instant(iso: "2024-02-29T10:15:07.123Z"))
@@ -16,8 +17,12 @@ import Testing
         #expect(try connection.execute("select $1::text", [.text(text)]).only().text(0) == text)
       }
       let elements: [String?] = texts + [nil]
-      #expect(try connection.execute("select $1::text[] as a", [.textArray(elements)]).only().textArray("a") == elements)
-      #expect(try connection.execute("select t from unnest($1::text[]) t", [.textArray(elements)]).map { try $0.textOrNull("t") } == elements)
+      #expect(
+        try connection.execute("select $1::text[] as a", [.textArray(elements)]).only().textArray("a") == elements)
+      #expect(
+        try connection.execute("select t from unnest($1::text[]) t", [.textArray(elements)]).map {
+          try $0.textOrNull("t")
+        } == elements)
 
       let bytes = (0...255).map { UInt8($0) }
       let row = try connection.execute(
@@ -25,7 +30,10 @@ import Testing
         select $1::bigint as i, $2::double precision as d, $3::boolean as b, $4::bytea as raw, $5::timestamptz as tz,
           $6::timestamp as ts, $7::jsonb->>'k' as j, $8::text as n, $9::int as small
         """,
-        [.int(.min), .double(-1.5e-300), true, .bytes(bytes), .timestamp(moment), .timestamp(moment), .json(#"{"k":"é\"'"}"#), nil, 7]
+        [
+          .int(.min), .double(-1.5e-300), true, .bytes(bytes), .timestamp(moment), .timestamp(moment),
+          .json(#"{"k":"é\"'"}"#), nil, 7,
+        ]
       ).only()
       #expect(try row.int("i") == .min)
       #expect(try row.double("d") == -1.5e-300)
@@ -70,14 +78,18 @@ import Testing
       for value in [Value.text("a\0b"), .textArray(["a\0b"]), .textArray(["\"a\0b"]), .json("\"\0\"")] {
         #expect(failure { try connection.execute("select $1::text", [value]) }?.code == .typeMismatch)
       }
-      #expect(failure { try connection.pipeline([Statement("select 1"), Statement("select $1", ["\0"])]) }?.statementIndex == 1)
+      #expect(
+        failure { try connection.pipeline([Statement("select 1"), Statement("select $1", ["\0"])]) }?.statementIndex
+          == 1)
       #expect(try connection.execute("select 1").only().int(0) == 1)
     }
   }
 
   @Test func gettersSayWhatIsWrongWithAColumn() async throws {
     try await SharedCluster.connected { connection in
-      let row = try connection.execute("select 'secret'::text as t, null::int as n, 'infinity'::timestamptz as m, 5 as i").only()
+      let row = try connection.execute(
+        "select 'secret'::text as t, null::int as n, 'infinity'::timestamptz as m, 5 as i"
+      ).only()
       #expect(failure { try row.int("t") }?.message == "column t does not hold an integer")
       #expect(failure { try row.int("n") }?.message == "column n is null")
       #expect(failure { try row.text("absent") }?.message == "the result has no column absent")
@@ -125,7 +137,8 @@ import Testing
         }
         #expect(!"\(error) \(String(reflecting: error))".contains(secret), "\(error)")
         #expect(!error.isRetriable)
-        #expect(failure { try connection.pipeline([Statement(sql, parameters)]) }.map { !"\($0)".contains(secret) } == true)
+        #expect(
+          failure { try connection.pipeline([Statement(sql, parameters)]) }.map { !"\($0)".contains(secret) } == true)
       }
     }
   }
@@ -205,7 +218,8 @@ import Testing
       #expect(failure { try connection.pipeline(statements) }?.statementIndex == 1234)
       statements[1234] = Statement("insert into once values ($1)", [1234])
       #expect(try connection.pipeline(statements).count == 2000)
-      #expect(try connection.transaction { try connection.pipeline([Statement("delete from once")]) }[0].affected == 2000)
+      #expect(
+        try connection.transaction { try connection.pipeline([Statement("delete from once")]) }[0].affected == 2000)
     }
   }
 
@@ -261,6 +275,21 @@ import Testing
     }
   }
 
+  @Test func endingALostConnectionTouchesNoOtherDescriptor() async throws {
+    try await SharedCluster.connected { connection in
+      #expect(
+        failure { try connection.execute("select pg_terminate_backend(pg_backend_pid())") }?.code == .connectionFailed)
+      #expect(!connection.isHealthy)
+      // libpq has closed its socket, so that new connections get its number.
+      let others = try (0..<8).map { _ in try Connection(SharedCluster.settings) }
+      connection.interrupter.end()
+      for other in others { #expect(try other.execute("select 1").only().int(0) == 1) }
+      connection.close()
+      connection.interrupter.end()
+      for other in others { #expect(try other.execute("select 1").only().int(0) == 1) }
+    }
+  }
+
   @Test func aNotificationWakesAListener() async throws {
     try await SharedCluster.connected { connection in
       try connection.listen("work")
@@ -274,12 +303,15 @@ import Testing
       #expect(failure { try connection.listen("x; drop table y") }?.code == .misuse)
       let interrupter = connection.interrupter
       OwnedThread.start("ender") { interrupter.end() }
-      #expect(failure { while true { _ = try connection.notifications(timeoutMilliseconds: 600_000) } }?.code == .connectionFailed)
+      #expect(
+        failure { while true { _ = try connection.notifications(timeoutMilliseconds: 600_000) } }?.code
+          == .connectionFailed)
     }
   }
 
   @Test func settingsAreReadAndNeverShowThePassword() throws {
-    let uri = try PostgresSettings("postgresql://me:hush%21@db.example:5433/registry?sslmode=require&connect_timeout=3&application_name=x")
+    let uri = try PostgresSettings(
+      "postgresql://me:hush%21@db.example:5433/registry?sslmode=require&connect_timeout=3&application_name=x")
     #expect(uri.host == "db.example" && uri.port == 5433 && uri.user == "me" && uri.database == "registry")
     #expect(uri.password == "hush!" && uri.options["sslmode"] == "require")
     #expect(uri.connectTimeoutSeconds == 3 && uri.applicationName == "x")

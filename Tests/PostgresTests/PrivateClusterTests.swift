@@ -32,6 +32,48 @@ import Testing
     }
   }
 
+  @Test func aPoolWorksOnAfterItsDatabaseWasKilledAndRestarted() async throws {
+    let folder = try temporaryFolder()
+    let cluster = PrivateCluster(folder: folder)
+    let settings = try await blocking { try cluster.start() }
+    let pool = Pool(settings, size: 4)
+    try await pool.with { try $0.script("create table entry (n int primary key)") }
+    let killed = try #require(cluster.process)
+    let insert = "insert into entry values ($1) on conflict do nothing"
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for n in 0..<200 {
+        group.addTask {
+          // Work that is safe to do twice is tried until it is done; every failure on the way must be one that says so.
+          while true {
+            do {
+              _ = try await pool.transaction { try $0.execute(insert, [.int(n)]) }
+              return
+            } catch let error as PostgresError where error.isRetriable {
+              try await Task.sleep(for: .milliseconds(20))
+            }
+          }
+        }
+        if n == 100 { kill(killed, SIGKILL) }
+      }
+      try await group.waitForAll()
+    }
+    while cluster.process == killed || cluster.process == nil { try await Task.sleep(for: .milliseconds(20)) }
+    let count = try await blocking {
+      while true {
+        if let connection = try? Connection(settings) {
+          return try connection.execute("select count(*) from entry").only().int(0)
+        }
+        usleep(20_000)
+      }
+    }
+    #expect(count == 200)
+    pool.close()
+    try await blocking {
+      cluster.stop()
+      Files.remove(folder)
+    }
+  }
+
   @Test func aSecondProcessOnTheFolderIsRefused() async throws {
     try await blocking {
       let folder = try temporaryFolder()
@@ -71,7 +113,10 @@ import Testing
       let leave = Semaphore()
       OwnedThread.start("orphan") {
         _ = Child.spawn(
-          [binaries.folder + "/postgres", "-D", place.data, "-c", "listen_addresses=", "-c", "unix_socket_directories=\(place.data)"],
+          [
+            binaries.folder + "/postgres", "-D", place.data, "-c", "listen_addresses=", "-c",
+            "unix_socket_directories=\(place.data)",
+          ],
           as: place.identity, output: -1, deathSignal: SIGINT)
         started.signal()
         leave.wait()

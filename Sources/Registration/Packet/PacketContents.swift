@@ -58,6 +58,14 @@ public struct PacketContents: Sendable {
   /// The sub-packets there are.
   public let subPackets: [SubPacketName: SubPacket]
 
+  /// A packet of sub-packets that were read one by one.
+  public init(rid: String, source: String, processName: String, subPackets: [SubPacketName: SubPacket]) {
+    self.rid = rid
+    self.source = source
+    self.processName = processName
+    self.subPackets = subPackets
+  }
+
   /// The process without `-{iteration}`.
   public var process: String {
     guard let dash = processName.lastIndex(of: "-"), dash > processName.startIndex,

@@ -13,6 +13,14 @@ public struct PacketReader: Sendable {
     public let content: [UInt8]
     /// `{source}/{process}/{rid}_{name}`: the object key behind the RID.
     public let path: String
+
+    /// A sub-packet as it is stored.
+    public init(name: SubPacketName, info: SubPacketInfo, content: [UInt8], path: String) {
+      self.name = name
+      self.info = info
+      self.content = content
+      self.path = path
+    }
   }
 
   /// An opened container.

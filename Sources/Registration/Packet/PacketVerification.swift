@@ -39,7 +39,8 @@ public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
   /// Which file, field or key.
   public let subject: String?
 
-  init(_ check: Check, _ subPacket: SubPacketName? = nil, _ subject: String? = nil) {
+  /// A finding of a check, about a sub-packet and something in it.
+  public init(_ check: Check, _ subPacket: SubPacketName? = nil, _ subject: String? = nil) {
     self.check = check
     self.subPacket = subPacket
     self.subject = subject

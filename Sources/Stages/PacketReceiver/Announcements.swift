@@ -125,26 +125,20 @@ struct Announcements: Sendable {
   private func check(_ rid: String, _ version: Version) throws {
     switch version {
     case .v1:
-      if rid.utf8.count != 29 {
-        throw SyncFault("RPR-RGS-009", "Invalid Request Value - RID Length is not as per Configuration")
+      do {
+        _ = try RID(rid)
+      } catch {
+        switch error.rule {
+        case .length: throw SyncFault("RPR-RGS-009", "Invalid Request Value - RID Length is not as per Configuration")
+        case .timestamp: throw SyncFault("RPR-RGS-007", "Invalid Request Value - Invalid Timestamp in RID")
+        default: throw SyncFault("RPR-RGS-008", "Invalid Request Value - RID must be numeric")
+        }
       }
-      guard rid.utf8.allSatisfy({ (48...57).contains($0) }) else {
-        throw SyncFault("RPR-RGS-008", "Invalid Request Value - RID must be numeric")
-      }
-      guard Self.hasTime(rid) else { throw SyncFault("RPR-RGS-007", "Invalid Request Value - Invalid Timestamp in RID") }
     case .v2:
       guard Door.isSafeName(rid), rid.count <= 39 else {
         throw SyncFault("RPR-RGS-008", "Invalid Request Value - registrationId has characters it may not have")
       }
     }
-  }
-
-  /// Whether the last 14 digits are a moment.
-  private static func hasTime(_ rid: String) -> Bool {
-    let digits = Array(rid.suffix(14))
-    func part(_ range: Range<Int>) -> String { String(digits[range]) }
-    return Instant(
-      iso: "\(part(0..<4))-\(part(4..<6))-\(part(6..<8))T\(part(8..<10)):\(part(10..<12)):\(part(12..<14))Z") != nil
   }
 }
 

@@ -111,7 +111,7 @@ public struct UinGenerator: Stage {
       guard fields[field] != nil,
         let document = try await context.services.packets.document(field, of: PacketReference(message))
       else { continue }
-      documents.append(IdentityDocument(category: document.value, bytes: document.bytes))
+      documents.append(IdentityDocument(category: document.type, bytes: document.content))
     }
     return documents
   }

@@ -1,0 +1,297 @@
+import Cryptography
+import HTTP
+import Postgres
+import StageKit
+import Synchronization
+import System
+
+/// A WebSub hub in this process (facts/opencrvs-and-websub 4): subscriptions with intent verification, deliveries signed with the subscriber's
+/// secret, everything in Postgres and tried again until it is taken.
+///
+/// Unlike upstream's hub nothing is skipped after the last retry, leases are renewed and enforced, and what was published up to a week before a
+/// callback first subscribed to a topic is delivered to it: a mediator that comes up late loses nothing.
+public final class EmbeddedHub: WebSubHub {
+  private let pool: Pool
+  private let sealer: Sealer
+  private let http: any HTTPExchange
+  private let publicURL: String
+  private let worker = SecureRandom.uuid()
+  private let bell = Semaphore()
+  private let ended = Semaphore()
+  private let stopping = Atomic<Bool>(false)
+  private let isStarted = Atomic<Bool>(false)
+  private let inHand = Atomic<Int>(0)
+  private let observers: Mutex<[@Sendable (_ topic: String, _ body: [UInt8]) async -> Void]>
+  private let log = Log("hub")
+
+  private static let atOnce = 16
+  private static let leaseSeconds = 60.0
+  private static let keepDays = 7
+  private static let defaultLease = 86_400
+
+  init(pool: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String) {
+    self.pool = pool
+    self.sealer = sealer
+    self.http = http
+    self.publicURL = publicURL
+    observers = Mutex([])
+  }
+
+  /// Called with every message that is published through this process.
+  func observe(_ observer: @escaping @Sendable (String, [UInt8]) async -> Void) { observers.withLock { $0.append(observer) } }
+
+  // MARK: WebSubHub
+
+  public func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws {
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          let made = try connection.execute(
+            "INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ($1, $2, $3) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id::text",
+            [.text(topic), .text(idempotencyKey), .bytes(body)])
+          guard let row = made.first else { return }
+          _ = try connection.execute(
+            """
+            INSERT INTO platform.hub_delivery (message_id, callback, topic)
+            SELECT $1::uuid, callback, topic FROM platform.hub_subscription WHERE topic = $2 AND lease_until > now()
+            """, [.text(try row.text(0)), .text(topic)])
+        }
+      }
+    }
+    bell.signal()
+    for observer in observers.withLock({ $0 }) { await observer(topic, body) }
+  }
+
+  public func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {
+    try await verifyIntent("subscribe", topic, callback, leaseSeconds)
+    let sealed = try sealer.seal(Array(secret.utf8))
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          let rows = try connection.execute(
+            """
+            INSERT INTO platform.hub_subscription AS s (topic, callback, sealed_secret, lease_until)
+            VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+            ON CONFLICT (topic, callback) DO UPDATE SET sealed_secret = excluded.sealed_secret, lease_until = excluded.lease_until
+            RETURNING (xmax = 0)
+            """, [.text(topic), .text(callback), .bytes(sealed), .double(Double(leaseSeconds))])
+          // What was published while the lease had run out, or before there was a subscription, is owed as well.
+          _ = try rows.only()
+          _ = try connection.execute(
+            """
+            INSERT INTO platform.hub_delivery (message_id, callback, topic)
+            SELECT id, $2, topic FROM platform.hub_message
+            WHERE topic = $1 AND published_at > now() - make_interval(days => $3) ON CONFLICT DO NOTHING
+            """, [.text(topic), .text(callback), .int(Self.keepDays)])
+        }
+      }
+    }
+    bell.signal()
+  }
+
+  func unsubscribe(topic: String, callback: String) async throws {
+    try await database {
+      try await pool.with { connection in
+        _ = try connection.execute(
+          "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2", [.text(topic), .text(callback)])
+      }
+    }
+  }
+
+  /// Asks the callback whether it wants this: it must answer 2xx with the challenge (W3C WebSub 5.3).
+  private func verifyIntent(_ mode: String, _ topic: String, _ callback: String, _ lease: Int) async throws {
+    let challenge = SecureRandom.uuid()
+    let url =
+      callback + (callback.contains("?") ? "&" : "?")
+      + "hub.mode=\(mode)&hub.topic=\(Self.encode(topic))&hub.challenge=\(challenge)&hub.lease_seconds=\(lease)"
+    let answer: ClientResponse
+    do {
+      answer = try await http.send(ClientRequest(method: "GET", url: url))
+    } catch {
+      throw ServiceError(.unavailable, service: "WebSub hub", code: "RPR-HUB-001", "the callback cannot be reached")
+    }
+    guard (200..<300).contains(answer.status), answer.body == Array(challenge.utf8) else {
+      throw ServiceError(
+        .refused, service: "WebSub hub", code: "RPR-HUB-002", "the callback did not confirm (status \(answer.status))")
+    }
+  }
+
+  private static func encode(_ text: String) -> String {
+    var out = ""
+    for byte in text.utf8 {
+      switch byte {
+      case 48...57, 65...90, 97...122, 45, 46, 95, 126, 47: out.unicodeScalars.append(Unicode.Scalar(byte))
+      default: out += "%" + Encoding.upperHex([byte])
+      }
+    }
+    return out
+  }
+
+  // MARK: the door
+
+  /// `POST /hub`: register, deregister, subscribe, unsubscribe and publish, in upstream's forms.
+  func endpoints(tokens: any AccessTokens) -> [Endpoint] {
+    [
+      Endpoint("POST", "/hub", maxBody: 2 << 20) { request in
+        guard let token = request.cookie("Authorization") ?? request.bearerToken, try await tokens.caller(of: token) != nil else {
+          return Self.denied("not authorised", status: 401)
+        }
+        return try await self.answer(request)
+      }
+    ]
+  }
+
+  private func answer(_ request: Request) async throws -> Response {
+    let form = request.query("hub.mode") == nil ? request.form() : []
+    func field(_ name: String) -> String? { request.query(name) ?? form.first { $0.0 == name }?.1 }
+    guard let mode = field("hub.mode"), let topic = field("hub.topic"), !topic.isEmpty else {
+      return Self.denied("hub.mode or hub.topic is missing", status: 400)
+    }
+    switch mode {
+    case "register", "deregister", "unregister": return Self.accepted(200)
+    case "publish":
+      let digest = Encoding.hex(Hash.sha256(Array(topic.utf8) + [0] + request.body))
+      try await publish(request.body, topic: topic, idempotencyKey: "http:\(digest)")
+      return Self.accepted(200)
+    case "subscribe", "unsubscribe":
+      guard let callback = field("hub.callback") else { return Self.denied("hub.callback is missing", status: 400) }
+      do {
+        if mode == "unsubscribe" {
+          try await verifyIntent(mode, topic, callback, 0)
+          try await unsubscribe(topic: topic, callback: callback)
+        } else {
+          guard let secret = field("hub.secret") else { return Self.denied("hub.secret is missing", status: 400) }
+          let lease = field("hub.lease_seconds").flatMap { Int($0) } ?? Self.defaultLease
+          try await subscribe(topic: topic, callback: callback, secret: secret, leaseSeconds: min(max(lease, 60), 30 * 86_400))
+        }
+        return Self.accepted(202)
+      } catch let error as ServiceError where error.code.hasPrefix("RPR-HUB") {
+        return Self.denied(error.message, status: 400)
+      }
+    default: return Self.denied("there is no mode of this name", status: 400)
+    }
+  }
+
+  private static func accepted(_ status: Int) -> Response { form("hub.mode=accepted", status) }
+  private static func denied(_ reason: String, status: Int) -> Response {
+    form("hub.mode=denied&hub.reason=\(encode(reason))", status)
+  }
+  private static func form(_ text: String, _ status: Int) -> Response {
+    var response = Response.text(text, status: status)
+    response.headers.set("Content-Type", "application/x-www-form-urlencoded")
+    return response
+  }
+
+  // MARK: deliveries
+
+  func start() {
+    guard !isStarted.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    OwnedThread.start("hub") {
+      self.run()
+      self.ended.signal()
+    }
+  }
+
+  /// Ends the deliveries; those in hand finish. Never call it from a task.
+  func stop() {
+    guard isStarted.load(ordering: .acquiring) else { return }
+    stopping.store(true, ordering: .releasing)
+    bell.signal()
+    ended.wait()
+    let pause = Semaphore()
+    for _ in 0..<100 where inHand.load(ordering: .acquiring) > 0 { _ = pause.wait(milliseconds: 50) }
+  }
+
+  private struct Delivery: Sendable {
+    var message: String
+    var callback: String
+    var topic: String
+    var attempt: Int
+    var body: [UInt8]
+    var secret: [UInt8]
+  }
+
+  private func run() {
+    while !stopping.load(ordering: .acquiring) {
+      let room = Self.atOnce - inHand.load(ordering: .acquiring)
+      let due = room > 0 ? blockingAwait { await self.claim(room) } : []
+      for delivery in due {
+        inHand.add(1, ordering: .acquiringAndReleasing)
+        Task.detached {
+          await self.deliver(delivery)
+          self.inHand.subtract(1, ordering: .acquiringAndReleasing)
+          self.bell.signal()
+        }
+      }
+      if due.isEmpty { _ = bell.wait(milliseconds: 500) }
+      while bell.wait(milliseconds: 0) {}
+    }
+  }
+
+  private func claim(_ room: Int) async -> [Delivery] {
+    let sealer = sealer
+    do {
+      return try await pool.with { connection in
+        let rows = try connection.execute(
+          """
+          UPDATE platform.hub_delivery AS d SET leased_until = now() + make_interval(secs => $2)
+          FROM (
+            SELECT o.message_id, o.callback FROM platform.hub_delivery o
+            WHERE o.is_open AND o.not_before <= now() AND (o.leased_until IS NULL OR o.leased_until < now())
+            ORDER BY o.not_before LIMIT $1 FOR UPDATE SKIP LOCKED
+          ) AS due, platform.hub_message AS m, platform.hub_subscription AS s
+          WHERE d.message_id = due.message_id AND d.callback = due.callback AND m.id = d.message_id AND s.topic = d.topic
+            AND s.callback = d.callback
+          RETURNING d.message_id::text, d.callback, d.topic, d.attempt, m.body, s.sealed_secret
+          """, [.int(room), .double(Self.leaseSeconds)])
+        return try rows.map {
+          Delivery(
+            message: try $0.text(0), callback: try $0.text(1), topic: try $0.text(2), attempt: try $0.int(3),
+            body: try $0.bytes(4), secret: try sealer.open(try $0.bytes(5)))
+        }
+      }
+    } catch {
+      log.warning("deliveries cannot be claimed", ["error": "\(error)"])
+      return []
+    }
+  }
+
+  private func deliver(_ delivery: Delivery) async {
+    var status = 0
+    do {
+      var request = ClientRequest(method: "POST", url: delivery.callback, body: .bytes(delivery.body))
+      request.headers.set("Content-Type", "application/json")
+      request.headers.set(
+        "X-Hub-Signature", "sha256=" + Encoding.hex(HMAC.code(delivery.body, key: delivery.secret, .sha256)))
+      request.headers.set("Link", "<\(publicURL)>; rel=\"hub\", <\(delivery.topic)>; rel=\"self\"")
+      request.timeoutSeconds = 30
+      status = try await http.send(request).status
+    } catch {
+      log.info("a subscriber cannot be reached; tried again", ["topic": delivery.topic, "attempt": String(delivery.attempt)])
+    }
+    let outcome = status
+    do {
+      try await pool.with { connection in
+        if (200..<300).contains(outcome) || outcome == 410 {
+          _ = try connection.execute(
+            "UPDATE platform.hub_delivery SET is_open = false, leased_until = NULL WHERE message_id = $1::uuid AND callback = $2",
+            [.text(delivery.message), .text(delivery.callback)])
+          if outcome == 410 {
+            _ = try connection.execute(
+              "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2",
+              [.text(delivery.topic), .text(delivery.callback)])
+          }
+        } else {
+          let pause = min(0.5 * Double(1 << min(delivery.attempt - 1, 12)), 300)
+          _ = try connection.execute(
+            """
+            UPDATE platform.hub_delivery SET attempt = attempt + 1, leased_until = NULL, not_before = now() + make_interval(secs => $3)
+            WHERE message_id = $1::uuid AND callback = $2
+            """, [.text(delivery.message), .text(delivery.callback), .double(pause)])
+        }
+      }
+    } catch {
+      log.warning("the end of a delivery could not be recorded; it will be repeated", ["error": "\(error)"])
+    }
+  }
+}

@@ -1,0 +1,237 @@
+import JSON
+import Postgres
+import StageKit
+import Synchronization
+import System
+
+/// Identities, drafts and VIDs in Postgres, with the semantics that `IdentityRepository` promises: every creating call may be repeated.
+public final class EmbeddedIdentityRepository: IdentityRepository {
+  private let pool: Pool
+  private let sealer: Sealer
+  private let identifiers: IdentifierPools
+  private let taken = Atomic<Int>(0)
+
+  init(pool: Pool, sealer: Sealer) {
+    self.pool = pool
+    self.sealer = sealer
+    identifiers = IdentifierPools(sealer: sealer)
+  }
+
+  /// Makes identifiers ahead, so that nobody waits for the first ones.
+  public func prepare() async throws {
+    let identifiers = identifiers
+    try await database { try await pool.with { try identifiers.fillAhead($0) } }
+  }
+
+  private func refused(_ kind: ServiceError.Kind, _ code: String, _ message: String) -> ServiceError {
+    ServiceError(kind, service: "identity repository", code: code, message)
+  }
+
+  /// One writer for a RID at a time: creating, writing and publishing its draft never interleave.
+  private static func lock(_ rid: String, _ connection: Connection) throws {
+    _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('draft:' || $1, 0))", [.text(rid)])
+  }
+
+  public func identity(_ reference: IdentityReference) async throws -> Identity? {
+    let sealer = sealer
+    return try await database {
+      try await pool.with { connection in
+        let columns = "SELECT i.sealed_uin, i.rid, i.status, i.fields FROM platform.identity i"
+        let rows: Rows =
+          switch reference {
+          case .uin(let uin): try connection.execute("\(columns) WHERE i.uin_hash = $1", [.bytes(sealer.hash(uin))])
+          case .vid(let vid):
+            try connection.execute(
+              "\(columns) JOIN platform.vid v USING (uin_hash) WHERE v.vid = $1 AND v.status = 'ACTIVE'", [.text(vid)])
+          case .rid(let rid):
+            try connection.execute("\(columns) JOIN platform.identity_rid r USING (uin_hash) WHERE r.rid = $1", [.text(rid)])
+          }
+        guard let row = rows.first else { return nil }
+        return Identity(
+          uin: String(decoding: try sealer.open(try row.bytes(0)), as: UTF8.self), rid: try row.text(1),
+          status: try row.text(2), fields: try JSONValue.parse(try sealer.open(try row.bytes(3))))
+      }
+    }
+  }
+
+  public func hasDraft(rid: String) async throws -> Bool {
+    try await database {
+      try await pool.with {
+        try !$0.execute("SELECT 1 FROM platform.draft WHERE rid = $1 AND state = 'DRAFTED'", [.text(rid)]).isEmpty
+      }
+    }
+  }
+
+  public func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws {
+    let sealer = sealer
+    let identifiers = identifiers
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          try Self.lock(rid, connection)
+          let known = try connection.execute("SELECT state, uin_hash FROM platform.draft WHERE rid = $1", [.text(rid)])
+          if let row = known.first {
+            if let uin, try row.bytes(1) != sealer.hash(uin) {
+              throw ServiceError(
+                .conflict, service: "identity repository", code: "IDR-IDC-012", "the RID is bound to another identity")
+            }
+            // A discarded draft begins anew with its old UIN; a published one stays what it is.
+            _ = try connection.execute(
+              "UPDATE platform.draft SET state = 'DRAFTED', fields = NULL, changed_at = now() WHERE rid = $1 AND state = 'DISCARDED'",
+              [.text(rid)])
+            return
+          }
+          let bound: (hash: [UInt8], sealed: [UInt8])
+          if let uin {
+            bound = (sealer.hash(uin), try sealer.seal(Array(uin.utf8)))
+            guard try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)]).isEmpty else {
+              throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
+            }
+          } else {
+            bound = try identifiers.takeUIN(connection)
+          }
+          _ = try connection.execute(
+            "INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ($1, $2, $3, 'DRAFTED')",
+            [.text(rid), .bytes(bound.hash), .bytes(bound.sealed)])
+        }
+      }
+    }
+    // Fill up in time, and not within anybody's transaction.
+    if taken.add(1, ordering: .relaxed).newValue % 400 == 0 {
+      Task.detached { try? await self.prepare() }
+    }
+  }
+
+  public func updateDraft(
+    rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String
+  ) async throws {
+    let sealer = sealer
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          try Self.lock(rid, connection)
+          let known = try connection.execute("SELECT state, sealed_uin FROM platform.draft WHERE rid = $1", [.text(rid)])
+          guard let row = known.first else {
+            throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no draft of this RID")
+          }
+          // A repeat after the draft was published changes nothing: the identity is what the first one made it.
+          guard try row.text(0) == "DRAFTED" else { return }
+          var object = fields.object ?? [:]
+          object["UIN"] = .string(String(decoding: try sealer.open(try row.bytes(1)), as: UTF8.self))
+          _ = try connection.execute(
+            "UPDATE platform.draft SET fields = $2, changed_at = now() WHERE rid = $1",
+            [.text(rid), .bytes(try sealer.seal(JSONValue.object(object).encoded()))])
+          for document in documents {
+            _ = try connection.execute(
+              """
+              INSERT INTO platform.draft_document (rid, category, content) VALUES ($1, $2, $3)
+              ON CONFLICT (rid, category) DO UPDATE SET content = excluded.content
+              """, [.text(rid), .text(document.category), .bytes(try sealer.seal(document.bytes))])
+          }
+        }
+      }
+    }
+  }
+
+  public func discardDraft(rid: String) async throws {
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          try Self.lock(rid, connection)
+          _ = try connection.execute(
+            "UPDATE platform.draft SET state = 'DISCARDED', fields = NULL, changed_at = now() WHERE rid = $1 AND state = 'DRAFTED'",
+            [.text(rid)])
+          _ = try connection.execute("DELETE FROM platform.draft_document WHERE rid = $1", [.text(rid)])
+        }
+      }
+    }
+  }
+
+  public func publishDraft(rid: String, idempotencyKey: String) async throws -> String? {
+    let identifiers = identifiers
+    return try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          try Self.lock(rid, connection)
+          let known = try connection.execute(
+            "SELECT state, uin_hash, sealed_uin, fields FROM platform.draft WHERE rid = $1", [.text(rid)])
+          guard let row = known.first else { return nil }
+          let hash = try row.bytes(1)
+          switch try row.text(0) {
+          case "PUBLISHED":
+            return try connection.execute("SELECT status FROM platform.identity WHERE uin_hash = $1", [.bytes(hash)]).first?.text(0)
+          case "DRAFTED": break
+          default: return nil
+          }
+          guard let fields = try row.bytesOrNull(3) else {
+            throw ServiceError(.refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
+          }
+          let status = try connection.execute(
+            """
+            INSERT INTO platform.identity AS i (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, $3, 'ACTIVATED', $4)
+            ON CONFLICT (uin_hash) DO UPDATE SET rid = excluded.rid, fields = excluded.fields, changed_at = now() RETURNING status
+            """, [.bytes(hash), .bytes(try row.bytes(2)), .text(rid), .bytes(fields)]
+          ).only().text(0)
+          _ = try connection.execute(
+            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING", [.text(rid), .bytes(hash)])
+          _ = try connection.execute(
+            """
+            INSERT INTO platform.identity_document (uin_hash, category, content)
+            SELECT $2, category, content FROM platform.draft_document WHERE rid = $1
+            ON CONFLICT (uin_hash, category) DO UPDATE SET content = excluded.content
+            """, [.text(rid), .bytes(hash)])
+          _ = try connection.execute("DELETE FROM platform.draft_document WHERE rid = $1", [.text(rid)])
+          _ = try connection.execute(
+            "UPDATE platform.draft SET state = 'PUBLISHED', fields = NULL, changed_at = now() WHERE rid = $1", [.text(rid)])
+          let owned = try connection.execute(
+            "SELECT 1 FROM platform.vid WHERE uin_hash = $1 AND type = 'PERPETUAL' AND status = 'ACTIVE'", [.bytes(hash)])
+          if owned.isEmpty { _ = try identifiers.takeVID(connection, owner: hash, type: "PERPETUAL") }
+          return status
+        }
+      }
+    }
+  }
+
+  public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
+    let sealer = sealer
+    if let status, !["ACTIVATED", "BLOCKED", "DEACTIVATED"].contains(status) {
+      throw refused(.refused, "IDR-IDC-002", "there is no status \(status)")
+    }
+    try await database {
+      try await pool.with { connection in
+        try connection.transaction {
+          try Self.lock(rid, connection)
+          let hash = sealer.hash(uin)
+          let known = try connection.execute("SELECT uin_hash FROM platform.identity_rid WHERE rid = $1", [.text(rid)])
+          if let row = known.first, try row.bytes(0) != hash {
+            throw ServiceError(.conflict, service: "identity repository", code: "IDR-IDC-012", "the RID is bound to another identity")
+          }
+          let rows = try connection.execute("SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)])
+          guard let row = rows.first else {
+            throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
+          }
+          var object = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
+          for member in fields?.object ?? [:] { object[member.key] = member.value }
+          _ = try connection.execute(
+            "UPDATE platform.identity SET status = coalesce($2, status), fields = $3, rid = $4, changed_at = now() WHERE uin_hash = $1",
+            [.bytes(hash), Value(status), .bytes(try sealer.seal(JSONValue.object(object).encoded())), .text(rid)])
+          _ = try connection.execute(
+            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING", [.text(rid), .bytes(hash)])
+        }
+      }
+    }
+  }
+
+  public func vids(uin: String) async throws -> [VirtualId] {
+    let hash = sealer.hash(uin)
+    return try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          "SELECT vid, type, status, expires_at FROM platform.vid WHERE uin_hash = $1 ORDER BY given_at, vid", [.bytes(hash)]
+        ).map {
+          VirtualId(vid: try $0.text(0), type: try $0.text(1), status: try $0.text(2), expiresAt: try $0.instantOrNull(3))
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import HTTP
+import Postgres
+import Registration
+import StageKit
+import System
+
+/// All platform services in this process, over one database and one folder (design 5.6): the stand-in for what is not configured.
+/// Several processes may have one each over the same database and folder.
+public final class EmbeddedPlatform: Sendable {
+  /// The services, for the engine.
+  public let services: Services
+  /// The doors of the hub.
+  public let endpoints: [Endpoint]
+  /// The key folder.
+  public let keys: KeyFolder
+  private let hub: EmbeddedHub
+  private let identities: EmbeddedIdentityRepository
+  private let blocking = BlockingPool(name: "platform", threads: 8)
+
+  /// Builds the services.
+  /// - Parameters:
+  ///   - folder: where keys and objects are; made when it is missing.
+  ///   - register: MOSIP's registration tables, which the engine writes.
+  ///   - idSchema: the id schema of version 0.1 as JSON.
+  ///   - roles: the roles in the tokens of each client.
+  ///   - hubURL: where subscribers find the hub.
+  public init(
+    folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
+    roles: [String: [String]], hubURL: String, http: any HTTPExchange = CurlExchange()
+  ) throws {
+    keys = try KeyFolder(folder: folder + "/keys")
+    let sealer = try Sealer(keys)
+    let manager = EmbeddedKeyManager(keys: keys, blocking: blocking)
+    let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)
+    let objects = FileObjectStore(folder: folder + "/objects", blocking: blocking)
+    let schemas = try BundledIdSchemas(version: "0.1", json: idSchema)
+    let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
+    hub = EmbeddedHub(pool: pool, sealer: sealer, http: http, publicURL: hubURL)
+    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer)
+    let credentials = EmbeddedCredentialService(
+      pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
+    hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }
+    services = Services(
+      packets: EmbeddedPacketManager(objects: objects, keys: manager, schemas: schemas, pool: pool), registrations: register,
+      identities: identities, keys: manager, envelopeKeys: envelopes, credentials: credentials, hub: hub, objects: objects,
+      audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock), schemas: schemas,
+      virusScanner: NoVirusScanner(), tokens: tokens, http: http, clock: clock)
+    endpoints = hub.endpoints(tokens: tokens)
+  }
+
+  /// Makes identifiers ahead and starts the hub's deliveries.
+  public func start() async throws {
+    try await identities.prepare()
+    hub.start()
+  }
+
+  /// Ends the hub's deliveries.
+  public func stop() async {
+    try? await blocking.run { [hub] in hub.stop() }
+    blocking.close()
+  }
+}

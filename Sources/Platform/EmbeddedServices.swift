@@ -1,0 +1,107 @@
+import Cryptography
+import HTTP
+import JSON
+import Postgres
+import Registration
+import StageKit
+import Synchronization
+import System
+
+/// The audit trail in Postgres.
+public struct EmbeddedAuditTrail: AuditTrail {
+  let pool: Pool
+
+  public func record(_ entries: [AuditEntry]) async throws {
+    guard !entries.isEmpty else { return }
+    try await database {
+      try await pool.with { connection in
+        _ = try connection.execute(
+          """
+          INSERT INTO audit.app_audit_log (event_id, event_name, event_type, module_name, ref_id, ref_id_type, log_desc)
+          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+          """,
+          [
+            .textArray(entries.map(\.eventId)), .textArray(entries.map(\.eventName)), .textArray(entries.map(\.eventType)),
+            .textArray(entries.map(\.module)), .textArray(entries.map(\.id)), .textArray(entries.map(\.idType)),
+            .textArray(entries.map(\.description)),
+          ])
+      }
+    }
+  }
+}
+
+/// Access tokens signed with a key of the key folder: who has the folder can make them, everybody else cannot.
+public final class EmbeddedTokens: AccessTokens {
+  private let keys: KeyFolder
+  private let blocking: BlockingPool
+  private let roles: [String: [String]]
+  private let clock: any WallClock
+  private let cache = Mutex<[String: (token: String, renewAt: Instant)]>([:])
+  private static let issuer = "regproc-embedded"
+  private static let lifetime = 1800.0
+
+  /// Tokens for clients with these roles.
+  public init(keys: KeyFolder, blocking: BlockingPool, roles: [String: [String]], clock: any WallClock) {
+    self.keys = keys
+    self.blocking = blocking
+    self.roles = roles
+    self.clock = clock
+  }
+
+  private func pair() async throws -> KeyFolder.KeyPair {
+    let keys = keys
+    return try await blocking.run { try keys.pair("tokens") }
+  }
+
+  public func token(client: String) async throws -> String {
+    let now = clock.now
+    if let known = cache.withLock({ $0[client] }), now < known.renewAt { return known.token }
+    let seconds = now.milliseconds / 1000
+    let payload: JSONValue = .object([
+      "iss": .string(Self.issuer), "sub": .string("service-account-\(client)"), "azp": .string(client),
+      "iat": .number(JSONNumber(seconds)), "exp": .number(JSONNumber(seconds + Int64(Self.lifetime))),
+      "realm_access": .object(["roles": .array((roles[client] ?? []).map { .string($0) })]),
+    ])
+    let token = try JWS.sign(payload.encoded(), with: await pair().key, type: "JWT")
+    cache.withLock { $0[client] = (token, now.advanced(bySeconds: Self.lifetime / 2)) }
+    return token
+  }
+
+  public func caller(of token: String) async throws -> Caller? {
+    guard token.utf8.count < 8192, let jws = try? JWS(compact: token), jws.isSigned(by: try await pair().key.publicKey),
+      let claims = try? JSONValue.parse(jws.payload), claims["iss"]?.string == Self.issuer,
+      let expiry = claims["exp"]?.int, Int64(expiry) * 1000 > clock.now.milliseconds, let name = claims["azp"]?.string
+    else { return nil }
+    let roles = claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []
+    return Caller(name: name, roles: Set(roles))
+  }
+}
+
+/// No virus scanner: every packet counts as clean. Health says so.
+public struct NoVirusScanner: VirusScanner {
+  /// No scanner.
+  public init() {}
+  public var isScanning: Bool { false }
+  public func scan(_ bytes: [UInt8]) async throws -> String? { nil }
+}
+
+/// Id schemas that come with the product.
+public struct BundledIdSchemas: IdSchemaSource {
+  private let schemas: [String: IdSchema]
+
+  /// One schema under its version.
+  /// - Throws: `PacketError` when it is none.
+  public init(version: String, json: [UInt8]) throws { schemas = [version: try IdSchema(json: json)] }
+
+  public func schema(version: String) async throws -> IdSchema? { schemas[version] }
+}
+
+/// HTTP to the outside over libcurl.
+public struct CurlExchange: HTTPExchange {
+  private let client: Client
+
+  /// An exchange over a client.
+  public init(_ client: Client = Client()) { self.client = client }
+
+  public func send(_ request: ClientRequest) async throws -> ClientResponse { try await client.send(request) }
+}

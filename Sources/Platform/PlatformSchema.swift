@@ -1,0 +1,141 @@
+import Postgres
+
+/// The tables of the embedded platform services. UINs and identity data stand in them sealed, with a keyed hash for looking up.
+public enum PlatformSchema {
+  /// The migrations, in order; they go together with the engine's.
+  public static let migrations = [
+    Migration(version: 1000, name: "platform: identifiers, identities", sql: identities),
+    Migration(version: 1001, name: "platform: packets, audit, credentials, hub", sql: others),
+  ]
+
+  private static let identities = """
+    CREATE SCHEMA IF NOT EXISTS platform;
+    CREATE TABLE platform.rid_sequence (
+      center_id text NOT NULL,
+      machine_id text NOT NULL,
+      sequence int NOT NULL,
+      moment timestamptz NOT NULL,
+      PRIMARY KEY (center_id, machine_id)
+    );
+    -- Every UIN that was ever made. Free ones wait to be taken; a taken one is never free again.
+    CREATE TABLE platform.uin (
+      uin_hash bytea PRIMARY KEY,
+      sealed bytea NOT NULL,
+      is_free boolean NOT NULL DEFAULT true,
+      made_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX uin_free ON platform.uin (made_at) WHERE is_free;
+    CREATE TABLE platform.vid (
+      vid text PRIMARY KEY,
+      is_free boolean NOT NULL DEFAULT true,
+      uin_hash bytea,
+      type text,
+      status text,
+      expires_at timestamptz,
+      made_at timestamptz NOT NULL DEFAULT now(),
+      given_at timestamptz
+    );
+    CREATE INDEX vid_free ON platform.vid (made_at) WHERE is_free;
+    CREATE INDEX vid_owner ON platform.vid (uin_hash) WHERE uin_hash IS NOT NULL;
+    -- The UIN of a RID, bound when its draft is made and never changed: a RID never gets two.
+    CREATE TABLE platform.draft (
+      rid text PRIMARY KEY,
+      uin_hash bytea NOT NULL,
+      sealed_uin bytea NOT NULL,
+      state text NOT NULL,
+      fields bytea,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      changed_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE platform.draft_document (
+      rid text NOT NULL,
+      category text NOT NULL,
+      content bytea NOT NULL,
+      PRIMARY KEY (rid, category)
+    );
+    CREATE TABLE platform.identity (
+      uin_hash bytea PRIMARY KEY,
+      sealed_uin bytea NOT NULL,
+      rid text NOT NULL,
+      status text NOT NULL,
+      fields bytea NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      changed_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE platform.identity_rid (
+      rid text PRIMARY KEY,
+      uin_hash bytea NOT NULL,
+      recorded_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE platform.identity_document (
+      uin_hash bytea NOT NULL,
+      category text NOT NULL,
+      content bytea NOT NULL,
+      PRIMARY KEY (uin_hash, category)
+    );
+    """
+
+  private static let others = """
+    CREATE TABLE platform.tag (
+      rid text NOT NULL,
+      name text NOT NULL,
+      value text NOT NULL,
+      PRIMARY KEY (rid, name)
+    );
+    CREATE SCHEMA IF NOT EXISTS audit;
+    CREATE TABLE audit.app_audit_log (
+      log_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+      log_dtimes timestamptz NOT NULL DEFAULT now(),
+      log_desc text,
+      event_id text NOT NULL,
+      event_type text NOT NULL,
+      event_name text NOT NULL,
+      action_dtimes timestamptz NOT NULL DEFAULT now(),
+      app_id text NOT NULL DEFAULT 'REGISTRATION',
+      app_name text NOT NULL DEFAULT 'regproc',
+      module_name text,
+      ref_id text,
+      ref_id_type text,
+      cr_by text NOT NULL DEFAULT 'MOSIP_SYSTEM'
+    );
+    CREATE INDEX audit_ref ON audit.app_audit_log (ref_id);
+    CREATE TABLE platform.credential_request (
+      idempotency_key text PRIMARY KEY,
+      request_id text NOT NULL UNIQUE,
+      credential_type text NOT NULL,
+      issuer text NOT NULL,
+      event bytea,
+      published int NOT NULL DEFAULT 0,
+      status text NOT NULL DEFAULT 'NEW',
+      created_at timestamptz NOT NULL DEFAULT now(),
+      changed_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE platform.hub_subscription (
+      topic text NOT NULL,
+      callback text NOT NULL,
+      sealed_secret bytea NOT NULL,
+      lease_until timestamptz NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (topic, callback)
+    );
+    CREATE TABLE platform.hub_message (
+      id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+      topic text NOT NULL,
+      dedupe_key text NOT NULL UNIQUE,
+      body bytea NOT NULL,
+      published_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX hub_message_topic ON platform.hub_message (topic, published_at);
+    CREATE TABLE platform.hub_delivery (
+      message_id uuid NOT NULL REFERENCES platform.hub_message (id) ON DELETE CASCADE,
+      callback text NOT NULL,
+      topic text NOT NULL,
+      is_open boolean NOT NULL DEFAULT true,
+      attempt int NOT NULL DEFAULT 1,
+      not_before timestamptz NOT NULL DEFAULT now(),
+      leased_until timestamptz,
+      PRIMARY KEY (message_id, callback)
+    );
+    CREATE INDEX hub_delivery_open ON platform.hub_delivery (not_before) WHERE is_open;
+    """
+}

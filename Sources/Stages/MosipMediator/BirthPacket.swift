@@ -1,0 +1,104 @@
+import Glibc
+import JSON
+import Registration
+import StageKit
+import System
+
+/// The registration packet of a birth (facts/packet-and-crypto 2).
+struct BirthPacket: Sendable {
+  let event: CRVSEvent
+  let rid: String
+  let referenceId: String
+  let settings: StageSettings
+  let mapping: BirthMapping
+
+  /// The upload file: an encrypted container of encrypted sub-packets.
+  /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that
+  ///   does not answer.
+  func encoded(_ context: StageContext) async throws -> [UInt8] {
+    guard let schema = try await context.services.schemas.schema(version: mapping.schemaVersion) else {
+      // A matter of set-up: the birth waits until the schema is there.
+      throw ServiceError(
+        .unavailable, service: "id schemas", code: "OPN-CRVS-004",
+        "there is no schema of version \(mapping.schemaVersion)")
+    }
+    let identity = try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
+      schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
+    }
+    let now = context.services.clock.now
+    do {
+      let draft = PacketDraft(
+        rid: rid, source: settings.text("source"), process: settings.text("birth-process"), refID: referenceId,
+        schemaVersion: mapping.schemaVersion, schema: schema,
+        fields: Dictionary(identity.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
+        audits: audits(at: now),
+        creationDate: now)
+      let packet = try await PacketWriter(keys: ServicePacketKeys(keys: context.services.keys)).write(draft)
+      if !packet.ignoredFields.isEmpty {
+        context.log.warning(
+          "the id schema lacks fields of a birth",
+          ["rid": rid, "fields": packet.ignoredFields.sorted().joined(separator: " ")])
+      }
+      return packet.content
+    } catch let error as PacketError {
+      context.log.warning("a packet cannot be made", ["rid": rid, "error": "\(error.code)"])
+      throw MediatorFault(.packetCreation, "the packet cannot be made (\(error.code))")
+    }
+  }
+
+  /// What the sender says of the packet (2.3).
+  func metaInfo(at now: Instant) -> JSONObject {
+    func labelled(_ pairs: [(String, JSONValue)]) -> JSONValue {
+      .array(pairs.map { ["label": .string($0.0), "value": $0.1] })
+    }
+    var metaData: [(String, JSONValue)] = [
+      ("registrationType", .string(settings.text("birth-process"))), ("uin", .string(rid)),
+      ("centerId", .string(settings.text("center-id"))), ("machineId", .string(settings.text("machine-id"))),
+    ]
+    if let number = event.bundle.registrationNumber { metaData.append(("opencrvsBRN", .string(number))) }
+    let operations = [
+      "officerId", "officerBiometricFileName", "supervisorId", "supervisorBiometricFileName", "supervisorPassword",
+      "officerPassword",
+      "supervisorPIN", "officerPIN", "supervisorOTPAuthentication", "officerOTPAuthentication",
+    ]
+    return [
+      "metaData": labelled(metaData), "operationsData": labelled(operations.map { ($0, .null) }),
+      "capturedRegisteredDevices": [],
+      "documents": [], "registrationId": .string(rid), "creationDate": .string(now.iso),
+    ]
+  }
+
+  /// The packet's one audit entry (2.4).
+  func audits(at now: Instant) -> [JSONObject] {
+    [
+      [
+        "uuid": .string(SecureRandom.uuid()), "createdAt": .string(now.iso), "eventId": "OPENCRVS_CREATE_PACKET",
+        "eventName": "opencrvs packet created", "eventType": "OPENCRVS", "actionTimeStamp": .string(now.iso),
+        "hostName": .string(Self.hostName), "hostIp": "127.0.0.1", "applicationId": .string(settings.text("app-id")),
+        "applicationName": .string(settings.text("app-name")), "id": .string(rid), "idType": "REGISTRATION_ID",
+      ]
+    ]
+  }
+
+  private static let hostName: String = {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+    return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+  }()
+}
+
+/// Packet keys at the key manager.
+private struct ServicePacketKeys: PacketKeys {
+  let keys: any KeyManager
+
+  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.encryptPacket(plaintext, referenceId: refID)
+  }
+  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.decryptPacket(blob, referenceId: refID)
+  }
+  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
+  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    try await keys.verify(plaintext, signature: signature, referenceId: refID)
+  }
+}

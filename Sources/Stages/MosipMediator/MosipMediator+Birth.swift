@@ -1,0 +1,130 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// The doors of the OpenCRVS side (facts/opencrvs-and-websub 3.1, 5.2).
+extension MosipMediator {
+  static let takenText = "Received. Packet Creation Started."
+
+  /// `POST /birth`: proves who sends, opens, reads, keeps event and transaction, and answers; the packet is made
+  /// afterwards.
+  func takeBirth(_ request: Request, _ context: StageContext) async throws -> Response {
+    try await door(context).admit(request.cookie("Authorization"))
+    let message = try SealedMessage(request.body, largest: request.body.count)
+    let event: CRVSEvent
+    do {
+      let plaintext = try await message.open(
+        as: MediatorOwner.mosip, from: MediatorOwner.opencrvs, signed: .envelope, context.services.envelopeKeys)
+      event = try CRVSEvent(plaintext)
+      // The id is not signed: without this, one good message could be sent again under any other id.
+      guard message.id == event.bundle.compositionId else {
+        throw MediatorFault(.unreadable, "the request's id is not that of the record in the event")
+      }
+      guard event.bundle.kind == .birth, event.topic == "BIRTH_REGISTERED" else {
+        throw MediatorFault(.unreadable, "the event is not a registered birth")
+      }
+    } catch let fault as MediatorFault {
+      await recordRefusal(of: message.id, fault, context)
+      throw fault
+    }
+
+    let transaction = RecordKey.of(event)
+    if let answer = try await answerOfKnown(event, transaction, context) { return answer }
+    let rid = try await registrationId(of: event, context)
+    let object = "event-\(event.digest).json"
+    try await context.services.objects.put(event.encoded, account: Accounts.events, container: rid, key: object)
+
+    let record: JSONValue = [
+      "rid": .string(rid), "status": "RID Generated", "digest": .string(event.digest), "object": .string(object),
+      "registrationNumber": JSONValue(event.bundle.registrationNumber),
+    ]
+    let reference: JSONValue = ["txnId": .string(transaction), "rid": .string(rid)]
+    var changes: [StageChange] = [
+      .insert(collection: Records.births, key: transaction, document: record),
+      .insert(collection: Records.rids, key: rid, document: ["txnId": .string(transaction)]),
+      .publish(TopicRecord(topic: settings.text("birth-topic"), key: rid, value: reference.encoded())),
+    ]
+    if let number = event.bundle.registrationNumber {
+      changes.append(
+        .put(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(transaction)]))
+    }
+    do {
+      try await context.store.commit(changes)
+    } catch is StoreConflict {
+      // Sent twice at the same time, and the other one was first; or the RID belongs to another birth.
+      if let answer = try await answerOfKnown(event, transaction, context) { return answer }
+      throw MediatorFault(.conflict, "the application id belongs to another record")
+    }
+    context.log.info("a birth is taken", ["rid": rid])
+    return taken(rid, context)
+  }
+
+  private func answerOfKnown(_ event: CRVSEvent, _ transaction: String, _ context: StageContext) async throws
+    -> Response?
+  {
+    guard let known = try await context.store.record(Records.births, transaction) else { return nil }
+    guard known.document["digest"]?.string == event.digest, let rid = known.document["rid"]?.string else {
+      throw MediatorFault(.conflict, "the same record was received before with other content")
+    }
+    return taken(rid, context)
+  }
+
+  private func taken(_ rid: String, _ context: StageContext) -> Response {
+    answer(context).message(Self.takenText, ["aid": .string(rid)])
+  }
+
+  /// The application id that the event carries, else a new RID.
+  private func registrationId(of event: CRVSEvent, _ context: StageContext) async throws -> String {
+    guard let carried = event.bundle.applicationId else { return try await newRID(context) }
+    guard RecordKey.isRID(carried) else { throw MediatorFault(.ridUnreadable, "the application id is not a RID") }
+    return carried
+  }
+
+  private func newRID(_ context: StageContext) async throws -> String {
+    do {
+      return try await context.services.rids.next(
+        centerId: settings.text("center-id"), machineId: settings.text("machine-id")
+      ).text
+    } catch let error as ServiceError {
+      context.log.warning("no RID can be had", ["error": error.code])
+      throw MediatorFault(.ridGeneration, "no RID can be generated now")
+    }
+  }
+
+  /// `GET /generateAid`: a RID as a JSON string. With `?key=` the same key gets the same RID, so that an answer that
+  /// was lost burns none.
+  func giveApplicationId(_ request: Request, _ context: StageContext) async throws -> Response {
+    try await door(context).admit(request.cookie("Authorization"))
+    func answer(_ rid: String) -> Response { .json(JSONValue.string(rid).encoded()) }
+    guard let key = request.query("key").map(RecordKey.of) else { return answer(try await newRID(context)) }
+    if let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string {
+      return answer(known)
+    }
+    let rid = try await newRID(context)
+    do {
+      try await context.store.commit([
+        .insert(collection: Records.applicationIds, key: key, document: ["rid": .string(rid)])
+      ])
+    } catch let conflict as StoreConflict {
+      guard let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string else {
+        throw conflict
+      }
+      return answer(known)
+    }
+    return answer(rid)
+  }
+
+  /// What was not genuine or not readable leaves a trace in the audit trail and nowhere else.
+  private func recordRefusal(of id: String, _ fault: MediatorFault, _ context: StageContext) async {
+    let entry = AuditEntry(
+      eventId: "OPENCRVS_BIRTH_REFUSED", eventName: "opencrvs birth refused", eventType: "OPENCRVS",
+      module: context.stage,
+      id: RecordKey.of(id), idType: "TRANSACTION_ID", description: "\(fault)")
+    do {
+      try await context.services.audit.record([entry])
+    } catch {
+      context.log.warning("a refusal could not be audited", ["code": fault.code.rawValue])
+    }
+  }
+}

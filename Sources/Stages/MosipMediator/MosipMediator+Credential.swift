@@ -1,0 +1,192 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+import System
+
+/// From CREDENTIAL_ISSUED to the UIN token at the OpenCRVS side (facts/opencrvs-and-websub 3.6, 4.2, 4.3).
+extension MosipMediator {
+  /// `POST /internal/receiveCredentialBirth`: kept first, answered, worked on afterwards. An event that came before
+  /// changes nothing.
+  func takeCredential(_ request: Request, _ context: StageContext) async throws -> Response {
+    let body = try delivered(request)
+    if let topic = body["topic"]?.string, topic != credentialTopic {
+      throw MediatorFault(.unreadable, "the delivery is of another topic")
+    }
+    guard let event = body["event"], event.object != nil else {
+      throw MediatorFault(.unreadable, "the delivery has no event")
+    }
+    let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Digest.hex(request.body)
+    let key = RecordKey.of(id)
+    let received = answer(context).message("Received")
+    if try await context.store.record(Records.credentials, key) != nil { return received }
+    try await context.services.objects.put(
+      event.encoded(), account: Accounts.events, container: "credential-" + RecordKey.container(key), key: "event.json")
+    let request = event["transactionId"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
+    do {
+      try await context.store.commit([
+        .insert(
+          collection: Records.credentials, key: key, document: ["status": "Received", "requestId": JSONValue(request)]),
+        .schedule(WorkItem(kind: Self.credential, key: key)),
+      ])
+    } catch is StoreConflict {
+      return received
+    }
+    return received
+  }
+
+  func returnToken(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    guard let record = try await context.store.record(Records.credentials, work.key) else {
+      throw MediatorFault(.unknown, "there is no credential event of this key").workFailure
+    }
+    if record.document["status"]?.string != "Received" { return .done }
+    do {
+      let message = try await tokenMessage(work.key, context)
+      do {
+        try await sendBack(message, id: "", to: "/birthReceiveNid", context)
+      } catch let refusal as Outgoing.Refusal {
+        throw MediatorFault(.unknown, "the UIN token cannot be sent back: \(refusal)")
+      }
+    } catch let fault as MediatorFault {
+      throw fault.workFailure
+    }
+    context.log.info("a UIN token is sent back", ["event": work.key])
+    var document = record.document
+    document["status"] = "Served"
+    return .done(
+      changes: [.put(collection: Records.credentials, key: work.key, document: document)]
+        + saying("served", work.key, document))
+  }
+
+  /// `{"uinToken","opencrvsBRN","aid"}` of a credential event.
+  private func tokenMessage(_ key: String, _ context: StageContext) async throws -> JSONValue {
+    let (event, stored) = try await keptEvent(key, context)
+    let envelope = try await envelope(of: event, context)
+    let plaintext: [UInt8]
+    do {
+      plaintext = try await context.services.envelopeKeys.open(envelope, as: settings.text("partner-id"))
+    } catch let error as ServiceError where error.kind == .refused {
+      throw MediatorFault(.decryption, "the credential cannot be decrypted")
+    }
+    guard let subject = (try? JSONValue.parse(plaintext))?["credentialSubject"],
+      let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
+    else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
+
+    guard let number = event["data"]?["opencrvsBRN"]?.string ?? stored?["registrationNumber"]?.string,
+      FHIR.isIdentifier(number)
+    else {
+      throw MediatorFault(.unreadable, "the credential event names no registration number")
+    }
+    let token: String
+    do {
+      let first = try await context.services.keys.tokenId(uin, partner: settings.text("token-intermediary"))
+      token = try await context.services.keys.tokenId(first, partner: settings.text("uin-token-partner"))
+    } catch let error as ServiceError where error.kind == .refused {
+      throw MediatorFault(.tokenGeneration, "the key manager makes no token of the UIN (\(error.code))")
+    }
+    var message: JSONObject = ["uinToken": .string(token), "opencrvsBRN": .string(number)]
+    if let aid = stored?["rid"]?.string ?? event["data"]?["registrationId"]?.string { message["aid"] = .string(aid) }
+    return .object(message)
+  }
+
+  /// The event as it came, and the birth that it belongs to when it is one of ours.
+  private func keptEvent(_ key: String, _ context: StageContext) async throws -> (event: JSONValue, birth: JSONValue?) {
+    guard
+      let bytes = try await context.services.objects.get(
+        account: Accounts.events, container: "credential-" + RecordKey.container(key), key: "event.json"),
+      let event = try? JSONValue.parse(bytes)
+    else { throw MediatorFault(.unknown, "the credential event is not in the object store") }
+    return (event, try await birth(of: event, context)?.document)
+  }
+
+  /// The birth of a credential event: by registration number, else by RID.
+  private func birth(of event: JSONValue, _ context: StageContext) async throws -> StageRecord? {
+    var transaction: String?
+    if let number = event["data"]?["opencrvsBRN"]?.string, FHIR.isIdentifier(number) {
+      transaction = try await context.store.record(Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
+    }
+    if transaction == nil, let rid = event["data"]?["registrationId"]?.string, RecordKey.isRID(rid) {
+      transaction = try await context.store.record(Records.rids, rid)?.document["txnId"]?.string
+    }
+    guard let transaction else { return nil }
+    return try await context.store.record(Records.births, transaction)
+  }
+
+  /// The sealed credential: in the event itself, or where its data share URL says.
+  private func envelope(of event: JSONValue, _ context: StageContext) async throws -> [UInt8] {
+    if let text = event["data"]?["credential"]?.string, !text.isEmpty {
+      guard let bytes = Encoding.bytes(base64: text) else {
+        throw MediatorFault(.decryption, "the credential is not base64")
+      }
+      return bytes
+    }
+    guard let url = event["dataShareUri"]?.string, !url.isEmpty else {
+      throw MediatorFault(.unreadable, "the event has neither a credential nor a data share URL")
+    }
+    let response: ClientResponse
+    do {
+      response = try await Outgoing(http: context.services.http).get(
+        url, service: "data share", final: [404, 410], largest: 16 << 20)
+    } catch is Outgoing.Refusal {
+      throw MediatorFault(.decryption, "the data share does not have the credential")
+    }
+    // The text of the envelope, in quotes or not; a share that keeps raw bytes begins with the envelope's own header.
+    if response.body.starts(with: "VER_R2".utf8) { return response.body }
+    let text = response.body.filter { $0 > 32 && $0 != UInt8(ascii: "\"") }
+    guard let bytes = Encoding.bytes(base64: text) else {
+      throw MediatorFault(.decryption, "the data share holds no base64")
+    }
+    return bytes
+  }
+
+  /// No token will come of this credential: MOSIP is told by its status, the OpenCRVS side by an error.
+  func credentialGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    guard let record = try await context.store.record(Records.credentials, work.key) else { return }
+    let status =
+      switch failure.code {
+      case MediatorFault.Code.decryption.rawValue: "serving_error_decrypt"
+      case MediatorFault.Code.unreadable.rawValue: "serving_error_json_parse"
+      case MediatorFault.Code.tokenGeneration.rawValue: "serving_error_uin_token"
+      default: "serving_error_sending_back"
+      }
+    var document = record.document
+    document["status"] = "Failed"
+    document["errorCode"] = .string(failure.code)
+    var changes: [StageChange] = [.put(collection: Records.credentials, key: work.key, document: document)]
+    changes += saying(status, work.key, document)
+    do {
+      let (event, _) = try await keptEvent(work.key, context)
+      if let birth = try await birth(of: event, context) {
+        changes.append(.schedule(statusWork(of: birth.key, code: failure.code, message: failure.message)))
+      }
+    } catch is MediatorFault {
+      // The event itself is gone: nobody can say whose it was.
+    }
+    try await context.store.commit(changes)
+  }
+
+  /// The work of publishing a status; nothing for an event that names no credential request.
+  private func saying(_ status: String, _ key: String, _ document: JSONValue) -> [StageChange] {
+    guard let request = document["requestId"]?.string else { return [] }
+    return [
+      .schedule(
+        WorkItem(
+          kind: Self.credentialStatus, key: "\(key):\(status)",
+          payload: ["status": .string(status), "requestId": .string(request), "id": .string(SecureRandom.uuid())]))
+    ]
+  }
+
+  func publishCredentialStatus(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    let topic = "CREDENTIAL_STATUS_UPDATE"
+    let now = JSONValue.string(context.services.clock.now.iso)
+    let body: JSONValue = [
+      "publisher": "OPENCRVS_MEDIATOR", "topic": .string(topic), "publishedOn": now,
+      "event": [
+        "id": work.payload["id"] ?? .null, "requestId": work.payload["requestId"] ?? .null, "timestamp": now,
+        "status": work.payload["status"] ?? .null, "url": .null,
+      ],
+    ]
+    try await context.services.hub.publish(body.encoded(), topic: topic, idempotencyKey: "\(context.stage):\(work.key)")
+    return .done
+  }
+}

@@ -1,0 +1,126 @@
+import JSON
+import Registration
+import StageKit
+
+/// From the reference on the bus to the uploaded packet. The status of the transaction says which step comes next, each
+/// step may be done again, and the packet's bytes are kept before they are announced, so that every upload sends the
+/// very same ones.
+extension MosipMediator {
+  /// Upstream's statuses (facts/opencrvs-and-websub 3.4), and `Failed`, which upstream lacks.
+  enum Status {
+    static let ridGenerated = "RID Generated"
+    static let creating = "Creating Packet"
+    static let created = "Packet Created"
+    static let synced = "Packet Synced"
+    static let uploaded = "Uploaded"
+    static let failed = "Failed"
+  }
+
+  func takeReference(_ record: TopicRecord, _ context: StageContext) async throws {
+    guard let transaction = (try? JSONValue.parse(record.value))?["txnId"]?.string,
+      try await context.store.record(Records.births, transaction) != nil
+    else {
+      throw ServiceError(
+        .refused, service: context.stage, code: "OPN-CRVS-001", "a reference on the bus names no birth that is known")
+    }
+    try await context.store.commit([.schedule(WorkItem(kind: Self.packet, key: transaction))])
+  }
+
+  func makeAndUpload(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    guard var record = try await context.store.record(Records.births, work.key),
+      let rid = record.document["rid"]?.string
+    else {
+      throw MediatorFault(.unknown, "there is no birth of this key").workFailure
+    }
+    let registrations = RegistrationDoors(
+      statusURL: settings.text("registration-status-url"), receiverURL: settings.text("packet-receiver-url"),
+      referenceId: referenceId, process: settings.text("birth-process"), token: { try await mosipToken(context) },
+      services: context.services)
+    // A transaction has five steps; a lost object may send it back once or twice.
+    for _ in 0..<12 {
+      switch record.document["status"]?.string {
+      case Status.ridGenerated:
+        try await advance(&record, to: Status.creating, context)
+      case Status.creating:
+        let bytes = try await packetBytes(record, rid, context)
+        try await advance(
+          &record, to: Status.created,
+          with: ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)],
+          context)
+      case Status.created:
+        guard let bytes = try await keptPacket(rid, context) else {
+          try await advance(&record, to: Status.creating, context)
+          continue
+        }
+        try await registrations.sync(rid: rid, packet: bytes)
+        try await advance(&record, to: Status.synced, context)
+      case Status.synced:
+        guard let bytes = try await keptPacket(rid, context) else {
+          try await advance(&record, to: Status.creating, context)
+          continue
+        }
+        guard try await registrations.upload(rid: rid, packet: bytes) else {
+          try await advance(&record, to: Status.created, context)
+          throw ServiceError(
+            .unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
+        }
+        try await advance(&record, to: Status.uploaded, context)
+        context.log.info("a packet is uploaded", ["rid": rid])
+      case Status.uploaded:
+        try await context.services.objects.delete(account: Accounts.packets, container: rid, key: rid + ".zip")
+        return .done
+      default:
+        return .done
+      }
+    }
+    throw ServiceError(
+      .unavailable, service: context.stage, code: "OPN-CRVS-002",
+      "the packet was lost between two steps again and again")
+  }
+
+  /// The packet that was made before, else a new one, kept in the object store.
+  private func packetBytes(_ record: StageRecord, _ rid: String, _ context: StageContext) async throws -> [UInt8] {
+    if let bytes = try await keptPacket(rid, context) { return bytes }
+    guard
+      let eventBytes = try await context.services.objects.get(
+        account: Accounts.events, container: rid, key: record.document["object"]?.string ?? "")
+    else { throw MediatorFault(.unknown, "the event is not in the object store").workFailure }
+    let bytes: [UInt8]
+    do {
+      bytes = try await BirthPacket(
+        event: CRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping
+      ).encoded(context)
+    } catch let fault as MediatorFault {
+      throw fault.workFailure
+    }
+    try await context.services.objects.put(bytes, account: Accounts.packets, container: rid, key: rid + ".zip")
+    return bytes
+  }
+
+  private func keptPacket(_ rid: String, _ context: StageContext) async throws -> [UInt8]? {
+    try await context.services.objects.get(account: Accounts.packets, container: rid, key: rid + ".zip")
+  }
+
+  private func advance(
+    _ record: inout StageRecord, to status: String, with more: JSONObject = [:], _ context: StageContext
+  ) async throws {
+    record.document["status"] = .string(status)
+    for member in more { record.document[member.key] = member.value }
+    try await context.store.commit([
+      .put(collection: Records.births, key: record.key, document: record.document, ifVersion: record.version)
+    ])
+    record.version += 1
+  }
+
+  /// No packet will come of this birth: it is marked, and the OpenCRVS side is told once.
+  func packetGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    guard let record = try await context.store.record(Records.births, work.key) else { return }
+    var document = record.document
+    document["status"] = .string(Status.failed)
+    document["errorCode"] = .string(failure.code)
+    try await context.store.commit([
+      .put(collection: Records.births, key: work.key, document: document),
+      .schedule(statusWork(of: work.key, code: failure.code, message: failure.message)),
+    ])
+  }
+}

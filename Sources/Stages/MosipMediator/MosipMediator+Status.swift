@@ -1,0 +1,76 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// How a birth that ends in no token is reported to the OpenCRVS side (facts/opencrvs-and-websub 4.4, 5.3 S6), and what
+/// goes there at all.
+extension MosipMediator {
+  /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
+  /// once.
+  func takeWorkflowCompleted(_ request: Request, _ context: StageContext) async throws -> Response {
+    let body = try delivered(request)
+    // The plain form of 4.4; a hub that wraps events carries it in `event.data`.
+    let event = body["instanceId"] != nil ? body : body["event"]?["data"] ?? body["event"] ?? .null
+    guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
+      throw MediatorFault(.unreadable, "the event names no registration or no result")
+    }
+    if ["REJECTED", "FAILED"].contains(result), RecordKey.isRID(rid),
+      let transaction = try await context.store.record(Records.rids, rid)?.document["txnId"]?.string
+    {
+      let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
+      let code = given ?? "PACKET_\(result)"
+      try await context.store.commit([
+        .schedule(statusWork(of: transaction, code: code, message: "the registration ended as \(result)"))
+      ])
+    }
+    return answer(context).message("Received")
+  }
+
+  /// The work of reporting an error: one piece for each birth, so the first error is the one that is told.
+  func statusWork(of transaction: String, code: String, message: String) -> WorkItem {
+    WorkItem(
+      kind: Self.status, key: transaction, payload: ["errorCode": .string(code), "errorMessage": .string(message)])
+  }
+
+  func returnStatus(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    guard let document = try await context.store.record(Records.births, work.key)?.document,
+      let rid = document["rid"]?.string
+    else {
+      throw MediatorFault(.unknown, "there is no birth of this key").workFailure
+    }
+    let code = work.payload["errorCode"]?.string ?? MediatorFault.Code.unknown.rawValue
+    var message = work.payload["errorMessage"]?.string ?? ""
+    if code.hasPrefix("PACKET_"), let last = try? await context.services.registrations.registrations(rid: rid).last,
+      let step = last.latestTransactionType
+    {
+      message += " at \(step) (\(last.latestTransactionStatus ?? "no status"))"
+    }
+    var report: JSONObject = [
+      "type": "birth", "status": "error", "txnId": .string(work.key), "aid": .string(rid),
+      "errors": [["errorCode": .string(code), "errorMessage": .string(message)]],
+    ]
+    if let number = document["registrationNumber"]?.string { report["opencrvsBRN"] = .string(number) }
+    do {
+      try await sendBack(.object(report), id: work.key, to: "/receiveStatus", context)
+    } catch let refusal as Outgoing.Refusal {
+      throw WorkFailure(code: MediatorFault.Code.unknown.rawValue, "the error cannot be reported: \(refusal)")
+    }
+    return .done
+  }
+
+  /// Seals a message for the OpenCRVS side, signs its plaintext and posts it with the OpenCRVS token (2.3, 3.6).
+  /// - Throws: `Outgoing.Refusal` when the OpenCRVS side will never take it, `ServiceError` when it may later.
+  func sendBack(_ message: JSONValue, id: String, to path: String, _ context: StageContext) async throws {
+    let keys = context.services.envelopeKeys
+    let plaintext = message.encoded()
+    let sealed = SealedMessage(
+      id: id, envelope: try await keys.seal(plaintext, for: MediatorOwner.opencrvs),
+      signature: try await keys.sign(plaintext, as: MediatorOwner.mosip))
+    let token = try await context.services.tokens.token(client: settings.text("opencrvs-client"))
+    _ = try await Outgoing(http: context.services.http).post(
+      sealed.encoded(.urlSafe, at: context.services.clock.now),
+      to: settings.text("opencrvs-mediator-url").appending(path: path), headers: ["Authorization": "Bearer \(token)"],
+      service: "OpenCRVS-side mediator")
+  }
+}

@@ -1,0 +1,61 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// The subscriptions at MOSIP's WebSub hub (facts/opencrvs-and-websub 4.1).
+extension MosipMediator {
+  func subscribe(_ context: StageContext) async throws {
+    let base = settings.text("callback-url")
+    guard !base.isEmpty, !hubSecret.isEmpty else {
+      throw ServiceError(
+        .unavailable, service: "WebSub hub", code: "OPN-SUB-001", "callback-url or hub-secret is not set")
+    }
+    for (topic, path) in [(credentialTopic, Self.credentialPath), (workflowTopic, Self.workflowPath)] {
+      try await context.services.hub.subscribe(
+        topic: topic, callback: base.appending(path: path), secret: settings.text("hub-secret"),
+        leaseSeconds: settings.integer("lease"))
+    }
+  }
+
+  func takeSubscribe(_ request: Request, _ context: StageContext) async throws -> Response {
+    try await door(context).admit(request.cookie("Authorization"))
+    do {
+      try await subscribe(context)
+    } catch {
+      context.log.warning(
+        "subscribing at the hub failed", ["error": (error as? ServiceError)?.description ?? "\(type(of: error))"])
+      throw MediatorFault(.subscription, "the hub did not take the subscription")
+    }
+    return answer(context).message("Successfully subscribed")
+  }
+
+  /// The hub asks whether a subscription is meant: the challenge goes back as it is, for our topic only.
+  func intent(_ request: Request, _ topic: String, _ context: StageContext) throws -> Response {
+    if request.query("hub.mode") == "denied" {
+      // Also what the hub says of a subscription that exists already.
+      context.log.info("the hub denies a subscription, or has it already", ["topic": topic])
+      return .text("")
+    }
+    guard request.query("hub.mode") == "subscribe", request.query("hub.topic") == topic,
+      let challenge = request.query("hub.challenge"), !challenge.isEmpty, challenge.utf8.count <= 4096
+    else { return .text("unknown subscription", status: 404) }
+    return .text(challenge)
+  }
+
+  /// A delivery of the hub, proved by its signature over the bytes that came.
+  /// - Throws: OPN-AUT-003 without a signature, OPN-AUT-002 with a wrong one, OPN-CRVS-001 for what is no JSON.
+  func delivered(_ request: Request) throws -> JSONValue {
+    guard let signature = request.headers["X-Hub-Signature"] else {
+      throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")
+    }
+    guard HubSignature.isWebSub(signature, body: request.body, secret: hubSecret) else {
+      throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
+    }
+    do {
+      return try JSONValue.parse(request.body)
+    } catch {
+      throw MediatorFault(.unreadable, "the delivery is not readable JSON (\(error))")
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// The MOSIP-side mediator: takes births from the OpenCRVS side, makes registration packets of them, announces and
+/// uploads these, and sends back UIN tokens and errors (facts/opencrvs-and-websub 3, 5.2, 5.3; packet-and-crypto 2, 6).
+///
+/// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on
+/// until it ends in a token or in one named error. Ordering: none between births. The same birth is taken once, and its
+/// packet is made once.
+public struct MosipMediator: Stage {
+  /// What it is, does and is set by.
+  public static let spec = PluginSpec(
+    name: "mosip-mediator",
+    summary: "takes births from the OpenCRVS side, makes and uploads their packets, sends UIN tokens and errors back",
+    takesMessages: false, topics: ["{birth-topic}"],
+    work: [
+      WorkKind(packet, concurrency: 8), WorkKind(credential, concurrency: 8),
+      WorkKind(credentialStatus, concurrency: 4),
+      WorkKind(status, concurrency: 4), WorkKind(subscription, concurrency: 1),
+    ],
+    settings: BirthMapping.settings + [
+      SettingField(
+        "birth-topic", .text, default: "OPENCRVS_BIRTH_RECORDS",
+        "the topic that carries references to births (mosip.opencrvs.kafka.topic)"),
+      SettingField("center-id", .text, default: "45451", "the center of RIDs and packets (opencrvs.center.id)"),
+      SettingField("machine-id", .text, default: "45452", "the machine of RIDs and packets (opencrvs.machine.id)"),
+      SettingField("source", .text, default: "OPENCRVS", "the packets' source"),
+      SettingField(
+        "birth-process", .text, default: "OPENCRVS_NEW", "the packets' process (opencrvs.birth.process.type)"),
+      SettingField(
+        "app-id", .text, default: "opencrvs", "application id in the packet's audit (opencrvs.audit.app.id)"),
+      SettingField(
+        "app-name", .text, default: "OPENCRVS", "application name in the packet's audit (opencrvs.audit.app.name)"),
+      SettingField(
+        "registration-status-url", .text, default: nil,
+        "base URL of the registration status service, before /registrationprocessor (SYNCSERVICE)"),
+      SettingField(
+        "packet-receiver-url", .text, default: nil,
+        "base URL of the packet receiver, before /registrationprocessor (PACKETRECEIVER)"),
+      SettingField(
+        "opencrvs-mediator-url", .text, default: nil,
+        "base URL of the OpenCRVS-side mediator (opencrvs.receive.credential.url)"),
+      SettingField(
+        "mosip-client", .text, default: "mosip-mediator",
+        "the client whose token is shown to MOSIP (mosip.opencrvs.client.id)"),
+      SettingField(
+        "opencrvs-client", .text, default: "opencrvs",
+        "the client whose token is shown to the OpenCRVS side (opencrvs.client.id)"),
+      SettingField("required-role", .text, default: "", "the role a caller needs; empty for any valid token"),
+      SettingField(
+        "partner-id", .text, default: "opencrvs-partner",
+        "the partner that credentials are issued to (mosip.opencrvs.partner.client.id)"),
+      SettingField(
+        "hub-secret", .secret, default: "",
+        "what the WebSub hub signs its deliveries with (mosip.opencrvs.partner.client.sha.secret); without it every delivery is refused"
+      ),
+      SettingField(
+        "callback-url", .text, default: "",
+        "base URL at which the hub reaches this mediator; empty to subscribe to nothing"),
+      SettingField(
+        "lease", .integer, default: 86400, unit: "seconds",
+        "lease of subscriptions; they are renewed when half of it is over"),
+      SettingField(
+        "workflow-completed-topic", .text, default: "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT",
+        "the topic that tells how registrations ended"),
+      SettingField(
+        "token-intermediary", .text, default: "mpartner-default-auth",
+        "the partner of the first of two chained tokens of a UIN"),
+      SettingField(
+        "uin-token-partner", .text, default: "opencrvs-partner",
+        "the partner of the UIN token (mosip.opencrvs.uin.token.partner)"),
+    ])
+
+  static let packet = "packet"
+  static let credential = "credential"
+  static let credentialStatus = "credential-status"
+  static let status = "status"
+  static let subscription = "subscription"
+
+  /// Collections of records.
+  enum Records {
+    /// Births by transaction id, with upstream's names: it is also read as the table `opencrvs.birth_transactions`.
+    static let births = "birth_transactions"
+    /// RID to transaction id; so no RID belongs to two births.
+    static let rids = "rids"
+    /// Registration number to transaction id.
+    static let numbers = "registration_numbers"
+    /// The caller's key to the RID that it was given.
+    static let applicationIds = "application_ids"
+    /// Credential events by event id.
+    static let credentials = "credentials"
+  }
+
+  /// Accounts of the object store.
+  enum Accounts {
+    /// Births and credential events as they came in.
+    static let events = "mosip-opencrvs"
+    /// Packets between creation and upload, under upstream's name of the account.
+    static let packets = "PACKET_MANAGER_ACCOUNT"
+  }
+
+  static let credentialPath = "/opencrvs/v1/internal/receiveCredentialBirth"
+  static let workflowPath = "/opencrvs/v1/internal/receiveWorkflowCompleted"
+
+  let settings: StageSettings
+  let mapping: BirthMapping
+  let hubSecret: [UInt8]
+
+  /// Makes the mediator of one stage.
+  /// - Throws: `SettingError` when a mapping cannot be read or the lease is too short.
+  public init(settings: StageSettings) throws {
+    self.settings = settings
+    mapping = try BirthMapping(settings)
+    hubSecret = Array(settings.text("hub-secret").utf8)
+    guard settings.integer("lease") >= 60 else {
+      throw SettingError(stage: settings.stage, setting: "lease", "must be at least 60 seconds")
+    }
+  }
+
+  /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
+  public func endpoints(_ context: StageContext) -> [Endpoint] {
+    let answer = answer(context)
+    return [
+      // Base64 makes four bytes of three.
+      Endpoint(
+        "POST", "/opencrvs/v1/birth", maxBody: CRVSEvent.largest / 3 * 4 + (1 << 20),
+        handler: answer.handling { try await takeBirth($0, context) }),
+      Endpoint(
+        "GET", "/opencrvs/v1/generateAid", handler: answer.handling { try await giveApplicationId($0, context) }),
+      Endpoint(
+        "POST", "/opencrvs/v1/internal/subscribe", handler: answer.handling { try await takeSubscribe($0, context) }),
+      Endpoint("GET", Self.credentialPath, handler: answer.handling { try intent($0, credentialTopic, context) }),
+      Endpoint("POST", Self.credentialPath, handler: answer.handling { try await takeCredential($0, context) }),
+      Endpoint("GET", Self.workflowPath, handler: answer.handling { try intent($0, workflowTopic, context) }),
+      Endpoint("POST", Self.workflowPath, handler: answer.handling { try await takeWorkflowCompleted($0, context) }),
+    ]
+  }
+
+  /// Schedules its subscriptions.
+  public func start(_ context: StageContext) async throws {
+    guard !settings.text("callback-url").isEmpty else { return }
+    // The standing piece may not be due for hours; the other one is of this start.
+    try await context.store.commit([
+      .schedule(WorkItem(kind: Self.subscription, key: "standing")),
+      .schedule(WorkItem(kind: Self.subscription, key: "start-\(context.services.clock.now.iso)")),
+    ])
+  }
+
+  /// Takes a reference to a birth off the bus: schedules the making of its packet.
+  public func receive(_ record: TopicRecord, _ context: StageContext) async throws {
+    try await takeReference(record, context)
+  }
+
+  /// Does one piece of its durable work; each may be done again from any step.
+  public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    switch work.kind {
+    case Self.packet: return try await makeAndUpload(work, context)
+    case Self.credential: return try await returnToken(work, context)
+    case Self.credentialStatus: return try await publishCredentialStatus(work, context)
+    case Self.status: return try await returnStatus(work, context)
+    case Self.subscription:
+      try await subscribe(context)
+      return work.key == "standing" ? .again(afterSeconds: Double(settings.integer("lease")) / 2) : .done
+    default: throw WorkFailure(code: MediatorFault.Code.unknown.rawValue, "work of an unknown kind")
+    }
+  }
+
+  /// Tells who must know that a piece of work has no way on.
+  public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    switch work.kind {
+    case Self.packet: try await packetGaveUp(work, failure, context)
+    case Self.credential: try await credentialGaveUp(work, failure, context)
+    default: break
+    }
+  }
+
+  var credentialTopic: String { settings.text("partner-id") + "/CREDENTIAL_ISSUED" }
+  var workflowTopic: String { settings.text("workflow-completed-topic") }
+  /// `{center}_{machine}`
+  var referenceId: String { settings.text("center-id") + "_" + settings.text("machine-id") }
+
+  func answer(_ context: StageContext) -> MediatorAnswer {
+    MediatorAnswer(id: "mosip-opencrvs-mediator", clock: context.services.clock, log: context.log)
+  }
+
+  func door(_ context: StageContext) -> MediatorDoor {
+    MediatorDoor(tokens: context.services.tokens, role: settings.text("required-role"))
+  }
+
+  func mosipToken(_ context: StageContext) async throws -> String {
+    try await context.services.tokens.token(client: settings.text("mosip-client"))
+  }
+}

@@ -1,0 +1,115 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+import System
+
+/// The two doors of the registration processor that a packet goes through: announcement and upload
+/// (facts/packet-and-crypto 6).
+struct RegistrationDoors: Sendable {
+  let statusURL: String
+  let receiverURL: String
+  /// `{center}_{machine}`
+  let referenceId: String
+  let process: String
+  let token: @Sendable () async throws -> String
+  let services: Services
+
+  /// Announces a packet. A repeated announcement changes nothing, since it names its packet id.
+  /// - Throws: `WorkFailure` OPN-CRVS-011 when the announcement is refused for good; `ServiceError` when it may work
+  ///   later.
+  func sync(rid: String, packet: [UInt8]) async throws {
+    let now = services.clock.now
+    let body: JSONValue = [
+      "id": "mosip.registration.sync", "version": "1.0", "requesttime": .string(now.iso),
+      "request": [
+        [
+          "registrationId": .string(rid), "packetId": .string(rid), "registrationType": .string(process),
+          "packetHashValue": .string(Digest.upperHex(packet)), "packetSize": JSONValue(packet.count),
+          "supervisorStatus": "APPROVED", "supervisorComment": "UIN creation for a birth received from OpenCRVS",
+          "langCode": "eng",
+        ]
+      ],
+    ]
+    let sealed = try await services.keys.encryptPacket(body.encoded(), referenceId: referenceId)
+    let text = JSONValue.string(Encoding.base64URL(sealed)).encoded()
+    let headers: Headers = [
+      "Cookie": "Authorization=\(try await token())", "Center-Machine-RefId": referenceId,
+      // Always with seconds and milliseconds: the service cannot read a shorter one (6.1).
+      "timestamp": now.iso,
+    ]
+    let answer = try await exchange("registration status service") {
+      try await Outgoing(http: services.http).post(
+        text, to: statusURL.appending(path: "/registrationprocessor/v1/registrationstatus/sync"), headers: headers,
+        service: "registration status service")
+    }
+    if let code = Self.errorCode(answer) {
+      // -013 and -014 speak of the moment of sending, and a clock can be put right.
+      if code.hasPrefix("RPR-RGS-"), code != "RPR-RGS-013", code != "RPR-RGS-014" {
+        throw Self.refused("the announcement", code)
+      }
+      throw ServiceError(
+        .unavailable, service: "registration status service", code: code, "did not take the announcement")
+    }
+    guard answer["response"]?[0]?["status"]?.string == "SUCCESS" else {
+      throw ServiceError(
+        .unavailable, service: "registration status service", code: "OPN-CRVS-011", "answers no success")
+    }
+  }
+
+  /// Uploads a packet. One that is there already counts as uploaded.
+  /// - Returns: false when the announcement is not known: it must be made again.
+  /// - Throws: as `sync`.
+  func upload(rid: String, packet: [UInt8]) async throws -> Bool {
+    let request = ClientRequest(
+      method: "POST", url: receiverURL.appending(path: "/registrationprocessor/v1/packetreceiver/registrationpackets"),
+      headers: ["Cookie": "Authorization=\(try await token())"],
+      body: .multipartFile(
+        field: "file", fileName: rid + ".zip", contentType: "application/zip", content: .bytes(packet)))
+    let answer = try await exchange("packet receiver") {
+      try await Outgoing(http: services.http).send(request, "packet receiver")
+    }
+    switch Self.errorCode(answer) {
+    case nil:
+      guard answer["response"]?["status"]?.string != nil else {
+        throw ServiceError(
+          .unavailable, service: "packet receiver", code: "OPN-CRVS-011", "answers neither success nor error")
+      }
+      return true
+    case "RPR-PKR-005"?: return true
+    case "RPR-PKR-001"?: return false
+    case let code? where Self.finalUploadCodes.contains(code): throw Self.refused("the upload", code)
+    case let code?: throw ServiceError(.unavailable, service: "packet receiver", code: code, "did not take the upload")
+    }
+  }
+
+  /// What the very same bytes will meet again (6.2).
+  private static let finalUploadCodes: Set<String> = [
+    "RPR-PKR-002", "RPR-PKR-003", "RPR-PKR-004", "RPR-PKR-006", "RPR-PKR-009", "RPR-PKR-010", "RPR-PKR-013",
+    "RPR-PKR-014",
+    "RPR-PKR-015", "RPR-PKR-016",
+  ]
+
+  private static func refused(_ what: String, _ code: String) -> WorkFailure {
+    WorkFailure(code: MediatorFault.Code.syncOrUpload.rawValue, "\(what) of the packet is refused with \(code)")
+  }
+
+  private func exchange(_ service: String, _ send: () async throws -> ClientResponse) async throws -> JSONValue {
+    let response: ClientResponse
+    do {
+      response = try await send()
+    } catch let refusal as Outgoing.Refusal {
+      throw WorkFailure(code: MediatorFault.Code.syncOrUpload.rawValue, "\(refusal)")
+    }
+    guard let value = try? JSONValue.parse(response.body) else {
+      throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-001", "answers what is not JSON")
+    }
+    return value
+  }
+
+  /// The first error of an answer, whose lists may be absent, null or empty.
+  private static func errorCode(_ answer: JSONValue) -> String? {
+    guard let error = answer["errors"]?.array?.first else { return nil }
+    return error["errorCode"]?.string ?? "OPN-CRVS-010"
+  }
+}

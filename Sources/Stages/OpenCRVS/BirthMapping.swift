@@ -1,0 +1,167 @@
+import HTTP
+import JSON
+import StageKit
+
+/// Makes MOSIP's identity fields of a birth (facts/opencrvs-and-websub 3.3, packet-and-crypto 2.2). Unlike upstream it
+/// takes phone and e-mail from the event, finds an address without a mother too, leaves out what is not known and
+/// builds JSON with an encoder.
+struct BirthMapping: Sendable {
+  let schemaVersion: String
+  let languages: LanguageMap
+  let genderLanguage: String
+  let addressLines: AddressLineMap
+  let locations: LocationMap
+  /// Where ids of locations are looked up; empty when they are not.
+  let locationsURL: String
+  /// What stands in for a phone or an e-mail that is missing or not valid; empty to leave the field out.
+  let dummyPhone: String
+  let dummyEmail: String
+
+  static let settings: [SettingField] = [
+    SettingField(
+      "id-schema-version", .text, default: "0.1",
+      "version of the identity schema that packets are made by (IDSchema.Version)"),
+    SettingField(
+      "lang-code-mapping", .text, default: "eng:eng|english|en,fra:french|fr|fra|fre,ara:ara|arabic|ar",
+      "which MOSIP language a language of OpenCRVS means (opencrvs.data.lang.code.mapping)"),
+    SettingField(
+      "default-lang-code", .text, default: "eng",
+      "language of gender, address and of names that say none (opencrvs.data.gender.default.lang.code)"),
+    SettingField(
+      "address-line-mapping", .text, default: "1:1-2|2:2-3|3:3-4",
+      "which parts of an OpenCRVS address make addressLine1, 2, 3: line:from-to, counted from 1, the end left out"),
+    SettingField(
+      "location-mapping", .text, default: "region:state:id|zone:district:id|city:city:direct",
+      "which member of an OpenCRVS address makes which field; id is looked up at locations-url, direct is copied"),
+    SettingField(
+      "locations-url", .text, default: "",
+      "where `/<uuid>` gives a location's name (opencrvs.locations.url); empty leaves out locations that are only an id"
+    ),
+    SettingField(
+      "dummy-phone", .text, default: "",
+      "phone of births that have none the schema accepts (opencrvs.data.dummy.phone); empty for none"),
+    SettingField(
+      "dummy-email", .text, default: "",
+      "e-mail of births that have none the schema accepts (opencrvs.data.dummy.static.email); empty for none"),
+  ]
+
+  /// - Throws: `SettingError` for a mapping that cannot be read.
+  init(_ settings: StageSettings) throws {
+    func rule<T>(_ name: String, _ read: (String) throws -> T) throws -> T {
+      do {
+        return try read(settings.text(name))
+      } catch let error as RuleError {
+        throw SettingError(stage: settings.stage, setting: name, "cannot be read: \(error)")
+      }
+    }
+    schemaVersion = settings.text("id-schema-version")
+    genderLanguage = settings.text("default-lang-code")
+    let fallback = genderLanguage
+    languages = try rule("lang-code-mapping") { try LanguageMap($0, fallback: fallback) }
+    addressLines = try rule("address-line-mapping") { try AddressLineMap($0) }
+    locations = try rule("location-mapping") { try LocationMap($0) }
+    locationsURL = settings.text("locations-url")
+    dummyPhone = settings.text("dummy-phone")
+    dummyEmail = settings.text("dummy-email")
+  }
+
+  /// The identity fields of a birth.
+  /// - Parameter accepts: whether the identity schema takes a text as the value of a field.
+  /// - Throws: OPN-CRVS-006 when name or date of birth are missing, -032 for a location nobody knows; `ServiceError`
+  ///   when locations cannot be looked up now.
+  func identity(
+    of bundle: CRVSBundle, through http: any HTTPExchange, accepts: (_ field: String, _ value: String) -> Bool
+  ) async throws -> JSONObject {
+    let child = bundle.subject
+    var fields: JSONObject = ["IDSchemaVersion": .string(schemaVersion)]
+
+    var names: [(language: String, value: String)] = []
+    for name in child.names {
+      let language = languages.code(of: name.language)
+      if !names.contains(where: { $0.language == language }) { names.append((language, name.value)) }
+    }
+    guard !names.isEmpty else { throw MediatorFault(.identity, "the child has no name") }
+    fields["fullName"] = .array(names.map { ["language": .string($0.language), "value": .string($0.value)] })
+
+    guard let birthDate = child.birthDate.flatMap(Self.mosipDate) else {
+      throw MediatorFault(.identity, "the child has no date of birth of the form yyyy-MM-dd")
+    }
+    fields["dateOfBirth"] = .string(birthDate)
+    if let gender = child.gender {
+      fields["gender"] = simple(gender.prefix(1).uppercased() + gender.dropFirst())
+    }
+
+    if let address = bundle.homeAddress {
+      for line in addressLines.lines(of: address.lines) { fields[line.name] = simple(line.value) }
+      for rule in locations.rules {
+        let value =
+          switch rule.source {
+          case .city: address.city
+          case .district: address.district
+          case .state: address.state
+          case .postalCode: address.postalCode
+          }
+        guard let value, !FHIR.isBlank(value) else { continue }
+        if let name = rule.isLookedUp ? try await locationName(value, http) : value {
+          fields[rule.field] = simple(name)
+        }
+      }
+    }
+
+    for (field, value, dummy) in [
+      ("phone", bundle.task.contactPhone, dummyPhone), ("email", bundle.task.contactEmail, dummyEmail),
+    ] {
+      if let value, accepts(field, value) {
+        fields[field] = .string(value)
+      } else if !dummy.isEmpty {
+        fields[field] = .string(dummy)
+      }
+    }
+    return fields
+  }
+
+  private func simple(_ value: String) -> JSONValue {
+    [["language": .string(genderLanguage), "value": .string(value)]]
+  }
+
+  /// The name of a location. What is no id is a name already; an id that cannot be looked up is left out.
+  private func locationName(_ value: String, _ http: any HTTPExchange) async throws -> String? {
+    let id = FHIR.tail(value) ?? value
+    guard Self.isUUID(id) else { return value }
+    guard !locationsURL.isEmpty else { return nil }
+    do {
+      let response = try await Outgoing(http: http).get(
+        locationsURL.appending(path: "/" + id), headers: ["Accept": "application/json"], service: "OpenCRVS locations",
+        final: [404])
+      guard let name = (try? JSONValue.parse(response.body))?["name"]?.string, !FHIR.isBlank(name) else {
+        throw MediatorFault(.location, "a location of the address has no name at OpenCRVS")
+      }
+      return name
+    } catch is Outgoing.Refusal {
+      throw MediatorFault(.location, "a location of the address is not known at OpenCRVS")
+    }
+  }
+
+  /// `2024-02-29` (or a longer ISO time) as `2024/02/29`; nil for anything else.
+  static func mosipDate(_ text: String) -> String? {
+    let bytes = Array(text.utf8.prefix(10))
+    guard bytes.count == 10, text.utf8.count == 10 || Array(text.utf8)[10] == UInt8(ascii: "T") else { return nil }
+    for (place, byte) in bytes.enumerated() {
+      let isRight = place == 4 || place == 7 ? byte == UInt8(ascii: "-") : (48...57).contains(byte)
+      guard isRight else { return nil }
+    }
+    let date = String(decoding: bytes, as: UTF8.self)
+    let (month, day) = (Int(date.dropFirst(5).prefix(2)) ?? 0, Int(date.suffix(2)) ?? 0)
+    guard (1...12).contains(month), (1...31).contains(day) else { return nil }
+    return date.replacing("-", with: "/")
+  }
+
+  static func isUUID(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    guard bytes.count == 36 else { return false }
+    return bytes.enumerated().allSatisfy { place, byte in
+      [8, 13, 18, 23].contains(place)
+        ? byte == UInt8(ascii: "-") : (48...57).contains(byte) || (97...102).contains(byte) || (65...70).contains(byte)
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import JSON
+
+/// A FHIR bundle of OpenCRVS, read by the rule of facts/opencrvs-and-websub 1.4: the sections of the Composition say
+/// who is who; without them the registration number (or, at a death, `deceasedBoolean`) names the child or the
+/// deceased; without that, the position does. Upstream goes by position alone and takes the mother for the child, or
+/// the spouse for the deceased, on bundles of 1.5 and later.
+struct CRVSBundle: Sendable {
+  let task: CRVSTask
+  let kind: CRVSTask.Kind
+  /// The id of the record: MOSIP's transaction id.
+  let compositionId: String
+  /// The child, or the deceased.
+  let subject: CRVSPerson
+  let mother: CRVSPerson?
+  let father: CRVSPerson?
+  let spouse: CRVSPerson?
+  /// The informant: the Patient that the RelatedPerson names, else the RelatedPerson itself.
+  let informant: CRVSPerson?
+
+  /// - Throws: OPN-CRVS-001 naming what is missing: entries, Task, the record's id, child or deceased.
+  init(_ bundle: JSONValue, topic: String) throws(MediatorFault) {
+    guard let entries = bundle["entry"]?.array else { throw MediatorFault(.unreadable, "the bundle has no entries") }
+    let resources = Resources(entries)
+    guard let task = resources.all.first(where: { $0.type == "Task" }) else {
+      throw MediatorFault(.unreadable, "the bundle has no Task")
+    }
+    self.task = CRVSTask(resource: task.resource)
+    guard let kind = self.task.kind ?? (topic.hasPrefix("DEATH") ? .death : topic.hasPrefix("BIRTH") ? .birth : nil)
+    else {
+      throw MediatorFault(.unreadable, "neither the Task nor the topic says birth or death")
+    }
+    guard topic.hasPrefix(kind.rawValue) || topic.isEmpty else {
+      throw MediatorFault(.unreadable, "the Task is about another kind of event than the topic")
+    }
+    self.kind = kind
+    let composition = resources.all.first { $0.type == "Composition" }
+    guard let id = self.task.compositionId ?? composition?.resource["id"]?.string, FHIR.isIdentifier(id) else {
+      throw MediatorFault(.unreadable, "the Task names no record")
+    }
+    compositionId = id
+
+    func section(_ code: String) -> CRVSPerson? {
+      let section = composition?.resource["section"]?.array?.first { FHIR.code($0["code"]) == code }
+      return (section?["entry"]?[0]?["reference"]?.string).flatMap { resources.person($0) }
+    }
+    let patients = resources.all.filter { $0.type == "Patient" }.map {
+      CRVSPerson(entry: $0.entry, resource: $0.resource)
+    }
+    let sectioned = section(kind == .birth ? "child-details" : "deceased-details").flatMap { resources.patient($0) }
+    guard let subject = sectioned ?? Self.named(patients, kind, self.task) ?? patients.first else {
+      throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
+    }
+    self.subject = subject
+
+    let related = resources.all.filter { $0.type == "RelatedPerson" }
+    func relative(_ relationship: String) -> CRVSPerson? {
+      let found = related.first { FHIR.code($0.resource["relationship"]) == relationship }
+      return (found?.resource["patient"]?["reference"]?.string).flatMap { resources.person($0) }
+    }
+    var mother = section("mother-details").flatMap { resources.patient($0) }
+    var father = section("father-details").flatMap { resources.patient($0) }
+    spouse = section("spouse-details").flatMap { resources.patient($0) }
+    let teller =
+      section("informant-details")
+      ?? related.first.map { CRVSPerson(entry: $0.entry, resource: $0.resource) }
+    informant = teller.map { resources.patient($0) ?? $0 }
+    if kind == .birth, composition == nil || sectioned == nil {
+      // Older releases: child, mother, father in this order, but for those whom a RelatedPerson names.
+      mother = mother ?? relative("MOTHER")
+      father = father ?? relative("FATHER")
+      let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap {
+        resources.person($0)?.entry
+      }
+      var others = patients.filter {
+        $0.entry != subject.entry && $0.entry != mother?.entry && $0.entry != father?.entry
+          && !toldOf.contains($0.entry)
+      }[...]
+      if mother == nil { mother = others.popFirst() }
+      if father == nil { father = others.popFirst() }
+    }
+    self.mother = mother.flatMap { $0.isUnknown || $0.entry == subject.entry ? nil : $0 }
+    self.father = father.flatMap { $0.isUnknown || $0.entry == subject.entry ? nil : $0 }
+  }
+
+  /// The Patient that the registration number names; the number of the Task decides when several carry one.
+  private static func named(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ task: CRVSTask) -> CRVSPerson? {
+    let type = kind == .birth ? "BIRTH_REGISTRATION_NUMBER" : "DEATH_REGISTRATION_NUMBER"
+    let number = kind == .birth ? task.birthRegistrationNumber : task.deathRegistrationNumber
+    let carriers = patients.filter { $0.identifier(type) != nil }
+    let named = carriers.first { number != nil && $0.identifier(type) == number } ?? carriers.first
+    return named ?? (kind == .death ? patients.first(where: \.isDeceased) : nil)
+  }
+
+  /// The number of the certificate: of the child or deceased, else of the Task.
+  var registrationNumber: String? {
+    let number =
+      kind == .birth
+      ? subject.identifier("BIRTH_REGISTRATION_NUMBER") ?? task.birthRegistrationNumber
+      : subject.identifier("DEATH_REGISTRATION_NUMBER") ?? task.deathRegistrationNumber
+    return number.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
+  }
+
+  /// The application id that the event already carries.
+  var applicationId: String? { subject.identifier("MOSIP_AID") }
+
+  /// Where the child lives: with the mother, else the father, else the informant; nil when nobody has an address.
+  var homeAddress: CRVSPerson.Address? {
+    mother?.primaryAddress ?? father?.primaryAddress ?? informant?.primaryAddress
+  }
+}
+
+/// The resources of a bundle and how references find them.
+private struct Resources {
+  struct Found {
+    let entry: Int
+    let type: String
+    let resource: JSONValue
+    let fullURL: String?
+  }
+
+  let all: [Found]
+
+  init(_ entries: [JSONValue]) {
+    all = entries.enumerated().compactMap { place, entry in
+      guard let resource = entry["resource"], let type = resource["resourceType"]?.string else { return nil }
+      return Found(entry: place, type: type, resource: resource, fullURL: entry["fullUrl"]?.string)
+    }
+  }
+
+  /// What a reference such as `Patient/m1`, `/fhir/Patient/m1/<version>` or `urn:uuid:...` means.
+  func person(_ reference: String) -> CRVSPerson? {
+    let found = all.first { found in
+      if let url = found.fullURL, url == reference { return true }
+      guard found.type == "Patient" || found.type == "RelatedPerson" else { return false }
+      guard let wanted = FHIR.id(in: reference, of: found.type) else { return false }
+      return found.resource["id"]?.string == wanted || FHIR.id(in: found.fullURL, of: found.type) == wanted
+    }
+    return found.map { CRVSPerson(entry: $0.entry, resource: $0.resource) }
+  }
+
+  /// The Patient behind a person: itself, or the one that a RelatedPerson refers to.
+  func patient(_ person: CRVSPerson) -> CRVSPerson? {
+    switch person.resource["resourceType"]?.string {
+    case "Patient": person
+    case "RelatedPerson": (person.resource["patient"]?["reference"]?.string).flatMap { self.person($0) }
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import JSON
+
+/// The Task of a bundle: which record it is about and whom to ask (facts/opencrvs-and-websub 1.4).
+struct CRVSTask: Sendable {
+  enum Kind: String, Sendable {
+    case birth = "BIRTH"
+    case death = "DEATH"
+  }
+
+  let resource: JSONValue
+
+  /// BIRTH or DEATH; nil when the Task does not say.
+  var kind: Kind? { FHIR.code(resource["code"]).flatMap(Kind.init) }
+
+  /// The id of the record, from `focus.reference`.
+  var compositionId: String? { FHIR.id(in: resource["focus"]?["reference"]?.string, of: "Composition") }
+
+  var birthRegistrationNumber: String? { identifier("birth-registration-number") }
+  var deathRegistrationNumber: String? { identifier("death-registration-number") }
+  var contactPhone: String? { contact("contact-person-phone-number") }
+  var contactEmail: String? { contact("contact-person-email") }
+  var lastModified: String? { resource["lastModified"]?.string }
+
+  private func identifier(_ system: String) -> String? {
+    resource["identifier"]?.array?.lazy
+      .filter { FHIR.tail($0["system"]?.string) == system }
+      .compactMap { $0["value"]?.string }.first { !FHIR.isBlank($0) }
+  }
+
+  private func contact(_ url: String) -> String? {
+    resource["extension"]?.array?.lazy
+      .filter { FHIR.tail($0["url"]?.string) == url }
+      .compactMap { $0["valueString"]?.string }.first { !FHIR.isBlank($0) }
+  }
+}

@@ -1,0 +1,10 @@
+import Cryptography
+import System
+
+/// The fingerprint by which the mediators tell contents apart.
+enum Digest {
+  /// SHA-256 in 64 lower-case hex characters.
+  static func hex(_ bytes: [UInt8]) -> String { Encoding.hex(Hash.sha256(bytes)) }
+  /// SHA-256 in 64 upper-case hex characters: `packetHashValue` of a sync (facts/packet-and-crypto 6.1).
+  static func upperHex(_ bytes: [UInt8]) -> String { Encoding.upperHex(Hash.sha256(bytes)) }
+}

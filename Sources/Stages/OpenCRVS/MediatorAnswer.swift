@@ -1,0 +1,80 @@
+import HTTP
+import JSON
+import StageKit
+import System
+
+/// The answers of both mediators, in the one shape of facts/opencrvs-and-websub 3.1.
+struct MediatorAnswer: Sendable {
+  /// `mosip-opencrvs-mediator` or `opencrvs-mediator`.
+  let id: String
+  let clock: any WallClock
+  let log: Log
+
+  /// A success; with a fault it says what could not be done although the request was taken.
+  func message(_ text: String, _ more: JSONObject = [:], but fault: MediatorFault? = nil) -> Response {
+    var response: JSONObject = ["message": .string(text)]
+    for member in more { response[member.key] = member.value }
+    return answer(.object(response), fault.map { .array([Self.error($0)]) } ?? .null, 200)
+  }
+
+  func fault(_ fault: MediatorFault) -> Response { answer(.null, [Self.error(fault)], fault.code.status) }
+
+  private static func error(_ fault: MediatorFault) -> JSONValue {
+    ["errorCode": .string(fault.code.rawValue), "errorMessage": .string(fault.message)]
+  }
+
+  private func answer(_ response: JSONValue, _ errors: JSONValue, _ status: Int) -> Response {
+    let body: JSONValue = [
+      "version": "1.0", "id": .string(id), "responseTime": .string(clock.now.iso), "response": response,
+      "errors": errors,
+    ]
+    return .json(body.encoded(), status: status)
+  }
+
+  /// A handler whose errors become answers of this shape. What may work later is 503, so that senders try again.
+  func handling(_ body: @escaping @Sendable (Request) async throws -> Response)
+    -> @Sendable (Request) async throws -> Response
+  {
+    { request in
+      do {
+        return try await body(request)
+      } catch let fault as MediatorFault {
+        log.info("a request is refused", ["path": request.path, "code": fault.code.rawValue])
+        return self.fault(fault)
+      } catch let error as ServiceError where error.isRetriable {
+        log.warning(
+          "a request cannot be served now", ["path": request.path, "error": "\(error.service): \(error.code)"])
+        return self.fault(
+          MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+      } catch is HTTPError {
+        log.warning("a request cannot be served now", ["path": request.path])
+        return self.fault(
+          MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+      } catch let failure as HTTPFailure {
+        return failure.response
+      } catch {
+        let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
+        log.error("a request failed", ["path": request.path, "error": code])
+        return self.fault(MediatorFault(.unknown, "the request could not be processed"))
+      }
+    }
+  }
+}
+
+/// Who may come in: tokens of callers, checked at the token service.
+struct MediatorDoor: Sendable {
+  let tokens: any AccessTokens
+  /// The role that a caller needs; empty for none.
+  let role: String
+
+  /// - Throws: OPN-AUT-003 without a token, OPN-AUT-002 with one that is not valid, OPN-AUT-004 without the role.
+  func admit(_ token: String?) async throws {
+    guard let token, !token.isEmpty else { throw MediatorFault(.tokenMissing, "the access token is missing") }
+    guard let caller = try await tokens.caller(of: token) else {
+      throw MediatorFault(.tokenInvalid, "the access token is not valid")
+    }
+    guard role.isEmpty || caller.roles.contains(role) else {
+      throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here")
+    }
+  }
+}

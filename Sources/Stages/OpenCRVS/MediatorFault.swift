@@ -1,0 +1,56 @@
+import StageKit
+
+/// What a mediator refuses or cannot do, by the codes of facts/opencrvs-and-websub 3.2. Its text names no person and no
+/// value of an event.
+struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
+  enum Code: String, Sendable, CaseIterable {
+    case noAuthToken = "OPN-AUT-001"
+    case tokenInvalid = "OPN-AUT-002"
+    case tokenMissing = "OPN-AUT-003"
+    case roleMissing = "OPN-AUT-004"
+    case subscription = "OPN-SUB-001"
+    /// Not JSON, or JSON without what an event must have: bundle, task, child.
+    case unreadable = "OPN-CRVS-001"
+    case packetCreation = "OPN-CRVS-002"
+    case tokenGeneration = "OPN-CRVS-003"
+    case serviceUnreachable = "OPN-CRVS-004"
+    case ridGeneration = "OPN-CRVS-005"
+    /// The event is whole but no identity can be made of it.
+    case identity = "OPN-CRVS-006"
+    case unknown = "OPN-CRVS-010"
+    case syncOrUpload = "OPN-CRVS-011"
+    /// Ours, unused upstream: the id was received before with other content, or its RID belongs to another id.
+    case conflict = "OPN-CRVS-015"
+    /// Ours, unused upstream: taken and kept, but this kind of event has no way yet.
+    case notYet = "OPN-CRVS-016"
+    case decryption = "OPN-CRVS-022"
+    case signature = "OPN-CRVS-026"
+    case ridUnreadable = "OPN-CRVS-031"
+    case location = "OPN-CRVS-032"
+
+    /// The HTTP status that goes with it. Upstream's, but for what upstream leaves to its framework: a conflict is 409,
+    /// what may work later is 503.
+    var status: Int {
+      switch self {
+      case .tokenInvalid, .tokenMissing: 401
+      case .roleMissing: 403
+      case .conflict: 409
+      case .subscription, .unknown: 500
+      case .noAuthToken, .serviceUnreachable, .ridGeneration: 503
+      default: 400
+      }
+    }
+  }
+
+  var code: Code
+  var message: String
+
+  init(_ code: Code, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  /// The same as the end of a piece of work.
+  var workFailure: WorkFailure { WorkFailure(code: code.rawValue, message) }
+  var description: String { "\(code.rawValue): \(message)" }
+}

@@ -1,0 +1,72 @@
+import HTTP
+import JSON
+import StageKit
+
+/// Requests of the mediators to other systems, with one reading of the answers: done, later, or never.
+struct Outgoing: Sendable {
+  let http: any HTTPExchange
+
+  /// Sends JSON and reads the answer's status; `final` names statuses that another try will not change, beside the 4xx
+  /// below.
+  /// - Throws: `ServiceError` that may work later for no answer, 5xx, 408, 425, 429 and for 401, 403, 404, 405: those
+  ///   are settled by a person's hand, not by giving the message up. `Refusal` for the other 4xx: the same request will
+  ///   be refused again.
+  func post(
+    _ body: [UInt8], to url: String, headers: Headers, service: String, largest: Int = 1 << 20
+  ) async throws -> ClientResponse {
+    var headers = headers
+    headers["Content-Type"] = "application/json"
+    return try await send(
+      ClientRequest(method: "POST", url: url, headers: headers, body: .bytes(body), maxResponseBytes: largest), service)
+  }
+
+  func get(
+    _ url: String, headers: Headers = [:], service: String, final: Set<Int> = [], largest: Int = 1 << 20
+  ) async throws -> ClientResponse {
+    try await send(
+      ClientRequest(method: "GET", url: url, headers: headers, maxResponseBytes: largest), service, final: final)
+  }
+
+  func send(_ request: ClientRequest, _ service: String, final: Set<Int> = []) async throws -> ClientResponse {
+    let response: ClientResponse
+    do {
+      response = try await http.send(request)
+    } catch let error as HTTPError {
+      throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-004", "no answer (\(error.code))")
+    }
+    switch response.status {
+    case 200..<300: return response
+    case let status where final.contains(status): throw Refusal(service: service, status: status, body: response.body)
+    case 300..<400, 500..., 401, 403, 404, 405, 408, 425, 429:
+      throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-004", "answers \(response.status)")
+    default: throw Refusal(service: service, status: response.status, body: response.body)
+    }
+  }
+
+  /// A 4xx that another try will not change.
+  struct Refusal: Error, Sendable, CustomStringConvertible {
+    let service: String
+    let status: Int
+    /// The first error of the answer, when it has MOSIP's shape. Only the code is taken: the text may hold what a log
+    /// must not.
+    let code: String?
+
+    init(service: String, status: Int, body: [UInt8]) {
+      self.service = service
+      self.status = status
+      let code = (try? JSONValue.parse(body))?["errors"]?[0]?["errorCode"]?.string
+      self.code = code.flatMap { $0.utf8.count <= 32 && $0.utf8.allSatisfy { $0 > 32 && $0 < 127 } ? $0 : nil }
+    }
+
+    var description: String { "\(service) refuses with \(status)\(code.map { " \($0)" } ?? "")" }
+  }
+}
+
+extension String {
+  /// The URL of a path under a base that may end in a slash.
+  func appending(path: String) -> String {
+    var base = self[...]
+    while base.last == "/" { base.removeLast() }
+    return base + path
+  }
+}

@@ -1,0 +1,135 @@
+import HTTP
+import JSON
+import StageKit
+
+/// What comes back from the MOSIP side, and how OpenCRVS is told (facts/opencrvs-and-websub 2.4, 5.3 S6).
+extension OpencrvsMediator {
+  /// `POST /birthReceiveNid`: the UIN token of a birth.
+  func takeToken(_ request: Request, _ context: StageContext) async throws -> Response {
+    let value = try await opened(request, context)
+    guard let token = value["uinToken"]?.string, FHIR.isIdentifier(token) else {
+      throw MediatorFault(.unreadable, "the message has no uinToken")
+    }
+    guard let number = value["opencrvsBRN"]?.string, FHIR.isIdentifier(number) else {
+      throw MediatorFault(.unreadable, "the message has no opencrvsBRN")
+    }
+    let key = RecordKey.of(number)
+    let document: JSONValue = [
+      "numberKind": "BRN", "registrationNumber": .string(number), "uinToken": .string(token),
+      "aid": JSONValue(value["aid"]?.string),
+    ]
+    let isNew = try await keep(document, in: Records.tokens, key, telling: "token", context) { known in
+      guard known["uinToken"]?.string == token else {
+        throw MediatorFault(.conflict, "another token was received before for the same registration number")
+      }
+    }
+    if isNew { context.log.info("a UIN token is taken", ["aid": value["aid"]?.string ?? ""]) }
+    return answer(context).message("Received")
+  }
+
+  /// `POST /receiveStatus`: the result of an event that ends in no token, above all an error.
+  func takeStatus(_ request: Request, _ context: StageContext) async throws -> Response {
+    let value = try await opened(request, context)
+    guard let type = value["type"]?.string, let status = value["status"]?.string, ["success", "error"].contains(status)
+    else {
+      throw MediatorFault(.unreadable, "the message has no type, or no status of success or error")
+    }
+    let number: (kind: String, text: String)? =
+      value["opencrvsBRN"]?.string.map { ("BRN", $0) } ?? value["opencrvsDRN"]?.string.map { ("DRN", $0) }
+    let (aid, transaction) = (value["aid"]?.string, value["txnId"]?.string)
+    guard let subject = transaction ?? aid ?? number?.text, FHIR.isIdentifier(subject), FHIR.isIdentifier(type),
+      [aid, number?.text, value["uinToken"]?.string].allSatisfy({ $0.map(FHIR.isIdentifier) ?? true })
+    else { throw MediatorFault(.unreadable, "the message names no event") }
+    let errors = (value["errors"]?.array ?? []).prefix(20).map { error -> JSONValue in
+      [
+        "errorCode": .string(Self.plain(error["errorCode"]?.string ?? "OPN-CRVS-010")),
+        "errorMessage": .string(Self.plain(error["errorMessage"]?.string ?? "")),
+      ]
+    }
+    if status == "error", errors.isEmpty { throw MediatorFault(.unreadable, "the message names no error") }
+    let document: JSONValue = [
+      "type": .string(type), "status": .string(status), "txnId": JSONValue(transaction), "aid": JSONValue(aid),
+      "numberKind": JSONValue(number?.kind), "registrationNumber": JSONValue(number?.text),
+      "uinToken": JSONValue(value["uinToken"]?.string), "errors": .array(errors),
+    ]
+    let what = status == "error" ? "error" : value["uinToken"]?.string != nil ? "token" : nil
+    let isNew = try await keep(
+      document, in: Records.statuses, RecordKey.of("\(type):\(status):\(subject)"), telling: what, context
+    ) { _ in }
+    if isNew { context.log.info("a result is taken", ["type": type, "status": status, "aid": aid ?? ""]) }
+    return answer(context).message("Received")
+  }
+
+  /// Who sends, opened and proved.
+  private func opened(_ request: Request, _ context: StageContext) async throws -> JSONValue {
+    try await door(context).admit(request.bearerToken)
+    let message = try SealedMessage(request.body, largest: 1 << 20)
+    let plaintext = try await message.open(
+      as: MediatorOwner.opencrvs, from: MediatorOwner.mosip, signed: .plaintext, context.services.envelopeKeys)
+    do {
+      return try JSONValue.parse(plaintext)
+    } catch {
+      throw MediatorFault(.unreadable, "the message is not readable JSON (\(error))")
+    }
+  }
+
+  /// Keeps what came back, and schedules that OpenCRVS is told, in one commit.
+  /// - Returns: false when it was there already.
+  private func keep(
+    _ document: JSONValue, in collection: String, _ key: String, telling what: String?, _ context: StageContext,
+    check: (JSONValue) throws -> Void
+  ) async throws -> Bool {
+    if let known = try await context.store.record(collection, key) {
+      try check(known.document)
+      return false
+    }
+    var changes: [StageChange] = [.insert(collection: collection, key: key, document: document)]
+    if let what { changes.append(.schedule(telling(what, collection, key))) }
+    do {
+      try await context.store.commit(changes)
+    } catch let conflict as StoreConflict {
+      guard let known = try await context.store.record(collection, key) else { throw conflict }
+      try check(known.document)
+      return false
+    }
+    return true
+  }
+
+  /// The work of telling OpenCRVS what a record says.
+  func telling(_ what: String, _ collection: String, _ key: String) -> WorkItem {
+    WorkItem(
+      kind: Self.tell, key: "\(what):\(collection):\(key)",
+      payload: ["what": .string(what), "collection": .string(collection), "record": .string(key)])
+  }
+
+  /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID" | "MOSIP_PSUT_TOKEN_ID" | "MOSIP_ERROR"}`, until OpenCRVS
+  /// takes it: every refusal is tried again, since it is a person's registration that would be lost.
+  func tell(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
+      let document = try await context.store.record(collection, key)?.document
+    else { throw MediatorFault(.unknown, "there is nothing of this key to tell").workFailure }
+    var body = JSONObject()
+    if let number = document["registrationNumber"]?.string {
+      body[document["numberKind"]?.string ?? "BRN"] = .string(number)
+    } else {
+      body["MOSIP_AID"] = document["aid"]
+    }
+    switch work.payload["what"]?.string {
+    case "aid": body["MOSIP_AID"] = document["aid"]
+    case "token": body["MOSIP_PSUT_TOKEN_ID"] = document["uinToken"]
+    default:
+      let errors = document["errors"]?.array ?? []
+      let texts = errors.map { "\($0["errorCode"]?.string ?? ""): \($0["errorMessage"]?.string ?? "")" }
+      body["MOSIP_ERROR"] = .string(texts.joined(separator: "; "))
+    }
+    _ = try await Outgoing(http: context.services.http).post(
+      JSONValue.object(body).encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context),
+      service: "OpenCRVS")
+    return .done
+  }
+
+  /// Text of another system without control characters and of bounded length: a database and a person will read it.
+  private static func plain(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(500)))
+  }
+}

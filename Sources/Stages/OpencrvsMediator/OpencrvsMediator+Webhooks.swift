@@ -1,0 +1,112 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// What comes in from OpenCRVS, and the subscription that makes it come (facts/opencrvs-and-websub 1).
+extension OpencrvsMediator {
+  /// The six topics that OpenCRVS knows. Births go on to MOSIP; the others are taken and kept, but have no way yet.
+  static let knownTopics: Set<String> = [
+    "BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CERTIFIED", "DEATH_CERTIFIED", "BIRTH_CORRECTED", "DEATH_CORRECTED",
+  ]
+
+  func takeWebhook(_ request: Request, _ context: StageContext) async throws -> Response {
+    guard let signature = request.headers["X-Hub-Signature"] else {
+      throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")
+    }
+    let isRight = HubSignature.isOpenCRVS(
+      signature, body: request.body, secret: secret, acceptingRawBody: settings.boolean("accept-raw-body-signature"))
+    guard isRight else { throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body") }
+
+    let event = try CRVSEvent(request.body)
+    guard Self.knownTopics.contains(event.topic) else { throw MediatorFault(.unreadable, "the topic is not known") }
+    guard let number = event.bundle.registrationNumber else {
+      throw MediatorFault(.unreadable, "the event has no registration number")
+    }
+    let key = RecordKey.of(event)
+    if let answer = try await answerOfKnown(event, key, context) { return answer }
+
+    let object = event.digest + ".json"
+    try await context.services.objects.put(
+      event.encoded, account: Self.eventAccount, container: RecordKey.container(key), key: object)
+    let isForwarded = event.topic == "BIRTH_REGISTERED"
+    let record: JSONValue = [
+      "topic": .string(event.topic), "recordId": .string(event.bundle.compositionId),
+      "numberKind": .string(event.bundle.kind == .birth ? "BRN" : "DRN"), "registrationNumber": .string(number),
+      "digest": .string(event.digest), "object": .string(object), "status": isForwarded ? "Received" : "Parked",
+    ]
+    var changes: [StageChange] = [.insert(collection: Records.events, key: key, document: record)]
+    if isForwarded { changes.append(.schedule(WorkItem(kind: Self.forward, key: key))) }
+    do {
+      try await context.store.commit(changes)
+    } catch let conflict as StoreConflict {
+      // Delivered twice at the same time: the other delivery was first.
+      guard let answer = try await answerOfKnown(event, key, context) else { throw conflict }
+      return answer
+    }
+    context.log.info("an event is taken", ["topic": event.topic, "record": key])
+    return taken(isForwarded, context)
+  }
+
+  private func answerOfKnown(_ event: CRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
+    guard let known = try await context.store.record(Records.events, key) else { return nil }
+    guard known.document["digest"]?.string == event.digest else {
+      throw MediatorFault(.conflict, "the same record was received before with other content")
+    }
+    return taken(known.document["status"]?.string != "Parked", context)
+  }
+
+  private func taken(_ isForwarded: Bool, _ context: StageContext) -> Response {
+    if isForwarded { return answer(context).message("Received.") }
+    return answer(context).message(
+      "Received and kept.",
+      but: MediatorFault(.notYet, "events of this topic are kept but not yet sent to MOSIP"))
+  }
+
+  /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours (1.1).
+  func challenge(_ request: Request) throws -> Response {
+    guard request.query("mode") == "subscribe", let topic = request.query("topic"),
+      settings.texts("topics").contains(topic),
+      let challenge = request.query("challenge"), !challenge.isEmpty, challenge.utf8.count <= 4096
+    else { throw MediatorFault(.unreadable, "not the verification of a subscription of ours") }
+    let body: JSONValue = ["challenge": .string(challenge)]
+    return .json(body.encoded())
+  }
+
+  func takeSubscribe(_ request: Request, _ context: StageContext) async throws -> Response {
+    try await door(context).admit(request.bearerToken)
+    do {
+      try await subscribe(context)
+    } catch {
+      context.log.warning("subscribing to OpenCRVS failed", ["error": "\(error)"])
+      throw MediatorFault(.subscription, "OpenCRVS did not take the subscription")
+    }
+    return Response.empty(status: 202)
+  }
+
+  /// Subscribes to the topics that are not subscribed yet: OpenCRVS sends every event once for each subscription, also
+  /// for equal ones.
+  func subscribe(_ context: StageContext) async throws {
+    let (base, callback) = (settings.text("webhooks-url"), settings.text("webhook-url"))
+    guard !base.isEmpty, !callback.isEmpty else {
+      throw ServiceError(
+        .unavailable, service: "OpenCRVS webhooks", code: "OPN-SUB-001", "webhooks-url or webhook-url is not set")
+    }
+    let outgoing = Outgoing(http: context.services.http)
+    let url = base.appending(path: "/webhooks")
+    let headers = try await bearer(context)
+    let listed = try await outgoing.get(url, headers: headers, service: "OpenCRVS webhooks")
+    let entries = (try? JSONValue.parse(listed.body))?["entries"]?.array ?? []
+    let subscribed = Set(entries.filter { $0["callback"]?.string == callback }.compactMap { $0["topic"]?.string })
+    for topic in settings.texts("topics") where !subscribed.contains(topic) {
+      let body: JSONValue = [
+        "hub": [
+          "callback": .string(callback), "mode": "subscribe", "topic": .string(topic),
+          "secret": .string(settings.text("sha-secret")),
+        ]
+      ]
+      _ = try await outgoing.post(body.encoded(), to: url, headers: headers, service: "OpenCRVS webhooks")
+      context.log.info("subscribed at OpenCRVS", ["topic": topic])
+    }
+  }
+}

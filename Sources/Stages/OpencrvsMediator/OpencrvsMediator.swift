@@ -1,0 +1,144 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// The OpenCRVS-side mediator: takes OpenCRVS' webhooks, sends births sealed and signed to the MOSIP-side mediator, and
+/// brings UIN tokens and errors back to OpenCRVS (facts/opencrvs-and-websub 2, 5.2, 5.3).
+///
+/// Delivery: what was answered with 200 is in the database and the object store before the answer, and is handed on at
+/// least once. Ordering: none between events. The same event is taken once, however often it is delivered.
+public struct OpencrvsMediator: Stage {
+  /// What it is, does and is set by.
+  public static let spec = PluginSpec(
+    name: "opencrvs-mediator",
+    summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens and errors back",
+    takesMessages: false,
+    work: [
+      WorkKind(forward, concurrency: 8), WorkKind(tell, concurrency: 4), WorkKind(subscription, concurrency: 1),
+    ],
+    settings: [
+      SettingField(
+        "sha-secret", .secret, default: "",
+        "the system client's SHA secret, by which OpenCRVS signs webhooks (SHA_SECRET); without it every webhook is refused"
+      ),
+      SettingField(
+        "accept-raw-body-signature", .boolean, default: false,
+        "also take X-Hub-Signature over the body itself, as OpenCRVS' public page has it instead of its code"),
+      SettingField(
+        "topics", .texts, default: ["BIRTH_REGISTERED", "DEATH_REGISTERED"],
+        "the topics that are subscribed to at OpenCRVS"),
+      SettingField(
+        "subscribe-at-start", .boolean, default: false,
+        "subscribe to OpenCRVS' webhooks at start, and again when they were removed"),
+      SettingField(
+        "resubscribe-every", .integer, default: 21600, unit: "seconds",
+        "how often it is checked that the webhooks are still subscribed"),
+      SettingField(
+        "webhooks-url", .text, default: "",
+        "base URL of OpenCRVS' webhooks service, e.g. https://webhooks.opencrvs.example"),
+      SettingField(
+        "webhook-url", .text, default: "", "the URL at which OpenCRVS reaches this mediator's /webhooks (WEBHOOK_URL)"),
+      SettingField(
+        "opencrvs-url", .text, default: nil,
+        "where OpenCRVS takes application ids, UIN tokens and errors as {\"BRN\",…} (OPENHIM_MEDIATOR_URL)"),
+      SettingField("mosip-url", .text, default: nil, "base URL of the MOSIP-side mediator, before /opencrvs/v1"),
+      SettingField(
+        "opencrvs-client", .text, default: "opencrvs", "the client whose token is shown to OpenCRVS (CLIENT_ID)"),
+      SettingField(
+        "mosip-client", .text, default: "opencrvs-mediator",
+        "the client whose token is shown to MOSIP (MOSIP_AUTH_CLIENT_ID)"),
+      SettingField(
+        "required-role", .text, default: "",
+        "the role a caller of the returning doors and of /subscribe needs; empty for any valid token"),
+    ])
+
+  static let forward = "forward"
+  static let tell = "tell"
+  static let subscription = "subscription"
+
+  /// Collections of records.
+  enum Records {
+    /// What OpenCRVS sent, by `RecordKey`.
+    static let events = "events"
+    /// UIN tokens that came back, by registration number.
+    static let tokens = "tokens"
+    /// Results that came back otherwise (S6).
+    static let statuses = "statuses"
+  }
+  /// The account of the object store that keeps the events.
+  static let eventAccount = "opencrvs-events"
+
+  let settings: StageSettings
+  let secret: [UInt8]
+
+  /// Makes the mediator of one stage.
+  /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start.
+  public init(settings: StageSettings) throws {
+    self.settings = settings
+    secret = Array(settings.text("sha-secret").utf8)
+    if settings.boolean("subscribe-at-start") {
+      for name in ["webhooks-url", "webhook-url"] where settings.text(name).isEmpty {
+        throw SettingError(stage: settings.stage, setting: name, "must be given when subscribe-at-start is true")
+      }
+    }
+  }
+
+  /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
+  public func endpoints(_ context: StageContext) -> [Endpoint] {
+    let answer = answer(context)
+    return [
+      Endpoint("GET", "/ping") { _ in .json("{\"success\":true}") },
+      Endpoint("GET", "/webhooks", handler: answer.handling { try challenge($0) }),
+      Endpoint(
+        "POST", "/webhooks", maxBody: CRVSEvent.largest, handler: answer.handling { try await takeWebhook($0, context) }
+      ),
+      Endpoint("POST", "/subscribe", handler: answer.handling { try await takeSubscribe($0, context) }),
+      Endpoint("POST", "/birthReceiveNid", handler: answer.handling { try await takeToken($0, context) }),
+      Endpoint("POST", "/receiveStatus", handler: answer.handling { try await takeStatus($0, context) }),
+    ]
+  }
+
+  /// Schedules its subscriptions.
+  public func start(_ context: StageContext) async throws {
+    guard settings.boolean("subscribe-at-start") else { return }
+    // The standing piece may not be due for hours; the other one is of this start.
+    try await context.store.commit([
+      .schedule(WorkItem(kind: Self.subscription, key: "standing")),
+      .schedule(WorkItem(kind: Self.subscription, key: "start-\(context.services.clock.now.iso)")),
+    ])
+  }
+
+  /// Does one piece of its durable work; each may be done again from any step.
+  public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    switch work.kind {
+    case Self.forward: return try await forward(work, context)
+    case Self.tell: return try await tell(work, context)
+    case Self.subscription:
+      try await subscribe(context)
+      return work.key == "standing" ? .again(afterSeconds: Double(settings.integer("resubscribe-every"))) : .done
+    default: throw WorkFailure(code: MediatorFault.Code.unknown.rawValue, "work of an unknown kind")
+    }
+  }
+
+  /// Tells who must know that a piece of work has no way on.
+  public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    if work.kind == Self.forward { try await forwardGaveUp(work, failure, context) }
+  }
+
+  func answer(_ context: StageContext) -> MediatorAnswer {
+    MediatorAnswer(id: "opencrvs-mediator", clock: context.services.clock, log: context.log)
+  }
+
+  func door(_ context: StageContext) -> MediatorDoor {
+    MediatorDoor(tokens: context.services.tokens, role: settings.text("required-role"))
+  }
+
+  func bearer(_ context: StageContext) async throws -> Headers {
+    ["Authorization": "Bearer \(try await context.services.tokens.token(client: settings.text("opencrvs-client")))"]
+  }
+
+  func mosipCookie(_ context: StageContext) async throws -> Headers {
+    ["Cookie": "Authorization=\(try await context.services.tokens.token(client: settings.text("mosip-client")))"]
+  }
+}

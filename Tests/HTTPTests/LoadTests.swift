@@ -1,0 +1,62 @@
+import Glibc
+import HTTP
+import System
+import Testing
+
+@Suite struct LoadTests {
+  /// In a process of its own, where nobody else opens files.
+  @Test func `thousands of requests on 16 connections are all answered and leave no file descriptor open`() async {
+    await #expect(processExitsWith: .success) {
+      // The runtime opens its own timer with the first sleep.
+      try await Task.sleep(for: .milliseconds(1))
+      let before = entries("/proc/self/fd").count
+      let server = try Server(ServerSettings(), endpoints: [echo, hello])
+      let port = try server.start()
+      let client = Client(ClientSettings(maxConnectionsPerHost: 16))
+      let right = await withTaskGroup(of: Int.self) { group in
+        for worker in 0..<16 {
+          group.addTask {
+            var right = 0
+            for number in 0..<500 {
+              let body = Array("\(worker) \(number)".utf8)
+              let answer = try? await client.send(
+                ClientRequest(method: "POST", url: "http://127.0.0.1:\(port)/echo", body: .bytes(body)))
+              if answer?.status == 200, answer?.body == body { right += 1 }
+            }
+            return right
+          }
+        }
+        return await group.reduce(0, +)
+      }
+      precondition(right == 16 * 500)
+      // Clients that come and go, half of them in the middle of a request.
+      for number in 0..<300 {
+        try await RawSocket.with(port) { socket in
+          socket.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\(number % 2 == 0 ? "ab" : "a")")
+          if number % 2 == 0 { _ = socket.response() }
+        }
+      }
+      client.close()
+      await server.stop(graceSeconds: 5)
+      // The client's thread ends by itself.
+      while entries("/proc/self/fd").count > before { try await Task.sleep(for: .milliseconds(5)) }
+    }
+  }
+
+  @Test func `servers and clients can be made and stopped many times, with requests under way`() async throws {
+    for _ in 0..<30 {
+      let server = try Server(ServerSettings(), endpoints: [hello])
+      let port = try server.start()
+      let client = Client()
+      await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<8 {
+          group.addTask {
+            for _ in 0..<20 { _ = try? await client.send(ClientRequest(url: "http://127.0.0.1:\(port)/hello")) }
+          }
+        }
+        group.addTask { await server.stop(graceSeconds: 0) }
+        await group.waitForAll()
+      }
+    }
+  }
+}

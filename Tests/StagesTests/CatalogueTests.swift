@@ -1,0 +1,60 @@
+import Glibc
+import StageKit
+import Stages
+import System
+import Testing
+import YAML
+
+@Suite struct CatalogueTests {
+  private static let flow = [
+    "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",
+    "introducer-validator", "uin-generator", "finalization", "print", "opencrvs",
+  ]
+
+  @Test func pluginsHaveNamesOfTheirOwnAndDescribeEverySetting() {
+    let names = Catalogue.plugins.map { $0.spec.name }
+    #expect(Set(names).count == names.count)
+    for plugin in Catalogue.plugins {
+      #expect(!plugin.spec.summary.isEmpty && Catalogue.plugin(named: plugin.spec.name) != nil)
+      #expect(plugin.spec.settings.allSatisfy { !$0.meaning.isEmpty })
+    }
+    #expect(Catalogue.plugin(named: "nothing") == nil)
+  }
+
+  @Test(arguments: flow)
+  func everyStageOfTheFlowIsDescribedByAFileThatItsPluginAccepts(_ name: String) throws {
+    let stage = try #require(try file(name))
+    #expect(!stage.summary.isEmpty)
+    let plugin = try #require(Catalogue.plugin(named: stage.plugin))
+    let settings = try StageSettings(stage: name, declared: plugin.spec.settings, given: stage.settings)
+    _ = try plugin.init(settings: settings)
+  }
+
+  @Test(arguments: [
+    ("packet-validator", "PacketValidatorStage", "packet-validator", "packet-validator-stage", "VALIDATE_PACKET"),
+    ("packet-uploader", "PacketUploaderStage", "packet-uploader", "packet-uploader-stage", "UPLOAD_PACKET"),
+    ("print", "CredentialRequestorStage", "credential-requestor", "credential-requestor-stage", "PRINT_SERVICE"),
+    ("opencrvs", "OpencrvsStage", "opencrvs", "opencrvs-stage", "OPENCRVS_NEW"),
+  ])
+  func whatJavaStagesAndTablesSeeIsMOSIPs(
+    _ name: String, _ className: String, _ topic: String, _ group: String, _ type: String
+  ) throws {
+    let stage = try #require(try file(name))
+    #expect(stage.className == className && stage.topicPrefix == topic && stage.group == group)
+    #expect(stage.transactionType == type)
+  }
+}
+
+/// The stage file of the repository that holds this test.
+private func file(_ name: String, test: String = #filePath) throws -> StageFile? {
+  let root = test.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+  let path = "\(root)/stages/\(name)/stage.yaml"
+  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { return nil }
+  defer { close(descriptor) }
+  var bytes = [UInt8](repeating: 0, count: 1 << 16)
+  let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+  let (stage, problems) = StageFile.read(Array(bytes.prefix(max(count, 0))), name: name, file: path)
+  #expect(problems.isEmpty, "\(problems)")
+  return stage
+}

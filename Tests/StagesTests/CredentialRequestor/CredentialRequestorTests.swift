@@ -1,0 +1,116 @@
+import JSON
+import StageKit
+import Stages
+import System
+import Testing
+
+@Suite struct CredentialRequestorTests {
+  private static let print: [String: SettingValue] = [
+    "credential-type": "PDFCard", "issuers": ["mpartner-default-digitalcard"], "subject": "rid",
+    "additional-data": ["templateTypeCode=RPR_UIN_CARD_TEMPLATE", "registrationId={rid}"],
+    "success-code": "RPR-PPS-SUCCESS-001", "success-comment": "Print request submitted",
+    "failure-code": "RPR-PPS-FAILED-009", "failure-comment": "Print request failed",
+  ]
+  private static let opencrvs: [String: SettingValue] = [
+    "credential-type": "opencrvs", "issuers": ["opencrvs-partner"], "subject": "perpetual-vid", "labels": ["opencrvsBRN"],
+    "success-code": "RPR-OPC-SUCCESS-001", "success-comment": "OpenCRVS request submitted",
+    "failure-code": "RPR-OPC-FAILED-009", "failure-comment": "OpenCRVS request failed",
+  ]
+
+  private func world() async -> World {
+    let world = World()
+    await world.set {
+      $0.identities["5075291708"] = Sample.identity()
+      $0.vids["5075291708"] = [
+        VirtualId(vid: "6170153209162471", type: "TEMPORARY", status: "ACTIVE", expiresAt: nil),
+        VirtualId(vid: "9356076913823978", type: "PERPETUAL", status: "REVOKED", expiresAt: nil),
+        VirtualId(vid: "2541892807463570", type: "PERPETUAL", status: "ACTIVE", expiresAt: nil),
+      ]
+      $0.metaInfo["metaData"] = #"[{"label":"centerId","value":"1"},{"label":"OpenCRVSBRN","value":"2024B123"}]"#
+    }
+    return world
+  }
+
+  @Test func printAsksOnceForTheCardOfTheRID() async throws {
+    let world = await world()
+    for _ in 1...3 {
+      let verdict = try await world.judge(CredentialRequestor.self, Self.print)
+      #expect(verdict.kind == .passed && verdict.statusCode == .processed)
+      #expect(verdict.subStatusCode == "RPR-PPS-SUCCESS-001" && verdict.comment == "Print request submitted")
+      #expect(verdict.referenceId?.hasPrefix("request of ") == true)
+    }
+    let credentials = await world.credentials
+    #expect(credentials.count == 1)
+    let request = try #require(credentials.values.first)
+    #expect(request.id == Sample.rid && request.credentialType == "PDFCard" && request.issuer == "mpartner-default-digitalcard")
+    #expect(
+      request.additionalData == ["templateTypeCode": "RPR_UIN_CARD_TEMPLATE", "registrationId": .string(Sample.rid)])
+  }
+
+  @Test func opencrvsNamesTheActivePerpetualVIDAndTheBirthRegistrationNumber() async throws {
+    let world = await world()
+    let verdict = try await world.judge(CredentialRequestor.self, Self.opencrvs)
+    #expect(verdict.kind == .passed && verdict.statusCode == .processed && verdict.subStatusCode == "RPR-OPC-SUCCESS-001")
+    let request = try #require(await world.credentials.values.first)
+    #expect(request.id == "2541892807463570" && request.credentialType == "opencrvs" && request.issuer == "opencrvs-partner")
+    #expect(request.additionalData == ["opencrvsBRN": "2024B123"])
+  }
+
+  @Test(arguments: [#"[{"label":"opencrvsBRN","value":"null"}]"#, #"[{"label":"opencrvsBRN","value":null}]"#, "[]", "no JSON"])
+  func aMissingNumberGoesOutAsNone(_ metaData: String) async throws {
+    let world = await world()
+    await world.set { $0.metaInfo["metaData"] = metaData }
+    #expect(try await world.judge(CredentialRequestor.self, Self.opencrvs).kind == .passed)
+    #expect(await world.credentials.values.first?.additionalData == [:])
+  }
+
+  @Test func aPacketManagerOutOfReachIsWaitedForRatherThanTheNumberLost() async throws {
+    let world = await world()
+    await world.fail("metaInfo", with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(CredentialRequestor.self, Self.opencrvs) }
+    #expect(await world.credentials.isEmpty)
+  }
+
+  @Test(arguments: [print, opencrvs])
+  func withoutAnIdentityItFails(_ settings: [String: SettingValue]) async throws {
+    let verdict = try await World().judge(CredentialRequestor.self, settings)
+    #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PPS-FAILED-010")
+  }
+
+  @Test func withoutAPerpetualVIDItIsTriedAgain() async throws {
+    let world = await world()
+    await world.set { $0.vids = [:] }
+    let verdict = try await world.judge(CredentialRequestor.self, Self.opencrvs)
+    #expect(verdict.kind == .retry && verdict.statusCode == .reprocess && verdict.comment == "VID not available")
+  }
+
+  @Test(arguments: [(print, "RPR-PPS-FAILED-009", "Print request failed::"), (opencrvs, "RPR-OPC-FAILED-009", "OpenCRVS request failed::")])
+  func aRefusalIsAFailureAndNotProcessed(_ settings: [String: SettingValue], _ code: String, _ comment: String) async throws {
+    let world = await world()
+    await world.fail("request", with: Broken.refused("IDR-CRG-004"))
+    let verdict = try await world.judge(CredentialRequestor.self, settings)
+    #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == code)
+    #expect(verdict.comment.hasPrefix(comment))
+  }
+
+  @Test func severalPartnersGetOneCredentialEachWhereverATryIsCutOff() async throws {
+    var settings = Self.print
+    settings["issuers"] = ["a", "b", "c"]
+    let world = await world()
+    await world.fail("request", .after, with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(CredentialRequestor.self, settings) }
+    #expect(try await world.judge(CredentialRequestor.self, settings).kind == .passed)
+    #expect(await world.credentials.values.map(\.issuer).sorted() == ["a", "b", "c"])
+  }
+
+  @Test func settingsWithoutAPartnerOrWithOneTwiceAreRefusedAtStart() {
+    var settings = Self.print
+    settings["issuers"] = .texts([])
+    #expect(throws: SettingError.self) { try make(CredentialRequestor.self, settings) }
+    settings["issuers"] = ["a", "a"]
+    #expect(throws: SettingError.self) { try make(CredentialRequestor.self, settings) }
+    settings["issuers"] = ["a"]
+    settings["additional-data"] = ["nothing"]
+    #expect(throws: SettingError.self) { try make(CredentialRequestor.self, settings) }
+  }
+}

@@ -1,0 +1,54 @@
+import StageKit
+import Stages
+import Testing
+
+@Suite struct FinalizationTests {
+  private func world() async -> World {
+    let world = World()
+    await world.set { $0.drafts[Sample.rid] = World.Draft(uin: "5075291708") }
+    return world
+  }
+  private let success = Verdict.passed("RPR-FIN-SUCCESS-001", "idrepo draft was published  successfuly")
+
+  @Test func aDraftBecomesTheIdentityAndStaysSoWhenRepeated() async throws {
+    let world = await world()
+    for _ in 1...3 { #expect(try await world.judge(Finalization.self) == success) }
+    #expect(await world.identities.count == 1)
+  }
+
+  @Test func aPublicationWhoseAnswerWasLostIsNoFailure() async throws {
+    let world = await world()
+    await world.fail("publishDraft", .after, with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(Finalization.self) }
+    #expect(try await world.judge(Finalization.self) == success)
+    #expect(await world.identities.count == 1)
+  }
+
+  @Test func anIdentityThatTheStageBeforeChangedNeedsNoDraft() async throws {
+    let world = World()
+    await world.set { $0.identities["5075291708"] = Sample.identity() }
+    #expect(try await world.judge(Finalization.self) == success)
+  }
+
+  @Test func withoutADraftAndAnIdentityItFails() async throws {
+    let verdict = try await World().judge(Finalization.self)
+    #expect(verdict.kind == .error && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-FIN-FAILED-002")
+  }
+
+  @Test func aRefusalKeepsTheDraft() async throws {
+    let world = await world()
+    await world.fail("publishDraft", with: Broken.refused("IDR-IDC-002"))
+    let verdict = try await world.judge(Finalization.self)
+    #expect(verdict.kind == .error && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-FIN-FAILED-003")
+    #expect(await world.changes.isEmpty)
+  }
+
+  @Test func aRepositoryWithoutItsKeyManagerIsTriedAgain() async throws {
+    let world = await world()
+    await world.fail(
+      "publishDraft", with: ServiceError(.unavailable, service: "identity repository", code: "IDR-IDS-003", "no keys"))
+    let verdict = try await world.judge(Finalization.self)
+    #expect(verdict.kind == .retry && verdict.subStatusCode == "RPR-FIN-FAILED-004")
+    #expect(try await world.judge(Finalization.self) == success)
+  }
+}

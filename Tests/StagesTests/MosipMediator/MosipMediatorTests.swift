@@ -1,0 +1,286 @@
+import Cryptography
+import JSON
+import Registration
+import StageKit
+import System
+import Testing
+
+@testable import HTTP
+@testable import Stages
+
+@Suite("The MOSIP-side mediator")
+struct MosipMediatorTests {
+  let world: MediatorWorld
+  let stage: MosipMediator
+  let context: StageContext
+
+  init() throws {
+    world = try MediatorWorld()
+    (stage, context) = try world.mosip()
+  }
+
+  func call(_ request: Request) async throws -> Response { try await world.call(stage, context, request) }
+  func run() async throws { try await world.run([(stage, context)]) }
+  func transaction(_ key: String = Births.record) -> JSONValue? {
+    world.document("mosip-mediator", "birth_transactions", key)
+  }
+
+  func birth(
+    _ event: JSONValue = Births.usual(), id: String = Births.record, token: String? = "good",
+    sealedFor owner: String = "mosip-mediator",
+    signedBy signer: String = "opencrvs-mediator", alphabet: SealedMessage.Alphabet = .standard,
+    change: (inout SealedMessage) -> Void = { _ in }
+  ) throws -> Request {
+    let envelope = try Envelope.seal(event.encoded(), for: world.keys.owners[owner]!.certificate)
+    var message = SealedMessage(
+      id: id, envelope: envelope, signature: try world.keys.owners[signer]!.key.sign(envelope, .sha512))
+    change(&message)
+    let headers: Headers = token.map { ["Cookie": "Authorization=\($0)"] } ?? [:]
+    return Request(
+      method: "POST", path: "/opencrvs/v1/birth", headers: headers, body: message.encoded(alphabet, at: .now))
+  }
+
+  // MARK: birth
+
+  @Test("takes a birth: answers with its RID, keeps it, and puts only a reference on the bus")
+  func takes() async throws {
+    for alphabet in [SealedMessage.Alphabet.standard, .urlSafe] {
+      let response = try await call(birth(alphabet: alphabet))
+      #expect(response.status == 200)
+      #expect(response.value["version"] == "1.0")
+      #expect(response.value["id"] == "mosip-opencrvs-mediator")
+      #expect(
+        response.value["response"] == [
+          "message": "Received. Packet Creation Started.", "aid": .string(MediatorWorld.rid(1)),
+        ])
+      #expect(Instant(iso: response.value["responseTime"]?.string ?? "") != nil)
+    }
+    #expect(transaction()?["status"] == "RID Generated")
+    let outbox = world.state.withLock { $0.outbox }
+    #expect(outbox.count == 1)
+    #expect(outbox[0].topic == "OPENCRVS_BIRTH_RECORDS")
+    #expect(outbox[0].key == MediatorWorld.rid(1))
+    #expect(
+      try JSONValue.parse(outbox[0].value) == ["txnId": .string(Births.record), "rid": .string(MediatorWorld.rid(1))])
+    #expect(world.state.withLock { $0.nextRID } == 1)
+  }
+
+  @Test("asks for a token, its validity and the role by upstream's codes")
+  func tokens() async throws {
+    let missing = try await call(birth(token: nil))
+    #expect(missing.status == 401)
+    #expect(missing.code == "OPN-AUT-003")
+    let invalid = try await call(birth(token: "bad"))
+    #expect(invalid.status == 401)
+    #expect(invalid.code == "OPN-AUT-002")
+    let (strict, strictContext) = try world.mosip(["required-role": "OPENCRVS"])
+    let lacking = try await world.call(strict, strictContext, birth())
+    #expect(lacking.status == 403)
+    #expect(lacking.code == "OPN-AUT-004")
+    world.state.withLock { $0.tokensAreDown = true }
+    #expect(try await call(birth()).status == 503)
+    #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
+  }
+
+  @Test("writes nothing but an audit entry for what is tampered with, strange or unreadable")
+  func tampering() async throws {
+    let cases: [(Request, String)] = [
+      (try birth(signedBy: "stranger"), "OPN-CRVS-026"), (try birth { $0.signature[3] ^= 1 }, "OPN-CRVS-026"),
+      (try birth { $0.envelope[$0.envelope.count - 1] ^= 1 }, "OPN-CRVS-026"),
+      (try birth(sealedFor: "stranger"), "OPN-CRVS-022"),
+      (try birth(id: "another id"), "OPN-CRVS-001"), (try birth(Births.event([Births.child()])), "OPN-CRVS-001"),
+      (try birth(Births.event([Births.task()])), "OPN-CRVS-001"), (try birth(["event": [:]]), "OPN-CRVS-001"),
+      (try birth(Births.event([Births.task("DEATH"), Births.child()], topic: "DEATH_REGISTERED")), "OPN-CRVS-001"),
+    ]
+    for (place, (request, code)) in cases.enumerated() {
+      let response = try await call(request)
+      #expect(response.status == 400)
+      #expect(response.code == code, "case \(place)")
+      let audits = world.state.withLock { $0.audits }
+      #expect(audits.count == place + 1)
+      #expect(audits.last?.description.hasPrefix(code) == true)
+      #expect(audits.last?.description.contains("Amina") == false)
+    }
+    #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty && $0.outbox.isEmpty && $0.work.isEmpty })
+    for (body, code) in [
+      ("{", "OPN-CRVS-001"), ("{}", "OPN-CRVS-001"), (#"{"data":"QUJD"}"#, "OPN-CRVS-026"),
+      (#"{"data":"*","signature":"QUJD"}"#, "OPN-CRVS-022"),
+    ] {
+      var request = try birth()
+      request.body = Array(body.utf8)
+      #expect(try await call(request).code == code)
+    }
+  }
+
+  @Test("answers the same birth with the same RID, and other content under its id with a conflict")
+  func repeated() async throws {
+    let first = try await call(birth())
+    try await run()
+    let again = try await call(birth())
+    #expect(again.value["response"] == first.value["response"])
+    #expect(world.state.withLock { $0.outbox.isEmpty })
+    let other = try await call(birth(Births.usual(given: "Another")))
+    #expect(other.status == 409)
+    #expect(other.code == "OPN-CRVS-015")
+    #expect(world.count("mosip-mediator", "birth_transactions") == 1)
+  }
+
+  @Test("takes the application id of the child for the RID, but none that is no RID or belongs to another birth")
+  func applicationIds() async throws {
+    let rid = MediatorWorld.rid(42)
+    #expect(try await call(birth(Births.usual(aid: rid))).value["response"]?["aid"]?.string == rid)
+    let taken = try await call(birth(Births.usual(record: "r2", number: "N2", aid: rid), id: "r2"))
+    #expect(taken.status == 409)
+    let wrong = try await call(birth(Births.usual(record: "r3", aid: "12345"), id: "r3"))
+    #expect(wrong.status == 400)
+    #expect(wrong.code == "OPN-CRVS-031")
+    #expect(world.count("mosip-mediator", "birth_transactions") == 1)
+    #expect(world.state.withLock { $0.nextRID } == 0)
+  }
+
+  @Test("is not hurt by an id full of quotes, and hashes one that is too long")
+  func ids() async throws {
+    for id in ["x'; DELETE FROM birth_transactions; --", String(repeating: "long", count: 40)] {
+      #expect(try await call(birth(Births.usual(record: id), id: id)).status == 200)
+      #expect(transaction(RecordKey.of(id)) != nil)
+      #expect(RecordKey.of(id).count <= 64)
+    }
+  }
+
+  @Test("gives one RID for one key, and a new one without")
+  func generateAid() async throws {
+    func ask(_ key: String?, token: String? = "good") async throws -> Response {
+      try await call(
+        Request(
+          method: "GET", path: "/opencrvs/v1/generateAid", query: key.map { [("key", $0)] } ?? [],
+          headers: token.map { ["Cookie": "Authorization=\($0)"] } ?? [:]))
+    }
+    let first = try await ask("k")
+    #expect(first.value == .string(MediatorWorld.rid(1)))
+    #expect(try await ask("k").value == first.value)
+    #expect(try await ask("other").value == .string(MediatorWorld.rid(2)))
+    #expect(try await ask(nil).value == .string(MediatorWorld.rid(3)))
+    #expect(try await ask("k", token: nil).status == 401)
+  }
+
+  // MARK: packet
+
+  @Test("makes a packet that opens, announces it and uploads the very same bytes")
+  func packet() async throws {
+    let event = Births.event([
+      Births.task(), Births.mother(line: ["1\",\"UIN\":\"5075291708", "Straße", "ق"]),
+      Births.child(given: "Zoë \"Q\" عمر"),
+    ])
+    _ = try await call(birth(event))
+    try await run()
+    #expect(transaction()?["status"] == "Uploaded")
+    let rid = MediatorWorld.rid(1)
+    let upload = try #require(world.state.withLock { $0.uploads.first })
+    #expect(upload.fileName == rid + ".zip")
+    let sync = try #require(world.state.withLock { $0.synced.first })
+    #expect(sync["id"] == "mosip.registration.sync")
+    #expect(sync["version"] == "1.0")
+    let record = try #require(sync["request"]?[0])
+    #expect(record["registrationId"]?.string == rid)
+    #expect(record["packetId"]?.string == rid)
+    #expect(record["registrationType"] == "OPENCRVS_NEW")
+    #expect(record["packetHashValue"]?.string == Encoding.upperHex(Hash.sha256(upload.bytes)))
+    #expect(record["packetSize"]?.int == upload.bytes.count)
+    #expect(record["supervisorStatus"] == "APPROVED")
+    #expect(record["langCode"] == "eng")
+
+    let request = try #require(world.state.withLock { $0.requests.first { $0.url.hasSuffix("/sync") } })
+    #expect(request.headers["Center-Machine-RefId"] == "45451_45452")
+    #expect(request.headers["timestamp"]?.count == 24)
+    #expect(request.headers["Cookie"] == "Authorization=good")
+
+    let contents = try await PacketReader(keys: world.keys.packets).read(upload.bytes, refID: "45451_45452")
+    #expect(contents.rid == rid)
+    #expect(contents.source == "OPENCRVS")
+    #expect(contents.process == "OPENCRVS_NEW")
+    #expect(contents.value("fullName") == [["language": "eng", "value": "Zoë \"Q\" عمر Banda"]])
+    #expect(contents.value("addressLine1") == [["language": "eng", "value": "1\",\"UIN\":\"5075291708"]])
+    #expect(contents.value("UIN") == nil)
+    #expect(contents.value("dateOfBirth") == "2022/08/30")
+    #expect(contents.value("phone") == "+1234567890")
+    #expect(contents.metaData("opencrvsBRN") == "2022BTEST01")
+    #expect(contents.metaData("uin") == rid)
+    #expect(contents.audits.first?["eventId"] == "OPENCRVS_CREATE_PACKET")
+    #expect(world.state.withLock { !$0.objects.keys.contains { $0.hasPrefix("PACKET_MANAGER_ACCOUNT") } })
+  }
+
+  @Test(
+    "tries again what may work later, with the same bytes",
+    arguments: [
+      ("/sync", 503, ""), ("/sync", 401, ""), ("/sync", 200, "no json"),
+      ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-014"}]}"#),
+      ("/sync", 200, #"{"errors":[{"errorCode":"RPR-SYS-012"}]}"#), ("/registrationpackets", 502, ""),
+      ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-007"}]}"#),
+      ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-001"}]}"#),
+      ("/registrationpackets", 200, "{}"),
+    ])
+  func triesAgain(_ path: String, _ status: Int, _ body: String) async throws {
+    world.state.withLock { $0.answers[path] = [ClientResponse(status: status, body: Array(body.utf8))] }
+    _ = try await call(birth())
+    try await run()
+    #expect(transaction()?["status"] == "Uploaded")
+    let (uploads, synced) = world.state.withLock { ($0.uploads, $0.synced) }
+    #expect(uploads.count == 1)
+    #expect(
+      Set(synced.compactMap { $0["request"]?[0]?["packetHashValue"]?.string }) == [
+        Encoding.upperHex(Hash.sha256(uploads[0].bytes))
+      ])
+  }
+
+  @Test("counts a duplicate as uploaded")
+  func duplicate() async throws {
+    let body = #"{"response":null,"errors":[{"errorCode":"RPR-PKR-005","message":"Duplicate Request Received"}]}"#
+    world.state.withLock { $0.answers["/registrationpackets"] = [ClientResponse(status: 200, body: Array(body.utf8))] }
+    _ = try await call(birth())
+    try await run()
+    #expect(transaction()?["status"] == "Uploaded")
+  }
+
+  @Test(
+    "ends a birth that is refused for good as Failed and reports the error, once",
+    arguments: [
+      ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#, "OPN-CRVS-011"),
+      ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#, "OPN-CRVS-011"),
+    ])
+  func refused(_ path: String, _ body: String, _ code: String) async throws {
+    world.state.withLock { $0.answers[path] = [ClientResponse(status: 200, body: Array(body.utf8))] }
+    let (crvs, crvsContext) = try world.crvs()
+    _ = try await call(birth())
+    try await world.run([(stage, context), (crvs, crvsContext)])
+    #expect(transaction()?["status"] == "Failed")
+    #expect(transaction()?["errorCode"]?.string == code)
+    let told = world.state.withLock { $0.atOpenCRVS }
+    #expect(told.count == 1)
+    #expect(told[0]["BRN"] == "2022BTEST01")
+    #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix(code) == true)
+  }
+
+  @Test("reports a birth that no identity can be made of")
+  func noIdentity() async throws {
+    var child = Births.child()
+    child["birthDate"] = "soon"
+    let (crvs, crvsContext) = try world.crvs()
+    #expect(try await call(birth(Births.event([Births.task(), child]))).status == 200)
+    try await world.run([(stage, context), (crvs, crvsContext)])
+    #expect(world.state.withLock { $0.atOpenCRVS.first?["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-006") } == true)
+    #expect(world.state.withLock { $0.uploads.isEmpty })
+  }
+
+  @Test("takes a reference that comes twice once, and refuses one that it does not know")
+  func references() async throws {
+    _ = try await call(birth())
+    let record = try #require(world.state.withLock { $0.outbox.first })
+    try await stage.receive(record, context)
+    try await stage.receive(record, context)
+    #expect(world.allWork("packet") == 1)
+    for value in [#"{"txnId":"unknown"}"#, "{", "{}"] {
+      let strange = TopicRecord(topic: record.topic, key: "", value: Array(value.utf8))
+      await #expect(throws: (any Error).self) { try await stage.receive(strange, context) }
+    }
+  }
+}

@@ -1,0 +1,335 @@
+import Cryptography
+import JSON
+import Registration
+import StageKit
+import System
+
+@testable import HTTP
+@testable import Stages
+
+/// RSA keys of the two mediators, the partner and the packets: made once.
+struct MediatorKeys: Sendable {
+  let owners: [String: (key: RSAPrivateKey, certificate: Certificate)]
+  let packets: LocalPacketKeys
+
+  static let shared: Result<MediatorKeys, any Error> = Result {
+    var owners: [String: (key: RSAPrivateKey, certificate: Certificate)] = [:]
+    for name in ["opencrvs-mediator", "mosip-mediator", "opencrvs-partner", "stranger"] {
+      let key = try RSAPrivateKey.generate()
+      owners[name] = (key, try Certificate.selfSigned(for: key, commonName: name))
+    }
+    let (key, certificate) = owners["mosip-mediator"]!
+    return MediatorKeys(
+      owners: owners, packets: LocalPacketKeys(certificate: certificate, decryptionKey: key, signingKey: key))
+  }
+}
+
+struct MemoryStageStore: StageStore {
+  let world: MediatorWorld
+  let stage: String
+
+  func record(_ collection: String, _ key: String) async throws -> StageRecord? {
+    try world.step { $0.records["\(stage)|\(collection)|\(key)"] }
+  }
+
+  func commit(_ changes: [StageChange]) async throws { try world.step { try Self.apply(changes, stage, &$0) } }
+
+  static func apply(_ changes: [StageChange], _ stage: String, _ state: inout MediatorWorld.State) throws {
+    var next = state
+    for change in changes {
+      switch change {
+      case .insert(let collection, let key, let document):
+        let place = "\(stage)|\(collection)|\(key)"
+        guard next.records[place] == nil else { throw StoreConflict(collection: collection, key: key) }
+        next.records[place] = StageRecord(collection: collection, key: key, version: 1, document: document)
+      case .put(let collection, let key, let document, let expected):
+        let place = "\(stage)|\(collection)|\(key)"
+        let version = next.records[place]?.version ?? 0
+        if let expected, expected != version { throw StoreConflict(collection: collection, key: key) }
+        next.records[place] = StageRecord(collection: collection, key: key, version: version + 1, document: document)
+      case .delete(let collection, let key): next.records["\(stage)|\(collection)|\(key)"] = nil
+      case .schedule(let item):
+        if !next.work.contains(where: { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }) {
+          next.work.append((stage, item, 0))
+        }
+      case .publish(let record): next.outbox.append(record)
+      }
+    }
+    state = next
+  }
+}
+
+struct FakeObjects: ObjectStore {
+  let world: MediatorWorld
+
+  func put(_ bytes: [UInt8], account: String, container: String, key: String) async throws {
+    try world.step { $0.objects["\(account)|\(container)|\(key)"] = bytes }
+  }
+  func get(account: String, container: String, key: String) async throws -> [UInt8]? {
+    try world.step { $0.objects["\(account)|\(container)|\(key)"] }
+  }
+  func exists(account: String, container: String, key: String) async throws -> Bool {
+    try world.step { $0.objects["\(account)|\(container)|\(key)"] != nil }
+  }
+  func keys(account: String, container: String, prefix: String) async throws -> [String] { [] }
+  func delete(account: String, container: String, key: String) async throws {
+    try world.step { $0.objects["\(account)|\(container)|\(key)"] = nil }
+  }
+  func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {}
+  func metadata(account: String, container: String, key: String) async throws -> [String: String]? { nil }
+}
+
+/// Real envelopes and signatures.
+struct FakeEnvelopeKeys: EnvelopeKeys {
+  let world: MediatorWorld
+
+  private func owner(_ name: String) throws -> (key: RSAPrivateKey, certificate: Certificate) {
+    guard let owner = world.keys.owners[name] else {
+      throw ServiceError(.notFound, service: "envelope keys", code: "KER-KMS-012", "no keys of this owner")
+    }
+    return owner
+  }
+  func seal(_ plaintext: [UInt8], for name: String) async throws -> [UInt8] {
+    let certificate = try owner(name).certificate
+    return try world.step { _ in try Envelope.seal(plaintext, for: certificate) }
+  }
+  func open(_ envelope: [UInt8], as name: String) async throws -> [UInt8] {
+    do {
+      return try Envelope.open(envelope, with: try owner(name).key)
+    } catch let error as EnvelopeError {
+      throw ServiceError(.refused, service: "envelope keys", code: "KER-CRY-003", "\(error.code)")
+    }
+  }
+  func sign(_ data: [UInt8], as name: String) async throws -> [UInt8] { try owner(name).key.sign(data, .sha512) }
+  func verify(_ data: [UInt8], signature: [UInt8], of name: String) async throws -> Bool {
+    try owner(name).key.publicKey.isValid(signature, of: data, .sha512)
+  }
+}
+
+struct FakeKeyManager: KeyManager {
+  let keys: MediatorKeys
+
+  func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    try await keys.packets.encrypt(plaintext, refID: referenceId)
+  }
+  func decryptPacket(_ ciphertext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    try await keys.packets.decrypt(ciphertext, refID: referenceId)
+  }
+  func sign(_ data: [UInt8]) async throws -> [UInt8] { try await keys.packets.sign(data, refID: "45451_45452") }
+  func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
+    try await keys.packets.isSigned(data, signature: signature, refID: referenceId)
+  }
+  func tokenId(_ id: String, partner: String) async throws -> String {
+    if id == "0000000000" { throw ServiceError(.refused, service: "key manager", code: "KER-TIG-001", "not a UIN") }
+    return Self.token(id, partner)
+  }
+  static func token(_ id: String, _ partner: String) -> String { "t(\(id),\(partner))" }
+  func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String { "" }
+  func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool { false }
+}
+
+struct FakeHub: WebSubHub {
+  let world: MediatorWorld
+  func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws {
+    try world.step { $0.published.append((topic, try JSONValue.parse(body), idempotencyKey)) }
+  }
+  func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {
+    try world.step { $0.subscribed.append((topic, callback, secret, leaseSeconds)) }
+  }
+}
+
+struct FakeAudit: AuditTrail {
+  let world: MediatorWorld
+  func record(_ entries: [AuditEntry]) async throws { try world.step { $0.audits += entries } }
+}
+
+struct FakeRIDs: RIDGenerator {
+  let world: MediatorWorld
+  func next(centerId: String, machineId: String) async throws -> RID {
+    let number = try world.step { state in
+      state.nextRID += 1
+      return state.nextRID
+    }
+    return try RID(MediatorWorld.rid(number, centerId, machineId))
+  }
+}
+
+extension MediatorWorld {
+  static func rid(_ number: Int, _ center: String = "45451", _ machine: String = "45452") -> String {
+    let sequence = String(String(100_000 + number).dropFirst())
+    return center + machine + sequence + "20240901081500"
+  }
+}
+
+struct FakeSchemas: IdSchemaSource {
+  func schema(version: String) async throws -> IdSchema? {
+    version == "0.1" ? try IdSchema(json: Array(Self.text.utf8)) : nil
+  }
+
+  /// The shape of MOSIP's default schema with the fields that births have.
+  static let text = """
+    {"$schema":"http://json-schema.org/draft-07/schema#","type":"object","additionalProperties":false,"definitions":{"simpleType":{
+    "type":"array","items":{"type":"object","additionalProperties":false,"required":["language","value"],"properties":{
+    "language":{"type":"string"},"value":{"type":"string"}}}}},"properties":{"identity":{"type":"object",
+    "additionalProperties":false,"required":["IDSchemaVersion","fullName"],"properties":{
+    "fullName":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},"gender":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},
+    "addressLine1":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},
+    "addressLine2":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},
+    "addressLine3":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},
+    "region":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},"city":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},
+    "zone":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},"dateOfBirth":{"fieldCategory":"pvt","type":"string"},
+    "phone":{"fieldCategory":"pvt","type":"string","validators":[{"type":"regex","validator":"^[+]*([0-9]{1})([0-9]{9})$"}]},
+    "email":{"fieldCategory":"pvt","type":"string","validators":[{"type":"regex","validator":"^[a-z]+@[a-z.]+$"}]},
+    "UIN":{"fieldCategory":"none","type":"string"},
+    "IDSchemaVersion":{"fieldCategory":"none","type":"number","minimum":0}}}}}
+    """
+}
+
+struct FakeTokens: AccessTokens {
+  let world: MediatorWorld
+  func caller(of token: String) async throws -> Caller? {
+    try world.state.withLock { state in
+      if state.tokensAreDown {
+        throw ServiceError(.unavailable, service: "token service", code: "KER-ATH-000", "no answer")
+      }
+      return state.validTokens[token].map { Caller(name: "caller", roles: $0) }
+    }
+  }
+  func token(client: String) async throws -> String { "good" }
+}
+
+struct FakeRegister: RegistrationRegister {
+  func sync(_ record: SyncRecord) async throws -> SyncRecord { record }
+  func synced(packetId: String) async throws -> SyncRecord? { nil }
+  func synced(workflowInstanceId: String) async throws -> SyncRecord? { nil }
+  func synced(rid: String) async throws -> [SyncRecord] { [] }
+  func registration(workflowInstanceId: String) async throws -> RegistrationRecord? { nil }
+  func registrations(rid: String) async throws -> [RegistrationRecord] {
+    [
+      RegistrationRecord(
+        workflowInstanceId: "w", rid: rid, process: "OPENCRVS_NEW", iteration: 1, statusCode: "REJECTED",
+        latestTransactionStatus: "FAILED", latestTransactionType: "VALIDATE_PACKET", latestTransactionAt: nil,
+        retryCount: 0,
+        createdAt: .now, lastSuccessStage: nil)
+    ]
+  }
+}
+
+/// Other systems. The mediators reach each other through their real doors.
+struct FakeHTTP: HTTPExchange {
+  let world: MediatorWorld
+
+  func send(_ request: ClientRequest) async throws -> ClientResponse {
+    let path = Self.path(request.url)
+    let scripted = try world.step { state -> ClientResponse? in
+      state.requests.append(request)
+      guard let name = state.answers.keys.first(where: { path.hasSuffix($0) }), var list = state.answers[name],
+        !list.isEmpty
+      else {
+        return nil
+      }
+      let first = list.removeFirst()
+      state.answers[name] = list
+      return first
+    }
+    if let scripted { return scripted }
+    let body: [UInt8] = if case .bytes(let bytes) = request.body { bytes } else { [] }
+    switch true {
+    case request.url.hasPrefix("http://opencrvs/"):
+      return try world.step { state in
+        let value = try JSONValue.parse(body)
+        state.atOpenCRVS.append(value)
+        return ClientResponse(status: 200)
+      }
+    case request.url.hasPrefix("http://webhooks/"):
+      return try world.step { state in
+        if request.method == "GET" {
+          let entries = state.subscriptionsAtOpenCRVS
+          return ClientResponse(status: 200, body: JSONValue.object(["entries": .array(entries)]).encoded())
+        }
+        let hub = try JSONValue.parse(body)["hub"]
+        state.subscriptionsAtOpenCRVS.append(["callback": hub?["callback"] ?? .null, "topic": hub?["topic"] ?? .null])
+        return ClientResponse(status: 202)
+      }
+    case path.hasSuffix("/registrationstatus/sync"):
+      let text = try JSONValue.parse(body).string ?? ""
+      let plain = try await world.keys.packets.decrypt(
+        Encoding.bytes(base64: text) ?? [], refID: request.headers["Center-Machine-RefId"] ?? "")
+      return try world.step { state in
+        state.synced.append(try JSONValue.parse(plain))
+        return ClientResponse(status: 200, body: Array(#"{"response":[{"status":"SUCCESS"}],"errors":null}"#.utf8))
+      }
+    case path.hasSuffix("/packetreceiver/registrationpackets"):
+      return try world.step { state in
+        guard case .multipart(let parts) = request.body, case .bytes(let bytes)? = parts.first?.content else {
+          return ClientResponse(status: 400)
+        }
+        if state.uploads.contains(where: { $0.fileName == parts[0].fileName }) {
+          return ClientResponse(
+            status: 200,
+            body: Array(#"{"response":null,"errors":[{"errorCode":"RPR-PKR-005","message":"Duplicate"}]}"#.utf8))
+        }
+        state.uploads.append((parts[0].fileName ?? "", bytes))
+        return ClientResponse(
+          status: 200, body: Array(#"{"response":{"status":"Packet has reached Packet Receiver"},"errors":null}"#.utf8))
+      }
+    case request.url.hasPrefix("http://mosip/"):
+      let (stage, context) = try world.mosip()
+      return try await forward(request, path, body, stage, context)
+    case request.url.hasPrefix("http://crvs/"):
+      let (stage, context) = try world.crvs()
+      return try await forward(request, path, body, stage, context)
+    default: return ClientResponse(status: 404)
+    }
+  }
+
+  private func forward(
+    _ request: ClientRequest, _ path: String, _ body: [UInt8], _ stage: any Stage, _ context: StageContext
+  ) async throws -> ClientResponse {
+    let query =
+      request.url.split(separator: "?", maxSplits: 1).dropFirst().first.map { Target.pairs(Array($0.utf8)[...]) ?? [] }
+      ?? []
+    let answer = try await world.call(
+      stage, context, Request(method: request.method, path: path, query: query, headers: request.headers, body: body))
+    return try world.step { _ in ClientResponse(status: answer.status, headers: answer.headers, body: answer.body) }
+  }
+
+  private static func path(_ url: String) -> String {
+    let rest = url.dropFirst("http://".count)
+    let path = rest.firstIndex(of: "/").map { rest[$0...] } ?? "/"
+    return String(path.prefix { $0 != "?" })
+  }
+}
+
+/// Services that no mediator may need.
+struct Unused: PacketManager, IdentityRepository, CredentialService, VirusScanner, PipelineEntrance {
+  struct NotNeeded: Error {}
+  var isScanning: Bool { false }
+  func scan(_ bytes: [UInt8]) async throws -> String? { throw NotNeeded() }
+  func request(_ request: CredentialRequest, idempotencyKey: String) async throws -> String { throw NotNeeded() }
+  func fields(_ names: [String], of packet: PacketReference) async throws -> [String: String] { throw NotNeeded() }
+  func allFields(of packet: PacketReference) async throws -> [String: String] { throw NotNeeded() }
+  func metaInfo(of packet: PacketReference) async throws -> [String: String] { throw NotNeeded() }
+  func audits(of packet: PacketReference) async throws -> [[String: String]] { throw NotNeeded() }
+  func document(_ name: String, of packet: PacketReference) async throws -> PacketDocument? { throw NotNeeded() }
+  func validate(_ packet: PacketReference) async throws -> [PacketFault] { throw NotNeeded() }
+  func tags(of rid: String, named names: [String]?) async throws -> [String: String] { throw NotNeeded() }
+  func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws { throw NotNeeded() }
+  func deleteTags(of rid: String, named names: [String]) async throws { throw NotNeeded() }
+  func identity(_ reference: IdentityReference) async throws -> Identity? { throw NotNeeded() }
+  func hasDraft(rid: String) async throws -> Bool { throw NotNeeded() }
+  func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws { throw NotNeeded() }
+  func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) async throws {
+    throw NotNeeded()
+  }
+  func discardDraft(rid: String) async throws { throw NotNeeded() }
+  func publishDraft(rid: String, idempotencyKey: String) async throws -> String? { throw NotNeeded() }
+  func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
+    throw NotNeeded()
+  }
+  func vids(uin: String) async throws -> [VirtualId] { throw NotNeeded() }
+  func conclude(
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
+    changes: [StageChange]
+  ) async throws -> Bool { throw NotNeeded() }
+}

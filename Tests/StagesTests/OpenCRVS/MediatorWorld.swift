@@ -1,0 +1,185 @@
+import Cryptography
+
+import JSON
+import Registration
+import StageKit
+import Synchronization
+import System
+
+@testable import HTTP
+@testable import Stages
+
+/// Both mediators with services in memory, one of each, and a runner that does their durable work as the engine does.
+/// Envelopes, signatures and packets are real; what lies outside the project (OpenCRVS, status service, packet
+/// receiver, hub) is recorded.
+///
+/// Every side effect is a step. `crash` makes one step fail, before it takes effect or after it did and before anybody
+/// heard of it: what a killed process looks like to those who come after it.
+final class MediatorWorld: Sendable {
+  struct Crash: Error {}
+  enum Moment: Sendable { case before, after }
+
+  struct State: Sendable {
+    var records: [String: StageRecord] = [:]
+    var work: [(stage: String, item: WorkItem, state: Int)] = []
+    var outbox: [TopicRecord] = []
+    var objects: [String: [UInt8]] = [:]
+    var audits: [AuditEntry] = []
+    var published: [(topic: String, body: JSONValue, key: String)] = []
+    var subscribed: [(topic: String, callback: String, secret: String, lease: Int)] = []
+    var nextRID = 0
+    var steps = 0
+    var crash: (step: Int, moment: Moment)?
+    var crashed = 0
+    var requests: [ClientRequest] = []
+    /// What outside systems took, by path.
+    var atOpenCRVS: [JSONValue] = []
+    var uploads: [(fileName: String, bytes: [UInt8])] = []
+    var synced: [JSONValue] = []
+    var subscriptionsAtOpenCRVS: [JSONValue] = []
+    /// Answers to give instead of the usual ones, by the end of the URL's path.
+    var answers: [String: [ClientResponse]] = [:]
+    var validTokens: [String: Set<String>] = ["good": []]
+    var tokensAreDown = false
+    var failures: [(kind: String, failure: WorkFailure)] = []
+  }
+
+  let state = Mutex(State())
+  let keys: MediatorKeys
+  let clock: any WallClock = SystemClock()
+
+  init() throws { keys = try MediatorKeys.shared.get() }
+
+  static let webhookSecret = "webhook-secret"
+  static let hubSecret = "hub-secret"
+
+  func crvs(_ given: [String: SettingValue] = [:]) throws -> (OpencrvsMediator, StageContext) {
+    var values: [String: SettingValue] = [
+      "sha-secret": .text(Self.webhookSecret), "opencrvs-url": "http://opencrvs/hand-over",
+      "mosip-url": "http://mosip/",
+    ]
+    values.merge(given) { $1 }
+    let settings = try StageSettings(
+      stage: "opencrvs-mediator", declared: OpencrvsMediator.spec.settings, given: values)
+    return (try OpencrvsMediator(settings: settings), context("opencrvs-mediator"))
+  }
+
+  func mosip(_ given: [String: SettingValue] = [:]) throws -> (MosipMediator, StageContext) {
+    var values: [String: SettingValue] = [
+      "hub-secret": .text(Self.hubSecret), "registration-status-url": "http://status",
+      "packet-receiver-url": "http://receiver",
+      "opencrvs-mediator-url": "http://crvs", "callback-url": "http://mosip",
+    ]
+    values.merge(given) { $1 }
+    let settings = try StageSettings(stage: "mosip-mediator", declared: MosipMediator.spec.settings, given: values)
+    return (try MosipMediator(settings: settings), context("mosip-mediator"))
+  }
+
+  func context(_ stage: String) -> StageContext {
+    let services = Services(
+      packets: Unused(), registrations: FakeRegister(), identities: Unused(), keys: FakeKeyManager(keys: keys),
+      envelopeKeys: FakeEnvelopeKeys(world: self), credentials: Unused(), hub: FakeHub(world: self),
+      objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
+      schemas: FakeSchemas(),
+      virusScanner: Unused(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
+    return StageContext(
+      stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: Unused(),
+      log: Log(stage))
+  }
+
+  /// One side effect: counted, and perhaps the one that a crash hits.
+  func step<T>(_ effect: (inout State) throws -> T) throws -> T {
+    try state.withLock { state in
+      state.steps += 1
+      let hit = state.crash.flatMap { $0.step == state.steps ? $0.moment : nil }
+      if hit == .before {
+        state.crashed += 1
+        throw Crash()
+      }
+      let result = try effect(&state)
+      if hit == .after {
+        state.crashed += 1
+        throw Crash()
+      }
+      return result
+    }
+  }
+
+  // MARK: the engine's part
+
+  /// Calls a door of a stage.
+  func call(_ stage: any Stage, _ context: StageContext, _ request: Request) async throws -> Response {
+    let path = request.path
+    guard
+      let endpoint = stage.endpoints(context).first(where: { $0.method == request.method && $0.pathPattern == path })
+    else {
+      return .empty(status: 404)
+    }
+    do {
+      return try await endpoint.handler(request)
+    } catch {
+      return .empty(status: 500)
+    }
+  }
+
+  /// Takes topic records and does work until nothing is left to do; each piece at most `tries` times.
+  func run(_ stages: [(any Stage, StageContext)], tries: Int = 4) async throws {
+    var attempts: [String: Int] = [:]
+    var standing: Set<String> = []
+    while true {
+      if let record = state.withLock({ $0.outbox.first }) {
+        for (stage, context) in stages where stage is MosipMediator { try await stage.receive(record, context) }
+        state.withLock { _ = $0.outbox.removeFirst() }
+        continue
+      }
+      let open = state.withLock { state in
+        state.work.first { entry in
+          entry.state == 0 && stages.contains { $0.1.stage == entry.stage }
+            && !standing.contains("\(entry.stage)/\(entry.item.kind)/\(entry.item.key)")
+            && attempts["\(entry.stage)/\(entry.item.kind)/\(entry.item.key)", default: 0] < tries
+        }
+      }
+      guard let open else { return }
+      let name = "\(open.stage)/\(open.item.kind)/\(open.item.key)"
+      attempts[name, default: 0] += 1
+      let (stage, context) = stages.first { $0.1.stage == open.stage }!
+      do {
+        switch try await stage.perform(open.item, context) {
+        case .done(let changes): try finish(open.stage, open.item, changes, 1)
+        case .again: standing.insert(name)
+        }
+      } catch let failure as WorkFailure {
+        do {
+          try await stage.gaveUp(open.item, failure, context)
+          try finish(open.stage, open.item, [], 2)
+          state.withLock { $0.failures.append((open.item.kind, failure)) }
+        } catch is Crash {}
+      } catch {
+        // Tried again, as the engine does.
+      }
+    }
+  }
+
+  private func finish(_ stage: String, _ item: WorkItem, _ changes: [StageChange], _ end: Int) throws {
+    try step { state in
+      try MemoryStageStore.apply(changes, stage, &state)
+      let place = state.work.firstIndex { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }!
+      state.work[place].state = end
+    }
+  }
+
+  func document(_ stage: String, _ collection: String, _ key: String) -> JSONValue? {
+    state.withLock { $0.records["\(stage)|\(collection)|\(key)"]?.document }
+  }
+
+  /// How many records a stage has in a collection.
+  func count(_ stage: String, _ collection: String) -> Int {
+    state.withLock { $0.records.keys.filter { $0.hasPrefix("\(stage)|\(collection)|") }.count }
+  }
+
+  /// Pieces of work of a kind that have not ended.
+  func openWork(_ kind: String) -> Int {
+    state.withLock { $0.work.filter { $0.item.kind == kind && $0.state == 0 }.count }
+  }
+  func allWork(_ kind: String) -> Int { state.withLock { $0.work.filter { $0.item.kind == kind }.count } }
+}

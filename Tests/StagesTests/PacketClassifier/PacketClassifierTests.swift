@@ -1,0 +1,187 @@
+import StageKit
+import Stages
+import System
+import Testing
+
+@Suite struct PacketClassifierTests {
+  private static let none = "--TAG_VALUE_NOT_AVAILABLE--"
+
+  private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
+    let world = World()
+    await world.set {
+      $0.schema = Sample.schema
+      $0.announcements = [Sample.announcement()]
+      $0.fields = [
+        "IDSchemaVersion": "0.1", "dateOfBirth": "2024/02/29",
+        "gender": #"[{"language":"fra","value":"Féminin"},{"language":"eng","value":"Female"}]"#,
+      ]
+      $0.metaInfo["operationsData"] = #"[{"label":"officerId","value":"110011"},{"label":"supervisorId","value":null}]"#
+      $0.metaInfo["metaData"] = #"[{"label":"centerId","value":"45451"}]"#
+    }
+    await world.set(change)
+    return world
+  }
+
+  private func tags(_ world: World, _ settings: [String: SettingValue] = [:], now: Instant = Sample.now) async throws
+    -> [String: String]
+  {
+    let verdict = try await world.judge(PacketClassifier.self, settings, now: now)
+    #expect(verdict.kind == .passed, "\(verdict.comment)")
+    return verdict.tags
+  }
+
+  @Test func aBirthGetsAllTagsInMOSIPsNamesAndTheSameOnesAgain() async throws {
+    let world = await world()
+    for _ in 1...2 {
+      let verdict = try await world.judge(PacketClassifier.self)
+      #expect(verdict.subStatusCode == "RPR-PKCSUCCESS-001" && verdict.comment == "Packet Classification is Successful")
+      #expect(
+        verdict.tags == [
+          "AGE_GROUP": "INFANT", "INTRODUCER_AVAILABILITY": "false", "EXCEPTION_BIOMETRICS": Self.none,
+          "SUPERVISOR_APPROVAL_STATUS": "APPROVED", "ID_OBJECT-gender": "Female", "ID_OBJECT-residenceStatus": Self.none,
+          "META_INFO-OPERATIONS_DATA-officerId": "110011", "META_INFO-OPERATIONS_DATA-supervisorId": Self.none,
+          "META_INFO-META_DATA-centerId": "45451", "META_INFO-CAPTURED_REGISTERED_DEVICES-Face": Self.none,
+          "META_INFO-CAPTURED_REGISTERED_DEVICES-Finger": Self.none,
+        ])
+    }
+    // The engine sets them; the stage itself changes nothing.
+    #expect(await world.changes.isEmpty)
+  }
+
+  // MARK: Age
+
+  @Test(arguments: [
+    ("2024/03/01", "INFANT"), ("2018/03/02", "INFANT"), ("2018/03/01", "MINOR"), ("2006/03/02", "MINOR"),
+    ("2006/03/01", "ADULT"), ("1880/01/01", "ADULT"),
+  ])
+  func ageGroupsChangeOnTheBirthday(_ dateOfBirth: String, _ group: String) async throws {
+    let world = await world { $0.fields["dateOfBirth"] = dateOfBirth }
+    #expect(try await tags(world)["AGE_GROUP"] == group)
+  }
+
+  @Test func aChildOfALeapDayIsAYearOlderOnTheFirstOfMarch() async throws {
+    let world = await world { $0.fields["dateOfBirth"] = "2018/02/28" }
+    await world.set { $0.fields["dateOfBirth"] = "2020/02/29" }
+    let settings: [String: SettingValue] = ["age-groups": ["FIVE=0-5", "SIX=6-6"]]
+    #expect(try await tags(world, settings, now: Instant(iso: "2026-02-28T23:59:59.000Z")!)["AGE_GROUP"] == "FIVE")
+    #expect(try await tags(world, settings, now: Instant(iso: "2026-03-01T00:00:00.000Z")!)["AGE_GROUP"] == "SIX")
+  }
+
+  @Test func withoutADateOfBirthTheAgeCounts() async throws {
+    let world = await world {
+      $0.fields["dateOfBirth"] = nil
+      $0.fields["age"] = "17"
+    }
+    #expect(try await tags(world)["AGE_GROUP"] == "MINOR")
+  }
+
+  @Test func withoutBothTheIdentityOfThePacketsUINCounts() async throws {
+    let world = await world {
+      $0.fields["dateOfBirth"] = nil
+      $0.fields["UIN"] = "5075291708"
+      $0.identities["5075291708"] = Sample.identity(fields: ["dateOfBirth": "1980/05/05"])
+    }
+    #expect(try await tags(world)["AGE_GROUP"] == "ADULT")
+  }
+
+  @Test func anUnknownAgeIsNotAvailable() async throws {
+    let world = await world { $0.fields["dateOfBirth"] = nil }
+    #expect(try await tags(world)["AGE_GROUP"] == Self.none)
+  }
+
+  @Test(arguments: ["2024/13/01", "2023/02/29", "29.02.2024", "2024/02", "1700/01/01", "2024/03/02"])
+  func aDateOfBirthThatFitsNoGroupEndsInAnError(_ dateOfBirth: String) async throws {
+    let world = await world { $0.fields["dateOfBirth"] = dateOfBirth }
+    let verdict = try await world.judge(PacketClassifier.self)
+    #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
+    #expect(!verdict.comment.contains(dateOfBirth))
+  }
+
+  // MARK: The other generators
+
+  @Test(arguments: [("introducerUIN", "1", "true"), ("introducerRID", "1", "true"), ("introducerVID", "1", "true"), ("introducerUIN", "  ", "false"), ("introducerUIN", none, "false")])
+  func anIntroducerIsAvailableByAnyOfThreeFields(_ field: String, _ value: String, _ expected: String) async throws {
+    let world = await world { $0.fields[field] = value }
+    #expect(try await tags(world)["INTRODUCER_AVAILABILITY"] == expected)
+  }
+
+  @Test(arguments: [
+    (#"{"applicant":{"rightEye":{},"leftLittle":{},"leftThumb":null}}"#, "", "LL,RE"),
+    (#"{"applicant":{}}"#, "", ""),
+    (#"{"individualBiometrics":{"leftIndex":{}}}"#, "", none),
+    (#"{"individualBiometrics":{"leftIndex":{}}}"#, "1.2.0", "LI"),
+    (#"{"applicant":{"leftIndex":{}}}"#, "1.1.5.5", "LI"),
+    ("{}", "1.2.0", none), ("no JSON", "1.2.0", none),
+  ])
+  func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws {
+    let world = await world {
+      $0.metaInfo["exceptionBiometrics"] = exceptions
+      if !version.isEmpty {
+        $0.metaInfo["metaData"] = #"[{"label":"Registration Client Version Number","value":"\#(version)"}]"#
+      }
+    }
+    #expect(try await tags(world)["EXCEPTION_BIOMETRICS"] == expected)
+  }
+
+  @Test func fieldsBecomeTagsByTheirType() async throws {
+    let world = await world {
+      $0.fields["phone"] = "9898989898"
+      $0.fields["proofOfIdentity"] = #"{"value":"proofOfIdentity","type":"DOC001"}"#
+    }
+    let tags = try await tags(world, ["id-object-fields": ["phone", "poi", "IDSchemaVersion"]])
+    #expect(tags["ID_OBJECT-phone"] == "9898989898" && tags["ID_OBJECT-poi"] == "proofOfIdentity")
+    #expect(tags["ID_OBJECT-IDSchemaVersion"] == "0.1")
+  }
+
+  @Test func anOptionalLanguageServesWhenNoMandatoryOneHasAValue() async throws {
+    let world = await world()
+    let tags = try await tags(world, ["mandatory-languages": ["ara"], "optional-languages": ["fra"]])
+    #expect(tags["ID_OBJECT-gender"] == "Féminin")
+    #expect(try await world.judge(PacketClassifier.self, ["mandatory-languages": ["ara"]]).kind == .error)
+  }
+
+  @Test func aFieldOfAnotherTypeEndsInAnError() async throws {
+    let world = await world { $0.fields["isTwin"] = "true" }
+    let verdict = try await world.judge(
+      PacketClassifier.self, ["id-object-fields": ["twin"], "identity-mapping": ["twin=isTwin"]])
+    #expect(verdict.kind == .error)
+  }
+
+  @Test func devicesAreNamedByMakeModelAndSerialNumber() async throws {
+    let world = await world {
+      $0.metaInfo["capturedRegisteredDevices"] =
+        #"[{"digitalId":{"type":"Face","make":"M","model":"X1","serialNo":"77"}}]"#
+    }
+    let tags = try await tags(world)
+    #expect(tags["META_INFO-CAPTURED_REGISTERED_DEVICES-Face"] == "M-X1-77")
+    #expect(tags["META_INFO-CAPTURED_REGISTERED_DEVICES-Finger"] == Self.none)
+  }
+
+  @Test(arguments: ["operationsData", "metaData", "capturedRegisteredDevices"])
+  func metaInformationThatMustBeThereIsMissed(_ name: String) async throws {
+    let world = await world { $0.metaInfo[name] = nil }
+    let verdict = try await world.judge(PacketClassifier.self)
+    #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001" && verdict.comment.contains(name))
+  }
+
+  @Test func onlyTheGeneratorsThatAreAskedForRun() async throws {
+    let world = await world { $0.metaInfo = [:] }
+    #expect(try await tags(world, ["tag-generators": ["supervisor"]]) == ["SUPERVISOR_APPROVAL_STATUS": "APPROVED"])
+  }
+
+  @Test func aPacketManagerThatRefusesOrIsAwayIsTriedAgain() async throws {
+    let world = await world()
+    await world.fail("fields", with: Broken.refused("KER-PUT-001"))
+    #expect(try await world.judge(PacketClassifier.self).subStatusCode == "RPR-PKV-FAILED-014")
+    await world.fail("metaInfo", with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(PacketClassifier.self) }
+  }
+
+  @Test(arguments: [
+    ("tag-generators", "weather"), ("age-groups", "INFANT"), ("age-groups", "INFANT=5-0"), ("age-groups", "INFANT=a-b"),
+    ("id-object-fields", "shoeSize"), ("identity-mapping", "=x"),
+  ])
+  func wrongSettingsAreRefusedAtStart(_ setting: String, _ value: String) {
+    #expect(throws: SettingError.self) { try make(PacketClassifier.self, [setting: .texts([value])]) }
+  }
+}

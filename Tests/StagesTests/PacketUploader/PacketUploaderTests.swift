@@ -1,0 +1,145 @@
+import JSON
+import StageKit
+import Stages
+import System
+import Testing
+
+@testable import Registration
+
+@Suite struct PacketUploaderTests {
+  private static let path = "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)"
+
+  private func packet(rid: String = Sample.rid, process: String = "OPENCRVS_NEW", documents: [UInt8] = [1, 2, 3]) async throws
+    -> [UInt8]
+  {
+    var draft = PacketDraft(
+      rid: rid, source: "OPENCRVS", process: process, refID: Sample.referenceId, schemaVersion: "0.1",
+      schema: Sample.schema, fields: ["phone": "9898989898"], metaInfo: ["metaData": []], audits: [["eventId": "A"]],
+      creationDate: Sample.now)
+    draft.documents["proofOfIdentity"] = PacketDocument(content: documents, type: "DOC001", format: "pdf")
+    return try await PacketWriter(keys: WorldKeys()).write(draft).content
+  }
+
+  private func world(_ packet: [UInt8], inLandingZone: Bool = true, retryCount: Int = 0) async -> World {
+    let world = World()
+    await world.set {
+      $0.announcements = [Sample.announcement(of: packet)]
+      $0.rows = [Sample.row(retryCount: retryCount)]
+      if inLandingZone { $0.objects["landing-zone/\(Sample.rid)/\(Sample.rid)"] = packet }
+    }
+    return world
+  }
+
+  @Test func aPacketBecomesThreeObjectsWithMetadataAndARepeatChangesNothing() async throws {
+    let world = await world(try await packet())
+    var first: [String: [UInt8]]?
+    for _ in 1...3 {
+      #expect(
+        try await world.judge(PacketUploader.self) == .passed("RPR-PKU-SUCCESS-001", "Packet is Uploaded to Packet Store"))
+      let objects = await world.objects
+      if let first { #expect(objects == first) }
+      first = objects
+    }
+    for name in ["id", "evidence", "optional"] {
+      let key = "packet-manager/\(Sample.rid)/\(Self.path)_\(name)"
+      #expect(await world.objects[key] != nil)
+      let metadata = await world.objectMetadata[key]
+      #expect(metadata?["refid"] == Sample.referenceId && metadata?["packetname"] == "\(Sample.rid)_\(name)")
+    }
+  }
+
+  @Test(arguments: [("put", World.Moment.after), ("setMetadata", .before), ("get", .before), ("scan", .before), ("decryptPacket", .before)])
+  func aTryThatIsCutOffIsDoneAgain(_ call: String, _ moment: World.Moment) async throws {
+    let world = await world(try await packet())
+    await world.fail(call, moment, with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(PacketUploader.self) }
+    #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-PKU-SUCCESS-001")
+    #expect(await world.objectMetadata.count == 3)
+  }
+
+  @Test func aPacketThatIsInTheStoreAlreadyPasses() async throws {
+    let world = await world(try await packet())
+    _ = try await world.judge(PacketUploader.self)
+    await world.set { $0.objects["landing-zone/\(Sample.rid)/\(Sample.rid)"] = nil }
+    #expect(
+      try await world.judge(PacketUploader.self)
+        == .passed("RPR-PKU-SUCCESS-008", "Packet is already present in Packet Store"))
+    await world.set { $0.objects["packet-manager/\(Sample.rid)/\(Self.path)_optional"] = nil }
+    #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-PKU-FAILED-004")
+  }
+
+  @Test func aPacketThatIsNowhereEndsInAnError() async throws {
+    let verdict = try await world([1], inLandingZone: false).judge(PacketUploader.self)
+    #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-PKU-FAILED-004")
+  }
+
+  @Test func aPacketThatDiffersFromItsAnnouncementFails() async throws {
+    let world = await world(try await packet())
+    await world.set { $0.announcements[0].packetChecksum = Sample.checksum([0]) }
+    let verdict = try await world.judge(PacketUploader.self)
+    #expect(verdict.kind == .failed && verdict.statusCode == .error && verdict.subStatusCode == "RPR-PKU-FAILED-005")
+  }
+
+  @Test func aPacketThatCannotBeDecryptedEndsInAnError() async throws {
+    let world = await world(Array("not sealed at all".utf8))
+    let verdict = try await world.judge(PacketUploader.self)
+    #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-PKR-FAILED-002")
+  }
+
+  @Test func anInfectedDocumentIsFoundBehindBothEncryptions() async throws {
+    let world = await world(try await packet(documents: World.virus))
+    let verdict = try await world.judge(PacketUploader.self)
+    #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PKU-FAILED-006")
+    #expect(await world.objects.count == 1)
+  }
+
+  @Test(arguments: [(9, "RPR-PKU-SUCCESS-001"), (10, "RPR-PKU-FAILED-009")])
+  func onlyWhatTheClientSentAgainCountsAgainstThePacket(_ count: Int, _ code: String) async throws {
+    let world = await world(try await packet(), retryCount: count)
+    for _ in 1...2 { #expect(try await world.judge(PacketUploader.self).subStatusCode == code) }
+  }
+
+  @Test func aPacketOfAnotherRegistrationProcessOrMachineIsRefused() async throws {
+    let foreign = await world(try await packet(rid: "10001100020000120240229235959"))
+    #expect(try await foreign.judge(PacketUploader.self).kind == .error)
+    let process = await world(try await packet(process: "UPDATE"))
+    #expect(try await process.judge(PacketUploader.self).kind == .error)
+    #expect(await process.objects.count == 1)
+  }
+
+  @Test(arguments: [
+    "../../\(Sample.rid)_id.zip", "/OPENCRVS/OPENCRVS_NEW/\(Sample.rid)_id.zip", "OPENCRVS/../\(Sample.rid)_id.zip",
+    "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)_id.exe", "\(Sample.rid)_id.zip", "OPENCRVS\\OPENCRVS_NEW\\\(Sample.rid)_id.zip",
+  ])
+  func aHostileContainerStoresNothing(_ name: String) async throws {
+    let zip = try ZipArchive.write([ZipEntry(name: name, content: [1])], at: Sample.now)
+    let world = await world(try await World().encryptPacket(zip, referenceId: Sample.referenceId))
+    let verdict = try await world.judge(PacketUploader.self)
+    #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
+    #expect(await world.objects.count == 1)
+  }
+
+  @Test func aContainerThatIsNoZipEndsInAnError() async throws {
+    let world = await world(try await World().encryptPacket([1, 2, 3], referenceId: Sample.referenceId))
+    #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-SYS-EXCEPTION-001")
+  }
+
+  @Test func aMessageThatTheTablesDoNotKnowEndsInAnError() async throws {
+    #expect(try await World().judge(PacketUploader.self).kind == .error)
+  }
+}
+
+/// The world's locks as a packet writer asks for them.
+private struct WorldKeys: PacketKeys {
+  private let world = World()
+  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try await world.encryptPacket(plaintext, referenceId: refID)
+  }
+  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try await world.decryptPacket(blob, referenceId: refID)
+  }
+  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await world.sign(plaintext) }
+  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    try await world.verify(plaintext, signature: signature, referenceId: refID)
+  }
+}

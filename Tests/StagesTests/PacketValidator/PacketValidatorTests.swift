@@ -1,0 +1,86 @@
+import StageKit
+import Stages
+import System
+import Testing
+
+@Suite struct PacketValidatorTests {
+  private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
+    let world = World()
+    await world.set {
+      $0.announcements = [Sample.announcement()]
+      $0.packetAudits = [["uuid": "a", "eventId": "OPENCRVS_CREATE_PACKET", "id": Sample.rid], ["eventId": "B"]]
+    }
+    await world.set(change)
+    return world
+  }
+
+  @Test func aSoundPacketPassesWithTheTimeItWasMade() async throws {
+    let verdict = try await world().judge(PacketValidator.self)
+    #expect(verdict.kind == .passed && verdict.statusCode == .success)
+    #expect(verdict.subStatusCode == "RPR-PKV-SUCCESS-001" && verdict.comment == "Packet Validation is Successful")
+    #expect(verdict.packetCreatedAt?.iso == "2024-02-29T23:59:59.123Z")
+  }
+
+  @Test func aMissingOrBadCreationDateIsNoFault() async throws {
+    let world = await world { $0.metaInfo["creationDate"] = "yesterday" }
+    let verdict = try await world.judge(PacketValidator.self)
+    #expect(verdict.kind == .passed && verdict.packetCreatedAt == nil)
+  }
+
+  @Test func whatTheSupervisorRejectedIsRejected() async throws {
+    let world = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
+    #expect(
+      try await world.judge(PacketValidator.self)
+        == .failed("RPR-PKV-FAILED-011", "Rejected by Supervisor", status: .rejected))
+  }
+
+  @Test func anInvalidPacketFailsWithTheFirstFault() async throws {
+    let world = await world {
+      $0.faults = [
+        PacketFault(code: "KER-IOV-004", message: "gender"), PacketFault(code: "KER-IOV-005", message: "phone"),
+      ]
+    }
+    let verdict = try await world.judge(PacketValidator.self)
+    #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PKV-FAILED-012")
+    #expect(verdict.comment.contains("KER-IOV-004: gender (and 1 more)"))
+  }
+
+  @Test(arguments: [("N", false), ("n", false), ("Y", true), ("", true)])
+  func onlyARefusedConsentStops(_ consent: String, _ passes: Bool) async throws {
+    let world = await world { $0.fields["consent"] = consent }
+    let verdict = try await world.judge(PacketValidator.self)
+    #expect(verdict.kind == (passes ? .passed : .failed))
+    if !passes { #expect(verdict.subStatusCode == "RPR-PKV-FAILED-017") }
+  }
+
+  @Test func auditsOfThePacketAreRecordedOnceHoweverOftenItIsValidated() async throws {
+    let world = await world()
+    for _ in 1...3 { #expect(try await world.judge(PacketValidator.self).kind == .passed) }
+    let trail = await world.auditTrail
+    #expect(trail.map(\.eventId) == ["OPENCRVS_CREATE_PACKET", "B"])
+  }
+
+  @Test func auditsThatCannotBeRecordedStopNoPacket() async throws {
+    let world = await world()
+    await world.fail("record", with: Broken.unavailable)
+    #expect(try await world.judge(PacketValidator.self).kind == .passed)
+  }
+
+  @Test(arguments: [
+    ("KER-PUT-019", "error FAILED RPR-PKV-FAILED-018"), ("KER-PUT-001", "retry REPROCESS RPR-PKV-FAILED-014"),
+    ("KER-PUT-027", "error ERROR RPR-SYS-EXCEPTION-001"), ("ABC-001", "error ERROR RPR-SYS-EXCEPTION-001"),
+  ])
+  func refusalsOfThePacketManagerBecomeMOSIPsVerdicts(_ code: String, _ expected: String) async throws {
+    let world = await world()
+    await world.fail("validate", with: Broken.refused(code, service: "packet manager"))
+    let verdict = try await world.judge(PacketValidator.self)
+    #expect("\(verdict.kind) \(verdict.statusCode.rawValue) \(verdict.subStatusCode)" == expected)
+  }
+
+  @Test func aPacketManagerOutOfReachIsTriedAgain() async throws {
+    let world = await world()
+    await world.fail("metaInfo", with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(PacketValidator.self) }
+    #expect(try await world.judge(PacketValidator.self).kind == .passed)
+  }
+}

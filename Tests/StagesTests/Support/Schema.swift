@@ -1,0 +1,20 @@
+import Registration
+
+extension Sample {
+  /// A small id schema with a field of every type.
+  static let schema = try! IdSchema(
+    json: Array(
+      """
+      {"properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
+        "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
+        "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
+        "gender":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
+        "residenceStatus":{"$ref":"#/definitions/simpleType","fieldCategory":"kyc"},
+        "dateOfBirth":{"type":"string","fieldCategory":"pvt"},
+        "phone":{"type":"string","fieldCategory":"pvt"},
+        "isTwin":{"type":"boolean","fieldCategory":"pvt"},
+        "proofOfIdentity":{"$ref":"#/definitions/documentType","fieldCategory":"pvt"},
+        "UIN":{"type":"string","fieldCategory":"none"}
+      }}}}
+      """.utf8))
+}
