@@ -103,3 +103,8 @@ enum ProcessEnvironment {
     return out
   }
 }
+
+extension Files {
+  /// Removes a file if it is there.
+  static func remove(_ path: String) { unlink(path) }
+}
