@@ -101,6 +101,9 @@ struct Settings: Sendable {
     }
   }
 
+  /// Sets a value that follows from the command itself.
+  mutating func set(_ name: String, _ text: String, source: String) { given[name] = Given(text: text, source: source) }
+
   // MARK: values
 
   /// The text of a setting; nil when nobody gave one.
