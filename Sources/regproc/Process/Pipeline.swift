@@ -151,6 +151,7 @@ final class Pipeline: Sendable {
     do {
       let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
       try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
+      try Files.makeFolder(folder + "/platform")
       let platform = try EmbeddedPlatform(
         folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
         idSchema: plan.idSchema, roles: roles, hubURL: url)
