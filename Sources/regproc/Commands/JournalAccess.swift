@@ -9,6 +9,8 @@ struct JournalAccess: Sendable {
   let running: RunNote?
   /// True when a Postgres was started for this call only.
   let isForTheMoment: Bool
+  /// The data folder, when the database is one of our own.
+  let folder: String?
   private let cluster: PrivateCluster?
 
   /// Finds the journal: the configured database; else what runs on the data folder or its demo; else the Postgres that lies in one of them,
@@ -30,18 +32,20 @@ struct JournalAccess: Sendable {
 
   private static func open(_ settings: Settings) throws -> JournalAccess {
     if let configured = try settings.database() {
-      return JournalAccess(database: configured, running: RunNote.read(in: settings.data), isForTheMoment: false, cluster: nil)
+      return JournalAccess(
+        database: configured, running: RunNote.read(in: settings.data), isForTheMoment: false, folder: nil, cluster: nil)
     }
     let folders = [settings.data, settings.data + "/demo"]
     for folder in folders {
       if let database = PrivateCluster.running(in: folder + "/postgres") {
-        return JournalAccess(database: database, running: RunNote.read(in: folder), isForTheMoment: false, cluster: nil)
+        return JournalAccess(
+          database: database, running: RunNote.read(in: folder), isForTheMoment: false, folder: folder, cluster: nil)
       }
     }
     for folder in folders where Files.exists(folder + "/postgres") {
       Log.level = .error
       let cluster = PrivateCluster(folder: folder + "/postgres")
-      return JournalAccess(database: try cluster.start(), running: nil, isForTheMoment: true, cluster: cluster)
+      return JournalAccess(database: try cluster.start(), running: nil, isForTheMoment: true, folder: folder, cluster: cluster)
     }
     throw Failure(
       "there is no journal: no database is configured, and nothing ever ran on \(settings.data); name another folder with --data, "

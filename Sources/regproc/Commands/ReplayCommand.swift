@@ -24,12 +24,14 @@ enum ReplayCommand {
     let replay = Replay(routes: routes, stages: stages.stages, takesMessages: stages.takesMessages)
     let (rid, from, reason) = (arguments.operands[0], arguments.text("from"), arguments.text("reason"))
     let author = arguments.text("author") ?? around.environment["USER"] ?? around.environment["LOGNAME"] ?? "uid \(getuid())"
-    let (started, isWaiting) = try await JournalAccess.with(settings) { connection, access in
-      (try replay.start(rid: rid, from: from, author: author, reason: reason, on: connection), access.isForTheMoment)
+    let (started, isWaiting, folder) = try await JournalAccess.with(settings) { connection, access in
+      (
+        try replay.start(rid: rid, from: from, author: author, reason: reason, on: connection), access.isForTheMoment, access.folder ?? settings.data
+      )
     }
     around.console.out("RID \(started.rid): run \(started.run) from \(started.stage)\n")
     if isWaiting {
-      around.console.err("Nothing runs now: it begins with the next `regproc up` on this data folder.\n")
+      around.console.err("Nothing runs now: it begins with the next start on this data: regproc up --data \(folder)\n")
     } else {
       around.console.err("See it with: regproc journey \(rid)\n")
     }

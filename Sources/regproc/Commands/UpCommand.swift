@@ -40,7 +40,7 @@ enum UpCommand {
         journey   \(url)/regproc/v1/journey/RID
         routes    \(settings.routesFile)
         kafka     \(pipeline.kafka.bootstrapServers)\(try settings.kafka() == nil ? "   (in this process: at least once)" : "")
-        database  \(pipeline.database)
+        database  \(pipeline.hasOwnDatabase ? "\(folder.path)/postgres   (of our own)" : "\(pipeline.database)")
 
         """)
       console.err("regproc: takes events; Ctrl-C stops\n")

@@ -26,7 +26,7 @@ final class DataFolder: Sendable {
 
   /// A secret of 64 hex digits that is made once and kept in a file that only its owner can read.
   static func secret(_ name: String, in folder: String) throws(Failure) -> (text: String, file: String) {
-    try Files.makeFolder(folder + "/secrets")
+    try Files.makeFolder(folder + "/secrets", mode: 0o700)
     let file = folder + "/secrets/" + name
     if !Files.exists(file) {
       // Written in full, then linked: the first of two makers wins.

@@ -44,12 +44,13 @@ enum Files {
 
   static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  /// Makes a folder and those above it.
-  static func makeFolder(_ path: String) throws(Failure) {
+  /// Makes a folder and those above it. Others may pass through it (0711) unless a mode says otherwise: a Postgres of ours that runs as
+  /// another user has its folder inside.
+  static func makeFolder(_ path: String, mode: mode_t = 0o711) throws(Failure) {
     var made = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
       made += "/" + part
-      if mkdir(made, 0o700) != 0, errno != EEXIST { throw Failure("folder \(path) cannot be made: \(reason())") }
+      if mkdir(made, mode) != 0, errno != EEXIST { throw Failure("folder \(path) cannot be made: \(reason())") }
     }
   }
 

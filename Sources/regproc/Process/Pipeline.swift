@@ -151,7 +151,7 @@ final class Pipeline: Sendable {
     do {
       let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
       try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
-      try Files.makeFolder(folder + "/platform")
+      try Files.makeFolder(folder + "/platform", mode: 0o700)
       let platform = try EmbeddedPlatform(
         folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
         idSchema: plan.idSchema, roles: roles, hubURL: url)
@@ -204,6 +204,9 @@ final class Pipeline: Sendable {
     }
     return true
   }
+
+  /// Whether the database is one of our own, in the data folder.
+  var hasOwnDatabase: Bool { cluster != nil }
 
   /// Notes what runs, for the other commands.
   func note() -> RunNote {
