@@ -1,0 +1,147 @@
+import YAML
+
+/// A command of the program: its help and its parser come from this table, so neither can drift from the other.
+struct Command: Sendable {
+  /// One or two words, e.g. `up`, `routes check`.
+  var name: String
+  /// One line for the list.
+  var summary: String
+  /// What a person should know before using it; wrapped by hand.
+  var details: String = ""
+  var operands: [Operand] = []
+  var options: [Option] = []
+  /// Whether the options of the settings belong to it as well.
+  var takesSettings = false
+  /// A line that works, without `regproc`.
+  var example: String
+  /// Does it; returns the exit code.
+  var run: @Sendable (Arguments, Surroundings) async throws -> Int32
+
+  var allOptions: [Option] {
+    options + (takesSettings ? Settings.options : []) + [.flag("help", "shows this")]
+  }
+
+  /// The help of the command.
+  var help: String {
+    var out = "regproc \(name): \(summary)\n\n"
+    let words = ["regproc", name] + operands.map(\.usage) + (options.isEmpty && !takesSettings ? [] : ["[options]"])
+    out += "Use:      \(words.joined(separator: " "))\nExample:  regproc \(example)\n"
+    if !details.isEmpty { out += "\n\(details)\n" }
+    func list(_ title: String, _ rows: [(String, String)]) {
+      guard !rows.isEmpty else { return }
+      let width = rows.map(\.0.count).max() ?? 0
+      out += "\n\(title)\n"
+      for (name, meaning) in rows { out += "  \(name.padded(to: width))  \(meaning)\n" }
+    }
+    list("What follows:", operands.map { ($0.usage, $0.meaning) })
+    list("Options:", (options + [.flag("help", "shows this")]).map { ($0.usage, $0.meaning) })
+    if takesSettings { list("Settings (see deploy/settings/base.yaml):", Settings.options.map { ($0.usage, $0.meaning) }) }
+    return out
+  }
+}
+
+/// What a command finds around it.
+struct Surroundings: Sendable {
+  var console: Console
+  var environment: [String: String]
+  /// The program's own path, by which a repository is found beside it.
+  var program: String
+}
+
+/// All commands, and how the words of a person reach one.
+enum Commands {
+  static let all: [Command] = [
+    UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
+    RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
+    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, SettingsCommand.command, DoctorCommand.command,
+    version,
+  ]
+
+  /// The version that is told.
+  static let versionNumber = "0.1.0"
+
+  static let version = Command(name: "version", summary: "tells the version", example: "version") { _, around in
+    around.console.out("regproc \(versionNumber)\n")
+    return 0
+  }
+
+  /// Runs the command that the words name; returns the exit code.
+  static func run(_ words: [String], _ around: Surroundings) async -> Int32 {
+    let console = around.console
+    do {
+      guard let first = words.first, first != "--help", first != "help", first != "-h" else {
+        if words.count > 1, words[0] == "help" { return await run(Array(words.dropFirst()) + ["--help"], around) }
+        if words.isEmpty {
+          console.err(overview)
+          return 2
+        }
+        console.out(overview)
+        return 0
+      }
+      if first == "--version" { return try await version.run(Arguments([], for: version), around) }
+      let (command, rest) = try find(words)
+      let arguments = try Arguments(rest, for: command)
+      if arguments.has("help") {
+        console.out(command.help)
+        return 0
+      }
+      return try await command.run(arguments, around)
+    } catch let wrong as WrongUse {
+      console.err("regproc: \(wrong.message)\n")
+      if let suggestion = wrong.suggestion { console.err("  did you mean \(suggestion)?\n") }
+      console.err("  regproc \(wrong.command.isEmpty ? "" : wrong.command + " ")--help shows what there is\n")
+      return 2
+    } catch let problems as FileProblems {
+      console.err(problems.rendered(colour: console.errorsAreColoured))
+      return 1
+    } catch {
+      console.err("regproc: \(error)\n")
+      return 1
+    }
+  }
+
+  private static func find(_ words: [String]) throws(WrongUse) -> (Command, [String]) {
+    if words.count > 1, let command = all.first(where: { $0.name == words[0] + " " + words[1] }) {
+      return (command, Array(words.dropFirst(2)))
+    }
+    if let command = all.first(where: { $0.name == words[0] }) { return (command, Array(words.dropFirst())) }
+    let family = all.filter { $0.name.hasPrefix(words[0] + " ") }.map { String($0.name.dropFirst(words[0].count + 1)) }
+    if !family.isEmpty {
+      let given = words.count > 1 && !words[1].hasPrefix("-") ? "`\(words[1])` is none of them" : "one is missing"
+      throw WrongUse(
+        "\(words[0]) has the commands \(family.joined(separator: ", ")); \(given)",
+        suggestion: words.count > 1 ? family.nearest(to: words[1]).map { "regproc \(words[0]) \($0)" } : nil)
+    }
+    let names = all.map(\.name) + all.compactMap { $0.name.split(separator: " ").first.map(String.init) }
+    throw WrongUse("there is no command \(words[0])", suggestion: names.nearest(to: words[0]).map { "regproc \($0)" })
+  }
+
+  /// The help of the program.
+  static var overview: String {
+    let width = all.map { ([$0.name] + $0.operands.map(\.usage)).joined(separator: " ").count }.max() ?? 0
+    var out = """
+      regproc: MOSIP's registration pipeline for civil-registration events
+
+      Use:      regproc COMMAND [options]
+      Example:  regproc demo --births 20
+
+      Commands:
+
+      """
+    for command in all {
+      let usage = ([command.name] + command.operands.map(\.usage)).joined(separator: " ")
+      out += "  \(usage.padded(to: width))  \(command.summary)\n"
+    }
+    return out + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
+  }
+}
+
+extension Array where Element == String {
+  /// The one that was probably meant.
+  func nearest(to name: String) -> String? { YAML.nearest(name, among: self) }
+}
+
+extension String {
+  /// With blanks up to a number of characters.
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: Swift.max(0, width - count)) }
+}

@@ -1,0 +1,77 @@
+import Glibc
+
+/// The two ways to a person: data on standard output, words and progress on standard error; colours on a terminal only.
+struct Console: Sendable {
+  /// Standard output is a terminal.
+  let outputIsTerminal: Bool
+  /// Standard error is a terminal.
+  let errorsAreTerminal: Bool
+  private let wantsColour: Bool
+
+  init(environment: [String: String]) {
+    outputIsTerminal = isatty(1) == 1
+    errorsAreTerminal = isatty(2) == 1
+    // https://no-color.org
+    wantsColour = environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
+  }
+
+  var outputIsColoured: Bool { outputIsTerminal && wantsColour }
+  var errorsAreColoured: Bool { errorsAreTerminal && wantsColour }
+
+  func out(_ text: String) { Self.write(1, Array(text.utf8)) }
+  func out(_ bytes: [UInt8]) { Self.write(1, bytes) }
+  func err(_ text: String) { Self.write(2, Array(text.utf8)) }
+
+  /// A line that is written over by the next one; nothing when standard error is no terminal.
+  func progress(_ text: String) {
+    if errorsAreTerminal { err("\r\u{1b}[K" + text) }
+  }
+
+  /// Text in a colour of ECMA-48, e.g. "32" for green.
+  func painted(_ text: String, _ code: String) -> String { outputIsColoured ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
+
+  private static func write(_ descriptor: Int32, _ bytes: [UInt8]) {
+    var offset = 0
+    bytes.withUnsafeBytes { buffer in
+      while offset < buffer.count {
+        let count = Glibc.write(descriptor, buffer.baseAddress! + offset, buffer.count - offset)
+        if count > 0 {
+          offset += count
+        } else if errno != EINTR {
+          return
+        }
+      }
+    }
+  }
+}
+
+/// Rows under a head, each column as wide as its widest text.
+struct TextTable {
+  var head: [String]
+  var rows: [[Cell]] = []
+
+  struct Cell {
+    var text: String
+    /// A colour of ECMA-48.
+    var colour: String?
+    init(_ text: String, _ colour: String? = nil) {
+      self.text = text
+      self.colour = colour
+    }
+  }
+
+  mutating func add(_ row: [String]) { rows.append(row.map { Cell($0) }) }
+
+  func rendered(_ console: Console) -> String {
+    var widths = head.map(\.count)
+    for row in rows { for (place, cell) in row.enumerated() { widths[place] = max(widths[place], cell.text.count) } }
+    func line(_ cells: [Cell]) -> String {
+      let padded = cells.enumerated().map { place, cell in
+        let blanks = String(repeating: " ", count: place == cells.count - 1 ? 0 : widths[place] - cell.text.count)
+        return (cell.colour.map { console.painted(cell.text, $0) } ?? cell.text) + blanks
+      }
+      return padded.joined(separator: "  ") + "\n"
+    }
+    return line(head.map { Cell($0, "1") }) + rows.map(line).joined()
+  }
+}

@@ -1,0 +1,90 @@
+import HTTP
+import Kafka
+import Postgres
+import StageRuntime
+import System
+
+/// `regproc doctor`: checks settings, files and connections, and says what to do.
+enum DoctorCommand {
+  static let command = Command(
+    name: "doctor", summary: "checks settings, files and connections", takesSettings: true, example: "doctor", run: run)
+
+  private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let console = around.console
+    Log.level = .error
+    let settings = try Settings(arguments, around)
+    var isGood = true
+    func say(_ name: String, _ good: Bool, _ text: String) {
+      isGood = isGood && good
+      let word = good ? console.painted("good", "32") : console.painted("bad ", "31;1")
+      console.out("\(word)  \(name.padded(to: 10)) \(text)\n")
+    }
+    say("home", settings.home.folder != nil, settings.home.folder ?? "none: start where routes.yaml and stages/ are, or say --home FOLDER")
+    do {
+      let stages = try StageFolder(settings)
+      say("stages", true, "\(stages.stages.count) in \(stages.folder)")
+      do {
+        let (routes, warnings) = try stages.routes(settings.routesFile)
+        let count = warnings.problems.count
+        say("routes", true, "\(settings.routesFile), \(routes.flows.count == 1 ? "1 flow" : "\(routes.flows.count) flows")"
+          + (count == 0 ? "" : ", \(count) warnings (regproc routes check)"))
+      } catch let problems as FileProblems {
+        say("routes", false, "\(settings.routesFile) has faults (regproc routes check)")
+        console.err(problems.rendered(colour: console.errorsAreColoured))
+      }
+    } catch let problems as FileProblems {
+      say("stages", false, "a stage file has faults")
+      console.err(problems.rendered(colour: console.errorsAreColoured))
+    }
+    let pool = BlockingPool(name: "doctor", threads: 1)
+    defer { pool.close() }
+    if let kafka = try settings.kafka() {
+      do {
+        let count = try await pool.run { try KafkaAdmin(kafka).topics().count }
+        say("kafka", true, "\(kafka.bootstrapServers), \(count) topics")
+      } catch {
+        say("kafka", false, "\(kafka.bootstrapServers): \(error); is the broker up, and are address and security right?")
+      }
+    } else {
+      say("kafka", true, "none configured: `up` brings a broker of its own, for trying things out only")
+    }
+    if let database = try settings.database() {
+      do {
+        let status = try await pool.run {
+          let connection = try Connection(database)
+          defer { connection.close() }
+          return try Migrator.pending(EngineSchema.migrations, on: connection)
+        }
+        let isUnchanged = status.changed.isEmpty
+        say(
+          "database", isUnchanged,
+          isUnchanged ? "\(database), \(status.pending.count) migrations to do at the next start"
+            : "\(database): migrations \(status.changed) were applied with another text; this is another program's database")
+      } catch {
+        say("database", false, "\(database): \(error)")
+      }
+    } else {
+      say("database", true, "none configured: `up` starts a Postgres of its own in \(settings.data)/postgres")
+    }
+    do {
+      try Files.makeFolder(settings.data)
+      try Files.write([], to: settings.data + "/.doctor")
+      Files.remove(settings.data + "/.doctor")
+      say("data", true, "\(Files.absolute(settings.data)) can be written")
+    } catch {
+      say("data", false, "\(error)")
+    }
+    for folder in [settings.data, settings.data + "/demo"] {
+      guard let note = RunNote.read(in: folder) else { continue }
+      do {
+        let client = Client(ClientSettings(connectTimeoutSeconds: 2, timeoutSeconds: 5))
+        defer { client.close() }
+        let answer = try await client.send(ClientRequest(url: note.url + "/actuator/health"))
+        say("pipeline", answer.status == 200, "process \(note.process) at \(note.url) says \(answer.status == 200 ? "UP" : "DOWN")")
+      } catch {
+        say("pipeline", false, "process \(note.process) at \(note.url) does not answer: \(error)")
+      }
+    }
+    return isGood ? 0 : 1
+  }
+}

@@ -1,0 +1,54 @@
+import Postgres
+import StageRuntime
+import System
+
+/// The journal of whatever runs, or ran, for commands that look into it.
+struct JournalAccess: Sendable {
+  let database: PostgresSettings
+  /// What runs on it, if it is a pipeline of this machine that left a note.
+  let running: RunNote?
+  /// True when a Postgres was started for this call only.
+  let isForTheMoment: Bool
+  /// The data folder, when the database is one of our own.
+  let folder: String?
+  private let cluster: PrivateCluster?
+
+  /// Finds the journal: the configured database; else what runs on the data folder or its demo; else the Postgres that lies in one of them,
+  /// started for the moment of the call.
+  /// - Throws: `Failure` when there is none.
+  static func with<T: Sendable>(
+    _ settings: Settings, _ body: @escaping @Sendable (Connection, JournalAccess) throws -> T
+  ) async throws -> T {
+    let pool = BlockingPool(name: "journal", threads: 1)
+    defer { pool.close() }
+    return try await pool.run {
+      let access = try open(settings)
+      defer { access.cluster?.stop() }
+      let connection = try Connection(access.database)
+      defer { connection.close() }
+      return try body(connection, access)
+    }
+  }
+
+  private static func open(_ settings: Settings) throws -> JournalAccess {
+    if let configured = try settings.database() {
+      return JournalAccess(
+        database: configured, running: RunNote.read(in: settings.data), isForTheMoment: false, folder: nil, cluster: nil)
+    }
+    let folders = [settings.data, settings.data + "/demo"]
+    for folder in folders {
+      if let database = PrivateCluster.running(in: folder + "/postgres") {
+        return JournalAccess(
+          database: database, running: RunNote.read(in: folder), isForTheMoment: false, folder: folder, cluster: nil)
+      }
+    }
+    for folder in folders where Files.exists(folder + "/postgres") {
+      Log.level = .error
+      let cluster = PrivateCluster(folder: folder + "/postgres")
+      return JournalAccess(database: try cluster.start(), running: nil, isForTheMoment: true, folder: folder, cluster: cluster)
+    }
+    throw Failure(
+      "there is no journal: no database is configured, and nothing ever ran on \(settings.data); name another folder with --data, "
+        + "or a database with --database")
+  }
+}

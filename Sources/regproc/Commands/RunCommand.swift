@@ -1,0 +1,57 @@
+import System
+
+/// `regproc run STAGE...`: what one container does.
+enum RunCommand {
+  static let command = Command(
+    name: "run", summary: "runs these stages against the configured Kafka and Postgres",
+    details: """
+      For one process per stage. Kafka and the database must be configured; keys and objects are in the data folder, which all
+      processes share. TERM finishes what is in hand and ends with exit code 0. Stages in other processes are reached by their
+      settings, e.g. REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL.
+      """,
+    operands: [Operand(name: "STAGE", meaning: "names of stages/*, or all", isRepeatable: true)], takesSettings: true,
+    example: "run packet-validator --kafka kafka:9092 --database 'host=postgres dbname=regproc' --data /data", run: run)
+
+  private static let log = Log("regproc")
+
+  private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    settings.setLogLevel()
+    guard try settings.kafka() != nil else {
+      throw Failure(
+        "`run` needs a Kafka: --kafka HOST:PORT, REGPROC_KAFKA_BOOTSTRAP_SERVERS or kafka.bootstrap-servers in a settings file "
+          + "(`regproc up` brings one of its own)")
+    }
+    guard try settings.database() != nil else {
+      throw Failure(
+        "`run` needs a database: --database 'host=... dbname=...', REGPROC_DATABASE or database.connection in a settings file "
+          + "(`regproc up` brings one of its own)")
+    }
+    var plan = try PipelinePlan(settings, run: arguments.operands, around)
+    try Files.makeFolder(settings.data)
+    try plan.giveSecrets(folder: settings.data)
+    try plan.checkSettings()
+    let port = try settings.port == 0 ? FreePort.choose(host: settings.host) : settings.port
+    let signals = Signals(around.console)
+    let pipeline = try await Pipeline.start(plan, folder: settings.data, port: port)
+    let watch = RouteWatch(path: settings.routesFile, stages: plan.stages, engine: pipeline.engine, console: around.console)
+    signals.onHangUp { watch.readAgain() }
+    while !signals.isStopping {
+      if await pipeline.waitUntilReady(seconds: 1) {
+        log.info(
+          "takes messages",
+          [
+            "stages": plan.run.map(\.name).joined(separator: " "), "instance": settings.instance, "url": pipeline.url,
+            "routes": plan.routes.digest,
+          ])
+        break
+      }
+    }
+    await signals.waitForStop()
+    log.info("stopping")
+    watch.stop()
+    await pipeline.stop()
+    log.info("stopped")
+    return 0
+  }
+}

@@ -1,0 +1,59 @@
+import StageRuntime
+import System
+
+/// `regproc up`: everything in one process, until Ctrl-C.
+enum UpCommand {
+  static let command = Command(
+    name: "up", summary: "runs the whole pipeline in one process, until Ctrl-C",
+    details: """
+      What is not configured is embedded: a Kafka broker in the process, a Postgres in the data folder, MOSIP's platform services.
+      The route file may be edited meanwhile: it is checked, and a good version is in force within a second.
+      The first Ctrl-C finishes what is in hand, the second one stops at once; nothing is lost by either.
+      """,
+    takesSettings: true, example: "up --port 8080", run: run)
+
+  private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let console = around.console
+    let settings = try Settings(arguments, around)
+    settings.setLogLevel()
+    var plan = try PipelinePlan(settings, run: ["all"], around)
+    let port = try settings.port == 0 ? FreePort.choose(host: settings.host) : settings.port
+    let url = settings.text("http.url") ?? "http://\(settings.host):\(port)"
+    let folder = try DataFolder(settings.data)
+    let secretFile = try plan.connectMediators(url: url, folder: folder.path)
+    try plan.checkSettings()
+
+    let signals = Signals(console)
+    console.err("regproc: starting; data in \(folder.path)\n")
+    let pipeline = try await Pipeline.start(plan, folder: folder.path, port: port)
+    let watch = RouteWatch(path: settings.routesFile, stages: plan.stages, engine: pipeline.engine, console: console)
+    signals.onHangUp { watch.readAgain() }
+    var failure: (any Error)?
+    do {
+      try pipeline.note().write(in: folder.path)
+      _ = await pipeline.waitUntilReady(seconds: 120)
+      console.out(
+        """
+        webhooks  \(url)/webhooks   (secret: \(secretFile))
+        health    \(url)/actuator/health
+        metrics   \(url)/actuator/prometheus
+        journey   \(url)/regproc/v1/journey/RID
+        routes    \(settings.routesFile)
+        kafka     \(pipeline.kafka.bootstrapServers)\(try settings.kafka() == nil ? "   (in this process: at least once)" : "")
+        database  \(pipeline.hasOwnDatabase ? "\(folder.path)/postgres   (of our own)" : "\(pipeline.database)")
+
+        """)
+      console.err("regproc: takes events; Ctrl-C stops\n")
+      await signals.waitForStop()
+      console.err("\nregproc: stopping\n")
+    } catch {
+      failure = error
+    }
+    watch.stop()
+    await pipeline.stop()
+    RunNote.remove(in: folder.path)
+    if let failure { throw failure }
+    console.err("regproc: stopped\n")
+    return 0
+  }
+}

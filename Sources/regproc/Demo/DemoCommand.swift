@@ -1,0 +1,115 @@
+import Postgres
+import Routing
+import StageKit
+import StageRuntime
+import System
+
+/// `regproc demo`: the whole way of some births, before the eyes of a person.
+enum DemoCommand {
+  static let command = Command(
+    name: "demo", summary: "sends births through the whole pipeline, shows what became of each, and stops",
+    details: """
+      Everything runs in this process, with a stand-in for OpenCRVS beside it: webhooks come in signed, over HTTP, and the UIN tokens go
+      back the same way. FILEs are webhook bodies as OpenCRVS sends them; without any, births are made up.
+      Exit code 0 only when every event ended as its kind should.
+      """,
+    operands: [Operand(name: "FILE", meaning: "webhook bodies as OpenCRVS sends them", isRequired: false, isRepeatable: true)],
+    options: [
+      .number("births", "N", 1...100_000, "so many made-up births (default: 20 without FILEs)"),
+      .number("seed", "N", 0...1_000_000_000, "the same seed makes the same people (default: 1)"),
+      .number("timeout", "SECONDS", 1...86_400, "how long to wait for the answers (default: 120)"),
+      .flag("json", "one object a line for each event, instead of the table"),
+      .flag("reveal", "shows the UIN tokens in full"), .flag("keep", "stays up after the report, until Ctrl-C"),
+    ], takesSettings: true, example: "demo --births 20", run: run)
+
+  private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let console = around.console
+    // A demo is alone: on a port of its own, in a folder of its own.
+    var settings = try Settings(arguments, around)
+    if arguments.text("data") == nil { settings.set("data", settings.data + "/demo", source: "demo") }
+    settings.setLogLevel(default: "error")
+    var events = try arguments.operands.map { try DemoEvent(file: $0) }
+    if let count = arguments.integer("births") ?? (events.isEmpty ? 20 : nil) {
+      var samples = SampleBirths(
+        seed: UInt64(arguments.integer("seed") ?? 1), run: try SampleCommand.runName(nil), year: SampleCommand.birthYear)
+      events += samples.make(count).map { DemoEvent($0) }
+    }
+
+    var plan = try PipelinePlan(settings, run: ["all"], around)
+    let folder = try DataFolder(settings.data)
+    let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.choose(host: settings.host)
+    let secret = try DataFolder.secret("opencrvs-sha-secret", in: folder.path).text
+    let standIn = StandInOpenCRVS(secret: secret)
+    let standInURL = try standIn.start()
+    plan.give("opencrvs-mediator", "opencrvs-url", standInURL + "/mosip-openhim-mediator")
+    plan.give("opencrvs-mediator", "webhooks-url", standInURL)
+    plan.give("opencrvs-mediator", "subscribe-at-start", "true")
+    plan.give("mosip-mediator", "locations-url", standInURL + "/location")
+    plan.give("mosip-mediator", "lang-code-mapping", languages)
+    do {
+      _ = try plan.connectMediators(url: "http://\(settings.host):\(port)", folder: folder.path)
+      try plan.checkSettings()
+      let signals = Signals(console)
+      console.err("regproc: starting everything in \(folder.path)\n")
+      let pipeline = try await Pipeline.start(plan, folder: folder.path, port: port)
+      do {
+        let code = try await show(
+          Demo(
+            events: events, pipeline: pipeline, standIn: standIn, signals: signals, console: console,
+            timeout: Double(arguments.integer("timeout") ?? 120)),
+          arguments, plan, folder, console)
+        await end(pipeline, standIn, folder)
+        return code
+      } catch {
+        await end(pipeline, standIn, folder)
+        throw error
+      }
+    } catch {
+      await standIn.stop()
+      throw error
+    }
+  }
+
+  /// Languages beside upstream's three, so that no name of a sample is filed under English.
+  private static let languages =
+    "eng:eng|english|en,fra:french|fr|fra|fre,ara:ara|arabic|ar,amh:am|amh,ben:bn|ben,khm:km|khm,kan:kn|kan,spa:es|spa"
+
+  private static func end(_ pipeline: Pipeline, _ standIn: StandInOpenCRVS, _ folder: DataFolder) async {
+    await pipeline.stop()
+    await standIn.stop()
+    RunNote.remove(in: folder.path)
+  }
+
+  private static func show(
+    _ demo: Demo, _ arguments: Arguments, _ plan: PipelinePlan, _ folder: DataFolder, _ console: Console
+  ) async throws -> Int32 {
+    try demo.pipeline.note().write(in: folder.path)
+    let watch = RouteWatch(
+      path: plan.settings.routesFile, stages: plan.stages, engine: demo.pipeline.engine, console: console)
+    demo.signals.onHangUp { watch.readAgain() }
+    defer { watch.stop() }
+    let (results, seconds) = try await demo.run()
+    if arguments.has("json") {
+      for result in results { console.out(result.json.encoded() + [10]) }
+    }
+    let processes = Set(demo.processes)
+    let flow = plan.routes.flows.first { processes.contains($0.process) } ?? plan.routes.flows.first
+    let report = DemoReport(
+      results: results, stages: flow?.stageNames ?? [], seconds: seconds, revealsTokens: arguments.has("reveal"))
+    if !arguments.has("json") { console.out(report.table(console) + "\n") }
+    console.err(report.summary)
+    let isGood = results.allSatisfy(\.isGood)
+    // The bad one is what a person wants to look at.
+    if let rid = results.first(where: { !$0.isGood && $0.rid != nil })?.rid ?? results.first(where: { $0.rid != nil })?.rid {
+      let isDefault = arguments.text("data") == nil
+      console.err(
+        "The data is in \(folder.path). Look at one: regproc journey \(rid)"
+          + (isDefault ? "" : " --data \(arguments.text("data") ?? "")") + "\n")
+    }
+    if arguments.has("keep"), !demo.signals.isStopping {
+      console.err("regproc: stays up at \(demo.pipeline.url); Ctrl-C stops\n")
+      await demo.signals.waitForStop()
+    }
+    return isGood ? 0 : 1
+  }
+}

@@ -1,0 +1,165 @@
+import HTTP
+import JSON
+import Registration
+import Synchronization
+import System
+
+/// A stand-in for OpenCRVS, for the demo: it takes subscriptions and checks their callbacks, sends webhooks signed as OpenCRVS signs them,
+/// serves the names of places, and takes what comes back (facts/opencrvs-and-websub 1 and 2.4). It is no part of a deployment.
+final class StandInOpenCRVS: Sendable {
+  /// What came back for a registration number.
+  struct Returned: Sendable {
+    var rid: String?
+    var token: String?
+    /// `CODE: sentence`, as the mediator tells it.
+    var error: String?
+    /// When the token or the error came.
+    var endedAt: ContinuousClock.Instant?
+  }
+
+  private struct State {
+    var server: Server?
+    var subscriptions: [(id: String, topic: String, callback: String)] = []
+    var returned: [String: Returned] = [:]
+    /// Errors that name a RID and no registration number.
+    var errorsByRID: [String: String] = [:]
+  }
+  private let state = Mutex(State())
+  private let secret: String
+  private let client: Client
+
+  init(secret: String) {
+    self.secret = secret
+    client = Client(ClientSettings(timeoutSeconds: 60, maxConnectionsPerHost: 16))
+  }
+
+  /// Opens its doors on loopback.
+  /// - Returns: its base URL.
+  func start() throws -> String {
+    let server = try Server(
+      ServerSettings(host: "127.0.0.1", port: 0),
+      endpoints: [
+        Endpoint("POST", "/token") { _ in .json(#"{"access_token":"stand-in"}"#) },
+        Endpoint("GET", "/webhooks") { [self] _ in list() },
+        Endpoint("POST", "/webhooks") { [self] in try await subscribe($0) },
+        Endpoint("GET", "/location/{id}") { request in
+          let id = request.parameters["id"] ?? ""
+          let body: JSONValue = ["id": .string(id), "name": .string(SampleBirths.placeName(of: id))]
+          return .json(body.encoded())
+        },
+        Endpoint("POST", "/mosip-openhim-mediator") { [self] in try take($0) },
+      ])
+    let port = try server.start()
+    state.withLock { $0.server = server }
+    return "http://127.0.0.1:\(port)"
+  }
+
+  func stop() async {
+    client.close()
+    await state.withLock { $0.server }?.stop(graceSeconds: 1)
+  }
+
+  // MARK: subscriptions
+
+  private func list() -> Response {
+    let entries = state.withLock { $0.subscriptions }.map { entry -> JSONValue in
+      ["id": .string(entry.id), "callback": .string(entry.callback), "topic": .string(entry.topic)]
+    }
+    return .json(JSONValue.object(["entries": .array(entries)]).encoded())
+  }
+
+  /// `POST /webhooks`: the callback is asked with a challenge before the subscription stands.
+  private func subscribe(_ request: Request) async throws -> Response {
+    let hub = (try? JSONValue.parse(request.body))?["hub"]
+    guard let topic = hub?["topic"]?.string, let callback = hub?["callback"]?.string, hub?["mode"]?.string == "subscribe" else {
+      return .json(#"{"hub":{"mode":"denied","topic":"","reason":"mode must be subscribe"}}"#, status: 400)
+    }
+    guard hub?["secret"]?.string == secret else {
+      let body: JSONValue = ["hub": ["mode": "denied", "topic": .string(topic), "reason": "secret is incorrect"]]
+      return .json(body.encoded(), status: 400)
+    }
+    let challenge = Encoding.base64(SecureRandom.bytes(16))
+    let query = URLText.query([("mode", "subscribe"), ("challenge", challenge), ("topic", topic)])
+    let answer = try await client.send(ClientRequest(url: callback + "?" + query))
+    guard answer.status == 200, (try? JSONValue.parse(answer.body))?["challenge"]?.string == challenge else {
+      return .text("the callback did not answer the challenge", status: 400)
+    }
+    state.withLock { $0.subscriptions.append((SecureRandom.uuid(), topic, callback)) }
+    return .empty(status: 202)
+  }
+
+  /// The callback of a topic; nil while nobody has subscribed to it.
+  func callback(of topic: String) -> String? {
+    state.withLock { state in state.subscriptions.first { $0.topic == topic }?.callback }
+  }
+
+  /// Sends a webhook, signed.
+  /// - Returns: the error codes of the answer; none when it was taken.
+  func send(_ body: [UInt8], to callback: String) async throws -> [String] {
+    try await Webhook.post(body, to: callback, secret: Array(secret.utf8), client)
+  }
+
+  // MARK: what comes back
+
+  /// `POST /mosip-openhim-mediator` with `{"BRN", "MOSIP_AID" | "MOSIP_PSUT_TOKEN_ID" | "MOSIP_ERROR"}`.
+  private func take(_ request: Request) throws -> Response {
+    guard request.bearerToken != nil else { return .json(#"{"message":"Unauthorized"}"#, status: 401) }
+    guard let body = try? JSONValue.parse(request.body) else { return .json(#"{"message":"Bad Request"}"#, status: 400) }
+    let now = ContinuousClock.now
+    state.withLock { state in
+      let error = body["MOSIP_ERROR"]?.string
+      guard let number = body["BRN"]?.string ?? body["DRN"]?.string else {
+        if let error, let rid = body["MOSIP_AID"]?.string { state.errorsByRID[rid] = error }
+        return
+      }
+      var known = state.returned[number] ?? Returned()
+      if let rid = body["MOSIP_AID"]?.string { known.rid = rid }
+      if let token = body["MOSIP_PSUT_TOKEN_ID"]?.string { known.token = token }
+      if let error { known.error = error }
+      if known.endedAt == nil, known.token != nil || known.error != nil { known.endedAt = now }
+      state.returned[number] = known
+    }
+    return .json("{}")
+  }
+
+  /// What came back for a registration number so far.
+  func returned(_ number: String) -> Returned {
+    state.withLock { state in
+      var known = state.returned[number] ?? Returned()
+      if known.error == nil, let rid = known.rid { known.error = state.errorsByRID[rid] }
+      return known
+    }
+  }
+
+  /// How many registration numbers have a token or an error.
+  func ended(among numbers: [String]) -> Int { numbers.filter { returned($0).token != nil || returned($0).error != nil }.count }
+}
+
+/// An OpenCRVS webhook on the wire.
+enum Webhook {
+  /// Posts a body with `X-Hub-Signature`, as OpenCRVS does; a server that cannot answer now is asked again a few times.
+  /// - Returns: the error codes of the answer's envelope.
+  /// - Throws: `Failure` when it is refused.
+  static func post(_ body: [UInt8], to url: String, secret: [UInt8], _ client: Client) async throws -> [String] {
+    let request = ClientRequest(
+      method: "POST", url: url,
+      headers: ["Content-Type": "application/json", "X-Hub-Signature": HubSignature.openCRVS(body: body, secret: secret)],
+      body: .bytes(body))
+    var pause = 0.2
+    while true {
+      let answer = try await client.send(request)
+      let errors = (try? JSONValue.parse(answer.body))?["errors"]?.array ?? []
+      let codes = errors.compactMap { $0["errorCode"]?.string }
+      if answer.status >= 500, pause < 4 {
+        try await Task.sleep(for: .seconds(pause))
+        pause *= 2
+        continue
+      }
+      guard (200..<300).contains(answer.status) else {
+        let words = errors.compactMap { $0["message"]?.string ?? $0["errorMessage"]?.string }
+        throw Failure("\(url) answers \(answer.status)" + ((codes + words).isEmpty ? "" : ": " + (codes + words).joined(separator: " ")))
+      }
+      return codes
+    }
+  }
+}

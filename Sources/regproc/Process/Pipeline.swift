@@ -1,0 +1,245 @@
+import Glibc
+import HTTP
+import Kafka
+import Platform
+import Postgres
+import Routing
+import StageKit
+import StageRuntime
+import Stages
+import System
+
+/// What a pipeline is made of; read and checked before anything is started.
+struct PipelinePlan: Sendable {
+  var settings: Settings
+  var stages: StageFolder
+  /// The stages of this process.
+  var run: [StageFile]
+  var routes: RouteFile
+  /// `REGPROC_STAGE_...`: what a person gave, over what the process knows of itself.
+  var environment: [String: String]
+  var idSchema: [UInt8]
+  /// Seconds after which a message that nobody took is sent again.
+  var reconcileSeconds: Double
+
+  /// Reads stages and routes and checks them and all stage settings.
+  /// - Throws: `FileProblems`, `Failure`, `SettingError`: nothing has been started.
+  init(_ settings: Settings, run names: [String], _ around: Surroundings) throws {
+    self.settings = settings
+    stages = try StageFolder(settings)
+    run = try stages.named(names)
+    let (routes, warnings) = try stages.routes(settings.routesFile)
+    around.console.err(warnings.rendered(colour: around.console.errorsAreColoured))
+    self.routes = routes
+    environment = try StageEnvironment.read(around.environment, stages: stages.stages)
+    let schema = "\(stages.folder)/packet-validator/id-schema.json"
+    idSchema = try Files.read(schema)
+    reconcileSeconds = settings.reconcileSeconds
+  }
+
+  /// Gives a stage setting unless a person gave it.
+  mutating func give(_ stage: String, _ setting: String, _ value: String) {
+    let name = StageEnvironment.variable(stage, setting)
+    if environment[name] == nil { environment[name] = value }
+  }
+
+  /// Checks all stage settings once more with what was given since.
+  func checkSettings() throws {
+    for file in run {
+      guard let type = Catalogue.plugin(named: file.plugin) else { continue }
+      var given = file.settings
+      for field in type.spec.settings {
+        guard let text = environment[StageEnvironment.variable(file.name, field.name)] else { continue }
+        guard let value = SettingValue(text, as: field.kind) else {
+          throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words)")
+        }
+        given[field.name] = value
+      }
+      _ = try type.init(settings: try StageSettings(stage: file.name, declared: type.spec.settings, given: given))
+    }
+  }
+}
+
+/// Stage settings in the environment.
+enum StageEnvironment {
+  static func variable(_ stage: String, _ setting: String) -> String {
+    "REGPROC_STAGE_\(stage)_\(setting)".uppercased().replacing("-", with: "_")
+  }
+
+  /// The variables of all stages; a secret's `..._FILE` is read.
+  /// - Throws: `Failure` for one that names no setting: a mistyped secret must not pass in silence.
+  static func read(_ environment: [String: String], stages: [StageFile]) throws -> [String: String] {
+    var known: [String: Bool] = [:]
+    for file in stages {
+      for field in Catalogue.plugin(named: file.plugin)?.spec.settings ?? [] {
+        known[variable(file.name, field.name)] = field.kind == .secret
+      }
+    }
+    var out: [String: String] = [:]
+    for (name, value) in environment where name.hasPrefix("REGPROC_STAGE_") {
+      if known[name] != nil {
+        out[name] = value
+      } else if name.hasSuffix("_FILE"), known[String(name.dropLast(5))] == true {
+        out[String(name.dropLast(5))] = String(decoding: try Files.read(value), as: UTF8.self).split(whereSeparator: \.isNewline)
+          .first.map(String.init) ?? ""
+      } else {
+        let hint = known.keys.sorted().nearest(to: name).map { "; did you mean \($0)?" } ?? ""
+        throw Failure("the environment's \(name) is no setting of a stage\(hint)")
+      }
+    }
+    return out
+  }
+}
+
+/// A running pipeline: embedded parts for what is not configured, platform services, engine.
+final class Pipeline: Sendable {
+  let engine: Engine
+  let pool: Pool
+  let port: Int
+  /// Where the doors are for others.
+  let url: String
+  /// How libpq finds the database, without a password.
+  let database: PostgresSettings
+  let kafka: KafkaSettings
+  private let platform: EmbeddedPlatform
+  private let cluster: PrivateCluster?
+  /// Kept as long as the pipeline: it is the broker.
+  private let broker: EmbeddedCluster?
+  private let blocking: BlockingPool
+
+  private init(
+    engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
+    platform: EmbeddedPlatform, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool
+  ) {
+    self.engine = engine
+    self.pool = pool
+    self.port = port
+    self.url = url
+    self.database = database
+    self.kafka = kafka
+    self.platform = platform
+    self.cluster = cluster
+    self.broker = broker
+    self.blocking = blocking
+  }
+
+  /// Starts everything a plan says. What was started is stopped again when the rest fails.
+  /// - Parameter port: the port of the doors, chosen before so that stages can know each other's URLs.
+  static func start(_ plan: PipelinePlan, folder: String, port: Int) async throws -> Pipeline {
+    let settings = plan.settings
+    let blocking = BlockingPool(name: "command-line", threads: 2)
+    var broker: EmbeddedCluster?
+    let kafka: KafkaSettings
+    if let configured = try settings.kafka() {
+      kafka = configured
+    } else {
+      let embedded = try await blocking.run { try EmbeddedCluster() }
+      broker = embedded
+      kafka = KafkaSettings(bootstrapServers: embedded.bootstrapServers)
+    }
+    var cluster: PrivateCluster?
+    let database: PostgresSettings
+    if let configured = try settings.database() {
+      database = configured
+    } else {
+      let own = PrivateCluster(folder: folder + "/postgres")
+      database = try await blocking.run { try own.start() }
+      cluster = own
+    }
+    let pool = Pool(database, size: 12)
+    let url = settings.text("http.url") ?? "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
+    do {
+      let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
+      try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
+      try Files.makeFolder(folder + "/platform", mode: 0o700)
+      let platform = try EmbeddedPlatform(
+        folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
+        idSchema: plan.idSchema, roles: roles, hubURL: url)
+      try await platform.start()
+      var engineSettings = EngineSettings(
+        kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)
+      engineSettings.isTransactional = broker == nil && settings.isTransactional
+      engineSettings.isAloneOnTheBus = broker != nil
+      engineSettings.partitions = settings.partitions
+      engineSettings.replication = settings.replication
+      engineSettings.reconcileAfter = plan.reconcileSeconds
+      let maker: Engine.TopicMaker?
+      if let broker {
+        maker = { names, partitions, _ in for name in names { try broker.createTopic(name, partitions: partitions) } }
+      } else {
+        maker = nil
+      }
+      do {
+        let engine = try Engine(
+          engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
+          services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
+          makeTopics: maker)
+        let opened = try await engine.start()
+        return Pipeline(
+          engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,
+          cluster: cluster, broker: broker, blocking: blocking)
+      } catch {
+        await platform.stop()
+        throw error
+      }
+    } catch {
+      pool.close(interrupting: true)
+      if let cluster { try? await blocking.run { cluster.stop() } }
+      blocking.close()
+      throw error
+    }
+  }
+
+  /// What is in the tokens of the product's own clients (facts/stages 1).
+  private static let roles: [String: [String]] = [
+    "mosip-mediator": ["REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER"], "opencrvs-mediator": ["OPENCRVS"], "opencrvs": ["OPENCRVS"],
+  ]
+
+  /// Waits until every worker takes messages; false when that took longer than so many seconds.
+  func waitUntilReady(seconds: Double) async -> Bool {
+    let end = ContinuousClock.now + .seconds(seconds)
+    while !engine.isReady {
+      guard ContinuousClock.now < end else { return false }
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    return true
+  }
+
+  /// Whether the database is one of our own, in the data folder.
+  var hasOwnDatabase: Bool { cluster != nil }
+
+  /// Notes what runs, for the other commands.
+  func note() -> RunNote {
+    RunNote(
+      process: Int(getpid()), url: url, database: cluster == nil ? "\(database)" : database.host, kafka: kafka.bootstrapServers)
+  }
+
+  /// Stops everything in the order of its dependence.
+  func stop() async {
+    await engine.stop()
+    await platform.stop()
+    pool.close()
+    if let cluster { try? await blocking.run { cluster.stop() } }
+    blocking.close()
+  }
+}
+
+/// A port that is free now. Somebody else may take it before we do; then the start fails with a clear error.
+enum FreePort {
+  static func choose(host: String) throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw Failure("no socket can be opened: \(Files.reason())") }
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+      }
+    }
+    guard isBound else { throw Failure("no free port can be had: \(Files.reason())") }
+    return Int(UInt16(bigEndian: address.sin_port))
+  }
+}

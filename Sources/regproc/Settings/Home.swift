@@ -1,0 +1,107 @@
+import Routing
+import StageKit
+import Stages
+import YAML
+
+/// Where `routes.yaml`, `stages/` and `deploy/` are: the current folder or one above it, else the repository the program was built in.
+struct Home: Sendable {
+  let folder: String?
+
+  /// - Throws: `Failure` when a person named a folder that is none.
+  init(_ named: String?, program: String) throws {
+    if let named {
+      guard Self.isHome(named) else { throw Failure("\(named) is not a home of regproc: it has no routes.yaml with stages/ beside it") }
+      folder = named
+      return
+    }
+    let here = Files.absolute(".")
+    folder = Self.above(here) ?? Self.above(Files.parent(of: program))
+  }
+
+  private static func isHome(_ folder: String) -> Bool {
+    Files.exists(folder + "/routes.yaml") && Files.exists(folder + "/stages")
+  }
+
+  private static func above(_ folder: String) -> String? {
+    var folder = folder
+    while true {
+      if isHome(folder) { return folder }
+      if folder == "/" || folder == "." { return nil }
+      folder = Files.parent(of: folder)
+    }
+  }
+
+  func path(_ name: String) -> String? { folder.map { $0 + "/" + name } }
+}
+
+/// All stages there are, read and checked.
+struct StageFolder: Sendable {
+  /// The stages by name.
+  let stages: [StageFile]
+  let folder: String
+
+  /// - Throws: `FileProblems` with the faults of every stage file, `Failure` when the folder cannot be read.
+  init(_ settings: Settings) throws {
+    folder = settings.stagesFolder
+    guard let names = Files.names(in: folder) else {
+      throw Failure(
+        "the folder of stages \(folder) cannot be read; start regproc where routes.yaml and stages/ are, or say --home FOLDER")
+    }
+    var stages: [StageFile] = []
+    var faults: [(problems: [Problem], source: [UInt8])] = []
+    for name in names {
+      let path = "\(folder)/\(name)/stage.yaml"
+      guard Files.exists(path) else { continue }
+      let bytes = try Files.read(path)
+      var (stage, problems) = StageFile.read(bytes, name: name, file: path)
+      if let stage {
+        if Catalogue.plugin(named: stage.plugin) == nil {
+          problems.append(Self.unknownPlugin(stage.plugin, bytes, path))
+        } else {
+          stages.append(stage)
+        }
+      }
+      if !problems.isEmpty { faults.append((problems, bytes)) }
+    }
+    if faults.contains(where: { $0.problems.contains { $0.severity == .error } }) { throw FileProblems(faults) }
+    self.stages = stages
+  }
+
+  private static func unknownPlugin(_ plugin: String, _ bytes: [UInt8], _ path: String) -> Problem {
+    let place = YAMLDocument(bytes, name: path).root?["plugin"]?.position ?? Position(line: 1, column: 1)
+    let names = Catalogue.plugins.map { $0.spec.name }
+    return Problem(
+      "unknown-plugin", "there is no plugin \(plugin); there are \(names.joined(separator: ", "))", file: path, at: place,
+      length: plugin.count, suggestion: names.nearest(to: plugin).map { "did you mean \($0)?" })
+  }
+
+  func stage(_ name: String) -> StageFile? { stages.first { $0.name == name } }
+
+  /// The names that judge messages of the bus.
+  var takesMessages: Set<String> {
+    Set(stages.filter { Catalogue.plugin(named: $0.plugin)?.spec.takesMessages == true }.map(\.name))
+  }
+
+  var directory: StageDirectory { StageDirectory(run: stages.map(\.name)) }
+
+  /// The stages a person names; `all` for every one.
+  func named(_ names: [String]) throws -> [StageFile] {
+    if names.contains("all") { return stages }
+    return try names.map { name in
+      guard let stage = stage(name) else {
+        let hint = stages.map(\.name).nearest(to: name).map { "; did you mean \($0)?" } ?? ""
+        throw Failure("there is no stage \(name) in \(folder)\(hint) (regproc stages list)")
+      }
+      return stage
+    }
+  }
+
+  /// Reads and checks a route file.
+  /// - Throws: `FileProblems` with all errors and warnings, `Failure` when it cannot be read.
+  func routes(_ path: String) throws -> (routes: RouteFile, warnings: FileProblems) {
+    let bytes = try Files.read(path)
+    let (routes, problems) = RouteFile.read(bytes, name: path, stages: directory)
+    guard let routes else { throw FileProblems(problems, source: bytes) }
+    return (routes, FileProblems(problems, source: bytes))
+  }
+}

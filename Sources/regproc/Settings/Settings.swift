@@ -1,0 +1,187 @@
+import Glibc
+import HTTP
+import Kafka
+import Postgres
+import System
+import YAML
+
+/// The program's settings: `deploy/settings/base.yaml` < `--settings FILE` < `REGPROC_...` < flags (design 5.6).
+struct Settings: Sendable {
+  /// A value and where it comes from, for a person who wonders.
+  struct Given: Sendable {
+    var text: String
+    var source: String
+  }
+
+  /// Values by the name of their setting.
+  private(set) var given: [String: Given] = [:]
+  /// Where `stages/`, `routes.yaml` and `deploy/` are.
+  let home: Home
+
+  /// The flags of the settings.
+  static let options: [Option] =
+    [
+      .text("settings", "FILE", "a settings file over deploy/settings/base.yaml"),
+      .text("home", "FOLDER", "where routes.yaml and stages/ are (default: this folder or one above, or the program's repository)"),
+    ]
+    + SettingEntry.all.compactMap { entry in
+      entry.flag.map { Option(name: $0, value: entry.valueName, meaning: entry.meaning, check: { entry.kind.fault($0) }) }
+    }
+
+  /// Reads all sources.
+  /// - Parameter defaults: values of a command that stand under everything a person says.
+  /// - Throws: `FileProblems` for a settings file, `Failure` for an environment variable that is wrong.
+  init(_ arguments: Arguments, _ around: Surroundings, defaults: [String: String] = [:]) throws {
+    home = try Home(arguments.text("home") ?? around.environment["REGPROC_HOME"], program: around.program)
+    for entry in SettingEntry.all {
+      if let value = entry.defaultValue { given[entry.name] = Given(text: value, source: "default") }
+    }
+    if let base = home.path("deploy/settings/base.yaml"), Files.exists(base) { try read(base) }
+    for (name, value) in defaults { given[name] = Given(text: value, source: "default of this command") }
+    if let file = arguments.text("settings") ?? around.environment["REGPROC_SETTINGS"] { try read(file) }
+    try read(environment: around)
+    for entry in SettingEntry.all {
+      if let flag = entry.flag, let value = arguments.text(flag) { given[entry.name] = Given(text: value, source: "--\(flag)") }
+    }
+  }
+
+  private mutating func read(_ path: String) throws {
+    let bytes = try Files.read(path)
+    let document = YAMLDocument(bytes, name: path)
+    guard document.problems.isEmpty else { throw FileProblems(document.problems, source: bytes) }
+    guard let root = document.root, !root.isNull else { return }
+    var top = MappingReader(root, subject: "a settings file", file: path)
+    for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, &top, path) }
+    for section in ["http", "kafka", "database"] {
+      guard let node = top.optional(section) else { continue }
+      var reader = MappingReader(node, subject: section, file: path)
+      for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
+        take(entry, String(entry.name.dropFirst(section.count + 1)), &reader, path)
+      }
+      top.add(reader.finish())
+    }
+    let problems = top.finish()
+    if !problems.isEmpty { throw FileProblems(problems, source: bytes) }
+  }
+
+  private mutating func take(_ entry: SettingEntry, _ key: String, _ reader: inout MappingReader, _ path: String) {
+    guard let node = reader.optional(key) else { return }
+    let source = "\(path):\(node.position.line)"
+    if case .properties = entry.kind {
+      guard let pairs = node.pairs, pairs.allSatisfy({ $0.value.text != nil }) else {
+        return reader.report("wrong-type", "\(key) must be a mapping of names to texts", at: node)
+      }
+      for pair in pairs where pair.value.text?.contains(",") == true {
+        reader.report("wrong-value", "a value with a comma belongs into properties-file", at: pair.value)
+      }
+      let text = pairs.map { "\($0.key.text ?? "")=\($0.value.text ?? "")" }.joined(separator: ",")
+      given[entry.name] = Given(text: text, source: source)
+      return
+    }
+    guard let text = node.text else { return reader.report("wrong-type", "\(key) must be a text, not \(node.kindName)", at: node) }
+    if let wanted = entry.kind.fault(text) {
+      return reader.report("wrong-value", "\(key) must be \(wanted), not `\(text)`", at: node)
+    }
+    given[entry.name] = Given(text: text, source: source)
+  }
+
+  private mutating func read(environment around: Surroundings) throws {
+    for entry in SettingEntry.all {
+      guard let text = around.environment[entry.variable] else { continue }
+      if let wanted = entry.kind.fault(text) { throw Failure("\(entry.variable) must be \(wanted)") }
+      given[entry.name] = Given(text: text, source: entry.variable)
+    }
+    // Not an error: Kubernetes sets variables of its own for a service that is called regproc.
+    let known = Set(SettingEntry.all.map(\.variable) + ["REGPROC_HOME", "REGPROC_SETTINGS"])
+    let others = ["REGPROC_STAGE_", "REGPROC_TEST_", "REGPROC_BENCH_", "REGPROC_SERVICE_", "REGPROC_PORT"]
+    for name in around.environment.keys.sorted() where name.hasPrefix("REGPROC_") && !known.contains(name) {
+      if others.contains(where: { name.hasPrefix($0) }) { continue }
+      let hint = Array(known).sorted().nearest(to: name).map { "; did you mean \($0)?" } ?? ""
+      around.console.err("regproc: the environment's \(name) is no setting and is left aside\(hint)\n")
+    }
+  }
+
+  /// Sets a value that follows from the command itself.
+  mutating func set(_ name: String, _ text: String, source: String) { given[name] = Given(text: text, source: source) }
+
+  // MARK: values
+
+  /// The text of a setting; nil when nobody gave one.
+  func text(_ name: String) -> String? {
+    assert(SettingEntry.all.contains { $0.name == name }, "unknown setting \(name)")
+    return given[name]?.text
+  }
+  private func integer(_ name: String) -> Int { text(name).flatMap { Int($0) } ?? 0 }
+
+  /// The data folder.
+  var data: String { text("data") ?? "regproc-data" }
+  var routesFile: String { text("routes") ?? home.path("routes.yaml") ?? "routes.yaml" }
+  var stagesFolder: String { text("stages") ?? home.path("stages") ?? "stages" }
+  var host: String { text("http.host") ?? "127.0.0.1" }
+  var port: Int { integer("http.port") }
+  var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
+  var partitions: Int { integer("kafka.partitions") }
+  var replication: Int { integer("kafka.replication") }
+  var isTransactional: Bool { text("kafka.transactional") != "false" }
+  var instance: String {
+    if let name = text("instance") { return name }
+    var name = [UInt8](repeating: 0, count: 256)
+    let isKnown = name.withUnsafeMutableBytes { gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count - 1) == 0 }
+    return isKnown ? String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) : "regproc"
+  }
+
+  /// The configured Kafka; nil when there is none.
+  func kafka() throws -> KafkaSettings? {
+    guard let servers = text("kafka.bootstrap-servers") else { return nil }
+    var properties: [String: String] = [:]
+    func take(_ line: some StringProtocol, _ place: String) throws {
+      guard let equals = line.firstIndex(of: "=") else { throw Failure("\(place) has a line that is not name=value") }
+      properties[String(line[..<equals]).trimmed] = String(line[line.index(after: equals)...]).trimmed
+    }
+    for pair in (text("kafka.properties") ?? "").split(separator: ",") { try take(pair, "kafka.properties") }
+    if let file = text("kafka.properties-file") {
+      for line in String(decoding: try Files.read(file), as: UTF8.self).split(whereSeparator: \.isNewline) {
+        if line.trimmed.isEmpty || line.hasPrefix("#") { continue }
+        try take(line, file)
+      }
+    }
+    return KafkaSettings(bootstrapServers: servers, properties: properties)
+  }
+
+  /// The configured database; nil when there is none.
+  func database() throws -> PostgresSettings? {
+    guard let connection = text("database.connection") else { return nil }
+    var password: String?
+    if let file = text("database.password-file") {
+      password = String(decoding: try Files.read(file), as: UTF8.self).split(whereSeparator: \.isNewline).first.map(String.init)
+    }
+    return try PostgresSettings(connection, password: password)
+  }
+
+  /// Puts the log at the level that is asked for.
+  func setLogLevel(default level: String = "info") { Log.level = Log.Level(text("log-level") ?? level) ?? .info }
+}
+
+extension StringProtocol {
+  /// Without blanks and tabs at both ends.
+  var trimmed: String {
+    var part = self[...]
+    while let first = part.first, first == " " || first == "\t" || first == "\r" { part.removeFirst() }
+    while let last = part.last, last == " " || last == "\t" || last == "\r" { part.removeLast() }
+    return String(part)
+  }
+}
+
+/// Faults of files, as a person reads them.
+struct FileProblems: Error, Sendable {
+  private let parts: [(problems: [Problem], source: [UInt8])]
+
+  init(_ problems: [Problem], source: [UInt8]) { parts = [(problems, source)] }
+  init(_ parts: [(problems: [Problem], source: [UInt8])]) { self.parts = parts }
+
+  var problems: [Problem] { parts.flatMap(\.problems) }
+
+  func rendered(colour: Bool) -> String {
+    parts.map { part in part.problems.map { $0.render(source: part.source, colour: colour) }.joined() }.joined()
+  }
+}

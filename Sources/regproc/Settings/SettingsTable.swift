@@ -1,0 +1,87 @@
+import System
+
+/// One setting of the program: its name in a file, in the environment and on the command line.
+struct SettingEntry: Sendable {
+  enum Kind: Sendable {
+    case text
+    case path
+    case integer(ClosedRange<Int>)
+    case boolean
+    case logLevel
+    /// A mapping of texts in a file; `name=value,name=value` elsewhere.
+    case properties
+
+    /// What a value must be; nil when `text` is one.
+    func fault(_ text: String) -> String? {
+      switch self {
+      case .text, .path: text.isEmpty ? "a text that is not empty" : nil
+      case .integer(let range):
+        Int(text).map(range.contains) == true ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+      case .boolean: text == "true" || text == "false" ? nil : "true or false"
+      case .logLevel: Log.Level(text) == nil ? "debug, info, warning or error" : nil
+      case .properties:
+        text.split(separator: ",").allSatisfy { $0.contains("=") } ? nil : "of the form name=value,name=value"
+      }
+    }
+  }
+
+  /// `section.key` in a settings file.
+  var name: String
+  var kind: Kind
+  var flag: String?
+  var valueName: String
+  var defaultValue: String?
+  var meaning: String
+  /// Never shown.
+  var isSecret = false
+
+  init(
+    _ name: String, _ kind: Kind = .text, flag: String? = nil, _ valueName: String = "TEXT", default value: String? = nil,
+    isSecret: Bool = false, _ meaning: String
+  ) {
+    self.name = name
+    self.kind = kind
+    self.flag = flag
+    self.valueName = valueName
+    self.defaultValue = value
+    self.isSecret = isSecret
+    self.meaning = meaning
+  }
+
+  /// Its environment variable: `kafka.bootstrap-servers` is `REGPROC_KAFKA_BOOTSTRAP_SERVERS`.
+  var variable: String {
+    if name == "database.connection" { return "REGPROC_DATABASE" }
+    return "REGPROC_" + name.uppercased().replacing(".", with: "_").replacing("-", with: "_")
+  }
+
+  static let all: [SettingEntry] = [
+    SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
+    SettingEntry("stages", .path, flag: "stages", "FOLDER", "the folder of stages/<name>/stage.yaml (default: of the home)"),
+    SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),
+    SettingEntry("instance", flag: "instance", "NAME", "this process's name; no two processes may share one (default: the host's)"),
+    SettingEntry("log-level", .logLevel, flag: "log-level", "LEVEL", "debug, info, warning or error (default: info; demo: error)"),
+    SettingEntry(
+      "reconcile-seconds", .integer(5...86_400), flag: "reconcile", "N", default: "300",
+      "a message that no stage took for so long is sent again"),
+    SettingEntry("http.host", flag: "host", "ADDRESS", default: "127.0.0.1", "where the HTTP doors listen"),
+    SettingEntry(
+      "http.port", .integer(0...65_535), flag: "port", "N", default: "8080", "their port; 0 for a free one"),
+    SettingEntry(
+      "http.url", flag: "url", "URL", "how other processes reach this one's doors (default: http://host:port)"),
+    SettingEntry(
+      "kafka.bootstrap-servers", flag: "kafka", "HOST:PORT", "the Kafka brokers; without them `up` brings a broker of its own"),
+    SettingEntry(
+      "kafka.properties", .properties, "NAME=VALUE", isSecret: true, "further librdkafka properties, e.g. security.protocol"),
+    SettingEntry(
+      "kafka.properties-file", .path, "FILE", "a file of lines name=value with more of them: the place for passwords"),
+    SettingEntry(
+      "kafka.transactional", .boolean, "BOOLEAN", default: "true",
+      "messages and offsets in one Kafka transaction; off for a broker without real transactions"),
+    SettingEntry("kafka.partitions", .integer(1...1000), "N", default: "4", "partitions of topics that are made"),
+    SettingEntry("kafka.replication", .integer(1...10), "N", default: "1", "replicas of topics that are made"),
+    SettingEntry(
+      "database.connection", flag: "database", "CONNECTION",
+      "Postgres, as libpq takes it (host=... dbname=...); without it `up` starts a Postgres of its own"),
+    SettingEntry("database.password-file", .path, "FILE", "a file whose first line is the database's password"),
+  ]
+}
