@@ -43,6 +43,13 @@ public final class KafkaConsumer {
     case all
   }
 
+  /// What a consumer has unless the settings say otherwise.
+  package static let defaults: KeyValuePairs<String, String> = [
+    "auto.offset.reset": "earliest", "isolation.level": "read_committed", "partition.assignment.strategy": "range",
+    "queued.min.messages": "20000", "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100",
+    "topic.metadata.refresh.interval.ms": "30000", "allow.auto.create.topics": "true",
+  ]
+
   private let client: OpaquePointer
   private let queue: OpaquePointer
   private let headerName: String
@@ -63,11 +70,8 @@ public final class KafkaConsumer {
     _ settings: KafkaSettings, group: String, topics: [String], assignment: Assignment = .group, header: String = "",
     instanceId: String? = nil
   ) throws {
-    let configuration = try settings.configuration([
-      "auto.offset.reset": "earliest", "isolation.level": "read_committed",
-      "partition.assignment.strategy": "range", "queued.min.messages": "20000", "queued.max.messages.kbytes": "16384",
-      "fetch.wait.max.ms": "100", "topic.metadata.refresh.interval.ms": "30000", "allow.auto.create.topics": "true",
-    ], ["enable.auto.commit": "false", "enable.auto.offset.store": "false", "group.id": group])
+    let configuration = try settings.configuration(
+      Self.defaults, ["enable.auto.commit": "false", "enable.auto.offset.store": "false", "group.id": group])
     if let instanceId { rd_kafka_conf_set(configuration, "group.instance.id", instanceId, nil, 0) }
     rebalance = Rebalance()
     rd_kafka_conf_set_opaque(configuration, Unmanaged.passUnretained(rebalance).toOpaque())

@@ -2,6 +2,12 @@ import CRdKafka
 
 /// A producer for one thread: idempotent, acknowledged by all replicas, with transactions when it has a transactional id.
 public final class KafkaProducer {
+  /// What a producer has unless the settings say otherwise.
+  package static let defaults: KeyValuePairs<String, String> = [
+    "linger.ms": "0", "compression.type": "lz4", "queue.buffering.max.kbytes": "65536", "message.timeout.ms": "30000",
+    "transaction.timeout.ms": "15000", "socket.nagle.disable": "true",
+  ]
+
   private let client: OpaquePointer
   private var topics: [String: OpaquePointer] = [:]
   private let deliveries: Deliveries
@@ -17,10 +23,7 @@ public final class KafkaProducer {
   /// - Throws: `KafkaError` of code configuration.
   public init(_ settings: KafkaSettings, transactionalId: String? = nil) throws {
     let configuration = try settings.configuration(
-      [
-        "linger.ms": "0", "compression.type": "lz4", "queue.buffering.max.kbytes": "65536",
-        "message.timeout.ms": "30000", "transaction.timeout.ms": "15000", "socket.nagle.disable": "true",
-      ],
+      Self.defaults,
       transactionalId.map { ["enable.idempotence": "true", "acks": "all", "transactional.id": $0] }
         ?? ["enable.idempotence": "true", "acks": "all"])
     deliveries = Deliveries()
