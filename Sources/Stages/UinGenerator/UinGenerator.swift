@@ -108,10 +108,12 @@ public struct UinGenerator: Stage {
     var documents: [IdentityDocument] = []
     for name in IdentityMapping.documents {
       let field = mapping[name]
-      guard fields[field] != nil,
+      guard let about = fields[field],
         let document = try await context.services.packets.document(field, of: PacketReference(message))
       else { continue }
-      documents.append(IdentityDocument(category: document.type, bytes: document.content))
+      // The name of the file in the packet, which is the field's own name in packets that MOSIP's writers make.
+      let category = (try? JSONValue.parse(about))?["value"]?.string ?? field
+      documents.append(IdentityDocument(category: category, bytes: document.content))
     }
     return documents
   }

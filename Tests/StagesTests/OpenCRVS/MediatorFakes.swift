@@ -302,7 +302,7 @@ struct FakeHTTP: HTTPExchange {
 }
 
 /// Services that no mediator may need.
-struct Unused: PacketManager, IdentityRepository, CredentialService, VirusScanner, PipelineEntrance {
+struct UnusedByMediators: PacketManager, IdentityRepository, CredentialService, VirusScanner, PipelineEntrance {
   struct NotNeeded: Error {}
   var isScanning: Bool { false }
   func scan(_ bytes: [UInt8]) async throws -> String? { throw NotNeeded() }

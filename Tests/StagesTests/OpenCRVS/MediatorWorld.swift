@@ -77,13 +77,13 @@ final class MediatorWorld: Sendable {
 
   func context(_ stage: String) -> StageContext {
     let services = Services(
-      packets: Unused(), registrations: FakeRegister(), identities: Unused(), keys: FakeKeyManager(keys: keys),
-      envelopeKeys: FakeEnvelopeKeys(world: self), credentials: Unused(), hub: FakeHub(world: self),
+      packets: UnusedByMediators(), registrations: FakeRegister(), identities: UnusedByMediators(), keys: FakeKeyManager(keys: keys),
+      envelopeKeys: FakeEnvelopeKeys(world: self), credentials: UnusedByMediators(), hub: FakeHub(world: self),
       objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
       schemas: FakeSchemas(),
-      virusScanner: Unused(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
+      virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
     return StageContext(
-      stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: Unused(),
+      stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: UnusedByMediators(),
       log: Log(stage))
   }
 

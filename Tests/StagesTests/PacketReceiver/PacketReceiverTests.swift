@@ -93,7 +93,7 @@ import Testing
   // MARK: Upload
 
   @Test func aPacketIsDurableAndOnItsWayBeforeTheClientIsAnswered() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
       #expect(try await receiver.upload(packet, field: "anything") == [])
@@ -108,7 +108,7 @@ import Testing
   }
 
   @Test func aRepeatedUploadIsADuplicateAndNothingHappensTwice() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
       #expect(try await receiver.upload(packet) == [])
@@ -118,7 +118,7 @@ import Testing
   }
 
   @Test func uploadsOfOnePacketAtTheSameTimeSucceedOnce() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
       let answers = try await withThrowingTaskGroup(of: [String].self) { group in
@@ -137,7 +137,7 @@ import Testing
     ("registration", .before, ["RPR-PKR-007", "RPR-PKR-012"]), ("scan", .before, ["RPR-PKR-008"]),
   ])
   func anUploadThatWasCutOffCanBeSentAgain(_ call: String, _ moment: World.Moment, _ codes: [String]) async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
       await receiver.world.fail(call, moment, with: Broken.unavailable)
@@ -148,7 +148,7 @@ import Testing
   }
 
   @Test func aClientWhoseSuccessWasLostLearnsThatThePacketIsThere() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
       await receiver.world.fail("conclude", .after, with: Broken.unavailable)
@@ -159,7 +159,7 @@ import Testing
   }
 
   @Test func checksAnswerInMOSIPsOrderAndStoreNothing() async throws {
-    try await Self.withReceiver(["max-file-size": 1]) { receiver in
+    try await Self.withReceiver(["max-file-size": 1]) { receiver async throws in
       let packet = Array("a packet".utf8)
       func announce(_ change: @Sendable (inout SyncRecord) -> Void) async {
         var record = Sample.announcement(of: packet)
@@ -190,7 +190,7 @@ import Testing
   }
 
   @Test func aFileFarBeyondTheLimitIsNotEvenRead() async throws {
-    try await Self.withReceiver(["max-file-size": 1]) { receiver in
+    try await Self.withReceiver(["max-file-size": 1]) { receiver async throws in
       let response = try await receiver.send(
         Self.uploadPath,
         body: .multipartFile(
@@ -200,7 +200,7 @@ import Testing
   }
 
   @Test func aRequestWithoutAFileIsToldSo() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let response = try await receiver.send(
         Self.uploadPath, body: .multipart([FormPart("file", content: .bytes([1]))]))
       let answer = try JSONValue.parse(response.body)
@@ -211,7 +211,7 @@ import Testing
 
   @Test(arguments: ["../../etc/passwd.zip", "..\\..\\x.zip", "..zip", ".zip", "a b.zip", "%2e%2e%2fx.zip", "x\u{0}.zip"])
   func aNameThatLeadsElsewhereIsNoPacketId(_ name: String) async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       #expect(try await receiver.upload([1], name: name) == ["RPR-PKR-001"])
       #expect(await receiver.world.changes.isEmpty)
@@ -219,7 +219,7 @@ import Testing
   }
 
   @Test func foldersBeforeAnAnnouncedNameAreNotTaken() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       #expect(try await receiver.upload([1], name: "C:\\packets\\..\\\(Sample.rid).zip") == [])
       #expect(await Array(receiver.world.objects.keys) == ["landing-zone/\(Sample.rid)/\(Sample.rid)"])
@@ -227,7 +227,7 @@ import Testing
   }
 
   @Test func anInfectedPacketIsNotStoredAndItsEndIsRecorded() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       await Self.announced(World.virus, receiver)
       #expect(try await receiver.upload(World.virus) == ["RPR-PKR-010"])
       #expect(await receiver.world.objects.isEmpty)
@@ -244,7 +244,7 @@ import Testing
   func onlyWhatTheClientIsAskedForMayBeSentAgain(
     _ status: String, _ type: String, _ count: Int, _ age: Double, _ isTaken: Bool
   ) async throws {
-    try await Self.withReceiver(now: Sample.now.advanced(bySeconds: age)) { receiver in
+    try await Self.withReceiver(now: Sample.now.advanced(bySeconds: age)) { receiver async throws in
       await Self.announced([1], receiver)
       await receiver.world.set { $0.rows = [Sample.row(status: status, type: type, retryCount: count)] }
       #expect(try await receiver.upload([1]) == (isTaken ? [] : ["RPR-PKR-005"]))
@@ -255,7 +255,7 @@ import Testing
   // MARK: Callers
 
   @Test func onlyACallerWithAValidTokenAndARoleEnters() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       for path in [Self.syncPath, Self.syncPath + "V2", Self.uploadPath] {
         let body: ClientRequest.Body =
           path == Self.uploadPath ? .multipartFile(field: "f", fileName: "x.zip", content: .bytes([1])) : .bytes([1])
@@ -275,7 +275,7 @@ import Testing
   }
 
   @Test func anAnswerThatCannotBeSignedIsGivenUnsigned() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       await receiver.world.fail("signJWS", with: Broken.unavailable)
       #expect(try await receiver.upload([1]) == [])
@@ -301,7 +301,7 @@ import Testing
   }
 
   @Test func anAnnouncementIsKeptAndARepeatKeepsItsWorkflowInstance() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       for _ in 1...2 {
         let answer = try await receiver.sync(Self.request(Self.record))
         #expect(answer["id"]?.string == "mosip.registration.sync" && answer["errors"]?.isNull == true)
@@ -318,7 +318,7 @@ import Testing
   }
 
   @Test func v2NamesThePacketIdInItsAnswer() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let path = Self.syncPath + "V2"
       let missing = try await receiver.sync(Self.request(Self.record), path: path)
       #expect(missing["errors"]?[0]?["errorCode"]?.string == "RPR-RGS-013")
@@ -338,7 +338,7 @@ import Testing
     ("packetSize", "big", "RPR-RGS-014"), ("packetSize", 0, "RPR-RGS-014"),
   ] as [(String, JSONValue, String)])
   func aBadRecordIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let answer = try await receiver.sync(Self.request(Self.changed(name, value)))
       #expect(answer["response"]?.isNull == true)
       let error = try #require(answer["errors"]?[0])
@@ -349,14 +349,14 @@ import Testing
   }
 
   @Test func goodRecordsBesideBadOnesAreTaken() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let answer = try await receiver.sync(Self.request(Self.changed("langCode", "x"), Self.record))
       #expect(answer["response"]?.array?.count == 1 && answer["errors"]?.array?.count == 1)
     }
   }
 
   @Test func aPacketIdStaysWithItsRegistration() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       _ = try await receiver.sync(Self.request(Self.changed("packetId", "packet-1")))
       var other = Self.changed("packetId", "packet-1")
       other["registrationId"] = "10001100020000120240229235959"
@@ -372,7 +372,7 @@ import Testing
     ("request", .null, "RPR-RGS-017"), ("request", [1], "RPR-RGS-017"),
   ] as [(String, JSONValue, String)])
   func aBadEnvelopeIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       var request = Self.request(Self.record)
       request[name] = value
       let answer = try await receiver.sync(request)
@@ -381,7 +381,7 @@ import Testing
   }
 
   @Test func whatCannotBeReadIsNamedWithItsCode() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       let good = Self.request(Self.record)
       func code(_ answer: JSONValue) -> String? { answer["errors"]?[0]?["errorCode"]?.string }
       #expect(code(try await receiver.sync(good, referenceId: nil)) == "RPR-RGS-013")
@@ -397,7 +397,7 @@ import Testing
   }
 
   @Test func aStoreOutOfReachIsNoWordOnTheAnnouncement() async throws {
-    try await Self.withReceiver { receiver in
+    try await Self.withReceiver { receiver async throws in
       for call in ["sync", "decryptPacket"] {
         await receiver.world.fail(call, with: Broken.unavailable)
         let sealed = try await receiver.world.encryptPacket(Self.request(Self.record).encoded(), referenceId: Sample.referenceId)

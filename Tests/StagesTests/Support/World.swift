@@ -27,7 +27,7 @@ actor World {
     "creationDate": "2024-02-29T23:59:59.123Z",
   ]
   var packetAudits: [[String: String]] = []
-  var packetDocuments: [String: StageKit.PacketDocument] = [:]
+  var packetDocuments: [String: PacketDocument] = [:]
   var faults: [PacketFault] = []
   // MOSIP's tables
   var announcements: [SyncRecord] = []
@@ -98,7 +98,7 @@ extension World: PacketManager {
   func allFields(of packet: PacketReference) throws -> [String: String] { try reading("allFields") { fields } }
   func metaInfo(of packet: PacketReference) throws -> [String: String] { try reading("metaInfo") { metaInfo } }
   func audits(of packet: PacketReference) throws -> [[String: String]] { try reading("audits") { packetAudits } }
-  func document(_ name: String, of packet: PacketReference) throws -> StageKit.PacketDocument? {
+  func document(_ name: String, of packet: PacketReference) throws -> PacketDocument? {
     try reading("document") { packetDocuments[name] }
   }
   func validate(_ packet: PacketReference) throws -> [PacketFault] { try reading("validate") { faults } }

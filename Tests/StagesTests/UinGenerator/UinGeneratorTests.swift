@@ -1,4 +1,5 @@
 import JSON
+import Registration
 import StageKit
 import Stages
 import Testing
@@ -11,8 +12,7 @@ import Testing
         "IDSchemaVersion": "0.1", "fullName": #"[{"language":"eng","value":"Asha Rao"}]"#, "phone": "9898989898",
         "proofOfIdentity": #"{"value":"proofOfIdentity","type":"DOC001","format":"pdf"}"#, "remark": "[not JSON",
       ]
-      $0.packetDocuments["proofOfIdentity"] = StageKit.PacketDocument(
-        value: "proofOfIdentity", type: "DOC001", format: "pdf", bytes: [1, 2, 3])
+      $0.packetDocuments["proofOfIdentity"] = PacketDocument(content: [1, 2, 3], type: "DOC001", format: "pdf")
     }
     return world
   }

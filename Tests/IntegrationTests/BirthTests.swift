@@ -1,0 +1,20 @@
+import StageRuntime
+import Testing
+
+@Suite(.serialized) struct BirthTests {
+  @Test func aBirthGoesThroughAllTenStagesAndItsTokenComesBack() async throws {
+    let stand = try await Stand()
+    let answer = try await stand.send(birth("2024B000001"))
+    #expect(answer.status == 200)
+    let came = try await eventually { !stand.openCRVS.tokens("2024B000001").isEmpty }
+    let rid = stand.openCRVS.rids("2024B000001").first ?? ""
+    let journey = try await stand.journey(rid)
+    #expect(came, "journey: \(String(describing: journey?.hops.map { "\($0.stage) \($0.state) \($0.verdict ?? "-") \($0.comment ?? "")" }))")
+    #expect(
+      journey?.hops.map(\.stage) == [
+        "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",
+        "uin-generator", "finalization", "print", "opencrvs",
+      ])
+    await stand.stop()
+  }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import HTTP
+import JSON
+import Kafka
+import Platform
+import Postgres
+import Registration
+import Routing
+import StageKit
+import StageRuntime
+import Stages
+import Synchronization
+import System
+
+/// Everything of one pipeline in this process, for a test: embedded broker or a given one, a private Postgres, all stages, and a stand-in
+/// OpenCRVS that takes what comes back.
+final class Stand: Sendable {
+  let folder: String
+  let cluster: PrivateCluster
+  let broker: EmbeddedCluster?
+  let platform: EmbeddedPlatform
+  let engine: Engine
+  let pool: Pool
+  let database: PostgresSettings
+  let openCRVS: StandInOpenCRVS
+  let port: Int
+  static let secret = "made-up-sha-secret"
+
+  static var home: String {
+    var parts = #filePath.split(separator: "/")
+    parts.removeLast(4)
+    return "/" + parts.joined(separator: "/")
+  }
+
+  static func read(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
+
+  static func stageFiles() throws -> [StageFile] {
+    try FileManager.default.contentsOfDirectory(atPath: home + "/stages").sorted().compactMap { name in
+      let path = "\(home)/stages/\(name)/stage.yaml"
+      guard FileManager.default.fileExists(atPath: path) else { return nil }
+      let (stage, problems) = StageFile.read(try read(path), name: name, file: path)
+      guard let stage else { throw problems[0] }
+      return stage
+    }
+  }
+
+  static func freePort() -> Int {
+    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(handle) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        _ = bind(handle, $0, size)
+        _ = getsockname(handle, $0, &size)
+      }
+    }
+    return Int(UInt16(bigEndian: address.sin_port))
+  }
+
+  init(kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil) async throws {
+    folder = "/tmp/regproc-test-\(SecureRandom.uuid().prefix(8))"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
+    cluster = PrivateCluster(folder: folder + "/postgres")
+    let cluster = cluster
+    let settings = try await BlockingPool(name: "t", threads: 1).run { try cluster.start() }
+    database = settings
+    pool = Pool(settings, size: 12)
+    _ = try await pool.with { try Migrator.apply(EngineSchema.migrations + PlatformSchema.migrations, on: $0) }
+    let port = Self.freePort()
+    self.port = port
+    openCRVS = try StandInOpenCRVS()
+    let url = "http://127.0.0.1:\(port)"
+    mkdir(folder + "/platform", 0o700)
+    platform = try EmbeddedPlatform(
+      folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
+      idSchema: try Self.read(Self.home + "/stages/packet-validator/id-schema.json"),
+      roles: ["mosip-mediator": ["REGISTRATION_PROCESSOR"], "opencrvs": ["x"], "opencrvs-mediator": ["y"]], hubURL: url + "/hub")
+    broker = kafka == nil ? try EmbeddedCluster() : nil
+    var engineSettings = EngineSettings(
+      kafka: kafka ?? KafkaSettings(bootstrapServers: broker!.bootstrapServers, properties: ["fetch.wait.max.ms": "10"]),
+      database: settings, http: ServerSettings(host: "127.0.0.1", port: port, uploadFolder: folder), instance: "test",
+      isTransactional: kafka != nil, isAloneOnTheBus: kafka == nil, reconcileAfter: 5)
+    engineSettings.partitions = 2
+    let files = try stages ?? Self.stageFiles()
+    let (routes, problems) = RouteFile.read(
+      try Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(run: files.map(\.name)))
+    guard let routes else { throw problems[0] }
+    let environment = [
+      "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url, "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVS.url,
+      "REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET": Self.secret,
+      "REGPROC_STAGE_MOSIP_MEDIATOR_REGISTRATION_STATUS_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL": url,
+      "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_HUB_SECRET": "made-up-hub-secret",
+      "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url,
+    ]
+    let broker = broker
+    var makeTopics: Engine.TopicMaker?
+    if let broker {
+      makeTopics = { names, partitions, _ in
+        for name in names { try broker.createTopic(name, partitions: partitions) }
+      }
+    }
+    engine = try Engine(
+      engineSettings, run: files, directory: files, catalogue: plugins, routes: routes, services: platform.services, pool: pool,
+      environment: environment, endpoints: platform.endpoints, makeTopics: makeTopics)
+    try await platform.start()
+    _ = try await engine.start()
+  }
+
+  func stop() async {
+    await engine.stop()
+    await platform.stop()
+    await openCRVS.stop()
+    pool.close()
+    let cluster = cluster
+    try? await BlockingPool(name: "t", threads: 1).run { cluster.stop() }
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  /// Sends an event as OpenCRVS signs it.
+  func send(_ body: [UInt8], secret: String = Stand.secret, signature: String? = nil) async throws -> ClientResponse {
+    var request = ClientRequest(method: "POST", url: "http://127.0.0.1:\(port)/webhooks", body: .bytes(body))
+    request.headers.set("Content-Type", "application/json")
+    request.headers.set("X-Hub-Signature", signature ?? HubSignature.openCRVS(body: body, secret: Array(secret.utf8)))
+    return try await Client().send(request)
+  }
+
+  func journey(_ rid: String) async throws -> Journey? { try await pool.with { try Journey.read(rid: rid, on: $0) } }
+}
+
+/// Waits until something holds, for as long as a busy machine may need.
+func eventually(seconds: Double = 60, _ holds: () async throws -> Bool) async throws -> Bool {
+  let end = Instant.now.advanced(bySeconds: seconds)
+  while Instant.now < end {
+    if try await holds() { return true }
+    try await Task.sleep(for: .milliseconds(50))
+  }
+  return false
+}
+
+/// What OpenCRVS would do with the answers: it keeps them.
+final class StandInOpenCRVS: Sendable {
+  private let server: Server
+  let url: String
+  private let received: Received
+
+  final class Received: Sendable {
+    let bodies = Mutex<[JSONValue]>([])
+  }
+
+  init() throws {
+    let received = Received()
+    self.received = received
+    server = try Server(
+      ServerSettings(),
+      endpoints: [
+        Endpoint("POST", "/mosip-openhim-mediator") { request in
+          let body = try JSONValue.parse(request.body)
+          received.bodies.withLock { $0.append(body) }
+          return .empty(status: 200)
+        }
+      ])
+    url = "http://127.0.0.1:\(try server.start())/mosip-openhim-mediator"
+  }
+
+  func stop() async { await server.stop(graceSeconds: 1) }
+
+  private func values(_ member: String, _ number: String) -> [String] {
+    received.bodies.withLock { $0.filter { $0["BRN"]?.string == number }.compactMap { $0[member]?.string } }
+  }
+
+  func tokens(_ number: String) -> [String] { values("MOSIP_PSUT_TOKEN_ID", number) }
+  func rids(_ number: String) -> [String] { values("MOSIP_AID", number) }
+  func errors(_ number: String) -> Int { received.bodies.withLock { $0.filter { $0["BRN"]?.string == number && $0["MOSIP_ERROR"] != nil }.count } }
+}
+
+/// A made-up birth in the older payload form.
+func birth(_ number: String, given: String = "Amina", family: String = "Banda", date: String = "2024-08-30") -> [UInt8] {
+  Array(
+    """
+    {"timestamp":"2024-09-01T08:00:00.000Z","id":"0b4f","event":{"hub":{"topic":"BIRTH_REGISTERED"},"context":[{"resourceType":"Bundle","entry":[
+    {"resource":{"resourceType":"Task","code":{"coding":[{"system":"http://opencrvs.org/specs/types","code":"BIRTH"}]},"focus":{"reference":"Composition/c-\(number)"},"identifier":[{"system":"http://opencrvs.org/specs/id/birth-registration-number","value":"\(number)"}],"lastModified":"2024-09-01T08:00:00.000Z"}},
+    {"resource":{"resourceType":"Patient","active":true,"name":[{"use":"en","given":["\(given)"],"family":["\(family)"]}],"gender":"female","birthDate":"\(date)","identifier":[{"type":"BIRTH_REGISTRATION_NUMBER","value":"\(number)"}]}},
+    {"resource":{"resourceType":"Patient","name":[{"use":"en","given":["Grace"],"family":["\(family)"]}],"birthDate":"1995-02-03","address":[{"type":"PRIMARY_ADDRESS","line":["12","Hill Road","East","","","URBAN"],"city":"Lakeside","district":"d0000000-0000-4000-8000-000000000001","state":"50000000-0000-4000-8000-000000000001","postalCode":"10101","country":"FAR"}]}}]}]}}
+    """.utf8)
+}
