@@ -2,10 +2,10 @@ import CRdKafka
 
 /// A producer for one thread: idempotent, acknowledged by all replicas, with transactions when it has a transactional id.
 public final class KafkaProducer {
-  /// What a producer has unless the settings say otherwise.
+  /// What a producer has unless the settings say otherwise. A transaction must not time out before its records: librdkafka refuses that.
   package static let defaults: KeyValuePairs<String, String> = [
     "linger.ms": "0", "compression.type": "lz4", "queue.buffering.max.kbytes": "65536", "message.timeout.ms": "30000",
-    "transaction.timeout.ms": "15000", "socket.nagle.disable": "true",
+    "transaction.timeout.ms": "30000", "socket.nagle.disable": "true",
   ]
 
   private let client: OpaquePointer

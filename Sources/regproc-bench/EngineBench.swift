@@ -47,7 +47,7 @@ struct EngineBench {
     try Migrator.apply(EngineSchema.migrations, on: try Connection(database))
     let pool = Pool(database, size: 2)
     let platform = try EmbeddedPlatform(
-      folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
+      folder: folder, pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
       idSchema: Array(#"{"type":"object","properties":{"identity":{"type":"object","properties":{}}}}"#.utf8), roles: [:],
       hubURL: "http://127.0.0.1/hub")
 
