@@ -37,6 +37,8 @@ let package = Package(
     shim("CCurl", ["curl"]),
     shim("CMicroHTTPD", ["microhttpd"]),
     shim("CLinux", []),
+    // The benchmark's yardstick in C
+    .target(name: "CForwarder", dependencies: ["CRdKafka"]),
 
     // The machine: threads, clock, text encodings, log
     library("System", ["CLinux"]),
@@ -62,7 +64,7 @@ let package = Package(
     .executableTarget(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform"], swiftSettings: strict),
     .executableTarget(
-      name: "regproc-bench", dependencies: ["StageRuntime", "Stages", "Platform"], swiftSettings: strict),
+      name: "regproc-bench", dependencies: ["StageRuntime", "Platform", "CForwarder", "CLinux"], swiftSettings: strict),
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),

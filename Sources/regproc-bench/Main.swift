@@ -1,4 +1,72 @@
+import Glibc
+
+/// The yardsticks of docs/performance.md.
 @main
 struct Main {
-  static func main() {}
+  static let usage = """
+    usage: regproc-bench engine --broker NOIDA-DB [--messages N] [--batch N] [--rounds N] [--lanes N] [--journal]
+           regproc-bench start --broker NOIDA-DB --regproc PROGRAM [--rounds N]
+
+    engine  a stage that passes everything on, against a C program that forwards the same records in the same
+            transactions on the same broker, in turns
+    start   from process start to the first message taken, and the memory of an idle stage
+
+    """
+
+  static func main() {
+    do {
+      let options = try Options(Array(CommandLine.arguments.dropFirst()))
+      switch options.command {
+      case "engine": try EngineBench(options).run()
+      case "start": try StartBench(options).run()
+      default: throw Fault("unknown command \(options.command)")
+      }
+    } catch {
+      let text = Array("regproc-bench: \(error)\n\(usage)".utf8)
+      _ = write(2, text, text.count)
+      exit(1)
+    }
+  }
+}
+
+/// Prints a line at once, also into a pipe.
+func say(_ line: String) {
+  print(line)
+  fflush(nil)
+}
+
+/// Why a measurement could not be made.
+struct Fault: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// The words of the command line: a command, then `--name value` or a bare `--name`.
+struct Options {
+  let command: String
+  private var values: [String: String] = [:]
+
+  init(_ words: [String]) throws {
+    guard let command = words.first else { throw Fault("no command") }
+    self.command = command
+    var rest = words.dropFirst()
+    while let word = rest.popFirst() {
+      guard word.hasPrefix("--") else { throw Fault("unexpected \(word)") }
+      let isBare = rest.first?.hasPrefix("--") ?? true
+      values[String(word.dropFirst(2))] = isBare ? "" : rest.popFirst()
+    }
+  }
+
+  func has(_ name: String) -> Bool { values[name] != nil }
+
+  func text(_ name: String) throws -> String {
+    guard let value = values[name], !value.isEmpty else { throw Fault("--\(name) is missing") }
+    return value
+  }
+
+  func number(_ name: String, _ standard: Int) throws -> Int {
+    guard let value = values[name] else { return standard }
+    guard let number = Int(value), number > 0 else { throw Fault("--\(name) needs a number above zero") }
+    return number
+  }
 }

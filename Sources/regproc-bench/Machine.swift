@@ -1,0 +1,101 @@
+import CLinux
+import Glibc
+
+/// Clocks, folders and child processes of a measurement.
+enum Machine {
+  /// Seconds on a clock that only goes forward.
+  static var wall: Double {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+  }
+
+  /// Processor seconds of this process, all threads.
+  static var cpu: Double {
+    var use = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &use)
+    return Double(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + Double(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6
+  }
+
+  static func sleep(milliseconds: Int) { usleep(UInt32(milliseconds) * 1000) }
+
+  /// A new folder under /tmp.
+  static func makeFolder() throws -> String {
+    var path = Array("/tmp/regproc-bench-XXXXXX".utf8CString)
+    guard mkdtemp(&path) != nil else { throw Fault("no folder can be made under /tmp") }
+    return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Removes a folder that `makeFolder` made, with all that is in it.
+  static func remove(_ folder: String) {
+    guard folder.hasPrefix("/tmp/regproc-bench-") else { return }
+    if let child = try? spawn(["/bin/rm", "-rf", folder]) { _ = wait(child) }
+  }
+
+  /// A TCP port of 127.0.0.1 that was free a moment ago.
+  static func freePort() throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let done = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
+      }
+    }
+    guard done else { throw Fault("no free port") }
+    return Int(UInt16(bigEndian: address.sin_port))
+  }
+
+  /// Starts a program that dies with this one. Its output goes to `output`, else nowhere.
+  static func spawn(_ arguments: [String], output: Int32 = -1, environment: [String: String] = [:]) throws -> pid_t {
+    let environment = ["PATH=/usr/local/bin:/usr/bin:/bin"] + environment.map { "\($0)=\($1)" }
+    let argv = arguments.map { UnsafePointer(strdup($0)) } + [nil]
+    let envp = environment.map { UnsafePointer(strdup($0)) } + [nil]
+    defer { for text in argv + envp { free(UnsafeMutablePointer(mutating: text)) } }
+    let result = argv.withUnsafeBufferPointer { argv in
+      envp.withUnsafeBufferPointer { envp in
+        var plan = regproc_spawn_plan(
+          argv: argv.baseAddress, envp: envp.baseAddress, uid: UInt32.max, gid: 0, death_signal: SIGKILL,
+          stdout_fd: output, stderr_fd: output)
+        return regproc_spawn(&plan)
+      }
+    }
+    guard result > 0 else { throw Fault("\(arguments[0]) cannot be started") }
+    return result
+  }
+
+  @discardableResult static func wait(_ child: pid_t) -> Int32 {
+    var status: Int32 = 0
+    while waitpid(child, &status, 0) < 0 { if errno != EINTR { return -1 } }
+    return status
+  }
+
+  /// The whole path of a program.
+  static func whole(_ path: String) throws -> String {
+    guard let real = realpath(path, nil) else { throw Fault("\(path) does not exist") }
+    defer { free(real) }
+    return String(cString: real)
+  }
+}
+
+/// The middle one of some figures.
+func median(_ figures: [Double]) -> Double {
+  let sorted = figures.sorted()
+  guard !sorted.isEmpty else { return 0 }
+  let half = sorted.count / 2
+  return sorted.count % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
+}
+
+/// A figure with so many decimals.
+func fixed(_ value: Double, _ decimals: Int) -> String {
+  var scale = 1.0
+  for _ in 0..<decimals { scale *= 10 }
+  let whole = Int((value * scale).rounded())
+  guard decimals > 0 else { return String(whole) }
+  let digits = String(whole.magnitude)
+  let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
+  return (whole < 0 ? "-" : "") + padded.dropLast(decimals) + "." + padded.suffix(decimals)
+}
