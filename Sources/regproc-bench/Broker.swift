@@ -17,14 +17,14 @@ final class Broker {
       bootstrapServers: "127.0.0.1:\(port)", properties: ["receive.message.max.bytes": "2000000000", "log_level": "0"])
     for _ in 0..<100 {
       Machine.sleep(milliseconds: 100)
-      if let admin = try? KafkaAdmin(settings), (try? admin.topics(timeoutMilliseconds: 500)) != nil { return }
+      if let admin = try? KafkaAdmin(settings: settings), (try? admin.listTopics()) != nil { return }
     }
     throw Fault("the broker does not answer")
   }
 
   func makeTopic(_ name: String, partitions: Int) throws {
     let topic = KafkaAdmin.NewTopic(name, partitions: partitions, configuration: ["retention.ms": "-1"])
-    _ = try KafkaAdmin(settings).create([topic])
+    _ = try KafkaAdmin(settings: settings).createTopics([topic])
   }
 
   /// Its end is a kill: it would write all it has to disk otherwise.

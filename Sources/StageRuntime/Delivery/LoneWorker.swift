@@ -25,7 +25,7 @@ package final class LoneWorker: Sendable {
     let unit = StageUnit(file: file, plugin: try plugin.init(settings: settings), context: context, settings: settings)
     let bus = KafkaBus.Settings(
       kafka: kafka, group: file.group, topics: [file.busIn], assignment: .group,
-      transactionalId: isTransactional ? "lone-\(file.group)" : nil, instanceId: nil)
+      transactionalID: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
     worker = StageWorker(
       unit: unit, name: "lone", mode: isTransactional ? .transactional : .acknowledged, routes: table, directory: byName,
       database: database, openBus: { try KafkaBus(bus) })

@@ -138,7 +138,7 @@ enum Commands {
 
 extension Array where Element == String {
   /// The one that was probably meant.
-  func nearest(to name: String) -> String? { YAML.nearest(name, among: self) }
+  func nearest(to name: String) -> String? { NearestName.of(name, among: self) }
 }
 
 extension String {

@@ -40,7 +40,7 @@ enum DoctorCommand {
     defer { pool.close() }
     if let kafka = try settings.kafka() {
       do {
-        let count = try await pool.run { try KafkaAdmin(kafka).topics().count }
+        let count = try await pool.run { try KafkaAdmin(settings: kafka).listTopics().count }
         say("kafka", true, "\(kafka.bootstrapServers), \(count) topics")
       } catch {
         say("kafka", false, "\(kafka.bootstrapServers): \(error); is the broker up, and are address and security right?")

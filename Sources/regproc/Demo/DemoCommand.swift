@@ -93,9 +93,9 @@ enum DemoCommand {
       for result in results { console.out(result.json.encoded() + [10]) }
     }
     let processes = Set(demo.processes)
-    let flow = plan.routes.flows.first { processes.contains($0.process) } ?? plan.routes.flows.first
+    let flow = plan.routes.flows.first { processes.contains($0.process.value) } ?? plan.routes.flows.first
     let report = DemoReport(
-      results: results, stages: flow?.stageNames ?? [], seconds: seconds, revealsTokens: arguments.has("reveal"))
+      results: results, stages: flow?.stages.map(\.name.value) ?? [], seconds: seconds, revealsTokens: arguments.has("reveal"))
     if !arguments.has("json") { console.out(report.table(console) + "\n") }
     console.err(report.summary)
     let isGood = results.allSatisfy(\.isGood)

@@ -48,27 +48,28 @@ struct StageFolder: Sendable {
         "the folder of stages \(folder) cannot be read; start regproc where routes.yaml and stages/ are, or say --home FOLDER")
     }
     var stages: [StageFile] = []
-    var faults: [(problems: [Problem], source: [UInt8])] = []
+    var faults: [(problems: [Problem], source: SourceText)] = []
     for name in names {
       let path = "\(folder)/\(name)/stage.yaml"
       guard Files.exists(path) else { continue }
       let bytes = try Files.read(path)
-      var (stage, problems) = StageFile.read(bytes, name: name, file: path)
-      if let stage {
+      let reading = StageFile.read(bytes, name: name, file: path)
+      var problems = reading.problems
+      if let stage = reading.stage {
         if Catalogue.plugin(named: stage.plugin) == nil {
           problems.append(Self.unknownPlugin(stage.plugin, bytes, path))
         } else {
           stages.append(stage)
         }
       }
-      if !problems.isEmpty { faults.append((problems, bytes)) }
+      if !problems.isEmpty { faults.append((problems, reading.source)) }
     }
     if faults.contains(where: { $0.problems.contains { $0.severity == .error } }) { throw FileProblems(faults) }
     self.stages = stages
   }
 
   private static func unknownPlugin(_ plugin: String, _ bytes: [UInt8], _ path: String) -> Problem {
-    let place = YAMLDocument(bytes, name: path).root?["plugin"]?.position ?? Position(line: 1, column: 1)
+    let place = YAMLDocument.parse(bytes, name: path).root?["plugin"]?.start ?? Position(line: 1, column: 1)
     let names = Catalogue.plugins.map { $0.spec.name }
     return Problem(
       "unknown-plugin", "there is no plugin \(plugin); there are \(names.joined(separator: ", "))", file: path, at: place,
@@ -82,7 +83,7 @@ struct StageFolder: Sendable {
     Set(stages.filter { Catalogue.plugin(named: $0.plugin)?.spec.takesMessages == true }.map(\.name))
   }
 
-  var directory: StageDirectory { StageDirectory(run: stages.map(\.name)) }
+  var directory: StageDirectory { StageDirectory(stages) }
 
   /// The stages a person names; `all` for every one.
   func named(_ names: [String]) throws -> [StageFile] {
@@ -100,8 +101,9 @@ struct StageFolder: Sendable {
   /// - Throws: `FileProblems` with all errors and warnings, `Failure` when it cannot be read.
   func routes(_ path: String) throws -> (routes: RouteFile, warnings: FileProblems) {
     let bytes = try Files.read(path)
-    let (routes, problems) = RouteFile.read(bytes, name: path, stages: directory)
-    guard let routes else { throw FileProblems(problems, source: bytes) }
-    return (routes, FileProblems(problems, source: bytes))
+    let reading = RouteFile.read(bytes, name: path, stages: directory)
+    let found = FileProblems(reading.problems, source: reading.source)
+    guard let routes = reading.file else { throw found }
+    return (routes, found)
   }
 }

@@ -47,40 +47,40 @@ struct Settings: Sendable {
 
   private mutating func read(_ path: String) throws {
     let bytes = try Files.read(path)
-    let document = YAMLDocument(bytes, name: path)
-    guard document.problems.isEmpty else { throw FileProblems(document.problems, source: bytes) }
+    let document = YAMLDocument.parse(bytes, name: path)
+    guard document.problems.isEmpty else { throw FileProblems(document.problems, source: document.source) }
     guard let root = document.root, !root.isNull else { return }
-    var top = MappingReader(root, subject: "a settings file", file: path)
-    for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, &top, path) }
+    let problems = Problems(file: path)
+    guard let top = KeyedReader(root, of: "a settings file", problems) else { throw FileProblems(problems.all, source: document.source) }
+    for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
     for section in ["http", "kafka", "database"] {
-      guard let node = top.optional(section) else { continue }
-      var reader = MappingReader(node, subject: section, file: path)
+      guard let reader = top.mapping(section) else { continue }
       for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
-        take(entry, String(entry.name.dropFirst(section.count + 1)), &reader, path)
+        take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
       }
-      top.add(reader.finish())
+      reader.finish()
     }
-    let problems = top.finish()
-    if !problems.isEmpty { throw FileProblems(problems, source: bytes) }
+    top.finish()
+    if problems.count > 0 { throw FileProblems(problems.all, source: document.source) }
   }
 
-  private mutating func take(_ entry: SettingEntry, _ key: String, _ reader: inout MappingReader, _ path: String) {
-    guard let node = reader.optional(key) else { return }
-    let source = "\(path):\(node.position.line)"
+  private mutating func take(_ entry: SettingEntry, _ key: String, _ reader: KeyedReader, _ path: String) {
+    guard let node = reader.entry(key)?.value, !node.isNull else { return }
+    let source = "\(path):\(node.start.line)"
     if case .properties = entry.kind {
-      guard let pairs = node.pairs, pairs.allSatisfy({ $0.value.text != nil }) else {
-        return reader.report("wrong-type", "\(key) must be a mapping of names to texts", at: node)
+      guard let pairs = node.mapping, pairs.allSatisfy({ $0.value.text != nil }) else {
+        return reader.problems.add("wrong-type", "\(key) must be a mapping of names to texts", at: node)
       }
       for pair in pairs where pair.value.text?.contains(",") == true {
-        reader.report("wrong-value", "a value with a comma belongs into properties-file", at: pair.value)
+        reader.problems.add("wrong-value", "a value with a comma belongs into properties-file", at: pair.value)
       }
-      let text = pairs.map { "\($0.key.text ?? "")=\($0.value.text ?? "")" }.joined(separator: ",")
+      let text = pairs.map { "\($0.key)=\($0.value.text ?? "")" }.joined(separator: ",")
       given[entry.name] = Given(text: text, source: source)
       return
     }
-    guard let text = node.text else { return reader.report("wrong-type", "\(key) must be a text, not \(node.kindName)", at: node) }
+    guard let text = node.text else { return reader.problems.add("wrong-type", "\(key) must be a text, not \(node.kind)", at: node) }
     if let wanted = entry.kind.fault(text) {
-      return reader.report("wrong-value", "\(key) must be \(wanted), not `\(text)`", at: node)
+      return reader.problems.add("wrong-value", "\(key) must be \(wanted), not `\(text)`", at: node)
     }
     given[entry.name] = Given(text: text, source: source)
   }
@@ -174,14 +174,14 @@ extension StringProtocol {
 
 /// Faults of files, as a person reads them.
 struct FileProblems: Error, Sendable {
-  private let parts: [(problems: [Problem], source: [UInt8])]
+  private let parts: [(problems: [Problem], source: SourceText)]
 
-  init(_ problems: [Problem], source: [UInt8]) { parts = [(problems, source)] }
-  init(_ parts: [(problems: [Problem], source: [UInt8])]) { self.parts = parts }
+  init(_ problems: [Problem], source: SourceText) { parts = [(problems, source)] }
+  init(_ parts: [(problems: [Problem], source: SourceText)]) { self.parts = parts }
 
   var problems: [Problem] { parts.flatMap(\.problems) }
 
   func rendered(colour: Bool) -> String {
-    parts.map { part in part.problems.map { $0.render(source: part.source, colour: colour) }.joined() }.joined()
+    parts.map { part in part.problems.map { $0.render(source: part.source, colours: colour) }.joined() }.joined()
   }
 }
