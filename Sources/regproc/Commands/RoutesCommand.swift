@@ -30,7 +30,8 @@ enum RoutesCommand {
     let stages = try StageFolder(settings)
     let path = arguments.operand(0) ?? settings.routesFile
     let bytes = try Files.read(path)
-    let (routes, problems) = RouteFile.read(bytes, name: path, stages: stages.directory)
+    let reading = RouteFile.read(bytes, name: path, stages: stages.directory)
+    let problems = reading.problems
     if arguments.has("json") {
       for problem in problems {
         let value: JSONValue = [
@@ -41,15 +42,15 @@ enum RoutesCommand {
         around.console.out(value.encoded() + [10])
       }
     } else {
-      around.console.out(FileProblems(problems, source: bytes).rendered(colour: around.console.outputIsColoured))
+      around.console.out(FileProblems(problems, source: reading.source).rendered(colour: around.console.outputIsColoured))
     }
-    guard let routes else {
+    guard let routes = reading.file else {
       let errors = problems.filter { $0.severity == .error }.count
       around.console.err("regproc: \(path) cannot be used: \(errors == 1 ? "1 error" : "\(errors) errors")\n")
       return 1
     }
     around.console.err(
-      "\(path): good; \(routes.flows.map { "\($0.process) with \($0.entries.count) stages" }.joined(separator: ", ")); "
+      "\(path): good; \(routes.flows.map { "\($0.process.value) with \($0.stages.count) stages" }.joined(separator: ", ")); "
         + "version \(routes.digest.prefix(8))\n")
     return 0
   }
@@ -61,11 +62,11 @@ enum RoutesCommand {
     let settings = try Settings(arguments, around)
     let (routes, _) = try StageFolder(settings).routes(settings.routesFile)
     guard let known = routes.flow(flow) else {
-      let hint = routes.flows.map(\.process).nearest(to: flow).map { "; did you mean \($0)?" } ?? ""
+      let hint = routes.flows.map(\.process.value).nearest(to: flow).map { "; did you mean \($0)?" } ?? ""
       throw Failure("\(settings.routesFile) has no flow \(flow)\(hint)")
     }
-    guard known.entry(stage) != nil else {
-      let hint = known.stageNames.nearest(to: stage).map { "; did you mean \($0)?" } ?? ""
+    guard known.stages.first(where: { $0.name.value == stage }) != nil else {
+      let hint = known.stages.map(\.name.value).nearest(to: stage).map { "; did you mean \($0)?" } ?? ""
       throw Failure("flow \(flow) has no stage \(stage)\(hint)")
     }
     let verdict = VerdictKind(rawValue: arguments.text("verdict") ?? "passed") ?? .passed
