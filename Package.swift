@@ -25,7 +25,6 @@ let package = Package(
   name: "regproc",
   products: [
     .executable(name: "regproc", targets: ["regproc"]),
-    .executable(name: "regproc-bench", targets: ["regproc-bench"]),
   ],
   targets: [
     // Debian's C libraries
@@ -37,8 +36,6 @@ let package = Package(
     shim("CCurl", ["curl"]),
     shim("CMicroHTTPD", ["microhttpd"]),
     shim("CLinux", []),
-    // The benchmark's yardstick in C
-    .target(name: "CForwarder", dependencies: ["CRdKafka"]),
 
     // The machine: threads, clock, text encodings, log
     library("System", ["CLinux"]),
@@ -63,8 +60,6 @@ let package = Package(
 
     .executableTarget(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform"], swiftSettings: strict),
-    .executableTarget(
-      name: "regproc-bench", dependencies: ["StageRuntime", "Platform", "CForwarder", "CLinux"], swiftSettings: strict),
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),

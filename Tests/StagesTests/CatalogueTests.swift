@@ -54,7 +54,7 @@ private func file(_ name: String, test: String = #filePath) throws -> StageFile?
   defer { close(descriptor) }
   var bytes = [UInt8](repeating: 0, count: 1 << 16)
   let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-  let (stage, problems) = StageFile.read(Array(bytes.prefix(max(count, 0))), name: name, file: path)
-  #expect(problems.isEmpty, "\(problems)")
-  return stage
+  let reading = StageFile.read(Array(bytes.prefix(max(count, 0))), name: name, file: path)
+  #expect(reading.problems.isEmpty, "\(reading.problems)")
+  return reading.stage
 }
