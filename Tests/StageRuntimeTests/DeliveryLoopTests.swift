@@ -160,6 +160,8 @@ private enum Trouble {
           guard step == failAt else { return nil }
           switch action {
           case .rest, .stop: return nil
+          // A poll that fails has read nothing: the contract of `Bus.poll`.
+          case .poll where moment == .after: return nil
           default: return .fail(failure, moment)
           }
         }

@@ -1,7 +1,8 @@
 /// The bus as one worker thread uses it: a consumer and a producer that belong together. `KafkaBus` is the real one; the tests of the worker
 /// bring one that fails where they want.
 protocol Bus: AnyObject {
-  /// Waits for records, at most so long. Records of partitions that were taken away meanwhile are not among them.
+  /// Waits for records, at most so long. Records of partitions that were taken away meanwhile are not among them. A poll
+  /// that fails has read nothing.
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord]
 
   /// Sends everything and moves the offsets behind the batch that was polled last, as one transaction where the broker has them.
