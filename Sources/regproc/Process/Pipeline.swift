@@ -135,7 +135,7 @@ final class Pipeline: Sendable {
     } else {
       let embedded = try await blocking.run { try EmbeddedCluster() }
       broker = embedded
-      kafka = KafkaSettings(bootstrapServers: embedded.bootstrapServers)
+      kafka = embedded.settings
     }
     var cluster: PrivateCluster?
     let database: PostgresSettings
