@@ -12,6 +12,8 @@ import System
 /// callback first subscribed to a topic is delivered to it: a mediator that comes up late loses nothing.
 public final class EmbeddedHub: WebSubHub {
   private let pool: Pool
+  /// For leases and ends of deliveries: forgotten ones are repeated.
+  private let forgetful: Pool
   private let sealer: Sealer
   private let http: any HTTPExchange
   private let publicURL: String
@@ -24,13 +26,14 @@ public final class EmbeddedHub: WebSubHub {
   private let observers: Mutex<[@Sendable (_ topic: String, _ body: [UInt8]) async -> Void]>
   private let log = Log("hub")
 
-  private static let atOnce = 16
+  private static let atOnce = 32
   private static let leaseSeconds = 60.0
   private static let keepDays = 7
   private static let defaultLease = 86_400
 
-  init(pool: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String) {
+  init(pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String) {
     self.pool = pool
+    self.forgetful = forgetful
     self.sealer = sealer
     self.http = http
     self.publicURL = publicURL
@@ -231,7 +234,7 @@ public final class EmbeddedHub: WebSubHub {
   private func claim(_ room: Int) async -> [Delivery] {
     let sealer = sealer
     do {
-      return try await pool.with { connection in
+      return try await forgetful.with { connection in
         let rows = try connection.execute(
           """
           UPDATE platform.hub_delivery AS d SET leased_until = now() + make_interval(secs => $2)
@@ -271,7 +274,7 @@ public final class EmbeddedHub: WebSubHub {
     }
     let outcome = status
     do {
-      try await pool.with { connection in
+      try await forgetful.with { connection in
         if (200..<300).contains(outcome) || outcome == 410 {
           _ = try connection.execute(
             "UPDATE platform.hub_delivery SET is_open = false, leased_until = NULL WHERE message_id = $1::uuid AND callback = $2",

@@ -15,7 +15,8 @@ public final class EmbeddedPlatform: Sendable {
   public let keys: KeyFolder
   private let hub: EmbeddedHub
   private let identities: EmbeddedIdentityRepository
-  private let blocking = BlockingPool(name: "platform", threads: 8)
+  private let forgetful: Pool
+  private let blocking = BlockingPool(name: "platform", threads: 16)
 
   /// Builds the services.
   /// - Parameters:
@@ -35,7 +36,9 @@ public final class EmbeddedPlatform: Sendable {
     let objects = FileObjectStore(folder: folder + "/objects", blocking: blocking)
     let schemas = try BundledIdSchemas(version: "0.1", json: idSchema)
     let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
-    hub = EmbeddedHub(pool: pool, sealer: sealer, http: http, publicURL: hubURL)
+    // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
+    forgetful = Pool(pool.settings.forgetful, size: 4)
+    hub = EmbeddedHub(pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL)
     identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer)
     let credentials = EmbeddedCredentialService(
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
@@ -57,6 +60,7 @@ public final class EmbeddedPlatform: Sendable {
   /// Ends the hub's deliveries.
   public func stop() async {
     try? await blocking.run { [hub] in hub.stop() }
+    forgetful.close()
     blocking.close()
   }
 }

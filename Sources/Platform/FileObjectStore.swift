@@ -20,6 +20,15 @@ public struct FileObjectStore: ObjectStore {
     try await blocking.run { try Self.write(bytes, to: path) }
   }
 
+  public func put(_ objects: [StoredObject], account: String, container: String) async throws {
+    let files = objects.flatMap { object in
+      let path = path(account, container, object.key)
+      // The metadata first: an object that can be seen has them.
+      return [(path + Self.metadataSuffix, Self.encoded(object.metadata)), (path, object.bytes)]
+    }
+    try await blocking.run { try Self.write(files) }
+  }
+
   public func get(account: String, container: String, key: String) async throws -> [UInt8]? {
     let path = path(account, container, key)
     return try await blocking.run { try Self.read(path) }
@@ -49,10 +58,14 @@ public struct FileObjectStore: ObjectStore {
 
   public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
     let path = path(account, container, key) + Self.metadataSuffix
+    let bytes = Self.encoded(metadata)
+    try await blocking.run { try Self.write(bytes, to: path) }
+  }
+
+  private static func encoded(_ metadata: [String: String]) -> [UInt8] {
     var object = JSONObject()
     for (name, value) in metadata.sorted(by: { $0.key < $1.key }) { object[name] = .string(value) }
-    let bytes = JSONValue.object(object).encoded()
-    try await blocking.run { try Self.write(bytes, to: path) }
+    return JSONValue.object(object).encoded()
   }
 
   public func metadata(account: String, container: String, key: String) async throws -> [String: String]? {
@@ -114,9 +127,23 @@ public struct FileObjectStore: ObjectStore {
     ServiceError(.unavailable, service: "object store", code: "RPR-OBJ-001", "\(what): errno \(errno)")
   }
 
-  private static func write(_ bytes: [UInt8], to path: String) throws {
-    let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-    try makeFolders(parent)
+  private static func write(_ bytes: [UInt8], to path: String) throws { try write([(path, bytes)]) }
+
+  /// Writes files in their order and syncs each folder once, after all of them.
+  private static func write(_ files: [(path: String, bytes: [UInt8])]) throws {
+    var parents: [String] = []
+    for (path, bytes) in files {
+      let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+      if !parents.contains(parent) {
+        try makeFolders(parent)
+        parents.append(parent)
+      }
+      try place(bytes, at: path)
+    }
+    for parent in parents { try sync(folder: parent) }
+  }
+
+  private static func place(_ bytes: [UInt8], at path: String) throws {
     let temporary = "\(path)\(temporarySuffix)\(SecureRandom.uuid())"
     let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
     guard handle >= 0 else { throw failed("an object cannot be written") }
@@ -135,7 +162,6 @@ public struct FileObjectStore: ObjectStore {
     close(handle)
     guard synced == 0, rename(temporary, path) == 0 else { throw failed("an object cannot be written") }
     isDone = true
-    try sync(folder: parent)
   }
 
   private static func makeFolders(_ path: String) throws {

@@ -17,6 +17,8 @@ public final class KeyFolder: Sendable {
   /// The folder.
   public let folder: String
   private let pairs = Mutex<[String: KeyPair]>([:])
+  /// Held while a key pair is made or read: when many ask for a new one at once, it is made once and not by each of them.
+  private let making = Mutex<Void>(())
   private let secrets = Mutex<[String: [UInt8]]>([:])
 
   /// Keys in a folder, which is made when it is missing.
@@ -30,6 +32,11 @@ public final class KeyFolder: Sendable {
 
   /// The key pair of a name; made (RSA 2048, self-signed) when there is none. A certificate that was put beside the key is used.
   public func pair(_ name: String) throws -> KeyPair {
+    if let known = pairs.withLock({ $0[name] }) { return known }
+    return try making.withLock { _ in try load(name) }
+  }
+
+  private func load(_ name: String) throws -> KeyPair {
     if let known = pairs.withLock({ $0[name] }) { return known }
     let safe = Self.safe(name)
     let keyText = try once("\(safe).key.pem") { Array(try RSAPrivateKey.generate(bits: 2048).pem().utf8) }

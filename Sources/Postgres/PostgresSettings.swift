@@ -82,6 +82,15 @@ public struct PostgresSettings: Sendable, Hashable {
     }
   }
 
+  /// The same database, for what may be forgotten when the server itself crashes: leases, marks of what was done and would harmlessly be
+  /// done again. Its commits do not wait for the disk (`synchronous_commit`, postgresql.org/docs/15/wal-async-commit.html); nothing is ever
+  /// half there, and a crash of one of our own processes loses nothing.
+  public var forgetful: PostgresSettings {
+    var other = self
+    other.options["options"] = [options["options"], "-c synchronous_commit=off"].compactMap(\.self).joined(separator: " ")
+    return other
+  }
+
   /// What libpq is given, in an order that does not change.
   var parameters: [(name: String, value: String)] {
     var all: [(name: String, value: String)] = [

@@ -4,6 +4,10 @@ public protocol ObjectStore: Sendable {
   /// Stores bytes.
   func put(_ bytes: [UInt8], account: String, container: String, key: String) async throws
 
+  /// Stores several objects of a container with their user metadata. An object never stands without its metadata; when it throws, some
+  /// may be there and others not.
+  func put(_ objects: [StoredObject], account: String, container: String) async throws
+
   /// The bytes of an object; nil when there is none.
   func get(account: String, container: String, key: String) async throws -> [UInt8]?
 
@@ -21,4 +25,30 @@ public protocol ObjectStore: Sendable {
 
   /// The user metadata of an object; nil when it has none.
   func metadata(account: String, container: String, key: String) async throws -> [String: String]?
+}
+
+/// An object on its way into the store.
+public struct StoredObject: Sendable {
+  /// Its key in the container.
+  public var key: String
+  /// Its content.
+  public var bytes: [UInt8]
+  /// Its user metadata: names lower case, values text.
+  public var metadata: [String: String]
+
+  /// An object with its metadata.
+  public init(key: String, bytes: [UInt8], metadata: [String: String]) {
+    self.key = key
+    self.bytes = bytes
+    self.metadata = metadata
+  }
+}
+
+extension ObjectStore {
+  public func put(_ objects: [StoredObject], account: String, container: String) async throws {
+    for object in objects {
+      try await put(object.bytes, account: account, container: container, key: object.key)
+      try await setMetadata(object.metadata, account: account, container: container, key: object.key)
+    }
+  }
 }

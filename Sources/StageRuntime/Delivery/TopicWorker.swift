@@ -8,13 +8,16 @@ import System
 final class TopicWorker: Sendable {
   private let unit: StageUnit
   private let pool: Pool
+  /// For rows that may stay a while longer when the database's server crashes.
+  private let forgetful: Pool
   private let openBus: @Sendable () throws -> any Bus
   private let stopping = Atomic<Bool>(false)
   private let ended = Semaphore()
 
-  init(unit: StageUnit, pool: Pool, openBus: @escaping @Sendable () throws -> any Bus) {
+  init(unit: StageUnit, pool: Pool, forgetful: Pool, openBus: @escaping @Sendable () throws -> any Bus) {
     self.unit = unit
     self.pool = pool
+    self.forgetful = forgetful
     self.openBus = openBus
   }
 
@@ -69,7 +72,7 @@ final class TopicWorker: Sendable {
     }
     let ids = taken.filter { HopId(text: $0) != nil }
     guard !ids.isEmpty else { return true }
-    let pool = pool
+    let pool = forgetful
     // A row that stays is sent again and taken again: the plugin knows it.
     blockingAwait {
       _ = try? await pool.with { connection in

@@ -15,6 +15,8 @@ public final class Engine: Sendable {
   private let units: [StageUnit]
   private let table: RouteTable
   private let pool: Pool
+  /// For leases and ends of durable work, which is done at least once anyway.
+  private let forgetful: Pool
   private let wake: WakeUp
   private let makeTopics: TopicMaker
   private let workers: [StageWorker]
@@ -46,6 +48,8 @@ public final class Engine: Sendable {
     self.settings = settings
     self.services = services
     self.pool = pool
+    let forgetful = Pool(settings.database.forgetful, size: settings.connections)
+    self.forgetful = forgetful
     let table = RouteTable(routes)
     let wake = WakeUp()
     self.table = table
@@ -87,7 +91,7 @@ public final class Engine: Sendable {
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
         transactionalID: nil, instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)",
         header: OutgoingRecord.outboxHeader)
-      return TopicWorker(unit: unit, pool: pool, openBus: { try KafkaBus(bus) })
+      return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, openBus: { try KafkaBus(bus) })
     }
     var performers: [WorkRunner.Performer] = units.flatMap { unit in
       unit.spec.work.map { kind in
@@ -103,7 +107,7 @@ public final class Engine: Sendable {
           try await WorkflowEvents.publish(work, services: services)
           return .done
         }, gaveUp: { _, _ in }))
-    runner = WorkRunner(performers: performers, pool: pool, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
+    runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
       openSender: { try KafkaSender(settings.kafka) })
@@ -187,6 +191,7 @@ public final class Engine: Sendable {
     }
     courier.stop()
     try? await blocking.run { [courier] in courier.join() }
+    forgetful.close()
     blocking.close()
   }
 }

@@ -26,7 +26,8 @@ final class Courier: Sendable {
   init(
     database: PostgresSettings, wake: WakeUp, reconcileAfter: Double, openSender: @escaping @Sendable () throws -> any RecordSender
   ) {
-    self.database = database
+    // A mark that is forgotten means a record that is sent twice, which the journal knows.
+    self.database = database.forgetful
     self.openSender = openSender
     self.bell = wake.register()
     self.reconcileAfter = reconcileAfter

@@ -11,7 +11,7 @@ enum WorkflowEvents {
   static let completed = "completed"
   static let topic = "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT"
 
-  static let work = WorkKind(completed, concurrency: 2)
+  static let work = WorkKind(completed, concurrency: 16)
 
   static func publish(_ work: WorkItem, services: Services) async throws {
     guard let rid = work.payload["rid"]?.string, let process = work.payload["process"]?.string,

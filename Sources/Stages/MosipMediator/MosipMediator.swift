@@ -16,8 +16,8 @@ public struct MosipMediator: Stage {
     summary: "takes births from the OpenCRVS side, makes and uploads their packets, sends UIN tokens and errors back",
     takesMessages: false, topics: ["{birth-topic}"],
     work: [
-      WorkKind(packet, concurrency: 8), WorkKind(credential, concurrency: 8),
-      WorkKind(credentialStatus, concurrency: 4),
+      WorkKind(packet, concurrency: 32), WorkKind(credential, concurrency: 32),
+      WorkKind(credentialStatus, concurrency: 16),
       WorkKind(status, concurrency: 4), WorkKind(subscription, concurrency: 1),
     ],
     settings: BirthMapping.settings + [

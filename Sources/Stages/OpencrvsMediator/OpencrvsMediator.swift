@@ -15,7 +15,7 @@ public struct OpencrvsMediator: Stage {
     summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens and errors back",
     takesMessages: false,
     work: [
-      WorkKind(forward, concurrency: 8), WorkKind(tell, concurrency: 4), WorkKind(subscription, concurrency: 1),
+      WorkKind(forward, concurrency: 32), WorkKind(tell, concurrency: 16), WorkKind(subscription, concurrency: 1),
     ],
     settings: [
       SettingField(

@@ -119,12 +119,12 @@ public struct PacketUploader: Stage {
   }
 
   private func store(_ container: PacketReader.Container, _ objects: any ObjectStore) async throws {
-    for part in container.parts {
-      try await objects.put(part.content, account: packetAccount, container: container.rid, key: part.path)
-      try await objects.setMetadata(
-        Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }), account: packetAccount,
-        container: container.rid, key: part.path)
-    }
+    try await objects.put(
+      container.parts.map { part in
+        StoredObject(
+          key: part.path, bytes: part.content,
+          metadata: Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }))
+      }, account: packetAccount, container: container.rid)
   }
 }
 
