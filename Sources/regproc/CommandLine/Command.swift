@@ -53,7 +53,8 @@ enum Commands {
   static let all: [Command] = [
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
-    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, SettingsCommand.command, DoctorCommand.command,
+    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
+    IdCommand.check, SettingsCommand.command, DoctorCommand.command,
     version,
   ]
 
