@@ -22,10 +22,16 @@ public final class RSAPrivateKey: @unchecked Sendable, CustomStringConvertible {
   }
 
   /// Reads a private key in PEM: PKCS#8 (`PRIVATE KEY`), or the older `RSA PRIVATE KEY`, without a password.
-  /// - Throws: `CryptographyError` `badKey`.
+  /// - Throws: `CryptographyError` `badKey`, `keyTooSmall`.
   public convenience init(pem: String) throws {
     var text = Array(pem.utf8)
     defer { text.cleanse() }
+    try self.init(pem: text)
+  }
+
+  /// Reads a private key in PEM from bytes, which the caller wipes.
+  /// - Throws: `CryptographyError` `badKey`, `keyTooSmall`.
+  public convenience init(pem text: [UInt8]) throws {
     let key = try withReadBIO(text) { PEM_read_bio_PrivateKey($0, nil, noPassword, nil) }
     guard let key else { throw CryptographyError.openSSL(.badKey, "no private key in PEM") }
     try self.init(owning: key)

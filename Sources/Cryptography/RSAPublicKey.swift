@@ -109,7 +109,7 @@ public final class RSAPublicKey: @unchecked Sendable {
 func checkRSA(_ key: OpaquePointer) throws {
   guard EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA else { throw CryptographyError(.badKey, "not an RSA key") }
   guard EVP_PKEY_get_bits(key) >= 2048 else {
-    throw CryptographyError(.badKey, "an RSA key of \(EVP_PKEY_get_bits(key)) bits; at least 2048 are asked for")
+    throw CryptographyError(.keyTooSmall, "an RSA key of \(EVP_PKEY_get_bits(key)) bits; at least 2048 are asked for")
   }
 }
 

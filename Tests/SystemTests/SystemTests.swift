@@ -36,7 +36,7 @@ import Testing
     #expect(Encoding.base64URL([0xfb, 0xff]) == "-_8")
   }
 
-  @Test(arguments: ["A", "AA=A", "AA===", "A*==", "AAA A"]) func whatIsNoBase64IsRefused(text: String) {
+  @Test(arguments: ["A", "AA=A", "AA===", "A*==", "AAA A", "AB", "AAB=", "+_AA"]) func whatIsNoBase64IsRefused(text: String) {
     #expect(Encoding.bytes(base64: text) == nil)
   }
 }

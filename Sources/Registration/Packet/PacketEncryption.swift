@@ -36,7 +36,7 @@ public enum PacketEncryption {
     guard let wrapped = KeyWrap.find(in: blob, from: start, keySize: key.modulusSize) else {
       throw PacketError(.badEncryption, "no splitter where a key of \(key.modulusSize * 8) bits has it")
     }
-    if let thumbprint, wrapped.thumbprint != thumbprint {
+    if let thumbprint, !constantTimeEqual(wrapped.thumbprint ?? [], thumbprint) {
       throw PacketError(.decryptionFailed, "encrypted for another certificate")
     }
     do {

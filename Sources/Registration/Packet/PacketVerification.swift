@@ -126,6 +126,6 @@ extension SubPacket {
         }
       }
     }
-    if let stored, isComplete, stored != EntryName.hexHash(contents) { findings.append(PacketFinding(hashCheck, name)) }
+    if let stored, isComplete, !constantTimeEqual(stored, EntryName.hexHash(contents)) { findings.append(PacketFinding(hashCheck, name)) }
   }
 }

@@ -54,7 +54,7 @@ enum Commands {
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
-    IdCommand.check, SettingsCommand.command, DoctorCommand.command,
+    IdCommand.check, EnvelopeCommand.seal, EnvelopeCommand.open, SettingsCommand.command, DoctorCommand.command,
     version,
   ]
 

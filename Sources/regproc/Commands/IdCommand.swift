@@ -120,7 +120,7 @@ enum IdCommand {
       }
       out.append(UInt8(ascii: "\n"))
     }
-    around.console.out(out)
+    try around.console.deliver(out)
     return 0
   }
 
@@ -167,7 +167,7 @@ enum IdCommand {
       }
       out.append(UInt8(ascii: "\n"))
     }
-    around.console.out(out)
+    try around.console.deliver(out)
     return isAllValid ? 0 : 1
   }
 }
