@@ -31,7 +31,7 @@ let package = Package(
     system("CRdKafka", "rdkafka", "librdkafka-dev"),
     system("CPQ", "libpq", "libpq-dev"),
     system("CYAML", "yaml-0.1", "libyaml-dev"),
-    system("CZip", "libzip", "libzip-dev"),
+    system("CZlib", "zlib", "zlib1g-dev"),
     shim("COpenSSL", ["crypto"]),
     shim("CCurl", ["curl"]),
     shim("CMicroHTTPD", ["microhttpd"]),
@@ -50,7 +50,7 @@ let package = Package(
 
     // What the field is about
     library("Routing", ["YAML"]),
-    library("Registration", ["JSON", "Cryptography", "CZip", "System"]),
+    library("Registration", ["JSON", "Cryptography", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),

@@ -47,7 +47,7 @@ import Testing
     #expect(code { try RSAPublicKey(pem: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n") } == .badKey)
     #expect(code { try RSAPublicKey(spki: b64(Vectors.spki) + [0]) } == .badKey)
     #expect(code { try RSAPublicKey(spki: []) } == .badKey)
-    #expect(code { try RSAPublicKey(modulus: [], exponent: []) } == .badKey)
+    #expect(code { try RSAPublicKey(modulus: [], exponent: []) } == .keyTooSmall)
     #expect(code { try Certificate(bytes: []) } == .badCertificate)
     #expect(code { try Certificate(der: [0x30, 0x03, 1, 2, 3]) } == .badCertificate)
   }

@@ -7,8 +7,8 @@ import System
 ///
 /// Nonce, AAD and AES key are fresh and independent for each call. What keymanager's REST call answers begins at the thumbprint.
 public enum PacketEncryption {
-  private static let nonceSize = 12
-  private static let aadSize = 32
+  static let nonceSize = 12
+  static let aadSize = 32
 
   /// Encrypts for the holder of a certificate.
   /// - Throws: `CryptographyError` `internal`.

@@ -54,7 +54,8 @@ enum Commands {
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
-    IdCommand.check, EnvelopeCommand.seal, EnvelopeCommand.open, SettingsCommand.command, DoctorCommand.command,
+    IdCommand.check, EnvelopeCommand.seal, EnvelopeCommand.open,
+    PacketCreateCommand.command, PacketFileCommands.inspect, PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command,
     version,
   ]
 
