@@ -48,7 +48,7 @@ public struct SubPacket: Sendable {
         throw PacketError(.badEntry, "\(stem) of sub-packet \(name.rawValue) is larger than \(Self.largestText >> 20) MiB")
       }
       let bytes = try file.bytes()
-      guard let object = (try? JSONValue.parse(bytes))?["identity"]?.object else {
+      guard let object = (try? JSONValue.parse(bytes, limits: Self.limits))?["identity"]?.object else {
         throw PacketError(.badEntry, "\(stem) of sub-packet \(name.rawValue) is no JSON with an `identity`")
       }
       return object
@@ -63,6 +63,8 @@ public struct SubPacket: Sendable {
 
   /// The most bytes of ID.json, packet_meta_info.json and audit.json: honest ones have some kilobytes.
   static let largestText = 4 << 20
+  /// What those files may ask of the reader.
+  static let limits = JSONLimits(maximumBytes: largestText, maximumDepth: 32, maximumValues: 100_000)
 
   /// A file by its name without extension, in any letter case; nil when there is none, or when it is damaged.
   public func file(_ stem: String) -> [UInt8]? { files[stem.lowercased()].flatMap { try? $0.bytes() } }
@@ -152,7 +154,7 @@ public struct PacketContents: Sendable {
   /// The audits; empty if there are none.
   public var audits: [JSONObject] {
     guard let bytes = subPackets[.id]?.file(EntryName.audit) else { return [] }
-    return (try? JSONValue.parse(bytes))?.array?.compactMap(\.object) ?? []
+    return (try? JSONValue.parse(bytes, limits: SubPacket.limits))?.array?.compactMap(\.object) ?? []
   }
 
   /// A document by its field.

@@ -204,7 +204,7 @@ extension SubPacketInfo {
   /// Reads the bytes of `{rid}_{S}.json`.
   /// - Throws: `PacketError` `badEntry`.
   public init(json bytes: [UInt8]) throws {
-    guard let object = (try? JSONValue.parse(bytes))?.object else {
+    guard let object = (try? JSONValue.parse(bytes, limits: SubPacket.limits))?.object else {
       throw PacketError(.badEntry, "the metadata are no JSON object")
     }
     var values: [String: String] = [:]
