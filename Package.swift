@@ -24,7 +24,7 @@ func shim(_ name: String, _ libraries: [String]) -> Target {
 let package = Package(
   name: "regproc",
   products: [
-    .executable(name: "regproc", targets: ["regproc"]),
+    .executable(name: "regproc", targets: ["regproc"])
   ],
   targets: [
     // Debian's C libraries
@@ -61,6 +61,10 @@ let package = Package(
     .executableTarget(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform"], swiftSettings: strict),
 
+    // What must hold of every reader, for `make fuzz` and for a short run in `make test`
+    library("Fuzzing", ["Registration", "Cryptography", "JSON", "System"]),
+    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
+
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("YAML", ["YAML"]),
@@ -77,3 +81,12 @@ let package = Package(
     tests("Integration", ["StageRuntime", "Stages", "Platform"]),
   ]
 )
+
+// libFuzzer's program can only be linked with its runtime, so it is part of no other build: see deploy/scripts/fuzz.
+if Context.environment["REGPROC_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "regproc-fuzz", dependencies: ["Fuzzing"], swiftSettings: strict,
+      // The default linker fails on what the instrumentation leaves.
+      linkerSettings: [.unsafeFlags(["-use-ld=lld"])]))
+}
