@@ -65,6 +65,10 @@ let package = Package(
     library("Fuzzing", ["Registration", "Cryptography", "JSON", "System"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
 
+    .testTarget(
+      name: "InteropTests", dependencies: ["Registration", "Cryptography", "JSON", "System"], path: "Tests/Interop",
+      exclude: ["java", "python"], swiftSettings: strict),
+
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("YAML", ["YAML"]),
