@@ -90,7 +90,9 @@ public struct HashStream: ~Copyable {
   public mutating func update(_ bytes: [UInt8]) { update(bytes[...]) }
 
   /// Takes the next piece.
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+  }
 
   /// The digest of all pieces.
   public consuming func finish() -> [UInt8] {

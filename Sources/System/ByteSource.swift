@@ -59,7 +59,9 @@ public final class MemorySource: ByteSource {
   public var count: Int { content.count }
 
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-    content.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + buffer.count])) }
+    content.withUnsafeBytes {
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + buffer.count]))
+    }
   }
 }
 
@@ -187,7 +189,9 @@ public final class Spool {
     while at < bytes.count {
       let count = Glibc.write(descriptor, bytes.baseAddress! + at, bytes.count - at)
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw ByteSourceError("a file in \(folder) cannot be written: \(String(cString: strerror(errno)))") }
+      guard count > 0 else {
+        throw ByteSourceError("a file in \(folder) cannot be written: \(String(cString: strerror(errno)))")
+      }
       at += count
     }
     written += bytes.count

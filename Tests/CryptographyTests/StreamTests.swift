@@ -46,7 +46,9 @@ import Testing
       let stream = try AESGCMStream.opening(key: key, nonce: nonce, aad: aad)
       var room = [UInt8](repeating: 0, count: bytes.count - 16)
       try bytes.withUnsafeBytes { input in
-        try room.withUnsafeMutableBytes { try stream.update(UnsafeRawBufferPointer(rebasing: input[..<$0.count]), into: $0) }
+        try room.withUnsafeMutableBytes {
+          try stream.update(UnsafeRawBufferPointer(rebasing: input[..<$0.count]), into: $0)
+        }
       }
       do {
         try stream.verify(tag: Array(bytes.suffix(16)))

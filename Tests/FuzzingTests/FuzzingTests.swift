@@ -25,7 +25,9 @@ import Testing
     }
   }
 
-  @Test("Each reader keeps its promises on its corpus and on thousands of inputs made from it", arguments: FuzzTarget.allCases)
+  @Test(
+    "Each reader keeps its promises on its corpus and on thousands of inputs made from it",
+    arguments: FuzzTarget.allCases)
   func shortRun(target: FuzzTarget) {
     let corpus = Self.corpus(target)
     #expect(!corpus.isEmpty)

@@ -20,7 +20,9 @@ import Testing
     }
   }
 
-  @Test("Bodies go both ways in each direction, by the decoder the receiver really has", arguments: Peer.present, EnvelopeDirection.allCases)
+  @Test(
+    "Bodies go both ways in each direction, by the decoder the receiver really has", arguments: Peer.present,
+    EnvelopeDirection.allCases)
   func bodies(peer: Peer, direction: EnvelopeDirection) async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
@@ -38,12 +40,15 @@ import Testing
       #expect(opened.code == 0 && opened.output == Self.plaintext)
       // Signed by another: nothing comes out.
       let forged = Tool.shell(
-        "'\(Tool.regproc)' envelope open --key b.key --cert b.crt --direction \(way) 2>/dev/null", theirs.output, in: folder)
+        "'\(Tool.regproc)' envelope open --key b.key --cert b.crt --direction \(way) 2>/dev/null", theirs.output,
+        in: folder)
       #expect(forged.code == 1 && forged.output.isEmpty)
     }
   }
 
-  @Test("openssl on the command line unwraps our key, reads our ciphertext and verifies our signature", .enabled(if: Tool.has("openssl")))
+  @Test(
+    "openssl on the command line unwraps our key, reads our ciphertext and verifies our signature",
+    .enabled(if: Tool.has("openssl")))
   func openssl() async throws {
     try await Tool.withFolder { folder in
       let sender = try Keys.make("a", in: folder)
@@ -59,14 +64,16 @@ import Testing
       // GCM is counter mode from 2 on; the tag is what other tools check.
       let nonce = Encoding.hex(blob[308..<320]) + "00000002"
       let text = Tool.shell(
-        "openssl enc -d -aes-256-ctr -K \(Encoding.hex(key.output)) -iv \(nonce)", Array(blob[340..<blob.count - 16]), in: folder)
+        "openssl enc -d -aes-256-ctr -K \(Encoding.hex(key.output)) -iv \(nonce)", Array(blob[340..<blob.count - 16]),
+        in: folder)
       #expect(text.output == Self.plaintext)
       Tool.write(body.signature, to: "\(folder)/signature")
       let verified = Tool.shell(
         "openssl x509 -in a.crt -pubkey -noout > a.pub && openssl dgst -sha512 -verify a.pub -signature signature /dev/stdin >/dev/null",
         blob, in: folder)
       #expect(verified.code == 0)
-      let thumbprint = Tool.shell("cd '\(folder)' && openssl x509 -in b.crt -outform DER | openssl dgst -sha256 -binary")
+      let thumbprint = Tool.shell(
+        "cd '\(folder)' && openssl x509 -in b.crt -outform DER | openssl dgst -sha256 -binary")
       #expect(Array(blob[6..<38]) == thumbprint.output)
     }
   }
@@ -84,7 +91,8 @@ import Testing
         #expect(opened.code == 0 && opened.output == Self.plaintext, "\(change)")
       }
       for change in ["cut -c2-", "head -c 100", "tr 'A-Z' 'B-ZA'", "true", "sed 's/$/=/'"] {
-        let refused = Tool.shell("\(change) | \(regproc) envelope open --raw --key o.key 2>err", sealed.output, in: folder)
+        let refused = Tool.shell(
+          "\(change) | \(regproc) envelope open --raw --key o.key 2>err", sealed.output, in: folder)
         #expect(refused.code == 1 && refused.output.isEmpty, "\(change)")
         #expect(!Tool.read("\(folder)/err").isEmpty)
       }

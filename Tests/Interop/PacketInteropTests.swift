@@ -17,7 +17,8 @@ import Testing
     return Tool.shell(
       "cd '\(folder)' && '\(Tool.regproc)' packet create --fields fields.json --process OPENCRVS_NEW --rid \(Self.rid) --cert b.crt "
         + "--key a.key --schema '\(Tool.root)/stages/packet-validator/id-schema.json' "
-        + "--document proofOfIdentity=DOC001:document.pdf --biometrics individualBiometrics=bio.xml --out packet --json \(more)")
+        + "--document proofOfIdentity=DOC001:document.pdf --biometrics individualBiometrics=bio.xml --out packet --json \(more)"
+    )
   }
 
   @Test("A packet of another side is verified and opened on the command line", arguments: Peer.present)
@@ -39,7 +40,8 @@ import Testing
       #expect(Tool.read("\(folder)/out/id/proofOfIdentity.pdf") == document)
       // The reader of the pipeline, which has all in memory, agrees.
       let keys = try LocalPacketKeys(
-        certificate: Certificate(bytes: Tool.read("\(folder)/b.crt")), decryptionKey: RSAPrivateKey(pem: Tool.read("\(folder)/b.key")),
+        certificate: Certificate(bytes: Tool.read("\(folder)/b.crt")),
+        decryptionKey: RSAPrivateKey(pem: Tool.read("\(folder)/b.key")),
         signingKey: RSAPrivateKey(pem: Tool.read("\(folder)/a.key")))
       let contents = try await PacketReader(keys: keys).read(made.output, refID: "10001_10002")
       #expect(contents.verify(schema: nil, mandatory: []).isEmpty)
@@ -59,7 +61,9 @@ import Testing
         #expect(listed.code == 0)
         let lines = Set(String(decoding: listed.output, as: UTF8.self).split(separator: "\n").map(String.init))
         #expect(lines.contains("id/proofOfIdentity.pdf \(Encoding.upperHex(Hash.sha256(document)))"))
-        #expect(lines.contains("id/individualBiometrics_bio_CBEFF.xml \(Encoding.upperHex(Hash.sha256(Array("<BIR/>".utf8))))"))
+        #expect(
+          lines.contains(
+            "id/individualBiometrics_bio_CBEFF.xml \(Encoding.upperHex(Hash.sha256(Array("<BIR/>".utf8))))"))
         let inspected = Tool.shell(
           "cd '\(folder)' && '\(Tool.regproc)' packet inspect packet --key b.key --signer a.crt --json")
         let tree = try JSONValue.parse(inspected.output)
@@ -106,14 +110,19 @@ import Testing
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
       let made = create(
-        [1], "--offline --iteration 2 --additional-info \(Self.rid)-CORRECTION-2 --time 2024-03-01T10:00:00Z", in: folder)
-      #expect(try JSONValue.parse(made.output)["packetId"]?.string == "\(Self.rid)-CORRECTION-2-10001_10002-20240301100000")
+        [1], "--offline --iteration 2 --additional-info \(Self.rid)-CORRECTION-2 --time 2024-03-01T10:00:00Z",
+        in: folder)
+      #expect(
+        try JSONValue.parse(made.output)["packetId"]?.string == "\(Self.rid)-CORRECTION-2-10001_10002-20240301100000")
       #expect(try JSONValue.parse(made.output)["process"]?.string == "OPENCRVS_NEW-2")
-      #expect(Tool.shell("cd '\(folder)' && '\(Tool.regproc)' packet verify packet --key b.key --signer a.crt").code == 0)
+      #expect(
+        Tool.shell("cd '\(folder)' && '\(Tool.regproc)' packet verify packet --key b.key --signer a.crt").code == 0)
     }
   }
 
-  @Test("A packet of 50 MB is made, verified, inspected and opened in less than 80 MB of memory", .enabled(if: Tool.has("python3")))
+  @Test(
+    "A packet of 50 MB is made, verified, inspected and opened in less than 80 MB of memory",
+    .enabled(if: Tool.has("python3")))
   func memory() async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
@@ -134,7 +143,9 @@ import Testing
         "open packet --key b.key --signer a.crt --out out",
       ] {
         let run = Tool.shell("cd '\(folder)' && python3 peak.py '\(Tool.regproc)' packet \(words)")
-        let numbers = String(decoding: run.output, as: UTF8.self).split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+        let numbers = String(decoding: run.output, as: UTF8.self).split(whereSeparator: \.isWhitespace).compactMap {
+          Int($0)
+        }
         #expect(numbers.count == 2 && numbers[0] == 0, "\(words)")
         #expect(numbers.last ?? .max < 80_000, "\(words): kilobytes")
       }
@@ -142,7 +153,9 @@ import Testing
     }
   }
 
-  @Test("What cannot be a packet is an error that leaves no file", arguments: ["--rid 123", "--ref-id ../x", "--audits fields.json"])
+  @Test(
+    "What cannot be a packet is an error that leaves no file",
+    arguments: ["--rid 123", "--ref-id ../x", "--audits fields.json"])
   func drafts(words: String) async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)

@@ -45,7 +45,8 @@ public struct SubPacket: Sendable {
         throw PacketError(.badEntry, "\(stem) is missing in sub-packet \(name.rawValue)")
       }
       guard file.size <= Self.largestText else {
-        throw PacketError(.badEntry, "\(stem) of sub-packet \(name.rawValue) is larger than \(Self.largestText >> 20) MiB")
+        throw PacketError(
+          .badEntry, "\(stem) of sub-packet \(name.rawValue) is larger than \(Self.largestText >> 20) MiB")
       }
       let bytes = try file.bytes()
       guard let object = (try? JSONValue.parse(bytes, limits: Self.limits))?["identity"]?.object else {

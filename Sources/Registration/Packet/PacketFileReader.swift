@@ -64,7 +64,8 @@ public struct PacketFileReader: Sendable {
     }
     let origin = parts.origin
     return Opened(
-      contents: PacketContents(rid: origin.rid, source: origin.source, processName: origin.process, subPackets: subPackets),
+      contents: PacketContents(
+        rid: origin.rid, source: origin.source, processName: origin.process, subPackets: subPackets),
       findings: findings, refID: refID, sizes: sizes, signedBy: signedBy,
       signaturesAreChecked: !signers.isEmpty)
   }
@@ -116,12 +117,15 @@ public struct PacketFileReader: Sendable {
   }
 
   private func subPacket(
-    _ name: SubPacketName, _ part: Part, of origin: PacketReader.Origin, _ refID: String, _ findings: inout [PacketFinding]
+    _ name: SubPacketName, _ part: Part, of origin: PacketReader.Origin, _ refID: String,
+    _ findings: inout [PacketFinding]
   ) throws -> (SubPacket, signer: Int?) {
     findings += PacketReader.metadataFindings(part.info, name, origin, refID: refID)
     let encrypted = Tally()
     try part.content.forEachPiece { encrypted.update($0) }
-    if !constantTimeEqual(part.info.encryptedHash, encrypted.digest()) { findings.append(PacketFinding(.encryptedHash, name)) }
+    if !constantTimeEqual(part.info.encryptedHash, encrypted.digest()) {
+      findings.append(PacketFinding(.encryptedHash, name))
+    }
     let plain = Tally()
     let plaintext = try PacketOpening.with(part.content, key: key, thumbprint: thumbprint) { opening in
       try opening.decrypt { plain.update($0) }

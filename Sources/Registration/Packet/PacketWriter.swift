@@ -48,7 +48,7 @@ public struct PacketWriter: Sendable {
         of: draft, name, signature: signature, encryptedHash: Hash.sha256(encrypted), providerName: providerName,
         providerVersion: providerVersion)
       let path = "\(draft.source)/\(draft.processName)/\(info.packetName)"
-      container.append(ZipEntry(name: path + ".zip", content: encrypted))
+      container.append(ZipEntry(name: path + ".zip", content: encrypted, isEncrypted: true))
       container.append(ZipEntry(name: path + ".json", content: info.json))
       infos[name] = info
     }

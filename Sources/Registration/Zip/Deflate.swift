@@ -11,7 +11,8 @@ final class Deflater {
     stream.initialize(to: z_stream())
     guard
       deflateInit2_(
-        stream, Self.level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+        stream, Self.level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
+        Int32(MemoryLayout<z_stream>.size))
         == Z_OK
     else { throw PacketError(.badZip, "no memory") }
   }
@@ -26,7 +27,9 @@ final class Deflater {
   func reset() { deflateReset(stream) }
 
   /// Packs the next bytes; `ends` says that they are the last.
-  func update(_ bytes: UnsafeRawBufferPointer, ends: Bool = false, _ sink: (UnsafeRawBufferPointer) throws -> Void) throws {
+  func update(_ bytes: UnsafeRawBufferPointer, ends: Bool = false, _ sink: (UnsafeRawBufferPointer) throws -> Void)
+    throws
+  {
     var at = 0
     repeat {
       // zlib counts in 32 bits.

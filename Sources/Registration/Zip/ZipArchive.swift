@@ -24,6 +24,8 @@ public struct ZipLimits: Sendable, Hashable {
 struct ZipEntry: Sendable, Hashable {
   var name: String
   var content: [UInt8]
+  /// What is encrypted cannot be packed any more: trying costs as much as all the rest.
+  var isEncrypted = false
 }
 
 /// Zips in memory as a whole.
@@ -34,7 +36,11 @@ enum ZipArchive {
     out.reserveCapacity(entries.reduce(0) { $0 + $1.content.count / 2 } + 4096)
     let writer = ZipWriter(at: time) { out.append(contentsOf: $0) }
     for entry in entries {
-      if entry.content.count <= ZipWriter.small {
+      if entry.isEncrypted {
+        var crc = CRC()
+        entry.content.withUnsafeBytes { crc.update($0) }
+        try writer.add(entry.name, stored: MemorySource(entry.content), crc: UInt32(truncatingIfNeeded: crc.value))
+      } else if entry.content.count <= ZipWriter.small {
         try writer.add(entry.name, entry.content)
       } else {
         try writer.add(entry.name) { write in try entry.content.withUnsafeBytes { try write($0) } }

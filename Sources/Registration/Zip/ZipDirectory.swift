@@ -32,7 +32,9 @@ enum ZipDirectory {
       tail.u32($0) == 0x0605_4b50 && $0 + endSize + tail.u16($0 + 20) == tail.count
     }
     guard let place else { throw PacketError(.badZip, "no zip") }
-    if place >= 20, tail.u32(place - 20) == 0x0706_4b50 { throw PacketError(.hostileZip, "a zip64, which no packet needs") }
+    if place >= 20, tail.u32(place - 20) == 0x0706_4b50 {
+      throw PacketError(.hostileZip, "a zip64, which no packet needs")
+    }
     let count = tail.u16(place + 10)
     let size = tail.u32(place + 12)
     let start = tail.u32(place + 16)
@@ -45,7 +47,9 @@ enum ZipDirectory {
     guard count <= limits.entries else {
       throw PacketError(.hostileZip, "\(count) entries, at most \(limits.entries) are taken")
     }
-    guard start + size == tailStart + place else { throw PacketError(.badZip, "a directory that is not where it is said to be") }
+    guard start + size == tailStart + place else {
+      throw PacketError(.badZip, "a directory that is not where it is said to be")
+    }
     // Names and extra fields of honest entries take some hundred bytes.
     guard size <= count * 2048 else { throw PacketError(.hostileZip, "a directory that is too large for its entries") }
     let bytes = try source.bytes(in: start..<start + size)
@@ -65,7 +69,8 @@ enum ZipDirectory {
     guard next <= bytes.count else { throw PacketError(.badZip, "a directory that is cut short") }
     let out = Record(
       system: bytes[at + 5], flags: bytes.u16(at + 8), method: bytes.u16(at + 10), crc: UInt32(bytes.u32(at + 16)),
-      packed: bytes.u32(at + 20), size: bytes.u32(at + 24), attributes: UInt32(bytes.u32(at + 38)), offset: bytes.u32(at + 42),
+      packed: bytes.u32(at + 20), size: bytes.u32(at + 24), attributes: UInt32(bytes.u32(at + 38)),
+      offset: bytes.u32(at + 42),
       name: Array(bytes[at + recordSize..<at + recordSize + nameSize]))
     guard bytes.u16(at + 34) == 0 else { throw PacketError(.hostileZip, "a zip of several disks") }
     guard out.packed != elsewhere, out.size != elsewhere, out.offset != elsewhere else {

@@ -90,7 +90,9 @@ final class ZipReader: Sendable {
 
   private static func check(_ record: ZipDirectory.Record, _ limits: ZipLimits) throws {
     if record.flags & (1 | 1 << 6 | 1 << 13) != 0 { throw PacketError(.hostileZip, "an entry with a password") }
-    guard record.method == 0 || record.method == 8 else { throw PacketError(.badZip, "an entry packed in an unknown way") }
+    guard record.method == 0 || record.method == 8 else {
+      throw PacketError(.badZip, "an entry packed in an unknown way")
+    }
     guard record.method == 8 || record.size == record.packed else {
       throw PacketError(.hostileZip, "an entry whose size is not as declared")
     }
@@ -115,7 +117,9 @@ final class ZipReader: Sendable {
   ) throws {
     var at = 0
     for place in directory.indices.sorted(by: { directory[$0].offset < directory[$1].offset }) {
-      guard directory[place].offset == at else { throw PacketError(.hostileZip, "entries with gaps between them, or overlapping") }
+      guard directory[place].offset == at else {
+        throw PacketError(.hostileZip, "entries with gaps between them, or overlapping")
+      }
       at = entries[place].start + entries[place].packed
       if directory[place].flags & 1 << 3 != 0 {
         at += try directory[place].descriptorSize(in: source, at: at, directoryAt: start)

@@ -98,7 +98,8 @@ final class ZipWriter {
     _ name: String, method: UInt16, flags: UInt16, crc: UInt32, size: Int, packed: Int? = nil
   ) throws -> Written {
     let entry = Written(
-      name: Array(name.utf8), method: method, flags: flags, crc: crc, packed: packed ?? size, size: size, offset: offset)
+      name: Array(name.utf8), method: method, flags: flags, crc: crc, packed: packed ?? size, size: size, offset: offset
+    )
     try check(entry)
     try put(Self.u32(0x0403_4b50) + fields(of: entry) + entry.name)
     return entry
@@ -113,7 +114,8 @@ final class ZipWriter {
 
   /// Larger zips need another form, which no packet has.
   private func check(_ entry: Written) throws {
-    guard entry.size < 0xffff_ffff, entry.packed < 0xffff_ffff, entry.offset < 0xffff_ffff, entry.name.count < 0xffff else {
+    guard entry.size < 0xffff_ffff, entry.packed < 0xffff_ffff, entry.offset < 0xffff_ffff, entry.name.count < 0xffff
+    else {
       throw PacketError(.badZip, "too large for a zip")
     }
   }

@@ -148,11 +148,15 @@ import Testing
     #expect(refusal(disks) == .hostileZip)
   }
 
-  @Test("Hostile JSON in a sub-packet is a named error", arguments: [
-    String(repeating: "[", count: 100_000), #"{"identity":{"a":1,"a":2}}"#, #"{"identity":"# + String(repeating: "{\"a\":", count: 100),
-    #"{"identity":{"a":1"# + String(repeating: "0", count: 10_000) + "}}", "{\"identity\":{\"a\":\"\u{1}\"}}", "",
-    #"{"identity":[]}"#, #"{"identity":{"a":["# + String(repeating: "1,", count: 200_000) + "1]}}",
-  ]) func json(text: String) throws {
+  @Test(
+    "Hostile JSON in a sub-packet is a named error",
+    arguments: [
+      String(repeating: "[", count: 100_000), #"{"identity":{"a":1,"a":2}}"#,
+      #"{"identity":"# + String(repeating: "{\"a\":", count: 100),
+      #"{"identity":{"a":1"# + String(repeating: "0", count: 10_000) + "}}", "{\"identity\":{\"a\":\"\u{1}\"}}", "",
+      #"{"identity":[]}"#, #"{"identity":{"a":["# + String(repeating: "1,", count: 200_000) + "1]}}",
+    ]) func json(text: String) throws
+  {
     let refusal = code {
       try PacketSamples.subPacket(.id) { entries in
         let place = entries.firstIndex { $0.name == "ID.json" }!

@@ -151,7 +151,8 @@ import Testing
     #expect(names.object(.id, account: "packet-manager") == ("packet-manager", "\(PacketSamples.rid)/\(key)"))
     #expect(names.object(.id, account: nil, prefix: "Dev-") == ("dev-\(PacketSamples.rid)", key))
     #expect(PacketObjectNames.landingZone(rid: "1", packetID: "1-2") == ("landing-zone", "1/1-2"))
-    #expect(PacketObjectNames.tag("AGE_GROUP", rid: "1", account: "packet-manager") == ("packet-manager", "1/Tags/AGE_GROUP"))
+    #expect(
+      PacketObjectNames.tag("AGE_GROUP", rid: "1", account: "packet-manager") == ("packet-manager", "1/Tags/AGE_GROUP"))
     #expect(PacketObjectNames.isTag("Tags/X") && !PacketObjectNames.isTag(key))
   }
 }

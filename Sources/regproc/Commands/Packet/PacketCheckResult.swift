@@ -13,7 +13,9 @@ struct PacketCheckResult {
   var notMade: String?
 
   /// In words.
-  var words: String { notMade.map { "not made: \($0)" } ?? (faults.isEmpty ? "ok" : "failed: \(faults.joined(separator: "; "))") }
+  var words: String {
+    notMade.map { "not made: \($0)" } ?? (faults.isEmpty ? "ok" : "failed: \(faults.joined(separator: "; "))")
+  }
 
   /// As an object.
   var json: JSONValue {
@@ -42,7 +44,8 @@ struct PacketCheckResult {
 
   private static func checks(_ name: SubPacketName) -> [PacketFinding.Check] {
     let everywhere: [PacketFinding.Check] = [
-      .subPacket, .metadata, .encryptedHash, .signature, .registrationID, .hashFile, .hashSequence, .listedFile, .unlistedFile,
+      .subPacket, .metadata, .encryptedHash, .signature, .registrationID, .hashFile, .hashSequence, .listedFile,
+      .unlistedFile,
       .dataHash, .operationsHash,
     ]
     return everywhere + (name == .id ? [.schemaVersion, .schema] : [])

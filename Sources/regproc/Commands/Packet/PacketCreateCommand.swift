@@ -41,7 +41,8 @@ enum PacketCreateCommand {
     }
     let draft = try draft(arguments, around)
     let writer = PacketFileWriter(
-      certificate: try KeyFiles.certificate(arguments.text("cert")!), signingKey: try KeyFiles.privateKey(arguments.text("key")!),
+      certificate: try KeyFiles.certificate(arguments.text("cert")!),
+      signingKey: try KeyFiles.privateKey(arguments.text("key")!),
       spoolFolder: Files.temporaryFolder(around))
     let path = arguments.text("out") ?? draft.packetID + ".zip"
     // Checked before the name becomes a path.
@@ -50,18 +51,21 @@ enum PacketCreateCommand {
     let written = try writer.write(draft) { try file.write($0) }
     try file.commit()
     if !written.ignoredFields.isEmpty {
-      around.console.err("regproc: the id schema does not know, so not written: \(written.ignoredFields.joined(separator: ", "))\n")
+      around.console.err(
+        "regproc: the id schema does not know, so not written: \(written.ignoredFields.joined(separator: ", "))\n")
     }
     try report(written, draft, path, arguments, around)
     return 0
   }
 
   private static func report(
-    _ written: PacketFileWriter.Written, _ draft: PacketDraft, _ path: String, _ arguments: Arguments, _ around: Surroundings
+    _ written: PacketFileWriter.Written, _ draft: PacketDraft, _ path: String, _ arguments: Arguments,
+    _ around: Surroundings
   ) throws {
     if arguments.has("json") {
       let about: JSONValue = [
-        "file": .string(path), "packetId": .string(written.packetID), "rid": .string(draft.rid), "refId": .string(draft.refID),
+        "file": .string(path), "packetId": .string(written.packetID), "rid": .string(draft.rid),
+        "refId": .string(draft.refID),
         "process": .string(draft.processName), "packetSize": .number(JSONNumber(written.size)),
         "packetHashValue": .string(written.hash), "ignoredFields": .array(written.ignoredFields.map(JSONValue.string)),
       ]
@@ -112,7 +116,8 @@ enum PacketCreateCommand {
   private static func addDocument(_ text: String, to draft: inout PacketDraft) throws {
     let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
     let place = parts.count == 2 ? parts[1].split(separator: ":", maxSplits: 1).map(String.init) : []
-    guard place.count == 2, let dot = place[1].lastIndex(of: "."), case let format = String(place[1][place[1].index(after: dot)...]),
+    guard place.count == 2, let dot = place[1].lastIndex(of: "."),
+      case let format = String(place[1][place[1].index(after: dot)...]),
       !format.isEmpty, !format.contains("/")
     else { throw WrongUse("--document must be FIELD=TYPE:FILE, the file with an extension", command) }
     draft.documents[parts[0]] = PacketDocument(source: try FileSource(path: place[1]), type: place[0], format: format)
@@ -123,13 +128,15 @@ enum PacketCreateCommand {
       return [
         [
           "uuid": .string(SecureRandom.uuid()), "createdAt": .string(now.iso), "eventId": "REGPROC_CREATE_PACKET",
-          "eventName": "packet created", "eventType": "USER", "actionTimeStamp": .string(now.iso), "hostName": "localhost",
+          "eventName": "packet created", "eventType": "USER", "actionTimeStamp": .string(now.iso),
+          "hostName": "localhost",
           "hostIp": "127.0.0.1", "applicationId": "regproc", "applicationName": "REGPROC", "id": .string(rid),
           "idType": "REGISTRATION_ID",
         ]
       ]
     }
-    guard let list = try parse(file).array, case let objects = list.compactMap(\.object), objects.count == list.count else {
+    guard let list = try parse(file).array, case let objects = list.compactMap(\.object), objects.count == list.count
+    else {
       throw Failure("\(file): audits are a JSON array of objects")
     }
     return objects
@@ -147,7 +154,9 @@ enum PacketCreateCommand {
 
   private static func moment(_ arguments: Arguments) throws -> Instant {
     guard let text = arguments.text("time") else { return .now }
-    guard let moment = Instant(iso: text) else { throw WrongUse("--time must be like 2024-02-29T23:59:59.123Z", command) }
+    guard let moment = Instant(iso: text) else {
+      throw WrongUse("--time must be like 2024-02-29T23:59:59.123Z", command)
+    }
     return moment
   }
 

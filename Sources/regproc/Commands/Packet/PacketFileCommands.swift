@@ -11,21 +11,28 @@ enum PacketFileCommands {
     name: "packet inspect", summary: "shows a packet's tree: sizes, hashes, and who signed what",
     details: "Names of fields are shown, their values only with --reveal.", operands: [file],
     options: keys + [.flag("reveal", "values of fields and meta information, too"), .flag("json", "as JSON")],
-    example: "packet inspect 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem", run: runInspect)
+    example: "packet inspect 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem",
+    run: runInspect)
 
   static let verify = Command(
     name: "packet verify", summary: "makes every check on a packet and names each with its result",
     details: "Exit code 0: all checks hold; 1: one does not, or the packet cannot be opened.", operands: [file],
     options: keys + [
-      .text("schema", "FILE", "the id schema (default: the one of stages/packet-validator)"), .flag("json", "one object a line"),
-    ], example: "packet verify 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem", run: runVerify)
+      .text("schema", "FILE", "the id schema (default: the one of stages/packet-validator)"),
+      .flag("json", "one object a line"),
+    ], example: "packet verify 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem",
+    run: runVerify)
 
   static let open = Command(
     name: "packet open", summary: "takes a packet apart, once every signature and hash fits",
-    details: "With --out every file goes to FOLDER/{sub-packet}/, which only its owner reads; with --reveal the identity to standard output.",
+    details:
+      "With --out every file goes to FOLDER/{sub-packet}/, which only its owner reads; with --reveal the identity to standard output.",
     operands: [file],
-    options: keys + [.text("out", "FOLDER", "a new folder for the files"), .flag("reveal", "the identity's fields as JSON")],
-    example: "packet open 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem --out packet", run: runOpen)
+    options: keys + [
+      .text("out", "FOLDER", "a new folder for the files"), .flag("reveal", "the identity's fields as JSON"),
+    ],
+    example: "packet open 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem --out packet",
+    run: runOpen)
 
   private static let file = Operand(name: "FILE", meaning: "the upload file, {packetId}.zip")
   private static let keys: [Option] = [
@@ -46,8 +53,10 @@ enum PacketFileCommands {
     }
     let size = (arguments.integer("max-mb") ?? 256) << 20
     let reader = PacketFileReader(
-      key: try KeyFiles.privateKey(keyFile), thumbprint: try arguments.text("cert").map { try KeyFiles.certificate($0).thumbprint },
-      signers: try arguments.texts("signer").map(KeyFiles.publicKey), limits: ZipLimits(entrySize: size, totalSize: size),
+      key: try KeyFiles.privateKey(keyFile),
+      thumbprint: try arguments.text("cert").map { try KeyFiles.certificate($0).thumbprint },
+      signers: try arguments.texts("signer").map(KeyFiles.publicKey),
+      limits: ZipLimits(entrySize: size, totalSize: size),
       spoolFolder: Files.temporaryFolder(around))
     let source = try FileSource(path: arguments.operands[0])
     guard source.count <= size + size / 8 + 1 << 20 else {
@@ -72,7 +81,9 @@ enum PacketFileCommands {
   }
 
   private static func runVerify(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
-    let schema = try (arguments.text("schema") ?? PacketOptions.shippedSchema(around)).map { try IdSchema(json: Files.read($0)) }
+    let schema = try (arguments.text("schema") ?? PacketOptions.shippedSchema(around)).map {
+      try IdSchema(json: Files.read($0))
+    }
     guard arguments.has("key"), arguments.has("signer") else {
       throw WrongUse("--\(arguments.has("key") ? "signer" : "key") is missing", verify)
     }

@@ -23,7 +23,8 @@ struct PacketTree {
   }
 
   private var names: PacketObjectNames {
-    PacketObjectNames(rid: packet.contents.rid, source: packet.contents.source, processName: packet.contents.processName)
+    PacketObjectNames(
+      rid: packet.contents.rid, source: packet.contents.source, processName: packet.contents.processName)
   }
 
   private var parts: [SubPacket] { SubPacketName.allCases.reversed().compactMap { packet.contents.subPackets[$0] } }
@@ -39,7 +40,8 @@ struct PacketTree {
       out += "    encrypted   \(packet.sizes[part.name] ?? 0) bytes, SHA-256 \(Encoding.upperHex(info.encryptedHash))"
       out += fits(.encryptedHash, part.name) ? "\n" : ", which is NOT its hash\n"
       out += "    signed      \(signature(part.name).words)\n"
-      out += "    made        \(shown(info.creationDate)) by \(shown(info.providerName)) \(shown(info.providerVersion)), "
+      out +=
+        "    made        \(shown(info.creationDate)) by \(shown(info.providerName)) \(shown(info.providerVersion)), "
       out += "schema \(shown(info.schemaVersion))\n"
       out += "    object      \(names.rid)/\(names.key(part.name))\n"
       for row in try rows(of: part) { out += "    \(row.name)  \(row.size) bytes  \(row.hash)  \(row.cover)\n" }
@@ -64,7 +66,8 @@ struct PacketTree {
       let info = part.info
       var object: JSONObject = [
         "name": .string(part.name.rawValue), "object": .string("\(names.rid)/\(names.key(part.name))"),
-        "size": .number(JSONNumber(packet.sizes[part.name] ?? 0)), "encryptedHash": .string(Encoding.upperHex(info.encryptedHash)),
+        "size": .number(JSONNumber(packet.sizes[part.name] ?? 0)),
+        "encryptedHash": .string(Encoding.upperHex(info.encryptedHash)),
         "hashFits": .bool(fits(.encryptedHash, part.name)), "signature": .string(signature(part.name).word),
         "signedBy": JSONValue(packet.signedBy[part.name].map { signers[$0] }), "id": .string(info.id),
         "schemaVersion": .string(info.schemaVersion), "creationDate": .string(info.creationDate),
@@ -84,8 +87,10 @@ struct PacketTree {
       return .object(object)
     }
     return [
-      "file": .string(file), "size": .number(JSONNumber(size)), "hash": .string(hash), "rid": .string(packet.contents.rid),
-      "source": .string(packet.contents.source), "process": .string(packet.contents.processName), "refId": .string(packet.refID),
+      "file": .string(file), "size": .number(JSONNumber(size)), "hash": .string(hash),
+      "rid": .string(packet.contents.rid),
+      "source": .string(packet.contents.source), "process": .string(packet.contents.processName),
+      "refId": .string(packet.refID),
       "subPackets": .array(subPackets), "findings": .array(packet.findings.map { .string($0.description) }),
     ]
   }
@@ -97,14 +102,19 @@ struct PacketTree {
   /// Who signed the plaintext of a sub-packet.
   private func signature(_ name: SubPacketName) -> (word: String, words: String) {
     let machine = packet.refID.split(separator: "_").last.map(String.init) ?? ""
-    if let signer = packet.signedBy[name] { return ("valid", "by the key in \(signers[signer]), for machine \(shown(machine))") }
-    if !packet.signaturesAreChecked { return ("unchecked", "not checked (--signer); machine \(shown(machine)) is said to have") }
+    if let signer = packet.signedBy[name] {
+      return ("valid", "by the key in \(signers[signer]), for machine \(shown(machine))")
+    }
+    if !packet.signaturesAreChecked {
+      return ("unchecked", "not checked (--signer); machine \(shown(machine)) is said to have")
+    }
     return ("invalid", "by NONE of the keys given")
   }
 
   private func rows(of part: SubPacket) throws -> [Row] {
     func sequence(_ key: String) -> Set<String> {
-      Set((part.metaInfo[key]?.array ?? []).flatMap { $0["value"]?.array?.compactMap { $0.string?.lowercased() } ?? [] })
+      Set(
+        (part.metaInfo[key]?.array ?? []).flatMap { $0["value"]?.array?.compactMap { $0.string?.lowercased() } ?? [] })
     }
     let data = sequence("hashSequence1")
     let operations = sequence("hashSequence2")
@@ -114,12 +124,15 @@ struct PacketTree {
       _ = try part.read(stem) { hash.update($0) }
       let key = stem.lowercased()
       let cover = data.contains(key) ? "data hash" : operations.contains(key) ? "operations hash" : "signature only"
-      return Row(name: shown(name), size: part.size(of: stem) ?? 0, hash: Encoding.upperHex(hash.finish()), cover: cover)
+      return Row(
+        name: shown(name), size: part.size(of: stem) ?? 0, hash: Encoding.upperHex(hash.finish()), cover: cover)
     }
   }
 
   /// A text of the packet on a terminal: its control characters must do nothing there.
   private func shown(_ text: String) -> String {
-    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? "\u{FFFD}" : $0 }))
+    String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? "\u{FFFD}" : $0 }))
   }
 }
