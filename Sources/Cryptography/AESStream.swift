@@ -88,8 +88,10 @@ public final class VerifiedGCMSource: ByteSource {
     self.nonce = nonce
   }
 
+  /// The bytes of the plaintext, which are as many as the ciphertext has.
   public var count: Int { base.count }
 
+  /// Reads and decrypts.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     guard buffer.count > 0 else { return }
     try base.read(at: offset, into: buffer)

@@ -114,12 +114,10 @@ public struct EmbeddedPacketManager: PacketManager {
 
   private func open(_ packet: PacketReference) async throws -> (contents: PacketContents, findings: [PacketFinding]) {
     let processName = packet.iteration > 1 ? "\(packet.process)-\(packet.iteration)" : packet.process
-    let names = try await objects.keys(
-      account: Self.account, container: packet.rid, prefix: packet.source.map { $0 + "/" } ?? "")
+    let names = try await objects.keys(account: Self.account, container: packet.rid, prefix: packet.source.map { $0 + "/" } ?? "")
     let suffix = "/\(processName)/\(packet.rid)_id"
     guard let source = names.first(where: { $0.hasSuffix(suffix) })?.split(separator: "/").first.map(String.init) else {
-      throw ServiceError(
-        .notFound, service: "packet manager", code: "KER-PUT-027", "the packet is not in the packet store")
+      throw ServiceError(.notFound, service: "packet manager", code: "KER-PUT-027", "the packet is not in the packet store")
     }
     let reader = PacketReader(keys: keys)
     var parts: [SubPacketName: SubPacket] = [:]
@@ -130,8 +128,7 @@ public struct EmbeddedPacketManager: PacketManager {
         let content = try await objects.get(account: Self.account, container: packet.rid, key: key),
         let metadata = try await objects.metadata(account: Self.account, container: packet.rid, key: key)
       else {
-        throw ServiceError(
-          .notFound, service: "packet manager", code: "KER-PUT-027", "sub-packet \(name.rawValue) is missing")
+        throw ServiceError(.notFound, service: "packet manager", code: "KER-PUT-027", "sub-packet \(name.rawValue) is missing")
       }
       let identity = PacketCache.Key(content: content, path: packet.rid + "/" + key, metadata: metadata)
       if let known = cache.get(identity) {
@@ -164,8 +161,7 @@ public enum MandatoryAttributes {
     switch process {
     case "NEW":
       [
-        "IDSchemaVersion", "UIN", "fullName", "dateOfBirth", "age", "gender", "addressLine1", "region", "province",
-        "city", "zone",
+        "IDSchemaVersion", "UIN", "fullName", "dateOfBirth", "age", "gender", "addressLine1", "region", "province", "city", "zone",
         "postalCode", "residenceStatus", "referenceIdentityNumber",
       ]
     case "UPDATE", "RES_UPDATE", "ACTIVATED", "DEACTIVATED", "CRVS_DEATH": ["IDSchemaVersion", "UIN"]

@@ -56,8 +56,10 @@ public final class MemorySource: ByteSource {
   /// The given bytes.
   public init(_ content: [UInt8]) { self.content = content }
 
+  /// The number of bytes.
   public var count: Int { content.count }
 
+  /// Copies the bytes.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     content.withUnsafeBytes {
       buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + buffer.count]))
@@ -68,6 +70,7 @@ public final class MemorySource: ByteSource {
 /// A file. Reading blocks for as long as a disk does.
 public final class FileSource: ByteSource {
   private let descriptor: Int32
+  /// The bytes that the file had when it was opened.
   public let count: Int
 
   /// Opens a regular file, which keeps the size it has now.
@@ -91,6 +94,8 @@ public final class FileSource: ByteSource {
 
   deinit { close(descriptor) }
 
+  /// Reads from the file.
+  /// - Throws: `ByteSourceError` when it has become shorter or the disk fails.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     var filled = 0
     while filled < buffer.count {
@@ -106,6 +111,7 @@ public final class FileSource: ByteSource {
 public final class SliceSource: ByteSource {
   private let base: any ByteSource
   private let start: Int
+  /// The bytes of the part.
   public let count: Int
 
   /// The bytes of a range, which is inside the other source.
@@ -116,6 +122,7 @@ public final class SliceSource: ByteSource {
     count = range.count
   }
 
+  /// Reads from the other source.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     try base.read(at: start + offset, into: buffer)
   }

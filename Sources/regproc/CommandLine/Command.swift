@@ -35,9 +35,7 @@ struct Command: Sendable {
     }
     list("What follows:", operands.map { ($0.usage, $0.meaning) })
     list("Options:", (options + [.flag("help", "shows this")]).map { ($0.usage, $0.meaning) })
-    if takesSettings {
-      list("Settings (see deploy/settings/base.yaml):", Settings.options.map { ($0.usage, $0.meaning) })
-    }
+    if takesSettings { list("Settings (see deploy/settings/base.yaml):", Settings.options.map { ($0.usage, $0.meaning) }) }
     return out
   }
 }
@@ -55,11 +53,9 @@ enum Commands {
   static let all: [Command] = [
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
-    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
-    IdCommand.check, EnvelopeCommand.seal, EnvelopeCommand.open,
-    PacketCreateCommand.command, PacketFileCommands.inspect, PacketFileCommands.verify, PacketFileCommands.open,
-    SettingsCommand.command, DoctorCommand.command,
-    version,
+    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
+    EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
+    PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command, version,
   ]
 
   /// The version that is told.
@@ -137,8 +133,7 @@ enum Commands {
       let usage = ([command.name] + command.operands.map(\.usage)).joined(separator: " ")
       out += "  \(usage.padded(to: width))  \(command.summary)\n"
     }
-    return out
-      + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
+    return out + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
   }
 }
 
