@@ -118,7 +118,11 @@ extension SubPacket {
           isComplete = false
           continue
         }
-        listed.insert(stem.lowercased())
+        // Honest sequences name a file once; a large one named many times would keep a reader busy for days.
+        guard listed.insert(stem.lowercased()).inserted else {
+          findings.append(PacketFinding(.hashSequence, name, sequenceKey))
+          return
+        }
         var size = 0
         let isRead = try? read(stem) { bytes in
           size += bytes.count

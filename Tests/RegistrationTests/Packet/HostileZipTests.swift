@@ -173,6 +173,17 @@ import Testing
       } == .badEntry)
   }
 
+  @Test("A sequence that names a file again and again is refused at the second time, not read a thousand times")
+  func repeated() throws {
+    let findings = try PacketSamples.findings(.id) { entries in
+      let place = entries.firstIndex { $0.name == "packet_meta_info.json" }!
+      let text = String(decoding: entries[place].content, as: UTF8.self)
+      let names = String(repeating: "\"ID\",", count: 50_000)
+      entries[place].content = Array(text.replacing("\"ID\"", with: names + "\"ID\"").utf8)
+    }
+    #expect(findings.filter { $0.check == .hashSequence } == [PacketFinding(.hashSequence, .id, "hashSequence1")])
+  }
+
   @Test("A text made to make regular expressions slow is judged at once")
   func slow() throws {
     let schema = try PacketSamples.schema()

@@ -14,7 +14,7 @@ struct PacketCheckResult {
 
   /// In words.
   var words: String {
-    notMade.map { "not made: \($0)" } ?? (faults.isEmpty ? "ok" : "failed: \(faults.joined(separator: "; "))")
+    notMade.map { "not made: \($0)" } ?? (faults.isEmpty ? "ok" : "failed: \(faults.joined(separator: "; ").withoutControls)")
   }
 
   /// As an object.

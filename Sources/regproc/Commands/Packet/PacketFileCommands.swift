@@ -117,7 +117,7 @@ enum PacketFileCommands {
     let packet = try opened(arguments, around, open, needsSigner: true).packet
     let findings = packet.findings + packet.contents.verify(schema: nil, mandatory: [])
     guard findings.isEmpty else {
-      throw Failure("packet: notIntact: \(findings.map(\.description).joined(separator: ", "))")
+      throw Failure("packet: notIntact: \(findings.map(\.description).joined(separator: ", ").withoutControls)")
     }
     if let folder = arguments.text("out") { try extract(packet.contents, to: folder) }
     if arguments.has("reveal") {

@@ -129,10 +129,12 @@ struct PacketTree {
     }
   }
 
-  /// A text of the packet on a terminal: its control characters must do nothing there.
-  private func shown(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? "\u{FFFD}" : $0 }))
+  private func shown(_ text: String) -> String { text.withoutControls }
+}
+
+extension String {
+  /// A text of a packet for a terminal: its control characters must do nothing there.
+  var withoutControls: String {
+    String(UnicodeScalarView(unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? "\u{FFFD}" : $0 }))
   }
 }
