@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test build setup bench format lint clean
+.PHONY: run test build setup bench fuzz format lint clean
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
@@ -20,6 +20,9 @@ setup:              ## the Debian packages that are missing (as root, or through
 
 bench: setup        ## the yardsticks of docs/performance.md
 	deploy/scripts/bench
+
+fuzz: setup         ## each reader of bytes from outside for N seconds, guided by coverage: make fuzz SECONDS_EACH=60
+	deploy/scripts/fuzz
 
 format:
 	swift format -i -r -p Sources Tests Package.swift

@@ -24,14 +24,14 @@ func shim(_ name: String, _ libraries: [String]) -> Target {
 let package = Package(
   name: "regproc",
   products: [
-    .executable(name: "regproc", targets: ["regproc"]),
+    .executable(name: "regproc", targets: ["regproc"])
   ],
   targets: [
     // Debian's C libraries
     system("CRdKafka", "rdkafka", "librdkafka-dev"),
     system("CPQ", "libpq", "libpq-dev"),
     system("CYAML", "yaml-0.1", "libyaml-dev"),
-    system("CZip", "libzip", "libzip-dev"),
+    system("CZlib", "zlib", "zlib1g-dev"),
     shim("COpenSSL", ["crypto"]),
     shim("CCurl", ["curl"]),
     shim("CMicroHTTPD", ["microhttpd"]),
@@ -50,7 +50,7 @@ let package = Package(
 
     // What the field is about
     library("Routing", ["YAML"]),
-    library("Registration", ["JSON", "Cryptography", "CZip", "System"]),
+    library("Registration", ["JSON", "Cryptography", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
@@ -60,6 +60,14 @@ let package = Package(
 
     .executableTarget(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform"], swiftSettings: strict),
+
+    // What must hold of every reader, for `make fuzz` and for a short run in `make test`
+    library("Fuzzing", ["Registration", "Cryptography", "JSON", "System"]),
+    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
+
+    .testTarget(
+      name: "InteropTests", dependencies: ["Registration", "Cryptography", "JSON", "System"], path: "Tests/Interop",
+      exclude: ["java", "python"], swiftSettings: strict),
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
@@ -77,3 +85,12 @@ let package = Package(
     tests("Integration", ["StageRuntime", "Stages", "Platform"]),
   ]
 )
+
+// libFuzzer's program can only be linked with its runtime, so it is part of no other build: see deploy/scripts/fuzz.
+if Context.environment["REGPROC_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "regproc-fuzz", dependencies: ["Fuzzing"], swiftSettings: strict,
+      // The default linker fails on what the instrumentation leaves.
+      linkerSettings: [.unsafeFlags(["-use-ld=lld"])]))
+}

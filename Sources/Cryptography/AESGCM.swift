@@ -70,7 +70,7 @@ public enum AESGCM {
     try open(sealed[...], key: key, nonce: nonce, aad: aad)
   }
 
-  private static func context(key: [UInt8], nonce: [UInt8], encrypting: Bool) throws -> OpaquePointer {
+  static func context(key: [UInt8], nonce: [UInt8], encrypting: Bool) throws -> OpaquePointer {
     guard key.count == keySize else { throw CryptographyError(.badKey, "an AES-256 key has 32 bytes") }
     guard (1...128).contains(nonce.count) else {
       throw CryptographyError(.unsupported, "nonce of \(nonce.count) bytes")

@@ -7,8 +7,10 @@ public struct CryptographyError: Error, Sendable, Hashable, CustomStringConverti
     /// The word of the kind, e.g. `badKey`.
     public let description: String
 
-    /// A key that cannot be read, is of the wrong kind or too short.
+    /// A key that cannot be read or is of the wrong kind.
     public static let badKey = Code(description: "badKey")
+    /// An RSA key of less than 2048 bits.
+    public static let keyTooSmall = Code(description: "keyTooSmall")
     /// A certificate that cannot be read.
     public static let badCertificate = Code(description: "badCertificate")
     /// A ciphertext that is not what the key and the additional data would give. Deliberately not told apart any further.

@@ -89,6 +89,11 @@ public struct HashStream: ~Copyable {
   /// Takes the next piece.
   public mutating func update(_ bytes: [UInt8]) { update(bytes[...]) }
 
+  /// Takes the next piece.
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+  }
+
   /// The digest of all pieces.
   public consuming func finish() -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: Int(EVP_MAX_MD_SIZE)) { out, count in

@@ -22,10 +22,16 @@ public final class RSAPrivateKey: @unchecked Sendable, CustomStringConvertible {
   }
 
   /// Reads a private key in PEM: PKCS#8 (`PRIVATE KEY`), or the older `RSA PRIVATE KEY`, without a password.
-  /// - Throws: `CryptographyError` `badKey`.
+  /// - Throws: `CryptographyError` `badKey`, `keyTooSmall`.
   public convenience init(pem: String) throws {
     var text = Array(pem.utf8)
     defer { text.cleanse() }
+    try self.init(pem: text)
+  }
+
+  /// Reads a private key in PEM from bytes, which the caller wipes.
+  /// - Throws: `CryptographyError` `badKey`, `keyTooSmall`.
+  public convenience init(pem text: [UInt8]) throws {
     let key = try withReadBIO(text) { PEM_read_bio_PrivateKey($0, nil, noPassword, nil) }
     guard let key else { throw CryptographyError.openSSL(.badKey, "no private key in PEM") }
     try self.init(owning: key)
@@ -77,6 +83,23 @@ public final class RSAPrivateKey: @unchecked Sendable, CustomStringConvertible {
       throw CryptographyError(.decryptionFailed, "not encrypted for this key")
     }
     return Array(out[..<count])
+  }
+
+  /// Signs a message by its digest, for messages that come piece by piece. The signature is that of `sign`.
+  /// - Throws: `CryptographyError` `unsupported` for SHA-1 or a digest of another size.
+  public func sign(digest: [UInt8], _ algorithm: HashAlgorithm = .sha256) throws -> [UInt8] {
+    guard algorithm != .sha1, digest.count == algorithm.size else {
+      throw CryptographyError(.unsupported, "signatures with SHA-1, or of a digest of another size")
+    }
+    let context = try pkcs1(key, algorithm, EVP_PKEY_sign_init)
+    defer { EVP_PKEY_CTX_free(context) }
+    var out = [UInt8](repeating: 0, count: modulusSize)
+    var count = out.count
+    guard EVP_PKEY_sign(context, &out, &count, digest, digest.count) == 1 else {
+      throw CryptographyError.openSSL(.internal, "signing failed")
+    }
+    out.removeLast(out.count - count)
+    return out
   }
 
   /// Signs a message with RSASSA-PKCS1-v1_5 (RFC 8017).

@@ -105,11 +105,39 @@ public final class RSAPublicKey: @unchecked Sendable {
   }
 }
 
+extension RSAPublicKey {
+  /// Whether a signature (RSASSA-PKCS1-v1_5) belongs to the message of a digest.
+  public func isValid(_ signature: [UInt8], ofDigest digest: [UInt8], _ algorithm: HashAlgorithm = .sha256) -> Bool {
+    guard algorithm != .sha1, digest.count == algorithm.size, signature.count == modulusSize,
+      let context = try? pkcs1(key, algorithm, EVP_PKEY_verify_init)
+    else { return false }
+    defer {
+      EVP_PKEY_CTX_free(context)
+      ERR_clear_error()
+    }
+    return EVP_PKEY_verify(context, signature, signature.count, digest, digest.count) == 1
+  }
+}
+
+/// A context for RSASSA-PKCS1-v1_5; the caller frees it.
+func pkcs1(
+  _ key: OpaquePointer, _ algorithm: HashAlgorithm, _ start: (OpaquePointer?) -> Int32
+) throws -> OpaquePointer {
+  guard let context = EVP_PKEY_CTX_new(key, nil) else { throw CryptographyError.openSSL(.internal, "no memory") }
+  guard start(context) == 1, EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1,
+    EVP_PKEY_CTX_set_signature_md(context, algorithm.evp) == 1
+  else {
+    EVP_PKEY_CTX_free(context)
+    throw CryptographyError.openSSL(.internal, "RSA signatures cannot be set up")
+  }
+  return context
+}
+
 /// Frees nothing: the caller's object owns the key.
 func checkRSA(_ key: OpaquePointer) throws {
   guard EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA else { throw CryptographyError(.badKey, "not an RSA key") }
   guard EVP_PKEY_get_bits(key) >= 2048 else {
-    throw CryptographyError(.badKey, "an RSA key of \(EVP_PKEY_get_bits(key)) bits; at least 2048 are asked for")
+    throw CryptographyError(.keyTooSmall, "an RSA key of \(EVP_PKEY_get_bits(key)) bits; at least 2048 are asked for")
   }
 }
 

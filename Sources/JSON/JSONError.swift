@@ -14,6 +14,8 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     case invalidNumber
     /// A number with more characters than the limit.
     case numberTooLong
+    /// More values than the limit.
+    case tooManyValues
     /// A backslash with something else than an escape behind it.
     case invalidEscape
     /// Half of a surrogate pair: no character.
@@ -79,18 +81,22 @@ public struct JSONLimits: Sendable, Hashable {
   public var maximumNumberLength: Int
   /// What happens when an object names a member twice.
   public var duplicateKeys: DuplicateKeys
+  /// Values of the whole text, of any kind: each takes far more room in memory than the two bytes it may have in a text. Counted where
+  /// values are kept, not by the scanner.
+  public var maximumValues: Int
 
-  /// Limits; the defaults are 16 MiB, 64 levels, 128 characters a number, and no name twice.
+  /// Limits; the defaults are 16 MiB, 64 levels, 128 characters a number, no name twice, and a million values.
   public init(
     maximumBytes: Int = 16 << 20, maximumDepth: Int = 64, maximumNumberLength: Int = 128,
-    duplicateKeys: DuplicateKeys = .refuse
+    duplicateKeys: DuplicateKeys = .refuse, maximumValues: Int = 1_000_000
   ) {
+    self.maximumValues = maximumValues
     self.maximumBytes = maximumBytes
     self.maximumDepth = min(maximumDepth, 512)
     self.maximumNumberLength = maximumNumberLength
     self.duplicateKeys = duplicateKeys
   }
 
-  /// 16 MiB, 64 levels, 128 characters a number, no name twice.
+  /// 16 MiB, 64 levels, 128 characters a number, no name twice, a million values.
   public static let standard = JSONLimits()
 }

@@ -16,19 +16,25 @@ extension JSONValue {
     _ bytes: UnsafeRawBufferPointer, limits: JSONLimits = .standard
   ) throws(JSONError) -> JSONValue {
     var scanner = try JSONScanner(bytes, limits: limits)
-    let value = try read(&scanner, limits)
+    var room = limits.maximumValues
+    let value = try read(&scanner, limits, &room)
     try scanner.finish()
     return value
   }
 
-  private static func read(_ scanner: inout JSONScanner, _ limits: JSONLimits) throws(JSONError) -> JSONValue {
-    switch try scanner.peek() {
+  private static func read(
+    _ scanner: inout JSONScanner, _ limits: JSONLimits, _ room: inout Int
+  ) throws(JSONError) -> JSONValue {
+    let kind = try scanner.peek()
+    guard room > 0 else { throw scanner.error(.tooManyValues, at: scanner.offset) }
+    room -= 1
+    switch kind {
     case .object:
       var object = JSONObject()
       try scanner.enterObject()
       while let token = try scanner.nextKey() {
         let key = token.string(in: scanner.bytes)
-        let value = try read(&scanner, limits)
+        let value = try read(&scanner, limits, &room)
         if !object.append(key, value) {
           guard limits.duplicateKeys == .keepLast else { throw scanner.error(.duplicateKey, at: token.start) }
           object[key] = value
@@ -38,7 +44,7 @@ extension JSONValue {
     case .array:
       var elements: [JSONValue] = []
       try scanner.enterArray()
-      while try scanner.nextElement() { elements.append(try read(&scanner, limits)) }
+      while try scanner.nextElement() { elements.append(try read(&scanner, limits, &room)) }
       return .array(elements)
     case .string:
       return .string(try scanner.value().string(in: scanner.bytes))

@@ -155,8 +155,9 @@ public struct EmbeddedPacketManager: PacketManager {
 }
 
 /// The mandatory attributes of each process, as shipped by upstream (facts/packet-and-crypto 5.3).
-enum MandatoryAttributes {
-  static func of(_ process: String) -> Set<String> {
+public enum MandatoryAttributes {
+  /// The list of a process, given without its iteration.
+  public static func of(_ process: String) -> Set<String> {
     switch process {
     case "NEW":
       [

@@ -89,13 +89,17 @@ public enum Encoding {
     }
   }
 
-  /// The bytes of a base64 text of either alphabet, padded or not. Nil for a foreign character, a wrong length or padding in the middle.
+  /// The bytes of a base64 text of either alphabet, padded or not. Nil for a foreign character, both alphabets in one text, a wrong
+  /// length, padding in the middle, or left-over bits that are not zero: no two texts of one alphabet stand for the same bytes.
   public static func bytes(base64 text: some Sequence<UInt8>) -> [UInt8]? {
     var out: [UInt8] = []
+    out.reserveCapacity(text.underestimatedCount / 4 * 3)
     var buffer: UInt32 = 0
     var bits = 0
     var padding = 0
     var count = 0
+    var isStandard = false
+    var isURLSafe = false
     for byte in text {
       if byte == UInt8(ascii: "=") {
         padding += 1
@@ -103,6 +107,9 @@ public enum Encoding {
       }
       let value = values[Int(byte)]
       guard value != 255, padding == 0 else { return nil }
+      if value >= 62 {
+        if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/") { isStandard = true } else { isURLSafe = true }
+      }
       count += 1
       buffer = buffer << 6 | UInt32(value)
       bits += 6
@@ -111,6 +118,7 @@ public enum Encoding {
         out.append(UInt8(truncatingIfNeeded: buffer >> UInt32(bits)))
       }
     }
+    guard buffer & (1 << UInt32(bits) - 1) == 0, !(isStandard && isURLSafe) else { return nil }
     guard count % 4 != 1, padding == 0 || (count + padding) % 4 == 0 && padding < 3 else { return nil }
     return out
   }

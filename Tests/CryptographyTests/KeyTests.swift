@@ -34,7 +34,7 @@ import Testing
         return nil
       } catch { return (error as? CryptographyError)?.code }
     }
-    #expect(code { try RSAPrivateKey(pem: VectorKeys.shortKey) } == .badKey)
+    #expect(code { try RSAPrivateKey(pem: VectorKeys.shortKey) } == .keyTooSmall)
     #expect(code { try RSAPrivateKey.generate(bits: 1024) } == .unsupported)
     let elliptic = try OpenSSLTool.run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256").output
     #expect(!elliptic.isEmpty)
@@ -47,7 +47,7 @@ import Testing
     #expect(code { try RSAPublicKey(pem: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n") } == .badKey)
     #expect(code { try RSAPublicKey(spki: b64(Vectors.spki) + [0]) } == .badKey)
     #expect(code { try RSAPublicKey(spki: []) } == .badKey)
-    #expect(code { try RSAPublicKey(modulus: [], exponent: []) } == .badKey)
+    #expect(code { try RSAPublicKey(modulus: [], exponent: []) } == .keyTooSmall)
     #expect(code { try Certificate(bytes: []) } == .badCertificate)
     #expect(code { try Certificate(der: [0x30, 0x03, 1, 2, 3]) } == .badCertificate)
   }

@@ -98,6 +98,21 @@ import Testing
     #expect(number?.code == .numberTooLong)
   }
 
+  @Test func `values are counted, names are not`() {
+    func code(_ text: String) -> JSONError.Code? {
+      do throws(JSONError) {
+        _ = try JSONValue.parse(text, limits: JSONLimits(maximumValues: 4))
+        return nil
+      } catch {
+        return error.code
+      }
+    }
+    #expect(code("[1,2,3]") == nil)
+    #expect(code("[1,2,3,4]") == .tooManyValues)
+    #expect(code(#"{"a":1,"b":{"c":[]}}"#) == nil)
+    #expect(code(#"{"a":1,"b":{"c":[{}]}}"#) == .tooManyValues)
+  }
+
   @Test func `an error tells line and column and nothing of the text`() {
     let error = #expect(throws: JSONError.self) {
       try JSONValue.parse("{\n  \"näme\": \"José\",\n  \"pin\": 12x\n}")

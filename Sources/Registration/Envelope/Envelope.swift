@@ -44,7 +44,7 @@ public enum Envelope {
     }
     let rest = wrapped.end + aadSize
     guard blob.count >= rest + AESGCM.tagSize else { throw EnvelopeError(.tooShort, "\(blob.count) bytes") }
-    if let thumbprint, wrapped.thumbprint != thumbprint {
+    if let thumbprint, !constantTimeEqual(wrapped.thumbprint ?? [], thumbprint) {
       throw EnvelopeError(.otherRecipient, "made for another certificate")
     }
     let aad = Array(blob[wrapped.end..<rest])

@@ -5,9 +5,16 @@ import System
 /// Which mediator speaks to which. The two ways differ in alphabet and in what is signed (facts/packet-and-crypto 3.2).
 public enum EnvelopeDirection: String, Sendable, Hashable, CaseIterable {
   /// From the OpenCRVS-side mediator to the MOSIP-side one: standard base64, the encrypted bytes are signed.
-  case opencrvsToMosip
+  case opencrvsToMosip = "crvs-to-mosip"
   /// From the MOSIP-side mediator to the OpenCRVS-side one: URL-safe base64, the plaintext is signed.
-  case mosipToOpencrvs
+  case mosipToOpencrvs = "mosip-to-crvs"
+}
+
+extension EnvelopeDirection {
+  /// Bytes in the alphabet that the receiver's decoder takes.
+  public func base64(_ bytes: [UInt8]) -> String {
+    self == .opencrvsToMosip ? Encoding.base64(bytes) : Encoding.base64URL(bytes)
+  }
 }
 
 /// The JSON that carries an envelope between the mediators: `{"id","requestTime","data","signature"}`. The signature is
@@ -64,9 +71,9 @@ public struct EnvelopeBody: Sendable, Hashable {
 
   /// Reads the JSON body. Base64 of either alphabet is taken, padded or not; `id` and `requestTime` may be absent.
   /// - Throws: `EnvelopeError` `badBody`.
-  public init(json bytes: [UInt8]) throws {
+  public init(json bytes: [UInt8], limits: JSONLimits = .standard) throws {
     let value: JSONValue
-    do { value = try JSONValue.parse(bytes) } catch { throw EnvelopeError(.badBody, "\(error)") }
+    do { value = try JSONValue.parse(bytes, limits: limits) } catch { throw EnvelopeError(.badBody, "\(error)") }
     guard let body = value.object else { throw EnvelopeError(.badBody, "no JSON object") }
     func decoded(_ name: String) throws -> [UInt8] {
       guard let text = body[name]?.string, let bytes = Encoding.bytes(base64: text), !bytes.isEmpty else {
@@ -85,9 +92,7 @@ public struct EnvelopeBody: Sendable, Hashable {
 
   /// The JSON body in the alphabet of its direction.
   public func json(_ direction: EnvelopeDirection) -> [UInt8] {
-    func text(_ bytes: [UInt8]) -> JSONValue {
-      .string(direction == .opencrvsToMosip ? Encoding.base64(bytes) : Encoding.base64URL(bytes))
-    }
+    func text(_ bytes: [UInt8]) -> JSONValue { .string(direction.base64(bytes)) }
     let body: JSONValue = [
       "id": .string(id), "requestTime": .string(requestTime), "data": text(data), "signature": text(signature),
     ]

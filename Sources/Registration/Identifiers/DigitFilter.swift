@@ -25,11 +25,19 @@ public struct DigitFilter: Sendable, Hashable {
   public var reversedHalvesLimit = 0
   /// `restricted-numbers`
   public var restricted: [String] = ["786", "666"] { didSet { restrictedDigits = Self.digits(restricted) } }
-  /// Whether 142857, the one cyclic number that fits, is kept out. (The next has 16 digits and starts with 0.)
+  /// Whether 142857 and the longer cyclic numbers are kept out, as far as they fit.
   public var refusesCyclic = false
 
   private var restrictedDigits: [[UInt8]] = [[7, 8, 6], [6, 6, 6]]
-  private static let cyclic: [UInt8] = [1, 4, 2, 8, 5, 7]
+  /// The digits of 1/p for the primes upstream has: 6, 16, 18, 22, 28, 46, 58, 60 and 96 of them. (Only the first fits ten digits.)
+  private static let cyclic: [[UInt8]] = [7, 17, 19, 23, 29, 47, 59, 61, 97].map { prime in
+    var rest = 1
+    return (1..<prime).map { _ in
+      let digit = rest * 10 / prime
+      rest = rest * 10 % prime
+      return UInt8(digit)
+    }
+  }
 
   /// What VID, PRID and UIN have in common, for numbers of that length.
   public init(length: Int) { self.length = length }
@@ -73,7 +81,12 @@ public struct DigitFilter: Sendable, Hashable {
     if isRun(digits, last, evenRunLimit, isStep: { Self.isEven($0) && Self.isEven($1) }) { return .evenDigits }
     if isBlockRepeated(digits, last) { return .repeatedBlock }
     for number in restrictedDigits where ends(digits, last, with: number) { return .restrictedNumber }
-    if refusesCyclic, ends(digits, last, with: Self.cyclic) { return .cyclicNumber }
+    if refusesCyclic {
+      for number in Self.cyclic {
+        if number.count > length { break }
+        if ends(digits, last, with: number) { return .cyclicNumber }
+      }
+    }
     guard last == length - 1 else { return nil }
     if reversedHalvesLimit > 0, reversedHalvesLimit <= length,
       (0..<reversedHalvesLimit).allSatisfy({ digits[$0] == digits[last - $0] })

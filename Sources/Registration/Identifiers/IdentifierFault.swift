@@ -1,6 +1,6 @@
 /// Why a text is not a RID, UIN or VID: the rule and MOSIP's code for it, never the text.
 public struct IdentifierFault: Error, Sendable, Hashable, CustomStringConvertible {
-  /// The rules of all identifiers.
+  /// The rules of all identifiers, named after MOSIP's properties where it has one.
   public enum Rule: String, Sendable, CaseIterable {
     /// Nothing is there.
     case empty
@@ -9,29 +9,29 @@ public struct IdentifierFault: Error, Sendable, Hashable, CustomStringConvertibl
     /// A character is no ASCII digit.
     case digits
     /// The first digit is one that is kept free.
-    case leadingDigit
+    case leadingDigit = "not-start-with"
     /// Digits count up or down.
-    case sequence
+    case sequence = "sequence-limit"
     /// A digit comes again too soon.
-    case repeatedDigit
+    case repeatedDigit = "repeating-limit"
     /// A block of digits comes twice.
-    case repeatedBlock
+    case repeatedBlock = "repeating-block-limit"
     /// Even digits stand together.
-    case evenDigits
+    case evenDigits = "conjugative-even-digits-limit"
     /// A number that is not wanted is inside.
-    case restrictedNumber
+    case restrictedNumber = "restricted-numbers"
     /// A cyclic number is inside.
-    case cyclicNumber
+    case cyclicNumber = "cyclic-numbers"
     /// The check digit is wrong.
     case checksum
     /// The first digits are the last ones in reverse.
-    case reversedHalves
+    case reversedHalves = "reverse-digits-limit"
     /// The first digits are the last ones.
-    case equalHalves
+    case equalHalves = "digits-limit"
     /// The time in a RID is none.
     case timestamp
     /// The sequence in a RID is none.
-    case ridSequence
+    case ridSequence = "rid-sequence"
     /// The RID is of another registration centre.
     case center
     /// The RID is of another machine.

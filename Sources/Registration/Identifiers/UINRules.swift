@@ -1,40 +1,46 @@
-/// What a UIN is: 9 digits and a check digit. Made by the strict rules of MOSIP's generator, accepted by the wider ones of its
-/// validator (facts/packet-and-crypto 4.3), so that numbers given out before or elsewhere stay good.
+/// What a UIN is: 9 digits and a check digit, made and checked by the rules of MOSIP's generator (facts/packet-and-crypto 4.3).
+/// MOSIP's own validator is laxer; `isAcceptedUpstream` says what it takes, for numbers that were given out elsewhere.
 public struct UINRules: Sendable, Hashable {
-  /// What a new UIN must pass.
-  public let generator: DigitFilter
-  /// What any UIN must pass.
-  public let checker: DigitFilter
+  /// What a UIN must pass.
+  public let filter: DigitFilter
+  /// What MOSIP's validator asks for.
+  let upstream: DigitFilter
 
   /// Rules with settings of a deployment. What the validator demands in any case, the generator does as well.
   public init(_ filter: DigitFilter = .uin) {
-    var generator = filter
-    generator.notStartWith.formUnion([0, 1])
-    generator.equalRunLimit = 3
-    self.generator = generator
+    var filter = filter
+    filter.notStartWith.formUnion([0, 1])
+    filter.equalRunLimit = 3
+    self.filter = filter
     // The validator knows neither the step from 9 to 0 nor cyclic numbers, and only three equal neighbours.
-    var checker = generator
-    checker.notStartWith = [0, 1]
-    checker.sequenceWraps = false
-    checker.repeatingLimit = 0
-    checker.refusesCyclic = false
-    self.checker = checker
+    var upstream = filter
+    upstream.notStartWith = [0, 1]
+    upstream.sequenceWraps = false
+    upstream.repeatingLimit = 0
+    upstream.refusesCyclic = false
+    self.upstream = upstream
   }
 
   /// So many different new UINs. Only about 58 million numbers pass the default rules; throws when settings leave too few.
   public func generate(count: Int) throws(IdentifierFault) -> [String] {
-    var source = DigitGenerator(generator)
+    var source = DigitGenerator(filter)
     return try source.numbers(count)
   }
 
-  /// The first rule in the validator's order that a text breaks; nil for a UIN.
-  public func check(_ text: String) -> IdentifierFault? {
+  /// The first rule in the order of MOSIP's validator that a text breaks, with its code; nil for a UIN that the generator could
+  /// have made.
+  public func check(_ text: String) -> IdentifierFault? { check(text, filter) }
+
+  /// Whether MOSIP's validator takes it: true as well for numbers that this project would never make or let pass.
+  public func isAcceptedUpstream(_ text: String) -> Bool { check(text, upstream) == nil }
+
+  private func check(_ text: String, _ filter: DigitFilter) -> IdentifierFault? {
     let bytes = Array(text.utf8)
     if bytes.isEmpty { return IdentifierFault(.empty, "KER-IDV-201") }
-    if bytes.count != checker.length { return IdentifierFault(.length, "KER-IDV-203") }
+    if bytes.count != filter.length { return IdentifierFault(.length, "KER-IDV-203") }
     guard bytes.allSatisfy({ (48...57).contains($0) }) else { return IdentifierFault(.digits, "KER-IDV-204") }
     let digits = bytes.map { $0 - 48 }
-    let rule = checker.fault(digits)
+    let rule = filter.fault(digits)
     switch rule {
     case .leadingDigit: return IdentifierFault(.leadingDigit, "KER-IDV-206")
     case nil, .reversedHalves, .equalHalves: break
@@ -42,10 +48,5 @@ public struct UINRules: Sendable, Hashable {
     }
     if !Verhoeff.isValid(digits) { return IdentifierFault(.checksum, "KER-IDV-205") }
     return rule.map { IdentifierFault($0, $0 == .reversedHalves ? "KER-IDV-207" : "KER-IDV-208") }
-  }
-
-  /// Whether the generator could have made it: also for a UIN that `check` accepts this may be false.
-  public func isGenerable(_ text: String) -> Bool {
-    check(text) == nil && generator.fault(text.utf8.map { $0 - 48 }) == nil
   }
 }

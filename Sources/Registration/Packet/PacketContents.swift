@@ -1,4 +1,5 @@
 import JSON
+import System
 
 /// One sub-packet, decrypted and unpacked.
 public struct SubPacket: Sendable {
@@ -12,25 +13,43 @@ public struct SubPacket: Sendable {
   public let metaInfo: JSONObject
   /// The names of all its files, in their order.
   public let fileNames: [String]
-  private let files: [String: [UInt8]]
+  private let files: [String: FileContent]
 
-  /// Reads the plaintext of a sub-packet.
+  /// Reads the plaintext of a sub-packet, with all files unpacked and checked.
   /// - Throws: `PacketError` `badZip`, `hostileZip`, `badEntry`.
   public init(name: SubPacketName, info: SubPacketInfo, zip: [UInt8], limits: ZipLimits = ZipLimits()) throws {
-    let entries = try ZipArchive.read(zip, limits: limits, flat: true)
-    var files: [String: [UInt8]] = [:]
-    for entry in entries {
+    try self.init(name: name, info: info, source: MemorySource(zip), limits: limits, keeping: .max)
+  }
+
+  /// Reads the plaintext of a sub-packet.
+  /// - Parameter keeping: files up to so many bytes are unpacked and checked now, larger ones each time they are read.
+  /// - Throws: as the other `init`, and what the source throws.
+  init(name: SubPacketName, info: SubPacketInfo, source: any ByteSource, limits: ZipLimits, keeping: Int) throws {
+    let reader = try ZipReader(source, limits: limits, flat: true)
+    var files: [String: FileContent] = [:]
+    var kept = 0
+    for entry in reader.files {
       // Readers take the first file of a name without extension, so a second one could stand for what was hashed.
       let key = EntryName.stem(entry.name).lowercased()
-      guard files.updateValue(entry.content, forKey: key) == nil else {
+      var content = FileContent.entry(reader, entry)
+      if entry.size <= keeping - kept {
+        content = .bytes(try reader.content(of: entry))
+        if keeping != .max { kept += entry.size }
+      }
+      guard files.updateValue(content, forKey: key) == nil else {
         throw PacketError(.hostileZip, "two files that differ in extension or letter case only")
       }
     }
     func object(_ stem: String) throws -> JSONObject {
-      guard let bytes = files[stem.lowercased()] else {
+      guard let file = files[stem.lowercased()] else {
         throw PacketError(.badEntry, "\(stem) is missing in sub-packet \(name.rawValue)")
       }
-      guard let object = (try? JSONValue.parse(bytes))?["identity"]?.object else {
+      guard file.size <= Self.largestText else {
+        throw PacketError(
+          .badEntry, "\(stem) of sub-packet \(name.rawValue) is larger than \(Self.largestText >> 20) MiB")
+      }
+      let bytes = try file.bytes()
+      guard let object = (try? JSONValue.parse(bytes, limits: Self.limits))?["identity"]?.object else {
         throw PacketError(.badEntry, "\(stem) of sub-packet \(name.rawValue) is no JSON with an `identity`")
       }
       return object
@@ -38,13 +57,29 @@ public struct SubPacket: Sendable {
     self.name = name
     self.info = info
     self.files = files
-    fileNames = entries.map(\.name)
+    fileNames = reader.files.map(\.name)
     identity = try object(EntryName.identity)
     metaInfo = try object(EntryName.metaInfo)
   }
 
-  /// A file by its name without extension, in any letter case.
-  public func file(_ stem: String) -> [UInt8]? { files[stem.lowercased()] }
+  /// The most bytes of ID.json, packet_meta_info.json and audit.json: honest ones have some kilobytes.
+  static let largestText = 4 << 20
+  /// What those files may ask of the reader.
+  static let limits = JSONLimits(maximumBytes: largestText, maximumDepth: 32, maximumValues: 100_000)
+
+  /// A file by its name without extension, in any letter case; nil when there is none, or when it is damaged.
+  public func file(_ stem: String) -> [UInt8]? { files[stem.lowercased()].flatMap { try? $0.bytes() } }
+
+  /// The size of a file, unpacked; nil when there is none.
+  public func size(of stem: String) -> Int? { files[stem.lowercased()]?.size }
+
+  /// Gives a file's bytes piece by piece; they are to be believed only when this returns. False when there is no such file.
+  /// - Throws: `PacketError` `badZip`, `hostileZip` for a file that is damaged.
+  public func read(_ stem: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
+    guard let file = files[stem.lowercased()] else { return false }
+    try file.read(body)
+    return true
+  }
 }
 
 /// A packet, decrypted and unpacked.
@@ -120,7 +155,7 @@ public struct PacketContents: Sendable {
   /// The audits; empty if there are none.
   public var audits: [JSONObject] {
     guard let bytes = subPackets[.id]?.file(EntryName.audit) else { return [] }
-    return (try? JSONValue.parse(bytes))?.array?.compactMap(\.object) ?? []
+    return (try? JSONValue.parse(bytes, limits: SubPacket.limits))?.array?.compactMap(\.object) ?? []
   }
 
   /// A document by its field.

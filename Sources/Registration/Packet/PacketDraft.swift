@@ -2,9 +2,11 @@ import JSON
 import System
 
 /// A document of a packet.
-public struct PacketDocument: Sendable, Hashable {
-  /// Its bytes.
+public struct PacketDocument: Sendable, Equatable {
+  /// Its bytes; empty when they are in `source`.
   public var content: [UInt8]
+  /// Where its bytes are, for documents that are too large to be held.
+  public var source: (any ByteSource)?
   /// The document type, e.g. `DOC001`.
   public var type: String
   /// The file name's extension, e.g. `pdf`.
@@ -19,6 +21,20 @@ public struct PacketDocument: Sendable, Hashable {
     self.format = format
     self.refNumber = refNumber
   }
+
+  /// A document whose bytes stay where they are until they are needed.
+  public init(source: any ByteSource, type: String, format: String, refNumber: String? = nil) {
+    self.init(content: [], type: type, format: format, refNumber: refNumber)
+    self.source = source
+  }
+
+  /// Whether both are the same; bytes in a source are not looked at, so the source must be the very same.
+  public static func == (a: PacketDocument, b: PacketDocument) -> Bool {
+    a.content == b.content && a.source === b.source && a.type == b.type && a.format == b.format
+      && a.refNumber == b.refNumber
+  }
+
+  var file: FileContent { source.map { .source($0) } ?? .bytes(content) }
 }
 
 /// All that a packet is made of.
@@ -51,6 +67,8 @@ public struct PacketDraft: Sendable {
   public var documents: [String: PacketDocument] = [:]
   /// CBEFF XML by field name.
   public var biometrics: [String: [UInt8]] = [:]
+  /// CBEFF XML by field name that stays where it is until it is needed.
+  public var biometricSources: [String: any ByteSource] = [:]
   /// CBEFF XML of the officer, where there is one.
   public var officerBiometrics: [UInt8]?
   /// CBEFF XML of the supervisor, where there is one.
@@ -81,6 +99,17 @@ public struct PacketDraft: Sendable {
     self.metaInfo = metaInfo
     self.audits = audits
     self.creationDate = creationDate
+  }
+
+  /// The CBEFF XML of a field.
+  func biometricFile(_ field: String) -> FileContent? {
+    biometricSources[field].map { .source($0) } ?? biometrics[field].map { .bytes($0) }
+  }
+
+  /// Names of fields, documents and biometrics that the schema does not know, which are therefore written nowhere.
+  var ignoredFields: [String] {
+    let given = Set(fields.keys).union(documents.keys).union(biometrics.keys).union(biometricSources.keys)
+    return given.filter { schema.field($0) == nil }.sorted()
   }
 
   /// The process as entry names and object keys have it.
@@ -139,6 +168,20 @@ public struct SubPacketInfo: Sendable, Hashable {
 }
 
 extension SubPacketInfo {
+  /// The metadata of a draft's sub-packet.
+  /// - Throws: `PacketError` `badDraft`.
+  init(
+    of draft: PacketDraft, _ name: SubPacketName, signature: [UInt8], encryptedHash: [UInt8], providerName: String,
+    providerVersion: String
+  ) throws {
+    try self.init(
+      id: draft.packetID, packetName: "\(draft.rid)_\(name.rawValue)", source: draft.source,
+      process: draft.processName, refID: draft.refID,
+      schemaVersion: String(PacketWriter.schemaNumber(draft.schemaVersion).double!), signature: signature,
+      encryptedHash: encryptedHash, providerName: providerName, providerVersion: providerVersion,
+      creationDate: draft.creationDate.iso)
+  }
+
   /// Reads metadata, whose keys may be of any case. A missing refId is taken from the id, as MOSIP does.
   /// - Throws: `PacketError` `badEntry` if signature or hash are absent or no base64.
   public init(metadata: [String: String]) throws {
@@ -161,7 +204,7 @@ extension SubPacketInfo {
   /// Reads the bytes of `{rid}_{S}.json`.
   /// - Throws: `PacketError` `badEntry`.
   public init(json bytes: [UInt8]) throws {
-    guard let object = (try? JSONValue.parse(bytes))?.object else {
+    guard let object = (try? JSONValue.parse(bytes, limits: SubPacket.limits))?.object else {
       throw PacketError(.badEntry, "the metadata are no JSON object")
     }
     var values: [String: String] = [:]

@@ -7,8 +7,8 @@ import System
 ///
 /// Nonce, AAD and AES key are fresh and independent for each call. What keymanager's REST call answers begins at the thumbprint.
 public enum PacketEncryption {
-  private static let nonceSize = 12
-  private static let aadSize = 32
+  static let nonceSize = 12
+  static let aadSize = 32
 
   /// Encrypts for the holder of a certificate.
   /// - Throws: `CryptographyError` `internal`.
@@ -36,7 +36,7 @@ public enum PacketEncryption {
     guard let wrapped = KeyWrap.find(in: blob, from: start, keySize: key.modulusSize) else {
       throw PacketError(.badEncryption, "no splitter where a key of \(key.modulusSize * 8) bits has it")
     }
-    if let thumbprint, wrapped.thumbprint != thumbprint {
+    if let thumbprint, !constantTimeEqual(wrapped.thumbprint ?? [], thumbprint) {
       throw PacketError(.decryptionFailed, "encrypted for another certificate")
     }
     do {

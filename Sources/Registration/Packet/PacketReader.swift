@@ -87,49 +87,97 @@ public struct PacketReader: Sendable {
     _ part: Part, rid: String, source: String, processName: String, refID: String
   ) async throws -> (subPacket: SubPacket, findings: [PacketFinding]) {
     let info = part.info
-    var findings: [PacketFinding] = []
-    func expect(_ holds: Bool, _ check: PacketFinding.Check, _ subject: String? = nil) {
-      if !holds { findings.append(PacketFinding(check, part.name, subject)) }
+    var findings = Self.metadataFindings(
+      info, part.name, Origin(source: source, process: processName, rid: rid), refID: refID)
+    if !constantTimeEqual(info.encryptedHash, Hash.sha256(part.content)) {
+      findings.append(PacketFinding(.encryptedHash, part.name))
     }
-    expect(info.packetName == "\(rid)_\(part.name.rawValue)", .metadata, "packetname")
-    expect(info.id == rid || info.id.hasSuffix("-\(refID)-\(info.id.suffix(14))"), .metadata, "id")
-    expect(info.source == source, .metadata, "source")
-    expect(info.process == processName, .metadata, "process")
-    expect(info.refID == refID, .metadata, "refid")
-    expect(constantTimeEqual(info.encryptedHash, Hash.sha256(part.content)), .encryptedHash)
     let plaintext = try await keys.decrypt(part.content, refID: refID)
-    try await expect(keys.isSigned(plaintext, signature: info.signature, refID: refID), .signature)
+    if try await !keys.isSigned(plaintext, signature: info.signature, refID: refID) {
+      findings.append(PacketFinding(.signature, part.name))
+    }
     return (try SubPacket(name: part.name, info: info, zip: plaintext, limits: limits), findings)
   }
 
   private func container(of zip: [UInt8]) throws -> Container {
+    var files = ContainerFiles()
     var contents: [SubPacketName: [UInt8]] = [:]
     var infos: [SubPacketName: SubPacketInfo] = [:]
-    var origin: [String]?
     for entry in try ZipArchive.read(zip, limits: limits, flat: false) {
-      let path = entry.name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+      switch try files.place(of: entry.name) {
+      case .content(let name): contents[name] = entry.content
+      case .metadata(let name): infos[name] = try SubPacketInfo(json: entry.content)
+      }
+    }
+    let origin = try files.origin(contents: Set(contents.keys), infos: Set(infos.keys))
+    let parts = contents.keys.sorted().map { name in
+      Part(
+        name: name, info: infos[name]!, content: contents[name]!,
+        path: "\(origin.source)/\(origin.process)/\(origin.rid)_\(name.rawValue)")
+    }
+    return Container(rid: origin.rid, source: origin.source, processName: origin.process, parts: parts)
+  }
+}
+
+extension PacketReader {
+  /// What a container's entry names say.
+  struct Origin: Hashable {
+    var source: String
+    /// With its iteration, if it has one.
+    var process: String
+    var rid: String
+  }
+
+  /// The entries of a container, by their names: `{source}/{process}/{rid}_{sub-packet}.zip` and `.json`, all of one packet.
+  struct ContainerFiles {
+    enum Place {
+      case content(SubPacketName)
+      case metadata(SubPacketName)
+    }
+
+    private var origin: Origin?
+
+    /// What an entry is.
+    /// - Throws: `PacketError` `badContainer`.
+    mutating func place(of entry: String) throws -> Place {
+      let path = entry.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
       guard path.count == 3, let underscore = path[2].lastIndex(of: "_"), let dot = path[2].lastIndex(of: "."),
         underscore < dot, let name = SubPacketName(rawValue: String(path[2][path[2].index(after: underscore)..<dot]))
       else { throw PacketError(.badContainer, "an entry that is no part of a packet") }
-      let here = [path[0], path[1], String(path[2][..<underscore])]
-      guard origin ?? here == here, here.allSatisfy(PacketWriter.isSafeName) else {
+      let here = Origin(source: path[0], process: path[1], rid: String(path[2][..<underscore]))
+      guard origin ?? here == here, [here.source, here.process, here.rid].allSatisfy(PacketWriter.isSafeName) else {
         throw PacketError(.badContainer, "entries of more than one packet")
       }
       origin = here
       switch path[2][dot...] {
-      case ".zip": contents[name] = entry.content
-      case ".json": infos[name] = try SubPacketInfo(json: entry.content)
+      case ".zip": return .content(name)
+      case ".json": return .metadata(name)
       default: throw PacketError(.badContainer, "an entry that is no part of a packet")
       }
     }
-    guard let origin, Set(contents.keys) == Set(infos.keys) else {
-      throw PacketError(.badContainer, "a sub-packet without metadata, or the reverse")
+
+    /// What all entries agree on, when there is a pair for each sub-packet.
+    func origin(contents: Set<SubPacketName>, infos: Set<SubPacketName>) throws -> Origin {
+      guard let origin, contents == infos else {
+        throw PacketError(.badContainer, "a sub-packet without metadata, or the reverse")
+      }
+      return origin
     }
-    let parts = contents.keys.sorted().map { name in
-      Part(
-        name: name, info: infos[name]!, content: contents[name]!,
-        path: "\(origin[0])/\(origin[1])/\(origin[2])_\(name.rawValue)")
+  }
+
+  /// What metadata say that entry names and the sender's refId do not.
+  static func metadataFindings(
+    _ info: SubPacketInfo, _ name: SubPacketName, _ origin: Origin, refID: String
+  ) -> [PacketFinding] {
+    var findings: [PacketFinding] = []
+    func expect(_ holds: Bool, _ subject: String) {
+      if !holds { findings.append(PacketFinding(.metadata, name, subject)) }
     }
-    return Container(rid: origin[2], source: origin[0], processName: origin[1], parts: parts)
+    expect(info.packetName == "\(origin.rid)_\(name.rawValue)", "packetname")
+    expect(info.id == origin.rid || info.id.hasSuffix("-\(refID)-\(info.id.suffix(14))"), "id")
+    expect(info.source == origin.source, "source")
+    expect(info.process == origin.process, "process")
+    expect(info.refID == refID, "refid")
+    return findings
   }
 }

@@ -1,5 +1,6 @@
 import Cryptography
 import JSON
+import System
 
 /// One check that a packet does not pass. It names check and place, never content.
 public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
@@ -108,7 +109,7 @@ extension SubPacket {
       findings.append(PacketFinding(.hashSequence, name, sequenceKey))
       return
     }
-    var contents: [[UInt8]] = []
+    var hash = HashStream(.sha256)
     var isComplete = true
     for group in groups {
       for element in group["value"]?.array ?? [] {
@@ -117,15 +118,23 @@ extension SubPacket {
           isComplete = false
           continue
         }
-        listed.insert(stem.lowercased())
-        if let content = file(stem), !content.isEmpty {
-          contents.append(content)
-        } else {
+        // Honest sequences name a file once; a large one named many times would keep a reader busy for days.
+        guard listed.insert(stem.lowercased()).inserted else {
+          findings.append(PacketFinding(.hashSequence, name, sequenceKey))
+          return
+        }
+        var size = 0
+        let isRead = try? read(stem) { bytes in
+          size += bytes.count
+          hash.update(bytes)
+        }
+        if isRead != true || size == 0 {
           findings.append(PacketFinding(.listedFile, name, stem))
           isComplete = false
         }
       }
     }
-    if let stored, isComplete, stored != EntryName.hexHash(contents) { findings.append(PacketFinding(hashCheck, name)) }
+    let digest = Array(Encoding.upperHex(hash.finish()).utf8)
+    if let stored, isComplete, !constantTimeEqual(stored, digest) { findings.append(PacketFinding(hashCheck, name)) }
   }
 }

@@ -37,36 +37,32 @@ public struct PacketWriter: Sendable {
   /// Makes, signs and encrypts the three sub-packets and their container.
   /// - Throws: `PacketError` `badDraft`, `badSchema`; what the keys throw.
   public func write(_ draft: PacketDraft) async throws -> WrittenPacket {
-    try check(draft)
+    try Self.check(draft)
     var container: [ZipEntry] = []
     var infos: [SubPacketName: SubPacketInfo] = [:]
     for name in SubPacketName.allCases {
       let plaintext = try ZipArchive.write(SubPacketFiles.make(name, of: draft), at: draft.creationDate)
       let signature = try await keys.sign(plaintext, refID: draft.refID)
       let encrypted = try await keys.encrypt(plaintext, refID: draft.refID)
-      let info = SubPacketInfo(
-        id: draft.packetID, packetName: "\(draft.rid)_\(name.rawValue)", source: draft.source,
-        process: draft.processName, refID: draft.refID,
-        schemaVersion: try String(Self.schemaNumber(draft.schemaVersion).double!), signature: signature,
-        encryptedHash: Hash.sha256(encrypted), providerName: providerName, providerVersion: providerVersion,
-        creationDate: draft.creationDate.iso)
+      let info = try SubPacketInfo(
+        of: draft, name, signature: signature, encryptedHash: Hash.sha256(encrypted), providerName: providerName,
+        providerVersion: providerVersion)
       let path = "\(draft.source)/\(draft.processName)/\(info.packetName)"
-      container.append(ZipEntry(name: path + ".zip", content: encrypted))
+      container.append(ZipEntry(name: path + ".zip", content: encrypted, isEncrypted: true))
       container.append(ZipEntry(name: path + ".json", content: info.json))
       infos[name] = info
     }
     let zip = try ZipArchive.write(container, at: draft.creationDate)
-    let given = Set(draft.fields.keys).union(draft.documents.keys).union(draft.biometrics.keys)
     return WrittenPacket(
       packetID: draft.packetID, content: try await keys.encrypt(zip, refID: draft.refID), subPackets: infos,
-      ignoredFields: given.filter { draft.schema.field($0) == nil }.sorted())
+      ignoredFields: draft.ignoredFields)
   }
 
-  private func check(_ draft: PacketDraft) throws {
+  static func check(_ draft: PacketDraft) throws {
     for (what, name) in [
       ("RID", draft.rid), ("source", draft.source), ("process", draft.process), ("refId", draft.refID),
       ("additional-info request id", draft.additionalInfoRequestID ?? "-"),
-    ] where !Self.isSafeName(name) {
+    ] where !isSafeName(name) {
       throw PacketError(.badDraft, "the \(what) cannot be part of a file name")
     }
     guard !draft.audits.isEmpty else { throw PacketError(.badDraft, "no audits (KER-KPM-008)") }

@@ -17,39 +17,110 @@ enum EntryName {
     guard let dot = name.lastIndex(of: ".") else { return name }
     return String(name[..<dot])
   }
+}
 
-  /// Upper-case hex of SHA-256, as a file's content: MOSIP's HEXHASH.
-  static func hexHash(_ pieces: [[UInt8]]) -> [UInt8] {
-    var stream = HashStream(.sha256)
-    for piece in pieces { stream.update(piece) }
+/// A file's bytes: in memory, or where they can be read piece by piece.
+enum FileContent: Sendable {
+  case bytes([UInt8])
+  case source(any ByteSource)
+  /// A file inside a zip, unpacked and checked when it is read.
+  case entry(ZipReader, ZipReader.Entry)
+
+  /// The number of bytes.
+  var size: Int {
+    switch self {
+    case .bytes(let bytes): bytes.count
+    case .source(let source): source.count
+    case .entry(_, let entry): entry.size
+    }
+  }
+
+  /// Gives the bytes piece by piece; they are to be believed only when this returns.
+  func read(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    switch self {
+    case .bytes(let bytes): try bytes.withUnsafeBytes(body)
+    case .source(let source): try source.forEachPiece(body)
+    case .entry(let reader, let entry): try reader.read(entry, body)
+    }
+  }
+
+  /// All bytes.
+  func bytes() throws -> [UInt8] {
+    switch self {
+    case .bytes(let bytes): return bytes
+    case .source(let source): return try source.bytes()
+    case .entry(let reader, let entry): return try reader.content(of: entry)
+    }
+  }
+}
+
+/// A digest that several files go through.
+private final class RunningHash {
+  private var stream: HashStream? = HashStream(.sha256)
+
+  func update(_ bytes: UnsafeRawBufferPointer) { stream?.update(bytes) }
+
+  /// The digest as MOSIP writes it; nothing more can be added.
+  func hex() -> [UInt8] {
+    guard let stream = stream.take() else { return [] }
     return Array(Encoding.upperHex(stream.finish()).utf8)
   }
 }
 
-/// Makes the files of one sub-packet of a draft (facts/packet-and-crypto 1.2 to 1.6). Pure: no keys, no clock.
+/// Makes the files of one sub-packet of a draft (facts/packet-and-crypto 1.2 to 1.6). No keys, no clock; large files go by piece by piece.
 struct SubPacketFiles {
+  /// Takes a file; what it reads of the content must go to the last closure as well, which hashes it.
+  typealias Take = (_ name: String, _ content: FileContent, _ hash: (UnsafeRawBufferPointer) -> Void) throws -> Void
+
   private let draft: PacketDraft
   private let name: SubPacketName
   private var identity = JSONObject()
   private var metaInfo = JSONObject()
-  private var entries: [ZipEntry] = []
-  private var biometricNames: [String] = []
-  private var demographicNames: [String] = []
-  private var biometricContents: [[UInt8]] = []
-  private var demographicContents: [[UInt8]] = []
+  private var biometrics: [(stem: String, content: FileContent)] = []
+  private var documents: [(field: String, document: PacketDocument)] = []
+  private let take: Take
 
   /// The entries of a sub-packet in the order they are written, `packet_meta_info.json` last.
   static func make(_ name: SubPacketName, of draft: PacketDraft) throws -> [ZipEntry] {
-    var files = SubPacketFiles(draft: draft, name: name)
-    return try files.make()
+    var entries: [ZipEntry] = []
+    try make(name, of: draft) { name, content, hash in
+      let bytes = try content.bytes()
+      bytes.withUnsafeBytes { hash($0) }
+      entries.append(ZipEntry(name: name, content: bytes))
+    }
+    return entries
   }
 
-  private init(draft: PacketDraft, name: SubPacketName) {
+  /// Writes a sub-packet's files into a zip.
+  static func write(_ name: SubPacketName, of draft: PacketDraft, to zip: ZipWriter) throws {
+    try make(name, of: draft) { name, content, hash in
+      if case .bytes(let bytes) = content, bytes.count <= ZipWriter.small {
+        bytes.withUnsafeBytes { hash($0) }
+        return try zip.add(name, bytes)
+      }
+      try zip.add(name) { put in
+        try content.read { bytes in
+          hash(bytes)
+          try put(bytes)
+        }
+      }
+    }
+  }
+
+  private static func make(_ name: SubPacketName, of draft: PacketDraft, _ take: Take) throws {
+    try withoutActuallyEscaping(take) { take in
+      var files = SubPacketFiles(draft: draft, name: name, take: take)
+      try files.make()
+    }
+  }
+
+  private init(draft: PacketDraft, name: SubPacketName, take: @escaping Take) {
     self.draft = draft
     self.name = name
+    self.take = take
   }
 
-  private mutating func make() throws -> [ZipEntry] {
+  private mutating func make() throws {
     for member in draft.metaInfo where !member.value.isNull { metaInfo[member.key] = Self.stored(member.value) }
     identity["IDSchemaVersion"] = .number(try PacketWriter.schemaNumber(draft.schemaVersion))
     for field in draft.schema.fields {
@@ -64,35 +135,32 @@ struct SubPacketFiles {
         if let value = draft.fields[field.name], !value.isNull { identity[field.name] = Self.stored(value) }
       }
     }
+    // Files go in the order of the sequences, so that one pass over them is enough for zip and hash.
+    let hash = RunningHash()
+    for file in biometrics { try take(file.stem + ".xml", file.content, hash.update) }
+    for file in documents { try take("\(file.field).\(file.document.format)", file.document.file, hash.update) }
     let idFile = JSONValue.object(["identity": .object(identity)]).encoded(pretty: true)
-    add(EntryName.identity + ".json", idFile)
-    demographicNames.append(EntryName.identity)
-    demographicContents.append(idFile)
-    add(EntryName.dataHash + ".txt", EntryName.hexHash(biometricContents + demographicContents))
+    try take(EntryName.identity + ".json", .bytes(idFile), hash.update)
+    try add(EntryName.dataHash + ".txt", hash.hex())
     var sequence: [JSONValue] = []
-    if !biometricNames.isEmpty { sequence.append(Self.sequence("biometricSequence", biometricNames)) }
-    sequence.append(Self.sequence("demographicSequence", demographicNames))
+    if !biometrics.isEmpty { sequence.append(Self.sequence("biometricSequence", biometrics.map(\.stem))) }
+    sequence.append(Self.sequence("demographicSequence", documents.map(\.field) + [EntryName.identity]))
     metaInfo["hashSequence1"] = .array(sequence)
-    if name == .id { addOperations() }
+    if name == .id { try addOperations() }
     metaInfo["registrationId"] = .string(draft.rid)
     metaInfo["creationDate"] = .string(draft.creationDate.iso)
-    add(
+    try add(
       EntryName.metaInfo + ".json", JSONValue.object(["identity": .object(metaInfo)]).encoded(pretty: true))
-    return entries
   }
 
-  private mutating func add(_ name: String, _ content: [UInt8]) {
-    entries.append(ZipEntry(name: name, content: content))
-  }
+  private func add(_ name: String, _ content: [UInt8]) throws { try take(name, .bytes(content)) { _ in } }
 
   private mutating func addDocument(_ field: String) throws {
     guard let document = draft.documents[field] else { return }
     guard PacketWriter.isSafeName(field), PacketWriter.isSafeName(document.format) else {
       throw PacketError(.badDraft, "a document whose field or format is no file name")
     }
-    add("\(field).\(document.format)", document.content)
-    demographicNames.append(field)
-    demographicContents.append(document.content)
+    documents.append((field, document))
     metaInfo[field] = .string(document.type)
     identity[field] = [
       "value": .string(field), "type": .string(document.type), "format": .string(document.format),
@@ -101,29 +169,26 @@ struct SubPacketFiles {
   }
 
   private mutating func addBiometrics(_ field: String) {
-    guard let content = draft.biometrics[field] else { return }
+    guard let content = draft.biometricFile(field) else { return }
     let stem = "\(field)_bio_CBEFF"
-    add(stem + ".xml", content)
-    biometricNames.append(stem)
-    biometricContents.append(content)
+    biometrics.append((stem, content))
     identity[field] = ["format": "cbeff", "version": 1.0, "value": .string(stem)]
   }
 
-  private mutating func addOperations() {
+  private mutating func addOperations() throws {
+    let hash = RunningHash()
     var names: [String] = []
-    var contents: [[UInt8]] = []
     for (stem, content) in [
       (EntryName.officer, draft.officerBiometrics), (EntryName.supervisor, draft.supervisorBiometrics),
     ] {
       guard let content else { continue }
-      add(stem + ".xml", content)
+      try take(stem + ".xml", .bytes(content), hash.update)
       names.append(stem)
-      contents.append(content)
       metaInfo["\(stem)BiometricFileName"] = .string(stem + ".xml")
     }
     let audits = JSONValue.array(draft.audits.map(JSONValue.object)).encoded(pretty: true)
-    add(EntryName.audit + ".json", audits)
-    add(EntryName.operationsHash + ".txt", EntryName.hexHash(contents + [audits]))
+    try take(EntryName.audit + ".json", .bytes(audits), hash.update)
+    try add(EntryName.operationsHash + ".txt", hash.hex())
     metaInfo["hashSequence2"] = [Self.sequence("otherFiles", names + [EntryName.audit])]
   }
 

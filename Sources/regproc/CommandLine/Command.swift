@@ -53,8 +53,9 @@ enum Commands {
   static let all: [Command] = [
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
-    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, SettingsCommand.command, DoctorCommand.command,
-    version,
+    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
+    EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
+    PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command, version,
   ]
 
   /// The version that is told.

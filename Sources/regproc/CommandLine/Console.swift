@@ -18,6 +18,11 @@ struct Console: Sendable {
   var outputIsColoured: Bool { outputIsTerminal && wantsColour }
   var errorsAreColoured: Bool { errorsAreTerminal && wantsColour }
 
+  /// Data that another program relies on: all of it arrives, or the command fails.
+  func deliver(_ bytes: [UInt8]) throws(Failure) {
+    guard Self.write(1, bytes) else { throw Failure("standard output cannot be written: \(Files.reason())") }
+  }
+
   func out(_ text: String) { Self.write(1, Array(text.utf8)) }
   func out(_ bytes: [UInt8]) { Self.write(1, bytes) }
   func err(_ text: String) { Self.write(2, Array(text.utf8)) }
@@ -30,17 +35,19 @@ struct Console: Sendable {
   /// Text in a colour of ECMA-48, e.g. "32" for green.
   func painted(_ text: String, _ code: String) -> String { outputIsColoured ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
 
-  private static func write(_ descriptor: Int32, _ bytes: [UInt8]) {
+  @discardableResult
+  private static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
     var offset = 0
-    bytes.withUnsafeBytes { buffer in
+    return bytes.withUnsafeBytes { buffer in
       while offset < buffer.count {
         let count = Glibc.write(descriptor, buffer.baseAddress! + offset, buffer.count - offset)
         if count > 0 {
           offset += count
         } else if errno != EINTR {
-          return
+          return false
         }
       }
+      return true
     }
   }
 }

@@ -6,15 +6,19 @@ import Testing
   let rules = UINRules()
 
   @Test(arguments: ["5075291708", "8296572490", "3645074956"])
-  func `good UINs pass both rules`(text: String) {
+  func `good UINs pass, here and at MOSIP's validator`(text: String) {
     #expect(rules.check(text) == nil)
-    #expect(rules.isGenerable(text))
+    #expect(rules.isAcceptedUpstream(text))
   }
 
-  @Test(arguments: ["7640206791", "6584109730", "3003390756"])
-  func `a UIN that only the validator takes is accepted and never made`(text: String) {
-    #expect(rules.check(text) == nil)
-    #expect(!rules.isGenerable(text))
+  @Test(
+    arguments: [("7640206791", .repeatedDigit), ("6584109730", .sequence), ("3003390756", .repeatedDigit)]
+      as [(String, IdentifierFault.Rule)])
+  func `a UIN that only MOSIP's validator takes is refused by the generator's rule`(
+    text: String, rule: IdentifierFault.Rule
+  ) {
+    #expect(rules.check(text) == IdentifierFault(rule, "KER-IDV-202"))
+    #expect(rules.isAcceptedUpstream(text))
   }
 
   @Test(
@@ -29,21 +33,23 @@ import Testing
     ] as [(String, IdentifierFault.Rule, String)])
   func `a bad UIN is refused by rule and with MOSIP's code`(text: String, rule: IdentifierFault.Rule, code: String) {
     #expect(rules.check(text) == IdentifierFault(rule, code))
-    #expect(!rules.isGenerable(text))
+    #expect(!rules.isAcceptedUpstream(text))
   }
 
   @Test func `halves that mirror or equal each other are refused behind the checksum`() {
-    var mirrored = 0
+    // Under the default filters the digits in the middle of a mirrored number repeat too soon, so that filter is off here.
     var loose = DigitFilter.uin
+    loose.repeatingLimit = 0
     loose.repeatingBlockLimit = 0
-    let withoutBlocks = UINRules(loose)
+    let rules = UINRules(loose)
+    var mirrored = 0
     var equal = 0
-    for half in 20_000..<100_000 {
+    for half in stride(from: 20_001, to: 100_000, by: 7) {
       let text = String(half)
-      let code = rules.check(text + String(text.reversed()))?.code
-      #expect(code != nil)
-      if code == "KER-IDV-207" { mirrored += 1 }
-      if withoutBlocks.check(text + text)?.code == "KER-IDV-208" { equal += 1 }
+      #expect(self.rules.check(text + String(text.reversed())) != nil)
+      #expect(self.rules.check(text + text) != nil)
+      if rules.check(text + String(text.reversed()))?.code == "KER-IDV-207" { mirrored += 1 }
+      if rules.check(text + text)?.code == "KER-IDV-208" { equal += 1 }
     }
     #expect(mirrored > 0)
     #expect(equal > 0)
@@ -53,18 +59,18 @@ import Testing
     for text in ["890", "901", "109", "098", "210"] {
       #expect(DigitFilter.uin.fault([5, 3] + text.utf8.map { $0 - 48 }) == .sequence)
     }
-    #expect(rules.checker.fault([5, 3, 1, 0, 9]) == nil)
-    #expect(rules.checker.fault([5, 3, 8, 9, 0]) == nil)
-    #expect(rules.checker.fault([5, 3, 2, 1, 0]) == .sequence)
+    #expect(rules.upstream.fault([5, 3, 1, 0, 9]) == nil)
+    #expect(rules.upstream.fault([5, 3, 8, 9, 0]) == nil)
+    #expect(rules.upstream.fault([5, 3, 2, 1, 0]) == .sequence)
   }
 
   @Test func `the cyclic number is kept out of new UINs only`() {
     // By default its 428 is refused as a run of even digits in any case.
-    #expect(rules.checker.fault([9, 1, 4, 2, 8, 5, 7]) == .evenDigits)
+    #expect(rules.upstream.fault([9, 1, 4, 2, 8, 5, 7]) == .evenDigits)
     var filter = DigitFilter.uin
     filter.evenRunLimit = 0
     #expect(filter.fault([9, 1, 4, 2, 8, 5, 7]) == .cyclicNumber)
-    #expect(UINRules(filter).checker.fault([9, 1, 4, 2, 8, 5, 7]) == nil)
+    #expect(UINRules(filter).upstream.fault([9, 1, 4, 2, 8, 5, 7]) == nil)
   }
 
   @Test func `every UIN that is made passes both rules, and none is made twice`() throws {
@@ -72,7 +78,7 @@ import Testing
     #expect(Set(made).count == 5_000)
     for text in made {
       #expect(rules.check(text) == nil)
-      #expect(rules.isGenerable(text))
+      #expect(rules.isAcceptedUpstream(text))
     }
   }
 

@@ -1,0 +1,129 @@
+import Cryptography
+import JSON
+import Registration
+import System
+
+/// The readers of bytes from outside, each with what must hold whatever comes: it ends with a result or one of its own named errors, and
+/// what it took is written and read again alike. A broken promise ends the process, which is what a fuzzer looks for.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+  /// An upload file. An odd first byte stands for a container that is encrypted as it should be, an even one for raw bytes.
+  case packet
+  /// A sub-packet's zip, its JSON files, sequences and hashes.
+  case zip
+  /// A body between the mediators, and a bare envelope.
+  case envelope
+  /// A JSON text.
+  case json
+  /// A message of the bus.
+  case message
+  /// RIDs, UINs and VIDs.
+  case identifier
+
+  /// Reads an input.
+  public func run(_ input: [UInt8]) {
+    switch self {
+    case .packet: Self.packet(input)
+    case .zip: Self.zip(input)
+    case .envelope: Self.envelope(input)
+    case .json: Self.json(input)
+    case .message: Self.message(input)
+    case .identifier: Self.identifier(input)
+    }
+  }
+
+  private static let key: RSAPrivateKey = {
+    guard let key = try? RSAPrivateKey.generate() else { fatalError("no key") }
+    return key
+  }()
+  private static let certificate: Certificate = {
+    guard let certificate = try? Certificate.selfSigned(for: key, commonName: "fuzz") else {
+      fatalError("no certificate")
+    }
+    return certificate
+  }()
+  private static let limits = ZipLimits(entries: 50, entrySize: 4 << 20, totalSize: 8 << 20)
+
+  private static func packet(_ input: [UInt8]) {
+    guard let first = input.first else { return }
+    named(PacketError.self) {
+      let reader = PacketFileReader(key: key, signers: [key.publicKey], limits: limits)
+      let rest = Array(input.dropFirst())
+      let bytes = first & 1 == 1 ? try PacketEncryption.seal(rest, for: certificate) : rest
+      let opened = try reader.open(MemorySource(bytes))
+      // Nobody but the holder of the key can have made a signature that fits.
+      guard opened.signedBy.isEmpty else { fatalError("a signature that nobody made") }
+      _ = opened.contents.verify(schema: nil, mandatory: [])
+    }
+  }
+
+  private static func zip(_ input: [UInt8]) {
+    named(PacketError.self) {
+      let info = try SubPacketInfo(metadata: ["signature": "AA", "encryptedhash": "AA"])
+      let part = try SubPacket(name: .id, info: info, zip: input, limits: limits)
+      var size = 0
+      for name in part.fileNames {
+        guard !name.contains("/"), !name.contains("\\"), name != ".." else { fatalError("a name that leads elsewhere") }
+        let stem = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
+        size += part.size(of: stem) ?? 0
+        guard part.file(stem)?.count == part.size(of: stem) else { fatalError("a size that is not the file's") }
+      }
+      guard size <= limits.totalSize else { fatalError("more than the limits allow") }
+      let contents = PacketContents(rid: "1", source: "a", processName: "b", subPackets: [.id: part])
+      _ = contents.verify(schema: nil, mandatory: [])
+      _ = (contents.audits, contents.metaInfo, contents.document("proofOfIdentity"), contents.schemaVersion)
+    }
+  }
+
+  private static func envelope(_ input: [UInt8]) {
+    named(EnvelopeError.self) {
+      let body = try EnvelopeBody(json: input)
+      for direction in EnvelopeDirection.allCases {
+        guard try EnvelopeBody(json: body.json(direction)) == body else { fatalError("a body that changes") }
+        named(EnvelopeError.self) {
+          _ = try body.open(direction, with: key, from: [key.publicKey])
+          fatalError("a signature that nobody made")
+        }
+      }
+    }
+    named(EnvelopeError.self) { _ = try Envelope.open(input, with: key) }
+  }
+
+  private static func json(_ input: [UInt8]) {
+    named(JSONError.self) {
+      let value = try JSONValue.parse(input)
+      for pretty in [false, true] {
+        guard try JSONValue.parse(value.encoded(pretty: pretty)) == value else { fatalError("a value that changes") }
+      }
+    }
+  }
+
+  private static func message(_ input: [UInt8]) {
+    named(MessageError.self) {
+      let message = try Message(decoding: input)
+      _ = message.lastHopTimestamp
+      let bytes = message.encoded()
+      guard try Message(decoding: bytes).encoded() == bytes else { fatalError("a message that changes") }
+    }
+  }
+
+  private static func identifier(_ input: [UInt8]) {
+    let text = String(decoding: input, as: UTF8.self)
+    named(IdentifierFault.self) {
+      let rid = try RID(text)
+      guard rid.text == text, rid.text.utf8.count == RID.length, rid.timestamp.compact == text.suffix(14) else {
+        fatalError("a RID that is another")
+      }
+    }
+    let rules = UINRules()
+    if rules.check(text) == nil, !rules.isAcceptedUpstream(text) { fatalError("a UIN that MOSIP refuses") }
+    _ = VIDRules().check(text)
+    if let bytes = Encoding.bytes(base64: input) {
+      guard Encoding.bytes(base64: Encoding.base64(bytes)) == bytes else { fatalError("base64 that changes") }
+    }
+  }
+
+  /// Runs a reader, which may only throw an error of its own.
+  private static func named<E: Error>(_: E.Type, _ body: () throws -> Void) {
+    do { try body() } catch is E {} catch { fatalError("an error without a name: \(error)") }
+  }
+}
