@@ -1,4 +1,5 @@
 import JSON
+import StandIn
 
 /// An event that is sent, and what a person is told of it.
 struct DemoEvent: Sendable {
