@@ -15,6 +15,8 @@ struct Outcome: Sendable {
   var openHops = 0
   /// Hops that were tried, by RID and stage: verdicts in order.
   var verdicts: [String: [String: [String]]] = [:]
+  /// What stages said that did not let a message pass.
+  var remarks: [String] = []
   /// Durable work that is not done and is due by now, leaving out subscriptions, which stay.
   var openWork: [String] = []
   var deadLetters: [String] = []
@@ -44,9 +46,10 @@ struct Outcome: Sendable {
         try $0.int(0)
       }[0]
       for row in try connection.execute(
-        "SELECT rid, stage, verdict FROM regproc.hop WHERE state = 2 ORDER BY done_at", [])
+        "SELECT rid, stage, verdict, comment FROM regproc.hop WHERE state = 2 ORDER BY done_at", [])
       {
         out.verdicts[try row.text(0), default: [:]][try row.text(1), default: []].append(try row.textOrNull(2) ?? "-")
+        if try row.textOrNull(2) != "passed" { out.remarks.append("\(try row.text(1)): \(try row.textOrNull(3) ?? "-")") }
       }
       out.openWork = try connection.execute(
         "SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work WHERE state = 0 AND kind NOT LIKE 'subscri%'",
