@@ -78,16 +78,17 @@ public struct SampleBirths: Sendable {
   }
 
   /// Who is in a birth's event.
-  private enum Family: Int { case motherAndFather, motherFirst, fatherOnly, informantOnly, twins, withoutAddress }
+  private enum Family: Int { case motherAndFather, motherFirst, fatherOnly, informantOnly, withoutAddress, twins }
 
-  /// So many births. Every third of the six kinds of family comes in turn, in turning languages, old and new form alternating.
+  /// So many births. The six kinds of family come in turn, in turning languages, old and new form alternating; each round begins one kind
+  /// further on, so that every kind comes in both forms. Twins are two births.
   public mutating func make(_ count: Int) -> [Birth] {
     var births: [Birth] = []
-    var twin: (family: Person, mother: Person, father: Person, date: String)?
+    var twin: (child: Person, mother: Person, father: Person, tongue: Tongue)?
     for index in 0..<count {
-      let tongue = Self.tongues[index % Self.tongues.count]
+      let tongue = twin?.tongue ?? Self.tongues[index % Self.tongues.count]
       let isNew = index % 2 == 1
-      let family = Family(rawValue: (index / 2 + index) % 6) ?? .motherAndFather
+      let family = twin != nil ? .twins : Family(rawValue: (index / 6 + index) % 6) ?? .motherAndFather
       let isGirl = dice.roll(2) == 0
       let familyName = dice.pick(tongue.families)
       let date = String(year) + "-" + two(1 + dice.roll(6)) + "-" + two(1 + dice.roll(28))
@@ -102,16 +103,16 @@ public struct SampleBirths: Sendable {
         id: id("b", index), given: dice.pick(tongue.men), family: familyName, tongue: tongue.code, gender: "male",
         birthDate: "19\(75 + dice.roll(25))-0\(1 + dice.roll(9))-2\(dice.roll(9))")
       if let first = twin {
-        // The second of twins: other event, other names, same parents and day.
+        // The second of twins: other event, other name, same parents and day.
         (mother, father) = (first.mother, first.father)
-        child.family = first.family.family
-        child.tongue = first.family.tongue
-        child.birthDate = first.date
+        child.family = first.child.family
+        child.birthDate = first.child.birthDate
+        child.birthOrder = 2
         twin = nil
-      } else if family == .twins, index + 1 < count {
-        twin = (child, mother, father, date)
+      } else if family == .twins {
+        child.birthOrder = 1
+        twin = (child, mother, father, tongue)
       }
-      if twin != nil || family == .twins { child.birthOrder = twin != nil ? 1 : 2 }
       let home = Address(
         line: [String(1 + dice.roll(99)), tongue.street, "Ward \(1 + dice.roll(9))"], town: tongue.town,
         place: 1 + dice.roll(2),

@@ -49,7 +49,9 @@ struct Outcome: Sendable {
         "SELECT rid, stage, verdict, comment FROM regproc.hop WHERE state = 2 ORDER BY done_at", [])
       {
         out.verdicts[try row.text(0), default: [:]][try row.text(1), default: []].append(try row.textOrNull(2) ?? "-")
-        if try row.textOrNull(2) != "passed" { out.remarks.append("\(try row.text(1)): \(try row.textOrNull(3) ?? "-")") }
+        if try row.textOrNull(2) != "passed" {
+          out.remarks.append("\(try row.text(1)): \(try row.textOrNull(3) ?? "-")")
+        }
       }
       out.openWork = try connection.execute(
         "SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work WHERE state = 0 AND kind NOT LIKE 'subscri%'",
