@@ -21,7 +21,7 @@ static int become(const struct regproc_spawn_plan *plan, int null_fd, pid_t pare
   struct sigaction standard = {.sa_handler = SIG_DFL};
   for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
   if (setsid() < 0) return errno;
-  if (chdir("/") != 0) return errno;
+  if (chdir(plan->folder == NULL ? "/" : plan->folder) != 0) return errno;
   int out = plan->stdout_fd < 0 ? null_fd : plan->stdout_fd;
   int err = plan->stderr_fd < 0 ? null_fd : plan->stderr_fd;
   if (dup2(null_fd, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) return errno;

@@ -75,10 +75,18 @@ private final class PoolCore: Sendable {
   private struct State {
     var waiting = Queue()
     var running = 0
+    /// Jobs that were put back and that no call of `runNext` stands for.
+    var owed = 0
     var idle: [Slot] = []
     var busy: [ObjectIdentifier: Interrupter] = [:]
     var isClosed = false
     var hasWatch = false
+
+    mutating func takeOwed() -> Bool {
+      guard owed > 0 else { return false }
+      owed -= 1
+      return true
+    }
   }
   struct Queue {
     private var jobs: [Job] = []
@@ -86,6 +94,14 @@ private final class PoolCore: Sendable {
     var isEmpty: Bool { head == jobs.count }
     var first: Job? { isEmpty ? nil : jobs[head] }
     mutating func append(_ job: Job) { jobs.append(job) }
+    mutating func putBack(_ job: Job) {
+      if head > 0 {
+        head -= 1
+        jobs[head] = job
+      } else {
+        jobs.insert(job, at: 0)
+      }
+    }
     mutating func removeFirst() -> Job {
       defer {
         head += 1
@@ -135,16 +151,21 @@ private final class PoolCore: Sendable {
   }
 
   /// One call for each job that was queued; finds nothing when the job's time was up.
-  private func runNext() {
+  private func runNext() { while runOne() {} }
+
+  /// Runs one job. True when a job that was put back is to be taken next.
+  private func runOne() -> Bool {
     let taken: (job: Job, slot: Slot?)? = state.withLock { state in
       guard !state.waiting.isEmpty else { return nil }
       state.running += 1
       return (state.waiting.removeFirst(), state.idle.popLast())
     }
-    guard let (job, old) = taken else { return }
-    guard let slot = healthy(old, job) else {
-      state.withLock { $0.running -= 1 }
-      return
+    guard let (job, old) = taken else { return false }
+    let slot: Slot
+    do {
+      slot = try open(old)
+    } catch {
+      return refused(job, error as? PostgresError ?? .lost)
     }
     let interrupter = slot.connection.interrupter
     let isClosed = state.withLock { state in
@@ -158,28 +179,41 @@ private final class PoolCore: Sendable {
     }
     if slot.connection.isHealthy, slot.connection.isInTransaction { try? slot.connection.script("rollback") }
     let isGood = slot.connection.isHealthy && !slot.connection.isInTransaction
-    let isKept = state.withLock { state in
+    let (isKept, isNext): (Bool, Bool) = state.withLock { state in
       state.busy[ObjectIdentifier(interrupter)] = nil
       state.running -= 1
-      guard isGood, !state.isClosed else { return false }
+      let isNext = state.takeOwed()
+      guard isGood, !state.isClosed else { return (false, isNext) }
       state.idle.append(slot)
-      return true
+      return (true, isNext)
     }
     if !isKept { slot.connection.close() }
+    return isNext
   }
 
-  /// The old connection if it still lives, else a new one, else nil after the job was told.
-  private func healthy(_ old: Slot?, _ job: Job) -> Slot? {
+  /// The old connection if it still lives, else a new one.
+  private func open(_ old: Slot?) throws -> Slot {
     if let old {
       if old.connection.isHealthy { return old }
       old.connection.close()
     }
-    do {
-      return Slot(try Connection(settings))
-    } catch {
-      job.fail(error as? PostgresError ?? .lost)
-      return nil
+    return Slot(try Connection(settings))
+  }
+
+  /// What follows when no further connection can be had. While others of this pool are at work the job waits for one of them: a server
+  /// that has no room for one more (its max_connections, shared by many processes) is no reason to fail.
+  private func refused(_ job: Job, _ error: PostgresError) -> Bool {
+    let (isPutBack, isNext): (Bool, Bool) = state.withLock { state in
+      state.running -= 1
+      guard !state.isClosed, state.running > 0 || !state.idle.isEmpty else { return (false, state.takeOwed()) }
+      state.waiting.putBack(job)
+      state.owed += 1
+      defer { state.hasWatch = true }
+      if !state.hasWatch { OwnedThread.start("postgres-wait") { self.watchDeadlines() } }
+      return (true, state.idle.isEmpty ? false : state.takeOwed())
     }
+    if isPutBack { watch.signal() } else { job.fail(error) }
+    return isNext
   }
 
   /// Fails jobs whose time is up, from a thread of its own, since those of the pool are all taken when it matters.

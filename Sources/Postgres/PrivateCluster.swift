@@ -167,7 +167,7 @@ private final class ServerKeeper: Sendable {
   private var command: [String] {
     let options = [
       "listen_addresses=", "unix_socket_directories=\(socketFolder)", "unix_socket_permissions=0700", "port=5432",
-      "max_connections=60", "max_locks_per_transaction=256", "shared_buffers=32MB", "max_wal_size=512MB",
+      "max_connections=100", "max_locks_per_transaction=256", "shared_buffers=32MB", "max_wal_size=512MB",
       "fsync=on", "synchronous_commit=on", "full_page_writes=on", "wal_level=minimal", "max_wal_senders=0", "jit=off",
       "max_parallel_workers_per_gather=0", "logging_collector=off", "log_destination=stderr", "log_min_messages=log",
       "log_min_error_statement=panic", "log_error_verbosity=terse", "log_checkpoints=off", "log_timezone=UTC",

@@ -80,7 +80,7 @@ enum Child {
       envp.withUnsafeBufferPointer { envp in
         var plan = regproc_spawn_plan(
           argv: argv.baseAddress, envp: envp.baseAddress, uid: identity?.user ?? UInt32.max, gid: identity?.group ?? 0,
-          death_signal: deathSignal, stdout_fd: output, stderr_fd: output)
+          death_signal: deathSignal, stdout_fd: output, stderr_fd: output, folder: nil)
         return regproc_spawn(&plan)
       }
     }

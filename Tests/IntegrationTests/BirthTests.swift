@@ -6,8 +6,8 @@ import Testing
     let stand = try await Stand()
     let answer = try await stand.send(birth("2024B000001"))
     #expect(answer.status == 200)
-    let came = try await eventually { !stand.openCRVS.tokens("2024B000001").isEmpty }
-    let rid = stand.openCRVS.rids("2024B000001").first ?? ""
+    let came = try await eventually { stand.openCRVS.returned("2024B000001").token != nil }
+    let rid = stand.openCRVS.returned("2024B000001").rid ?? ""
     let journey = try await stand.journey(rid)
     #expect(came, "journey: \(String(describing: journey?.hops.map { "\($0.stage) \($0.state) \($0.verdict ?? "-") \($0.comment ?? "")" }))")
     #expect(

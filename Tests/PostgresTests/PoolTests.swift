@@ -19,6 +19,43 @@ import Testing
     pool.close()
   }
 
+  @Test func workWaitsForAConnectionOfThePoolWhenTheServerHasNoRoomForMore() async throws {
+    try await SharedCluster.connected { try $0.script("create role cramped login connection limit 2") }
+    var settings = SharedCluster.settings
+    settings.user = "cramped"
+    let pool = Pool(settings, size: 8)
+    // One connection at least must be had before the rest asks.
+    _ = try await pool.with { try $0.execute("select 1").only().int(0) }
+    let processes = try await withThrowingTaskGroup(of: Int.self) { group in
+      for _ in 0..<100 {
+        group.addTask {
+          try await pool.with { try $0.execute("select pg_backend_pid() from pg_sleep(0.002)").only().int(0) }
+        }
+      }
+      return try await group.reduce(into: [Int]()) { $0.append($1) }
+    }
+    #expect(processes.count == 100)
+    #expect(Set(processes).count <= 2)
+    pool.close()
+  }
+
+  @Test func workFailsAtOnceWhenThePoolHasNoConnectionAndGetsNone() async throws {
+    var settings = SharedCluster.settings
+    settings.user = "nobody_of_this_name"
+    let pool = Pool(settings, size: 8)
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<30 {
+        group.addTask {
+          let error = await #expect(throws: PostgresError.self) {
+            try await pool.with { _ = try $0.execute("select 1") }
+          }
+          #expect(error?.code == .connectionFailed)
+        }
+      }
+    }
+    pool.close()
+  }
+
   @Test func aConnectionThatTheServerClosedIsReplaced() async throws {
     let pool = Pool(SharedCluster.settings, size: 1)
     let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }

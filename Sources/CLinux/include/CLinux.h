@@ -21,8 +21,10 @@ struct regproc_spawn_plan {
   int death_signal;
   int stdout_fd;
   int stderr_fd;
+  /// The folder it starts in; NULL for /.
+  const char *folder;
 };
-/// Starts argv[0] (an absolute path) in a session of its own, in the folder /, with default signals, without inherited
+/// Starts argv[0] (an absolute path) in a session of its own, with default signals, without inherited
 /// descriptors and, when a uid is given, as that user alone. The process id, or -errno of the step that failed.
 int regproc_spawn(const struct regproc_spawn_plan *plan);
 /// Writes what the kernel holds back of the file system of a descriptor to its disk; 0 or -errno.

@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import Registration
+import StandIn
 import System
 
 /// `regproc send birth FILE...`: an OpenCRVS event, signed as OpenCRVS signs it.

@@ -31,19 +31,12 @@ enum UpCommand {
     var failure: (any Error)?
     do {
       try pipeline.note().write(in: folder.path)
-      _ = await pipeline.waitUntilReady(seconds: 120)
-      console.out(
-        """
-        webhooks  \(url)/webhooks   (secret: \(secretFile))
-        health    \(url)/actuator/health
-        metrics   \(url)/actuator/prometheus
-        journey   \(url)/regproc/v1/journey/RID
-        routes    \(settings.routesFile)
-        kafka     \(pipeline.kafka.bootstrapServers)\(try settings.kafka() == nil ? "   (in this process: at least once)" : "")
-        database  \(pipeline.hasOwnDatabase ? "\(folder.path)/postgres   (of our own)" : "\(pipeline.database)")
-
-        """)
-      console.err("regproc: takes events; Ctrl-C stops\n")
+      var seconds = 0
+      while seconds < 120, !signals.isStopping, await !pipeline.waitUntilReady(seconds: 1) { seconds += 1 }
+      if !signals.isStopping {
+        try tell(pipeline, url, secretFile, settings, folder, console)
+        console.err("regproc: takes events; Ctrl-C stops\n")
+      }
       await signals.waitForStop()
       console.err("\nregproc: stopping\n")
     } catch {
@@ -55,5 +48,22 @@ enum UpCommand {
     if let failure { throw failure }
     console.err("regproc: stopped\n")
     return 0
+  }
+
+  /// Where everything is, as data.
+  private static func tell(
+    _ pipeline: Pipeline, _ url: String, _ secretFile: String, _ settings: Settings, _ folder: DataFolder, _ console: Console
+  ) throws {
+    console.out(
+      """
+      webhooks  \(url)/webhooks   (secret: \(secretFile))
+      health    \(url)/actuator/health
+      metrics   \(url)/actuator/prometheus
+      journey   \(url)/regproc/v1/journey/RID
+      routes    \(settings.routesFile)
+      kafka     \(pipeline.kafka.bootstrapServers)\(try settings.kafka() == nil ? "   (in this process: at least once)" : "")
+      database  \(pipeline.hasOwnDatabase ? "\(folder.path)/postgres   (of our own)" : "\(pipeline.database)")
+
+      """)
   }
 }

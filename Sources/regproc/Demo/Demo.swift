@@ -1,5 +1,6 @@
 import Postgres
 import StageRuntime
+import StandIn
 import Synchronization
 import System
 

@@ -2,6 +2,7 @@ import Postgres
 import Routing
 import StageKit
 import StageRuntime
+import StandIn
 import System
 
 /// `regproc demo`: the whole way of some births, before the eyes of a person.

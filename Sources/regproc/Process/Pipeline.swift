@@ -146,7 +146,7 @@ final class Pipeline: Sendable {
       database = try await blocking.run { try own.start() }
       cluster = own
     }
-    let pool = Pool(database, size: 24)
+    let pool = Pool(database, size: settings.connections(stages: plan.run.count))
     let url = settings.text("http.url") ?? "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
     do {
       let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }

@@ -122,6 +122,9 @@ struct Settings: Sendable {
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }
+  /// Connections that the stages of a process share. Processes of one stage take few: twelve of them must fit into a Postgres as it comes,
+  /// with its 100 connections.
+  func connections(stages: Int) -> Int { text("database.connections").flatMap { Int($0) } ?? min(12, 3 + stages) }
   var isTransactional: Bool { text("kafka.transactional") != "false" }
   var instance: String {
     if let name = text("instance") { return name }
@@ -182,6 +185,6 @@ struct FileProblems: Error, Sendable {
   var problems: [Problem] { parts.flatMap(\.problems) }
 
   func rendered(colour: Bool) -> String {
-    parts.map { part in part.problems.map { $0.render(source: part.source, colours: colour) }.joined() }.joined()
+    parts.map { part in part.problems.map { $0.render(source: part.source, colours: colour) + "\n" }.joined() }.joined()
   }
 }

@@ -9,6 +9,7 @@ import Routing
 import StageKit
 import StageRuntime
 import Stages
+import StandIn
 import Synchronization
 import System
 
@@ -71,7 +72,8 @@ final class Stand: Sendable {
     _ = try await pool.with { try Migrator.apply(EngineSchema.migrations + PlatformSchema.migrations, on: $0) }
     let port = Self.freePort()
     self.port = port
-    openCRVS = try StandInOpenCRVS()
+    openCRVS = StandInOpenCRVS(secret: Self.secret)
+    let openCRVSURL = try openCRVS.start()
     let url = "http://127.0.0.1:\(port)"
     mkdir(folder + "/platform", 0o700)
     platform = try EmbeddedPlatform(
@@ -89,7 +91,7 @@ final class Stand: Sendable {
       try Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
     guard let routes = reading.file else { throw reading.problems[0] }
     let environment = [
-      "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url, "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVS.url,
+      "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url, "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVSURL + "/mosip-openhim-mediator",
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET": Self.secret,
       "REGPROC_STAGE_MOSIP_MEDIATOR_REGISTRATION_STATUS_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL": url,
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_HUB_SECRET": "made-up-hub-secret",
@@ -138,42 +140,6 @@ func eventually(seconds: Double = 60, _ holds: () async throws -> Bool) async th
     try await Task.sleep(for: .milliseconds(50))
   }
   return false
-}
-
-/// What OpenCRVS would do with the answers: it keeps them.
-final class StandInOpenCRVS: Sendable {
-  private let server: Server
-  let url: String
-  private let received: Received
-
-  final class Received: Sendable {
-    let bodies = Mutex<[JSONValue]>([])
-  }
-
-  init() throws {
-    let received = Received()
-    self.received = received
-    server = try Server(
-      ServerSettings(),
-      endpoints: [
-        Endpoint("POST", "/mosip-openhim-mediator") { request in
-          let body = try JSONValue.parse(request.body)
-          received.bodies.withLock { $0.append(body) }
-          return .empty(status: 200)
-        }
-      ])
-    url = "http://127.0.0.1:\(try server.start())/mosip-openhim-mediator"
-  }
-
-  func stop() async { await server.stop(graceSeconds: 1) }
-
-  private func values(_ member: String, _ number: String) -> [String] {
-    received.bodies.withLock { $0.filter { $0["BRN"]?.string == number }.compactMap { $0[member]?.string } }
-  }
-
-  func tokens(_ number: String) -> [String] { values("MOSIP_PSUT_TOKEN_ID", number) }
-  func rids(_ number: String) -> [String] { values("MOSIP_AID", number) }
-  func errors(_ number: String) -> Int { received.bodies.withLock { $0.filter { $0["BRN"]?.string == number && $0["MOSIP_ERROR"] != nil }.count } }
 }
 
 /// A made-up birth in the older payload form.

@@ -4,14 +4,15 @@ import System
 
 /// Made-up births in the forms that OpenCRVS' releases send (facts/opencrvs-and-websub 1.3 to 1.5). Nobody in them exists. The same seed
 /// and run make the same births; another run makes other registration numbers and record ids, so that both can be sent to one pipeline.
-struct SampleBirths: Sendable {
+public struct SampleBirths: Sendable {
   /// One webhook.
-  struct Birth: Sendable {
+  public struct Birth: Sendable {
     /// A short name for a list, e.g. `sample-3`.
-    var name: String
-    var registrationNumber: String
+    public var name: String
+    /// The number that OpenCRVS knows the birth by.
+    public var registrationNumber: String
     /// The webhook's body.
-    var body: [UInt8]
+    public var body: [UInt8]
   }
 
   private struct Tongue {
@@ -28,10 +29,12 @@ struct SampleBirths: Sendable {
 
   private static let tongues: [Tongue] = [
     Tongue(
-      code: "en", girls: ["Amina", "Chipo", "Ruth"], boys: ["Mutale", "Daniel", "Joseph"], women: ["Grace", "Mary-Anne"],
+      code: "en", girls: ["Amina", "Chipo", "Ruth"], boys: ["Mutale", "Daniel", "Joseph"],
+      women: ["Grace", "Mary-Anne"],
       men: ["Peter", "O'Neil"], families: ["Banda", "Phiri", "Mwansa"], street: "Hill Road", town: "Lakeside"),
     Tongue(
-      code: "fr", girls: ["Zoé", "Aïssatou"], boys: ["François", "Noël"], women: ["Hélène", "Fatoumata"], men: ["Étienne", "Moussa"],
+      code: "fr", girls: ["Zoé", "Aïssatou"], boys: ["François", "Noël"], women: ["Hélène", "Fatoumata"],
+      men: ["Étienne", "Moussa"],
       families: ["Diallo", "Lefèvre", "N'Guessan"], street: "Rue de l'Église", town: "Saint-Éloi"),
     Tongue(
       code: "ar", girls: ["ليلى", "مريم"], boys: ["يوسف", "عمر"], women: ["فاطمة", "سلمى"], men: ["أحمد", "خالد"],
@@ -49,45 +52,49 @@ struct SampleBirths: Sendable {
       code: "kn", girls: ["ಲಕ್ಷ್ಮಿ", "ಕಾವ್ಯ"], boys: ["ರಾಘವ", "ಅರ್ಜುನ್"], women: ["ಸುಮಾ", "ಗೀತಾ"], men: ["ಮಂಜುನಾಥ", "ಶಿವಪ್ಪ"],
       families: ["ಗೌಡ", "ಹೆಗಡೆ"], street: "ಬೆಟ್ಟದ ರಸ್ತೆ", town: "ಹೊಸಹಳ್ಳಿ"),
     Tongue(
-      code: "es", girls: ["Lucía", "Ximena"], boys: ["Ángel", "Íñigo"], women: ["Begoña", "María José"], men: ["Raúl", "José"],
+      code: "es", girls: ["Lucía", "Ximena"], boys: ["Ángel", "Íñigo"], women: ["Begoña", "María José"],
+      men: ["Raúl", "José"],
       families: ["Peña", "Muñoz Güell"], street: "Calle del Río", town: "Villa Ñuble"),
   ]
 
   private static let places = [
-    "50000000-0000-4000-8000-000000000001": "Central Province", "50000000-0000-4000-8000-000000000002": "Northern Province",
+    "50000000-0000-4000-8000-000000000001": "Central Province",
+    "50000000-0000-4000-8000-000000000002": "Northern Province",
     "d0000000-0000-4000-8000-000000000001": "Lake District", "d0000000-0000-4000-8000-000000000002": "Hill District",
   ]
 
   /// The name of a place; any id has one, so that events of other systems can be sent too.
-  static func placeName(of id: String) -> String { places[id] ?? "Place \(id.prefix(4))" }
+  public static func placeName(of id: String) -> String { places[id] ?? "Place \(id.prefix(4))" }
 
   private let run: String
   private let year: Int
   private var dice: Dice
 
   /// Births of a run, whose letters and digits are in every registration number.
-  init(seed: UInt64, run: String, year: Int) {
+  public init(seed: UInt64, run: String, year: Int) {
     self.run = run
     self.year = year
     dice = Dice(state: seed)
   }
 
   /// Who is in a birth's event.
-  private enum Family: Int { case motherAndFather, motherFirst, fatherOnly, informantOnly, twins, withoutAddress }
+  private enum Family: Int { case motherAndFather, motherFirst, fatherOnly, informantOnly, withoutAddress, twins }
 
-  /// So many births. Every third of the six kinds of family comes in turn, in turning languages, old and new form alternating.
-  mutating func make(_ count: Int) -> [Birth] {
+  /// So many births. The six kinds of family come in turn, in turning languages, old and new form alternating; each round begins one kind
+  /// further on, so that every kind comes in both forms. Twins are two births.
+  public mutating func make(_ count: Int) -> [Birth] {
     var births: [Birth] = []
-    var twin: (family: Person, mother: Person, father: Person, date: String)?
+    var twin: (child: Person, mother: Person, father: Person, tongue: Tongue)?
     for index in 0..<count {
-      let tongue = Self.tongues[index % Self.tongues.count]
+      let tongue = twin?.tongue ?? Self.tongues[index % Self.tongues.count]
       let isNew = index % 2 == 1
-      let family = Family(rawValue: (index / 2 + index) % 6) ?? .motherAndFather
+      let family = twin != nil ? .twins : Family(rawValue: (index / 6 + index) % 6) ?? .motherAndFather
       let isGirl = dice.roll(2) == 0
       let familyName = dice.pick(tongue.families)
       let date = String(year) + "-" + two(1 + dice.roll(6)) + "-" + two(1 + dice.roll(28))
       var child = Person(
-        id: id("c", index), given: dice.pick(isGirl ? tongue.girls : tongue.boys), family: familyName, tongue: tongue.code,
+        id: id("c", index), given: dice.pick(isGirl ? tongue.girls : tongue.boys), family: familyName,
+        tongue: tongue.code,
         gender: isGirl ? "female" : "male", birthDate: date)
       var mother = Person(
         id: id("a", index), given: dice.pick(tongue.women), family: familyName, tongue: tongue.code, gender: "female",
@@ -96,18 +103,19 @@ struct SampleBirths: Sendable {
         id: id("b", index), given: dice.pick(tongue.men), family: familyName, tongue: tongue.code, gender: "male",
         birthDate: "19\(75 + dice.roll(25))-0\(1 + dice.roll(9))-2\(dice.roll(9))")
       if let first = twin {
-        // The second of twins: other event, other names, same parents and day.
+        // The second of twins: other event, other name, same parents and day.
         (mother, father) = (first.mother, first.father)
-        child.family = first.family.family
-        child.tongue = first.family.tongue
-        child.birthDate = first.date
+        child.family = first.child.family
+        child.birthDate = first.child.birthDate
+        child.birthOrder = 2
         twin = nil
-      } else if family == .twins, index + 1 < count {
-        twin = (child, mother, father, date)
+      } else if family == .twins {
+        child.birthOrder = 1
+        twin = (child, mother, father, tongue)
       }
-      if twin != nil || family == .twins { child.birthOrder = twin != nil ? 1 : 2 }
       let home = Address(
-        line: [String(1 + dice.roll(99)), tongue.street, "Ward \(1 + dice.roll(9))"], town: tongue.town, place: 1 + dice.roll(2),
+        line: [String(1 + dice.roll(99)), tongue.street, "Ward \(1 + dice.roll(9))"], town: tongue.town,
+        place: 1 + dice.roll(2),
         postalCode: "10\(100 + dice.roll(900))")
       births.append(event(index, isNew, family, child, mother, father, home))
     }
@@ -149,9 +157,11 @@ struct SampleBirths: Sendable {
       patient(child, isNew, identifiers: [("BIRTH_REGISTRATION_NUMBER", number)], address: nil))
     let motherEntry = entry("Patient", mother.id, isNew, patient(mother, isNew, identifiers: [], address: address))
     // Where there is a mother the father has no address of his own.
-    let fatherEntry = entry("Patient", father.id, isNew, patient(father, isNew, identifiers: [], address: hasMother ? nil : address))
+    let fatherEntry = entry(
+      "Patient", father.id, isNew, patient(father, isNew, identifiers: [], address: hasMother ? nil : address))
     let teller = Person(
-      id: id("d", index), given: mother.given, family: mother.family, tongue: mother.tongue, gender: "female", birthDate: "1955-02-03")
+      id: id("d", index), given: mother.given, family: mother.family, tongue: mother.tongue, gender: "female",
+      birthDate: "1955-02-03")
     let tellerEntry = entry("Patient", teller.id, isNew, patient(teller, isNew, identifiers: [], address: address))
     let related = entry(
       "RelatedPerson", id("9", index), isNew,
@@ -167,7 +177,10 @@ struct SampleBirths: Sendable {
       ])
 
     var entries: [JSONValue] = []
-    if isNew { entries.append(entry("Composition", record, true, composition(child, hasMother ? mother : nil, hasFather ? father : nil))) }
+    if isNew {
+      entries.append(
+        entry("Composition", record, true, composition(child, hasMother ? mother : nil, hasFather ? father : nil)))
+    }
     entries.append(task)
     // Releases of 1.5 and later keep the record's own order, in which the mother may come first.
     if isNew, hasMother { entries.append(motherEntry) }
@@ -177,7 +190,9 @@ struct SampleBirths: Sendable {
     if family == .informantOnly { entries.append(tellerEntry) }
     entries.append(related)
 
-    let bundle: JSONValue = ["resourceType": "Bundle", "type": isNew ? "document" : "collection", "entry": .array(entries)]
+    let bundle: JSONValue = [
+      "resourceType": "Bundle", "type": isNew ? "document" : "collection", "entry": .array(entries),
+    ]
     let body: JSONValue = [
       "timestamp": .string("\(child.birthDate)T08:00:00.000Z"), "id": .string(id("8", index)),
       "event": ["hub": ["topic": "BIRTH_REGISTERED"], "context": [bundle]],
@@ -188,7 +203,8 @@ struct SampleBirths: Sendable {
   private func entry(_ type: String, _ id: String, _ isNew: Bool, _ members: JSONObject) -> JSONValue {
     var resource: JSONObject = ["resourceType": .string(type), "id": .string(id)]
     for member in members { resource[member.key] = member.value }
-    return isNew ? ["fullUrl": .string("/fhir/\(type)/\(id)/1"), "resource": .object(resource)] : ["resource": .object(resource)]
+    return isNew
+      ? ["fullUrl": .string("/fhir/\(type)/\(id)/1"), "resource": .object(resource)] : ["resource": .object(resource)]
   }
 
   private func task(_ number: String, _ record: String, _ informant: String, _ index: Int) -> JSONObject {
@@ -209,7 +225,9 @@ struct SampleBirths: Sendable {
     ]
   }
 
-  private func patient(_ person: Person, _ isNew: Bool, identifiers: [(String, String)], address: Address?) -> JSONObject {
+  private func patient(_ person: Person, _ isNew: Bool, identifiers: [(String, String)], address: Address?)
+    -> JSONObject
+  {
     var out: JSONObject = [
       "active": true,
       "name": [
@@ -235,7 +253,8 @@ struct SampleBirths: Sendable {
         [
           "type": "PRIMARY_ADDRESS", "line": .array(line), "city": .string(address.town),
           "district": .string("d0000000-0000-4000-8000-00000000000\(address.place)"),
-          "state": .string("50000000-0000-4000-8000-00000000000\(address.place)"), "postalCode": .string(address.postalCode),
+          "state": .string("50000000-0000-4000-8000-00000000000\(address.place)"),
+          "postalCode": .string(address.postalCode),
           "country": "FAR",
         ]
       ]
@@ -255,7 +274,8 @@ struct SampleBirths: Sendable {
     sections.append(section("child-details", child))
     if let father { sections.append(section("father-details", father)) }
     return [
-      "type": ["coding": [["system": "http://opencrvs.org/specs/types", "code": "birth-declaration"]]], "section": .array(sections),
+      "type": ["coding": [["system": "http://opencrvs.org/specs/types", "code": "birth-declaration"]]],
+      "section": .array(sections),
     ]
   }
 

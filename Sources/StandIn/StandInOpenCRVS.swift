@@ -4,17 +4,28 @@ import Registration
 import Synchronization
 import System
 
-/// A stand-in for OpenCRVS, for the demo: it takes subscriptions and checks their callbacks, sends webhooks signed as OpenCRVS signs them,
+/// A stand-in for OpenCRVS, for the demo and for tests: it takes subscriptions and checks their callbacks, sends webhooks signed as OpenCRVS signs them,
 /// serves the names of places, and takes what comes back (facts/opencrvs-and-websub 1 and 2.4). It is no part of a deployment.
-final class StandInOpenCRVS: Sendable {
+public final class StandInOpenCRVS: Sendable {
   /// What came back for a registration number.
-  struct Returned: Sendable {
-    var rid: String?
-    var token: String?
-    /// `CODE: sentence`, as the mediator tells it.
-    var error: String?
-    /// When the token or the error came.
-    var endedAt: ContinuousClock.Instant?
+  public struct Returned: Sendable {
+    /// Every RID that was told, in the order it came and as often as it came.
+    public internal(set) var rids: [String] = []
+    /// Every UIN token likewise.
+    public internal(set) var tokens: [String] = []
+    /// Every error likewise: `CODE: sentence`, as the mediator tells it.
+    public internal(set) var errors: [String] = []
+    /// When the first token or error came.
+    public internal(set) var endedAt: ContinuousClock.Instant?
+
+    /// The RID that was told last.
+    public var rid: String? { rids.last }
+    /// The UIN token that was told last.
+    public var token: String? { tokens.last }
+    /// The error that was told last.
+    public var error: String? { errors.last }
+    /// Whether anything came that ends the event.
+    public var hasEnded: Bool { token != nil || error != nil }
   }
 
   private struct State {
@@ -28,14 +39,15 @@ final class StandInOpenCRVS: Sendable {
   private let secret: String
   private let client: Client
 
-  init(secret: String) {
+  /// One that signs with a secret; its doors are closed.
+  public init(secret: String) {
     self.secret = secret
     client = Client(ClientSettings(timeoutSeconds: 60, maxConnectionsPerHost: 16))
   }
 
   /// Opens its doors on loopback.
   /// - Returns: its base URL.
-  func start() throws -> String {
+  public func start() throws -> String {
     let server = try Server(
       ServerSettings(host: "127.0.0.1", port: 0),
       endpoints: [
@@ -54,7 +66,8 @@ final class StandInOpenCRVS: Sendable {
     return "http://127.0.0.1:\(port)"
   }
 
-  func stop() async {
+  /// Closes its doors.
+  public func stop() async {
     client.close()
     await state.withLock { $0.server }?.stop(graceSeconds: 1)
   }
@@ -71,7 +84,9 @@ final class StandInOpenCRVS: Sendable {
   /// `POST /webhooks`: the callback is asked with a challenge before the subscription stands.
   private func subscribe(_ request: Request) async throws -> Response {
     let hub = (try? JSONValue.parse(request.body))?["hub"]
-    guard let topic = hub?["topic"]?.string, let callback = hub?["callback"]?.string, hub?["mode"]?.string == "subscribe" else {
+    guard let topic = hub?["topic"]?.string, let callback = hub?["callback"]?.string,
+      hub?["mode"]?.string == "subscribe"
+    else {
       return .json(#"{"hub":{"mode":"denied","topic":"","reason":"mode must be subscribe"}}"#, status: 400)
     }
     guard hub?["secret"]?.string == secret else {
@@ -89,13 +104,13 @@ final class StandInOpenCRVS: Sendable {
   }
 
   /// The callback of a topic; nil while nobody has subscribed to it.
-  func callback(of topic: String) -> String? {
+  public func callback(of topic: String) -> String? {
     state.withLock { state in state.subscriptions.first { $0.topic == topic }?.callback }
   }
 
   /// Sends a webhook, signed.
   /// - Returns: the error codes of the answer; none when it was taken.
-  func send(_ body: [UInt8], to callback: String) async throws -> [String] {
+  public func send(_ body: [UInt8], to callback: String) async throws -> [String] {
     try await Webhook.post(body, to: callback, secret: Array(secret.utf8), client)
   }
 
@@ -104,7 +119,9 @@ final class StandInOpenCRVS: Sendable {
   /// `POST /mosip-openhim-mediator` with `{"BRN", "MOSIP_AID" | "MOSIP_PSUT_TOKEN_ID" | "MOSIP_ERROR"}`.
   private func take(_ request: Request) throws -> Response {
     guard request.bearerToken != nil else { return .json(#"{"message":"Unauthorized"}"#, status: 401) }
-    guard let body = try? JSONValue.parse(request.body) else { return .json(#"{"message":"Bad Request"}"#, status: 400) }
+    guard let body = try? JSONValue.parse(request.body) else {
+      return .json(#"{"message":"Bad Request"}"#, status: 400)
+    }
     let now = ContinuousClock.now
     state.withLock { state in
       let error = body["MOSIP_ERROR"]?.string
@@ -113,53 +130,24 @@ final class StandInOpenCRVS: Sendable {
         return
       }
       var known = state.returned[number] ?? Returned()
-      if let rid = body["MOSIP_AID"]?.string { known.rid = rid }
-      if let token = body["MOSIP_PSUT_TOKEN_ID"]?.string { known.token = token }
-      if let error { known.error = error }
-      if known.endedAt == nil, known.token != nil || known.error != nil { known.endedAt = now }
+      if let rid = body["MOSIP_AID"]?.string { known.rids.append(rid) }
+      if let token = body["MOSIP_PSUT_TOKEN_ID"]?.string { known.tokens.append(token) }
+      if let error { known.errors.append(error) }
+      if known.endedAt == nil, known.hasEnded { known.endedAt = now }
       state.returned[number] = known
     }
     return .json("{}")
   }
 
   /// What came back for a registration number so far.
-  func returned(_ number: String) -> Returned {
+  public func returned(_ number: String) -> Returned {
     state.withLock { state in
       var known = state.returned[number] ?? Returned()
-      if known.error == nil, let rid = known.rid { known.error = state.errorsByRID[rid] }
+      if known.error == nil, let rid = known.rid, let error = state.errorsByRID[rid] { known.errors.append(error) }
       return known
     }
   }
 
   /// How many registration numbers have a token or an error.
-  func ended(among numbers: [String]) -> Int { numbers.filter { returned($0).token != nil || returned($0).error != nil }.count }
-}
-
-/// An OpenCRVS webhook on the wire.
-enum Webhook {
-  /// Posts a body with `X-Hub-Signature`, as OpenCRVS does; a server that cannot answer now is asked again a few times.
-  /// - Returns: the error codes of the answer's envelope.
-  /// - Throws: `Failure` when it is refused.
-  static func post(_ body: [UInt8], to url: String, secret: [UInt8], _ client: Client) async throws -> [String] {
-    let request = ClientRequest(
-      method: "POST", url: url,
-      headers: ["Content-Type": "application/json", "X-Hub-Signature": HubSignature.openCRVS(body: body, secret: secret)],
-      body: .bytes(body))
-    var pause = 0.2
-    while true {
-      let answer = try await client.send(request)
-      let errors = (try? JSONValue.parse(answer.body))?["errors"]?.array ?? []
-      let codes = errors.compactMap { $0["errorCode"]?.string }
-      if answer.status >= 500, pause < 4 {
-        try await Task.sleep(for: .seconds(pause))
-        pause *= 2
-        continue
-      }
-      guard (200..<300).contains(answer.status) else {
-        let words = errors.compactMap { $0["message"]?.string ?? $0["errorMessage"]?.string }
-        throw Failure("\(url) answers \(answer.status)" + ((codes + words).isEmpty ? "" : ": " + (codes + words).joined(separator: " ")))
-      }
-      return codes
-    }
-  }
+  public func ended(among numbers: [String]) -> Int { numbers.filter { returned($0).hasEnded }.count }
 }

@@ -1,0 +1,135 @@
+import JSON
+import Testing
+
+extension ProgramTests {
+  @Suite struct CommandLineTests {
+    @Test func everyCommandShowsItsHelpWithAnExample() async throws {
+      let overview = try await Program.run("--help")
+      #expect(overview.code == 0)
+      #expect(overview.errors.isEmpty)
+      let lines = overview.output.split(separator: "\n").drop { $0 != "Commands:" }.dropFirst().prefix {
+        $0.hasPrefix("  ")
+      }
+      #expect(lines.count >= 15)
+      for line in lines {
+        // The name: words in small letters before operands and summary; two of them when the first alone is no command.
+        let words = line.split(separator: " ").prefix { $0.allSatisfy { $0.isLowercase || $0 == "-" } }.prefix(2).map(
+          String.init)
+        var help = try await Program.run(words + ["--help"])
+        if help.code != 0 { help = try await Program.run(words[0], "--help") }
+        #expect(help.code == 0, "\(line)")
+        #expect(help.errors.isEmpty, "\(line)")
+        #expect(help.output.contains("Example:  regproc \(words[0])"), "\(line)")
+      }
+    }
+
+    @Test(arguments: [
+      (["flie"], "there is no command flie"), (["demo", "--brith", "3"], "unknown option --brith"),
+      (["demo", "--births"], "--births needs a value"),
+      (["demo", "--births", "0"], "--births must be a whole number from 1"),
+      (["demo", "--json=yes"], "--json takes no value"), (["journey"], "RID is missing"),
+      (["journey", "1", "2"], "one word too many"),
+      (["demo", "--births", "1", "--births", "2"], "given twice"), (["routes"], "routes has the commands check"),
+      (["up", "-p"], "options begin with two hyphens"),
+    ]) func aWrongUseIsNamedAndEndsWithTwo(_ words: [String], _ message: String) async throws {
+      let ended = try await Program.run(words)
+      #expect(ended.code == 2)
+      #expect(ended.errors.contains(message), "\(ended.errors)")
+      #expect(ended.output.isEmpty)
+    }
+
+    @Test func aNearlyRightOptionIsSuggested() async throws {
+      let ended = try await Program.run("demo", "--brths", "3")
+      #expect(ended.errors.contains("did you mean --births?"))
+    }
+
+    @Test func theShippedRouteFileIsGood() async throws {
+      let ended = try await Program.run("routes", "check")
+      #expect(ended.code == 0, "\(ended.errors)")
+      #expect(ended.output.isEmpty)
+      #expect(ended.errors.contains("good; OPENCRVS_NEW with 10 stages"))
+    }
+
+    @Test func aBadRouteFileIsReportedWithItsPlaceAndEndsWithOne() async throws {
+      let folder = try TemporaryFolder()
+      let file = try folder.write(
+        "version: 1\nflows:\n  OPENCRVS_NEW:\n    route:\n      - packet-receiver\n      - packet-validatr\n",
+        to: "routes.yaml")
+      let ended = try await Program.run("routes", "check", file)
+      #expect(ended.code == 1)
+      #expect(ended.output.contains("\(file):6:9: error:"), "\(ended.output)")
+      #expect(ended.output.contains("^~"))
+      #expect(!ended.output.contains("\u{1b}"), "no colours but on a terminal")
+
+      let json = try await Program.run("routes", "check", file, "--json")
+      #expect(json.code == 1)
+      let problems = try json.output.split(separator: "\n").map { try JSONValue.parse(String($0)) }
+      #expect(
+        problems.contains { $0["code"]?.string == "unknown-stage" && $0["line"]?.int == 6 && $0["column"]?.int == 9 })
+    }
+
+    @Test(arguments: [
+      ["up"], ["demo"],
+      ["run", "packet-validator", "--kafka", "127.0.0.1:1", "--database", "host=/nowhere user=x dbname=x"],
+    ]) func nothingIsStartedWithABadRouteFile(_ command: [String]) async throws {
+      let folder = try TemporaryFolder()
+      let file = try folder.write(
+        "version: 1\nflows:\n  OPENCRVS_NEW:\n    route:\n      - packet-receiver\n      - packet-validatr\n",
+        to: "routes.yaml")
+      let ended = try await Program.run(command + ["--routes", file, "--data", folder.path + "/data"])
+      #expect(ended.code == 1)
+      #expect(ended.output.isEmpty)
+      #expect(ended.errors.contains("\(file):6:9: error:"), "\(ended.errors)")
+      #expect(ended.errors.contains("packet-validator"), "the nearest name is suggested")
+      // Not even the data folder is made.
+      #expect(TemporaryFolder.names(in: folder.path) == ["routes.yaml"])
+    }
+
+    @Test func whatIsDataGoesToOutputAndWordsToErrors() async throws {
+      let version = try await Program.run("version")
+      #expect(version.code == 0 && version.errors.isEmpty && version.output.hasPrefix("regproc "))
+      let nothing = try await Program.run([])
+      #expect(nothing.code == 2 && nothing.output.isEmpty && nothing.errors.contains("Commands:"))
+      let births = try await Program.run("sample", "births", "--births", "2")
+      #expect(births.code == 0 && births.lines.count == 2 && births.errors.isEmpty)
+      for line in births.lines { #expect(throws: Never.self) { try JSONValue.parse(line) } }
+    }
+
+    @Test func aRouteIsExplained() async throws {
+      let minor = try await Program.run(
+        "routes", "explain", "--flow", "OPENCRVS_NEW", "--after", "packet-classifier", "--tag", "AGE_GROUP=INFANT",
+        "--tag",
+        "INTRODUCER_AVAILABILITY=true")
+      #expect(minor.output.contains("goes to introducer-validator"), "\(minor.output)\(minor.errors)")
+      let other = try await Program.run("routes", "explain", "--flow", "OPENCRVS_NEW", "--after", "packet-classifier")
+      #expect(other.output.contains("goes to uin-generator"), "\(other.output)\(other.errors)")
+      let none = try await Program.run("routes", "explain", "--flow", "OPENCRVS_NEW", "--after", "packet-clasifier")
+      #expect(none.code == 1)
+      #expect(none.errors.contains("did you mean packet-classifier?"))
+    }
+
+    @Test func runNeedsAKafkaAndADatabaseAndSaysHowToGiveThem() async throws {
+      let kafka = try await Program.run("run", "packet-validator")
+      #expect(kafka.code == 1)
+      #expect(kafka.errors.contains("--kafka HOST:PORT"))
+      let database = try await Program.run("run", "packet-validator", "--kafka", "127.0.0.1:1")
+      #expect(database.code == 1)
+      #expect(database.errors.contains("REGPROC_DATABASE"))
+      let stage = try await Program.run(
+        "run", "packet-validatr", "--kafka", "127.0.0.1:1", "--database", "host=/nowhere")
+      #expect(stage.code == 1)
+      #expect(stage.errors.contains("did you mean packet-validator?"))
+    }
+
+    @Test func everyStageIsListedAndDescribed() async throws {
+      let list = try await Program.run("stages", "list")
+      #expect(list.code == 0)
+      for line in list.output.split(separator: "\n").dropFirst() {
+        let name = String(line.split(separator: " ")[0])
+        let description = try await Program.run("stages", "describe", name)
+        #expect(description.code == 0)
+        #expect(description.output.contains("consumer group"))
+      }
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import Glibc
+import JSON
+import Testing
+
+extension ProgramTests {
+  /// `regproc demo`, as a person or a script runs it.
+  @Suite struct DemoTests {
+    private static let keys = [
+      "file", "kind", "registrationNumber", "rid", "result", "errorCode", "uinToken", "hops", "seconds",
+    ]
+
+    private func lines(_ ended: Program.Ended) throws -> [JSONValue] { try ended.lines.map { try JSONValue.parse($0) } }
+
+    @Test func theJSONLinesHaveTheKeysOfTheDesignAndNothingElseIsOnOutput() async throws {
+      let folder = try TemporaryFolder()
+      let ended = try await Program.run("demo", "--births", "3", "--json", "--data", folder.path + "/data")
+      #expect(ended.code == 0, "\(ended.errors)")
+      let results = try lines(ended)
+      #expect(results.count == 3)
+      for result in results {
+        #expect(result.object?.map(\.key) == Self.keys)
+        #expect(result["kind"]?.string == "birth")
+        #expect(result["result"]?.string == "uin-token")
+        #expect(result["errorCode"] == .null)
+        #expect(result["rid"]?.string?.utf8.count == 29)
+        #expect(result["uinToken"]?.string?.isEmpty == false)
+        let hops = result["hops"]?.array ?? []
+        #expect(hops.count == 9 || hops.count == 10, "with or without the introducer validator")
+        for hop in hops {
+          #expect(hop.object?.map(\.key) == ["stage", "verdict", "milliseconds"])
+          #expect(hop["verdict"]?.string == "passed")
+        }
+      }
+      #expect(ended.errors.contains("3 of 3 events ended as they should"))
+      #expect(!ended.errors.contains("\u{1b}") && !ended.errors.contains("\r"), "progress is for a terminal")
+      #expect(Processes.of(folder.path) == [])
+
+      // What it left can be looked at.
+      let rid = results[0]["rid"]?.string ?? ""
+      let journey = try await Program.run("journey", rid, "--data", folder.path + "/data", "--json")
+      #expect(journey.code == 0, "\(journey.errors)")
+      #expect(try JSONValue.parse(journey.output)["hops"]?.array?.count == results[0]["hops"]?.array?.count)
+      let unknown = try await Program.run("journey", "1", "--data", folder.path + "/data")
+      #expect(unknown.code == 1 && unknown.output.isEmpty)
+    }
+
+    @Test func filesOfBothFormsGetTheirTokensAndBadOnesTheirCode() async throws {
+      let folder = try TemporaryFolder()
+      let made = try await Program.run("sample", "births", folder.path, "--births", "2", "--run", "FILES")
+      #expect(made.code == 0 && made.output.isEmpty)
+      let births = TemporaryFolder.names(in: folder.path).map { folder.path + "/" + $0 }
+      #expect(births.count == 2)
+      // Of the two made-up forms the newer one alone has a Composition.
+      let texts = births.map { String(decoding: TemporaryFolder.read($0) ?? [], as: UTF8.self) }
+      #expect(texts.filter { $0.contains("\"Composition\"") }.count == 1)
+      let noJSON = try folder.write("a letter, not an event", to: "letter.txt")
+      let childless = try folder.write(
+        """
+        {"timestamp":"2025-09-01T08:00:00.000Z","id":"1","event":{"hub":{"topic":"BIRTH_REGISTERED"},"context":[{"resourceType":"Bundle",
+        "entry":[{"resource":{"resourceType":"Task","focus":{"reference":"Composition/c-1"},"identifier":[
+        {"system":"http://opencrvs.org/specs/id/birth-registration-number","value":"2025BNOCHILD"}]}}]}]}}
+        """, to: "childless.json")
+      let ended = try await Program.run(
+        ["demo"] + births + [noJSON, childless, "--json", "--data", folder.path + "/data"])
+      #expect(ended.code == 1, "not every event ended as its kind should")
+      let results = try lines(ended)
+      #expect(results.map { $0["result"]?.string } == ["uin-token", "uin-token", "error", "error"], "\(ended.errors)")
+      #expect(results.map { $0["errorCode"]?.string } == [nil, nil, "OPN-CRVS-001", "OPN-CRVS-001"])
+      #expect(results.map { $0["file"]?.string }.suffix(2) == ["letter.txt", "childless.json"])
+      #expect(results.allSatisfy { $0.object?.map(\.key) == Self.keys })
+      #expect(results[2]["rid"] == .null && results[3]["rid"] == .null)
+
+      // Sent once more to the same folder: the same RIDs and tokens, none of them new.
+      let again = try await Program.run(["demo"] + births + ["--json", "--data", folder.path + "/data"])
+      #expect(again.code == 0, "\(again.errors)")
+      let repeated = try lines(again)
+      #expect(repeated.map { $0["rid"]?.string } == results.prefix(2).map { $0["rid"]?.string })
+      #expect(repeated.map { $0["uinToken"]?.string } == results.prefix(2).map { $0["uinToken"]?.string })
+    }
+
+    @Test func aFileThatIsNotThereStartsNothing() async throws {
+      let folder = try TemporaryFolder()
+      let ended = try await Program.run("demo", folder.path + "/none.json", "--data", folder.path + "/data")
+      #expect(ended.code == 1 && ended.output.isEmpty)
+      #expect(ended.errors.contains("none.json cannot be read"))
+      #expect(TemporaryFolder.names(in: folder.path).isEmpty)
+    }
+
+    @Test func theTableHoldsOneLineForEachBirthAndShortensTokens() async throws {
+      let folder = try TemporaryFolder()
+      let ended = try await Program.run("demo", "--births", "2", "--data", folder.path + "/data")
+      #expect(ended.code == 0, "\(ended.errors)")
+      #expect(ended.lines.count == 3)
+      #expect(ended.lines[0].hasPrefix("registration "))
+      #expect(ended.lines.dropFirst().allSatisfy { $0.contains("...") && $0.contains("passed") })
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import JSON
+import Testing
+
+extension ProgramTests {
+  @Suite struct SampleBirthsTests {
+    private func births(_ count: Int, seed: Int = 1, run: String = "TEST") async throws -> [JSONValue] {
+      let ended = try await Program.run("sample", "births", "--births", "\(count)", "--seed", "\(seed)", "--run", run)
+      #expect(ended.code == 0, "\(ended.errors)")
+      return try ended.output.split(separator: "\n").map { try JSONValue.parse(String($0)) }
+    }
+
+    private func resources(_ birth: JSONValue, _ type: String) -> [JSONValue] {
+      (birth["event"]?["context"]?[0]?["entry"]?.array ?? []).compactMap { $0["resource"] }.filter {
+        $0["resourceType"]?.string == type
+      }
+    }
+
+    private func number(_ birth: JSONValue) -> String? {
+      resources(birth, "Task").first?["identifier"]?.array?
+        .first { $0["system"]?.string?.hasSuffix("/birth-registration-number") == true }?["value"]?.string
+    }
+
+    @Test func theSameSeedAndRunMakeTheSameBirths() async throws {
+      let first = try await births(24)
+      #expect(first == (try await births(24)))
+      #expect(first != (try await births(24, seed: 2)))
+    }
+
+    @Test func noTwoBirthsOfAnyRunShareANumberOrARecord() async throws {
+      let all = try await births(60) + births(60, run: "OTHER")
+      let numbers = Set(all.compactMap(number))
+      let records = Set(all.compactMap { resources($0, "Task").first?["focus"]?["reference"]?.string })
+      #expect(numbers.count == 120)
+      #expect(records.count == 120)
+    }
+
+    @Test func everyBirthHasAChildWithItsNumber() async throws {
+      for birth in try await births(48) {
+        let wanted = try #require(number(birth))
+        let children = resources(birth, "Patient").filter { person in
+          person["identifier"]?.array?.contains {
+            $0["value"]?.string == wanted
+              && ($0["type"]?.string ?? $0["type"]?["coding"]?[0]?["code"]?.string) == "BIRTH_REGISTRATION_NUMBER"
+          } == true
+        }
+        #expect(children.count == 1)
+        #expect(birth["event"]?["hub"]?["topic"]?.string == "BIRTH_REGISTERED")
+      }
+    }
+
+    @Test func bothFormsAndEveryKindOfFamilyOccur() async throws {
+      let all = try await births(48)
+      let newForm = all.filter { !resources($0, "Composition").isEmpty }
+      #expect(newForm.count == 24)
+      #expect(
+        all.contains {
+          resources($0, "Patient").count == 1
+            || resources($0, "RelatedPerson").first?.description.contains("GRANDMOTHER") == true
+        })
+      #expect(all.contains { resources($0, "RelatedPerson").first?.description.contains("FATHER") == true })
+      #expect(all.contains { birth in resources(birth, "Patient").allSatisfy { $0["address"] == nil } })
+      let orders = all.flatMap { resources($0, "Patient") }.compactMap { $0["multipleBirthInteger"]?.int }
+      #expect(orders.contains(1) && orders.contains(2))
+      // In the newer form the mother stands before the child.
+      #expect(newForm.contains { resources($0, "Patient").first?["identifier"]?.array?.isEmpty == true })
+      let languages = Set(all.flatMap { resources($0, "Patient") }.compactMap { $0["name"]?[0]?["use"]?.string })
+      #expect(languages == ["en", "fr", "ar", "am", "bn", "km", "kn", "es"])
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import JSON
+import Testing
+
+extension ProgramTests {
+  @Suite struct SettingsTests {
+    private func value(_ name: String, _ ended: Program.Ended) throws -> (value: String?, source: String?) {
+      for line in ended.output.split(separator: "\n") {
+        let object = try JSONValue.parse(String(line))
+        if object["setting"]?.string == name { return (object["value"]?.string, object["from"]?.string) }
+      }
+      Issue.record("no setting \(name): \(ended.errors)")
+      return (nil, nil)
+    }
+
+    @Test func aFileIsOverTheDefaultsTheEnvironmentOverItAndAFlagOverAll() async throws {
+      let folder = try TemporaryFolder()
+      let file = try folder.write(
+        "http:\n  port: 9001\n  host: 127.0.0.2\nreconcile-seconds: 60\ninstance: a\n", to: "mine.yaml")
+      let ended = try await Program.run(
+        "settings", "--json", "--settings", file, "--port", "9003", "--instance", "c",
+        environment: ["REGPROC_HTTP_PORT": "9002", "REGPROC_INSTANCE": "b", "REGPROC_RECONCILE_SECONDS": "61"])
+      #expect(ended.code == 0, "\(ended.errors)")
+      #expect(try value("http.host", ended).value == "127.0.0.2")
+      #expect(try value("http.host", ended).source == "\(file):3")
+      #expect(try value("http.port", ended).value == "9003")
+      #expect(try value("http.port", ended).source == "--port")
+      #expect(try value("reconcile-seconds", ended).value == "61")
+      #expect(try value("reconcile-seconds", ended).source == "REGPROC_RECONCILE_SECONDS")
+      #expect(try value("instance", ended).value == "c")
+      #expect(try value("kafka.partitions", ended).value == "4")
+    }
+
+    @Test func everyFaultOfASettingsFileIsShownAtItsPlace() async throws {
+      let folder = try TemporaryFolder()
+      let file = try folder.write(
+        "http:\n  port: many\n  hots: x\nkafka:\n  transactional: maybe\ndate: x\n", to: "mine.yaml")
+      let ended = try await Program.run("settings", "--settings", file)
+      #expect(ended.code == 1)
+      #expect(
+        ended.errors.contains("\(file):2:9: error: port must be a whole number from 0 to 65535, not `many`"),
+        "\(ended.errors)")
+      #expect(ended.errors.contains("\(file):3:3: error: http has no key 'hots'"))
+      #expect(ended.errors.contains("did you mean 'host'?"))
+      #expect(ended.errors.contains("\(file):5:18: error: transactional must be true or false"))
+      #expect(ended.errors.contains("\(file):6:1: error: a settings file has no key 'date'"))
+      #expect(ended.errors.contains("^~~~"))
+      let first = ended.errors.split(separator: "\n").filter { $0.contains("error:") }
+      #expect(first.count == 4 && first.allSatisfy { $0.hasPrefix(file) }, "each fault begins a line")
+    }
+
+    @Test func aWrongVariableEndsTheProgramAndAnUnknownOneIsNamed() async throws {
+      let wrong = try await Program.run("settings", environment: ["REGPROC_HTTP_PORT": "http"])
+      #expect(wrong.code == 1)
+      #expect(wrong.errors.contains("REGPROC_HTTP_PORT must be a whole number"))
+      let unknown = try await Program.run("settings", environment: ["REGPROC_HTTP_PROT": "1"])
+      #expect(unknown.code == 0)
+      #expect(unknown.errors.contains("did you mean REGPROC_HTTP_PORT?"))
+    }
+
+    @Test func aSecretIsNeverShown() async throws {
+      let ended = try await Program.run("settings", environment: ["REGPROC_KAFKA_PROPERTIES": "sasl.password=hunter2"])
+      #expect(ended.code == 0)
+      #expect(!ended.output.contains("hunter2"))
+    }
+
+    @Test func aMistypedStageSettingStartsNothing() async throws {
+      let folder = try TemporaryFolder()
+      let ended = try await Program.run(
+        "up", "--data", folder.path + "/data", environment: ["REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRT": "x"])
+      #expect(ended.code == 1)
+      #expect(ended.errors.contains("did you mean REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET?"), "\(ended.errors)")
+    }
+
+    @Test func theHomeIsFoundFromAFolderInsideIt() async throws {
+      let ended = try await Program.run("routes", "check", folder: Program.repository + "/Sources/regproc")
+      #expect(ended.code == 0, "\(ended.errors)")
+    }
+
+    @Test func aHomeWithoutRoutesIsRefused() async throws {
+      let folder = try TemporaryFolder()
+      let ended = try await Program.run("routes", "check", "--home", folder.path)
+      #expect(ended.code == 1)
+      #expect(ended.errors.contains("is not a home of regproc"))
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import Glibc
+import Testing
+
+extension ProgramTests {
+  /// How the program ends when it is asked to, and what it leaves.
+  @Suite struct StopTests {
+    @Test func upEndsAtCtrlCWithZeroAndLeavesNoProcess() async throws {
+      let folder = try TemporaryFolder()
+      let pipeline = UpPipeline(folder.path + "/data", side: try OpenCRVSSide())
+      let program = try await pipeline.start()
+      #expect(program.output.contains("\(pipeline.url)/webhooks"))
+      #expect(TemporaryFolder.names(in: pipeline.folder).contains("run.json"))
+      #expect(!Processes.of(folder.path).isEmpty)
+
+      // A second one on the folder is refused and does the first one no harm.
+      let second = try await Program.run("up", "--data", pipeline.folder, "--port", "0")
+      #expect(second.code == 1 && second.output.isEmpty)
+      #expect(
+        second.errors.contains("runs on \(pipeline.folder) already (process \(program.process)"), "\(second.errors)")
+      let demo = try await Program.run("demo", "--data", pipeline.folder)
+      #expect(demo.code == 1 && demo.output.isEmpty)
+      #expect(program.isRunning)
+
+      program.signal(SIGINT)
+      let end = try await program.ended()
+      #expect(end.code == 0, "\(end.errors)")
+      #expect(end.errors.contains("stopped"))
+      #expect(Processes.of(folder.path) == [])
+      #expect(!TemporaryFolder.names(in: pipeline.folder).contains("run.json"))
+      await pipeline.side.stop()
+    }
+
+    @Test(arguments: [100, 600, 1500]) func upStopsWhileItStarts(_ milliseconds: Int) async throws {
+      let folder = try TemporaryFolder()
+      let side = try OpenCRVSSide()
+      let program = try await UpPipeline(folder.path + "/data", side: side).launch()
+      // Before the program has taken the signal over, it ends by the signal itself; either way nothing may stay behind.
+      try await Task.sleep(for: .milliseconds(milliseconds))
+      program.signal(SIGINT)
+      let end = try await program.ended()
+      #expect(end.code == 0 || end.code == -1, "\(end.errors)")
+      #expect(try await eventually { Processes.of(folder.path).isEmpty }, "\(Processes.of(folder.path))")
+      await side.stop()
+    }
+
+    @Test func theSecondCtrlCEndsAtOnceAndTheFolderServesAgain() async throws {
+      let folder = try TemporaryFolder()
+      let side = try OpenCRVSSide()
+      let pipeline = UpPipeline(folder.path + "/data", side: side)
+      let births = OpenCRVSSide.births(8, run: "TWICE")
+      let program = try await pipeline.start()
+      let sender = BirthSender(births, to: pipeline.url + "/webhooks", from: side)
+      sender.allow(births.count)
+      await sender.run()
+      program.signal(SIGINT)
+      try await Task.sleep(for: .milliseconds(50))
+      program.signal(SIGINT)
+      _ = try await program.ended()
+      #expect(try await eventually { Processes.of(folder.path).isEmpty }, "\(Processes.of(folder.path))")
+
+      let next = try await pipeline.start()
+      #expect(try await eventually { side.standIn.ended(among: births.map(\.registrationNumber)) == births.count })
+      let outcome = try await Outcome.atRest(try pipeline.database())
+      outcome.expectEachOnce(births, at: side.standIn)
+      next.signal(SIGTERM)
+      #expect(try await next.ended().code == 0)
+      await side.stop()
+    }
+
+    @Test func aDemoThatIsStoppedSaysWhatIsUnfinishedAndLeavesNoProcess() async throws {
+      let folder = try TemporaryFolder()
+      let program = try await Program(["demo", "--births", "200", "--json", "--data", folder.path + "/data"])
+      #expect(try await eventually { Processes.of(folder.path + "/data/postgres").count > 3 || !program.isRunning })
+      try await Task.sleep(for: .seconds(2))
+      program.signal(SIGINT)
+      let end = try await program.ended()
+      #expect(end.code == 1, "\(end.errors)")
+      #expect(Processes.of(folder.path) == [])
+      #expect(!TemporaryFolder.names(in: folder.path + "/data").contains("run.json"))
+    }
+
+    @Test func aPortThatIsTakenIsNamedAndNothingStays() async throws {
+      let folder = try TemporaryFolder()
+      let side = try OpenCRVSSide()
+      let taken = side.url.split(separator: ":").last.map(String.init) ?? ""
+      let ended = try await Program.run("up", "--port", taken, "--data", folder.path + "/data")
+      #expect(ended.code == 1 && ended.output.isEmpty)
+      #expect(ended.errors.contains(taken), "\(ended.errors)")
+      #expect(Processes.of(folder.path) == [])
+      await side.stop()
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import FoundationEssentials
+import Glibc
+import System
+
+/// A folder that goes with the value that made it. Others may pass through it: a Postgres that runs as another user has its folder inside.
+final class TemporaryFolder: Sendable {
+  let path: String
+
+  init() throws {
+    path = "/tmp/regproc-program-\(Encoding.hex(SecureRandom.bytes(6)))"
+    try FileManager.default.createDirectory(
+      atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o711])
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  /// Writes a file; returns its path.
+  func write(_ text: String, to name: String) throws -> String { try write(Array(text.utf8), to: name) }
+
+  func write(_ bytes: [UInt8], to name: String) throws -> String {
+    let file = path + "/" + name
+    try Data(bytes).write(to: URL(filePath: file))
+    return file
+  }
+
+  /// A file's bytes; nil when there is none.
+  static func read(_ path: String) -> [UInt8]? { FileManager.default.contents(atPath: path).map { [UInt8]($0) } }
+
+  static func names(in folder: String) -> [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: folder))?.sorted() ?? []
+  }
+}
+
+/// What runs on a folder, found as the kernel sees it.
+enum Processes {
+  /// The processes that have a folder in their command line or as their working folder.
+  static func of(_ folder: String) -> [String] {
+    var found: [String] = []
+    for entry in TemporaryFolder.names(in: "/proc") where Int32(entry) != nil && Int32(entry) != getpid() {
+      let line =
+        TemporaryFolder.read("/proc/\(entry)/cmdline").map {
+          String(decoding: $0.map { $0 == 0 ? 32 : $0 }, as: UTF8.self)
+        } ?? ""
+      let place = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(entry)/cwd")) ?? ""
+      if line.contains(folder) || place.hasPrefix(folder) { found.append("\(entry): \(line)") }
+    }
+    return found
+  }
+}
+
+/// A TCP port of loopback that is free now.
+func freePort() -> Int {
+  let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  defer { close(handle) }
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+  withUnsafeMutablePointer(to: &address) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      _ = bind(handle, $0, size)
+      _ = getsockname(handle, $0, &size)
+    }
+  }
+  return Int(UInt16(bigEndian: address.sin_port))
+}
+
+/// Waits until something holds, for as long as a busy machine may need; false when it never did.
+func eventually(seconds: Double = 120, _ holds: () async throws -> Bool) async throws -> Bool {
+  let end = ContinuousClock.now + .seconds(seconds)
+  while ContinuousClock.now < end {
+    if try await holds() { return true }
+    try await Task.sleep(for: .milliseconds(30))
+  }
+  return try await holds()
+}

@@ -1,0 +1,63 @@
+import Glibc
+import Kafka
+import System
+
+/// A broker over TCP with real transactions: the one at REGPROC_TEST_KAFKA, else noida-db out of the tests' Python environment
+/// (REGPROC_TEST_VENV, which deploy/scripts/setup fills), with a folder of its own.
+final class TransactionalBroker: Sendable {
+  let address: String
+  private let program: Program?
+  private let folder: TemporaryFolder?
+
+  /// Where the broker's program is; nil when it is not installed.
+  private static let program: String? = {
+    let venv = getenv("REGPROC_TEST_VENV").map { String(cString: $0) } ?? Program.repository + "/.build/venv"
+    for name in TemporaryFolder.names(in: venv + "/lib") {
+      let path = "\(venv)/lib/\(name)/site-packages/noida_db/noida-db"
+      if access(path, X_OK) == 0 { return path }
+    }
+    return nil
+  }()
+
+  private static let given = getenv("REGPROC_TEST_KAFKA").map { String(cString: $0) }
+
+  /// Whether there is one; when not, the reader of the log is told so, since a skipped proof must not look like one.
+  static let isThere: Bool = {
+    if given != nil || program != nil { return true }
+    let words =
+      "NOT TESTED: there is no Kafka broker with transactions here. deploy/scripts/setup installs one from PyPI; "
+      + "REGPROC_TEST_KAFKA=host:port names another one.\n"
+    _ = Array(words.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    return false
+  }()
+
+  struct NotStarted: Error { var errors: String }
+
+  init() async throws {
+    if let given = Self.given {
+      address = given
+      program = nil
+      folder = nil
+      return
+    }
+    let folder = try TemporaryFolder()
+    let port = freePort()
+    let started = try await Program(
+      ["start", "--only", "kafka", "--kafka-port", "\(port)", "--data-dir", folder.path + "/noida"],
+      program: Self.program ?? "", folder: folder.path)
+    (address, program) = ("127.0.0.1:\(port)", started)
+    self.folder = folder
+    let settings = KafkaSettings(bootstrapServers: address, logsWarnings: false)
+    let pool = BlockingPool(name: "broker", threads: 1)
+    defer { pool.close() }
+    guard try await eventually({ (try? await pool.run { try KafkaAdmin(settings: settings).listTopics() }) != nil })
+    else {
+      throw NotStarted(errors: started.errors)
+    }
+  }
+
+  func stop() async throws {
+    program?.signal(SIGKILL)
+    _ = try await program?.ended()
+  }
+}

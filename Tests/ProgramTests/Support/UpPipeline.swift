@@ -1,0 +1,43 @@
+import Glibc
+import Postgres
+
+/// `regproc up` on a folder, which can be killed and started again.
+final class UpPipeline: Sendable {
+  let folder: String
+  let port = freePort()
+  let side: OpenCRVSSide
+  var url: String { "http://127.0.0.1:\(port)" }
+
+  init(_ folder: String, side: OpenCRVSSide) {
+    self.folder = folder
+    self.side = side
+  }
+
+  struct NotReady: Error { var errors: String }
+
+  /// Starts it and waits until it takes events.
+  func start() async throws -> Program {
+    let program = try await launch()
+    guard try await eventually({ program.errors.contains("takes events") || !program.isRunning }), program.isRunning
+    else {
+      program.signal(SIGKILL)
+      throw NotReady(errors: program.errors)
+    }
+    return program
+  }
+
+  /// Starts it without waiting.
+  func launch() async throws -> Program {
+    try await Program(
+      ["up", "--data", folder, "--port", "\(port)", "--reconcile", "5", "--log-level", "warning"],
+      environment: side.environment)
+  }
+
+  struct NoDatabase: Error {}
+
+  /// The private Postgres that runs in the folder.
+  func database() throws -> PostgresSettings {
+    guard let settings = PrivateCluster.running(in: folder + "/postgres") else { throw NoDatabase() }
+    return settings
+  }
+}
