@@ -88,7 +88,7 @@ public struct EmbeddedCredentialService: CredentialService {
     else { return }
     _ = try? await pool.with { connection in
       _ = try connection.execute(
-        "UPDATE platform.credential_request SET status = $2, changed_at = now() WHERE request_id = $1",
+        "UPDATE platform.credential_request SET status = $2, changed_at = now() WHERE request_id = $1 AND status <> 'served'",
         [.text(id), .text(String(status.prefix(64)))])
     }
   }

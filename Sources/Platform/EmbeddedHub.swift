@@ -49,6 +49,8 @@ public final class EmbeddedHub: WebSubHub {
     try await database {
       try await pool.with { connection in
         try connection.transaction {
+          // Shared by publishers, alone for a subscriber: of a message and a subscription that come at once, one sees the other.
+          _ = try connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('hub:' || $1, 0))", [.text(topic)])
           let made = try connection.execute(
             "INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ($1, $2, $3) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id::text",
             [.text(topic), .text(idempotencyKey), .bytes(body)])
@@ -71,15 +73,14 @@ public final class EmbeddedHub: WebSubHub {
     try await database {
       try await pool.with { connection in
         try connection.transaction {
-          let rows = try connection.execute(
+          _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('hub:' || $1, 0))", [.text(topic)])
+          _ = try connection.execute(
             """
             INSERT INTO platform.hub_subscription AS s (topic, callback, sealed_secret, lease_until)
             VALUES ($1, $2, $3, now() + make_interval(secs => $4))
             ON CONFLICT (topic, callback) DO UPDATE SET sealed_secret = excluded.sealed_secret, lease_until = excluded.lease_until
-            RETURNING (xmax = 0)
             """, [.text(topic), .text(callback), .bytes(sealed), .double(Double(leaseSeconds))])
           // What was published while the lease had run out, or before there was a subscription, is owed as well.
-          _ = try rows.only()
           _ = try connection.execute(
             """
             INSERT INTO platform.hub_delivery (message_id, callback, topic)
@@ -197,8 +198,7 @@ public final class EmbeddedHub: WebSubHub {
 
   /// Ends the deliveries; those in hand finish. Never call it from a task.
   func stop() {
-    guard isStarted.load(ordering: .acquiring) else { return }
-    stopping.store(true, ordering: .releasing)
+    guard isStarted.load(ordering: .acquiring), !stopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
     bell.signal()
     ended.wait()
     let pause = Semaphore()
@@ -239,9 +239,11 @@ public final class EmbeddedHub: WebSubHub {
           """
           UPDATE platform.hub_delivery AS d SET leased_until = now() + make_interval(secs => $2)
           FROM (
+            -- What nobody is subscribed to any more waits for a renewal and must not take the place of what can be delivered.
             SELECT o.message_id, o.callback FROM platform.hub_delivery o
+            JOIN platform.hub_subscription AS a ON a.topic = o.topic AND a.callback = o.callback AND a.lease_until > now()
             WHERE o.is_open AND o.not_before <= now() AND (o.leased_until IS NULL OR o.leased_until < now())
-            ORDER BY o.not_before LIMIT $1 FOR UPDATE SKIP LOCKED
+            ORDER BY o.not_before LIMIT $1 FOR UPDATE OF o SKIP LOCKED
           ) AS due, platform.hub_message AS m, platform.hub_subscription AS s
           WHERE d.message_id = due.message_id AND d.callback = due.callback AND m.id = d.message_id AND s.topic = d.topic
             AND s.callback = d.callback
@@ -275,15 +277,18 @@ public final class EmbeddedHub: WebSubHub {
     let outcome = status
     do {
       try await forgetful.with { connection in
-        if (200..<300).contains(outcome) || outcome == 410 {
+        if (200..<300).contains(outcome) {
           _ = try connection.execute(
             "UPDATE platform.hub_delivery SET is_open = false, leased_until = NULL WHERE message_id = $1::uuid AND callback = $2",
             [.text(delivery.message), .text(delivery.callback)])
-          if outcome == 410 {
-            _ = try connection.execute(
-              "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2",
-              [.text(delivery.topic), .text(delivery.callback)])
-          }
+        } else if outcome == 410 {
+          // Gone: the subscription ends. What was not taken is still owed if the callback ever subscribes again.
+          _ = try connection.execute(
+            "UPDATE platform.hub_delivery SET leased_until = NULL WHERE message_id = $1::uuid AND callback = $2",
+            [.text(delivery.message), .text(delivery.callback)])
+          _ = try connection.execute(
+            "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2",
+            [.text(delivery.topic), .text(delivery.callback)])
         } else {
           let pause = min(0.5 * Double(1 << min(delivery.attempt - 1, 12)), 300)
           _ = try connection.execute(

@@ -27,6 +27,10 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     ServiceError(kind, service: "identity repository", code: code, message)
   }
 
+  private static var boundToAnother: ServiceError {
+    ServiceError(.conflict, service: "identity repository", code: "IDR-IDC-012", "the RID is bound to another identity")
+  }
+
   /// One writer for a RID at a time: creating, writing and publishing its draft never interleave.
   private static func lock(_ rid: String, _ connection: Connection) throws {
     _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('draft:' || $1, 0))", [.text(rid)])
@@ -71,18 +75,23 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
           try Self.lock(rid, connection)
           let known = try connection.execute("SELECT state, uin_hash FROM platform.draft WHERE rid = $1", [.text(rid)])
           if let row = known.first {
-            if let uin, try row.bytes(1) != sealer.hash(uin) {
-              throw ServiceError(
-                .conflict, service: "identity repository", code: "IDR-IDC-012", "the RID is bound to another identity")
-            }
+            if let uin, try row.bytes(1) != sealer.hash(uin) { throw Self.boundToAnother }
             // A discarded draft begins anew with its old UIN; a published one stays what it is.
             _ = try connection.execute(
               "UPDATE platform.draft SET state = 'DRAFTED', fields = NULL, changed_at = now() WHERE rid = $1 AND state = 'DISCARDED'",
               [.text(rid)])
             return
           }
+          // A RID that changed an identity belongs to that one, and gets no UIN of its own.
+          let owner = try connection.execute(
+            "SELECT i.uin_hash, i.sealed_uin FROM platform.identity_rid r JOIN platform.identity i USING (uin_hash) WHERE r.rid = $1",
+            [.text(rid)]
+          ).first
           let bound: (hash: [UInt8], sealed: [UInt8])
-          if let uin {
+          if let owner {
+            bound = (try owner.bytes(0), try owner.bytes(1))
+            if let uin, sealer.hash(uin) != bound.hash { throw Self.boundToAnother }
+          } else if let uin {
             bound = (sealer.hash(uin), try sealer.seal(Array(uin.utf8)))
             guard try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)]).isEmpty else {
               throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
@@ -115,7 +124,10 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no draft of this RID")
           }
           // A repeat after the draft was published changes nothing: the identity is what the first one made it.
-          guard try row.text(0) == "DRAFTED" else { return }
+          if try row.text(0) == "PUBLISHED" { return }
+          guard try row.text(0) == "DRAFTED" else {
+            throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "the draft of this RID was discarded")
+          }
           var object = fields.object ?? [:]
           object["UIN"] = .string(String(decoding: try sealer.open(try row.bytes(1)), as: UTF8.self))
           _ = try connection.execute(
@@ -148,7 +160,7 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   }
 
   public func publishDraft(rid: String, idempotencyKey: String) async throws -> String? {
-    let identifiers = identifiers
+    let (identifiers, sealer) = (identifiers, sealer)
     return try await database {
       try await pool.with { connection in
         try connection.transaction {
@@ -163,8 +175,15 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
           case "DRAFTED": break
           default: return nil
           }
-          guard let fields = try row.bytesOrNull(3) else {
+          guard let drafted = try row.bytesOrNull(3) else {
             throw ServiceError(.refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
+          }
+          // A draft for an identity that exists changes the fields it names; the others stay.
+          var fields = drafted
+          if let old = try connection.execute("SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]).first {
+            var object = try JSONValue.parse(try sealer.open(try old.bytes(0))).object ?? [:]
+            for member in try JSONValue.parse(try sealer.open(drafted)).object ?? [:] { object[member.key] = member.value }
+            fields = try sealer.seal(JSONValue.object(object).encoded())
           }
           let status = try connection.execute(
             """
@@ -202,10 +221,10 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
         try connection.transaction {
           try Self.lock(rid, connection)
           let hash = sealer.hash(uin)
-          let known = try connection.execute("SELECT uin_hash FROM platform.identity_rid WHERE rid = $1", [.text(rid)])
-          if let row = known.first, try row.bytes(0) != hash {
-            throw ServiceError(.conflict, service: "identity repository", code: "IDR-IDC-012", "the RID is bound to another identity")
-          }
+          let known = try connection.execute(
+            "SELECT uin_hash FROM platform.identity_rid WHERE rid = $1 UNION SELECT uin_hash FROM platform.draft WHERE rid = $1",
+            [.text(rid)])
+          for row in known where try row.bytes(0) != hash { throw Self.boundToAnother }
           let rows = try connection.execute("SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)])
           guard let row = rows.first else {
             throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")

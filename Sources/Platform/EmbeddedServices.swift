@@ -17,13 +17,14 @@ public struct EmbeddedAuditTrail: AuditTrail {
       try await pool.with { connection in
         _ = try connection.execute(
           """
-          INSERT INTO audit.app_audit_log (event_id, event_name, event_type, module_name, ref_id, ref_id_type, log_desc)
-          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+          INSERT INTO audit.app_audit_log (event_id, event_name, event_type, module_name, ref_id, ref_id_type, log_desc, idempotency_key)
+          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+          ON CONFLICT (idempotency_key) DO NOTHING
           """,
           [
             .textArray(entries.map(\.eventId)), .textArray(entries.map(\.eventName)), .textArray(entries.map(\.eventType)),
             .textArray(entries.map(\.module)), .textArray(entries.map(\.id)), .textArray(entries.map(\.idType)),
-            .textArray(entries.map(\.description)),
+            .textArray(entries.map(\.description)), .textArray(entries.map(\.idempotencyKey)),
           ])
       }
     }

@@ -36,7 +36,7 @@ public struct FileObjectStore: ObjectStore {
 
   public func exists(account: String, container: String, key: String) async throws -> Bool {
     let path = path(account, container, key)
-    return try await blocking.run { access(path, F_OK) == 0 }
+    return try await blocking.run { Self.isFile(path) }
   }
 
   public func keys(account: String, container: String, prefix: String) async throws -> [String] {
@@ -92,7 +92,7 @@ public struct FileObjectStore: ObjectStore {
 
   /// A name as a file name: what could leave the folder or clash with our own names is written as `%XX`.
   static func escape(_ name: String) -> String {
-    if name.isEmpty { return "%00" }
+    if name.isEmpty { return "%" }
     var out = ""
     for (i, byte) in name.utf8.enumerated() {
       switch byte {
@@ -105,7 +105,7 @@ public struct FileObjectStore: ObjectStore {
   }
 
   private static func unescape(_ name: String) -> String {
-    guard name != "%00" else { return "" }
+    guard name != "%" else { return "" }
     var bytes: [UInt8] = []
     var rest = Array(name.utf8)[...]
     while let byte = rest.popFirst() {
@@ -124,7 +124,17 @@ public struct FileObjectStore: ObjectStore {
   // MARK: files
 
   private static func failed(_ what: String) -> ServiceError {
-    ServiceError(.unavailable, service: "object store", code: "RPR-OBJ-001", "\(what): errno \(errno)")
+    let reason = errno
+    // A name that the file system cannot bear, or one that is a folder of others: the same call will fail again.
+    let isRefused = [ENAMETOOLONG, ENOTDIR, EISDIR, ENOTEMPTY].contains(reason)
+    return ServiceError(
+      isRefused ? .refused : .unavailable, service: "object store", code: isRefused ? "RPR-OBJ-002" : "RPR-OBJ-001",
+      "\(what): errno \(reason)")
+  }
+
+  private static func isFile(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
   private static func write(_ bytes: [UInt8], to path: String) throws { try write([(path, bytes)]) }
@@ -153,8 +163,10 @@ public struct FileObjectStore: ObjectStore {
     while at < bytes.count {
       let count = bytes.withUnsafeBytes { Glibc.write(handle, $0.baseAddress! + at, bytes.count - at) }
       guard count > 0 else {
+        if count < 0, errno == EINTR { continue }
+        let failure = failed("an object cannot be written")
         close(handle)
-        throw failed("an object cannot be written")
+        throw failure
       }
       at += count
     }
@@ -188,11 +200,13 @@ public struct FileObjectStore: ObjectStore {
     defer { close(handle) }
     var status = stat()
     guard fstat(handle, &status) == 0 else { throw failed("an object cannot be read") }
+    guard status.st_mode & S_IFMT == S_IFREG else { return nil }
     let size = Int(status.st_size)
     var isBroken = false
     let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       while count < size {
         let got = Glibc.read(handle, buffer.baseAddress! + count, size - count)
+        if got < 0, errno == EINTR { continue }
         guard got > 0 else {
           isBroken = true
           return
@@ -212,7 +226,10 @@ public struct FileObjectStore: ObjectStore {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }
       guard name != ".", name != ".." else { continue }
-      if entry.pointee.d_type == UInt8(DT_DIR) {
+      // Some file systems do not say what an entry is.
+      let isFolder =
+        entry.pointee.d_type == UInt8(DT_DIR) || (entry.pointee.d_type == UInt8(DT_UNKNOWN) && !isFile("\(folder)/\(name)"))
+      if isFolder {
         walk("\(folder)/\(name)", prefix + unescape(name) + "/", &out)
       } else if !name.hasSuffix(metadataSuffix), !name.contains(temporarySuffix) {
         out.append(prefix + unescape(name))

@@ -18,6 +18,9 @@ public struct EmbeddedRIDGenerator: RIDGenerator {
   /// Unlike upstream, sequence and time are one atomic step: the time never goes back for a center and machine, and moves on by a second when
   /// the sequence begins again, so that no RID is given twice.
   public func next(centerId: String, machineId: String) async throws -> RID {
+    for part in [centerId, machineId] where part.utf8.count != 5 || !part.utf8.allSatisfy({ (48...57).contains($0) }) {
+      throw ServiceError(.refused, service: "RID generator", code: part.isEmpty ? "KER-RIG-002" : "KER-RIG-003", "center and machine are 5 digits each")
+    }
     let now = clock.now
     let (sequence, moment) = try await database {
       try await pool.with { connection in
@@ -37,7 +40,7 @@ public struct EmbeddedRIDGenerator: RIDGenerator {
     do {
       return try RID(center: centerId, machine: machineId, sequence: sequence, at: moment)
     } catch {
-      throw ServiceError(.refused, service: "RID generator", code: "KER-RIG-003", "center or machine id has a wrong form")
+      throw ServiceError(.refused, service: "RID generator", code: error.code, "no RID can be made of the counter")
     }
   }
 }

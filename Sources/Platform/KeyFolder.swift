@@ -39,6 +39,11 @@ public final class KeyFolder: Sendable {
   private func load(_ name: String) throws -> KeyPair {
     if let known = pairs.withLock({ $0[name] }) { return known }
     let safe = Self.safe(name)
+    // A key is always there before its certificate, so a certificate alone is somebody else's.
+    if access("\(folder)/\(safe).cert.pem", F_OK) == 0, access("\(folder)/\(safe).key.pem", F_OK) != 0 {
+      throw ServiceError(
+        .refused, service: "key folder", code: "RPR-KEY-003", "there is a certificate of \(name) and no private key: it is a partner's")
+    }
     let keyText = try once("\(safe).key.pem") { Array(try RSAPrivateKey.generate(bits: 2048).pem().utf8) }
     let key = try RSAPrivateKey(pem: String(decoding: keyText, as: UTF8.self))
     let certificateText = try once("\(safe).cert.pem") {
@@ -61,6 +66,9 @@ public final class KeyFolder: Sendable {
   public func secret(_ name: String) throws -> [UInt8] {
     if let known = secrets.withLock({ $0[name] }) { return known }
     let secret = try once("\(Self.safe(name)).secret") { SecureRandom.bytes(32) }
+    guard secret.count == 32 else {
+      throw ServiceError(.refused, service: "key folder", code: "RPR-KEY-004", "the secret \(name) is not 32 bytes long")
+    }
     secrets.withLock { $0[name] = secret }
     return secret
   }
@@ -80,6 +88,10 @@ public final class KeyFolder: Sendable {
     defer { unlink(temporary) }
     guard written == bytes.count, synced == 0 else { throw failed("cannot be written") }
     guard link(temporary, path) == 0 || errno == EEXIST, let now = Self.read(path) else { throw failed("cannot be read") }
+    // What was sealed with a key must not outlive it: the name is on disk before anybody uses the key.
+    let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { if directory >= 0 { close(directory) } }
+    guard directory >= 0, fsync(directory) == 0 else { throw failed("cannot be synced") }
     return now
   }
 
@@ -101,13 +113,6 @@ public final class KeyFolder: Sendable {
     }
   }
 
-  /// A file name of a key's name: everything that is not a letter, a digit, `-` or `.` becomes `_`.
-  private static func safe(_ name: String) -> String {
-    String(decoding: name.utf8.map { byte in
-      switch byte {
-      case 48...57, 65...90, 97...122, 45: byte
-      default: UInt8(ascii: "_")
-      }
-    }, as: UTF8.self)
-  }
+  /// A file name of a key's name; two names never share a file.
+  private static func safe(_ name: String) -> String { FileObjectStore.escape(name) }
 }

@@ -6,6 +6,7 @@ public enum PlatformSchema {
   public static let migrations = [
     Migration(version: 1000, name: "platform: identifiers, identities", sql: identities),
     Migration(version: 1001, name: "platform: packets, audit, credentials, hub", sql: others),
+    Migration(version: 1002, name: "platform: audit entries once", sql: auditOnce),
   ]
 
   private static let identities = """
@@ -73,6 +74,11 @@ public enum PlatformSchema {
       content bytea NOT NULL,
       PRIMARY KEY (uin_hash, category)
     );
+    """
+
+  /// Entries with a key are recorded once; those without one stay as many as there are.
+  private static let auditOnce = """
+    ALTER TABLE audit.app_audit_log ADD COLUMN idempotency_key text UNIQUE;
     """
 
   private static let others = """

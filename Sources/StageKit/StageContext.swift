@@ -34,7 +34,8 @@ public struct StageContext: Sendable {
 /// How a hop that began outside the bus (an upload) enters the pipeline.
 public protocol PipelineEntrance: Sendable {
   /// Concludes this stage's hop for a message: the journal, the registration row, the stage's own changes and what goes to the next
-  /// stage are one SQL transaction; the bus follows by itself. Concluding the same RID, process and iteration again changes nothing.
+  /// stage are one SQL transaction; the bus follows by itself. Concluding the same RID, process and iteration again changes nothing,
+  /// unless the registration is opened as a resend: that is a new run, once for each resend that was asked for.
   /// - Returns: false when it was concluded before.
   /// - Throws: `ServiceError` when the database is out of reach or the route file has no way for the message.
   func conclude(
@@ -47,12 +48,15 @@ public protocol PipelineEntrance: Sendable {
 public struct RegistrationOpening: Sendable {
   /// The text in `registration.status_comment`.
   public var comment: String
-  /// True when the client sends a packet again that was asked for (external status RESEND): the row is overwritten.
-  public var isResend: Bool
+  /// Set when the client sends a packet again that was asked for (external status RESEND): the `retryCount` of the row that asked for it,
+  /// which is overwritten. Of two resends at once the second one finds another count and is a duplicate.
+  public var resendAfter: Int?
+  /// True for a packet that was asked for again.
+  public var isResend: Bool { resendAfter != nil }
 
   /// An opening row.
-  public init(comment: String, isResend: Bool = false) {
+  public init(comment: String, resendAfter: Int? = nil) {
     self.comment = comment
-    self.isResend = isResend
+    self.resendAfter = resendAfter
   }
 }

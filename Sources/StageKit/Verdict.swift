@@ -21,6 +21,9 @@ public struct Verdict: Sendable, Equatable {
   public var referenceId: String?
   /// When the packet was made, where the stage has read it (`registration.pkt_cr_dtimes`); nil leaves the column as it is.
   public var packetCreatedAt: Instant?
+  /// Whether this hop counts as one more try of the packet as a whole (`registration.trn_retry_count`): the count behind
+  /// MOSIP's RESEND and its limit (facts/stages 16).
+  public var countsAsPacketTry = false
 
   /// A verdict in full.
   public init(

@@ -32,7 +32,7 @@ struct Journal: Sendable {
       "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
       [.intArray(locks.map { Int($0) })])
     let rows = try connection.execute(
-      "SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state = 2", [.textArray(hops.map(\.text))])
+      "SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2", [.textArray(hops.map(\.text))])
     var claim = Claim()
     for row in rows { if let id = HopId(text: try row.text(0)) { claim.known.insert(id) } }
     if !claim.known.isEmpty {
@@ -156,21 +156,32 @@ struct Journal: Sendable {
 
   private static func registrations(_ hops: [ConcludedHop]) -> [Statement] {
     var latest: [String: ConcludedHop] = [:]
-    for hop in hops { if let id = hop.workflowInstanceId { latest[id] = hop } }
+    // Several hops of one batch may be of one registration: the last one speaks, and all of them count.
+    var (reprocesses, tries, created): ([String: Int], [String: Int], [String: Instant]) = ([:], [:], [:])
+    for hop in hops {
+      guard let id = hop.workflowInstanceId else { continue }
+      latest[id] = hop
+      if hop.verdict.statusCode == .reprocess { reprocesses[id, default: 0] += 1 }
+      if hop.verdict.countsAsPacketTry { tries[id, default: 0] += 1 }
+      if let moment = hop.verdict.packetCreatedAt { created[id] = moment }
+    }
     guard !latest.isEmpty else { return [] }
-    let rows = latest.sorted { $0.key < $1.key }.map(\.value)
+    let (ids, rows) = (latest.keys.sorted(), latest.sorted { $0.key < $1.key }.map(\.value))
     return [
       Statement(
         """
-        UPDATE regprc.registration AS r SET latest_trn_id = d.id, latest_trn_type_code = d.type, latest_trn_status_code = d.status,
-          latest_trn_dtimes = d.at::timestamptz AT TIME ZONE 'UTC', reg_stage_name = d.class, status_comment = d.comment,
-          last_success_stage_name = CASE WHEN d.status IN ('SUCCESS', 'PROCESSED') THEN d.class ELSE r.last_success_stage_name END,
-          reg_process_retry_count = CASE WHEN d.status = 'REPROCESS' THEN coalesce(r.reg_process_retry_count, 0) + 1
-            ELSE r.reg_process_retry_count END,
+        UPDATE regprc.registration AS r SET latest_trn_id = d.id, latest_trn_type_code = left(d.type, 36),
+          latest_trn_status_code = d.status, latest_trn_dtimes = d.at::timestamptz AT TIME ZONE 'UTC',
+          reg_stage_name = left(d.class, 36), status_comment = d.comment,
+          last_success_stage_name = CASE WHEN d.status IN ('SUCCESS', 'PROCESSED') THEN left(d.class, 50)
+            ELSE r.last_success_stage_name END,
+          reg_process_retry_count = coalesce(r.reg_process_retry_count, 0) + d.reprocesses,
+          trn_retry_count = coalesce(r.trn_retry_count, 0) + d.tries,
+          pkt_cr_dtimes = coalesce(d.created::timestamptz AT TIME ZONE 'UTC', r.pkt_cr_dtimes),
           status_code = coalesce(d.new_status, r.status_code), upd_by = 'MOSIP_SYSTEM',
           upd_dtimes = d.at::timestamptz AT TIME ZONE 'UTC'
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-          AS d(wid, id, type, status, at, class, comment, new_status)
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[],
+          $11::text[]) AS d(wid, id, type, status, at, class, comment, new_status, reprocesses, tries, created)
         WHERE r.workflow_instance_id = d.wid
         """,
         [
@@ -178,9 +189,32 @@ struct Journal: Sendable {
           .textArray(rows.map(\.stage.transactionType)), .textArray(rows.map(\.verdict.statusCode.rawValue)),
           .textArray(rows.map(\.doneAt.iso)), .textArray(rows.map(\.stage.className)),
           .textArray(rows.map(\.verdict.comment)), .textArray(rows.map(\.registrationStatus)),
+          .intArray(ids.map { reprocesses[$0] ?? 0 }), .intArray(ids.map { tries[$0] ?? 0 }),
+          .textArray(ids.map { created[$0]?.iso }),
         ]
       )
     ]
+  }
+
+  /// Ends what a RID has under way, because a newer run takes its place: what waits is not sent, and what is on the bus is
+  /// known to the worker that takes it. The caller holds the RID's lock.
+  static func supersede(rid: String, by run: Int, _ connection: Connection) throws {
+    _ = try connection.execute(
+      """
+      UPDATE regproc.hop SET state = 3, message = NULL, done_at = now(), comment = 'superseded by run ' || $2
+      WHERE rid = $1 AND state < 2
+      """, [.text(rid), .text(String(run))])
+  }
+
+  /// The number of the run that would follow; 1 for a RID that nobody has seen. The caller holds the RID's lock.
+  static func nextRun(rid: String, _ connection: Connection) throws -> Int {
+    try connection.execute("SELECT coalesce(max(run), 0) + 1 FROM regproc.hop WHERE rid = $1", [.text(rid)]).only().int(0)
+  }
+
+  static func noteRun(rid: String, run: Int, from stage: String, author: String, reason: String?, _ connection: Connection) throws {
+    _ = try connection.execute(
+      "INSERT INTO regproc.run (rid, run, from_stage, author, reason) VALUES ($1, $2, $3, $4, $5)",
+      [.text(rid), .int(run), .text(stage), .text(author), Value(reason)])
   }
 
   private static func completions(_ hops: [ConcludedHop]) -> Statement {

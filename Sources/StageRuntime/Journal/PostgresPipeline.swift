@@ -21,26 +21,40 @@ struct PostgresPipeline: PipelineEntrance {
       throw ServiceError(.refused, service: "pipeline", code: "RPR-RTE-002", "stage \(stage) is not known")
     }
     let now = clock.now
-    let hop = HopHeader(
-      id: .first(rid: message.rid, process: message.process, iteration: message.iteration, run: 1, stage: stage), run: 1,
-      attempt: 1)
     let judge = Judge(routes: routes.routes, directory: directory, worker: worker)
-    var concluded = judge.conclude(
-      message, verdict, at: file, hop: hop, parent: nil, origin: nil, takenAt: now, now: now, milliseconds: 0)
-    if let letter = concluded.deadLetter {
-      throw ServiceError(.unavailable, service: "pipeline", code: letter.code, letter.reason)
+    let row = { @Sendable (run: Int) throws -> ConcludedHop in
+      let id = HopId.first(
+        rid: message.rid, process: message.process, iteration: message.iteration, run: run, stage: stage)
+      var concluded = judge.conclude(
+        message, verdict, at: file, hop: HopHeader(id: id, run: run, attempt: 1), parent: nil, origin: nil, takenAt: now,
+        now: now, milliseconds: 0)
+      if let letter = concluded.deadLetter {
+        throw ServiceError(.unavailable, service: "pipeline", code: letter.code, letter.reason)
+      }
+      for i in concluded.outgoing.indices { concluded.outgoing[i].notBefore = now }
+      return concluded
     }
-    for i in concluded.outgoing.indices { concluded.outgoing[i].notBefore = now }
-    let row = concluded
     let isNew = try await database {
       try await pool.with { connection in
         try connection.transaction {
           _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(message.rid)))])
+          var run = 1
+          if let count = registration?.resendAfter {
+            let asked = try connection.execute(
+              "SELECT 1 FROM regprc.registration WHERE workflow_instance_id = $1 AND coalesce(trn_retry_count, 0) = $2",
+              [.text(message.workflowInstanceId ?? message.rid), .int(count)])
+            guard !asked.isEmpty else { return false }
+            run = try Journal.nextRun(rid: message.rid, connection)
+            try Journal.supersede(rid: message.rid, by: run, connection)
+            try Journal.noteRun(
+              rid: message.rid, run: run, from: stage, author: "client", reason: "sent again as asked (RESEND)", connection)
+          }
+          let hop = try row(run)
           let known = try connection.execute(
-            "SELECT 1 FROM regproc.hop WHERE hop_id = $1::uuid AND state = 2", [.text(hop.id.text)])
+            "SELECT 1 FROM regproc.hop WHERE hop_id = $1::uuid AND state >= 2", [.text(hop.id.text)])
           guard known.isEmpty else { return false }
           if let registration { try Self.open(registration, message, file, now, connection) }
-          try Journal.record(connection, [row])
+          try Journal.record(connection, [hop])
           try PostgresStageStore.apply(changes, stage: stage, connection)
           return true
         }

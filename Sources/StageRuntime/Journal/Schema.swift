@@ -7,9 +7,11 @@ enum Schema {
     Migration(version: 1, name: "journal", sql: journal),
     Migration(version: 2, name: "mosip tables", sql: mosip),
     Migration(version: 3, name: "stage records, work and outbox", sql: stages),
+    Migration(version: 4, name: "a dead letter for each record, once", sql: deadLettersOnce),
   ]
 
-  /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the courier), sent (1, on the bus) or done (2).
+  /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the courier), sent (1, on the bus), done (2) or
+  /// superseded by a newer run (3).
   private static let journal = """
     CREATE SCHEMA IF NOT EXISTS regproc;
     CREATE TABLE regproc.hop (
@@ -166,6 +168,14 @@ enum Schema {
         NULL::varchar(256) AS upd_by, (done_at AT TIME ZONE 'UTC')::timestamp AS upd_dtimes, false AS is_deleted,
         NULL::timestamp AS del_dtimes, sub_status_code::varchar(36) AS sub_status_code
       FROM regproc.hop WHERE state = 2;
+    """
+
+  /// A record without a hop that is delivered again must not become a second letter. The value belongs to the key because a broker
+  /// that begins anew counts its offsets from 0 again.
+  private static let deadLettersOnce = """
+    ALTER TABLE regproc.dead_letter DROP CONSTRAINT dead_letter_stage_topic_partition_record_offset_hop_id_key;
+    CREATE UNIQUE INDEX dead_letter_once ON regproc.dead_letter
+      (stage, topic, partition, record_offset, hop_id, md5(coalesce(value, ''::bytea))) NULLS NOT DISTINCT;
     """
 
   private static let stages = """

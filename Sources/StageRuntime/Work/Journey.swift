@@ -12,7 +12,7 @@ public struct Journey: Sendable {
     public var attempt: Int
     /// The stage.
     public var stage: String
-    /// `done`, `sent` (on the bus) or `waiting` (for its moment).
+    /// `done`, `sent` (on the bus), `waiting` (for its moment) or `superseded` (a newer run took its place).
     public var state: String
     /// passed, failed, retry or error; nil before the stage has spoken.
     public var verdict: String?
@@ -79,7 +79,7 @@ public struct Journey: Sendable {
     let hops = try rows.map { row in
       Hop(
         run: try row.int(0), attempt: try row.int(1), stage: try row.text(2),
-        state: ["waiting", "sent", "done"][min(max(try row.int(3), 0), 2)], verdict: try row.textOrNull(4),
+        state: ["waiting", "sent", "done", "superseded"][min(max(try row.int(3), 0), 3)], verdict: try row.textOrNull(4),
         statusCode: try row.textOrNull(5), subStatusCode: try row.textOrNull(6), comment: try row.textOrNull(7),
         destinations: try row.textOrNull(8), decidedAt: try row.instant(9), notBefore: try row.instantOrNull(10),
         takenAt: try row.instantOrNull(11), doneAt: try row.instantOrNull(12), milliseconds: try row.doubleOrNull(13),
@@ -100,7 +100,7 @@ public struct Journey: Sendable {
   }
 
   /// True when nothing of it waits or is on its way.
-  public var hasEnded: Bool { hops.allSatisfy { $0.state == "done" } }
+  public var hasEnded: Bool { hops.allSatisfy { $0.state == "done" || $0.state == "superseded" } }
 
   /// The journey as JSON.
   public var json: JSONValue {

@@ -8,7 +8,7 @@ import System
 public struct Replay: Sendable {
   /// Why a replay was refused.
   public struct Refusal: Error, Sendable, CustomStringConvertible {
-    /// `unknown-rid`, `in-flight`, `no-such-stage`, `no-such-flow`.
+    /// `unknown-rid`, `in-flight`, `completed`, `no-such-stage`, `no-such-flow`.
     public var code: String
     /// What is the matter and what to do.
     public var message: String
@@ -23,6 +23,8 @@ public struct Replay: Sendable {
     public var run: Int
     /// The stage it begins at.
     public var stage: String
+    /// The stages where an earlier run was still under way; this run takes its place.
+    public var superseded: [String]
   }
 
   private let routes: RouteFile
@@ -36,79 +38,127 @@ public struct Replay: Sendable {
     self.takesMessages = takesMessages
   }
 
-  /// Starts a new run of a RID. Without a stage: from the stage that stopped it, or from the first one behind the entrance.
+  /// Starts a new run of a RID. Without a stage: from the stage that stopped it, or where it is under way; for one that passed
+  /// everything, from the first stage behind the entrance.
+  ///
+  /// - Parameters:
+  ///   - isForced: also one that is in flight, whose run then ends where it stands, and one that is completed.
+  ///   - isDryRun: find out what would be done, and change nothing.
   /// - Throws: `Refusal`, `PostgresError`.
-  public func start(rid: String, from stage: String?, author: String, reason: String?, on connection: Connection) throws -> Started {
+  public func start(
+    rid: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, isDryRun: Bool = false,
+    on connection: Connection
+  ) throws -> Started {
     try connection.transaction {
+      // No worker has the RID in hand from here on, and of two replays at once the second one sees the first.
       _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(rid)))])
-      let known = try connection.execute(
-        """
-        SELECT workflow_instance_id, process, iteration, stage, verdict, run FROM regproc.hop
-        WHERE rid = $1 AND state = 2 ORDER BY run DESC, done_at DESC LIMIT 1
-        """, [.text(rid)])
-      guard let last = known.first else {
-        throw Refusal(
-          code: "unknown-rid", message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
-      }
-      let open = try connection.execute(
-        "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state < 2 ORDER BY decided_at LIMIT 1", [.text(rid)])
-      if let row = open.first {
-        let place = try row.int(1) == 0 ? "waits for its next try at" : "is on its way to"
-        throw Refusal(
-          code: "in-flight",
-          message: "RID \(rid) is in flight: it \(place) \(try row.text(0)). Replay it when it has ended (regproc journey \(rid)).")
-      }
-      let process = try last.text(1)
-      guard let flow = routes.flow(process) else {
-        throw Refusal(code: "no-such-flow", message: "the route file has no flow \(process), the process of RID \(rid)")
-      }
-      let names = flow.stages.map(\.name.value)
-      let target: String
-      if let stage {
-        guard names.contains(stage) else {
-          throw Refusal(
-            code: "no-such-stage",
-            message: "flow \(process) has no stage \(stage); it has: \(names.joined(separator: ", "))")
-        }
-        target = stage
-      } else if try last.text(4) != "passed" {
-        target = try last.text(3)
-      } else {
-        target = names.first(where: { takesMessages.contains($0) }) ?? ""
-      }
-      guard let file = directory[target], takesMessages.contains(target) else {
-        throw Refusal(
-          code: "no-such-stage",
-          message: "stage \(target) takes no messages from the bus, so nothing can be replayed from it; "
-            + "the first that does is \(names.first(where: { takesMessages.contains($0) }) ?? "none")")
-      }
-      let runs = try connection.execute("SELECT max(run) FROM regproc.hop WHERE rid = $1", [.text(rid)])
-      let run = (try runs.only().intOrNull(0) ?? 0) + 1
-      let iteration = try last.int(2)
-      let instance = try last.textOrNull(0)
-      let source = try connection.execute(
-        "SELECT source FROM regprc.registration WHERE workflow_instance_id = $1", [Value(instance)]
-      ).first?.textOrNull(0)
-      let now = Instant.now
-      // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
-      let message = try Message(
-        process: process, rid: rid, isValid: true, internalError: false, messageBusAddress: nil, tags: nil,
-        lastHopTimestamp: now, source: source ?? nil, iteration: iteration, workflowInstanceId: instance)
-      let hop = OutgoingHop(
-        id: .first(rid: rid, process: process, iteration: iteration, run: run, stage: target), parent: nil, run: run,
-        attempt: 1, stage: target, topic: file.busIn, key: rid, message: message.encoded(), notBefore: now)
-      let statement = Journal.insertOutgoing(
-        [hop], workflowInstanceIds: [instance], rids: [rid], processes: [process], iterations: [iteration])
-      _ = try connection.execute(statement.sql, statement.parameters)
-      _ = try connection.execute(
-        "INSERT INTO regproc.run (rid, run, from_stage, author, reason) VALUES ($1, $2, $3, $4, $5)",
-        [.text(rid), .int(run), .text(target), .text(author), Value(reason)])
+      let place = try standing(rid, connection)
+      let target = try target(place, rid: rid, asked: stage, isForced: isForced)
+      let run = try Journal.nextRun(rid: rid, connection)
+      let started = Started(rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage))
+      if isDryRun { return started }
+      try Journal.supersede(rid: rid, by: run, connection)
+      try send(rid, place, to: target, run: run, connection)
+      try Journal.noteRun(rid: rid, run: run, from: target.name, author: author, reason: reason, connection)
       _ = try connection.execute(
         """
         UPDATE regprc.registration SET status_code = 'PROCESSING', upd_by = $2, upd_dtimes = now() AT TIME ZONE 'UTC'
         WHERE workflow_instance_id = $1
-        """, [Value(instance), .text(author)])
-      return Started(rid: rid, run: run, stage: target)
+        """, [Value(place.instance), .text(author)])
+      return started
     }
+  }
+
+  /// Where a RID stands.
+  private struct Standing {
+    var instance: String?
+    var process: String
+    var iteration: Int
+    var lastStage: String
+    var lastVerdict: String?
+    var open: [(stage: String, isWaiting: Bool)]
+    var status: String?
+    var source: String?
+  }
+
+  private func standing(_ rid: String, _ connection: Connection) throws -> Standing {
+    let known = try connection.execute(
+      """
+      SELECT workflow_instance_id, process, iteration, stage, verdict FROM regproc.hop
+      WHERE rid = $1 AND state < 3 ORDER BY run DESC, done_at DESC NULLS LAST LIMIT 1
+      """, [.text(rid)])
+    guard let last = known.first else {
+      throw Refusal(
+        code: "unknown-rid", message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
+    }
+    let open = try connection.execute(
+      "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state < 2 ORDER BY decided_at, stage", [.text(rid)]
+    ).map { (stage: try $0.text(0), isWaiting: try $0.int(1) == 0) }
+    let instance = try last.textOrNull(0)
+    let row = try connection.execute(
+      "SELECT status_code, source FROM regprc.registration WHERE workflow_instance_id = $1", [Value(instance)]
+    ).first
+    return Standing(
+      instance: instance, process: try last.text(1), iteration: try last.int(2), lastStage: try last.text(3),
+      lastVerdict: try last.textOrNull(4), open: open, status: try row?.text(0), source: try row?.textOrNull(1))
+  }
+
+  /// The stage to begin at.
+  private func target(_ place: Standing, rid: String, asked: String?, isForced: Bool) throws -> StageFile {
+    if let open = place.open.first, !isForced {
+      throw Refusal(
+        code: "in-flight",
+        message: "RID \(rid) is in flight: it \(open.isWaiting ? "waits for its moment at" : "is on its way to") \(open.stage). "
+          + "Replay it when it has ended (regproc journey \(rid)), or with --force, which ends its run there.")
+    }
+    if place.open.isEmpty, place.status == "PROCESSED", !isForced {
+      throw Refusal(
+        code: "completed",
+        message: "RID \(rid) is completed as processed (regproc journey \(rid)); with --force it is run again all the same, "
+          + "and keeps its UIN.")
+    }
+    guard let flow = routes.flow(place.process) else {
+      throw Refusal(
+        code: "no-such-flow", message: "the route file has no flow \(place.process), the process of RID \(rid)")
+    }
+    let names = flow.stages.map(\.name.value)
+    let name: String
+    if let asked {
+      guard names.contains(asked) else {
+        throw Refusal(
+          code: "no-such-stage",
+          message: "flow \(place.process) has no stage \(asked); it has: \(names.joined(separator: ", "))")
+      }
+      name = asked
+    } else if let open = place.open.first {
+      name = open.stage
+    } else if place.lastVerdict != "passed" {
+      name = place.lastStage
+    } else {
+      name = names.first { takesMessages.contains($0) } ?? ""
+    }
+    guard let file = directory[name], takesMessages.contains(name) else {
+      throw Refusal(
+        code: "no-such-stage",
+        message: "stage \(name) takes no messages from the bus, so nothing can be replayed from it; "
+          + "the first that does is \(names.first { takesMessages.contains($0) } ?? "none")")
+    }
+    return file
+  }
+
+  /// The first hop of the new run, for the courier.
+  private func send(_ rid: String, _ place: Standing, to target: StageFile, run: Int, _ connection: Connection) throws {
+    let now = Instant.now
+    // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
+    let message = try Message(
+      process: place.process, rid: rid, isValid: true, internalError: false, messageBusAddress: nil, tags: nil,
+      lastHopTimestamp: now, source: place.source, iteration: place.iteration, workflowInstanceId: place.instance)
+    let hop = OutgoingHop(
+      id: .first(rid: rid, process: place.process, iteration: place.iteration, run: run, stage: target.name), parent: nil,
+      run: run, attempt: 1, stage: target.name, topic: target.busIn, key: rid, message: message.encoded(), notBefore: now)
+    let statement = Journal.insertOutgoing(
+      [hop], workflowInstanceIds: [place.instance], rids: [rid], processes: [place.process],
+      iterations: [place.iteration])
+    _ = try connection.execute(statement.sql, statement.parameters)
   }
 }

@@ -56,7 +56,7 @@ struct Uploads: Sendable {
     let message = try Message(
       process: announced.process, rid: announced.rid, tags: [:], source: announced.source, iteration: 1,
       workflowInstanceId: announced.workflowInstanceId)
-    let opening = RegistrationOpening(comment: Self.received, isResend: earlier != nil)
+    let opening = RegistrationOpening(comment: Self.received, resendAfter: earlier?.retryCount)
     let virus: String?
     do {
       virus = try await services.virusScanner.scan(bytes)

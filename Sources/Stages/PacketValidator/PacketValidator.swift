@@ -15,36 +15,42 @@ public struct PacketValidator: Stage {
   public init(settings: StageSettings) throws { mapping = try IdentityMapping(settings) }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
-      let packets = context.services.packets
-      let packet = PacketReference(message)
-      let createdAt = try await packets.metaInfo(of: packet)["creationDate"].flatMap { Instant(iso: $0) }
+    var createdAt: Instant?
+    var verdict = try await Refusal.judged {
+      createdAt = try await context.services.packets.metaInfo(of: PacketReference(message))["creationDate"].flatMap { Instant(iso: $0) }
       if createdAt == nil { context.log.warning("the packet has no creation date", ["rid": message.rid]) }
-
-      guard let id = message.workflowInstanceId,
-        let announced = try await context.services.registrations.synced(workflowInstanceId: id)
-      else { return Refusal.system("the tables know no such registration") }
-      guard announced.supervisorStatus == "APPROVED" else {
-        return .failed("RPR-PKV-FAILED-011", "Rejected by Supervisor", status: .rejected)
-      }
-
-      let faults = try await packets.validate(packet)
-      if let first = faults.first {
-        let rest = faults.count > 1 ? " (and \(faults.count - 1) more)" : ""
-        return .failed(
-          "RPR-PKV-FAILED-012", "Packet validation failed in packet manager: \(first.code): \(first.message)\(rest)")
-      }
-
-      let field = mapping["consent"]
-      if let consent = try await packets.fields([field], of: packet)[field], consent.lowercased() == "n" {
-        return .failed("RPR-PKV-FAILED-017", "Consent is not agreed for the packet to process further")
-      }
-
-      await handOnAudits(of: packet, message, context)
-      var verdict = Verdict.passed("RPR-PKV-SUCCESS-001", "Packet Validation is Successful")
-      verdict.packetCreatedAt = createdAt
-      return verdict
+      return try await validate(message, context)
     }
+    // Upstream keeps the date and counts the failure whatever the checks say.
+    verdict.packetCreatedAt = createdAt
+    verdict.countsAsPacketTry = verdict.kind != .passed
+    return verdict
+  }
+
+  private func validate(_ message: Message, _ context: StageContext) async throws -> Verdict {
+    let packets = context.services.packets
+    let packet = PacketReference(message)
+    guard let id = message.workflowInstanceId,
+      let announced = try await context.services.registrations.synced(workflowInstanceId: id)
+    else { return Refusal.system("the tables know no such registration") }
+    guard announced.supervisorStatus == "APPROVED" else {
+      return .failed("RPR-PKV-FAILED-011", "Rejected by Supervisor", status: .rejected)
+    }
+
+    let faults = try await packets.validate(packet)
+    if let first = faults.first {
+      let rest = faults.count > 1 ? " (and \(faults.count - 1) more)" : ""
+      return .failed(
+        "RPR-PKV-FAILED-012", "Packet validation failed in packet manager: \(first.code): \(first.message)\(rest)")
+    }
+
+    let field = mapping["consent"]
+    if let consent = try await packets.fields([field], of: packet)[field], consent.lowercased() == "n" {
+      return .failed("RPR-PKV-FAILED-017", "Consent is not agreed for the packet to process further")
+    }
+
+    await handOnAudits(of: packet, message, context)
+    return .passed("RPR-PKV-SUCCESS-001", "Packet Validation is Successful")
   }
 
   /// Records the audits that the packet carries. The packet does not fail for them (upstream ignores errors too).

@@ -8,12 +8,15 @@ enum ReplayCommand {
     name: "replay", summary: "runs a registration again, from a stage",
     details: """
       The history stays; the replay is a new run with its author and reason. Without --from it begins at the stage that stopped the
-      registration. Nothing happens twice by it: a RID never gets a second UIN.
+      registration. Nothing happens twice by it: a RID never gets a second UIN. Refused, unless --force is given: a registration
+      that is in flight (its run then ends where it stands) and one that is completed.
       """,
     operands: [Operand(name: "RID", meaning: "the registration id, 29 digits")],
     options: [
       .text("from", "STAGE", "the stage to begin at"), .text("reason", "TEXT", "why, for the journal"),
       .text("author", "NAME", "who (default: the login name)"),
+      .flag("force", "also a registration that is in flight or completed"),
+      .flag("dry-run", "say what would be done, and do nothing"),
     ], takesSettings: true, example: "replay 45451454520000120261124080000 --from uin-generator --reason 'id repository was down'",
     run: run)
 
@@ -24,12 +27,20 @@ enum ReplayCommand {
     let replay = Replay(routes: routes, stages: stages.stages, takesMessages: stages.takesMessages)
     let (rid, from, reason) = (arguments.operands[0], arguments.text("from"), arguments.text("reason"))
     let author = arguments.text("author") ?? around.environment["USER"] ?? around.environment["LOGNAME"] ?? "uid \(getuid())"
+    let (isForced, isDryRun) = (arguments.has("force"), arguments.has("dry-run"))
     let (started, isWaiting, folder) = try await JournalAccess.with(settings) { connection, access in
       (
-        try replay.start(rid: rid, from: from, author: author, reason: reason, on: connection), access.isForTheMoment, access.folder ?? settings.data
+        try replay.start(
+          rid: rid, from: from, author: author, reason: reason, isForced: isForced, isDryRun: isDryRun, on: connection),
+        access.isForTheMoment, access.folder ?? settings.data
       )
     }
-    around.console.out("RID \(started.rid): run \(started.run) from \(started.stage)\n")
+    around.console.out("RID \(started.rid): run \(started.run) from \(started.stage)\(isDryRun ? " (not started)" : "")\n")
+    if !started.superseded.isEmpty {
+      let places = started.superseded.joined(separator: ", ")
+      around.console.err("The run under way \(isDryRun ? "would end" : "ended") before \(places).\n")
+    }
+    if isDryRun { return 0 }
     if isWaiting {
       around.console.err("Nothing runs now: it begins with the next start on this data: regproc up --data \(folder)\n")
     } else {

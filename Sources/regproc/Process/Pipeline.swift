@@ -161,6 +161,7 @@ final class Pipeline: Sendable {
       engineSettings.isTransactional = broker == nil && settings.isTransactional
       engineSettings.isAloneOnTheBus = broker != nil
       engineSettings.partitions = settings.partitions
+      engineSettings.connections = max(1, settings.connections(stages: plan.run.count) / 2)
       engineSettings.replication = settings.replication
       engineSettings.reconcileAfter = plan.reconcileSeconds
       let maker: Engine.TopicMaker?

@@ -29,9 +29,16 @@ import Testing
 
   @Test func whatTheSupervisorRejectedIsRejected() async throws {
     let world = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
-    #expect(
-      try await world.judge(PacketValidator.self)
-        == .failed("RPR-PKV-FAILED-011", "Rejected by Supervisor", status: .rejected))
+    let verdict = try await world.judge(PacketValidator.self)
+    #expect(verdict.kind == .failed && verdict.statusCode == .rejected && verdict.comment == "Rejected by Supervisor")
+    #expect(verdict.subStatusCode == "RPR-PKV-FAILED-011")
+  }
+
+  @Test func everyFailureCountsAsATryOfThePacketAndKeepsItsDate() async throws {
+    let rejected = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
+    let verdict = try await rejected.judge(PacketValidator.self)
+    #expect(verdict.countsAsPacketTry && verdict.packetCreatedAt?.iso == "2024-02-29T23:59:59.123Z")
+    #expect(try await world().judge(PacketValidator.self).countsAsPacketTry == false)
   }
 
   @Test func anInvalidPacketFailsWithTheFirstFault() async throws {
