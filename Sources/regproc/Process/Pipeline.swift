@@ -135,7 +135,8 @@ final class Pipeline: Sendable {
     } else {
       let embedded = try await blocking.run { try EmbeddedCluster() }
       broker = embedded
-      kafka = KafkaSettings(bootstrapServers: embedded.bootstrapServers)
+      // Its own settings: with the defaults each fetch waits half a second, each hop too.
+      kafka = embedded.settings
     }
     var cluster: PrivateCluster?
     let database: PostgresSettings
