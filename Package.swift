@@ -25,6 +25,7 @@ let package = Package(
   name: "regproc",
   products: [
     .executable(name: "regproc", targets: ["regproc"]),
+    .executable(name: "regproc-bench", targets: ["regproc-bench"]),
   ],
   targets: [
     // Debian's C libraries
@@ -60,6 +61,12 @@ let package = Package(
 
     .executableTarget(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform"], swiftSettings: strict),
+
+    // The yardsticks of docs/performance.md, and the C program that the engine is measured against
+    .target(name: "CForwarder", dependencies: ["CRdKafka"]),
+    .executableTarget(
+      name: "regproc-bench", dependencies: ["CForwarder", "StageRuntime", "Platform", "Kafka", "Postgres", "CLinux"],
+      swiftSettings: strict),
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
