@@ -24,7 +24,8 @@ func shim(_ name: String, _ libraries: [String]) -> Target {
 let package = Package(
   name: "regproc",
   products: [
-    .executable(name: "regproc", targets: ["regproc"])
+    .executable(name: "regproc", targets: ["regproc"]),
+    .executable(name: "regproc-bench", targets: ["regproc-bench"]),
   ],
   targets: [
     // Debian's C libraries
@@ -71,6 +72,12 @@ let package = Package(
     .testTarget(
       name: "InteropTests", dependencies: ["Registration", "Cryptography", "JSON", "System"], path: "Tests/Interop",
       exclude: ["java", "python"], swiftSettings: strict),
+
+    // The yardsticks of docs/performance.md, and the C program that the engine is measured against
+    .target(name: "CForwarder", dependencies: ["CRdKafka"]),
+    .executableTarget(
+      name: "regproc-bench", dependencies: ["CForwarder", "StageRuntime", "Platform", "Kafka", "Postgres", "CLinux"],
+      swiftSettings: strict),
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),

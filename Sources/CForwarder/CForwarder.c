@@ -98,7 +98,7 @@ static int forward(
   while (!bad && total < plan->records) {
     ssize_t count = rd_kafka_consume_batch_queue(queue, 1000, messages, 1);
     if (count > 0) {
-      ssize_t more = rd_kafka_consume_batch_queue(queue, 1, messages + 1, (size_t)plan->batch - 1);
+      ssize_t more = rd_kafka_consume_batch_queue(queue, 0, messages + 1, (size_t)plan->batch - 1);
       if (more > 0) count += more;
     }
     if (count <= 0) {

@@ -1,7 +1,8 @@
 import Glibc
 import Kafka
 
-/// A broker of our own (noida-db) on a free port with an empty folder; gone afterwards.
+/// A broker of our own (noida-db) on a free port with an empty folder; gone afterwards. The program must be the broker itself and not
+/// the Python script of that name, which would die alone.
 final class Broker {
   let settings: KafkaSettings
   private let process: pid_t
@@ -14,10 +15,16 @@ final class Broker {
       [try Machine.whole(program), "start", "--only", "kafka", "--kafka-port", String(port), "--data-dir", folder + "/data"])
     // This broker answers a fetch with all it has, whatever the client's limits are.
     settings = KafkaSettings(
-      bootstrapServers: "127.0.0.1:\(port)", properties: ["receive.message.max.bytes": "2000000000", "log_level": "0"])
+      bootstrapServers: "127.0.0.1:\(port)", properties: ["receive.message.max.bytes": "2000000000", "log_level": "0"],
+      logsWarnings: false)
     for _ in 0..<100 {
       Machine.sleep(milliseconds: 100)
-      if let admin = try? KafkaAdmin(settings: settings), (try? admin.listTopics()) != nil { return }
+      guard let admin = try? KafkaAdmin(settings: settings), (try? admin.listTopics()) != nil else { continue }
+      // It would write all its records to disk again and again, on the processors that are to be measured. Where there is a file
+      // instead of its folder, it does not.
+      Machine.remove(folder + "/data")
+      Machine.makeFile(folder + "/data")
+      return
     }
     throw Fault("the broker does not answer")
   }
@@ -27,9 +34,9 @@ final class Broker {
     _ = try KafkaAdmin(settings: settings).createTopics([topic])
   }
 
-  /// Its end is a kill: it would write all it has to disk otherwise.
+  /// Its end is a kill: it would write all it has to disk otherwise. It leads a session of its own, so nothing that it started stays.
   func end() {
-    kill(process, SIGKILL)
+    kill(-process, SIGKILL)
     Machine.wait(process)
     Machine.remove(folder)
   }

@@ -23,7 +23,7 @@ public struct EngineSettings: Sendable {
   public var replication: Int
   /// Seconds after which a message that nobody took is sent again.
   public var reconcileAfter: Double
-  /// Database connections for all but the workers, who have one each.
+  /// Database connections for durable work; the workers and the courier have one each.
   public var connections: Int
 
   /// Settings with defaults for a small machine.

@@ -135,6 +135,7 @@ final class Pipeline: Sendable {
     } else {
       let embedded = try await blocking.run { try EmbeddedCluster() }
       broker = embedded
+      // Its own settings: with the defaults each fetch waits half a second, each hop too.
       kafka = embedded.settings
     }
     var cluster: PrivateCluster?
