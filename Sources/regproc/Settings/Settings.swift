@@ -182,6 +182,6 @@ struct FileProblems: Error, Sendable {
   var problems: [Problem] { parts.flatMap(\.problems) }
 
   func rendered(colour: Bool) -> String {
-    parts.map { part in part.problems.map { $0.render(source: part.source, colours: colour) }.joined() }.joined()
+    parts.map { part in part.problems.map { $0.render(source: part.source, colours: colour) + "\n" }.joined() }.joined()
   }
 }
