@@ -62,7 +62,7 @@ enum Machine {
       envp.withUnsafeBufferPointer { envp in
         var plan = regproc_spawn_plan(
           argv: argv.baseAddress, envp: envp.baseAddress, uid: UInt32.max, gid: 0, death_signal: SIGKILL,
-          stdout_fd: output, stderr_fd: output)
+          stdout_fd: output, stderr_fd: output, folder: nil)
         return regproc_spawn(&plan)
       }
     }

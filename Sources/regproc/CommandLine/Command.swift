@@ -52,7 +52,8 @@ struct Surroundings: Sendable {
 enum Commands {
   static let all: [Command] = [
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
-    RoutesCommand.check, RoutesCommand.explain, StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
+    RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command,
+    StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
     EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
     PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command, version,

@@ -79,7 +79,7 @@ enum RoutesCommand {
     let message = try Message(
       process: flow, rid: String(repeating: "1", count: 29), isValid: verdict.isValid, internalError: verdict.internalError,
       tags: tags, lastHopTimestamp: Instant.now, source: known.source)
-    around.console.out(try routes.explain(process: flow, after: stage, verdict: verdict, message: message).text)
+    around.console.out(try routes.explain(process: flow, after: stage, verdict: verdict, message: message).text + "\n")
     return 0
   }
 }
