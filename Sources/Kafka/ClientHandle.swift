@@ -1,20 +1,34 @@
 import CRdKafka
+import System
 
 /// Owns a librdkafka client. Batches keep it alive, because the records they hold point into it.
 final class ClientHandle: @unchecked Sendable {
   // Safe to share: librdkafka's handles are made for calls from several threads.
   let raw: OpaquePointer
   /// The object that callbacks get, kept until no callback can come any more.
-  private let callbackState: AnyObject?
+  private let callbackState: (any AnyObject & Sendable)?
 
-  init(_ raw: OpaquePointer, keeping callbackState: AnyObject? = nil) {
+  init(_ raw: OpaquePointer, keeping callbackState: (any AnyObject & Sendable)? = nil) {
     self.raw = raw
     self.callbackState = callbackState
   }
 
+  /// How long a client may take to end. It takes milliseconds, or for ever: librdkafka 2.0.2 now and then waits for one of its own broker
+  /// threads that waits for nothing (seen after a topic was deleted under a consumer). Such a client is left behind rather than keeping a
+  /// worker from reopening and the process from ending.
+  private static let longestEnd = 10_000
+
   deinit {
-    // A consumer has left its group before this, or is meant to vanish without a word.
-    rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+    let (address, state, ended) = (UInt(bitPattern: raw), callbackState, Semaphore())
+    OwnedThread.start("kafka-end") {
+      // A consumer has left its group before this, or is meant to vanish without a word.
+      rd_kafka_destroy_flags(OpaquePointer(bitPattern: address), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+      withExtendedLifetime(state) {}
+      ended.signal()
+    }
+    if !ended.wait(milliseconds: Self.longestEnd) {
+      Log("kafka").warning("a client does not end; it is left behind", ["seconds": String(Self.longestEnd / 1000)])
+    }
   }
 
   /// Partition counts of topics; a topic that does not exist is left out. Blocks at most so long.
