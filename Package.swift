@@ -79,6 +79,10 @@ let package = Package(
       name: "regproc-bench", dependencies: ["CForwarder", "StageRuntime", "Platform", "Kafka", "Postgres", "CLinux"],
       swiftSettings: strict),
 
+    // A Postgres for tests, started once for all of them
+    .target(
+      name: "TestDatabase", dependencies: ["Postgres", "System"], path: "Tests/TestDatabase", swiftSettings: strict),
+
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("YAML", ["YAML"]),
@@ -89,8 +93,8 @@ let package = Package(
     tests("Routing", ["Routing"]),
     tests("Registration", ["Registration"]),
     tests("StageKit", ["StageKit"]),
-    tests("StageRuntime", ["StageRuntime"]),
-    tests("Platform", ["Platform"]),
+    tests("StageRuntime", ["StageRuntime", "Platform", "TestDatabase"]),
+    tests("Platform", ["Platform", "TestDatabase"]),
     tests("Stages", ["Stages"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "StandIn"]),
     // They start the built program.

@@ -41,7 +41,9 @@ public final class EmbeddedHub: WebSubHub {
   }
 
   /// Called with every message that is published through this process.
-  func observe(_ observer: @escaping @Sendable (String, [UInt8]) async -> Void) { observers.withLock { $0.append(observer) } }
+  func observe(_ observer: @escaping @Sendable (String, [UInt8]) async -> Void) {
+    observers.withLock { $0.append(observer) }
+  }
 
   // MARK: WebSubHub
 
@@ -50,7 +52,8 @@ public final class EmbeddedHub: WebSubHub {
       try await pool.with { connection in
         try connection.transaction {
           // Shared by publishers, alone for a subscriber: of a message and a subscription that come at once, one sees the other.
-          _ = try connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('hub:' || $1, 0))", [.text(topic)])
+          _ = try connection.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended('hub:' || $1, 0))", [.text(topic)])
           let made = try connection.execute(
             "INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ($1, $2, $3) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id::text",
             [.text(topic), .text(idempotencyKey), .bytes(body)])
@@ -137,7 +140,9 @@ public final class EmbeddedHub: WebSubHub {
   func endpoints(tokens: any AccessTokens) -> [Endpoint] {
     [
       Endpoint("POST", "/hub", maxBody: 2 << 20) { request in
-        guard let token = request.cookie("Authorization") ?? request.bearerToken, try await tokens.caller(of: token) != nil else {
+        guard let token = request.cookie("Authorization") ?? request.bearerToken,
+          try await tokens.caller(of: token) != nil
+        else {
           return Self.denied("not authorised", status: 401)
         }
         return try await self.answer(request)
@@ -166,7 +171,8 @@ public final class EmbeddedHub: WebSubHub {
         } else {
           guard let secret = field("hub.secret") else { return Self.denied("hub.secret is missing", status: 400) }
           let lease = field("hub.lease_seconds").flatMap { Int($0) } ?? Self.defaultLease
-          try await subscribe(topic: topic, callback: callback, secret: secret, leaseSeconds: min(max(lease, 60), 30 * 86_400))
+          try await subscribe(
+            topic: topic, callback: callback, secret: secret, leaseSeconds: min(max(lease, 60), 30 * 86_400))
         }
         return Self.accepted(202)
       } catch let error as ServiceError where error.code.hasPrefix("RPR-HUB") {
@@ -198,7 +204,9 @@ public final class EmbeddedHub: WebSubHub {
 
   /// Ends the deliveries; those in hand finish. Never call it from a task.
   func stop() {
-    guard isStarted.load(ordering: .acquiring), !stopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    guard isStarted.load(ordering: .acquiring), !stopping.exchange(true, ordering: .acquiringAndReleasing) else {
+      return
+    }
     bell.signal()
     ended.wait()
     let pause = Semaphore()
@@ -272,7 +280,8 @@ public final class EmbeddedHub: WebSubHub {
       request.timeoutSeconds = 30
       status = try await http.send(request).status
     } catch {
-      log.info("a subscriber cannot be reached; tried again", ["topic": delivery.topic, "attempt": String(delivery.attempt)])
+      log.info(
+        "a subscriber cannot be reached; tried again", ["topic": delivery.topic, "attempt": String(delivery.attempt)])
     }
     let outcome = status
     do {
@@ -283,12 +292,14 @@ public final class EmbeddedHub: WebSubHub {
             [.text(delivery.message), .text(delivery.callback)])
         } else if outcome == 410 {
           // Gone: the subscription ends. What was not taken is still owed if the callback ever subscribes again.
-          _ = try connection.execute(
-            "UPDATE platform.hub_delivery SET leased_until = NULL WHERE message_id = $1::uuid AND callback = $2",
-            [.text(delivery.message), .text(delivery.callback)])
-          _ = try connection.execute(
-            "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2",
-            [.text(delivery.topic), .text(delivery.callback)])
+          try connection.transaction {
+            _ = try connection.execute(
+              "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2",
+              [.text(delivery.topic), .text(delivery.callback)])
+            _ = try connection.execute(
+              "UPDATE platform.hub_delivery SET leased_until = NULL WHERE message_id = $1::uuid AND callback = $2",
+              [.text(delivery.message), .text(delivery.callback)])
+          }
         } else {
           let pause = min(0.5 * Double(1 << min(delivery.attempt - 1, 12)), 300)
           _ = try connection.execute(

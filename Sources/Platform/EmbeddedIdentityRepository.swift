@@ -11,10 +11,10 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   private let identifiers: IdentifierPools
   private let taken = Atomic<Int>(0)
 
-  init(pool: Pool, sealer: Sealer) {
+  init(pool: Pool, sealer: Sealer, fill: Int = 2000) {
     self.pool = pool
     self.sealer = sealer
-    identifiers = IdentifierPools(sealer: sealer)
+    identifiers = IdentifierPools(sealer: sealer, fill: fill)
   }
 
   /// Makes identifiers ahead, so that nobody waits for the first ones.
@@ -48,7 +48,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             try connection.execute(
               "\(columns) JOIN platform.vid v USING (uin_hash) WHERE v.vid = $1 AND v.status = 'ACTIVE'", [.text(vid)])
           case .rid(let rid):
-            try connection.execute("\(columns) JOIN platform.identity_rid r USING (uin_hash) WHERE r.rid = $1", [.text(rid)])
+            try connection.execute(
+              "\(columns) JOIN platform.identity_rid r USING (uin_hash) WHERE r.rid = $1", [.text(rid)])
           }
         guard let row = rows.first else { return nil }
         return Identity(
@@ -93,8 +94,12 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             if let uin, sealer.hash(uin) != bound.hash { throw Self.boundToAnother }
           } else if let uin {
             bound = (sealer.hash(uin), try sealer.seal(Array(uin.utf8)))
-            guard try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)]).isEmpty else {
-              throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
+            guard
+              try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)])
+                .isEmpty
+            else {
+              throw ServiceError(
+                .notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
             }
           } else {
             bound = try identifiers.takeUIN(connection)
@@ -119,14 +124,17 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
       try await pool.with { connection in
         try connection.transaction {
           try Self.lock(rid, connection)
-          let known = try connection.execute("SELECT state, sealed_uin FROM platform.draft WHERE rid = $1", [.text(rid)])
+          let known = try connection.execute(
+            "SELECT state, sealed_uin FROM platform.draft WHERE rid = $1", [.text(rid)])
           guard let row = known.first else {
-            throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no draft of this RID")
+            throw ServiceError(
+              .notFound, service: "identity repository", code: "IDR-IDC-007", "there is no draft of this RID")
           }
           // A repeat after the draft was published changes nothing: the identity is what the first one made it.
           if try row.text(0) == "PUBLISHED" { return }
           guard try row.text(0) == "DRAFTED" else {
-            throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "the draft of this RID was discarded")
+            throw ServiceError(
+              .notFound, service: "identity repository", code: "IDR-IDC-007", "the draft of this RID was discarded")
           }
           var object = fields.object ?? [:]
           object["UIN"] = .string(String(decoding: try sealer.open(try row.bytes(1)), as: UTF8.self))
@@ -171,18 +179,24 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
           let hash = try row.bytes(1)
           switch try row.text(0) {
           case "PUBLISHED":
-            return try connection.execute("SELECT status FROM platform.identity WHERE uin_hash = $1", [.bytes(hash)]).first?.text(0)
+            return try connection.execute("SELECT status FROM platform.identity WHERE uin_hash = $1", [.bytes(hash)])
+              .first?.text(0)
           case "DRAFTED": break
           default: return nil
           }
           guard let drafted = try row.bytesOrNull(3) else {
-            throw ServiceError(.refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
+            throw ServiceError(
+              .refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
           }
           // A draft for an identity that exists changes the fields it names; the others stay.
           var fields = drafted
-          if let old = try connection.execute("SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]).first {
+          if let old = try connection.execute(
+            "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]
+          ).first {
             var object = try JSONValue.parse(try sealer.open(try old.bytes(0))).object ?? [:]
-            for member in try JSONValue.parse(try sealer.open(drafted)).object ?? [:] { object[member.key] = member.value }
+            for member in try JSONValue.parse(try sealer.open(drafted)).object ?? [:] {
+              object[member.key] = member.value
+            }
             fields = try sealer.seal(JSONValue.object(object).encoded())
           }
           let status = try connection.execute(
@@ -192,7 +206,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             """, [.bytes(hash), .bytes(try row.bytes(2)), .text(rid), .bytes(fields)]
           ).only().text(0)
           _ = try connection.execute(
-            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING", [.text(rid), .bytes(hash)])
+            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            [.text(rid), .bytes(hash)])
           _ = try connection.execute(
             """
             INSERT INTO platform.identity_document (uin_hash, category, content)
@@ -201,9 +216,11 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             """, [.text(rid), .bytes(hash)])
           _ = try connection.execute("DELETE FROM platform.draft_document WHERE rid = $1", [.text(rid)])
           _ = try connection.execute(
-            "UPDATE platform.draft SET state = 'PUBLISHED', fields = NULL, changed_at = now() WHERE rid = $1", [.text(rid)])
+            "UPDATE platform.draft SET state = 'PUBLISHED', fields = NULL, changed_at = now() WHERE rid = $1",
+            [.text(rid)])
           let owned = try connection.execute(
-            "SELECT 1 FROM platform.vid WHERE uin_hash = $1 AND type = 'PERPETUAL' AND status = 'ACTIVE'", [.bytes(hash)])
+            "SELECT 1 FROM platform.vid WHERE uin_hash = $1 AND type = 'PERPETUAL' AND status = 'ACTIVE'",
+            [.bytes(hash)])
           if owned.isEmpty { _ = try identifiers.takeVID(connection, owner: hash, type: "PERPETUAL") }
           return status
         }
@@ -211,7 +228,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     }
   }
 
-  public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
+  public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws
+  {
     let sealer = sealer
     if let status, !["ACTIVATED", "BLOCKED", "DEACTIVATED"].contains(status) {
       throw refused(.refused, "IDR-IDC-002", "there is no status \(status)")
@@ -225,9 +243,11 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             "SELECT uin_hash FROM platform.identity_rid WHERE rid = $1 UNION SELECT uin_hash FROM platform.draft WHERE rid = $1",
             [.text(rid)])
           for row in known where try row.bytes(0) != hash { throw Self.boundToAnother }
-          let rows = try connection.execute("SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)])
+          let rows = try connection.execute(
+            "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)])
           guard let row = rows.first else {
-            throw ServiceError(.notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
+            throw ServiceError(
+              .notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
           }
           var object = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
           for member in fields?.object ?? [:] { object[member.key] = member.value }
@@ -235,7 +255,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
             "UPDATE platform.identity SET status = coalesce($2, status), fields = $3, rid = $4, changed_at = now() WHERE uin_hash = $1",
             [.bytes(hash), Value(status), .bytes(try sealer.seal(JSONValue.object(object).encoded())), .text(rid)])
           _ = try connection.execute(
-            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING", [.text(rid), .bytes(hash)])
+            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            [.text(rid), .bytes(hash)])
         }
       }
     }
@@ -246,9 +267,11 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     return try await database {
       try await pool.with { connection in
         try connection.execute(
-          "SELECT vid, type, status, expires_at FROM platform.vid WHERE uin_hash = $1 ORDER BY given_at, vid", [.bytes(hash)]
+          "SELECT vid, type, status, expires_at FROM platform.vid WHERE uin_hash = $1 ORDER BY given_at, vid",
+          [.bytes(hash)]
         ).map {
-          VirtualId(vid: try $0.text(0), type: try $0.text(1), status: try $0.text(2), expiresAt: try $0.instantOrNull(3))
+          VirtualId(
+            vid: try $0.text(0), type: try $0.text(1), status: try $0.text(2), expiresAt: try $0.instantOrNull(3))
         }
       }
     }

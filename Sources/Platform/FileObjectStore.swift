@@ -72,7 +72,8 @@ public struct FileObjectStore: ObjectStore {
     let path = path(account, container, key) + Self.metadataSuffix
     guard let bytes = try await blocking.run({ try Self.read(path) }) else { return nil }
     guard let object = (try? JSONValue.parse(bytes))?.object else {
-      throw ServiceError(.refused, service: "object store", code: "RPR-OBJ-003", "the metadata of an object cannot be read")
+      throw ServiceError(
+        .refused, service: "object store", code: "RPR-OBJ-003", "the metadata of an object cannot be read")
     }
     var out: [String: String] = [:]
     for member in object { out[member.key] = member.value.string }
@@ -228,7 +229,8 @@ public struct FileObjectStore: ObjectStore {
       guard name != ".", name != ".." else { continue }
       // Some file systems do not say what an entry is.
       let isFolder =
-        entry.pointee.d_type == UInt8(DT_DIR) || (entry.pointee.d_type == UInt8(DT_UNKNOWN) && !isFile("\(folder)/\(name)"))
+        entry.pointee.d_type == UInt8(DT_DIR)
+        || (entry.pointee.d_type == UInt8(DT_UNKNOWN) && !isFile("\(folder)/\(name)"))
       if isFolder {
         walk("\(folder)/\(name)", prefix + unescape(name) + "/", &out)
       } else if !name.hasSuffix(metadataSuffix), !name.contains(temporarySuffix) {

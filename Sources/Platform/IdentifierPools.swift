@@ -19,7 +19,9 @@ public struct EmbeddedRIDGenerator: RIDGenerator {
   /// the sequence begins again, so that no RID is given twice.
   public func next(centerId: String, machineId: String) async throws -> RID {
     for part in [centerId, machineId] where part.utf8.count != 5 || !part.utf8.allSatisfy({ (48...57).contains($0) }) {
-      throw ServiceError(.refused, service: "RID generator", code: part.isEmpty ? "KER-RIG-002" : "KER-RIG-003", "center and machine are 5 digits each")
+      throw ServiceError(
+        .refused, service: "RID generator", code: part.isEmpty ? "KER-RIG-002" : "KER-RIG-003",
+        "center and machine are 5 digits each")
     }
     let now = clock.now
     let (sequence, moment) = try await database {
@@ -50,9 +52,13 @@ struct IdentifierPools: Sendable {
   private let sealer: Sealer
   private let uinRules = UINRules()
   private let vidRules = VIDRules()
-  static let fill = 2000
+  /// How many are made at a time; more are made ahead when only a quarter of it is left.
+  let fill: Int
 
-  init(sealer: Sealer) { self.sealer = sealer }
+  init(sealer: Sealer, fill: Int = 2000) {
+    self.sealer = sealer
+    self.fill = fill
+  }
 
   /// Takes a UIN in the caller's transaction. Rolled back, it is free again and nobody has seen it.
   func takeUIN(_ connection: Connection) throws -> (hash: [UInt8], sealed: [UInt8]) {
@@ -77,7 +83,7 @@ struct IdentifierPools: Sendable {
         WHERE vid = (SELECT vid FROM platform.vid WHERE is_free ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING vid
         """, [.bytes(owner), .text(type)])
       if let row = rows.first { return try row.text(0) }
-      let fresh = try vidRules.generate(count: Self.fill)
+      let fresh = try vidRules.generate(count: fill)
       _ = try connection.execute(
         "INSERT INTO platform.vid (vid) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [.textArray(fresh)])
     }
@@ -86,18 +92,21 @@ struct IdentifierPools: Sendable {
 
   /// Makes free ones when few are left. Called ahead of need, outside of any taker's transaction.
   func fillAhead(_ connection: Connection) throws {
-    if try connection.execute("SELECT count(*) FROM (SELECT 1 FROM platform.uin WHERE is_free LIMIT 500) AS s").only().int(0) < 500 {
-      try fillUINs(connection)
-    }
-    if try connection.execute("SELECT count(*) FROM (SELECT 1 FROM platform.vid WHERE is_free LIMIT 500) AS s").only().int(0) < 500 {
+    let few = fill / 4
+    let uins = try connection.execute(
+      "SELECT count(*) FROM (SELECT 1 FROM platform.uin WHERE is_free LIMIT $1) AS s", [.int(few)])
+    if try uins.only().int(0) < few { try fillUINs(connection) }
+    let vids = try connection.execute(
+      "SELECT count(*) FROM (SELECT 1 FROM platform.vid WHERE is_free LIMIT $1) AS s", [.int(few)])
+    if try vids.only().int(0) < few {
       _ = try connection.execute(
         "INSERT INTO platform.vid (vid) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
-        [.textArray(try vidRules.generate(count: Self.fill))])
+        [.textArray(try vidRules.generate(count: fill))])
     }
   }
 
   private func fillUINs(_ connection: Connection) throws {
-    let fresh = try uinRules.generate(count: Self.fill)
+    let fresh = try uinRules.generate(count: fill)
     _ = try connection.execute(
       "INSERT INTO platform.uin (uin_hash, sealed) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
       [.bytesArray(fresh.map { sealer.hash($0) }), .bytesArray(try fresh.map { try sealer.seal(Array($0.utf8)) })])

@@ -26,7 +26,8 @@ public final class KeyFolder: Sendable {
   public init(folder: String) throws {
     self.folder = folder
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
-      throw ServiceError(.refused, service: "key folder", code: "RPR-KEY-001", "the folder cannot be made (errno \(errno))")
+      throw ServiceError(
+        .refused, service: "key folder", code: "RPR-KEY-001", "the folder cannot be made (errno \(errno))")
     }
   }
 
@@ -42,7 +43,8 @@ public final class KeyFolder: Sendable {
     // A key is always there before its certificate, so a certificate alone is somebody else's.
     if access("\(folder)/\(safe).cert.pem", F_OK) == 0, access("\(folder)/\(safe).key.pem", F_OK) != 0 {
       throw ServiceError(
-        .refused, service: "key folder", code: "RPR-KEY-003", "there is a certificate of \(name) and no private key: it is a partner's")
+        .refused, service: "key folder", code: "RPR-KEY-003",
+        "there is a certificate of \(name) and no private key: it is a partner's")
     }
     let keyText = try once("\(safe).key.pem") { Array(try RSAPrivateKey.generate(bits: 2048).pem().utf8) }
     let key = try RSAPrivateKey(pem: String(decoding: keyText, as: UTF8.self))
@@ -58,7 +60,9 @@ public final class KeyFolder: Sendable {
   public func certificate(_ name: String) throws -> Certificate {
     if let known = pairs.withLock({ $0[name] }) { return known.certificate }
     let path = "\(folder)/\(Self.safe(name))"
-    if access(path + ".key.pem", F_OK) != 0, let bytes = Self.read(path + ".cert.pem") { return try Certificate(bytes: bytes) }
+    if access(path + ".key.pem", F_OK) != 0, let bytes = Self.read(path + ".cert.pem") {
+      return try Certificate(bytes: bytes)
+    }
     return try pair(name).certificate
   }
 
@@ -67,7 +71,8 @@ public final class KeyFolder: Sendable {
     if let known = secrets.withLock({ $0[name] }) { return known }
     let secret = try once("\(Self.safe(name)).secret") { SecureRandom.bytes(32) }
     guard secret.count == 32 else {
-      throw ServiceError(.refused, service: "key folder", code: "RPR-KEY-004", "the secret \(name) is not 32 bytes long")
+      throw ServiceError(
+        .refused, service: "key folder", code: "RPR-KEY-004", "the secret \(name) is not 32 bytes long")
     }
     secrets.withLock { $0[name] = secret }
     return secret
@@ -87,7 +92,9 @@ public final class KeyFolder: Sendable {
     close(handle)
     defer { unlink(temporary) }
     guard written == bytes.count, synced == 0 else { throw failed("cannot be written") }
-    guard link(temporary, path) == 0 || errno == EEXIST, let now = Self.read(path) else { throw failed("cannot be read") }
+    guard link(temporary, path) == 0 || errno == EEXIST, let now = Self.read(path) else {
+      throw failed("cannot be read")
+    }
     // What was sealed with a key must not outlive it: the name is on disk before anybody uses the key.
     let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { if directory >= 0 { close(directory) } }

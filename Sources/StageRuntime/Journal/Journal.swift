@@ -32,7 +32,8 @@ struct Journal: Sendable {
       "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
       [.intArray(locks.map { Int($0) })])
     let rows = try connection.execute(
-      "SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2", [.textArray(hops.map(\.text))])
+      "SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2",
+      [.textArray(hops.map(\.text))])
     var claim = Claim()
     for row in rows { if let id = HopId(text: try row.text(0)) { claim.known.insert(id) } }
     if !claim.known.isEmpty {
@@ -145,7 +146,8 @@ struct Journal: Sendable {
       ON CONFLICT (hop_id) DO NOTHING
       """,
       [
-        .textArray(outgoing.map(\.id.text)), .textArray(outgoing.map { $0.parent?.text }), .textArray(workflowInstanceIds),
+        .textArray(outgoing.map(\.id.text)), .textArray(outgoing.map { $0.parent?.text }),
+        .textArray(workflowInstanceIds),
         .textArray(rids), .textArray(processes), .intArray(iterations), .intArray(outgoing.map(\.run)),
         .intArray(outgoing.map(\.attempt)), .textArray(outgoing.map(\.stage)), .textArray(outgoing.map(\.topic)),
         .textArray(outgoing.map(\.key)), .bytesArray(outgoing.map(\.message)),
@@ -208,10 +210,13 @@ struct Journal: Sendable {
 
   /// The number of the run that would follow; 1 for a RID that nobody has seen. The caller holds the RID's lock.
   static func nextRun(rid: String, _ connection: Connection) throws -> Int {
-    try connection.execute("SELECT coalesce(max(run), 0) + 1 FROM regproc.hop WHERE rid = $1", [.text(rid)]).only().int(0)
+    try connection.execute("SELECT coalesce(max(run), 0) + 1 FROM regproc.hop WHERE rid = $1", [.text(rid)]).only().int(
+      0)
   }
 
-  static func noteRun(rid: String, run: Int, from stage: String, author: String, reason: String?, _ connection: Connection) throws {
+  static func noteRun(
+    rid: String, run: Int, from stage: String, author: String, reason: String?, _ connection: Connection
+  ) throws {
     _ = try connection.execute(
       "INSERT INTO regproc.run (rid, run, from_stage, author, reason) VALUES ($1, $2, $3, $4, $5)",
       [.text(rid), .int(run), .text(stage), .text(author), Value(reason)])
@@ -220,7 +225,8 @@ struct Journal: Sendable {
   private static func completions(_ hops: [ConcludedHop]) -> Statement {
     let payloads = hops.map { hop -> String in
       let value: JSONValue = .object([
-        "rid": .string(hop.rid), "process": .string(hop.process), "resultCode": .string(hop.completion?.resultCode ?? ""),
+        "rid": .string(hop.rid), "process": .string(hop.process),
+        "resultCode": .string(hop.completion?.resultCode ?? ""),
       ])
       return String(decoding: value.encoded(), as: UTF8.self)
     }
@@ -230,7 +236,8 @@ struct Journal: Sendable {
       SELECT $3, $4, key, payload::jsonb FROM unnest($1::text[], $2::text[]) AS d(key, payload) ON CONFLICT DO NOTHING
       """,
       [
-        .textArray(hops.map(\.id.text)), .textArray(payloads), .text(WorkflowEvents.stage), .text(WorkflowEvents.completed),
+        .textArray(hops.map(\.id.text)), .textArray(payloads), .text(WorkflowEvents.stage),
+        .text(WorkflowEvents.completed),
       ]
     )
   }
@@ -260,7 +267,8 @@ struct Journal: Sendable {
       """,
       [
         .textArray(letters.map(\.stage)), .textArray(letters.map(\.code)), .textArray(letters.map(\.reason)),
-        .textArray(letters.map(\.rid)), .textArray(letters.map { $0.hop?.text }), .textArray(letters.map(\.origin.topic)),
+        .textArray(letters.map(\.rid)), .textArray(letters.map { $0.hop?.text }),
+        .textArray(letters.map(\.origin.topic)),
         .intArray(letters.map { Int($0.origin.partition) }), .intArray(letters.map { Int($0.origin.offset) }),
         .bytesArray(letters.map(\.key)), .bytesArray(letters.map(\.value)),
       ]

@@ -26,7 +26,8 @@ struct PostgresPipeline: PipelineEntrance {
       let id = HopId.first(
         rid: message.rid, process: message.process, iteration: message.iteration, run: run, stage: stage)
       var concluded = judge.conclude(
-        message, verdict, at: file, hop: HopHeader(id: id, run: run, attempt: 1), parent: nil, origin: nil, takenAt: now,
+        message, verdict, at: file, hop: HopHeader(id: id, run: run, attempt: 1), parent: nil, origin: nil,
+        takenAt: now,
         now: now, milliseconds: 0)
       if let letter = concluded.deadLetter {
         throw ServiceError(.unavailable, service: "pipeline", code: letter.code, letter.reason)
@@ -47,7 +48,8 @@ struct PostgresPipeline: PipelineEntrance {
             run = try Journal.nextRun(rid: message.rid, connection)
             try Journal.supersede(rid: message.rid, by: run, connection)
             try Journal.noteRun(
-              rid: message.rid, run: run, from: stage, author: "client", reason: "sent again as asked (RESEND)", connection)
+              rid: message.rid, run: run, from: stage, author: "client", reason: "sent again as asked (RESEND)",
+              connection)
           }
           let hop = try row(run)
           let known = try connection.execute(

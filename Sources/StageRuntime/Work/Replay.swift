@@ -89,7 +89,8 @@ public struct Replay: Sendable {
       """, [.text(rid)])
     guard let last = known.first else {
       throw Refusal(
-        code: "unknown-rid", message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
+        code: "unknown-rid",
+        message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
     }
     let open = try connection.execute(
       "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state < 2 ORDER BY decided_at, stage", [.text(rid)]
@@ -108,13 +109,15 @@ public struct Replay: Sendable {
     if let open = place.open.first, !isForced {
       throw Refusal(
         code: "in-flight",
-        message: "RID \(rid) is in flight: it \(open.isWaiting ? "waits for its moment at" : "is on its way to") \(open.stage). "
+        message:
+          "RID \(rid) is in flight: it \(open.isWaiting ? "waits for its moment at" : "is on its way to") \(open.stage). "
           + "Replay it when it has ended (regproc journey \(rid)), or with --force, which ends its run there.")
     }
     if place.open.isEmpty, place.status == "PROCESSED", !isForced {
       throw Refusal(
         code: "completed",
-        message: "RID \(rid) is completed as processed (regproc journey \(rid)); with --force it is run again all the same, "
+        message:
+          "RID \(rid) is completed as processed (regproc journey \(rid)); with --force it is run again all the same, "
           + "and keeps its UIN.")
     }
     guard let flow = routes.flow(place.process) else {
@@ -154,8 +157,10 @@ public struct Replay: Sendable {
       process: place.process, rid: rid, isValid: true, internalError: false, messageBusAddress: nil, tags: nil,
       lastHopTimestamp: now, source: place.source, iteration: place.iteration, workflowInstanceId: place.instance)
     let hop = OutgoingHop(
-      id: .first(rid: rid, process: place.process, iteration: place.iteration, run: run, stage: target.name), parent: nil,
-      run: run, attempt: 1, stage: target.name, topic: target.busIn, key: rid, message: message.encoded(), notBefore: now)
+      id: .first(rid: rid, process: place.process, iteration: place.iteration, run: run, stage: target.name),
+      parent: nil,
+      run: run, attempt: 1, stage: target.name, topic: target.busIn, key: rid, message: message.encoded(),
+      notBefore: now)
     let statement = Journal.insertOutgoing(
       [hop], workflowInstanceIds: [place.instance], rids: [rid], processes: [place.process],
       iterations: [place.iteration])

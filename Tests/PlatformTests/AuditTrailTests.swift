@@ -1,0 +1,79 @@
+import StageKit
+import System
+import Testing
+
+@testable import Platform
+
+@Suite(.serialized) struct AuditTrailTests {
+  private func entry(_ id: String, key: String?) -> AuditEntry {
+    var entry = AuditEntry(
+      eventId: "RPR_405", eventName: "n", eventType: "BUSINESS", module: "packet-validator", id: id, description: "d")
+    entry.idempotencyKey = key
+    return entry
+  }
+
+  @Test func entriesWithAKeyAreRecordedOnceAndOthersEveryTime() async throws {
+    try await World.run { world async throws in
+      let trail = EmbeddedAuditTrail(pool: world.pool)
+      try await trail.record([])
+      for _ in 1...3 { try await trail.record([entry("1", key: "1:a"), entry("1", key: "1:b"), entry("1", key: nil)]) }
+      // The same key twice in one call as well.
+      try await trail.record([entry("2", key: "2:a"), entry("2", key: "2:a")])
+      #expect(try await world.number("SELECT count(*) FROM audit.app_audit_log WHERE ref_id = '1'") == 5)
+      #expect(try await world.number("SELECT count(*) FROM audit.app_audit_log WHERE ref_id = '2'") == 1)
+    }
+  }
+
+  @Test func ofTwoRecordersAtOnceOneRecords() async throws {
+    try await World.run { world async throws in
+      let trail = EmbeddedAuditTrail(pool: world.pool)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<6 { group.addTask { try await trail.record([entry("1", key: "k")]) } }
+        try await group.waitForAll()
+      }
+      #expect(try await world.number("SELECT count(*) FROM audit.app_audit_log") == 1)
+    }
+  }
+}
+
+@Suite struct EmbeddedTokensTests {
+  private func tokens(_ world: World, folder: String = "keys") throws -> EmbeddedTokens {
+    EmbeddedTokens(
+      keys: try KeyFolder(folder: "\(world.folder)/\(folder)"), blocking: world.blocking,
+      roles: ["mediator": ["A", "B"]],
+      clock: world.clock)
+  }
+
+  @Test func aTokenNamesItsClientAndRolesUntilItExpires() async throws {
+    try await World.run { world async throws in
+      let tokens = try tokens(world)
+      let token = try await tokens.token(client: "mediator")
+      #expect(try await tokens.token(client: "mediator") == token)
+      let caller = try await tokens.caller(of: token)
+      #expect(caller?.name == "mediator" && caller?.roles == ["A", "B"])
+      world.clock.advance(seconds: 1000)
+      let renewed = try await tokens.token(client: "mediator")
+      #expect(renewed != token)
+      world.clock.advance(seconds: 900)
+      #expect(try await tokens.caller(of: token) == nil)
+      #expect(try await tokens.caller(of: renewed)?.name == "mediator")
+    }
+  }
+
+  @Test func aTokenOfAnotherFolderOrWithOneChangedCharacterIsNobodys() async throws {
+    try await World.run { world async throws in
+      let tokens = try tokens(world)
+      let token = try await tokens.token(client: "mediator")
+      #expect(try await self.tokens(world, folder: "others").caller(of: token) == nil)
+      let other = Array(token.utf8)
+      for at in stride(from: 0, to: other.count - 2, by: 37) {
+        var broken = other
+        broken[at] = broken[at] == 65 ? 66 : 65
+        #expect(try await tokens.caller(of: String(decoding: broken, as: UTF8.self)) == nil)
+      }
+      for text in ["", ".", "a.b.c", String(repeating: "x", count: 10_000)] {
+        #expect(try await tokens.caller(of: text) == nil)
+      }
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import Glibc
+import StageKit
+import System
+import TestDatabase
+import Testing
+
+@testable import Platform
+
+@Suite struct ObjectStoreTests {
+  private func inStore(_ body: (FileObjectStore, String) async throws -> Void) async throws {
+    let folder = TemporaryFolder.make()
+    let blocking = BlockingPool(name: "objects-test", threads: 8)
+    defer {
+      blocking.close()
+      TemporaryFolder.remove(folder)
+    }
+    try await body(FileObjectStore(folder: folder + "/objects", blocking: blocking), folder)
+  }
+
+  private static let names = [
+    "a", "../b", "...", ".", "/etc/passwd", "q//b", "%2E", "x%meta", "x%tmp-1", "\u{0}", "ä ö", ".hidden",
+    "OPENCRVS/NEW/1_id",
+  ]
+
+  @Test func everyNameIsKeptApartAndInsideTheFolder() async throws {
+    try await inStore { store, folder async throws in
+      for (i, name) in Self.names.enumerated() {
+        try await store.put([UInt8(i)], account: "acc", container: "rid", key: name)
+      }
+      for (i, name) in Self.names.enumerated() {
+        #expect(
+          try await store.get(account: "acc", container: "rid", key: name) == [UInt8(i)], "\(name.debugDescription)")
+      }
+      #expect(try await store.keys(account: "acc", container: "rid", prefix: "") == Self.names.sorted())
+      #expect(TemporaryFolder.names(in: folder) == ["objects"])
+      #expect(TemporaryFolder.names(in: folder + "/objects") == ["acc"])
+      for name in ["..", "a/../../x", ""] {
+        try await store.put([7], account: name, container: name, key: "k")
+        #expect(try await store.get(account: name, container: name, key: "k") == [7])
+      }
+      #expect(TemporaryFolder.names(in: folder) == ["objects"])
+    }
+  }
+
+  @Test func aPutWritesOverAndADeleteTakesObjectAndMetadata() async throws {
+    try await inStore { store, _ async throws in
+      try await store.put([1], account: "a", container: "c", key: "k")
+      try await store.put([2, 3], account: "a", container: "c", key: "k")
+      try await store.setMetadata(["signature": "x\"y\n", "refid": ""], account: "a", container: "c", key: "k")
+      #expect(try await store.get(account: "a", container: "c", key: "k") == [2, 3])
+      #expect(try await store.metadata(account: "a", container: "c", key: "k") == ["signature": "x\"y\n", "refid": ""])
+      #expect(try await store.keys(account: "a", container: "c", prefix: "") == ["k"])
+      try await store.delete(account: "a", container: "c", key: "k")
+      try await store.delete(account: "a", container: "c", key: "k")
+      #expect(try await store.get(account: "a", container: "c", key: "k") == nil)
+      #expect(try await store.metadata(account: "a", container: "c", key: "k") == nil)
+      #expect(try await store.exists(account: "a", container: "c", key: "k") == false)
+    }
+  }
+
+  @Test func aPrefixSelectsKeysAndAFolderIsNoObject() async throws {
+    try await inStore { store, _ async throws in
+      for key in ["S/P/1_id", "S/P/1_evidence", "S/P-2/1_id", "T/P/1_id"] {
+        try await store.put([], account: "a", container: "c", key: key)
+      }
+      #expect(try await store.keys(account: "a", container: "c", prefix: "S/P/") == ["S/P/1_evidence", "S/P/1_id"])
+      #expect(try await store.keys(account: "a", container: "none", prefix: "") == [])
+      #expect(try await store.exists(account: "a", container: "c", key: "S/P") == false)
+      #expect(try await store.get(account: "a", container: "c", key: "S/P") == nil)
+      #expect(try await store.get(account: "a", container: "c", key: "S/P/1_id/x") == nil)
+      #expect(try await store.get(account: "a", container: "c", key: "S/P/1_id") == [])
+    }
+  }
+
+  @Test func aNameThatTheFileSystemCannotBearIsRefusedAndNotTriedForEver() async throws {
+    try await inStore { store, _ async throws in
+      let long = String(repeating: "x", count: 300)
+      #expect(await code { try await store.put([1], account: "a", container: "c", key: long) } == "RPR-OBJ-002")
+      try await store.put([1], account: "a", container: "c", key: "k")
+      #expect(await code { try await store.put([1], account: "a", container: "c", key: "k/below") } == "RPR-OBJ-002")
+      try await store.put([1], account: "a", container: "c", key: "d/below")
+      #expect(await code { try await store.put([1], account: "a", container: "c", key: "d") } == "RPR-OBJ-002")
+      #expect(try await store.keys(account: "a", container: "c", prefix: "") == ["d/below", "k"])
+    }
+  }
+
+  @Test func ofPutsAtOnceOneIsThereInFullAndReadersSeeNoMixture() async throws {
+    try await inStore { store, folder async throws in
+      let size = 200_000
+      try await store.put([UInt8](repeating: 0, count: size), account: "a", container: "c", key: "k")
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for writer in 1...6 {
+          group.addTask {
+            for _ in 0..<4 {
+              try await store.put(
+                [UInt8](repeating: UInt8(writer), count: size + writer), account: "a", container: "c", key: "k")
+            }
+          }
+        }
+        for _ in 0..<2 {
+          group.addTask {
+            for _ in 0..<40 {
+              let bytes = try #require(try await store.get(account: "a", container: "c", key: "k"))
+              let first = try #require(bytes.first)
+              #expect(bytes.count == size + Int(first) && bytes.allSatisfy { $0 == first })
+            }
+          }
+        }
+        try await group.waitForAll()
+      }
+      #expect(TemporaryFolder.names(in: folder + "/objects/a/c") == ["k"], "no temporary file stays")
+    }
+  }
+
+  @Test func whatAKilledWriterLeftIsNoObject() async throws {
+    try await inStore { store, folder async throws in
+      try await store.put([1], account: "a", container: "c", key: "k")
+      let rest = fopen(folder + "/objects/a/c/k2%tmp-0000", "w")
+      fclose(rest)
+      #expect(try await store.keys(account: "a", container: "c", prefix: "") == ["k"])
+      #expect(try await store.get(account: "a", container: "c", key: "k2") == nil)
+    }
+  }
+
+  @Test func brokenMetadataIsANamedError() async throws {
+    try await inStore { store, folder async throws in
+      try await store.put([1], account: "a", container: "c", key: "k")
+      let file = fopen(folder + "/objects/a/c/k%meta", "w")
+      fputs("{\"cut", file)
+      fclose(file)
+      #expect(await code { try await store.metadata(account: "a", container: "c", key: "k") } == "RPR-OBJ-003")
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import Glibc
+import Postgres
+import Synchronization
+import System
+
+/// Databases for tests, each new and migrated, in one private Postgres that all tests of a process share.
+public enum TestDatabase {
+  private static let folder = TemporaryFolder.make()
+  private static let cluster = PrivateCluster(folder: folder + "/postgres")
+  private static let started = Mutex<Result<PostgresSettings, any Error>?>(nil)
+  private static let templates = Mutex<[[Int]: String]>([:])
+  private static let thread = BlockingPool(name: "test-database", threads: 1)
+
+  /// A new database with these migrations applied. It lives as long as the process.
+  public static func make(_ migrations: [Migration]) async throws -> PostgresSettings {
+    let migrations = migrations.sorted { $0.version < $1.version }
+    return try await thread.run {
+      let server = try settings()
+      let versions = migrations.map(\.version)
+      let template: String
+      if let known = templates.withLock({ $0[versions] }) {
+        template = known
+      } else {
+        template = name()
+        try administer(server, "CREATE DATABASE \(template)")
+        let connection = try Connection(settings(server, template))
+        try Migrator.apply(migrations, on: connection)
+        connection.close()
+        templates.withLock { $0[versions] = template }
+      }
+      let database = name()
+      try administer(server, "CREATE DATABASE \(database) TEMPLATE \(template)")
+      return settings(server, database)
+    }
+  }
+
+  private static func settings() throws -> PostgresSettings {
+    try started.withLock { known in
+      if let known { return try known.get() }
+      // Nobody tells when the last test is done, so the server ends with the process.
+      atexit {
+        TestDatabase.cluster.stop()
+        TemporaryFolder.remove(TestDatabase.folder)
+      }
+      let result = Result { try cluster.start() }
+      known = result
+      return try result.get()
+    }
+  }
+
+  private static func settings(_ server: PostgresSettings, _ database: String) -> PostgresSettings {
+    var settings = server
+    settings.database = database
+    return settings
+  }
+
+  private static func administer(_ server: PostgresSettings, _ sql: String) throws {
+    let connection = try Connection(server)
+    defer { connection.close() }
+    try connection.script(sql)
+  }
+
+  private static func name() -> String { "t" + Encoding.hex(SecureRandom.bytes(8)) }
+}
+
+/// Waits until something holds, for as long as a busy machine may need; false when it never did.
+public func eventually(seconds: Double = 60, _ holds: () async throws -> Bool) async throws -> Bool {
+  let end = ContinuousClock.now + .milliseconds(Int64(seconds * 1000))
+  while ContinuousClock.now < end {
+    if try await holds() { return true }
+    try await Task.sleep(for: .milliseconds(10))
+  }
+  return try await holds()
+}
