@@ -22,12 +22,27 @@ public enum HashAlgorithm: String, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// What libcrypto fetched once: with `EVP_sha256()` it searches its providers for each digest anew.
+  private struct Fetched: @unchecked Sendable {
+    // Safe to share: libcrypto's method objects never change and are made for all threads.
+    let sha1 = fetch("SHA1")
+    let sha256 = fetch("SHA256")
+    let sha384 = fetch("SHA384")
+    let sha512 = fetch("SHA512")
+
+    private static func fetch(_ name: String) -> OpaquePointer {
+      guard let method = EVP_MD_fetch(nil, name, nil) else { fatalError("libcrypto has no \(name)") }
+      return method
+    }
+  }
+  private static let fetched = Fetched()
+
   var evp: OpaquePointer {
     switch self {
-    case .sha1: EVP_sha1()
-    case .sha256: EVP_sha256()
-    case .sha384: EVP_sha384()
-    case .sha512: EVP_sha512()
+    case .sha1: Self.fetched.sha1
+    case .sha256: Self.fetched.sha256
+    case .sha384: Self.fetched.sha384
+    case .sha512: Self.fetched.sha512
     }
   }
 }
@@ -39,6 +54,16 @@ public enum Hash {
 
   /// SHA-512, 64 bytes.
   public static func sha512(_ bytes: [UInt8]) -> [UInt8] { digest(bytes[...], .sha512) }
+
+  /// SHA-256 of memory that stays where it is, without an array; its 32 bytes as big-endian numbers.
+  public static func sha256(words bytes: UnsafeRawBufferPointer) -> (UInt64, UInt64, UInt64, UInt64) {
+    var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    let done = withUnsafeMutableBytes(of: &words) {
+      EVP_Digest(bytes.baseAddress, bytes.count, $0.baseAddress, nil, HashAlgorithm.sha256.evp, nil)
+    }
+    precondition(done == 1, "libcrypto could not digest")
+    return (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+  }
 
   /// The digest of a piece of memory.
   public static func digest(_ bytes: ArraySlice<UInt8>, _ algorithm: HashAlgorithm) -> [UInt8] {

@@ -16,7 +16,9 @@ public final class KafkaProducer: @unchecked Sendable {
   private let deliveries: Deliveries
   private let enqueueTimeout: Int
   private var topics: [String: OpaquePointer] = [:]
-  private var arguments = UnsafeMutableBufferPointer<rd_kafka_vu_t>.allocate(capacity: 24)
+  /// Most records of a batch go to one topic.
+  private var lastTopic: (name: String, handle: OpaquePointer)?
+  private var arguments = UnsafeMutableBufferPointer<rd_kafka_vu_t>.allocate(capacity: 8)
 
   /// A producer; it connects in the background. `enqueueTimeoutMilliseconds` bounds how long `produce` waits when the
   /// buffer is full. Throws a `KafkaError` with code `configuration` for a bad property.
@@ -49,17 +51,47 @@ public final class KafkaProducer: @unchecked Sendable {
     topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: [RecordHeader] = [],
     partition: Int32? = nil, timestamp: Instant? = nil, tag: Int = 0
   ) throws(KafkaError) {
-    let handle = try self.handle(of: topic)
+    var list: OpaquePointer?
+    if !headers.isEmpty {
+      list = rd_kafka_headers_new(headers.count)
+      for header in headers { append(header, to: list!) }
+    }
+    try enqueue(topic, key, value, list, partition, timestamp, tag)
+  }
+
+  /// As above, with headers that were written into a buffer.
+  public func produce(
+    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: borrowing HeaderBuffer
+  ) throws(KafkaError) {
+    let list = rd_kafka_headers_new(headers.entries.count)
+    headers.bytes.withUnsafeBytes { bytes in
+      for entry in headers.entries {
+        let value = UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.start + entry.count])
+        let name = UnsafeRawPointer(entry.name.utf8Start).assumingMemoryBound(to: CChar.self)
+        _ = rd_kafka_header_add(list, name, entry.name.utf8CodeUnitCount, address(of: value), value.count)
+      }
+    }
+    try enqueue(topic, key, value, list, nil, nil, 0)
+  }
+
+  /// Takes the header list over.
+  private func enqueue(
+    _ topic: String, _ key: UnsafeRawBufferPointer?, _ value: UnsafeRawBufferPointer?, _ list: OpaquePointer?,
+    _ partition: Int32?, _ timestamp: Instant?, _ tag: Int
+  ) throws(KafkaError) {
+    let handle: OpaquePointer
+    do {
+      handle = try self.handle(of: topic)
+    } catch {
+      if let list { rd_kafka_headers_destroy(list) }
+      throw error
+    }
     var count = 0
     func add(_ type: rd_kafka_vtype_t, _ fill: (inout rd_kafka_vu_t) -> Void) {
       arguments[count] = rd_kafka_vu_t()
       arguments[count].vtype = type
       fill(&arguments[count])
       count += 1
-    }
-    if arguments.count < headers.count + 8 {
-      arguments.deallocate()
-      arguments = .allocate(capacity: headers.count + 24)
     }
     add(RD_KAFKA_VTYPE_RKT) { $0.u.rkt = handle }
     add(RD_KAFKA_VTYPE_MSGFLAGS) { $0.u.i = RD_KAFKA_MSG_F_COPY }
@@ -69,16 +101,13 @@ public final class KafkaProducer: @unchecked Sendable {
     // An empty buffer may have no address, and no address means null to librdkafka.
     if let key { add(RD_KAFKA_VTYPE_KEY) { $0.u.mem = .init(ptr: address(of: key), size: key.count) } }
     if let value { add(RD_KAFKA_VTYPE_VALUE) { $0.u.mem = .init(ptr: address(of: value), size: value.count) } }
-    var list: OpaquePointer?
-    if !headers.isEmpty {
-      list = rd_kafka_headers_new(headers.count)
-      for header in headers { append(header, to: list!) }
-      add(RD_KAFKA_VTYPE_HEADERS) { $0.u.headers = list }
-    }
-    let deadline = monotonicMilliseconds() + enqueueTimeout
+    if let list { add(RD_KAFKA_VTYPE_HEADERS) { $0.u.headers = list } }
+    var deadline: Int?
     while let error = rd_kafka_produceva(client.raw, arguments.baseAddress, count) {
       let full = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL
-      if full, monotonicMilliseconds() < deadline {
+      let end = deadline ?? monotonicMilliseconds() + enqueueTimeout
+      deadline = end
+      if full, monotonicMilliseconds() < end {
         rd_kafka_error_destroy(error)
         _ = rd_kafka_poll(client.raw, 50)
         continue
@@ -137,7 +166,11 @@ public final class KafkaProducer: @unchecked Sendable {
   func forgetFailures() { _ = deliveries.take() }
 
   private func handle(of topic: String) throws(KafkaError) -> OpaquePointer {
-    if let known = topics[topic] { return known }
+    if let lastTopic, lastTopic.name == topic { return lastTopic.handle }
+    if let known = topics[topic] {
+      lastTopic = (topic, known)
+      return known
+    }
     guard let new = rd_kafka_topic_new(client.raw, topic, nil) else {
       throw KafkaError(rd_kafka_last_error(), "produce", detail: "the topic name '\(topic)' is not possible")
     }

@@ -4,12 +4,22 @@ import YAML
 public struct Decision: Sendable, Hashable {
   /// The destinations in order.
   public let destinations: [Destination]
+  /// Their names, for a person.
+  public let names: String
   /// Where the branch that was taken is written.
   public let position: Position
   /// The digest of the route file.
   public let digest: String
   /// What was matched: a condition, a verdict, `otherwise` or `always`.
   public let matched: String
+
+  init(destinations: [Destination], position: Position, digest: String, matched: String) {
+    self.destinations = destinations
+    names = destinations.map(\.description).joined(separator: ", ")
+    self.position = position
+    self.digest = digest
+    self.matched = matched
+  }
 }
 
 /// The flows as deciding needs them: two look-ups and the conditions of one stage. All texts of a decision are made when

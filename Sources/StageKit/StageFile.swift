@@ -10,7 +10,9 @@ public struct StageFile: Sendable, Equatable {
   /// MOSIP's simple class name of the stage, e.g. `PacketValidatorStage`: in `registration.reg_stage_name` and so part of the contract.
   public var className: String
   /// The prefix of its topics: `<prefix>-bus-in`. The name, unless upstream calls it otherwise.
-  public var topicPrefix: String
+  public var topicPrefix: String {
+    didSet { busIn = topicPrefix + "-bus-in" }
+  }
   /// Its consumer group.
   public var group: String
   /// `registration_transaction.trn_type_code`.
@@ -39,6 +41,7 @@ public struct StageFile: Sendable, Equatable {
     self.summary = summary
     self.className = className ?? Self.className(name)
     self.topicPrefix = topicPrefix ?? name
+    self.busIn = (topicPrefix ?? name) + "-bus-in"
     self.group = group ?? name + "-stage"
     self.transactionType = transactionType ?? name.uppercased().replacing("-", with: "_")
     self.tries = tries
@@ -50,7 +53,7 @@ public struct StageFile: Sendable, Equatable {
   }
 
   /// The topic it reads: shared by all processes (facts/bus-and-routes 3).
-  public var busIn: String { topicPrefix + "-bus-in" }
+  public private(set) var busIn: String
   /// The base of the topic a Java stage of this name writes.
   public var busOut: String { topicPrefix + "-bus-out" }
 

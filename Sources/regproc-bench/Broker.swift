@@ -20,10 +20,6 @@ final class Broker {
     for _ in 0..<100 {
       Machine.sleep(milliseconds: 100)
       guard let admin = try? KafkaAdmin(settings: settings), (try? admin.listTopics()) != nil else { continue }
-      // It would write all its records to disk again and again, on the processors that are to be measured. Where there is a file
-      // instead of its folder, it does not.
-      Machine.remove(folder + "/data")
-      Machine.makeFile(folder + "/data")
       return
     }
     throw Fault("the broker does not answer")

@@ -32,9 +32,6 @@ enum Machine {
     if let child = try? spawn(["/bin/rm", "-rf", folder]) { _ = wait(child) }
   }
 
-  /// Makes an empty file.
-  static func makeFile(_ path: String) { close(open(path, O_CREAT | O_WRONLY, 0o600)) }
-
   /// A TCP port of 127.0.0.1 that was free a moment ago.
   static func freePort() throws -> Int {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

@@ -131,6 +131,9 @@ public struct Message: Sendable {
     }
   }
 
+  /// Whether the message has tags, be it none: false for null. Cheaper than to ask for the tags.
+  public var hasTags: Bool { slots[Field.tags.rawValue].kind != .null }
+
   /// One tag's value; nil if it is absent or null.
   public func tag(_ name: String) -> String? {
     if case .text(let value) = tagValue(name) { value } else { nil }

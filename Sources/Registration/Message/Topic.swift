@@ -48,6 +48,35 @@ public enum RecordKey {
     rid + "_" + busOutTopic + (address.map { "_" + $0 } ?? "")
   }
 
+  /// The same for a stage's own output: `<rid>_<prefix>-<process>-bus-out_<address>`, the process in lower case. Made for every hop, so
+  /// in one piece.
+  public static func composite(rid: String, topicPrefix: String, process: String, address: String) -> String {
+    var (rid, topicPrefix, process, address) = (rid, topicPrefix, process, address)
+    let out: StaticString = "-bus-out_"
+    let count =
+      rid.utf8.count + topicPrefix.utf8.count + process.utf8.count + address.utf8.count + out.utf8CodeUnitCount + 2
+    return String(unsafeUninitializedCapacity: count) { bytes in
+      var at = bytes.baseAddress!
+      func put(_ text: UnsafeBufferPointer<UInt8>) {
+        guard let start = text.baseAddress else { return }
+        at.update(from: start, count: text.count)
+        at += text.count
+      }
+      func put(_ byte: UInt8) {
+        at.pointee = byte
+        at += 1
+      }
+      rid.withUTF8 { put($0) }
+      put(UInt8(ascii: "_"))
+      topicPrefix.withUTF8 { put($0) }
+      put(UInt8(ascii: "-"))
+      process.withUTF8 { for byte in $0 { put((65...90).contains(byte) ? byte | 0x20 : byte) } }
+      out.withUTF8Buffer { put($0) }
+      address.withUTF8 { put($0) }
+      return count
+    }
+  }
+
   /// What a workflow command is keyed with: the incoming record's key and the action code in lower case.
   public static func workflow(incomingKey: String, command: WorkflowCommand) -> String {
     incomingKey + "_" + command.actionCode.lowercased()

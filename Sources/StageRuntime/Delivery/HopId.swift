@@ -9,26 +9,55 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
   private let high: UInt64
   private let low: UInt64
 
+  /// Each part is followed by a zero byte, so that no two lists of parts are the same bytes.
   private init(hashing parts: [[UInt8]]) {
     var bytes: [UInt8] = []
     for part in parts {
       bytes.append(contentsOf: part)
       bytes.append(0)
     }
-    let hash = Hash.sha256(bytes)
-    high = hash[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
-    low = hash[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+    self = bytes.withUnsafeBytes { HopId(digestOf: $0) }
+  }
+
+  private init(digestOf bytes: UnsafeRawBufferPointer) {
+    let digest = Hash.sha256(words: bytes)
+    high = digest.0
+    low = digest.1
+  }
+
+  /// As `hashing` with a word, this id and a stage's name: made for every hop, so without arrays.
+  private func derived(_ word: StaticString, _ stage: String? = nil) -> HopId {
+    var stage = stage
+    let size = word.utf8CodeUnitCount + 1 + 17 + (stage.map { $0.utf8.count + 1 } ?? 0)
+    return withUnsafeTemporaryAllocation(byteCount: size, alignment: 1) { bytes in
+      var at = bytes.baseAddress!
+      func put(_ source: UnsafeRawPointer, _ count: Int) {
+        at.copyMemory(from: source, byteCount: count)
+        at.storeBytes(of: 0, toByteOffset: count, as: UInt8.self)
+        at += count + 1
+      }
+      put(word.utf8Start, word.utf8CodeUnitCount)
+      var id = (high.bigEndian, low.bigEndian)
+      put(&id, 16)
+      stage?.withUTF8 { put($0.baseAddress!, $0.count) }
+      return HopId(digestOf: UnsafeRawBufferPointer(bytes))
+    }
   }
 
   /// An id that was read as a UUID in lower case; nil when the text is none.
-  public init?(text: String) { self.init(utf8: text.utf8) }
+  public init?(text: String) {
+    var text = text
+    guard let id = text.withUTF8({ HopId(utf8: UnsafeRawBufferPointer($0)) }) else { return nil }
+    self = id
+  }
 
-  init?(utf8 bytes: some Collection<UInt8>) {
+  init?(utf8 bytes: UnsafeRawBufferPointer) {
     guard bytes.count == 36 else { return nil }
     var high: UInt64 = 0
     var low: UInt64 = 0
     var digits = 0
-    for (i, byte) in bytes.enumerated() {
+    for i in 0..<36 {
+      let byte = bytes[i]
       if i == 8 || i == 13 || i == 18 || i == 23 {
         guard byte == 45 else { return nil }
         continue
@@ -52,10 +81,10 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The hop that this one sends to a stage.
-  public func next(_ stage: String) -> HopId { HopId(hashing: [Array("next".utf8), bytes, Array(stage.utf8)]) }
+  public func next(_ stage: String) -> HopId { derived("next", stage) }
 
   /// The next try of this hop at the same stage.
-  public var nextTry: HopId { HopId(hashing: [Array("try".utf8), bytes]) }
+  public var nextTry: HopId { derived("try") }
 
   /// The hop of a record that a foreign stage sent: such a record carries no id, but its time of sending makes it unique.
   public static func foreign(stage: String, value: [UInt8]) -> HopId {
@@ -63,22 +92,47 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The id as a UUID in lower case, as Postgres prints it.
-  public var text: String { SecureRandom.uuidText(bytes) }
-
-  /// The low half in 16 hex digits: the span id of the trace header.
-  var spanId: String { Encoding.hex(bytes.suffix(8)) }
-
-  private var bytes: [UInt8] {
-    (0..<8).map { UInt8(truncatingIfNeeded: high >> (56 - 8 * UInt64($0))) }
-      + (0..<8).map { UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64($0))) }
+  public var text: String {
+    String(unsafeUninitializedCapacity: 36) { out in
+      write(into: out.baseAddress!)
+      return 36
+    }
   }
 
   public var description: String { text }
+
+  /// Writes the 36 bytes of `text`.
+  func write(into out: UnsafeMutablePointer<UInt8>) {
+    var at = 0
+    for digit in 0..<32 {
+      if digit == 8 || digit == 12 || digit == 16 || digit == 20 {
+        out[at] = UInt8(ascii: "-")
+        at += 1
+      }
+      out[at] = hexDigit((digit < 16 ? high : low) >> UInt64(60 - 4 * (digit & 15)))
+      at += 1
+    }
+  }
+
+  /// Writes the low half in 16 hex digits: the span id of the trace header.
+  func writeSpan(into out: UnsafeMutablePointer<UInt8>) { writeHex(low, into: out) }
+}
+
+/// Writes a number in 16 hex digits of lower case.
+func writeHex(_ value: UInt64, into out: UnsafeMutablePointer<UInt8>) {
+  for i in 0..<16 { out[i] = hexDigit(value >> UInt64(60 - 4 * i)) }
+}
+
+private func hexDigit(_ value: UInt64) -> UInt8 {
+  let value = UInt8(truncatingIfNeeded: value & 15)
+  return value < 10 ? 48 + value : 87 + value
 }
 
 /// What the header `regproc-hop` carries beside a message: `<hop id>.<run>.<try>`. Foreign stages ignore it.
 struct HopHeader: Sendable, Equatable {
-  static let name = "regproc-hop"
+  static let name: StaticString = "regproc-hop"
+  /// The most bytes it has: the id, two points and two numbers.
+  static let maximumCount = 36 + 2 * 21
   var id: HopId
   var run: Int
   var attempt: Int
@@ -90,13 +144,46 @@ struct HopHeader: Sendable, Equatable {
   }
 
   init?(_ bytes: UnsafeRawBufferPointer) {
-    guard bytes.count > 38, bytes[36] == UInt8(ascii: "."), let id = HopId(utf8: bytes.prefix(36)) else { return nil }
-    let parts = bytes.dropFirst(37).split(separator: UInt8(ascii: "."))
-    guard parts.count == 2, let run = Int(String(decoding: parts[0], as: UTF8.self)),
-      let attempt = Int(String(decoding: parts[1], as: UTF8.self)), run > 0, attempt > 0
+    guard bytes.count > 38, bytes[36] == UInt8(ascii: "."), let id = HopId(utf8: UnsafeRawBufferPointer(rebasing: bytes[..<36]))
     else { return nil }
+    var at = 37
+    guard let run = Self.number(bytes, &at), at < bytes.count, bytes[at] == UInt8(ascii: ".") else { return nil }
+    at += 1
+    guard let attempt = Self.number(bytes, &at), at == bytes.count else { return nil }
     self.init(id: id, run: run, attempt: attempt)
   }
 
-  var text: String { "\(id.text).\(run).\(attempt)" }
+  /// A number above zero of at most 18 digits.
+  private static func number(_ bytes: UnsafeRawBufferPointer, _ at: inout Int) -> Int? {
+    let start = at
+    var value = 0
+    while at < bytes.count, (48...57).contains(bytes[at]), at - start < 18 {
+      value = value * 10 + Int(bytes[at] - 48)
+      at += 1
+    }
+    return value > 0 ? value : nil
+  }
+
+  /// Writes the header's bytes; the number of them.
+  func write(into out: UnsafeMutablePointer<UInt8>) -> Int {
+    id.write(into: out)
+    var at = 36
+    for i in 0..<2 {
+      let number = i == 0 ? run : attempt
+      out[at] = UInt8(ascii: ".")
+      at += 1
+      if (0...9).contains(number) {
+        out[at] = 48 + UInt8(number)
+        at += 1
+      } else {
+        for byte in String(number).utf8 {
+          out[at] = byte
+          at += 1
+        }
+      }
+    }
+    return at
+  }
+
+  var text: String { String(unsafeUninitializedCapacity: Self.maximumCount) { write(into: $0.baseAddress!) } }
 }

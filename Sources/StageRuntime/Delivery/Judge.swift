@@ -46,8 +46,6 @@ struct Judge: Sendable {
   /// All stages by name: where their messages go.
   let directory: [String: StageFile]
   let worker: String
-  /// False in the benchmark of the bare engine: nothing is recorded, so nothing is kept for it.
-  var isJournaled = true
 
   /// Asks the stage and decides what follows.
   func judge(_ incoming: IncomingMessage, by unit: StageUnit) async throws -> ConcludedHop {
@@ -57,7 +55,7 @@ struct Judge: Sendable {
     var verdict: Verdict
     do {
       // A replay and some Java stages send null: the packet manager has them.
-      if message.tags == nil { message.tags = try await unit.context.services.packets.tags(of: message.rid, named: nil) }
+      if !message.hasTags { message.tags = try await unit.context.services.packets.tags(of: message.rid, named: nil) }
       verdict = try await unit.plugin.process(message, unit.context)
       if !verdict.tags.isEmpty {
         try await unit.context.services.packets.addOrUpdateTags(of: incoming.message.rid, verdict.tags)
@@ -115,7 +113,7 @@ struct Judge: Sendable {
     let decision: Decision
     do {
       decision = try routes.decide(
-        process: message.process, after: stage.name, verdict: concluded.verdict.kind, message: message)
+        process: concluded.process, after: stage.name, verdict: concluded.verdict.kind, message: message)
     } catch {
       concluded.destinations = "dead letter"
       concluded.deadLetter = DeadLetter(
@@ -126,8 +124,7 @@ struct Judge: Sendable {
     }
 
     let key = RecordKey.composite(
-      rid: message.rid, busOutTopic: Topic.busOut(stage.topicPrefix, process: message.process),
-      address: stage.busIn)
+      rid: concluded.rid, topicPrefix: stage.topicPrefix, process: concluded.process, address: stage.busIn)
     let bytes = message.encoded()
     for destination in decision.destinations {
       switch destination {
@@ -141,7 +138,7 @@ struct Judge: Sendable {
         apply(command, to: &concluded, incoming: incoming, stage: stage, hop: hop, now: now)
       }
     }
-    concluded.destinations = decision.destinations.map(\.description).joined(separator: ", ")
+    concluded.destinations = decision.names
     return concluded
   }
 

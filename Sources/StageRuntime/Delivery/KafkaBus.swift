@@ -24,6 +24,8 @@ final class KafkaBus: Bus {
   private var owned: Set<TopicPartition> = []
   /// A commit whose answer is not known: the next `send` only repeats the commit.
   private var commitIsPending = false
+  private var headers = HeaderBuffer()
+  private let readsHops: Bool
   private let waker: Waker
 
   /// `wake` comes from other threads while `reopen` changes the consumer on this one.
@@ -35,6 +37,7 @@ final class KafkaBus: Bus {
 
   init(_ settings: Settings) throws {
     self.settings = settings
+    readsHops = "\(settings.header)" == "\(HopHeader.name)"
     producer = try Self.openProducer(settings)
     consumer = try Self.openConsumer(settings)
     waker = Waker()
@@ -60,13 +63,15 @@ final class KafkaBus: Bus {
       batch = records
       var out: [BusRecord] = []
       out.reserveCapacity(records.count)
-      owned = Set(records.firstOffsets.map(\.partition).filter { consumer.owns($0, since: records.epoch) })
-      let ownsAll = owned.count == records.firstOffsets.count
+      let partitions = records.firstOffsets.map(\.partition)
+      owned = Set(partitions.filter { consumer.owns($0, since: records.epoch) })
+      let ownsAll = owned.count == partitions.count
       for record in records where ownsAll || consumer.owns(record) {
         let header = record.header(settings.header)
         out.append(
           BusRecord(
-            value: record.valueBytes, key: nil, hop: header.flatMap { HopHeader($0) }, header: settings.header == HopHeader.name ? nil : header.map { Array($0) },
+            value: record.valueBytes, key: record.keyBytes, hop: readsHops ? header.flatMap { HopHeader($0) } : nil,
+            header: readsHops ? nil : header.map { Array($0) },
             origin: RecordOrigin(topic: record.topic, partition: record.partition, offset: record.offset)))
       }
       return out
@@ -82,26 +87,20 @@ final class KafkaBus: Bus {
   func send(_ outgoing: [OutgoingHop]) throws(BusFailure) {
     try attempt {
       guard settings.transactionalID != nil else {
-        for hop in outgoing { try produce(OutgoingRecord(hop)) }
+        for hop in outgoing { try producer.produce(hop, &headers) }
         if !outgoing.isEmpty, let failed = producer.flush().first { throw failed.error }
         try consumer.commit(next)
         return
       }
       if !commitIsPending {
         try producer.begin()
-        for hop in outgoing { try produce(OutgoingRecord(hop)) }
+        for hop in outgoing { try producer.produce(hop, &headers) }
         try producer.sendOffsets(next, group: try consumer.groupMetadata())
       }
       commitIsPending = true
       try producer.commitTransaction()
       commitIsPending = false
     }
-  }
-
-  private func produce(_ record: OutgoingRecord) throws {
-    try producer.produce(
-      topic: record.topic, key: Array(record.key.utf8), value: record.value,
-      headers: record.headers.map { RecordHeader($0.name, Array($0.value.utf8)) })
   }
 
   func abort() throws(BusFailure) {
@@ -170,11 +169,8 @@ final class KafkaSender: RecordSender {
 
   func send(_ records: [OutgoingRecord]) throws(BusFailure) {
     do {
-      for record in records {
-        try producer.produce(
-          topic: record.topic, key: Array(record.key.utf8), value: record.value,
-          headers: record.headers.map { RecordHeader($0.name, Array($0.value.utf8)) })
-      }
+      var headers = HeaderBuffer()
+      for record in records { try producer.produce(record, &headers) }
       if let failed = producer.flush().first { throw failed.error }
     } catch let error as KafkaError {
       throw BusFailure(error)

@@ -1,41 +1,70 @@
-import System
+import Kafka
 
-/// A record as it goes on the bus, headers included.
-struct OutgoingRecord: Sendable {
-  var topic: String
-  var key: String
-  var value: [UInt8]
-  var headers: [(name: String, value: String)]
-}
-
-extension OutgoingRecord {
-  /// The record of a message on its way: `b3` and `RID` as upstream's bridge demands them (facts/bus-and-routes 4), and our hop id.
-  /// All hops of a RID are one trace.
-  init(_ hop: OutgoingHop) {
-    self.init(
-      topic: hop.topic, key: hop.key, value: hop.message,
-      headers: [
-        ("b3", "\(Self.traceId(hop.key))-\(hop.id.spanId)"), ("RID", hop.key),
-        (HopHeader.name, HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt).text),
-      ])
-  }
+/// A record as it goes on the bus outside of a worker: a hop, or what the outbox holds.
+enum OutgoingRecord: Sendable {
+  /// A message on its way to a stage.
+  case hop(OutgoingHop)
+  /// A record of a further topic; the id is that of its row in the outbox.
+  case outbox(id: String, topic: String, key: String, value: [UInt8])
 
   /// The name of the header by which a further topic's record is known to the outbox.
-  static let outboxHeader = "regproc-outbox"
-
-  /// The trace of a record key: the RID is its first part.
-  private static func traceId(_ key: String) -> String {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in key.utf8 {
-      if byte == UInt8(ascii: "_") { break }
-      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-    }
-    return Encoding.hex((0..<8).map { UInt8(truncatingIfNeeded: hash >> (56 - 8 * UInt64($0))) })
-  }
+  static let outboxHeader: StaticString = "regproc-outbox"
 }
 
 /// Puts records on the bus and returns when the broker has all of them.
 protocol RecordSender: AnyObject {
   func send(_ records: [OutgoingRecord]) throws(BusFailure)
   func close()
+}
+
+extension KafkaProducer {
+  /// Produces a message on its way: `b3` and `RID` as upstream's bridge demands them (facts/bus-and-routes 4), and our hop id. All hops
+  /// of a RID are one trace.
+  func produce(_ hop: OutgoingHop, _ headers: inout HeaderBuffer) throws(KafkaError) {
+    headers.removeAll()
+    headers.append("b3", capacity: 33) { out in
+      writeHex(traceId(hop.key), into: out)
+      out[16] = UInt8(ascii: "-")
+      hop.id.writeSpan(into: out + 17)
+      return 33
+    }
+    headers.append("RID", hop.key)
+    headers.append(HopHeader.name, capacity: HopHeader.maximumCount) {
+      HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt).write(into: $0)
+    }
+    try produce(topic: hop.topic, key: hop.key, value: hop.message, headers: headers)
+  }
+
+  /// Produces a record of either kind.
+  func produce(_ record: OutgoingRecord, _ headers: inout HeaderBuffer) throws(KafkaError) {
+    switch record {
+    case .hop(let hop): try produce(hop, &headers)
+    case .outbox(let id, let topic, let key, let value):
+      headers.removeAll()
+      headers.append(OutgoingRecord.outboxHeader, id)
+      try produce(topic: topic, key: key, value: value, headers: headers)
+    }
+  }
+
+  private func produce(topic: String, key: String, value: [UInt8], headers: HeaderBuffer) throws(KafkaError) {
+    var key = key
+    let result = key.withUTF8 { key in
+      value.withUnsafeBytes { value in
+        Result { () throws(KafkaError) in
+          try produce(topic: topic, key: UnsafeRawBufferPointer(key), value: value, headers: headers)
+        }
+      }
+    }
+    try result.get()
+  }
+}
+
+/// The trace of a record key: the RID is its first part. FNV-1a, 64 bits.
+private func traceId(_ key: String) -> UInt64 {
+  var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+  for byte in key.utf8 {
+    if byte == UInt8(ascii: "_") { break }
+    hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+  }
+  return hash
 }

@@ -91,6 +91,7 @@ final class StageWorker: Sendable {
   private final class Round {
     private let worker: StageWorker
     private let bus: any Bus
+    private let here = CallingThread()
     private var loop: DeliveryLoop
     private var connection: Connection?
     private var records: [BusRecord] = []
@@ -137,7 +138,9 @@ final class StageWorker: Sendable {
           try record()
           return .recorded
         case .send:
-          let outgoing = outstanding + concluded.flatMap { $0.outgoing.filter { $0.notBefore == nil } }
+          var outgoing = outstanding
+          outgoing.reserveCapacity(outgoing.count + concluded.count)
+          for hop in concluded { for next in hop.outgoing where next.notBefore == nil { outgoing.append(next) } }
           try bus.send(outgoing)
           finish()
           return .sent
@@ -213,11 +216,13 @@ final class StageWorker: Sendable {
 
     private func judge() throws {
       guard !incoming.isEmpty else { return }
-      let judge = Judge(
-        routes: worker.routes.routes, directory: worker.directory, worker: worker.name, isJournaled: worker.database != nil)
+      let judge = Judge(routes: worker.routes.routes, directory: worker.directory, worker: worker.name)
       let unit = worker.unit
       let batch = incoming
-      let result = blockingAwait { await judgeAll(batch, judge, unit) }
+      // One lane needs no other thread.
+      let isAlone = min(unit.file.parallelism, batch.count) <= 1
+      let result =
+        isAlone ? here.run { await judgeAll(batch, judge, unit) } : blockingAwait { await judgeAll(batch, judge, unit) }
       concluded = try result.get()
     }
 

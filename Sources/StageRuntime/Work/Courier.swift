@@ -93,7 +93,7 @@ final class Courier: Sendable {
       guard !rows.isEmpty else { return 0 }
       let hops = try rows.map(Journal.outgoing)
       let again = try rows.reduce(0) { try $0 + ($1.int(8) > 0 ? 1 : 0) }
-      try sender.send(hops.map(OutgoingRecord.init))
+      try sender.send(hops.map { .hop($0) })
       _ = try connection.execute(
         """
         UPDATE regproc.hop SET state = 1, sent_at = now(), sent_count = sent_count + 1, not_before = NULL
@@ -117,9 +117,7 @@ final class Courier: Sendable {
       let ids = try rows.map { try $0.text(0) }
       try sender.send(
         try rows.map { row in
-          OutgoingRecord(
-            topic: try row.text(1), key: try row.text(2), value: try row.bytes(3),
-            headers: [(OutgoingRecord.outboxHeader, try row.text(0))])
+          .outbox(id: try row.text(0), topic: try row.text(1), key: try row.text(2), value: try row.bytes(3))
         })
       _ = try connection.execute(
         "UPDATE regproc.outbox SET sent_at = now(), sent_count = sent_count + 1 WHERE id = ANY($1::uuid[])", [.textArray(ids)])

@@ -26,6 +26,9 @@ import Testing
     let key = RecordKey.composite(
       rid: "100", busOutTopic: "packet-validator-opencrvs_new-bus-out", address: "packet-validator-bus-in")
     #expect(key == "100_packet-validator-opencrvs_new-bus-out_packet-validator-bus-in")
+    #expect(
+      RecordKey.composite(
+        rid: "100", topicPrefix: "packet-validator", process: "OPENCRVS_NEW", address: "packet-validator-bus-in") == key)
     #expect(RecordKey.composite(rid: "100", busOutTopic: "t", address: nil) == "100_t")
     #expect(RecordKey.workflow(incomingKey: key, command: .completeAsFailed) == key + "_complete_as_failed")
   }
