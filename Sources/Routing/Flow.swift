@@ -56,6 +56,8 @@ public struct FlowStage: Sendable, Hashable {
   public var overrides: [VerdictKind: [Branch]]
   /// Whether something else than this framework runs it, such as MOSIP's Java stage.
   public var runsElsewhere: Bool
+  /// Whether messages may begin here, as packets that something else than this flow brings in.
+  public var isEntry = false
 
   /// A stage's entry; without more it hands passed messages to the following one.
   public init(

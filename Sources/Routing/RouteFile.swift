@@ -20,6 +20,7 @@ import YAML
 ///           failed: complete-as-rejected     # also error, retry: instead of `on`; conditions are written
 ///           retry: { next: [{ when: ..., to: ... }, { to: ... }] }
 ///           runs: elsewhere                  # something else runs this stage
+///           entry: true                      # messages may begin here, besides at the first stage
 ///       - print: { passed: complete-as-processed }  # instead of the following entry
 ///     omitted: [verification]                # stages left out on purpose
 ///     pause: []                              # the syntax is at `PauseRule`

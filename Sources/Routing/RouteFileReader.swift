@@ -34,6 +34,7 @@ struct RouteFileReader {
     }
     var on: [VerdictKind: [Branch]] = [:]
     if let reader = reader.mapping("on") { on = verdicts(reader) }
+    if let entry = reader.entry("forwards"), !entry.value.isNull { content.forwards = forwards(entry.value) }
     if let node = reader.required("flows", YAMLNode.self) {
       if let entries = node.mapping {
         for entry in entries {
@@ -41,12 +42,11 @@ struct RouteFileReader {
           if let flow = flow(entry, on) { content.flows.append(flow) }
           if problems.count > before { content.broken.insert(entry.key) }
         }
-        if entries.isEmpty { problems.add("no-flow", "there is no flow", at: node) }
+        if entries.isEmpty, content.forwards.isEmpty { problems.add("no-flow", "there is no flow", at: node) }
       } else {
         problems.add("wrong-type", "expected a flow for each process, found \(node.kind)", at: node)
       }
     }
-    if let entry = reader.entry("forwards"), !entry.value.isNull { content.forwards = forwards(entry.value) }
     reader.finish()
     return content
   }
@@ -128,6 +128,7 @@ struct RouteFileReader {
     if let also = reader.entry("also") { stage.also = destinations(also.value) }
     for verdict in VerdictKind.unpassed { stage.overrides[verdict] = ways(reader, verdict) }
     if let runs = reader.optional("runs", Runner.self) { stage.runsElsewhere = runs == .elsewhere }
+    stage.isEntry = reader.optional("entry", Bool.self) ?? false
     reader.finish()
     return stage
   }

@@ -41,7 +41,7 @@ public enum RouteFormat {
         return ["id", "after", "when", "for", "then", "description"]
       }
       if path.count == 5, path[0] == "flows", path[2] == "route" {
-        return ["runs", "passed", "next", "also", "failed", "error", "retry"]
+        return ["runs", "entry", "passed", "next", "also", "failed", "error", "retry"]
       }
       return []
     })

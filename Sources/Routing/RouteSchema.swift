@@ -36,7 +36,7 @@ public enum RouteSchema {
           "propertyNames": ref("topic"), "additionalProperties": ref("stage"),
         ],
         "flows": [
-          "description": "The flow of each process, named as in reg_type.", "type": "object", "minProperties": 1,
+          "description": "The flow of each process, named as in reg_type.", "type": "object",
           "propertyNames": ["pattern": "^[A-Z0-9_]+$"], "additionalProperties": ref("flow"),
         ],
       ],
@@ -53,6 +53,7 @@ public enum RouteSchema {
       "passed": ref("destinations", "Where passed messages go instead of the following entry."),
       "next": ref("branches", "Where passed messages go: the first branch that matches."),
       "also": ref("destinations", "After the destinations of every passed message."),
+      "entry": ["description": "Messages may begin here, besides at the first stage.", "type": "boolean"],
       "runs": ["description": "Who runs the stage.", "enum": ["here", "elsewhere"]],
     ]
     for verdict in VerdictKind.unpassed { stage[verdict.rawValue] = ways }

@@ -29,7 +29,14 @@ struct YAMLComments {
   private var before: Entry?
   private var blanks: Set<Int> = []
 
-  init() {}
+  init(leading: [Position: [String]], spaced: Set<Position>) {
+    for (position, comments) in leading {
+      for isItem in [true, false] { self.leading[Entry(position: position, isItem: isItem)] = comments }
+    }
+    for position in spaced {
+      for isItem in [true, false] { self.spaced.insert(Entry(position: position, isItem: isItem)) }
+    }
+  }
 
   init(_ source: SourceText, _ root: YAMLNode) {
     var scalars: [(start: Position, end: Position)] = []

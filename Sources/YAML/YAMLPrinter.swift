@@ -34,9 +34,13 @@ public struct YAMLPrinter {
     return printer.document(root)
   }
 
-  /// A tree that was made, without comments; `header` are lines of comment at its top, without `#`.
-  public static func print(_ root: YAMLNode, header: [String] = [], style: YAMLStyle) -> String {
-    var printer = YAMLPrinter(style, YAMLComments())
+  /// A tree that was made. `header` are lines of comment at its top, without `#`; `comments` stand above the entry or item
+  /// that begins at a position, and blank lines before the `spaced` ones, if no two nodes of the tree begin at one position.
+  public static func print(
+    _ root: YAMLNode, header: [String] = [], comments: [Position: [String]] = [:], spaced: Set<Position> = [],
+    style: YAMLStyle
+  ) -> String {
+    var printer = YAMLPrinter(style, YAMLComments(leading: comments, spaced: spaced))
     let top = header.map { $0.isEmpty ? "#\n" : "# \($0)\n" }.joined()
     return top + (header.isEmpty ? "" : "\n") + printer.document(root)
   }

@@ -92,7 +92,7 @@ import YAML
     let wrong = read("version: 1\nforwards: { a-bus-in: b, 'x y': a, z: nothing }\nflows: {}\n")
     #expect(
       faults(wrong) == [
-        "error own-topic 2:13", "error topic-name 2:26", "error unknown-stage 2:39", "error no-flow 3:8",
+        "error own-topic 2:13", "error topic-name 2:26", "error unknown-stage 2:39",
       ])
   }
 
