@@ -50,7 +50,7 @@ let package = Package(
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Routing", ["YAML"]),
+    library("Routing", ["YAML", "JSON"]),
     library("Registration", ["JSON", "Cryptography", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
@@ -90,7 +90,7 @@ let package = Package(
     tests("Postgres", ["Postgres"]),
     tests("HTTP", ["HTTP"]),
     tests("Cryptography", ["Cryptography"]),
-    tests("Routing", ["Routing"]),
+    tests("Routing", ["Routing", "YAML", "JSON"]),
     tests("Registration", ["Registration"]),
     tests("StageKit", ["StageKit"]),
     tests("StageRuntime", ["StageRuntime", "Platform", "TestDatabase"]),

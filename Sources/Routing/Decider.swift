@@ -34,11 +34,11 @@ struct Decider: Sendable {
   private final class Stage: Sendable {
     let pauses: [PauseRule]
     let passed: [Way]
-    let failed: Decision?
-    let retry: Decision?
-    let error: Decision?
+    let failed: [Way]
+    let retry: [Way]
+    let error: [Way]
 
-    init(pauses: [PauseRule], passed: [Way], failed: Decision?, retry: Decision?, error: Decision?) {
+    init(pauses: [PauseRule], passed: [Way], failed: [Way], retry: [Way], error: [Way]) {
       self.pauses = pauses
       self.passed = passed
       self.failed = failed
@@ -67,18 +67,19 @@ struct Decider: Sendable {
     func decision(_ branch: Branch, _ matched: String) -> Decision {
       Decision(destinations: branch.to.map(\.value), position: branch.position, digest: digest, matched: matched)
     }
-    func only(_ verdict: VerdictKind) -> Decision? {
-      flow.branches(ofStageAt: index, for: verdict).first.map { decision($0, verdict.rawValue) }
+    func ways(_ verdict: VerdictKind) -> [Way] {
+      let branches = flow.branches(ofStageAt: index, for: verdict)
+      return branches.map { branch in
+        let isOnly = branches.count == 1
+        let otherwise = verdict == .passed ? (isOnly ? "always" : "otherwise") : verdict.rawValue
+        let matched = branch.when.map { verdict == .passed ? "\($0)" : "\(verdict.rawValue), \($0)" }
+        return Way(when: branch.when, decision: decision(branch, matched ?? otherwise))
+      }
     }
-    let passed = flow.passedBranches(ofStageAt: index)
     let name = flow.stages[index].name.value
     return Stage(
       pauses: flow.pauses.filter { $0.after.isEmpty || $0.after.contains { $0.value == name } },
-      passed: passed.map { branch in
-        let matched = branch.when?.description ?? (passed.count > 1 ? "otherwise" : "always")
-        return Way(when: branch.when, decision: decision(branch, matched))
-      },
-      failed: only(.failed), retry: only(.retry), error: only(.error))
+      passed: ways(.passed), failed: ways(.failed), retry: ways(.retry), error: ways(.error))
   }
 
   func decide(
@@ -87,13 +88,14 @@ struct Decider: Sendable {
     guard let flow = flows[process] else { throw RoutingError(.unknownFlow, process: process) }
     guard let ways = flow[stage] else { throw RoutingError(.stageNotInFlow, process: process, stage: stage) }
     if !ways.pauses.isEmpty, let pause = pause(ways.pauses, message) { return pause }
-    switch verdict {
-    case .passed?, nil:
-      for way in ways.passed where way.when?.matches(message) ?? true { return way.decision }
-    case .failed?: if let decision = ways.failed { return decision }
-    case .retry?: if let decision = ways.retry { return decision }
-    case .error?: if let decision = ways.error { return decision }
-    }
+    let list =
+      switch verdict {
+      case .passed?, nil: ways.passed
+      case .failed?: ways.failed
+      case .retry?: ways.retry
+      case .error?: ways.error
+      }
+    for way in list where way.when?.matches(message) ?? true { return way.decision }
     throw RoutingError(.noDestination, process: process, stage: stage, verdict: verdict)
   }
 

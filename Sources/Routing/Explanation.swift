@@ -96,7 +96,7 @@ extension RouteFile {
       var outcome = Explanation.Outcome.notAsked
       var reason = ""
       if let when = branch.when {
-        condition = when.description
+        condition = verdict.map { $0 == .passed ? "\(when)" : "\($0.rawValue), \(when)" } ?? when.description
         if !isTaken {
           let (holds, why) = when.explain(message)
           outcome = holds ? .taken : .notTaken
@@ -104,7 +104,7 @@ extension RouteFile {
         }
       } else {
         if let verdict, verdict != .passed {
-          condition = verdict.rawValue
+          condition = branches.count > 1 ? "\(verdict.rawValue), otherwise" : verdict.rawValue
         } else {
           condition = branches.count > 1 ? "otherwise" : "always"
         }

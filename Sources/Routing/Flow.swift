@@ -52,15 +52,17 @@ public struct FlowStage: Sendable, Hashable {
   public var way: Way
   /// Further destinations of passed messages, after those of `way`.
   public var also: [Placed<Destination>]
-  /// What this stage has instead of the flow's `on`.
-  public var overrides: [VerdictKind: Branch]
+  /// What this stage has instead of the flow's `on`: the first branch that matches is taken.
+  public var overrides: [VerdictKind: [Branch]]
   /// Whether something else than this framework runs it, such as MOSIP's Java stage.
   public var runsElsewhere: Bool
+  /// Whether messages may begin here, as packets that something else than this flow brings in.
+  public var isEntry = false
 
   /// A stage's entry; without more it hands passed messages to the following one.
   public init(
     _ name: Placed<String>, way: Way = .following, also: [Placed<Destination>] = [],
-    overrides: [VerdictKind: Branch] = [:], runsElsewhere: Bool = false
+    overrides: [VerdictKind: [Branch]] = [:], runsElsewhere: Bool = false
   ) {
     self.name = name
     self.way = way
@@ -108,6 +110,25 @@ public struct PauseRule: Sendable, Hashable {
   }
 }
 
+/// A topic whose records are handed to a stage as they are. In a route file:
+///
+/// ```yaml
+/// forwards:
+///   printing-bus-in: print     # a name of older releases
+/// ```
+public struct Forward: Sendable, Hashable {
+  /// The topic and where it is written.
+  public let topic: Placed<String>
+  /// The stage that gets its records.
+  public let to: Placed<String>
+
+  /// Hands the records of `topic` to `to`.
+  public init(topic: Placed<String>, to: Placed<String>) {
+    self.topic = topic
+    self.to = to
+  }
+}
+
 /// The route of one process.
 public struct Flow: Sendable, Hashable {
   /// The process's name and place.
@@ -115,7 +136,7 @@ public struct Flow: Sendable, Hashable {
   /// The packet source of its messages.
   public var source: String?
   /// Where each verdict but `passed` leads unless a stage says otherwise.
-  public var on: [VerdictKind: Branch]
+  public var on: [VerdictKind: [Branch]]
   /// The stages in order; the first is where the flow begins.
   public var stages: [FlowStage]
   /// Stages left out on purpose.
@@ -125,7 +146,7 @@ public struct Flow: Sendable, Hashable {
 
   /// A flow.
   public init(
-    process: Placed<String>, source: String? = nil, on: [VerdictKind: Branch] = [:], stages: [FlowStage],
+    process: Placed<String>, source: String? = nil, on: [VerdictKind: [Branch]] = [:], stages: [FlowStage],
     omitted: [Placed<String>] = [], pauses: [PauseRule] = []
   ) {
     self.process = process
@@ -159,6 +180,6 @@ public struct Flow: Sendable, Hashable {
   /// The ways out of the stage at `index` for a verdict; nil is a message without one.
   public func branches(ofStageAt index: Int, for verdict: VerdictKind?) -> [Branch] {
     guard let verdict, verdict != .passed else { return passedBranches(ofStageAt: index) }
-    return (stages[index].overrides[verdict] ?? on[verdict]).map { [$0] } ?? []
+    return stages[index].overrides[verdict] ?? on[verdict] ?? []
   }
 }

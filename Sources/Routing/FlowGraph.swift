@@ -18,7 +18,7 @@ struct FlowGraph {
     let isPassed: Bool
   }
 
-  /// Stages that a message can reach from the first one, by any verdict.
+  /// Stages that a message can reach from where messages begin, by any verdict.
   private(set) var reached: Set<Int> = []
   /// Stages from which a completing command can be reached by passing.
   private(set) var ending: Set<Int> = []
@@ -49,13 +49,13 @@ struct FlowGraph {
       }
       edges.append(out)
     }
-    findReached()
+    findReached([0] + flow.stages.indices.filter { flow.stages[$0].isEntry })
     findEnding()
     findCycles()
   }
 
-  private mutating func findReached() {
-    var open = [0]
+  private mutating func findReached(_ entries: [Int]) {
+    var open = entries
     while let index = open.popLast() {
       if reached.insert(index).inserted { open += edges[index].map(\.to) }
     }

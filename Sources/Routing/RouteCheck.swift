@@ -25,28 +25,48 @@ struct RouteCheck {
     }
   }
 
-  /// Branches that never match, and messages that no branch takes.
+  /// Branches that never match, and messages that no branch takes: for each stage and verdict.
   private func branches(_ flow: Flow) {
-    for stage in flow.stages {
-      guard case .next(let next) = stage.way, !next.isEmpty else { continue }
-      let coverage = BranchCoverage(next.map(\.when), process: flow.process.value)
-      for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
-        let why =
-          switch reason {
-          case .contradiction: "no passed message of this flow meets its condition"
-          case .covered(let earlier): "the branch at line \(next[earlier].position.line) always matches before"
-          case .coveredByEarlier: "the branches before it take all its messages"
-          }
-        problems.add(
-          "branch-never-matches", "this branch never matches: \(why)", at: next[index].position,
-          suggestion: reason == .contradiction ? nil : "move it up or remove it")
+    var seen: Set<[Position]> = []
+    for (index, stage) in flow.stages.enumerated() {
+      for verdict in VerdictKind.allCases {
+        let branches = flow.branches(ofStageAt: index, for: verdict)
+        // One branch without a condition takes everything; what `on` says is the same at every stage.
+        guard branches.count > 1 || branches.contains(where: { $0.when != nil }),
+          verdict == .passed || seen.insert(branches.map(\.position)).inserted
+        else { continue }
+        list(branches, verdict, stage, flow.process.value)
       }
-      // A flow that is not whole may have lost the very branch that takes the rest.
-      if let example = coverage.example, !broken.contains(flow.process.value) {
-        problems.add(
-          "verdict-without-destination", "no branch takes a passed message with \(example)",
-          at: stage.name.position, length: stage.name.length, suggestion: "end next with a branch that has no when")
-      }
+    }
+  }
+
+  private func list(_ branches: [Branch], _ verdict: VerdictKind, _ stage: FlowStage, _ process: String) {
+    let coverage = BranchCoverage(
+      branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict])
+    for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
+      let why =
+        switch reason {
+        case .contradiction: "no \(verdict.rawValue) message of this flow meets its condition"
+        case .covered(let earlier): "the branch at line \(branches[earlier].position.line) always matches before"
+        case .coveredByEarlier: "the branches before it take all its messages"
+        }
+      problems.add(
+        "branch-never-matches", "this branch never matches: \(why)", at: branches[index].position,
+        suggestion: reason == .contradiction ? nil : "move it up or remove it",
+        example: coverage.examples[index]?.question(after: stage.name.value))
+    }
+    // A flow that is not whole may have lost the very branch that takes the rest.
+    if let hole = coverage.hole, !broken.contains(process) {
+      problems.add(
+        "verdict-without-destination", "no branch takes a \(verdict.rawValue) message with \(hole.words)",
+        at: stage.name.position, length: stage.name.length, suggestion: "end next with a branch that has no when",
+        example: hole.question(after: stage.name.value))
+    }
+    if !coverage.isExact {
+      problems.add(
+        "not-proven", "these conditions are too many to prove that every message has a destination",
+        severity: .warning, at: stage.name.position, length: stage.name.length,
+        suggestion: branches.contains { $0.when == nil } ? nil : "end next with a branch that has no when")
     }
   }
 
@@ -177,14 +197,27 @@ struct RouteCheck {
   }
 
   private func cycles(_ flow: Flow, _ graph: FlowGraph) {
+    var rounds = FlowWalk(flow).rounds()
     for cycle in graph.cycles {
       let names = cycle.stages.map { flow.stages[$0].name.value }
       let path = (names + names.prefix(1)).joined(separator: " -> ")
+      let round = rounds.removeValue(forKey: Set(cycle.stages))
+      let place = cycle.closing
       // Upstream's ABIS stages send messages back and forth until an address says otherwise: that may be meant.
-      problems.add(
-        "cycle",
-        cycle.isEndless ? "messages go round for ever: \(path)" : "messages may go round: \(path)",
-        severity: cycle.isEndless ? .error : .warning, at: cycle.closing.position, length: cycle.closing.length)
+      if cycle.isEndless {
+        problems.add(
+          "cycle", "messages go round for ever: \(path)", at: place.position, length: place.length,
+          example: example(after: names[names.count - 1], flow))
+      } else if let round, !round.dependsOnAddress {
+        problems.add(
+          "cycle", "a message with \(round.cell.words) goes round until a stage changes that: \(path)",
+          severity: .warning, at: place.position, length: place.length,
+          example: round.cell.question(after: names[names.count - 1]))
+      } else {
+        problems.add(
+          "cycle", "messages may go round: \(path)", severity: .warning, at: place.position, length: place.length,
+          example: round?.cell.question(after: names[names.count - 1]))
+      }
     }
   }
 
@@ -193,14 +226,22 @@ struct RouteCheck {
       problems.add(
         "no-end", "no passed message of \(flow.process.value) ever comes to a completing command",
         at: flow.process.position, length: flow.process.length,
-        suggestion: "let the last stage say passed: complete-as-processed")
+        suggestion: "let the last stage say passed: complete-as-processed",
+        example: example(after: flow.stages[0].name.value, flow))
       return
     }
     for (index, stage) in flow.stages.enumerated()
     where graph.reached.contains(index) && !graph.ending.contains(index) {
       problems.add(
         "no-end", "a message passed by \(stage.name.value) never comes to a completing command",
-        at: stage.name.position, length: stage.name.length)
+        at: stage.name.position, length: stage.name.length, example: example(after: stage.name.value, flow))
     }
+  }
+
+  /// Any passed message.
+  private func example(after stage: String, _ flow: Flow) -> String {
+    MessageSpace.Cell(
+      process: flow.process.value, verdict: .passed, values: [], isValid: .bool(true), internalError: .bool(false)
+    ).question(after: stage)
   }
 }

@@ -4,6 +4,7 @@ import YAML
 ///
 /// ```yaml
 /// version: 1
+/// on: { failed: ..., error: ..., retry: ... }     # for every flow without its own
 /// flows:
 ///   OPENCRVS_NEW:
 ///     source: OPENCRVS                       # the packet source, for who makes packets
@@ -16,11 +17,16 @@ import YAML
 ///               to: introducer-validator     # a destination or a list
 ///             - to: uin-generator
 ///           also: anonymous-profile          # after the destinations of every passed message
-///           failed: complete-as-rejected     # also error, retry: instead of `on`
+///           failed: complete-as-rejected     # also error, retry: instead of `on`; conditions are written
+///           retry: { next: [{ when: ..., to: ... }, { to: ... }] }
 ///           runs: elsewhere                  # something else runs this stage
+///           entry: true                      # messages may begin here, besides at the first stage
 ///       - print: { passed: complete-as-processed }  # instead of the following entry
 ///     omitted: [verification]                # stages left out on purpose
 ///     pause: []                              # the syntax is at `PauseRule`
+/// foreign-stages:                            # stages of others that are known to nobody here
+///   address-check: { topic: address-check }  # what its topics begin with; left out: the name
+/// forwards: { printing-bus-in: print }       # the syntax is at `Forward`
 /// ```
 ///
 /// A destination is a stage of the same flow or a workflow command. One command has properties:
@@ -32,6 +38,10 @@ public struct RouteFile: Sendable {
   public let name: String
   /// The flows in the order of the file.
   public let flows: [Flow]
+  /// Topics whose records go to a stage as they are.
+  public let forwards: [Forward]
+  /// Stages that only this file knows; something else runs them.
+  public let foreign: [StageDirectory.Stage]
   /// 32 hex digits that stand for what the file means: comments, order of flows and layout do not change it, any other
   /// routing does. FNV-1a with 128 bits: it tells versions apart and is no protection against forgery.
   public let digest: String
@@ -41,21 +51,35 @@ public struct RouteFile: Sendable {
   public static let currentVersion = 1
 
   /// A route file of `flows`; of two flows with one process the first counts.
-  public init(version: Int = RouteFile.currentVersion, name: String, flows: [Flow]) {
+  public init(
+    version: Int = RouteFile.currentVersion, name: String, flows: [Flow], forwards: [Forward] = [],
+    foreign: [StageDirectory.Stage] = []
+  ) {
     self.version = version
     self.name = name
     self.flows = flows
-    digest = Digest.of(RouteFile.canonical(version: version, flows: flows))
+    self.forwards = forwards
+    self.foreign = foreign
+    digest = Digest.of(
+      RouteFile.canonical(version: version, flows: flows) + RouteFile.canonical(forwards: forwards, foreign: foreign))
     decider = Decider(flows, digest: digest)
   }
 
   /// The flow of a process.
   public func flow(_ process: String) -> Flow? { flows.first { $0.process.value == process } }
 
+  /// The stage that gets the records of a topic as they are; nil for a topic that `forwards` does not name.
+  public func forwarded(_ topic: String) -> Forward? { forwards.first { $0.topic.value == topic } }
+
   /// The first stage of a process's flow.
   public func first(_ process: String) throws(RoutingError) -> String {
     guard let stage = flow(process)?.stages.first else { throw RoutingError(.unknownFlow, process: process) }
     return stage.name.value
+  }
+
+  private static func canonical(forwards: [Forward], foreign: [StageDirectory.Stage]) -> String {
+    forwards.map { "forward \(quoted($0.topic.value)) \(quoted($0.to.value))\n" }.sorted().joined()
+      + foreign.map { "foreign \(quoted($0.name)) \(quoted($0.topicPrefix))\n" }.sorted().joined()
   }
 
   /// Everything that decides where a message goes, one statement a line.

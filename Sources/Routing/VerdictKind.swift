@@ -21,6 +21,9 @@ public enum VerdictKind: String, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// All but `passed`, in the order in which files and reports name them.
+  public static let unpassed: [VerdictKind] = [.failed, .error, .retry]
+
   /// The flag `isValid` on the wire.
   public var isValid: Bool { self == .passed || self == .retry }
 

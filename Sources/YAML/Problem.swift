@@ -22,11 +22,13 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
   public let length: Int
   /// What would be right, as a sentence, such as `did you mean 'packet-validator'?`.
   public let suggestion: String?
+  /// Input that shows it, on one line, for whoever wants to try.
+  public let example: String?
 
   /// A problem at `position` of `file`; `code` in kebab case, `message` without a full stop.
   public init(
     _ code: String, _ message: String, severity: Severity = .error, file: String, at position: Position,
-    length: Int = 1, suggestion: String? = nil
+    length: Int = 1, suggestion: String? = nil, example: String? = nil
   ) {
     self.severity = severity
     self.code = code
@@ -35,6 +37,7 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
     self.position = position
     self.length = max(length, 1)
     self.suggestion = suggestion
+    self.example = example
   }
 
   /// The first line of `render`: `file:line:column: error: message [code]`.
@@ -55,6 +58,7 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
       out += "\n \(gutter) | \(view.indent)\(paint(view.carets, "1;" + hue))"
     }
     if let suggestion { out += "\n   = \(suggestion)" }
+    if let example { out += "\n   = example: \(example)" }
     return out
   }
 
@@ -153,9 +157,11 @@ public final class Problems {
   /// Adds a problem at a place.
   public func add(
     _ code: String, _ message: String, severity: Problem.Severity = .error, at position: Position, length: Int = 1,
-    suggestion: String? = nil
+    suggestion: String? = nil, example: String? = nil
   ) {
     found.append(
-      Problem(code, message, severity: severity, file: file, at: position, length: length, suggestion: suggestion))
+      Problem(
+        code, message, severity: severity, file: file, at: position, length: length, suggestion: suggestion,
+        example: example))
   }
 }

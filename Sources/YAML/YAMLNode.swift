@@ -61,6 +61,13 @@ public struct YAMLEntry: Sendable {
   public let keyNode: YAMLNode
   /// The value.
   public let value: YAMLNode
+
+  /// A pair.
+  public init(key: String, keyNode: YAMLNode, value: YAMLNode) {
+    self.key = key
+    self.keyNode = keyNode
+    self.value = value
+  }
 }
 
 /// A scalar's value by the core schema of YAML 1.2 (yaml.org/spec/1.2.2, 10.3), except that the truth values are

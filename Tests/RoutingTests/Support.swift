@@ -37,9 +37,16 @@ func faults(_ reading: RouteReading) -> [String] {
 }
 
 /// The shipped route file.
-func shippedBytes() -> [UInt8] {
-  let path = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() + "/routes.yaml"
-  guard let file = fopen(path, "r") else { return [] }
+func shippedBytes() -> [UInt8] { repositoryFile("routes.yaml") }
+
+/// A file of the repository; empty when there is none.
+func repositoryFile(_ name: String) -> [UInt8] {
+  fileBytes(#filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() + "/" + name) ?? []
+}
+
+/// A file's bytes; nil when it cannot be read.
+func fileBytes(_ path: String) -> [UInt8]? {
+  guard let file = fopen(path, "r") else { return nil }
   defer { fclose(file) }
   var bytes = [UInt8](repeating: 0, count: 1 << 20)
   bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))

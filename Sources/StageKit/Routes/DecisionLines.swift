@@ -1,6 +1,7 @@
 import JSON
 import Registration
 import Routing
+import YAML
 
 /// Answers questions about a route file, one a line:
 ///
@@ -10,7 +11,7 @@ import Routing
 /// `{"to":[...],"topics":["...-bus-in"],"commands":[...],"branch":"routes.yaml:LINE"}`
 ///
 /// `to` has every destination in the order of the route; `topics` the bus-in topics of those that are stages, `commands`
-/// the workflow commands, each in that order. A line that cannot be answered gives
+/// the workflow commands, each in that order. STAGE may also be a topic that the file forwards. A line that cannot be answered gives
 /// `{"line":N,"code":"...","error":"..."}` and the rest goes on. Errors name the rule and the place, never what the
 /// message holds.
 public struct DecisionLines {
@@ -33,6 +34,7 @@ public struct DecisionLines {
   /// Answers by `routes`; `stages` knows the topic prefixes.
   public init(_ routes: RouteFile, stages: StageDirectory) {
     self.routes = routes
+    let stages = stages.adding(routes.foreign)
     var names: [String: String] = [:]
     var topics: [String: String] = [:]
     for name in stages.names {
@@ -150,6 +152,10 @@ public struct DecisionLines {
       return fault("bad-message", error.description, &out)
     }
     guard let stage = names[after] else {
+      if let forward = routes.forwarded(after) {
+        line += 1
+        return write([.stage(forward.to.value)], forward.topic.position, &out)
+      }
       return fault("unknown-stage", "no stage has that name or topic prefix", &out)
     }
     do throws(RoutingError) {
@@ -157,31 +163,31 @@ public struct DecisionLines {
         process: message.process, after: stage,
         verdict: VerdictKind(isValid: message.isValid, internalError: message.internalError), message: message)
       line += 1
-      write(decision, &out)
+      write(decision.destinations, decision.position, &out)
     } catch {
       fault(error.code.description, error.description, &out)
     }
   }
 
-  private func write(_ decision: Decision, _ out: inout [UInt8]) {
+  private mutating func write(_ destinations: [Destination], _ position: Position, _ out: inout [UInt8]) {
     out.append(contentsOf: "{\"to\":[".utf8)
-    write(decision.destinations, &out) { destination in
+    write(destinations, &out) { destination in
       switch destination {
       case .stage(let name): name
       case .command(let command): command.name
       }
     }
     out.append(contentsOf: "],\"topics\":[".utf8)
-    write(decision.destinations, &out) { destination in
+    write(destinations, &out) { destination in
       if case .stage(let name) = destination { topics[name] ?? Topic.busIn(name) } else { nil }
     }
     out.append(contentsOf: "],\"commands\":[".utf8)
-    write(decision.destinations, &out) { destination in
+    write(destinations, &out) { destination in
       if case .command(let command) = destination { command.name } else { nil }
     }
     out.append(contentsOf: "],\"branch\":".utf8)
     out.append(contentsOf: prefix)
-    out.append(contentsOf: String(decision.position.line).utf8)
+    out.append(contentsOf: String(position.line).utf8)
     out.append(contentsOf: "\"}\n".utf8)
   }
 

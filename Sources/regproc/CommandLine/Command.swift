@@ -53,6 +53,7 @@ enum Commands {
   static let all: [Command] = [
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command,
+    RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
     StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
     EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,

@@ -1,0 +1,196 @@
+import YAML
+
+/// Turns the YAML tree of a route file into the model. Whatever cannot be read is left out after a problem was added, and
+/// its flow counts as broken: the checks that need a whole flow then say nothing, rather than things that are not so.
+struct RouteFileReader {
+  let problems: Problems
+  private(set) var stages: StageDirectory
+
+  /// What a file says, and the processes whose flow could not be read as a whole.
+  struct Content {
+    var flows: [Flow] = []
+    var forwards: [Forward] = []
+    var foreign: [StageDirectory.Stage] = []
+    var broken: Set<String> = []
+  }
+
+  init(problems: Problems, stages: StageDirectory) {
+    self.problems = problems
+    self.stages = stages
+  }
+
+  mutating func file(_ root: YAMLNode) -> Content? {
+    guard let reader = KeyedReader(root, of: "the route file", problems) else { return nil }
+    if let version = reader.required("version", Int.self), version != RouteFile.currentVersion {
+      let known = RouteFile.currentVersion
+      problems.add(
+        "unsupported-version", "version \(version) is not known here", at: reader.entry("version")?.value ?? root,
+        suggestion: "this release reads version \(known)")
+    }
+    var content = Content()
+    if let entry = reader.entry("foreign-stages"), !entry.value.isNull {
+      content.foreign = foreign(entry.value)
+      stages = stages.adding(content.foreign)
+    }
+    var on: [VerdictKind: [Branch]] = [:]
+    if let reader = reader.mapping("on") { on = verdicts(reader) }
+    if let entry = reader.entry("forwards"), !entry.value.isNull { content.forwards = forwards(entry.value) }
+    if let node = reader.required("flows", YAMLNode.self) {
+      if let entries = node.mapping {
+        for entry in entries {
+          let before = problems.count
+          if let flow = flow(entry, on) { content.flows.append(flow) }
+          if problems.count > before { content.broken.insert(entry.key) }
+        }
+        if entries.isEmpty, content.forwards.isEmpty { problems.add("no-flow", "there is no flow", at: node) }
+      } else {
+        problems.add("wrong-type", "expected a flow for each process, found \(node.kind)", at: node)
+      }
+    }
+    reader.finish()
+    return content
+  }
+
+  private func flow(_ entry: YAMLEntry, _ inherited: [VerdictKind: [Branch]]) -> Flow? {
+    let isName = entry.key.utf8.allSatisfy { byte in
+      switch byte {
+      case 48...57, 65...90, 95: true
+      default: false
+      }
+    }
+    if !isName || entry.key.isEmpty {
+      // The lower-case name is part of topics: two names that differ in case would share them.
+      problems.add(
+        "process-name", "a process is named in capitals, digits and underscores", at: entry.keyNode,
+        suggestion: isName ? nil : "as in OPENCRVS_NEW")
+    }
+    guard let reader = KeyedReader(entry.value, of: "the flow \(entry.key)", problems) else { return nil }
+    var flow = Flow(process: placed(entry.key, entry.keyNode), stages: [])
+    flow.source = reader.optional("source", String.self)
+    flow.on = inherited
+    if let on = reader.mapping("on") { flow.on.merge(verdicts(on)) { _, own in own } }
+    if let node = reader.required("route", YAMLNode.self) { flow.stages = route(node) }
+    if let entry = reader.entry("omitted"), !entry.value.isNull { flow.omitted = omitted(entry.value) }
+    if let entry = reader.entry("pause"), !entry.value.isNull { flow.pauses = pauses(entry.value) }
+    reader.finish()
+    return flow
+  }
+
+  private func route(_ node: YAMLNode) -> [FlowStage] {
+    guard let entries = node.sequence else {
+      problems.add("wrong-type", "expected a list of stages, found \(node.kind)", at: node)
+      return []
+    }
+    if entries.isEmpty { problems.add("no-stage", "the route has no stage", at: node) }
+    var read: [FlowStage] = []
+    for entry in entries {
+      guard let stage = stage(entry) else { continue }
+      if let first = read.first(where: { $0.name.value == stage.name.value }) {
+        problems.add(
+          "duplicate-stage", "\(stage.name.value) is already at line \(first.name.position.line)",
+          at: stage.name.position, length: stage.name.length)
+      } else {
+        read.append(stage)
+      }
+    }
+    return read
+  }
+
+  private func stage(_ node: YAMLNode) -> FlowStage? {
+    if node.text != nil {
+      return stageName(node).map { FlowStage($0) }
+    }
+    guard let pairs = node.mapping, let pair = pairs.first else {
+      problems.add("wrong-type", "expected a stage, found \(node.kind)", at: node)
+      return nil
+    }
+    if pairs.count > 1 {
+      problems.add(
+        "stage-entry", "an entry of the route is one stage", at: pairs[1].keyNode,
+        suggestion: "indent what belongs to \(pair.key) deeper, or begin a new entry with '-'")
+      return nil
+    }
+    guard let name = stageName(pair.keyNode) else { return nil }
+    var stage = FlowStage(name)
+    guard !pair.value.isNull else { return stage }
+    guard let reader = KeyedReader(pair.value, of: "the stage \(pair.key)", problems) else { return stage }
+    let passed = reader.entry("passed")
+    let next = reader.entry("next")
+    if let passed { stage.way = .to(destinations(passed.value)) }
+    if let next {
+      stage.way = .next(branches(next.value))
+      if passed != nil {
+        problems.add(
+          "passed-and-next", "a stage has either passed or next", at: next.keyNode,
+          suggestion: "make passed the last branch of next, without when")
+      }
+    }
+    if let also = reader.entry("also") { stage.also = destinations(also.value) }
+    for verdict in VerdictKind.unpassed { stage.overrides[verdict] = ways(reader, verdict) }
+    if let runs = reader.optional("runs", Runner.self) { stage.runsElsewhere = runs == .elsewhere }
+    stage.isEntry = reader.optional("entry", Bool.self) ?? false
+    reader.finish()
+    return stage
+  }
+
+  private enum Runner: String, CaseIterable, YAMLReadable { case here, elsewhere }
+
+  func stageName(_ node: YAMLNode) -> Placed<String>? {
+    let name = node.text ?? ""
+    if stages[name] != nil { return placed(name, node) }
+    problems.add(
+      "unknown-stage", "no stage is called \(Problem.quote(name))", at: node,
+      suggestion: NearestName.suggestion(for: name, among: stages.names))
+    return nil
+  }
+
+  /// What `on` says, of the file or of a flow.
+  private func verdicts(_ on: KeyedReader) -> [VerdictKind: [Branch]] {
+    var read: [VerdictKind: [Branch]] = [:]
+    for verdict in VerdictKind.unpassed { read[verdict] = ways(on, verdict) }
+    if let passed = on.entry("passed") {
+      problems.add(
+        "passed-in-on", "where passed messages go is said at each stage", at: passed.keyNode,
+        suggestion: "write passed or next at the stage")
+    }
+    on.finish()
+    return read
+  }
+
+  /// The ways of a verdict: destinations, or `{ next: [...] }` with branches.
+  private func ways(_ reader: KeyedReader, _ verdict: VerdictKind) -> [Branch]? {
+    guard let entry = reader.entry(verdict.rawValue) else { return nil }
+    if entry.value["next"] != nil {
+      guard let reader = KeyedReader(entry.value, of: "the verdict \(verdict.rawValue)", problems) else { return nil }
+      let next = reader.entry("next").map { branches($0.value) }
+      reader.finish()
+      return next
+    }
+    return [Branch(to: destinations(entry.value), position: entry.keyNode.start)]
+  }
+
+  private func branches(_ node: YAMLNode) -> [Branch] {
+    guard let nodes = node.sequence, !nodes.isEmpty else {
+      problems.add("wrong-type", "expected a list of branches, found \(node.kind)", at: node)
+      return []
+    }
+    return nodes.compactMap { node in
+      guard let reader = KeyedReader(node, of: "a branch", problems) else { return nil }
+      let when = reader.entry("when")
+      let to: YAMLNode? = reader.required("to")
+      reader.finish()
+      var condition: Condition?
+      if let when {
+        guard let read = ConditionReader(problems: problems).condition(when.value) else { return nil }
+        condition = read
+      }
+      guard let to else { return nil }
+      return Branch(when: condition, to: destinations(to), position: node.start)
+    }
+  }
+
+  func placed<Value>(_ value: Value, _ node: YAMLNode) -> Placed<Value> {
+    let length = node.end.line == node.start.line ? node.end.column - node.start.column : 1
+    return Placed(value, at: node.start, length: max(1, length))
+  }
+}

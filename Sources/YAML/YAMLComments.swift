@@ -1,0 +1,147 @@
+/// The comments and blank lines of a YAML text, each with the entry it stands at: libyaml throws them away.
+struct YAMLComments {
+  /// An entry of a mapping or an item of a list, by where it begins. An item that is a mapping begins where the mapping's
+  /// first entry does.
+  struct Entry: Hashable {
+    let position: Position
+    let isItem: Bool
+  }
+
+  private struct Comment {
+    let line: Int
+    let column: Int
+    let text: String
+  }
+
+  /// Comments on lines of their own, above an entry; an empty text is a blank line.
+  private(set) var leading: [Entry: [String]] = [:]
+  /// Comments below the last entry of a list or mapping, by where that begins.
+  private(set) var tail: [Position: [String]] = [:]
+  /// The comment behind an entry: the last one that begins on its line or before.
+  private(set) var trailing: [Entry: String] = [:]
+  /// Entries that a blank line stands before.
+  private(set) var spaced: Set<Entry> = []
+  /// Comments behind everything.
+  private(set) var last: [String] = []
+
+  private var open: ArraySlice<Comment> = []
+  private var behind: ArraySlice<Comment> = []
+  private var before: Entry?
+  private var blanks: Set<Int> = []
+
+  init(leading: [Position: [String]], spaced: Set<Position>) {
+    for (position, comments) in leading {
+      for isItem in [true, false] { self.leading[Entry(position: position, isItem: isItem)] = comments }
+    }
+    for position in spaced {
+      for isItem in [true, false] { self.spaced.insert(Entry(position: position, isItem: isItem)) }
+    }
+  }
+
+  init(_ source: SourceText, _ root: YAMLNode) {
+    var scalars: [(start: Position, end: Position)] = []
+    YAMLComments.scalars(root, &scalars)
+    scalars.sort { $0.start < $1.start }
+    var own: [Comment] = []
+    var others: [Comment] = []
+    var number = 1
+    var next = 0
+    while let line = source.line(number) {
+      while next < scalars.count, scalars[next].end <= Position(line: number, column: 1) { next += 1 }
+      if let comment = YAMLComments.comment(line, number, scalars[next...]) {
+        let found = Comment(line: number, column: comment.column, text: comment.text)
+        if comment.isAlone { own.append(found) } else { others.append(found) }
+      } else if line.unicodeScalars.allSatisfy({ $0 == " " || $0 == "\t" }) {
+        blanks.insert(number)
+      }
+      number += 1
+    }
+    open = own[...]
+    behind = others[...]
+    attach(root, until: Int.max)
+    giveBehind(until: Int.max)
+    last = behind.map(\.text) + open.map(\.text)
+  }
+
+  private static func scalars(_ node: YAMLNode, _ found: inout [(start: Position, end: Position)]) {
+    switch node.content {
+    case .scalar: found.append((node.start, node.end))
+    case .sequence(let nodes): for node in nodes { scalars(node, &found) }
+    case .mapping(let entries):
+      for entry in entries {
+        found.append((entry.keyNode.start, entry.keyNode.end))
+        scalars(entry.value, &found)
+      }
+    }
+  }
+
+  /// A comment begins with `#` at the start of a line or after a blank, outside of any scalar.
+  private static func comment(
+    _ line: String, _ number: Int, _ scalars: ArraySlice<(start: Position, end: Position)>
+  ) -> (column: Int, text: String, isAlone: Bool)? {
+    var isAlone = true
+    var before: Unicode.Scalar = " "
+    var column = 0
+    for scalar in line.unicodeScalars {
+      column += 1
+      if scalar == "#", before == " " || before == "\t" {
+        let place = Position(line: number, column: column)
+        var isInside = false
+        for range in scalars where range.start.line <= number {
+          if range.start <= place, place < range.end { isInside = true }
+        }
+        if !isInside {
+          var text = String(String.UnicodeScalarView(line.unicodeScalars.dropFirst(column - 1)))
+          while text.last == " " || text.last == "\t" || text.last == "\r" { text.removeLast() }
+          return (column, text, isAlone)
+        }
+      }
+      if scalar != " ", scalar != "\t" { isAlone = false }
+      before = scalar
+    }
+    return nil
+  }
+
+  /// Gives comments behind something on lines above `line` to the entry that was met last.
+  private mutating func giveBehind(until line: Int) {
+    guard let before else { return }
+    while let comment = behind.first, comment.line < line {
+      trailing[before] = trailing[before].map { $0 + " " + comment.text } ?? comment.text
+      behind.removeFirst()
+    }
+  }
+
+  private mutating func take(_ entry: Entry) {
+    giveBehind(until: entry.position.line)
+    before = entry
+    var first = entry.position.line
+    while let comment = open.first, comment.line < entry.position.line {
+      if leading[entry] == nil { first = comment.line }
+      leading[entry, default: []].append(comment.text)
+      open.removeFirst()
+      // A blank line between two comments, or below one, sets them apart.
+      if blanks.contains(comment.line + 1) { leading[entry, default: []].append("") }
+    }
+    if blanks.contains(first - 1) { spaced.insert(entry) }
+  }
+
+  private mutating func attach(_ node: YAMLNode, until limit: Int) {
+    switch node.content {
+    case .scalar: return
+    case .sequence(let nodes):
+      for (index, item) in nodes.enumerated() {
+        take(Entry(position: item.start, isItem: true))
+        attach(item, until: index + 1 < nodes.count ? nodes[index + 1].start.line : limit)
+      }
+    case .mapping(let entries):
+      for (index, entry) in entries.enumerated() {
+        take(Entry(position: entry.keyNode.start, isItem: false))
+        attach(entry.value, until: index + 1 < entries.count ? entries[index + 1].keyNode.start.line : limit)
+      }
+    }
+    while let comment = open.first, comment.line < limit, comment.column >= node.start.column {
+      tail[node.start, default: []].append(comment.text)
+      open.removeFirst()
+    }
+  }
+}

@@ -1,0 +1,256 @@
+/// How a kind of file is laid out. A path names a place: the keys on the way to it, `*` for an item of a list.
+public struct YAMLStyle: Sendable {
+  /// Lists and mappings that fit within so many columns are written on one line.
+  public var width: Int
+  /// Places that are never written on one line.
+  public var isBlock: @Sendable ([String]) -> Bool
+  /// The order of the keys of a mapping; keys that are not named come last, as they stand.
+  public var order: @Sendable ([String]) -> [String]
+
+  /// A style; without more, everything that fits is on one line and keys stay in their order.
+  public init(
+    width: Int = 100, isBlock: @escaping @Sendable ([String]) -> Bool = { _ in false },
+    order: @escaping @Sendable ([String]) -> [String] = { _ in [] }
+  ) {
+    self.width = width
+    self.isBlock = isBlock
+    self.order = order
+  }
+}
+
+/// Writes YAML in one canonical form. What it writes has the same values as what it was given, and every comment.
+public struct YAMLPrinter {
+  private let style: YAMLStyle
+  private let comments: YAMLComments
+  private var out = ""
+  /// Comments that were written: an alias is written out wherever it stands, its comments once.
+  private var written: Set<YAMLComments.Entry> = []
+  private var writtenBehind: Set<YAMLComments.Entry> = []
+  private var writtenTails: Set<Position> = []
+
+  /// A document that was read, with its comments. Aliases are written out.
+  public static func print(_ root: YAMLNode, of source: SourceText, style: YAMLStyle) -> String {
+    var printer = YAMLPrinter(style, YAMLComments(source, root))
+    return printer.document(root)
+  }
+
+  /// A tree that was made. `header` are lines of comment at its top, without `#`; `comments` stand above the entry or item
+  /// that begins at a position, and blank lines before the `spaced` ones, if no two nodes of the tree begin at one position.
+  public static func print(
+    _ root: YAMLNode, header: [String] = [], comments: [Position: [String]] = [:], spaced: Set<Position> = [],
+    style: YAMLStyle
+  ) -> String {
+    var printer = YAMLPrinter(style, YAMLComments(leading: comments, spaced: spaced))
+    let top = header.map { $0.isEmpty ? "#\n" : "# \($0)\n" }.joined()
+    return top + (header.isEmpty ? "" : "\n") + printer.document(root)
+  }
+
+  private init(_ style: YAMLStyle, _ comments: YAMLComments) {
+    self.style = style
+    self.comments = comments
+  }
+
+  private mutating func document(_ root: YAMLNode) -> String {
+    if let text = inline(root, []) {
+      out = text + trailing(inside: root) + "\n"
+    } else {
+      block(root, 0, [])
+    }
+    for comment in comments.last { out += comment + "\n" }
+    return out
+  }
+
+  // MARK: - On several lines
+
+  private mutating func block(_ node: YAMLNode, _ indent: Int, _ path: [String], isFirstInPlace: Bool = false) {
+    var isInPlace = isFirstInPlace
+    switch node.content {
+    case .scalar: break
+    case .sequence(let items):
+      for item in items {
+        lead(YAMLComments.Entry(position: item.start, isItem: true), indent, isInPlace)
+        if !isInPlace { pad(indent) }
+        isInPlace = false
+        out += "- "
+        self.item(item, indent, path + ["*"])
+      }
+    case .mapping(let entries):
+      for entry in ordered(entries, path) {
+        lead(YAMLComments.Entry(position: entry.keyNode.start, isItem: false), indent, isInPlace)
+        if !isInPlace { pad(indent) }
+        isInPlace = false
+        value(entry, indent, path + [entry.key])
+      }
+    }
+    if writtenTails.insert(node.start).inserted {
+      for comment in comments.tail[node.start] ?? [] {
+        pad(indent)
+        out += comment + "\n"
+      }
+    }
+  }
+
+  private mutating func item(_ item: YAMLNode, _ indent: Int, _ path: [String]) {
+    if let text = inline(item, path), fits(indent + 2 + text.unicodeScalars.count) {
+      let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
+      out += (text.isEmpty ? "null" : text) + own + trailing(inside: item) + "\n"
+    } else if item.mapping != nil, !hasLeadingComment(item, path) {
+      // The first entry stands behind the dash.
+      block(item, indent + 2, path, isFirstInPlace: true)
+    } else {
+      while out.last == " " { out.removeLast() }
+      out += "\n"
+      block(item, indent + 2, path)
+    }
+  }
+
+  private mutating func value(_ entry: YAMLEntry, _ indent: Int, _ path: [String]) {
+    let key = scalar(entry.keyNode, isKey: true)
+    let own = YAMLComments.Entry(position: entry.keyNode.start, isItem: false)
+    if let text = inline(entry.value, path), fits(indent + key.unicodeScalars.count + 2 + text.unicodeScalars.count) {
+      out += key + ":" + (text.isEmpty ? "" : " " + text) + trailing(own) + trailing(inside: entry.value) + "\n"
+    } else {
+      out += key + ":" + trailing(own) + "\n"
+      block(entry.value, indent + 2, path)
+    }
+  }
+
+  private func fits(_ columns: Int) -> Bool { columns <= style.width }
+
+  private mutating func pad(_ indent: Int) { out += String(repeating: " ", count: indent) }
+
+  private func hasLeadingComment(_ node: YAMLNode, _ path: [String]) -> Bool {
+    guard let first = node.mapping.flatMap({ ordered($0, path).first }) else { return false }
+    return comments.leading[YAMLComments.Entry(position: first.keyNode.start, isItem: false)] != nil
+  }
+
+  private mutating func lead(_ entry: YAMLComments.Entry, _ indent: Int, _ isInPlace: Bool) {
+    guard written.insert(entry).inserted, !isInPlace else { return }
+    if comments.spaced.contains(entry), !out.isEmpty, !out.hasSuffix("\n\n") { out += "\n" }
+    for comment in comments.leading[entry] ?? [] {
+      if !comment.isEmpty { pad(indent) }
+      out += comment + "\n"
+    }
+  }
+
+  /// The comment behind an entry.
+  private mutating func trailing(_ entry: YAMLComments.Entry) -> String {
+    guard let comment = comments.trailing[entry], writtenBehind.insert(entry).inserted else { return "" }
+    return "  " + comment
+  }
+
+  /// The comments behind what is in a node that was written on one line.
+  private mutating func trailing(inside node: YAMLNode) -> String {
+    var out = ""
+    for entry in YAMLPrinter.inner(node) { out += trailing(entry) }
+    return out
+  }
+
+  /// All entries in a node, in the order of the file.
+  private static func inner(_ node: YAMLNode) -> [YAMLComments.Entry] {
+    switch node.content {
+    case .scalar: []
+    case .sequence(let items):
+      items.flatMap { [YAMLComments.Entry(position: $0.start, isItem: true)] + inner($0) }
+    case .mapping(let entries):
+      entries.flatMap { [YAMLComments.Entry(position: $0.keyNode.start, isItem: false)] + inner($0.value) }
+    }
+  }
+
+  private func ordered(_ entries: [YAMLEntry], _ path: [String]) -> [YAMLEntry] {
+    let order = style.order(path)
+    guard !order.isEmpty else { return entries }
+    return entries.enumerated().sorted { a, b in
+      let left = order.firstIndex(of: a.element.key) ?? order.count
+      let right = order.firstIndex(of: b.element.key) ?? order.count
+      return (left, a.offset) < (right, b.offset)
+    }.map(\.element)
+  }
+
+  // MARK: - On one line
+
+  /// The node on one line; nil when its place or a comment inside forbids it.
+  private func inline(_ node: YAMLNode, _ path: [String], isInside: Bool = false) -> String? {
+    switch node.content {
+    case .scalar: return scalar(node, isInside: isInside)
+    case .sequence(let items):
+      guard !items.isEmpty else { return "[]" }
+      guard !style.isBlock(path), isQuiet(node) else { return nil }
+      var parts: [String] = []
+      for item in items {
+        guard comments.leading[YAMLComments.Entry(position: item.start, isItem: true)] == nil,
+          let text = inline(item, path + ["*"], isInside: true)
+        else { return nil }
+        parts.append(text)
+      }
+      return "[" + parts.joined(separator: ", ") + "]"
+    case .mapping(let entries):
+      guard !entries.isEmpty else { return "{}" }
+      guard !style.isBlock(path), isQuiet(node) else { return nil }
+      var parts: [String] = []
+      for entry in ordered(entries, path) {
+        guard comments.leading[YAMLComments.Entry(position: entry.keyNode.start, isItem: false)] == nil,
+          let text = inline(entry.value, path + [entry.key], isInside: true)
+        else { return nil }
+        parts.append(scalar(entry.keyNode, isKey: true, isInside: true) + ":" + (text.isEmpty ? "" : " " + text))
+      }
+      return "{ " + parts.joined(separator: ", ") + " }"
+    }
+  }
+
+  /// Whether no comment would have to move if the node were on one line.
+  private func isQuiet(_ node: YAMLNode) -> Bool {
+    comments.tail[node.start] == nil
+      && YAMLPrinter.inner(node).dropLast().allSatisfy { comments.trailing[$0] == nil }
+  }
+
+  private func scalar(_ node: YAMLNode, isKey: Bool = false, isInside: Bool = false) -> String {
+    guard case .scalar(let text, let isQuoted) = node.content else { return "" }
+    if isKey { return YAMLPrinter.isPlain(text, isInside: isInside) ? text : YAMLPrinter.quote(text) }
+    if !isQuoted, YAMLValue(plain: text) != .string(text) {
+      // Nothing at all would be misread between braces.
+      return text.isEmpty && isInside ? "null" : text
+    }
+    let words: Set<String> = ["y", "n", "yes", "no", "on", "off"]
+    let isMisread = YAMLValue(plain: text) != .string(text) || words.contains(text.lowercased())
+    return !isMisread && YAMLPrinter.isPlain(text, isInside: isInside) ? text : YAMLPrinter.quote(text)
+  }
+
+  /// Whether a text needs no quotes (yaml.org/spec/1.2.2, 7.3.3), with some to spare.
+  static func isPlain(_ text: String, isInside: Bool) -> Bool {
+    guard let first = text.unicodeScalars.first, let last = text.unicodeScalars.last else { return false }
+    if "-?:,[]{}#&*!|>'\"%@` \t=<".unicodeScalars.contains(first) || last == " " || last == ":" { return false }
+    if text == "---" || text == "..." { return false }
+    var before: Unicode.Scalar = "x"
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\u{21}"..."\u{7E}", "\u{A0}"..."\u{D7FF}", "\u{E000}"..."\u{FEFE}", "\u{FF00}"..."\u{FFFD}", " ": break
+      default: return false
+      }
+      if scalar == "\u{2028}" || scalar == "\u{2029}" || scalar == "\u{85}" { return false }
+      if scalar == "#", before == " " { return false }
+      if scalar == " ", before == ":" { return false }
+      if ",[]{}".unicodeScalars.contains(scalar), isInside { return false }
+      before = scalar
+    }
+    return true
+  }
+
+  static func quote(_ text: String) -> String {
+    var out = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"", "\\": out += "\\\(scalar)"
+      case "\n": out += "\\n"
+      case "\t": out += "\\t"
+      case " "..."~", "\u{A1}"..."\u{2027}", "\u{202F}"..."\u{D7FF}", "\u{E000}"..."\u{FEFE}", "\u{FF00}"..."\u{FFFD}":
+        out.unicodeScalars.append(scalar)
+      default:
+        let hex = String(scalar.value, radix: 16)
+        let width = scalar.value < 0x1_0000 ? 4 : 8
+        out += (width == 4 ? "\\u" : "\\U") + String(repeating: "0", count: width - hex.count) + hex
+      }
+    }
+    return out + "\""
+  }
+}
