@@ -66,7 +66,7 @@ final class KafkaBus: Bus {
         let header = record.header(settings.header)
         out.append(
           BusRecord(
-            value: record.valueBytes, key: nil, hop: header.flatMap { HopHeader($0) }, header: settings.header == HopHeader.name ? nil : header.map { Array($0) },
+            value: record.valueBytes, key: settings.header == HopHeader.name ? nil : record.keyBytes, hop: header.flatMap { HopHeader($0) }, header: settings.header == HopHeader.name ? nil : header.map { Array($0) },
             origin: RecordOrigin(topic: record.topic, partition: record.partition, offset: record.offset)))
       }
       return out
