@@ -49,7 +49,11 @@ final class StageWorker: Sendable {
   }
 
   /// Waits for the thread to end. Never call it from a task.
-  func join() { ended.wait() }
+  func join() {
+    ended.wait()
+    // Also for the next one who waits.
+    ended.signal()
+  }
 
   private func run() {
     defer { ended.signal() }
@@ -99,6 +103,10 @@ final class StageWorker: Sendable {
     private var unreadable: [DeadLetter] = []
     private var outstanding: [OutgoingHop] = []
     private var concluded: [ConcludedHop] = []
+    /// How many records are still to be taken one by one, because the journal refuses one of them.
+    private var oneByOne = 0
+    /// A record that the journal refuses whatever is tried.
+    private var refused: RecordOrigin?
 
     init(worker: StageWorker, bus: any Bus) {
       self.worker = worker
@@ -125,7 +133,7 @@ final class StageWorker: Sendable {
       do {
         switch action {
         case .poll:
-          records = try bus.poll(max: worker.unit.file.batch, timeoutMilliseconds: 1000)
+          records = try bus.poll(max: oneByOne > 0 ? 1 : worker.unit.file.batch, timeoutMilliseconds: 1000)
           worker.isReady.store(true, ordering: .relaxed)
           return .polled(records: records.count)
         case .claim:
@@ -142,6 +150,7 @@ final class StageWorker: Sendable {
           outgoing.reserveCapacity(outgoing.count + concluded.count)
           for hop in concluded { for next in hop.outgoing where next.notBefore == nil { outgoing.append(next) } }
           try bus.send(outgoing)
+          oneByOne = max(0, oneByOne - records.count)
           finish()
           return .sent
         case .abort:
@@ -166,11 +175,18 @@ final class StageWorker: Sendable {
       } catch let error as PostgresError {
         worker.log.warning("the journal failed", ["step": "\(action)", "error": error.description])
         if connection?.isHealthy != true { connection = nil }
+        if action == .record, error.isAboutAValue { isolate() }
         return .failed(.retriable)
       } catch {
         worker.log.warning("a batch could not be worked on", ["step": "\(action)", "error": Judge.comment(on: error)])
         return .failed(.retriable)
       }
+    }
+
+    /// One value that the database cannot hold must not stop all others for ever: the batch is taken again one by one, and the
+    /// record that is refused by itself becomes a dead letter.
+    private func isolate() {
+      if records.count == 1 { refused = records[0].origin } else { oneByOne = records.count }
     }
 
     private func claim() throws {
@@ -181,6 +197,10 @@ final class StageWorker: Sendable {
       unreadable.removeAll()
       outstanding.removeAll()
       for record in records {
+        if refused == record.origin {
+          unreadable.append(letter(of: record, code: "RPR-MSG-002", reason: "the journal cannot hold what it or its verdict says"))
+          continue
+        }
         do {
           let value = record.value ?? []
           let message = try Message(decoding: value)
@@ -189,10 +209,7 @@ final class StageWorker: Sendable {
         } catch {
           worker.log.error(
             "a record cannot be read", ["topic": record.origin.topic, "offset": String(record.origin.offset), "error": "\(error)"])
-          unreadable.append(
-            DeadLetter(
-              stage: stage, code: "RPR-MSG-001", reason: "\(error)", rid: nil, hop: nil, origin: record.origin,
-              key: record.key, value: record.value))
+          unreadable.append(letter(of: record, code: "RPR-MSG-001", reason: "\(error)"))
         }
       }
       guard let database = worker.database else { return }
@@ -214,6 +231,12 @@ final class StageWorker: Sendable {
       }
     }
 
+    private func letter(of record: BusRecord, code: String, reason: String) -> DeadLetter {
+      DeadLetter(
+        stage: worker.unit.file.name, code: code, reason: reason, rid: nil, hop: record.hop?.id, origin: record.origin,
+        key: record.key, value: record.value)
+    }
+
     private func judge() throws {
       guard !incoming.isEmpty else { return }
       let judge = Judge(routes: worker.routes.routes, directory: worker.directory, worker: worker.name)
@@ -231,6 +254,17 @@ final class StageWorker: Sendable {
       if !unreadable.isEmpty {
         let letters = Journal.deadLetters(unreadable)
         _ = try connection.execute(letters.sql, letters.parameters)
+        // A hop that nobody can read has ended, or reconcile would send it for ever.
+        _ = try connection.execute(
+          """
+          UPDATE regproc.hop AS h SET state = 2, message = NULL, verdict = 'error', status_code = 'ERROR', sub_status_code = d.code,
+            comment = d.reason, destinations = 'dead letter', taken_at = now(), done_at = now(), worker = $4
+          FROM unnest($1::uuid[], $2::text[], $3::text[]) AS d(id, code, reason) WHERE h.hop_id = d.id AND h.state < 2
+          """,
+          [
+            .textArray(unreadable.map { $0.hop?.text }), .textArray(unreadable.map(\.code)),
+            .textArray(unreadable.map(\.reason)), .text(worker.name),
+          ])
       }
       try Journal.record(connection, concluded)
       _ = try connection.execute("COMMIT")
@@ -251,6 +285,16 @@ final class StageWorker: Sendable {
     private func rollBack() {
       guard let open = connection, open.isInTransaction else { return }
       if (try? open.execute("ROLLBACK")) == nil { connection = nil }
+    }
+  }
+}
+
+extension PostgresError {
+  /// True when the database refuses a value, not the statement: a text with U+0000, a number out of range.
+  fileprivate var isAboutAValue: Bool {
+    switch code {
+    case .misuse, .typeMismatch, .checkViolation, .notNullViolation: sqlState.map { $0.hasPrefix("22") || $0.hasPrefix("23") } ?? true
+    default: false
     }
   }
 }

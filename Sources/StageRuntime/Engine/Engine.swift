@@ -168,8 +168,10 @@ public final class Engine: Sendable {
 
   /// Puts a checked route file in force: from the next batch on.
   public func take(_ routes: RouteFile) {
+    let isNew = table.routes.digest != routes.digest
+    // Also for the version in force: an edit that was taken back is refused no more.
     table.replace(routes)
-    log.info("a new route file is in force", ["digest": routes.digest])
+    if isNew { log.info("a new route file is in force", ["digest": routes.digest]) }
   }
 
   /// Notes that a route file was refused; the old one stays. Health and metrics show it.

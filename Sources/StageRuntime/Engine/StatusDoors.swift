@@ -86,6 +86,7 @@ struct StatusDoors: Sendable {
     byName["regproc_work_done_total"] = [("", runner.performed.load(ordering: .relaxed))]
     byName["regproc_work_failures_total"] = [("", runner.failures.load(ordering: .relaxed))]
     byName["regproc_routes_refused"] = [("", routes.lastRejection == nil ? 0 : 1)]
+    byName["regproc_routes_info"] = [("digest=\"\(routes.routes.digest)\"", 1)]
     byName["regproc_uptime_seconds"] = [("", Int(Instant.now.seconds(since: startedAt)))]
     var out = ""
     for (name, lines) in byName.sorted(by: { $0.key < $1.key }) {

@@ -9,6 +9,8 @@ struct PostgresStageStore: StageStore {
   let pool: Pool
   /// Told after a commit that work or records for the bus wait: nobody has to poll for what this process itself scheduled.
   let wake: WakeUp
+  /// Bytes; brokers take a megabyte by default, headers included.
+  static let largestRecord = 900_000
 
   func record(_ collection: String, _ key: String) async throws -> StageRecord? {
     let stage = stage
@@ -72,6 +74,12 @@ struct PostgresStageStore: StageStore {
           """,
           [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(work.notBefore?.iso)])
       case .publish(let record):
+        // A record that the broker refuses would hold up all others behind it (design 5.3: large data goes to the object store).
+        guard record.value.count <= Self.largestRecord else {
+          throw ServiceError(
+            .refused, service: "outbox", code: "RPR-OBX-001",
+            "a record of \(record.value.count) bytes for \(record.topic) is above the broker's limit; put it into the object store")
+        }
         _ = try connection.execute(
           "INSERT INTO regproc.outbox (id, topic, record_key, value) VALUES (gen_random_uuid(), $1, $2, $3)",
           [.text(record.topic), .text(record.key), .bytes(record.value)])

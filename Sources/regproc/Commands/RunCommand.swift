@@ -1,3 +1,4 @@
+import StageRuntime
 import System
 
 /// `regproc run STAGE...`: what one container does.

@@ -1,0 +1,232 @@
+import Postgres
+import Registration
+import StageKit
+import Synchronization
+import System
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+/// Puts records on the fake broker, or fails as told.
+final class FakeSender: RecordSender {
+  private let broker: FakeBroker
+  private let faults: Faults
+
+  /// What the next calls do.
+  final class Faults: Sendable {
+    enum Fault: Sendable { case before, after }
+    private let list: Mutex<[Fault]>
+    let calls = Calls()
+    init(_ faults: Fault...) { list = Mutex(faults) }
+    func next() -> Fault? { list.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
+  }
+
+  init(_ broker: FakeBroker, _ faults: Faults) {
+    self.broker = broker
+    self.faults = faults
+  }
+
+  func send(_ records: [OutgoingRecord]) throws(BusFailure) {
+    let fault = faults.next()
+    for record in records {
+      faults.calls.note(
+        record.headers.first { $0.name == HopHeader.name || $0.name == OutgoingRecord.outboxHeader }?.value ?? "")
+    }
+    if fault == .before { throw BusFailure(kind: .fatal, message: "planned") }
+    for record in records {
+      let hop = record.headers.first { $0.name == HopHeader.name }.flatMap { header in
+        Array(header.value.utf8).withUnsafeBytes { HopHeader($0) }
+      }
+      broker.put(record.topic, [FakeBroker.Record(value: record.value, hop: hop, key: Array(record.key.utf8))])
+    }
+    if fault == .after { throw BusFailure(kind: .retriable, message: "planned, after the broker had all") }
+  }
+
+  func close() {}
+}
+
+extension Bench {
+  /// A courier on the fake broker; the caller stops it.
+  func courier(reconcileAfter: Double = 3600, _ faults: FakeSender.Faults = FakeSender.Faults()) throws -> Courier {
+    let broker = broker
+    let courier = Courier(database: database, wake: wake, reconcileAfter: reconcileAfter) { FakeSender(broker, faults) }
+    courier.start()
+    return courier
+  }
+
+  /// As an upload enters: the hop of the entrance is concluded, and the next one waits.
+  @discardableResult func enter(_ rid: String, resendAfter: Int? = nil, changes: [StageChange] = []) async throws
+    -> Bool
+  {
+    try await pipeline.conclude(
+      try message(rid), at: "entrance", .passed("IN", "taken"),
+      opening: RegistrationOpening(comment: "taken", resendAfter: resendAfter),
+      changes: changes)
+  }
+}
+
+@Suite(.serialized) struct CourierTests {
+  @Test func firstHopsOfTheEntranceReachTheBusAndTheirStage() async throws {
+    try await Bench.run { bench async throws in
+      let courier = try bench.courier()
+      try bench.start("a")
+      try bench.start("b", name: "w2")
+      for rid in ["1", "2", "3"] { #expect(try await bench.enter(rid)) }
+      #expect(
+        try await eventually {
+          try await bench.number("SELECT count(*) FROM regprc.registration WHERE status_code = 'PROCESSED'") == 3
+        })
+      courier.stop()
+      #expect(try await bench.journey("1")?.hops.map(\.stage) == ["entrance", "a", "b"])
+      #expect(courier.sent.load(ordering: .relaxed) == 3 && courier.healed.load(ordering: .relaxed) == 0)
+    }
+  }
+
+  @Test func enteringTwiceChangesNothing() async throws {
+    try await Bench.run { bench async throws in
+      #expect(try await bench.enter("1", changes: [.put(collection: "c", key: "k", document: "first")]))
+      #expect(try await bench.enter("1", changes: [.put(collection: "c", key: "k", document: "second")]) == false)
+      let answers = try await withThrowingTaskGroup(of: Bool.self) { group in
+        for _ in 0..<6 { group.addTask { try await bench.enter("2") } }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(answers.count { $0 } == 1)
+      #expect(try await bench.text("SELECT document::text FROM regproc.stage_record") == "\"first\"")
+      #expect(try await bench.number("SELECT count(*) FROM regproc.hop") == 4)
+    }
+  }
+
+  @Test func aChangeThatConflictsTakesTheWholeEntranceBack() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.enter("1", changes: [.insert(collection: "c", key: "k", document: 1)])
+      await #expect(throws: StoreConflict.self) {
+        try await bench.enter("2", changes: [.insert(collection: "c", key: "k", document: 2)])
+      }
+      #expect(try await bench.journey("2") == nil)
+      #expect(try await bench.status("2") == nil)
+    }
+  }
+
+  @Test func whatTheBrokerDidNotTakeIsSentLater() async throws {
+    try await Bench.run { bench async throws in
+      let faults = FakeSender.Faults(.before, .before)
+      let courier = try bench.courier(faults)
+      try await bench.enter("1")
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
+      courier.stop()
+      #expect(
+        try await eventually {
+          try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'a' AND state = 1") == 1
+        })
+      #expect(faults.calls.list.count == 3 && Set(faults.calls.list).count == 1)
+    }
+  }
+
+  @Test func aCourierThatDiesBetweenSendingAndItsMarkSendsTheSameHopAgainAndItIsJudgedOnce() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      let courier = try bench.courier(FakeSender.Faults(.after))
+      try await bench.enter("1")
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
+      courier.stop()
+      try bench.start("a") { message in
+        calls.note(message.rid)
+        return .passed("OK", "fine")
+      }
+      #expect(try await eventually { bench.broker.isDone("a-bus-in") })
+      #expect(Set(bench.broker.records("a-bus-in").compactMap(\.hop?.id)).count == 1)
+      #expect(calls.list == ["1"])
+    }
+  }
+
+  @Test func severalCouriersShareTheWorkAndSendNothingTwice() async throws {
+    try await Bench.run { bench async throws in
+      for n in 0..<40 { try await bench.enter("\(n)") }
+      let couriers = try (0..<3).map { _ in try bench.courier() }
+      #expect(try await eventually { bench.broker.records("a-bus-in").count >= 40 })
+      #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 0") == 0 })
+      for courier in couriers { courier.stop() }
+      #expect(bench.broker.records("a-bus-in").count == 40)
+    }
+  }
+
+  @Test func aMessageThatTheBrokerLostIsSentAgainUnderTheSameIdAndCounted() async throws {
+    try await Bench.run { bench async throws in
+      let courier = try bench.courier(reconcileAfter: 0.05)
+      try await bench.enter("1")
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
+      let id = bench.broker.records("a-bus-in")[0].hop?.id
+      bench.broker.wipe("a-bus-in")
+      #expect(try await eventually { bench.broker.records("a-bus-in").count >= 1 })
+      #expect(bench.broker.records("a-bus-in")[0].hop?.id == id)
+      #expect(try await eventually { courier.healed.load(ordering: .relaxed) >= 1 })
+      try bench.start("a")
+      try bench.start("b", name: "w2")
+      #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
+      courier.stop()
+      #expect(try await bench.journey("1")?.hops.map(\.stage) == ["entrance", "a", "b"])
+    }
+  }
+
+  @Test func aTryIsNotSentBeforeItsMoment() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.enter("later")
+      try await bench.run(
+        "UPDATE regproc.hop SET not_before = now() + interval '1 hour' WHERE rid = 'later' AND state = 0")
+      let courier = try bench.courier()
+      try await bench.enter("now")
+      #expect(try await eventually { !bench.broker.records("a-bus-in").isEmpty })
+      #expect(
+        bench.broker.records("a-bus-in").map(\.key).allSatisfy { String(decoding: $0, as: UTF8.self).hasPrefix("now") })
+      try await bench.run("UPDATE regproc.hop SET not_before = now() WHERE rid = 'later' AND state = 0")
+      bench.wake.signal()
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
+      courier.stop()
+    }
+  }
+
+  @Test func recordsOfFurtherTopicsAreSentAgainUntilTheyAreTakenAndNoneIsAboveTheBrokersLimit() async throws {
+    try await Bench.run { bench async throws in
+      let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
+      let faults = FakeSender.Faults(.after)
+      let courier = try bench.courier(reconcileAfter: 0.05, faults)
+      try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [1, 2]))])
+      #expect(try await eventually { bench.broker.records("t").count >= 3 })
+      #expect(Set(faults.calls.list).count == 1)
+      try await bench.run("DELETE FROM regproc.outbox")
+      courier.stop()
+      let large = TopicRecord(topic: "t", key: "k", value: [UInt8](repeating: 0, count: 1_000_000))
+      await #expect(throws: ServiceError.self) {
+        try await store.commit([.put(collection: "c", key: "k", document: 1), .publish(large)])
+      }
+      #expect(try await store.record("c", "k") == nil)
+    }
+  }
+
+  @Test func aResendThatWasAskedForIsANewRunOnce() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.enter("1")
+      let first = try #require(try await bench.journey("1")).hops
+      #expect(first.map(\.run) == [1, 1] && first.last?.state == "waiting")
+      let answers = try await withThrowingTaskGroup(of: Bool.self) { group in
+        for _ in 0..<4 { group.addTask { try await bench.enter("1", resendAfter: 0) } }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(answers.count { $0 } == 1)
+      let journey = try #require(try await bench.journey("1"))
+      #expect(journey.hops.map(\.run) == [1, 1, 2, 2])
+      #expect(journey.hops.map(\.state) == ["done", "superseded", "done", "waiting"])
+      #expect(journey.runs.map(\.number) == [2] && journey.runs[0].author == "client")
+      #expect(try await bench.number("SELECT trn_retry_count FROM regprc.registration") == 1)
+      #expect(try await bench.enter("1", resendAfter: 0) == false)
+      #expect(try await bench.enter("1", resendAfter: 1))
+      let courier = try bench.courier()
+      try bench.start("a")
+      try bench.start("b", name: "w2")
+      #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
+      courier.stop()
+      #expect(bench.broker.records("a-bus-in").compactMap(\.hop?.run) == [3])
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import HTTP
+import JSON
+import Platform
+import Postgres
+import Registration
+import Routing
+import StageKit
+import Synchronization
+import System
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+/// A stage whose judgement is the test's.
+struct TestStage: Stage {
+  static let spec = PluginSpec(name: "test", summary: "judges as the test says")
+  var judge: @Sendable (Message) async throws -> Verdict = { _ in .passed("OK", "fine") }
+
+  init(_ judge: @escaping @Sendable (Message) async throws -> Verdict) { self.judge = judge }
+  init(settings: StageSettings) throws {}
+  func process(_ message: Message, _ context: StageContext) async throws -> Verdict { try await judge(message) }
+}
+
+/// Counts what a stage did, by RID and in order.
+final class Calls: Sendable {
+  private let all = Mutex<[String]>([])
+  func note(_ text: String) { all.withLock { $0.append(text) } }
+  var list: [String] { all.withLock { $0 } }
+  func count(_ text: String) -> Int { list.count { $0 == text } }
+}
+
+/// Stages a, b and c in one flow, with a database of the test's own, a fake broker and real platform services.
+final class Bench: Sendable {
+  let database: PostgresSettings
+  let pool: Pool
+  let broker: FakeBroker
+  let table: RouteTable
+  let files: [String: StageFile]
+  let platform: EmbeddedPlatform
+  let wake = WakeUp()
+  private let folder: String
+  private let workers = Mutex<[StageWorker]>([])
+
+  static let route = """
+    version: 1
+    flows:
+      TEST:
+        on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+        route:
+          - entrance
+          - a
+          - b: { passed: complete-as-processed }
+    """
+
+  static func run(
+    transactional: Bool = true, route: String = Bench.route, tries: Int = 3, _ body: (Bench) async throws -> Void
+  ) async throws {
+    let database = try await TestDatabase.make(EngineSchema.migrations + PlatformSchema.migrations)
+    let bench = try Bench(database, transactional: transactional, route: route, tries: tries)
+    do {
+      try await body(bench)
+    } catch {
+      await bench.end()
+      throw error
+    }
+    await bench.end()
+  }
+
+  private init(_ database: PostgresSettings, transactional: Bool, route: String, tries: Int) throws {
+    self.database = database
+    pool = Pool(database, size: 6)
+    broker = FakeBroker(isTransactional: transactional)
+    var files: [String: StageFile] = [:]
+    for name in ["entrance", "a", "b", "c"] {
+      var file = StageFile(name: name, plugin: "test", tries: tries, firstPause: 0, longestPause: 0)
+      file.batch = 50
+      files[name] = file
+    }
+    self.files = files
+    table = RouteTable(try Self.routes(route))
+    folder = TemporaryFolder.make()
+    platform = try EmbeddedPlatform(
+      folder: folder, pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
+      idSchema: Array("{\"properties\":{\"identity\":{\"required\":[],\"properties\":{}}}}".utf8), roles: [:],
+      hubURL: "http://127.0.0.1/hub")
+  }
+
+  static func routes(_ text: String) throws -> RouteFile {
+    let directory = StageDirectory(["entrance", "a", "b", "c"].map { StageDirectory.Stage($0) })
+    let reading = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: directory)
+    return try #require(reading.file, "\(reading.report())")
+  }
+
+  private func end() async {
+    broker.end()
+    let all = workers.withLock { $0 }
+    for worker in all { worker.stop() }
+    let threads = BlockingPool(name: "bench-end", threads: 1)
+    try? await threads.run { for worker in all { worker.join() } }
+    threads.close()
+    await platform.stop()
+    pool.close()
+    TemporaryFolder.remove(folder)
+  }
+
+  /// Starts a worker of a stage. Its database connections carry its name.
+  @discardableResult func start(
+    _ stage: String, name: String = "w1",
+    _ judge: @escaping @Sendable (Message) async throws -> Verdict = { _ in .passed("OK", "fine") }
+  ) throws -> StageWorker {
+    let file = try #require(files[stage])
+    let context = StageContext(
+      stage: stage, services: platform.services, store: PostgresStageStore(stage: stage, pool: pool, wake: wake),
+      pipeline: pipeline)
+    let settings = try StageSettings(stage: stage, declared: [], given: [:])
+    var database = database
+    database.applicationName = name
+    let broker = broker
+    let worker = StageWorker(
+      unit: StageUnit(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
+      mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
+      database: database,
+      openBus: { broker.bus(file.busIn) })
+    workers.withLock { $0.append(worker) }
+    worker.start()
+    return worker
+  }
+
+  var pipeline: PostgresPipeline {
+    PostgresPipeline(pool: pool, routes: table, directory: files, worker: "test", wake: wake, clock: SystemClock())
+  }
+
+  /// What the operating system does to the connections of a killed process.
+  func kill(_ name: String) async throws {
+    try await run(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
+      [.text(name)])
+    #expect(
+      try await eventually {
+        try await number(
+          "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
+          [.text(name)]) == 0
+      })
+  }
+
+  func message(_ rid: String, process: String = "TEST", tags: [String: String]? = [:]) throws -> Message {
+    try Message(
+      process: process, rid: rid, isValid: true, internalError: false, tags: tags, source: "S", iteration: 1,
+      workflowInstanceId: "w-\(rid)")
+  }
+
+  /// A message of a first hop, as the entrance would send it, and its registration row.
+  func put(_ rid: String, to stage: String = "a", run: Int = 1) async throws {
+    try await register(rid)
+    broker.put(
+      files[stage]!.busIn, try message(rid), hop: HopHeader(id: Self.first(rid, stage, run: run), run: run, attempt: 1))
+  }
+
+  static func first(_ rid: String, _ stage: String = "a", run: Int = 1) -> HopId {
+    .first(rid: rid, process: "TEST", iteration: 1, run: run, stage: stage)
+  }
+
+  func register(_ rid: String) async throws {
+    try await run(
+      """
+      INSERT INTO regprc.registration (workflow_instance_id, reg_id, process, status_code, lang_code, is_active, cr_by, cr_dtimes)
+      VALUES ('w-' || $1, $1, 'TEST', 'PROCESSING', 'eng', true, 'test', now()) ON CONFLICT DO NOTHING
+      """, [.text(rid)])
+  }
+
+  @discardableResult func number(_ sql: String, _ parameters: [Value] = []) async throws -> Int? {
+    try await pool.with { try $0.execute(sql, parameters).first?.intOrNull(0) }
+  }
+  func text(_ sql: String, _ parameters: [Value] = []) async throws -> String? {
+    try await pool.with { try $0.execute(sql, parameters).first?.textOrNull(0) }
+  }
+  func run(_ sql: String, _ parameters: [Value] = []) async throws {
+    _ = try await pool.with { try $0.execute(sql, parameters) }
+  }
+
+  func journey(_ rid: String) async throws -> Journey? { try await pool.with { try Journey.read(rid: rid, on: $0) } }
+  func status(_ rid: String) async throws -> String? {
+    try await text("SELECT status_code FROM regprc.registration WHERE reg_id = $1", [.text(rid)])
+  }
+}
