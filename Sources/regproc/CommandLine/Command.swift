@@ -52,7 +52,7 @@ struct Surroundings: Sendable {
 enum Commands {
   static let all: [Command] = [
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
-    RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command, RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command, RoutesTestCommand.command, RoutesDiffCommand.command,
+    RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command, RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command, RoutesTestCommand.command, RoutesDiffCommand.command, RoutesGraphCommand.command,
     StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, SettingsCommand.command, DoctorCommand.command,
     version,
