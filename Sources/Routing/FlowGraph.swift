@@ -1,3 +1,5 @@
+import YAML
+
 /// The stages of a flow and the ways between them.
 struct FlowGraph {
   /// Stages that lead back to themselves.
@@ -26,12 +28,13 @@ struct FlowGraph {
   private(set) var cycles: [Cycle] = []
   private var edges: [[Edge]] = []
 
-  init(_ flow: Flow, _ places: [String: Int]) {
+  /// - Parameter dead: where branches stand that no message takes.
+  init(_ flow: Flow, _ places: [String: Int], without dead: Set<Position>) {
     for index in flow.stages.indices {
       var out: [Edge] = []
       for verdict in VerdictKind.allCases {
         let branches = flow.branches(ofStageAt: index, for: verdict)
-        for (number, branch) in branches.enumerated() {
+        for (number, branch) in branches.enumerated() where !dead.contains(branch.position) {
           for destination in branch.to {
             switch destination.value {
             case .stage(let name):

@@ -6,27 +6,30 @@ struct RouteCheck {
   let problems: Problems
   /// Processes whose flow could not be read as a whole: for these only what one stage shows by itself is checked.
   let broken: Set<String>
+  /// Where the names of stages stand whose entry could not be read as a whole.
+  var brokenStages: Set<Position> = []
 
   func check(_ flows: [Flow]) {
     for flow in flows {
       let isWhole = !broken.contains(flow.process.value)
       let places = flow.stages.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name.value] = $1.offset }
-      branches(flow)
+      let dead = branches(flow)
       directory(flow, isWhole: isWhole)
       guard isWhole, !flow.stages.isEmpty else { continue }
       verdicts(flow)
       let unlisted = targets(flow, places)
       pauses(flow, places)
       guard !unlisted else { continue }
-      let graph = FlowGraph(flow, places)
+      let graph = FlowGraph(flow, places, without: dead)
       unreachable(flow, graph)
       cycles(flow, graph)
       ends(flow, graph)
     }
   }
 
-  /// Branches that never match, and messages that no branch takes: for each stage and verdict.
-  private func branches(_ flow: Flow) {
+  /// Branches that never match, and messages that no branch takes: for each stage and verdict. Returns where the former are.
+  private func branches(_ flow: Flow) -> Set<Position> {
+    var dead: Set<Position> = []
     var seen: Set<[Position]> = []
     for (index, stage) in flow.stages.enumerated() {
       for verdict in VerdictKind.allCases {
@@ -35,12 +38,18 @@ struct RouteCheck {
         guard branches.count > 1 || branches.contains(where: { $0.when != nil }),
           verdict == .passed || seen.insert(branches.map(\.position)).inserted
         else { continue }
-        list(branches, verdict, stage, flow.process.value)
+        dead.formUnion(list(branches, verdict, stage, flow.process.value))
       }
     }
+    return dead
   }
 
-  private func list(_ branches: [Branch], _ verdict: VerdictKind, _ stage: FlowStage, _ process: String) {
+  private func list(
+    _ branches: [Branch], _ verdict: VerdictKind, _ stage: FlowStage, _ process: String
+  ) -> Set<Position> {
+    // What the flow or the file says for all stages is read with them, not with the stage's own entry.
+    let isOwn = verdict == .passed || stage.overrides[verdict] != nil
+    let isBroken = isOwn ? brokenStages.contains(stage.name.position) : broken.contains(process)
     let coverage = BranchCoverage(
       branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict])
     for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
@@ -55,8 +64,8 @@ struct RouteCheck {
         suggestion: reason == .contradiction ? nil : "move it up or remove it",
         example: coverage.examples[index]?.question(after: stage.name.value))
     }
-    // A flow that is not whole may have lost the very branch that takes the rest.
-    if let hole = coverage.hole, !broken.contains(process) {
+    // An entry that is not whole may have lost the very branch that takes the rest.
+    if let hole = coverage.hole, !isBroken {
       problems.add(
         "verdict-without-destination", "no branch takes a \(verdict.rawValue) message with \(hole.words)",
         at: stage.name.position, length: stage.name.length, suggestion: "end next with a branch that has no when",
@@ -68,6 +77,7 @@ struct RouteCheck {
         severity: .warning, at: stage.name.position, length: stage.name.length,
         suggestion: branches.contains { $0.when == nil } ? nil : "end next with a branch that has no when")
     }
+    return Set(coverage.unreachable.keys.map { branches[$0].position })
   }
 
   /// What the directory says of the stages.

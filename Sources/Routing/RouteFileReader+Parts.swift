@@ -32,11 +32,17 @@ extension RouteFileReader {
         "missing-properties", "\(pause) needs its properties", at: node,
         suggestion: "\(pause): { process: BIOMETRIC_CORRECTION, pause-for: 15d }")
     } else {
+      let known = stages.names + WorkflowCommand.names
+      let what = "no stage or workflow command is called \(Problem.quote(name))"
+      if name != "mark-as-paused", let near = NearestName.of(name, among: known), near != pause {
+        let suggestion = NearestName.suggestion(for: name, among: known)
+        slip("unknown-destination", what, at: node, suggestion: suggestion)
+        return placed(WorkflowCommand(name: near).map { .command($0) } ?? .stage(near), node)
+      }
       problems.add(
-        "unknown-destination", "no stage or workflow command is called \(Problem.quote(name))", at: node,
+        "unknown-destination", what, at: node,
         suggestion: name == "mark-as-paused"
-          ? "write a rule under pause"
-          : NearestName.suggestion(for: name, among: stages.names + WorkflowCommand.names))
+          ? "write a rule under pause" : NearestName.suggestion(for: name, among: known))
     }
     return nil
   }
@@ -147,7 +153,7 @@ extension RouteFileReader {
 extension Pause.Resume: YAMLReadable {}
 
 /// A time in a route file: whole seconds, or a whole number with s, m, h or d.
-private struct Duration: YAMLReadable {
+struct Duration: YAMLReadable {
   let seconds: Int
 
   static let expected = "a time, as in 90, 90s, 3m, 12h or 15d"

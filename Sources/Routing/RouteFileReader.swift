@@ -1,10 +1,18 @@
 import YAML
 
 /// Turns the YAML tree of a route file into the model. Whatever cannot be read is left out after a problem was added, and
-/// its flow counts as broken: the checks that need a whole flow then say nothing, rather than things that are not so.
+/// its flow counts as broken: the checks that need a whole flow then say nothing, rather than things that are not so. A name
+/// that is nearly right is reported and then taken for the right one, so that one slip does not hide other faults.
 struct RouteFileReader {
   let problems: Problems
   private(set) var stages: StageDirectory
+  private let slips = Slips()
+
+  /// How many of the problems leave the flow whole.
+  private final class Slips {
+    var count = 0
+    var brokenStages: Set<Position> = []
+  }
 
   /// What a file says, and the processes whose flow could not be read as a whole.
   struct Content {
@@ -12,6 +20,17 @@ struct RouteFileReader {
     var forwards: [Forward] = []
     var foreign: [StageDirectory.Stage] = []
     var broken: Set<String> = []
+    /// Where the names of stages stand whose entry could not be read as a whole.
+    var brokenStages: Set<Position> = []
+  }
+
+  /// How many problems there are that leave something out.
+  private var losses: Int { problems.count - slips.count }
+
+  /// Reports what leaves nothing out.
+  func slip(_ code: String, _ message: String, at node: YAMLNode, suggestion: String?) {
+    problems.add(code, message, at: node, suggestion: suggestion)
+    slips.count += 1
   }
 
   init(problems: Problems, stages: StageDirectory) {
@@ -38,9 +57,9 @@ struct RouteFileReader {
     if let node = reader.required("flows", YAMLNode.self) {
       if let entries = node.mapping {
         for entry in entries {
-          let before = problems.count
+          let before = losses
           if let flow = flow(entry, on) { content.flows.append(flow) }
-          if problems.count > before { content.broken.insert(entry.key) }
+          if losses > before { content.broken.insert(entry.key) }
         }
         if entries.isEmpty, content.forwards.isEmpty { problems.add("no-flow", "there is no flow", at: node) }
       } else {
@@ -48,6 +67,7 @@ struct RouteFileReader {
       }
     }
     reader.finish()
+    content.brokenStages = slips.brokenStages
     return content
   }
 
@@ -60,7 +80,7 @@ struct RouteFileReader {
     }
     if !isName || entry.key.isEmpty {
       // The lower-case name is part of topics: two names that differ in case would share them.
-      problems.add(
+      slip(
         "process-name", "a process is named in capitals, digits and underscores", at: entry.keyNode,
         suggestion: isName ? nil : "as in OPENCRVS_NEW")
     }
@@ -70,7 +90,12 @@ struct RouteFileReader {
     flow.on = inherited
     if let on = reader.mapping("on") { flow.on.merge(verdicts(on)) { _, own in own } }
     if let node = reader.required("route", YAMLNode.self) { flow.stages = route(node) }
-    if let entry = reader.entry("omitted"), !entry.value.isNull { flow.omitted = omitted(entry.value) }
+    if let entry = reader.entry("omitted"), !entry.value.isNull {
+      // What is omitted decides nothing.
+      let before = losses
+      flow.omitted = omitted(entry.value)
+      slips.count += losses - before
+    }
     if let entry = reader.entry("pause"), !entry.value.isNull { flow.pauses = pauses(entry.value) }
     reader.finish()
     return flow
@@ -84,7 +109,9 @@ struct RouteFileReader {
     if entries.isEmpty { problems.add("no-stage", "the route has no stage", at: node) }
     var read: [FlowStage] = []
     for entry in entries {
+      let before = losses
       guard let stage = stage(entry) else { continue }
+      if losses > before { slips.brokenStages.insert(stage.name.position) }
       if let first = read.first(where: { $0.name.value == stage.name.value }) {
         problems.add(
           "duplicate-stage", "\(stage.name.value) is already at line \(first.name.position.line)",
@@ -98,7 +125,7 @@ struct RouteFileReader {
 
   private func stage(_ node: YAMLNode) -> FlowStage? {
     if node.text != nil {
-      return stageName(node).map { FlowStage($0) }
+      return FlowStage(entryName(node))
     }
     guard let pairs = node.mapping, let pair = pairs.first else {
       problems.add("wrong-type", "expected a stage, found \(node.kind)", at: node)
@@ -110,8 +137,7 @@ struct RouteFileReader {
         suggestion: "indent what belongs to \(pair.key) deeper, or begin a new entry with '-'")
       return nil
     }
-    guard let name = stageName(pair.keyNode) else { return nil }
-    var stage = FlowStage(name)
+    var stage = FlowStage(entryName(pair.keyNode))
     guard !pair.value.isNull else { return stage }
     guard let reader = KeyedReader(pair.value, of: "the stage \(pair.key)", problems) else { return stage }
     let passed = reader.entry("passed")
@@ -134,6 +160,17 @@ struct RouteFileReader {
   }
 
   private enum Runner: String, CaseIterable, YAMLReadable { case here, elsewhere }
+
+  /// The name of an entry of the route; one that is nearly right counts as the right one.
+  private func entryName(_ node: YAMLNode) -> Placed<String> {
+    let name = node.text ?? ""
+    if stages[name] != nil { return placed(name, node) }
+    let near = NearestName.of(name, among: stages.names)
+    slip(
+      "unknown-stage", "no stage is called \(Problem.quote(name))", at: node,
+      suggestion: NearestName.suggestion(for: name, among: stages.names))
+    return placed(near ?? name, node)
+  }
 
   func stageName(_ node: YAMLNode) -> Placed<String>? {
     let name = node.text ?? ""

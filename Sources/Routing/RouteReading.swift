@@ -27,7 +27,9 @@ extension RouteFile {
     if let root = document.root {
       var reader = RouteFileReader(problems: problems, stages: stages)
       if let read = reader.file(root) {
-        RouteCheck(stages: reader.stages, problems: problems, broken: read.broken).check(read.flows)
+        RouteCheck(
+          stages: reader.stages, problems: problems, broken: read.broken, brokenStages: read.brokenStages
+        ).check(read.flows)
         if !problems.hasErrors {
           file = RouteFile(name: name, flows: read.flows, forwards: read.forwards, foreign: read.foreign)
         }

@@ -25,11 +25,11 @@ public enum RouteWriter {
       spaced: builder.spaced, style: RouteFormat.style)
   }
 
-  /// Makes the tree. Every node has a line of its own, by which comments find it.
+  /// Makes the tree.
   private struct TreeBuilder {
     var comments: [Position: [String]] = [:]
     var spaced: Set<Position> = []
-    private var line = 0
+    private var nodes = YAMLBuilder()
 
     mutating func root(_ file: RouteFile, _ notes: Notes) -> YAMLNode {
       var entries = [entry("version", plain(String(file.version)))]
@@ -194,24 +194,11 @@ public enum RouteWriter {
 
     // MARK: - Nodes
 
-    private mutating func place() -> Position {
-      line += 1
-      return Position(line: line, column: 1)
-    }
-
-    private mutating func plain(_ value: String) -> YAMLNode { node(.scalar(text: value, isQuoted: false)) }
-    private mutating func text(_ value: String) -> YAMLNode { node(.scalar(text: value, isQuoted: true)) }
-    private mutating func sequence(_ nodes: [YAMLNode]) -> YAMLNode { node(.sequence(nodes)) }
-    private mutating func mapping(_ entries: [YAMLEntry]) -> YAMLNode { node(.mapping(entries)) }
-
-    private mutating func node(_ content: YAMLNode.Content) -> YAMLNode {
-      let place = place()
-      return YAMLNode(content, start: place, end: place)
-    }
-
-    private mutating func entry(_ key: String, _ value: YAMLNode) -> YAMLEntry {
-      YAMLEntry(key: key, keyNode: text(key), value: value)
-    }
+    private mutating func plain(_ value: String) -> YAMLNode { nodes.plain(value) }
+    private mutating func text(_ value: String) -> YAMLNode { nodes.text(value) }
+    private mutating func sequence(_ items: [YAMLNode]) -> YAMLNode { nodes.sequence(items) }
+    private mutating func mapping(_ entries: [YAMLEntry]) -> YAMLNode { nodes.mapping(entries) }
+    private mutating func entry(_ key: String, _ value: YAMLNode) -> YAMLEntry { nodes.entry(key, value) }
   }
 }
 

@@ -54,6 +54,7 @@ enum Commands {
     UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
     RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command,
     RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
+    RoutesTestCommand.command, RoutesDiffCommand.command, RoutesGraphCommand.command,
     StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
     EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,

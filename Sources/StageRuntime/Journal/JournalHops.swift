@@ -1,0 +1,33 @@
+import Postgres
+import Routing
+
+/// The journal as a source of hops for comparing route files.
+public struct JournalHops: HopRecords {
+  private let connection: Connection
+
+  /// The journal on a connection.
+  public init(_ connection: Connection) { self.connection = connection }
+
+  /// Hops that were done since so many seconds ago, those that are alike together.
+  public func done(since seconds: Int) throws -> [RecordedHops] {
+    try connection.execute(
+      """
+      SELECT process, stage, verdict, destinations, count(DISTINCT rid) FROM regproc.hop
+      WHERE state = 2 AND verdict IS NOT NULL AND destinations IS NOT NULL AND done_at >= now() - make_interval(secs => $1::float8)
+      GROUP BY process, stage, verdict, destinations ORDER BY process, stage, verdict, destinations
+      """, [.text(String(seconds))]
+    ).compactMap { row in
+      guard let verdict = VerdictKind(rawValue: try row.text(2)) else { return nil }
+      return RecordedHops(
+        process: try row.text(0), stage: try row.text(1), verdict: verdict, destinations: try row.text(3),
+        packets: try row.int(4))
+    }
+  }
+
+  /// How many messages wait for, or are on their way to, each stage.
+  public func open() throws -> [(process: String, stage: String, messages: Int)] {
+    try connection.execute(
+      "SELECT process, stage, count(*) FROM regproc.hop WHERE state < 2 GROUP BY process, stage ORDER BY process, stage"
+    ).map { (try $0.text(0), try $0.text(1), try $0.int(2)) }
+  }
+}
