@@ -1,0 +1,199 @@
+import JSON
+import StageKit
+import System
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+@Suite(.serialized) struct WorkRunnerTests {
+  private func withRunner(
+    _ bench: Bench, name: String = "r1", kind: WorkKind = WorkKind("k", concurrency: 4, tries: 3, firstPause: 0.01),
+    perform: @escaping @Sendable (WorkItem) async throws -> WorkOutcome,
+    gaveUp: @escaping @Sendable (WorkItem, WorkFailure) async throws -> Void = { _, _ in },
+    _ body: (WorkRunner) async throws -> Void
+  ) async throws {
+    let runner = WorkRunner(
+      performers: [WorkRunner.Performer(stage: "s", kind: kind, perform: perform, gaveUp: gaveUp)], pool: bench.pool,
+      wake: bench.wake, worker: name)
+    runner.start()
+    defer { runner.stop() }
+    try await body(runner)
+  }
+
+  private func schedule(_ bench: Bench, _ keys: String..., notBefore: Instant? = nil) async throws {
+    let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
+    try await store.commit(keys.map { .schedule(WorkItem(kind: "k", key: $0, payload: ["key": .string($0)], notBefore: notBefore)) })
+  }
+
+  private func isDone(_ bench: Bench, _ count: Int, state: Int = 1) async throws -> Bool {
+    try await bench.number("SELECT count(*) FROM regproc.work WHERE state = $1", [.int(state)]) == count
+  }
+
+  @Test func workIsDoneOnceAndItsChangesAreCommittedWithItsEnd() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench) { item in
+        calls.note("\(item.key) \(item.payload["key"]?.string ?? "") \(item.attempt)")
+        return .done(changes: [.put(collection: "c", key: item.key, document: "done")])
+      } _: { _ in
+        try await schedule(bench, "1", "2")
+        try await schedule(bench, "1")
+        #expect(try await eventually { try await isDone(bench, 2) })
+      }
+      #expect(calls.list.sorted() == ["1 1 1", "2 2 1"])
+      #expect(try await bench.number("SELECT count(*) FROM regproc.stage_record WHERE document::text = '\"done\"'") == 2)
+    }
+  }
+
+  @Test func anErrorIsTriedAgainAndThenGivenUpWithItsCode() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      let error = ServiceError(.unavailable, service: "s", code: "DOWN", "down")
+      try await withRunner(bench) { item in
+        calls.note("\(item.key) \(item.attempt)")
+        if item.key == "2", item.attempt == 2 { return .done }
+        throw error
+      } gaveUp: { item, failure in
+        calls.note("gave up \(item.key) \(failure.code)")
+      } _: { runner in
+        try await schedule(bench, "1", "2")
+        #expect(try await eventually { try await isDone(bench, 1) })
+        #expect(try await eventually { try await isDone(bench, 1, state: 2) })
+        #expect(runner.performed.load(ordering: .relaxed) == 1)
+      }
+      #expect(calls.list.filter { $0.hasPrefix("1") || $0.hasPrefix("gave") } == ["1 1", "1 2", "1 3", "gave up 1 DOWN"])
+      #expect(calls.list.filter { $0.hasPrefix("2") } == ["2 1", "2 2"])
+      #expect(try await bench.text("SELECT failure_code FROM regproc.work WHERE state = 2") == "DOWN")
+    }
+  }
+
+  @Test func aFinalFailureIsGivenUpAtOnceAndAGivingUpThatFailsIsRepeated() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench) { item in
+        calls.note("try")
+        throw WorkFailure(code: "OPN-1", "never")
+      } gaveUp: { _, _ in
+        calls.note("gave up")
+        if calls.count("gave up") == 1 { throw ServiceError(.unavailable, service: "s", code: "DOWN", "down") }
+      } _: { _ in
+        try await schedule(bench, "1")
+        #expect(try await eventually { calls.count("gave up") == 1 })
+        // What could not be told to anybody is not lost: it is taken again when its lease is over.
+        #expect(try await bench.number("SELECT count(*) FROM regproc.work WHERE state = 0") == 1)
+        #expect(
+          try await eventually {
+            try await bench.run("UPDATE regproc.work SET leased_until = now() - interval '1 second' WHERE state = 0")
+            return try await isDone(bench, 1, state: 2)
+          })
+      }
+      #expect(calls.count("gave up") == 2)
+    }
+  }
+
+  @Test func workThatAsksForAnotherTimeBeginsAnewThen() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench) { item in
+        calls.note("\(item.attempt)")
+        return calls.list.count < 3 ? .again(afterSeconds: 0) : .done
+      } _: { _ in
+        try await schedule(bench, "1")
+        #expect(try await eventually { try await isDone(bench, 1) })
+      }
+      #expect(calls.list == ["1", "1", "1"])
+    }
+  }
+
+  @Test func workIsNotDoneBeforeItsMoment() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench) { item in
+        calls.note(item.key)
+        return .done
+      } _: { _ in
+        try await schedule(bench, "later", notBefore: Instant.now.advanced(bySeconds: 3600))
+        try await schedule(bench, "now")
+        #expect(try await eventually { try await isDone(bench, 1) })
+        #expect(calls.list == ["now"])
+      }
+    }
+  }
+
+  @Test func twoRunnersNeverDoTheSamePiece() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      let perform: @Sendable (WorkItem) async throws -> WorkOutcome = { item in
+        calls.note(item.key)
+        return .done
+      }
+      try await withRunner(bench, name: "r1", perform: perform) { _ in
+        try await withRunner(bench, name: "r2", perform: perform) { _ in
+          for n in 0..<40 { try await schedule(bench, "\(n)") }
+          #expect(try await eventually { try await isDone(bench, 40) })
+        }
+      }
+      #expect(calls.list.count == 40 && Set(calls.list).count == 40)
+    }
+  }
+
+  @Test func thePieceOfADeadRunnerIsTakenOverAfterItsLeaseAndTheDeadOnesEndCountsNothing() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench, name: "dead") { item in
+        calls.note("dead")
+        while calls.count("let go") == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        return .done(changes: [.put(collection: "c", key: "k", document: "dead")])
+      } _: { _ in
+        try await schedule(bench, "1")
+        #expect(try await eventually { calls.count("dead") == 1 })
+        try await withRunner(bench, name: "heir") { _ in
+          calls.note("heir")
+          return .done(changes: [.put(collection: "c", key: "k", document: "heir")])
+        } _: { _ in
+          // Before the lease is over nobody takes it: other work is done meanwhile, this piece is not.
+          try await schedule(bench, "2")
+          #expect(try await eventually { calls.count("heir") == 1 || calls.count("dead") == 2 })
+          #expect(try await bench.text("SELECT worker FROM regproc.work WHERE key = '1'") == "dead")
+          #expect(
+            try await eventually {
+              try await bench.run(
+                "UPDATE regproc.work SET leased_until = now() - interval '1 second' WHERE key = '1' AND worker = 'dead' AND state = 0")
+              return try await bench.text("SELECT worker FROM regproc.work WHERE key = '1'") == "heir"
+            })
+          #expect(try await eventually { try await bench.number("SELECT state FROM regproc.work WHERE key = '1'") == 1 })
+        }
+        calls.note("let go")
+      }
+      #expect(try await bench.text("SELECT document::text FROM regproc.stage_record") == "\"heir\"")
+    }
+  }
+
+  @Test func theEndOfAWayIsPublishedOnceForEachHop() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.put("1")
+      try bench.start("a") { _ in .failed("NO", "no") }
+      #expect(try await eventually { try await bench.status("1") == "FAILED" })
+      let services = bench.platform.services
+      let runner = WorkRunner(
+        performers: [
+          WorkRunner.Performer(
+            stage: WorkflowEvents.stage, kind: WorkflowEvents.work,
+            perform: { work in
+              try await WorkflowEvents.publish(work, services: services)
+              // As if the process died before it could note that: it is published again under the same key.
+              try await WorkflowEvents.publish(work, services: services)
+              return .done
+            }, gaveUp: { _, _ in })
+        ], pool: bench.pool, wake: bench.wake, worker: "r")
+      runner.start()
+      #expect(try await eventually { try await isDone(bench, 1) })
+      runner.stop()
+      #expect(try await bench.number("SELECT count(*) FROM platform.hub_message WHERE topic = $1", [.text(WorkflowEvents.topic)]) == 1)
+      let body = try #require(try await bench.text("SELECT convert_from(body, 'UTF8') FROM platform.hub_message"))
+      let event = try JSONValue.parse(Array(body.utf8))
+      #expect(event["instanceId"]?.string == "1" && event["resultCode"]?.string == "FAILED" && event["errorCode"]?.string == "PACKET_FAILED")
+    }
+  }
+}
