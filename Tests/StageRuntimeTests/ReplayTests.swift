@@ -111,13 +111,18 @@ import Testing
       let started = try await start(bench, force: true)
       #expect(started.run == 2 && started.stage == "a" && started.superseded.isEmpty)
       let courier = try bench.courier()
-      #expect(try await eventually { try await bench.journey("1")?.hops.filter { $0.run == 2 && $0.state == "done" }.count == 2 })
+      #expect(
+        try await eventually {
+          try await bench.journey("1")?.hops.filter { $0.run == 2 && $0.state == "done" }.count == 2
+        })
       courier.stop()
       let journey = try #require(try await bench.journey("1"))
       #expect(journey.hops.filter { $0.run == 1 }.map(\.stage) == before.map(\.stage))
       #expect(journey.hops.filter { $0.run == 1 }.map(\.doneAt) == before.map(\.doneAt))
       #expect(journey.hops.filter { $0.run == 2 }.map(\.stage) == ["a", "b"] && journey.status == "PROCESSED")
-      #expect(journey.runs.map(\.author) == ["tester"] && journey.runs[0].reason == "a reason" && journey.runs[0].fromStage == "a")
+      #expect(
+        journey.runs.map(\.author) == ["tester"] && journey.runs[0].reason == "a reason"
+          && journey.runs[0].fromStage == "a")
     }
   }
 
@@ -157,7 +162,9 @@ import Testing
   @Test func aStageThatTheFlowDoesNotHaveOrThatHasNoTopicIsRefused() async throws {
     try await Bench.run { bench async throws in
       try await ended(bench, .failed("NO", "no"))
-      for stage in ["c", "none", "entrance", ""] { #expect(try await refusal(bench, from: stage) == "no-such-stage", "\(stage)") }
+      for stage in ["c", "none", "entrance", ""] {
+        #expect(try await refusal(bench, from: stage) == "no-such-stage", "\(stage)")
+      }
       #expect(try await refusal(bench, from: "b") == nil)
     }
   }
@@ -173,7 +180,8 @@ import Testing
   @Test func aDryRunSaysWhatWouldBeDoneAndChangesNothing() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("1")
-      let dump = "SELECT string_agg(h::text, ' ' ORDER BY hop_id) || (SELECT string_agg(r::text, ' ') FROM regprc.registration r) FROM regproc.hop h"
+      let dump =
+        "SELECT string_agg(h::text, ' ' ORDER BY hop_id) || (SELECT string_agg(r::text, ' ') FROM regprc.registration r) FROM regproc.hop h"
       let before = try await bench.text(dump)
       let started = try await start(bench, force: true, dryRun: true)
       #expect(started.run == 2 && started.stage == "a" && started.superseded == ["a"])

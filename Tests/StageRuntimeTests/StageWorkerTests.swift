@@ -304,6 +304,26 @@ import Testing
     }
   }
 
+  @Test func aBatchIsRoutedByOneWholeVersionWhateverIsEditedMeanwhile() async throws {
+    try await Bench.run { bench async throws in
+      let (first, second) = (
+        bench.table.routes, try Bench.routes(Bench.route.replacing("- b:", with: "- c\n      - b:"))
+      )
+      for rid in ["1", "2"] { try await bench.put(rid) }
+      try bench.start("a") { message in
+        bench.table.replace(second)
+        return .passed("OK", "fine")
+      }
+      #expect(try await eventually { bench.broker.isDone("a-bus-in") })
+      try await bench.put("3")
+      #expect(try await eventually { bench.broker.isDone("a-bus-in") })
+      #expect(bench.broker.records("b-bus-in").count == 2 && bench.broker.records("c-bus-in").count == 1)
+      for (rid, routes) in [("1", first), ("2", first), ("3", second)] {
+        #expect(try await bench.journey(rid)?.hops.first?.routeDigest == routes.digest)
+      }
+    }
+  }
+
   @Test func dateAndCountsOfAVerdictReachTheRegistration() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")

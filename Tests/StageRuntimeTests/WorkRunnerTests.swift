@@ -23,7 +23,8 @@ import Testing
 
   private func schedule(_ bench: Bench, _ keys: String..., notBefore: Instant? = nil) async throws {
     let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
-    try await store.commit(keys.map { .schedule(WorkItem(kind: "k", key: $0, payload: ["key": .string($0)], notBefore: notBefore)) })
+    try await store.commit(
+      keys.map { .schedule(WorkItem(kind: "k", key: $0, payload: ["key": .string($0)], notBefore: notBefore)) })
   }
 
   private func isDone(_ bench: Bench, _ count: Int, state: Int = 1) async throws -> Bool {
@@ -42,7 +43,8 @@ import Testing
         #expect(try await eventually { try await isDone(bench, 2) })
       }
       #expect(calls.list.sorted() == ["1 1 1", "2 2 1"])
-      #expect(try await bench.number("SELECT count(*) FROM regproc.stage_record WHERE document::text = '\"done\"'") == 2)
+      #expect(
+        try await bench.number("SELECT count(*) FROM regproc.stage_record WHERE document::text = '\"done\"'") == 2)
     }
   }
 
@@ -62,7 +64,8 @@ import Testing
         #expect(try await eventually { try await isDone(bench, 1, state: 2) })
         #expect(runner.performed.load(ordering: .relaxed) == 1)
       }
-      #expect(calls.list.filter { $0.hasPrefix("1") || $0.hasPrefix("gave") } == ["1 1", "1 2", "1 3", "gave up 1 DOWN"])
+      #expect(
+        calls.list.filter { $0.hasPrefix("1") || $0.hasPrefix("gave") } == ["1 1", "1 2", "1 3", "gave up 1 DOWN"])
       #expect(calls.list.filter { $0.hasPrefix("2") } == ["2 1", "2 2"])
       #expect(try await bench.text("SELECT failure_code FROM regproc.work WHERE state = 2") == "DOWN")
     }
@@ -159,10 +162,12 @@ import Testing
           #expect(
             try await eventually {
               try await bench.run(
-                "UPDATE regproc.work SET leased_until = now() - interval '1 second' WHERE key = '1' AND worker = 'dead' AND state = 0")
+                "UPDATE regproc.work SET leased_until = now() - interval '1 second' WHERE key = '1' AND worker = 'dead' AND state = 0"
+              )
               return try await bench.text("SELECT worker FROM regproc.work WHERE key = '1'") == "heir"
             })
-          #expect(try await eventually { try await bench.number("SELECT state FROM regproc.work WHERE key = '1'") == 1 })
+          #expect(
+            try await eventually { try await bench.number("SELECT state FROM regproc.work WHERE key = '1'") == 1 })
         }
         calls.note("let go")
       }
@@ -190,10 +195,14 @@ import Testing
       runner.start()
       #expect(try await eventually { try await isDone(bench, 1) })
       runner.stop()
-      #expect(try await bench.number("SELECT count(*) FROM platform.hub_message WHERE topic = $1", [.text(WorkflowEvents.topic)]) == 1)
+      #expect(
+        try await bench.number(
+          "SELECT count(*) FROM platform.hub_message WHERE topic = $1", [.text(WorkflowEvents.topic)]) == 1)
       let body = try #require(try await bench.text("SELECT convert_from(body, 'UTF8') FROM platform.hub_message"))
       let event = try JSONValue.parse(Array(body.utf8))
-      #expect(event["instanceId"]?.string == "1" && event["resultCode"]?.string == "FAILED" && event["errorCode"]?.string == "PACKET_FAILED")
+      #expect(
+        event["instanceId"]?.string == "1" && event["resultCode"]?.string == "FAILED"
+          && event["errorCode"]?.string == "PACKET_FAILED")
     }
   }
 }

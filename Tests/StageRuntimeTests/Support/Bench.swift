@@ -131,6 +131,13 @@ final class Bench: Sendable {
     PostgresPipeline(pool: pool, routes: table, directory: files, worker: "test", wake: wake, clock: SystemClock())
   }
 
+  /// The server's own database, from which this one can be closed.
+  var administration: PostgresSettings {
+    var settings = database
+    settings.database = "postgres"
+    return settings
+  }
+
   /// What the operating system does to the connections of a killed process.
   func kill(_ name: String) async throws {
     try await run(

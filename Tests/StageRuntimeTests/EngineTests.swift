@@ -1,0 +1,194 @@
+import Glibc
+import HTTP
+import JSON
+import Kafka
+import Postgres
+import Routing
+import StageKit
+import System
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+@Suite(.serialized) struct EngineTests {
+  /// An engine with stages a, b and c on an embedded broker, over the bench's database.
+  private func withEngine(
+    _ bench: Bench, routes: RouteFile? = nil, _ body: (Engine, _ url: String) async throws -> Void
+  ) async throws {
+    let broker = try EmbeddedCluster()
+    var settings = EngineSettings(
+      kafka: broker.settings, database: bench.database, instance: "engine", isTransactional: false,
+      isAloneOnTheBus: true,
+      partitions: 2, reconcileAfter: 3600, connections: 3)
+    settings.http = ServerSettings(host: "127.0.0.1", port: 0)
+    let engine = try Engine(
+      settings, run: ["a", "b", "c"].compactMap { bench.files[$0] }, directory: Array(bench.files.values),
+      catalogue: [TestStage.self], routes: try routes ?? Bench.routes(Bench.route), services: bench.platform.services,
+      pool: bench.pool,
+      makeTopics: { names, partitions, _ in
+        for name in names { try broker.createTopic(name, partitions: partitions) }
+      })
+    let port = try await engine.start()
+    do {
+      #expect(try await eventually { engine.isReady })
+      try await body(engine, "http://127.0.0.1:\(port)")
+    } catch {
+      await engine.stop()
+      throw error
+    }
+    await engine.stop()
+  }
+
+  private func get(_ url: String) async throws -> (status: Int, text: String) {
+    let response = try await Client().send(ClientRequest(url: url))
+    return (response.status, String(decoding: response.body, as: UTF8.self))
+  }
+
+  private func json(_ url: String) async throws -> JSONValue {
+    try JSONValue.parse(Array(try await get(url).text.utf8))
+  }
+
+  /// Enters a RID by the routes in force and waits until it has ended; the stages it passed.
+  private func way(_ bench: Bench, _ engine: Engine, _ rid: String) async throws -> [String] {
+    bench.table.replace(engine.routes)
+    try await bench.enter(rid)
+    #expect(try await eventually { try await bench.status(rid) == "PROCESSED" })
+    return try await bench.journey(rid)?.hops.map(\.stage) ?? []
+  }
+
+  private static let throughC = """
+    version: 1
+    flows:
+      TEST:
+        on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+        route:
+          - entrance
+          - a
+          - c
+          - b: { passed: complete-as-processed }
+    """
+
+  @Test func theDoorsSayWhatTheProcessIsAndHowItIs() async throws {
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { engine, url async throws in
+        #expect(try await way(bench, engine, "1") == ["entrance", "a", "b"])
+        #expect(try await json(url + "/actuator/health/liveness")["status"]?.string == "UP")
+        #expect(try await json(url + "/actuator/health/readiness")["status"]?.string == "UP")
+        let health = try await get(url + "/actuator/health")
+        let components = try JSONValue.parse(Array(health.text.utf8))["components"]
+        #expect(health.status == 200 && components?["database"]?["status"]?.string == "UP")
+        #expect(
+          components?["bus"]?["delivery"]?.string?.hasPrefix("acknowledged") == true,
+          "what the bus promises is said openly")
+        #expect(components?["virusScanner"]?.string == "none")
+        #expect(
+          components?["routes"]?["digest"]?.string == engine.routes.digest && components?["routes"]?["refused"] == .null
+        )
+        #expect(try await json(url + "/regproc/v1/journey/1")["hops"]?.array?.count == 3)
+        #expect(try await get(url + "/regproc/v1/journey/unknown").status == 404)
+      }
+    }
+  }
+
+  @Test func theMetricsArePrometheusTextAndCountWhatWasDone() async throws {
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { engine, url async throws in
+        for rid in ["1", "2", "3"] { _ = try await way(bench, engine, rid) }
+        let text = try await get(url + "/actuator/prometheus").text
+        let lines = text.split(separator: "\n").map(String.init)
+        #expect(lines.contains("regproc_hops_total{stage=\"a\",verdict=\"passed\"} 3"))
+        #expect(lines.contains("regproc_courier_sent_total 3") && lines.contains("regproc_routes_refused 0"))
+        #expect(lines.contains("regproc_routes_info{digest=\"\(engine.routes.digest)\"} 1"))
+        // Each name has its type once, before its values, and no name is twice.
+        let types = lines.filter { $0.hasPrefix("# TYPE ") }
+        #expect(Set(types).count == types.count)
+        let values = lines.filter { !$0.hasPrefix("#") }.map { $0.split(separator: " ")[0] }
+        #expect(Set(values).count == values.count)
+        #expect(!text.contains("w-1"), "no registration is named")
+      }
+    }
+  }
+
+  @Test func aDatabaseThatIsGoneShowsInHealthAndNotInLiveness() async throws {
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { _, url async throws in
+        let database = bench.database.database
+        let administrator = Pool(bench.administration, size: 1)
+        defer { administrator.close() }
+        _ = try await administrator.with { connection in
+          try connection.script("ALTER DATABASE \(database) ALLOW_CONNECTIONS false")
+          _ = try connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [.text(database)])
+        }
+        #expect(try await eventually { try await get(url + "/actuator/health").status == 503 })
+        #expect(try await get(url + "/actuator/health/liveness").status == 200)
+        try await administrator.with { try $0.script("ALTER DATABASE \(database) ALLOW_CONNECTIONS true") }
+        #expect(try await eventually { try await get(url + "/actuator/health").status == 200 })
+      }
+    }
+  }
+
+  @Test func anEditedRouteFileIsTakenWhileRunningAndABadOneIsRefused() async throws {
+    let folder = TemporaryFolder.make()
+    defer { TemporaryFolder.remove(folder) }
+    let path = folder + "/routes.yaml"
+    try write(Bench.route, to: path)
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { engine, url async throws in
+        let watch = RouteWatch(path: path, engine: engine, milliseconds: 20) { Self.read(path) }
+        defer { watch.stop() }
+        let first = engine.routes.digest
+        #expect(try await way(bench, engine, "1") == ["entrance", "a", "b"])
+
+        try write(Self.throughC, to: path)
+        #expect(try await eventually { engine.routes.digest != first })
+        let second = engine.routes.digest
+        #expect(try await way(bench, engine, "2") == ["entrance", "a", "c", "b"])
+        #expect(try await bench.journey("1")?.hops.map(\.routeDigest) == Array(repeating: first, count: 3))
+        #expect(try await bench.journey("2")?.hops.map(\.routeDigest) == Array(repeating: second, count: 4))
+
+        try write(Self.throughC.replacing("- c", with: "- cc"), to: path)
+        #expect(try await eventually { try await refusal(url) != nil })
+        #expect(try await refusal(url)?.contains("cc") == true && engine.routes.digest == second)
+        #expect(try await get(url + "/actuator/prometheus").text.contains("regproc_routes_refused 1"))
+        #expect(try await get(url + "/actuator/health").status == 200, "a refused edit harms nobody")
+        #expect(try await way(bench, engine, "3") == ["entrance", "a", "c", "b"])
+
+        // Taken back to what is in force: there is nothing refused any more.
+        try write(Self.throughC, to: path)
+        #expect(try await eventually { try await refusal(url) == nil })
+        #expect(engine.routes.digest == second)
+
+        unlink(path)
+        #expect(try await eventually { try await refusal(url) != nil })
+        #expect(engine.routes.digest == second)
+        try write(Bench.route, to: path)
+        #expect(try await eventually { engine.routes.digest == first })
+      }
+    }
+  }
+
+  private func refusal(_ url: String) async throws -> String? {
+    try await json(url + "/actuator/health")["components"]?["routes"]?["refused"]?.string
+  }
+
+  private static func read(_ path: String) -> RouteWatch.Reading {
+    guard let file = fopen(path, "r") else { return .bad("the file cannot be read") }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
+    let directory = StageDirectory(["entrance", "a", "b", "c"].map { StageDirectory.Stage($0) })
+    let reading = RouteFile.read(bytes, name: "routes.yaml", stages: directory)
+    if let routes = reading.file { return .good(routes) }
+    return .bad(reading.problems.first?.message ?? "bad")
+  }
+
+  /// Writes over as editors do: another file under the same name.
+  private func write(_ text: String, to path: String) throws {
+    let file = try #require(fopen(path + ".new", "w"))
+    fputs(text + "\n", file)
+    fclose(file)
+    try #require(rename(path + ".new", path) == 0)
+  }
+}
