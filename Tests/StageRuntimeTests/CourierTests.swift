@@ -30,15 +30,20 @@ final class FakeSender: RecordSender {
   func send(_ records: [OutgoingRecord]) throws(BusFailure) {
     let fault = faults.next()
     for record in records {
-      faults.calls.note(
-        record.headers.first { $0.name == HopHeader.name || $0.name == OutgoingRecord.outboxHeader }?.value ?? "")
+      switch record {
+      case .hop(let hop): faults.calls.note(HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt).text)
+      case .outbox(let id, _, _, _): faults.calls.note(id)
+      }
     }
     if fault == .before { throw BusFailure(kind: .fatal, message: "planned") }
     for record in records {
-      let hop = record.headers.first { $0.name == HopHeader.name }.flatMap { header in
-        Array(header.value.utf8).withUnsafeBytes { HopHeader($0) }
+      switch record {
+      case .hop(let hop):
+        let header = HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt)
+        broker.put(hop.topic, [FakeBroker.Record(value: hop.message, hop: header, key: Array(hop.key.utf8))])
+      case .outbox(_, let topic, let key, let value):
+        broker.put(topic, [FakeBroker.Record(value: value, hop: nil, key: Array(key.utf8))])
       }
-      broker.put(record.topic, [FakeBroker.Record(value: record.value, hop: hop, key: Array(record.key.utf8))])
     }
     if fault == .after { throw BusFailure(kind: .retriable, message: "planned, after the broker had all") }
   }

@@ -6,10 +6,13 @@ final class UpPipeline: Sendable {
   let folder: String
   let port = freePort()
   let side: OpenCRVSSide
+  /// Further words of the command line.
+  private let options: [String]
   var url: String { "http://127.0.0.1:\(port)" }
 
-  init(_ folder: String, side: OpenCRVSSide) {
+  init(_ folder: String, side: OpenCRVSSide, options: [String] = []) {
     self.folder = folder
+    self.options = options
     self.side = side
   }
 
@@ -29,7 +32,7 @@ final class UpPipeline: Sendable {
   /// Starts it without waiting.
   func launch() async throws -> Program {
     try await Program(
-      ["up", "--data", folder, "--port", "\(port)", "--reconcile", "5", "--log-level", "warning"],
+      ["up", "--data", folder, "--port", "\(port)", "--reconcile", "5", "--log-level", "warning"] + options,
       environment: side.environment)
   }
 

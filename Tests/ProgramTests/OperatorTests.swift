@@ -1,0 +1,135 @@
+import FoundationEssentials
+import Glibc
+import HTTP
+import JSON
+import StandIn
+import Testing
+
+extension ProgramTests {
+  /// What an operator does with a running pipeline: looks at a registration, runs it again, edits the route.
+  @Suite struct OperatorTests {
+    private func health(_ pipeline: UpPipeline) async throws -> JSONValue? {
+      let client = Client()
+      defer { client.close() }
+      return try JSONValue.parse(try await client.send(ClientRequest(url: pipeline.url + "/actuator/health")).body)[
+        "components"]?["routes"]
+    }
+
+    private func send(_ births: [SampleBirths.Birth], to pipeline: UpPipeline) async throws {
+      let sender = BirthSender(births, to: pipeline.url + "/webhooks", from: pipeline.side)
+      sender.allow(births.count)
+      await sender.run()
+      #expect(
+        try await eventually { pipeline.side.standIn.ended(among: births.map(\.registrationNumber)) == births.count })
+    }
+
+    @Test func aReplayedBirthKeepsItsUINAndOneInFlightOrUnknownIsNotReplayed() async throws {
+      let folder = try TemporaryFolder()
+      let side = try OpenCRVSSide()
+      let pipeline = UpPipeline(folder.path + "/data", side: side)
+      let births = OpenCRVSSide.births(2, run: "REPLAY")
+      let program = try await pipeline.start()
+      try await send(births, to: pipeline)
+      let before = try await Outcome.atRest(try pipeline.database())
+      let rid = try #require(side.standIn.returned(births[0].registrationNumber).rid)
+
+      let unknown = try await Program.run("replay", String(repeating: "1", count: 29), "--data", pipeline.folder)
+      #expect(
+        unknown.code == 1 && unknown.output.isEmpty && unknown.errors.contains("is not known"), "\(unknown.errors)")
+      let noStage = try await Program.run("replay", rid, "--from", "uin-generatr", "--force", "--data", pipeline.folder)
+      #expect(noStage.code == 1 && noStage.errors.contains("uin-generator"), "\(noStage.errors)")
+
+      let completed = try await Program.run("replay", rid, "--data", pipeline.folder)
+      #expect(
+        completed.code == 1 && completed.output.isEmpty && completed.errors.contains("is completed"),
+        "\(completed.errors)")
+      let tried = try await Program.run("replay", rid, "--force", "--dry-run", "--data", pipeline.folder)
+      #expect(tried.code == 0 && tried.output.contains("not started"), "\(tried.errors)")
+
+      // While it runs.
+      let replayed = try await Program.run(
+        "replay", rid, "--force", "--from", "uin-generator", "--reason", "a drill", "--author", "operator", "--data",
+        pipeline.folder)
+      #expect(replayed.code == 0, "\(replayed.errors)")
+      #expect(replayed.output == "RID \(rid): run 2 from uin-generator\n")
+      let after = try await Outcome.atRest(try pipeline.database())
+      #expect(after.uins == before.uins)
+      #expect(after.credentials == before.credentials)
+      #expect(after.verdicts[rid]?["uin-generator"] == ["passed", "passed"])
+      #expect(after.verdicts[rid]?["packet-validator"] == ["passed"])
+      program.signal(SIGINT)
+      #expect(try await program.ended().code == 0)
+
+      // While nothing runs: it waits for the next start, and is in flight until then.
+      let waiting = try await Program.run("replay", rid, "--force", "--data", pipeline.folder)
+      #expect(waiting.code == 0 && waiting.errors.contains("begins with the next start"), "\(waiting.errors)")
+      let inFlight = try await Program.run("replay", rid, "--data", pipeline.folder)
+      #expect(
+        inFlight.code == 1 && inFlight.output.isEmpty && inFlight.errors.contains("is in flight"), "\(inFlight.errors)")
+      let next = try await pipeline.start()
+      let last = try await Outcome.atRest(try pipeline.database())
+      #expect(last.uins == before.uins && last.credentials == before.credentials)
+      #expect(last.verdicts[rid]?["uin-generator"] == ["passed", "passed", "passed"])
+
+      let journey = try JSONValue.parse(
+        try await Program.run("journey", rid, "--json", "--data", pipeline.folder).output)
+      #expect(journey["status"]?.string == "PROCESSED")
+      #expect(journey["replays"]?.array?.map { $0["run"]?.int } == [2, 3])
+      #expect(
+        journey["replays"]?[0]?["author"]?.string == "operator"
+          && journey["replays"]?[0]?["reason"]?.string == "a drill")
+      let hops = journey["hops"]?.array ?? []
+      #expect(hops.map { $0["run"]?.int ?? 0 } == hops.map { $0["run"]?.int ?? 0 }.sorted())
+      for hop in hops {
+        #expect(hop["verdict"]?.string == "passed" && hop["try"]?.int == 1)
+        #expect(
+          hop["statusCode"]?.string?.isEmpty == false && hop["doneAt"]?.string != nil && hop["milliseconds"] != .null)
+      }
+      next.signal(SIGINT)
+      #expect(try await next.ended().code == 0)
+      await side.stop()
+    }
+
+    @Test func aChangedRouteIsTakenWhileRunningAndABadOneIsRefused() async throws {
+      let folder = try TemporaryFolder()
+      let shipped = String(decoding: TemporaryFolder.read(Program.repository + "/routes.yaml") ?? [], as: UTF8.self)
+      let routes = try folder.write(shipped, to: "routes.yaml")
+      let side = try OpenCRVSSide()
+      let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--routes", routes])
+      let births = OpenCRVSSide.births(3, run: "ROUTES")
+      func verdicts(_ birth: Int) async throws -> [String: [String]]? {
+        let rid = side.standIn.returned(births[birth].registrationNumber).rid ?? ""
+        return try await Outcome.atRest(try pipeline.database()).verdicts[rid]
+      }
+      let program = try await pipeline.start()
+      let first = try await health(pipeline)?["digest"]?.string
+      try await send([births[0]], to: pipeline)
+      #expect(try await verdicts(0)?["introducer-validator"] == nil)
+
+      // One line's edit: every packet goes through the introducer validator.
+      let edited = shipped.replacing("- to: uin-generator ", with: "- to: introducer-validator ")
+      #expect(edited != shipped)
+      _ = try folder.write(edited, to: "routes.yaml")
+      #expect(try await eventually { try await health(pipeline)?["digest"]?.string != first })
+      let second = try await health(pipeline)?["digest"]?.string
+      try await send([births[1]], to: pipeline)
+      #expect(try await verdicts(1)?["introducer-validator"] == ["passed"])
+
+      // A bad one changes nothing and shows in health and on standard error.
+      _ = try folder.write(edited.replacing("- packet-uploader", with: "- packet-uploadr"), to: "routes.yaml")
+      #expect(try await eventually { try await health(pipeline)?["refused"]?.string != nil })
+      #expect(try await health(pipeline)?["digest"]?.string == second)
+      #expect(program.errors.contains("\(routes):") && program.errors.contains("packet-uploadr"))
+      try await send([births[2]], to: pipeline)
+      #expect(try await verdicts(2)?["introducer-validator"] == ["passed"])
+      // Once it is good again, nothing is refused any more.
+      _ = try folder.write(shipped, to: "routes.yaml")
+      program.signal(SIGHUP)
+      #expect(try await eventually { try await health(pipeline)?["digest"]?.string == first })
+      #expect(try await health(pipeline)?["refused"] == .null)
+      program.signal(SIGTERM)
+      #expect(try await program.ended().code == 0)
+      await side.stop()
+    }
+  }
+}
