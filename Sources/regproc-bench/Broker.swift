@@ -8,7 +8,7 @@ final class Broker {
   private let process: pid_t
   private let folder: String
 
-  init(_ program: String) throws {
+  init(_ program: String, producer: [String: String] = [:]) throws {
     folder = try Machine.makeFolder()
     let port = try Machine.freePort()
     process = try Machine.spawn(
@@ -16,7 +16,7 @@ final class Broker {
     // This broker answers a fetch with all it has, whatever the client's limits are.
     settings = KafkaSettings(
       bootstrapServers: "127.0.0.1:\(port)", properties: ["receive.message.max.bytes": "2000000000", "log_level": "0"],
-      logsWarnings: false)
+      producerProperties: producer, logsWarnings: false)
     for _ in 0..<100 {
       Machine.sleep(milliseconds: 100)
       guard let admin = try? KafkaAdmin(settings: settings), (try? admin.listTopics()) != nil else { continue }

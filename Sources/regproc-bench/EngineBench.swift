@@ -26,6 +26,7 @@ struct EngineBench {
   private let lanes: Int
   private let withJournal: Bool
   private let only: String
+  private let producer: [String: String]
 
   init(_ options: Options) throws {
     broker = try options.text("broker")
@@ -35,6 +36,9 @@ struct EngineBench {
     lanes = try options.number("lanes", 1)
     withJournal = options.has("journal")
     // For a profiler: one side alone.
+    // Both sides get it: to see what a property of librdkafka's producer does.
+    let property = options.has("producer") ? try options.text("producer").split(separator: "=", maxSplits: 1).map(String.init) : []
+    producer = property.count == 2 ? [property[0]: property[1]] : [:]
     only = options.has("only") ? try options.text("only") : "both"
   }
 
@@ -55,7 +59,7 @@ struct EngineBench {
     var engine: [Round] = []
     for round in 1...rounds {
       // A broker that holds the records of earlier rounds is busy writing them to disk, so each round has a new one.
-      let broker = try Broker(broker)
+      let broker = try Broker(broker, producer: producer)
       defer { broker.end() }
       try preload(broker)
       func takeEngine() throws {

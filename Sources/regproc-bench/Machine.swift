@@ -17,6 +17,24 @@ enum Machine {
     return Double(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + Double(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6
   }
 
+  /// Processor seconds of another process, all threads.
+  static func cpu(of process: pid_t) -> Double {
+    // Behind the name, which may hold blanks, field 14 is the 12th.
+    let fields = read("/proc/\(process)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+    guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
+    return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+  }
+
+  /// The first 4 kB of a file; empty when it cannot be read.
+  static func read(_ path: String) -> String {
+    let file = open(path, O_RDONLY)
+    guard file >= 0 else { return "" }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress!, $0.count) }
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+  }
+
   static func sleep(milliseconds: Int) { usleep(UInt32(milliseconds) * 1000) }
 
   /// A new folder under /tmp.

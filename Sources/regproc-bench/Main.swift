@@ -5,11 +5,14 @@ import Glibc
 struct Main {
   static let usage = """
     usage: regproc-bench engine --broker NOIDA-DB [--messages N] [--batch N] [--rounds N] [--lanes N] [--journal]
-           regproc-bench start --broker NOIDA-DB --regproc PROGRAM [--rounds N]
+                                [--only engine|forwarder] [--producer NAME=VALUE]
+           regproc-bench start --broker NOIDA-DB --regproc PROGRAM [--home FOLDER] [--stage NAME] [--rounds N] [--idle SECONDS]
+           regproc-bench latency --broker NOIDA-DB [--messages N]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns
-    start   from process start to the first message taken, and the memory of an idle stage
+    start   from process start to the first message taken, and what a stage at rest costs
+    latency one record put on a topic and read, on the embedded broker and over TCP
 
     """
 
@@ -19,6 +22,7 @@ struct Main {
       switch options.command {
       case "engine": try EngineBench(options).run()
       case "start": try StartBench(options).run()
+      case "latency": try LatencyBench(options).run()
       default: throw Fault("unknown command \(options.command)")
       }
     } catch {

@@ -236,7 +236,9 @@ extension Message {
     if old.kind == .written, old.count == new.count {
       // The time stamp of every hop: the same length each time.
       new.start = old.start
-      written.replaceSubrange(Int(new.start)..<Int(new.start) + json.count, with: json)
+      written.withUnsafeMutableBytes {
+        UnsafeMutableRawBufferPointer(rebasing: $0[Int(new.start)..<Int(new.start) + json.count]).copyBytes(from: json)
+      }
     } else {
       if written.isEmpty { written.reserveCapacity(128) }
       written.append(contentsOf: json)

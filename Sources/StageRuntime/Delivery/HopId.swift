@@ -53,26 +53,25 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
 
   init?(utf8 bytes: UnsafeRawBufferPointer) {
     guard bytes.count == 36 else { return nil }
-    var high: UInt64 = 0
-    var low: UInt64 = 0
-    var digits = 0
-    for i in 0..<36 {
-      let byte = bytes[i]
-      if i == 8 || i == 13 || i == 18 || i == 23 {
-        guard byte == 45 else { return nil }
-        continue
+    let hyphen = UInt8(ascii: "-")
+    guard bytes[8] == hyphen, bytes[13] == hyphen, bytes[18] == hyphen, bytes[23] == hyphen else { return nil }
+    // Of a byte that is no digit, bits stay set above the lowest four.
+    var faults: UInt64 = 0
+    func digits(_ range: Range<Int>) -> UInt64 {
+      var value: UInt64 = 0
+      for i in range {
+        let byte = bytes[i]
+        let digit = byte &- 48
+        let letter = byte &- 97
+        let nibble = digit < 10 ? digit : letter < 6 ? letter &+ 10 : 255
+        faults |= UInt64(nibble)
+        value = value << 4 | UInt64(nibble & 15)
       }
-      let value: UInt8
-      switch byte {
-      case 48...57: value = byte - 48
-      case 97...102: value = byte - 87
-      default: return nil
-      }
-      if digits < 16 { high = high << 4 | UInt64(value) } else { low = low << 4 | UInt64(value) }
-      digits += 1
+      return value
     }
-    self.high = high
-    self.low = low
+    high = digits(0..<8) << 32 | digits(9..<13) << 16 | digits(14..<18)
+    low = digits(19..<23) << 48 | digits(24..<36)
+    guard faults < 16 else { return nil }
   }
 
   /// The first hop of a run.

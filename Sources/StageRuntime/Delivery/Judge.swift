@@ -47,8 +47,16 @@ struct Judge: Sendable {
   let directory: [String: StageFile]
   let worker: String
 
-  /// Asks the stage and decides what follows.
-  func judge(_ incoming: IncomingMessage, by unit: StageUnit) async throws -> ConcludedHop {
+  /// What the hops of a stage have in common.
+  func source(_ stage: StageFile) -> HopSource {
+    HopSource(stage: StageIdentity(stage), worker: worker, routeDigest: routes.digest)
+  }
+
+  /// Asks the stage and decides what follows. It stays on its caller's thread: a change of executors for each message costs more than
+  /// the deciding.
+  nonisolated(nonsending) func judge(
+    _ incoming: IncomingMessage, by unit: StageUnit, _ source: HopSource
+  ) async throws -> ConcludedHop {
     let clock = ContinuousClock()
     let start = clock.now
     var message = incoming.message
@@ -68,7 +76,7 @@ struct Judge: Sendable {
     }
     let spent = clock.now - start
     return conclude(
-      message, verdict, at: unit.file, hop: incoming.hop, parent: nil, origin: incoming.origin,
+      message, verdict, at: unit.file, source, hop: incoming.hop, parent: nil, origin: incoming.origin,
       takenAt: incoming.takenAt, now: unit.context.services.clock.now,
       milliseconds: Double(spent.components.seconds) * 1000 + Double(spent.components.attoseconds) / 1e15)
   }
@@ -85,15 +93,15 @@ struct Judge: Sendable {
 
   /// Decides what follows from a verdict.
   func conclude(
-    _ incoming: Message, _ verdict: Verdict, at stage: StageFile, hop: HopHeader, parent: HopId?, origin: RecordOrigin?,
-    takenAt: Instant, now: Instant, milliseconds: Double
+    _ incoming: Message, _ verdict: Verdict, at stage: StageFile, _ source: HopSource? = nil, hop: HopHeader, parent: HopId?,
+    origin: RecordOrigin?, takenAt: Instant, now: Instant, milliseconds: Double
   ) -> ConcludedHop {
     var message = incoming
     var concluded = ConcludedHop(
-      id: hop.id, parent: parent, run: hop.run, attempt: hop.attempt, stage: StageIdentity(stage), rid: message.rid,
+      source: source ?? self.source(stage), id: hop.id, parent: parent, run: hop.run, attempt: hop.attempt, rid: message.rid,
       process: message.process, iteration: message.iteration, workflowInstanceId: message.workflowInstanceId,
       takenAt: takenAt, doneAt: now, milliseconds: milliseconds, verdict: verdict, destinations: "", origin: origin,
-      worker: worker, routeDigest: routes.digest, outgoing: [], registrationStatus: nil, completion: nil, deadLetter: nil,
+      outgoing: [], registrationStatus: nil, completion: nil, deadLetter: nil,
       anonymousProfile: nil)
 
     if verdict.kind == .retry, hop.attempt >= stage.tries, let origin {

@@ -61,10 +61,13 @@ extension KafkaProducer {
 
 /// The trace of a record key: the RID is its first part. FNV-1a, 64 bits.
 private func traceId(_ key: String) -> UInt64 {
-  var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-  for byte in key.utf8 {
-    if byte == UInt8(ascii: "_") { break }
-    hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+  var key = key
+  return key.withUTF8 { key in
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in key {
+      if byte == UInt8(ascii: "_") { break }
+      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+    }
+    return hash
   }
-  return hash
 }

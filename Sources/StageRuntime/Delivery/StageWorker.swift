@@ -273,12 +273,15 @@ final class StageWorker: Sendable {
     private func finish() {
       let meters = worker.unit.meters
       meters.batches.add(1, ordering: .relaxed)
+      var busy = 0.0
+      var deadLetters = unreadable.count
       for hop in concluded {
         meters.count(hop.verdict.kind)
-        meters.busyMicroseconds.add(Int(hop.milliseconds * 1000), ordering: .relaxed)
-        if hop.deadLetter != nil { meters.deadLetters.add(1, ordering: .relaxed) }
+        busy += hop.milliseconds
+        if hop.deadLetter != nil { deadLetters += 1 }
       }
-      if !unreadable.isEmpty { meters.deadLetters.add(unreadable.count, ordering: .relaxed) }
+      meters.busyMicroseconds.add(Int(busy * 1000), ordering: .relaxed)
+      if deadLetters > 0 { meters.deadLetters.add(deadLetters, ordering: .relaxed) }
     }
 
     /// Ends the claim. A connection that cannot even roll back is given up; its locks end with it.
@@ -300,13 +303,16 @@ extension PostgresError {
 }
 
 /// Judges a batch: the messages of one RID in their order, several RIDs at the same time.
-private func judgeAll(_ batch: [IncomingMessage], _ judge: Judge, _ unit: StageUnit) async -> Result<[ConcludedHop], any Error> {
+private nonisolated(nonsending) func judgeAll(
+  _ batch: [IncomingMessage], _ judge: Judge, _ unit: StageUnit
+) async -> Result<[ConcludedHop], any Error> {
   do {
+    let source = judge.source(unit.file)
     let lanes = min(unit.file.parallelism, batch.count)
     if lanes <= 1 {
       var out: [ConcludedHop] = []
       out.reserveCapacity(batch.count)
-      for message in batch { out.append(try await judge.judge(message, by: unit)) }
+      for message in batch { out.append(try await judge.judge(message, by: unit, source)) }
       return .success(out)
     }
     // A RID always falls into the same lane, so its messages stay in order without a lock or a table.
@@ -320,7 +326,7 @@ private func judgeAll(_ batch: [IncomingMessage], _ judge: Judge, _ unit: StageU
         for lane in filled {
           group.addTask {
             var out: [(Int, ConcludedHop)] = []
-            for i in lane { out.append((i, try await judge.judge(batch[i], by: unit))) }
+            for i in lane { out.append((i, try await judge.judge(batch[i], by: unit, source))) }
             return out
           }
         }

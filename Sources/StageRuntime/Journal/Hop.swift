@@ -4,11 +4,12 @@ import System
 
 /// One hop that came to its verdict, as the journal records it.
 struct ConcludedHop: Sendable {
+  /// What it has in common with the other hops of its batch.
+  var source: HopSource
   var id: HopId
   var parent: HopId?
   var run: Int
   var attempt: Int
-  var stage: StageIdentity
   var rid: String
   var process: String
   var iteration: Int
@@ -21,8 +22,6 @@ struct ConcludedHop: Sendable {
   var destinations: String
   /// Where the message was read; nil when the hop began outside the bus.
   var origin: RecordOrigin?
-  var worker: String
-  var routeDigest: String
   /// What goes on the bus because of this verdict.
   var outgoing: [OutgoingHop]
   /// The new `registration.status_code`, when a workflow command changes it.
@@ -33,6 +32,25 @@ struct ConcludedHop: Sendable {
   var deadLetter: DeadLetter?
   /// The anonymous profile that a workflow command asks for.
   var anonymousProfile: [UInt8]?
+}
+
+extension ConcludedHop {
+  var stage: StageIdentity { source.stage }
+  var worker: String { source.worker }
+  var routeDigest: String { source.routeDigest }
+}
+
+/// Who judged, and by what: one for all hops of a batch, so that a hop costs one reference instead of five texts.
+final class HopSource: Sendable {
+  let stage: StageIdentity
+  let worker: String
+  let routeDigest: String
+
+  init(stage: StageIdentity, worker: String, routeDigest: String) {
+    self.stage = stage
+    self.worker = worker
+    self.routeDigest = routeDigest
+  }
 }
 
 /// What the engine and MOSIP's tables call a stage.
