@@ -71,9 +71,12 @@ struct BranchCoverage {
 
   private mutating func look(_ conditions: [Condition?]) {
     hole = nil
+    var first: [Condition?: Int] = [:]
     for (index, condition) in conditions.enumerated() {
-      if let earlier = conditions[..<index].firstIndex(where: { $0 == nil || $0 == condition }) {
+      if let earlier = first[nil] ?? first[condition] {
         unreachable[index] = .covered(by: earlier)
+      } else {
+        first[condition] = index
       }
     }
   }

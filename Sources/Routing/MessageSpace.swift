@@ -63,6 +63,11 @@ struct MessageSpace {
   private let flagsAxis: Int?
   private let flags: [Flags]
   private let questions: [Condition: Question]
+  /// More values and comparisons than a person writes: nothing is told apart, and `visit` gives up at once.
+  let isTooLarge: Bool
+
+  /// Values times comparisons of one axis.
+  private static let limit = 1_000_000
 
   /// The space of messages of `process` with one of `verdicts` (nil: a flag is null) as `conditions` see it.
   init(_ conditions: [Condition], process: String, verdicts: [VerdictKind?]) {
@@ -81,6 +86,14 @@ struct MessageSpace {
           atoms[subject, default: []].append(atom)
         }
       }
+    }
+    isTooLarge = order.contains { (literals[$0]?.count ?? 0) * (atoms[$0]?.count ?? 0) > MessageSpace.limit }
+    guard !isTooLarge else {
+      axes = []
+      flags = []
+      flagsAxis = nil
+      questions = [:]
+      return
     }
     var axes = order.map { subject in
       let named = (literals[subject] ?? []).sorted { $0.description < $1.description }
@@ -121,6 +134,7 @@ struct MessageSpace {
   func visit(
     _ lists: [[Question]], budget: inout Int, _ body: (_ cell: Cell, _ first: [Int?]) -> Void
   ) -> Bool {
+    guard !isTooLarge else { return false }
     guard !flags.isEmpty else { return true }
     var chosen = [Int](repeating: -1, count: axes.count)
     return split(lists, &chosen, &budget, body)

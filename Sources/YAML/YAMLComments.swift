@@ -47,8 +47,7 @@ struct YAMLComments {
     var number = 1
     var next = 0
     while let line = source.line(number) {
-      while next < scalars.count, scalars[next].end <= Position(line: number, column: 1) { next += 1 }
-      if let comment = YAMLComments.comment(line, number, scalars[next...]) {
+      if let comment = YAMLComments.comment(line, number, scalars, &next) {
         let found = Comment(line: number, column: comment.column, text: comment.text)
         if comment.isAlone { own.append(found) } else { others.append(found) }
       } else if line.unicodeScalars.allSatisfy({ $0 == " " || $0 == "\t" }) {
@@ -75,9 +74,10 @@ struct YAMLComments {
     }
   }
 
-  /// A comment begins with `#` at the start of a line or after a blank, outside of any scalar.
+  /// A comment begins with `#` at the start of a line or after a blank, outside of any scalar. `next` is the first scalar that
+  /// does not end before.
   private static func comment(
-    _ line: String, _ number: Int, _ scalars: ArraySlice<(start: Position, end: Position)>
+    _ line: String, _ number: Int, _ scalars: [(start: Position, end: Position)], _ next: inout Int
   ) -> (column: Int, text: String, isAlone: Bool)? {
     var isAlone = true
     var before: Unicode.Scalar = " "
@@ -86,11 +86,8 @@ struct YAMLComments {
       column += 1
       if scalar == "#", before == " " || before == "\t" {
         let place = Position(line: number, column: column)
-        var isInside = false
-        for range in scalars where range.start.line <= number {
-          if range.start <= place, place < range.end { isInside = true }
-        }
-        if !isInside {
+        while next < scalars.count, scalars[next].end <= place { next += 1 }
+        if next == scalars.count || place < scalars[next].start {
           var text = String(String.UnicodeScalarView(line.unicodeScalars.dropFirst(column - 1)))
           while text.last == " " || text.last == "\t" || text.last == "\r" { text.removeLast() }
           return (column, text, isAlone)

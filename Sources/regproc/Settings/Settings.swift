@@ -178,6 +178,8 @@ extension StringProtocol {
 /// Faults of files, as a person reads them.
 struct FileProblems: Error, Sendable {
   private let parts: [(problems: [Problem], source: SourceText)]
+  /// So many of a file's problems are written out; nobody reads more.
+  private static let shown = 500
 
   init(_ problems: [Problem], source: SourceText) { parts = [(problems, source)] }
   init(_ parts: [(problems: [Problem], source: SourceText)]) { self.parts = parts }
@@ -185,6 +187,11 @@ struct FileProblems: Error, Sendable {
   var problems: [Problem] { parts.flatMap(\.problems) }
 
   func rendered(colour: Bool) -> String {
-    parts.map { part in part.problems.map { $0.render(source: part.source, colours: colour) + "\n" }.joined() }.joined()
+    parts.map { part in
+      let shown = part.problems.prefix(FileProblems.shown)
+      let rest = part.problems.count - shown.count
+      return shown.map { $0.render(source: part.source, colours: colour) + "\n" }.joined()
+        + (rest > 0 ? "... and \(rest) more\n" : "")
+    }.joined()
   }
 }
