@@ -93,7 +93,7 @@ let package = Package(
     tests("Routing", ["Routing", "YAML", "JSON"]),
     tests("Registration", ["Registration"]),
     tests("StageKit", ["StageKit"]),
-    tests("StageRuntime", ["StageRuntime", "Platform", "TestDatabase"]),
+    tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase"]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("Stages", ["Stages"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "StandIn"]),

@@ -55,6 +55,7 @@ enum Commands {
     RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command,
     RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
     RoutesTestCommand.command, RoutesDiffCommand.command, RoutesGraphCommand.command,
+    TopicsCommand.plan, TopicsCommand.create,
     StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
     ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
     EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,

@@ -1,0 +1,189 @@
+import JSON
+import Kafka
+import StageKit
+import StageRuntime
+import Stages
+import System
+
+/// `regproc topics ...`: the topics that the route file and its stages need, and those the cluster has.
+enum TopicsCommand {
+  private static let common: [Option] = [
+    .flag("bridge", "a bridge routes: every stage has an output topic for each process"),
+    Option(
+      name: "retention", value: "TIME",
+      meaning: "how long records are kept, e.g. 7d; cluster leaves it to Kafka (default: 7d)"
+    ) {
+      milliseconds($0) == nil && $0 != "cluster" ? "a time such as 12h or 7d, or cluster" : nil
+    },
+    .flag("json", "one object a line"),
+  ]
+
+  static let plan = Command(
+    name: "topics plan", summary: "lists the topics that are needed, and what the cluster has otherwise",
+    details: "Without a configured Kafka only what is needed is listed. Exit code 1: the cluster has it otherwise.",
+    options: common, takesSettings: true, example: "topics plan --kafka broker:9092", run: runPlan)
+
+  static let create = Command(
+    name: "topics create", summary: "makes the topics that are missing",
+    details: """
+      A topic that exists is left as it is: more partitions only with --grow, because messages of one RID may then stand on
+      two partitions; topics of stages that nobody needs any more are removed, with all their records, only with --delete.
+      """,
+    options: common + [
+      .flag("grow", "also raises the number of partitions"),
+      .flag("delete", "also removes topics of stages that nobody needs"),
+      .flag("dry-run", "only says what would be done"),
+    ], takesSettings: true, example: "topics create --kafka broker:9092", run: runCreate)
+
+  private static func milliseconds(_ text: String) -> Int? {
+    let units: [Character: Int] = ["s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+    guard let unit = text.last.flatMap({ units[$0] }), let number = Int(text.dropLast()), number > 0,
+      case let (time, overflow) = number.multipliedReportingOverflow(by: unit), !overflow
+    else { return nil }
+    return time
+  }
+
+  private static func make(_ arguments: Arguments, _ settings: Settings) throws -> TopicPlan {
+    let folder = try StageFolder(settings)
+    let (routes, _) = try folder.routes(settings.routesFile)
+    let readers = try folder.stages.compactMap { file -> TopicPlan.Reader? in
+      guard let plugin = Catalogue.plugin(named: file.plugin) else { return nil }
+      let given = try StageSettings(stage: file.name, declared: plugin.spec.settings, given: file.settings)
+      return TopicPlan.Reader(
+        file, takesMessages: plugin.spec.takesMessages, furtherTopics: plugin.spec.topics.map { given.filled($0) })
+    }
+    let retention = arguments.text("retention") ?? "7d"
+    return TopicPlan(
+      routes, readers: readers, stages: folder.directory, partitions: settings.partitions,
+      replication: settings.replication, retention: milliseconds(retention), bridged: arguments.has("bridge"))
+  }
+
+  private static func differences(_ plan: TopicPlan, _ admin: KafkaAdmin) throws -> [TopicPlan.Difference] {
+    let existing = try admin.listTopics()
+    var retention: [String: Int] = [:]
+    if plan.retention != nil {
+      for topic in plan.topics where existing[topic.name] != nil {
+        retention[topic.name] = try admin.configuration(of: topic.name)["retention.ms"].flatMap { Int($0) }
+      }
+    }
+    return plan.differences(existing: existing, retention: retention)
+  }
+
+  private static func runPlan(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    let plan = try make(arguments, settings)
+    let console = around.console
+    var found: [TopicPlan.Difference] = []
+    let kafka = try settings.kafka()
+    if let kafka {
+      let pool = BlockingPool(name: "topics", threads: 1)
+      defer { pool.close() }
+      found = try await pool.run { try differences(plan, KafkaAdmin(settings: kafka)) }
+    }
+    if arguments.has("json") {
+      for topic in plan.topics { console.out(json(topic, plan, found).encoded() + [10]) }
+      for case .unneeded(let name) in found {
+        let line: JSONValue = ["topic": .string(name), "needed": false]
+        console.out(line.encoded() + [10])
+      }
+    } else {
+      var table = TextTable(head: [
+        "topic", "partitions", "replicas", "retention", kafka == nil ? "needed for" : "cluster",
+      ])
+      for topic in plan.topics {
+        let states = found.filter { $0.topic == topic.name }.map { words($0, plan) }
+        let state =
+          kafka == nil
+          ? topic.reasons.joined(separator: "; ") : states.isEmpty ? "as planned" : states.joined(separator: "; ")
+        table.add([
+          topic.name, String(plan.partitions), String(plan.replication), plan.retention.map(time) ?? "cluster's", state,
+        ])
+      }
+      console.out(table.rendered(console))
+      for case .unneeded(let name) in found { console.out("\(name): \(words(.unneeded(name), plan))\n") }
+    }
+    return found.contains(where: isFault) ? 1 : 0
+  }
+
+  private static func runCreate(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    let plan = try make(arguments, settings)
+    guard let kafka = try settings.kafka() else {
+      throw Failure("no Kafka is configured: --kafka HOST:PORT, or kafka.bootstrap-servers in a settings file")
+    }
+    let (grows, deletes, isDry) = (arguments.has("grow"), arguments.has("delete"), arguments.has("dry-run"))
+    let pool = BlockingPool(name: "topics", threads: 1)
+    defer { pool.close() }
+    let done = try await pool.run { () throws -> [(action: String, topic: String, words: String)] in
+      let admin = try KafkaAdmin(settings: kafka)
+      let found = try differences(plan, admin)
+      if !isDry { try admin.createTopics(plan.newTopics(found)) }
+      var done: [(action: String, topic: String, words: String)] = []
+      for difference in found {
+        switch difference {
+        case .missing(let name): done.append(("made", name, "\(plan.partitions) partitions"))
+        case .fewerPartitions(let name, let now) where grows:
+          if !isDry { try admin.increasePartitions(of: name, to: plan.partitions) }
+          done.append(("grown", name, "from \(now) to \(plan.partitions) partitions"))
+        case .unneeded(let name) where deletes:
+          if !isDry { try admin.deleteTopics([name]) }
+          done.append(("removed", name, "nobody needs it"))
+        default: done.append(("left", difference.topic, words(difference, plan)))
+        }
+      }
+      return done
+    }
+    let console = around.console
+    for (action, topic, words) in done {
+      if arguments.has("json") {
+        let line: JSONValue = [
+          "action": .string(action), "topic": .string(topic), "words": .string(words),
+          "done": .bool(!isDry && action != "left"),
+        ]
+        console.out(line.encoded() + [10])
+      } else {
+        console.out("\(isDry && action != "left" ? "would be " : "")\(action): \(topic) (\(words))\n")
+      }
+    }
+    let made = done.count { $0.action == "made" }
+    console.err("\(plan.topics.count) topics are needed; \(made) \(isDry ? "would be" : "were") made\n")
+    return 0
+  }
+
+  /// More partitions than planned, and topics that nobody needs, do no harm.
+  private static func isFault(_ difference: TopicPlan.Difference) -> Bool {
+    switch difference {
+    case .missing, .fewerPartitions, .retention: true
+    case .morePartitions, .unneeded: false
+    }
+  }
+
+  private static func words(_ difference: TopicPlan.Difference, _ plan: TopicPlan) -> String {
+    switch difference {
+    case .missing: "missing"
+    case .fewerPartitions(_, let now): "has \(now) partitions: --grow makes them \(plan.partitions)"
+    case .morePartitions(_, let now): "has \(now) partitions"
+    case .retention(_, let now):
+      "keeps records for \(now.map(time) ?? "an unknown time"): set retention.ms with Kafka's own tools"
+    case .unneeded: "no flow and no stage needs it: --delete removes it"
+    }
+  }
+
+  private static func time(_ milliseconds: Int) -> String {
+    if milliseconds < 0 { return "ever" }
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
+    where milliseconds.isMultiple(of: size) {
+      return String(milliseconds / size) + unit
+    }
+    return "\(milliseconds) ms"
+  }
+
+  private static func json(_ topic: TopicPlan.Topic, _ plan: TopicPlan, _ found: [TopicPlan.Difference]) -> JSONValue {
+    [
+      "topic": .string(topic.name), "needed": true, "partitions": JSONValue(plan.partitions),
+      "replication": JSONValue(plan.replication), "retention.ms": plan.retention.map { JSONValue($0) } ?? .null,
+      "reasons": .array(topic.reasons.map { .string($0) }),
+      "differences": .array(found.filter { $0.topic == topic.name }.map { .string(words($0, plan)) }),
+    ]
+  }
+}

@@ -1,0 +1,73 @@
+import Routing
+import StageKit
+import Testing
+import YAML
+
+@testable import StageRuntime
+
+@Suite struct TopicPlanTests {
+  func plan(bridged: Bool = false) throws -> TopicPlan {
+    let text = """
+      version: 1
+      foreign-stages: { address-check: { topic: addr } }
+      forwards: { printing-bus-in: print }
+      on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+      flows:
+        NEW:
+          route:
+            - packet-receiver
+            - packet-validator
+            - cmd-validator: { runs: elsewhere }
+            - address-check
+            - print: { passed: complete-as-processed }
+      """
+    let reading = RouteFile.read(Array(text.utf8), name: "r", stages: .registrationProcessor)
+    let readers = [
+      TopicPlan.Reader(StageFile(name: "packet-receiver"), takesMessages: false, furtherTopics: []),
+      TopicPlan.Reader(StageFile(name: "packet-validator"), takesMessages: true, furtherTopics: []),
+      TopicPlan.Reader(
+        StageFile(name: "print", topicPrefix: "credential-requestor"), takesMessages: true, furtherTopics: ["births"]),
+    ]
+    return TopicPlan(
+      try #require(reading.file), readers: readers, stages: .registrationProcessor, partitions: 4, replication: 3,
+      retention: 86_400_000, bridged: bridged)
+  }
+
+  @Test func theTopicsAreThoseThatStagesReadAndStagesElsewhereWrite() throws {
+    #expect(
+      try plan().topics.map(\.name) == [
+        "addr-bus-in", "addr-new-bus-out", "births", "c-m-d-validator-bus-in", "c-m-d-validator-new-bus-out",
+        "credential-requestor-bus-in", "packet-validator-bus-in", "printing-bus-in",
+      ])
+  }
+
+  @Test func aBridgeNeedsTheOutputOfEveryStage() throws {
+    let names = Set(try plan(bridged: true).topics.map(\.name))
+    #expect(
+      names.isSuperset(of: [
+        "packet-receiver-new-bus-out", "credential-requestor-new-bus-out", "workflow-internal-action",
+      ]))
+  }
+
+  @Test func whatTheClusterHasOtherwiseIsFoundAndNothingElseIsTouched() throws {
+    let plan = try plan()
+    let existing = [
+      "addr-bus-in": 4, "addr-new-bus-out": 2, "births": 8, "c-m-d-validator-bus-in": 4,
+      "verification-bus-in": 4, "verification-update-bus-out": 4, "somebody-elses-bus-in": 1, "orders": 3,
+    ]
+    let found = plan.differences(
+      existing: existing,
+      retention: ["addr-bus-in": 86_400_000, "addr-new-bus-out": 86_400_000, "births": -1])
+    #expect(
+      found == [
+        .fewerPartitions("addr-new-bus-out", now: 2), .morePartitions("births", now: 8), .retention("births", now: -1),
+        .retention("c-m-d-validator-bus-in", now: nil), .missing("c-m-d-validator-new-bus-out"),
+        .missing("credential-requestor-bus-in"), .missing("packet-validator-bus-in"), .missing("printing-bus-in"),
+        .unneeded("verification-bus-in"), .unneeded("verification-update-bus-out"),
+      ])
+    let made = plan.newTopics(found)
+    #expect(made.map(\.name).count == 4)
+    #expect(
+      made.allSatisfy { $0.partitions == 4 && $0.replication == 3 && $0.configuration == ["retention.ms": "86400000"] })
+  }
+}
