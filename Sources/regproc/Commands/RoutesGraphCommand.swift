@@ -38,7 +38,8 @@ enum Graphviz {
   /// - Throws: `Failure` when there is no `dot`, or when it does not like the graph.
   static func svg(_ graph: String, environment: [String: String]) throws(Failure) -> [UInt8] {
     let folders = environment["PATH", default: "/usr/local/bin:/usr/bin:/bin"].split(separator: ":")
-    guard let program = folders.map({ String($0) + "/dot" }).first(where: { (path: String) in access(path, X_OK) == 0 }) else {
+    guard let program = folders.map({ String($0) + "/dot" }).first(where: { (path: String) in access(path, X_OK) == 0 })
+    else {
       throw Failure("Graphviz is not installed: apt-get install graphviz, or use --format mermaid or dot")
     }
     let name = strdup("/tmp/regproc-graph-XXXXXX")

@@ -1,0 +1,62 @@
+import JSON
+
+extension MessageSpace.Cell {
+  /// What is particular about the message, such as `tags.AGE_GROUP "INFANT", source null`; `any value` when nothing is.
+  var words: String {
+    var parts = values.map { subject, value in
+      switch value {
+      case .absent: "\(subject) absent"
+      case .null: "\(subject) null"
+      case .bool(let truth): "\(subject) \(truth)"
+      case .int(let number): "\(subject) \(number)"
+      case .text(let text) where text.hasPrefix("something"): "\(subject) \(text)"
+      case .text(let text): "\(subject) \(quoted(text))"
+      }
+    }
+    if verdict == nil {
+      func word(_ flag: FieldValue) -> String {
+        if case .bool(let truth) = flag { truth ? "true" : "false" } else { "null" }
+      }
+      parts.append("isValid \(word(isValid)), internalError \(word(internalError))")
+    }
+    return parts.isEmpty ? "any value" : parts.joined(separator: ", ")
+  }
+
+  /// The message as a question for `regproc routes decide`, after a stage: one line of JSON.
+  func question(after stage: String) -> String {
+    func json(_ value: FieldValue) -> String {
+      switch value {
+      case .text(let text): jsonText(text)
+      case .bool(let truth): truth ? "true" : "false"
+      case .int(let number): String(number)
+      case .null, .absent: "null"
+      }
+    }
+    var tags: [String] = []
+    var fields: [String] = []
+    var address = "null"
+    for (subject, value) in values {
+      switch (subject, value) {
+      case (.tag, .absent): break
+      case (.tag(let name), _): tags.append("\(jsonText(name)):\(json(value))")
+      case (.field(MessageField.address.rawValue), .absent): break
+      case (.field(MessageField.address.rawValue), _): address = "{\"address\":\(json(value))}"
+      case (.field(MessageField.process.rawValue), _), (.field(MessageField.rid.rawValue), _): break
+      case (.field(let name), _): fields.append(",\(jsonText(name)):\(json(value))")
+      }
+    }
+    // No route asks for the RID; a message needs one.
+    let rid = field(MessageField.rid.rawValue)
+    return "{\"after\":\(jsonText(stage)),\"message\":{\"reg_type\":\(jsonText(process)),"
+      + "\"rid\":\(rid == .null ? "\"10001100010000120250101000000\"" : json(rid)),\"isValid\":\(json(isValid)),"
+      + "\"internalError\":\(json(internalError)),\"messageBusAddress\":\(address),"
+      + "\"tags\":{\(tags.joined(separator: ","))}\(fields.joined())}}"
+  }
+}
+
+/// Text as a JSON string.
+func jsonText(_ text: String) -> String {
+  var out: [UInt8] = []
+  JSONWriter.append(text, to: &out)
+  return String(decoding: out, as: UTF8.self)
+}
