@@ -104,8 +104,10 @@ public final class Server: Sendable {
   private static func end(_ core: ServerCore, _ sweeper: System.Semaphore, _ daemon: UInt, graceSeconds: Double) {
     let daemon = OpaquePointer(bitPattern: daemon)
     core.beginStop()
+    // New connections are refused from here on. The number must stay taken until the daemon's threads have ended: they still take it
+    // out of their epoll sets, and end the process when it is somebody else's by then.
     let listener = MHD_quiesce_daemon(daemon)
-    if listener >= 0 { close(listener) }
+    if listener >= 0 { shutdown(listener, CInt(SHUT_RDWR)) }
     wait(core, seconds: graceSeconds)
     // The daemon must not be stopped while a connection is suspended. None becomes so after `beginStop`.
     for connection in core.openConnections {
@@ -114,6 +116,7 @@ public final class Server: Sendable {
     wait(core, seconds: 0.5)
     sweeper.signal()
     MHD_stop_daemon(daemon)
+    if listener >= 0 { close(listener) }
     Unmanaged.passUnretained(core).release()
   }
 
