@@ -12,14 +12,13 @@ private func connection(_ handle: OpaquePointer?) -> Connection? {
 }
 
 /// The request line is there.
-let targetArrived:
-  @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, OpaquePointer?) -> UnsafeMutableRawPointer? = {
-    _, target, handle in
-    guard let connection = connection(handle), let target else { return nil }
-    connection.target = String(cString: target)
-    connection.enter(.receiving)
-    return nil
-  }
+let targetArrived: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, OpaquePointer?) -> UnsafeMutableRawPointer? = {
+  _, target, handle in
+  guard let connection = connection(handle), let target else { return nil }
+  connection.target = String(cString: target)
+  connection.enter(.receiving)
+  return nil
+}
 
 /// The head is there, bytes of the body are, or everything is.
 let requestArrived: MHD_AccessHandlerCallback = { context, handle, _, method, _, bytes, count, _ in

@@ -54,7 +54,8 @@ public struct EmbeddedCredentialService: CredentialService {
     try await database {
       try await pool.with { connection in
         try connection.execute(
-          "SELECT request_id, issuer, event, published, status FROM platform.credential_request WHERE idempotency_key = $1", [.text(key)]
+          "SELECT request_id, issuer, event, published, status FROM platform.credential_request WHERE idempotency_key = $1",
+          [.text(key)]
         ).first.map {
           Stored(
             requestId: try $0.text(0), issuer: try $0.text(1), event: try $0.bytes(2), published: try $0.int(3),

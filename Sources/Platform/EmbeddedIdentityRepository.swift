@@ -228,8 +228,7 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     }
   }
 
-  public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws
-  {
+  public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
     let sealer = sealer
     if let status, !["ACTIVATED", "BLOCKED", "DEACTIVATED"].contains(status) {
       throw refused(.refused, "IDR-IDC-002", "there is no status \(status)")

@@ -40,7 +40,9 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
 
   public func tokenId(_ id: String, partner: String) async throws -> String {
     let keys = keys
-    let (uinSalt, partnerSalt) = try await blocking.run { (try keys.secret("token-uin-salt"), try keys.secret("token-partner-salt")) }
+    let (uinSalt, partnerSalt) = try await blocking.run {
+      (try keys.secret("token-uin-salt"), try keys.secret("token-partner-salt"))
+    }
     return PartnerToken.make(
       uin: id, uinSalt: Encoding.hex(uinSalt), partnerCode: partner, partnerSalt: Encoding.hex(partnerSalt)
     ) { Hash.sha256($0) }

@@ -20,7 +20,13 @@ extension StageDirectory {
   /// Upstream's stages and ours; those with a `stage.yaml` are run.
   public init(_ files: [StageFile]) {
     self = StageDirectory.registrationProcessor
-      .adding(files.map { StageDirectory.Stage($0.name, topicPrefix: $0.topicPrefix, isOfPipeline: StageDirectory.registrationProcessor[$0.name]?.isOfPipeline ?? false) })
+      .adding(
+        files.map {
+          StageDirectory.Stage(
+            $0.name, topicPrefix: $0.topicPrefix, isOfPipeline: StageDirectory.registrationProcessor[$0.name]?.isOfPipeline ?? false
+          )
+        }
+      )
       .running(Set(files.map(\.name)))
   }
 }

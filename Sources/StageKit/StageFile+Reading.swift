@@ -24,7 +24,8 @@ extension StageFile {
     }
     let plugin = reader.required("plugin", String.self)
     var stage = StageFile(
-      name: name, plugin: plugin, summary: reader.optional("summary", String.self) ?? "", className: reader.optional("class", String.self),
+      name: name, plugin: plugin, summary: reader.optional("summary", String.self) ?? "",
+      className: reader.optional("class", String.self),
       topicPrefix: reader.optional("topic", String.self), group: reader.optional("group", String.self),
       transactionType: reader.optional("transaction-type", String.self))
     if let tries = reader.optional("tries", Int.self) { stage.tries = max(1, tries) }

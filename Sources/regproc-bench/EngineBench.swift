@@ -148,7 +148,8 @@ struct EngineBench {
       }
     }
     guard status == 0 else {
-      throw Fault("the forwarder failed: " + String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+      throw Fault(
+        "the forwarder failed: " + String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
     return Round(
       records: result.records, seconds: result.seconds, cpuSeconds: result.cpu_seconds, batches: result.batches)

@@ -53,7 +53,8 @@ struct StartBench {
     if number == 0 { try broker.makeTopic(topic, partitions: 4) }
     let rid = "10001100010000\(100 + number)20260101000000"
     let message = try Message(
-      process: "OPENCRVS_NEW", rid: rid, isValid: true, internalError: false, messageBusAddress: topic, tags: ["AGE_GROUP": "INFANT"],
+      process: "OPENCRVS_NEW", rid: rid, isValid: true, internalError: false, messageBusAddress: topic,
+      tags: ["AGE_GROUP": "INFANT"],
       lastHopTimestamp: .now, iteration: 1, workflowInstanceId: SecureRandom.uuid())
     let producer = try KafkaProducer(settings: broker.settings)
     try producer.produce(topic: topic, key: Array(rid.utf8), value: message.encoded(), headers: [])

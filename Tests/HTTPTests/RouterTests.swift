@@ -10,8 +10,7 @@ import Testing
     [("GET", "/a"), ("get", "/a")], [("GET", "/a/{x}"), ("GET", "/a/{y}")], [("GET", "/{x}/b"), ("GET", "/a/{y}")],
     [("GET", "a")], [("GET", "/{x}/{x}")], [("GET", "/a{x}")], [("GET", "/{}")],
   ])
-  func `endpoints that are there twice, contradict each other or cannot be read are refused`(_ list: [(String, String)])
-  {
+  func `endpoints that are there twice, contradict each other or cannot be read are refused`(_ list: [(String, String)]) {
     #expect(throws: HTTPError.self) { try Server(endpoints: list.map { endpoint($0.0, $0.1) }) }
   }
 

@@ -9,7 +9,9 @@ import Testing
     let came = try await eventually { stand.openCRVS.returned("2024B000001").token != nil }
     let rid = stand.openCRVS.returned("2024B000001").rid ?? ""
     let journey = try await stand.journey(rid)
-    #expect(came, "journey: \(String(describing: journey?.hops.map { "\($0.stage) \($0.state) \($0.verdict ?? "-") \($0.comment ?? "")" }))")
+    #expect(
+      came,
+      "journey: \(String(describing: journey?.hops.map { "\($0.stage) \($0.state) \($0.verdict ?? "-") \($0.comment ?? "")" }))")
     #expect(
       journey?.hops.map(\.stage) == [
         "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",

@@ -14,8 +14,7 @@ import Testing
   }
 
   @Test(arguments: Moment.allCases, [true, false])
-  func aWorkerKilledAtAnyMomentCostsNoMessageAndNoSecondJudgement(_ moment: Moment, _ transactional: Bool) async throws
-  {
+  func aWorkerKilledAtAnyMomentCostsNoMessageAndNoSecondJudgement(_ moment: Moment, _ transactional: Bool) async throws {
     try await Bench.run(transactional: transactional) { bench async throws in
       for rid in ["1", "2", "3"] { try await bench.put(rid) }
       let calls = Calls()

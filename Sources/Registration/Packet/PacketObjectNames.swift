@@ -39,8 +39,7 @@ public struct PacketObjectNames: Sendable, Hashable {
   /// Whether a key inside the RID's container is a tag and therefore no part of a packet.
   public static func isTag(_ key: String) -> Bool { key.hasPrefix("Tags/") }
 
-  private static func place(rid: String, key: String, account: String?, prefix: String) -> (bucket: String, key: String)
-  {
+  private static func place(rid: String, key: String, account: String?, prefix: String) -> (bucket: String, key: String) {
     guard let account else { return ((prefix + rid).lowercased(), key) }
     return ((prefix + account).lowercased(), "\(rid)/\(key)")
   }

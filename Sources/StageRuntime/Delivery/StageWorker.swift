@@ -296,7 +296,8 @@ extension PostgresError {
   /// True when the database refuses a value, not the statement: a text with U+0000, a number out of range.
   fileprivate var isAboutAValue: Bool {
     switch code {
-    case .misuse, .typeMismatch, .checkViolation, .notNullViolation: sqlState.map { $0.hasPrefix("22") || $0.hasPrefix("23") } ?? true
+    case .misuse, .typeMismatch, .checkViolation, .notNullViolation:
+      sqlState.map { $0.hasPrefix("22") || $0.hasPrefix("23") } ?? true
     default: false
     }
   }

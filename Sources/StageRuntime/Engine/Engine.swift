@@ -60,7 +60,8 @@ public final class Engine: Sendable {
     units = try run.map { file in
       guard let type = catalogue.first(where: { $0.spec.name == file.plugin }) else {
         throw SettingError(
-          stage: file.name, setting: "plugin", "names no plugin: \(file.plugin); there are "
+          stage: file.name, setting: "plugin",
+          "names no plugin: \(file.plugin); there are "
             + catalogue.map { $0.spec.name }.sorted().joined(separator: ", "))
       }
       let given = try Self.given(file, type.spec, environment)

@@ -23,7 +23,8 @@ struct StatusDoors: Sendable {
     [
       Endpoint("GET", "/actuator/health/liveness") { _ in
         let stuck = workers.filter(isStuck).map(\.unit.file.name)
-        return answer(["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
+        return answer(
+          ["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
       },
       Endpoint("GET", "/actuator/health/readiness") { _ in
         let ready = workers.allSatisfy { $0.isReady.load(ordering: .relaxed) }

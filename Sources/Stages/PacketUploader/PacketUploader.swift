@@ -89,8 +89,7 @@ public struct PacketUploader: Stage {
   }
 
   /// Unlike upstream, which believes the container: it must be of this registration, and every sub-packet made by who announced it.
-  private static func foreign(_ container: PacketReader.Container, _ message: Message, _ referenceId: String) -> String?
-  {
+  private static func foreign(_ container: PacketReader.Container, _ message: Message, _ referenceId: String) -> String? {
     if container.rid != message.rid { return "the packet holds another registration" }
     if !processNames(of: message).contains(container.processName) { return "the packet holds another process" }
     if let source = message.source, source != container.source { return "the packet holds another source" }

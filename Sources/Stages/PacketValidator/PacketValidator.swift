@@ -17,7 +17,9 @@ public struct PacketValidator: Stage {
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
     var createdAt: Instant?
     var verdict = try await Refusal.judged {
-      createdAt = try await context.services.packets.metaInfo(of: PacketReference(message))["creationDate"].flatMap { Instant(iso: $0) }
+      createdAt = try await context.services.packets.metaInfo(of: PacketReference(message))["creationDate"].flatMap {
+        Instant(iso: $0)
+      }
       if createdAt == nil { context.log.warning("the packet has no creation date", ["rid": message.rid]) }
       return try await validate(message, context)
     }

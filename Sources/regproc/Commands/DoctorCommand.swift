@@ -19,15 +19,19 @@ enum DoctorCommand {
       let word = good ? console.painted("good", "32") : console.painted("bad ", "31;1")
       console.out("\(word)  \(name.padded(to: 10)) \(text)\n")
     }
-    say("home", settings.home.folder != nil, settings.home.folder ?? "none: start where routes.yaml and stages/ are, or say --home FOLDER")
+    say(
+      "home", settings.home.folder != nil,
+      settings.home.folder ?? "none: start where routes.yaml and stages/ are, or say --home FOLDER")
     do {
       let stages = try StageFolder(settings)
       say("stages", true, "\(stages.stages.count) in \(stages.folder)")
       do {
         let (routes, warnings) = try stages.routes(settings.routesFile)
         let count = warnings.problems.count
-        say("routes", true, "\(settings.routesFile), \(routes.flows.count == 1 ? "1 flow" : "\(routes.flows.count) flows")"
-          + (count == 0 ? "" : ", \(count) warnings (regproc routes check)"))
+        say(
+          "routes", true,
+          "\(settings.routesFile), \(routes.flows.count == 1 ? "1 flow" : "\(routes.flows.count) flows")"
+            + (count == 0 ? "" : ", \(count) warnings (regproc routes check)"))
       } catch let problems as FileProblems {
         say("routes", false, "\(settings.routesFile) has faults (regproc routes check)")
         console.err(problems.rendered(colour: console.errorsAreColoured))
@@ -58,7 +62,8 @@ enum DoctorCommand {
         let isUnchanged = status.changed.isEmpty
         say(
           "database", isUnchanged,
-          isUnchanged ? "\(database), \(status.pending.count) migrations to do at the next start"
+          isUnchanged
+            ? "\(database), \(status.pending.count) migrations to do at the next start"
             : "\(database): migrations \(status.changed) were applied with another text; this is another program's database")
       } catch {
         say("database", false, "\(database): \(error)")

@@ -121,7 +121,9 @@ final class Demo: Sendable {
     let sent = sent.withLock { $0 }
     var open: [Int] = []
     for (index, event) in events.enumerated() {
-      guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, let number = event.registrationNumber else { continue }
+      guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, let number = event.registrationNumber else {
+        continue
+      }
       let returned = standIn.returned(number)
       if returned.token != nil || returned.error != nil { continue }
       // An event that this folder knew before is not told to OpenCRVS a second time.

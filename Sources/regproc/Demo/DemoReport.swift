@@ -31,7 +31,8 @@ struct DemoReport: Sendable {
   var summary: String {
     let good = results.filter(\.isGood).count
     let rate = seconds > 0 ? Double(results.count) / seconds : 0
-    return "\(good) of \(results.count) events ended as they should, in \(Self.decimals(seconds)) s: \(Self.decimals(rate)) births/s\n"
+    return
+      "\(good) of \(results.count) events ended as they should, in \(Self.decimals(seconds)) s: \(Self.decimals(rate)) births/s\n"
   }
 
   /// A UIN token is a person's: enough of it to tell it from another one.
@@ -43,7 +44,8 @@ struct DemoReport: Sendable {
   static func short(_ stage: String) -> String {
     let known = [
       "packet-receiver": "recv", "securezone-notification": "secz", "packet-uploader": "upld", "packet-validator": "vald",
-      "packet-classifier": "clas", "introducer-validator": "intr", "uin-generator": "uin", "finalization": "final", "print": "print",
+      "packet-classifier": "clas", "introducer-validator": "intr", "uin-generator": "uin", "finalization": "final",
+      "print": "print",
       "opencrvs": "crvs",
     ]
     return known[stage] ?? String(stage.prefix(6))

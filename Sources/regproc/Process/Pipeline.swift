@@ -80,7 +80,8 @@ enum StageEnvironment {
       if known[name] != nil {
         out[name] = value
       } else if name.hasSuffix("_FILE"), known[String(name.dropLast(5))] == true {
-        out[String(name.dropLast(5))] = String(decoding: try Files.read(value), as: UTF8.self).split(whereSeparator: \.isNewline)
+        out[String(name.dropLast(5))] =
+          String(decoding: try Files.read(value), as: UTF8.self).split(whereSeparator: \.isNewline)
           .first.map(String.init) ?? ""
       } else {
         let hint = known.keys.sorted().nearest(to: name).map { "; did you mean \($0)?" } ?? ""
@@ -194,7 +195,8 @@ final class Pipeline: Sendable {
 
   /// What is in the tokens of the product's own clients (facts/stages 1).
   private static let roles: [String: [String]] = [
-    "mosip-mediator": ["REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER"], "opencrvs-mediator": ["OPENCRVS"], "opencrvs": ["OPENCRVS"],
+    "mosip-mediator": ["REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER"], "opencrvs-mediator": ["OPENCRVS"],
+    "opencrvs": ["OPENCRVS"],
   ]
 
   /// Waits until every worker takes messages; false when that took longer than so many seconds.

@@ -10,7 +10,9 @@ struct Home: Sendable {
   /// - Throws: `Failure` when a person named a folder that is none.
   init(_ named: String?, program: String) throws {
     if let named {
-      guard Self.isHome(named) else { throw Failure("\(named) is not a home of regproc: it has no routes.yaml with stages/ beside it") }
+      guard Self.isHome(named) else {
+        throw Failure("\(named) is not a home of regproc: it has no routes.yaml with stages/ beside it")
+      }
       folder = named
       return
     }

@@ -51,7 +51,9 @@ struct Settings: Sendable {
     guard document.problems.isEmpty else { throw FileProblems(document.problems, source: document.source) }
     guard let root = document.root, !root.isNull else { return }
     let problems = Problems(file: path)
-    guard let top = KeyedReader(root, of: "a settings file", problems) else { throw FileProblems(problems.all, source: document.source) }
+    guard let top = KeyedReader(root, of: "a settings file", problems) else {
+      throw FileProblems(problems.all, source: document.source)
+    }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
     for section in ["http", "kafka", "database"] {
       guard let reader = top.mapping(section) else { continue }
@@ -78,7 +80,9 @@ struct Settings: Sendable {
       given[entry.name] = Given(text: text, source: source)
       return
     }
-    guard let text = node.text else { return reader.problems.add("wrong-type", "\(key) must be a text, not \(node.kind)", at: node) }
+    guard let text = node.text else {
+      return reader.problems.add("wrong-type", "\(key) must be a text, not \(node.kind)", at: node)
+    }
     if let wanted = entry.kind.fault(text) {
       return reader.problems.add("wrong-value", "\(key) must be \(wanted), not `\(text)`", at: node)
     }
@@ -129,7 +133,9 @@ struct Settings: Sendable {
   var instance: String {
     if let name = text("instance") { return name }
     var name = [UInt8](repeating: 0, count: 256)
-    let isKnown = name.withUnsafeMutableBytes { gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count - 1) == 0 }
+    let isKnown = name.withUnsafeMutableBytes {
+      gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count - 1) == 0
+    }
     return isKnown ? String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) : "regproc"
   }
 

@@ -63,7 +63,8 @@ final class Stand: Sendable {
 
   init(kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil) async throws {
     folder = "/tmp/regproc-test-\(SecureRandom.uuid().prefix(8))"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
+    try FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
     cluster = PrivateCluster(folder: folder + "/postgres")
     let cluster = cluster
     let settings = try await BlockingPool(name: "t", threads: 1).run { try cluster.start() }
@@ -91,7 +92,8 @@ final class Stand: Sendable {
       try Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
     guard let routes = reading.file else { throw reading.problems[0] }
     let environment = [
-      "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url, "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVSURL + "/mosip-openhim-mediator",
+      "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url,
+      "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVSURL + "/mosip-openhim-mediator",
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET": Self.secret,
       "REGPROC_STAGE_MOSIP_MEDIATOR_REGISTRATION_STATUS_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL": url,
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_HUB_SECRET": "made-up-hub-secret",

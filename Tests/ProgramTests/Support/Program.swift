@@ -131,8 +131,7 @@ final class Program: Sendable {
   }
 
   /// Runs `regproc` to its end.
-  static func run(_ words: String..., environment: [String: String] = [:], folder: String? = nil) async throws -> Ended
-  {
+  static func run(_ words: String..., environment: [String: String] = [:], folder: String? = nil) async throws -> Ended {
     try await run(words, environment: environment, folder: folder)
   }
 

@@ -77,7 +77,8 @@ final class MediatorWorld: Sendable {
 
   func context(_ stage: String) -> StageContext {
     let services = Services(
-      packets: UnusedByMediators(), registrations: FakeRegister(), identities: UnusedByMediators(), keys: FakeKeyManager(keys: keys),
+      packets: UnusedByMediators(), registrations: FakeRegister(), identities: UnusedByMediators(),
+      keys: FakeKeyManager(keys: keys),
       envelopeKeys: FakeEnvelopeKeys(world: self), credentials: UnusedByMediators(), hub: FakeHub(world: self),
       objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
       schemas: FakeSchemas(),

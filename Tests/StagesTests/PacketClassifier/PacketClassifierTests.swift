@@ -117,8 +117,7 @@ import Testing
     (#"{"applicant":{"leftIndex":{}}}"#, "1.1.5.5", "LI"),
     ("{}", "1.2.0", none), ("no JSON", "1.2.0", none),
   ])
-  func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws
-  {
+  func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws {
     let world = await world {
       $0.metaInfo["exceptionBiometrics"] = exceptions
       if !version.isEmpty {

@@ -26,8 +26,7 @@ import Testing
     }
 
     /// Uploads a file and gives the errors' codes; none for success.
-    func upload(_ packet: [UInt8], name: String = Sample.rid + ".zip", field: String = "file") async throws -> [String]
-    {
+    func upload(_ packet: [UInt8], name: String = Sample.rid + ".zip", field: String = "file") async throws -> [String] {
       let response = try await send(
         PacketReceiverTests.uploadPath,
         body: .multipart([
