@@ -139,6 +139,9 @@ public final class KafkaConsumer: @unchecked Sendable {
     state.withLock { state in state.assigned[partition].map { $0 <= epoch } ?? false }
   }
 
+  /// Whether the group asked for partitions back that the next `poll` gives up.
+  public var hasPendingRevocation: Bool { state.withLock { $0.pendingRevocation != nil } }
+
   /// The partitions that are ours now, in order.
   public var assignedPartitions: [TopicPartition] { state.withLock { $0.assigned.keys.sorted() } }
 

@@ -12,6 +12,8 @@ public final class CallingThread: TaskExecutor {
   /// Takes a piece of a task; called by the concurrency runtime, also from other threads.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
+    // Once the job stands in the list, the thread may run it, be done and let go of this object.
+    let signal = signal
     jobs.withLock { $0.append(job) }
     signal.signal()
   }

@@ -17,8 +17,10 @@ private struct World {
   /// Hops on the output topic that a reader of committed records sees.
   var output: [Int] = []
   var sideEffects: [Int: Int] = [:]
-  /// The bus transaction that is open.
-  var pending: (records: [Int], offset: Int)?
+  /// The bus transaction that is open, or is being committed.
+  var pending: (records: [Int], start: Int, end: Int)?
+  /// How often the stage was asked while a transaction was under way.
+  var overlaps = 0
 
   // A worker's memory
   var position = 0
@@ -44,6 +46,7 @@ private struct World {
   mutating func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
     switch action {
     case .poll:
+      if pending != nil, position < topic.count { overlaps += 1 }
       batchStart = position
       batch = Array(topic[position..<min(position + 3, topic.count)])
       position += batch.count
@@ -61,23 +64,26 @@ private struct World {
       return .recorded
     case .send:
       switch mode {
-      case .transactional:
-        pending = (batch, position)
-        output += pending!.records
-        committedOffset = pending!.offset
-        pending = nil
+      case .transactional: pending = (batch, batchStart, position)
       case .acknowledged:
         output += batch
         committedOffset = position
       }
       return .sent
-    case .abort:
+    case .settle:
+      // Asked once more after it was done, the broker says again that it is done.
+      if let pending {
+        output += pending.records
+        committedOffset = pending.end
+      }
       pending = nil
-      return .aborted
+      return .settled
+    case .abort: return .aborted
     case .rewind(let seek):
       claimed = false
       results = []
-      if seek { position = batchStart } else { position = committedOffset }
+      if seek { position = pending?.start ?? batchStart } else { position = committedOffset }
+      pending = nil
       return .rewound
     case .rest: return .rested
     case .reopen:
@@ -99,7 +105,7 @@ private struct World {
         while action != .stop {
           step += 1
           guard step < 10_000 else { return }
-          if action == .poll, position == topic.count, committedOffset == topic.count { loop.requestStop() }
+          if action == .poll(waits: true), position == topic.count, committedOffset == topic.count { loop.requestStop() }
           let event: DeliveryLoop.Event
           switch trouble(step, action) {
           case nil: event = perform(action)
@@ -133,12 +139,14 @@ private enum Trouble {
     world.run { _, _ in nil }
     #expect(world.output == Array(0..<10))
     #expect(world.sideEffects.values.allSatisfy { $0 == 1 })
+    // Only transactions take long enough for that.
+    #expect(world.overlaps == (mode == .transactional ? 3 : 0))
   }
 
   @Test(arguments: modes, World.Moment.allCases) fileprivate func killedAtAnyStepNothingIsLostAndTheVerdictIsFoundAgain(
     mode: DeliveryLoop.Mode, moment: World.Moment
   ) {
-    for killAt in 1...30 {
+    for killAt in 1...40 {
       var world = World(mode: mode, messages: 10)
       world.run { step, _ in step == killAt ? .kill(moment) : nil }
       #expect(Set(world.output) == Set(0..<10), "killed \(moment) step \(killAt)")
@@ -154,7 +162,7 @@ private enum Trouble {
   @Test(arguments: [DeliveryLoop.Failure.retriable, .abortable, .lostPartitions, .fatal], World.Moment.allCases)
   fileprivate func anyFailureAtAnyStepEndsWithEveryMessageSent(failure: DeliveryLoop.Failure, moment: World.Moment) {
     for mode in Self.modes {
-      for failAt in 1...30 {
+      for failAt in 1...40 {
         var world = World(mode: mode, messages: 10)
         world.run { step, action in
           guard step == failAt else { return nil }
@@ -172,36 +180,75 @@ private enum Trouble {
     }
   }
 
-  @Test func aFailedTransactionIsAbortedBeforeTheBatchIsReadAgain() {
+  /// The events up to a transaction whose end is waited for by the next batch.
+  private static let oneUnderWay: [DeliveryLoop.Event] = [
+    .polled(records: 2), .claimed, .judged, .recorded, .sent, .polled(records: 2), .claimed, .judged,
+  ]
+
+  @Test func theNextBatchIsWorkedOnWhileATransactionEndsAndIsSentAfterIt() {
     var loop = DeliveryLoop(mode: .transactional)
-    _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
+    #expect(drive(&loop, Self.oneUnderWay) == .record && loop.isUnderWay)
+    #expect(loop.next(.recorded) == .settle)
+    #expect(loop.next(.settled) == .send)
+    #expect(loop.next(.sent) == .poll(waits: false))
+    #expect(loop.next(.polled(records: 0)) == .settle)
+    #expect(loop.next(.settled) == .poll(waits: true))
+    #expect(!loop.isUnderWay)
+  }
+
+  @Test func aFailedTransactionIsAbortedBeforeItsBatchAndTheNextAreReadAgain() {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, Self.oneUnderWay + [.recorded])
     #expect(loop.next(.failed(.abortable)) == .abort)
     #expect(loop.next(.aborted) == .rewind(seek: true))
     #expect(loop.next(.rewound) == .rest(milliseconds: 100))
-    #expect(loop.next(.rested) == .poll)
+    #expect(loop.next(.rested) == .poll(waits: true))
   }
 
-  @Test func aCommitWhoseAnswerIsUnknownIsRepeatedNotAborted() {
+  @Test(arguments: [DeliveryLoop.Failure.retriable, .abortable, .lostPartitions])
+  func aBatchThatFailsIsReadAgainOnlyAfterTheOneBeforeItHasEnded(_ failure: DeliveryLoop.Failure) {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, Self.oneUnderWay)
+    #expect(loop.next(.failed(failure)) == .settle)
+    #expect(loop.next(.settled) == .rewind(seek: true))
+  }
+
+  @Test func aBatchThatCannotBeHandedOverIsTakenBack() {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
-    #expect(loop.next(.failed(.retriable)) == .send)
-    #expect(loop.next(.sent) == .poll)
+    #expect(loop.next(.failed(.retriable)) == .abort)
+    #expect(loop.next(.aborted) == .rewind(seek: true))
+  }
+
+  @Test func aCommitWhoseAnswerIsUnknownIsAskedForAgainAndAbortedOnlyAfterThat() {
+    var loop = DeliveryLoop(mode: .transactional)
+    _ = drive(&loop, Self.oneUnderWay + [.recorded])
+    for _ in 1...3 { #expect(loop.next(.failed(.retriable)) == .settle) }
+    var patient = loop
+    #expect(patient.next(.settled) == .send)
+    #expect(loop.next(.failed(.retriable)) == .abort)
+    // It was committed after all: an abort is refused, and only a new producer can go on.
+    #expect(loop.next(.failed(.retriable)) == .rewind(seek: false))
+    #expect(loop.next(.rewound) == .reopen)
   }
 
   @Test func aFencedProducerIsOpenedAnewAndNothingIsCommittedByIt() {
-    var loop = DeliveryLoop(mode: .transactional)
-    _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
-    #expect(loop.next(.failed(.fatal)) == .rewind(seek: false))
-    #expect(loop.next(.rewound) == .reopen)
-    #expect(loop.next(.reopened) == .rest(milliseconds: 100))
+    for isUnderWay in [true, false] {
+      var loop = DeliveryLoop(mode: .transactional)
+      _ = drive(&loop, isUnderWay ? Self.oneUnderWay + [.recorded] : [.polled(records: 2), .claimed, .judged, .recorded])
+      #expect(loop.next(.failed(.fatal)) == .rewind(seek: false))
+      #expect(loop.next(.rewound) == .reopen)
+      #expect(loop.next(.reopened) == .rest(milliseconds: 100))
+    }
   }
 
   @Test func partitionsLostInTheMiddleOfABatchAreLeftToTheirNewOwner() {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
     #expect(loop.next(.failed(.lostPartitions)) == .abort)
-    #expect(loop.next(.aborted) == .rewind(seek: false))
-    #expect(loop.next(.rewound) == .poll)
+    // The bus knows which partitions are still ours and reads only those again.
+    #expect(loop.next(.aborted) == .rewind(seek: true))
+    #expect(loop.next(.rewound) == .poll(waits: true))
   }
 
   @Test func pausesGrowAndEndWithTheFirstSuccess() {
@@ -225,6 +272,14 @@ private enum Trouble {
     #expect(loop.next(.judged) == .record)
     #expect(loop.next(.recorded) == .send)
     #expect(loop.next(.sent) == .stop)
+
+    var busy = DeliveryLoop(mode: .transactional)
+    _ = drive(&busy, Self.oneUnderWay)
+    busy.requestStop()
+    #expect(busy.next(.recorded) == .settle)
+    #expect(busy.next(.settled) == .send)
+    #expect(busy.next(.sent) == .settle)
+    #expect(busy.next(.settled) == .stop)
 
     var idle = DeliveryLoop(mode: .acknowledged)
     idle.requestStop()

@@ -149,8 +149,9 @@ import Testing
       try await bench.put("1")
       try await bench.put("2")
       let calls = Calls()
+      for _ in 0..<2 { bench.broker.plan(.send, .fail(failure)) }
       // More often than a commit of unknown outcome is repeated.
-      for _ in 0..<(failure == .retriable ? 5 : 2) { bench.broker.plan(.send, .fail(failure)) }
+      for _ in 0..<(failure == .retriable ? 5 : 2) { bench.broker.plan(.settle, .fail(failure)) }
       bench.broker.plan(.abort, .fail(.fatal))
       bench.broker.plan(.reopen, .fail(.fatal))
       try bench.start("a") { message in
@@ -171,6 +172,26 @@ import Testing
         })
       #expect(calls.list.sorted() == ["1", "2"])
       #expect(Set(bench.broker.records("b-bus-in").compactMap(\.hop?.id)).count == 2)
+    }
+  }
+
+  @Test(arguments: [DeliveryLoop.Failure.abortable, .fatal])
+  func aCommitThatFailsWhileTheNextBatchIsInHandMixesNothingUp(_ failure: DeliveryLoop.Failure) async throws {
+    try await Bench.run(batch: 1) { bench async throws in
+      try await bench.register("1")
+      for run in 1...6 { try await bench.put("1", run: run) }
+      // The first commit works, but its answer is lost.
+      bench.broker.plan(.sent, .fail(.retriable))
+      let calls = Calls()
+      try bench.start("a") { message in
+        calls.note(message.rid)
+        // That of the second fails when the third has been judged.
+        if calls.list.count == 3 { bench.broker.plan(.settle, .fail(failure)) }
+        return .passed("OK", "fine")
+      }
+      #expect(try await eventually { bench.broker.isDone("a-bus-in") })
+      #expect(calls.list.count == 6)
+      #expect(bench.broker.records("b-bus-in").compactMap(\.hop?.run) == Array(1...6))
     }
   }
 

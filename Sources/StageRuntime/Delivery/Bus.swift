@@ -2,16 +2,21 @@
 /// bring one that fails where they want.
 protocol Bus: AnyObject {
   /// Waits for records, at most so long. Records of partitions that were taken away meanwhile are not among them. A poll
-  /// that fails has read nothing.
+  /// that fails has read nothing. While a transaction is under way it may bring nothing though there is something.
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord]
 
-  /// Sends everything and moves the offsets behind the batch that was polled last, as one transaction where the broker has them.
+  /// Sends everything and moves the offsets behind the batch that was polled last. Where the broker has transactions that is one, and its commit
+  /// has only begun when this returns: `settle` says what became of it.
   func send(_ outgoing: [OutgoingHop]) throws(BusFailure)
+
+  /// Waits until the commit that `send` began has ended. After a `retriable` failure it may be asked again.
+  func settle() throws(BusFailure)
 
   /// Takes back what `send` began.
   func abort() throws(BusFailure)
 
-  /// Reads the batch that was polled last again.
+  /// Reads the batch that was polled last again, and before it the one whose transaction did not end well, as far as their partitions are still
+  /// ours.
   func rewind() throws(BusFailure)
 
   /// Forgets consumer and producer and opens them anew.

@@ -5,6 +5,10 @@
 /// One round: poll -> claim (lock the RIDs, ask the journal what is known) -> judge (the stage) -> record (journal, commit SQL) -> send (bus
 /// transaction with the offsets). The journal is committed before the bus: a crash in between makes the broker deliver again, the
 /// claim finds the verdict, and only the sending is repeated.
+///
+/// A transaction's commit takes longer than all the rest, so a round does not wait for it: `send` begins it, and the next batch is read,
+/// judged and recorded meanwhile. Only its own `send` waits (`settle`). When the commit fails then, both batches are read again, in order, and
+/// the journal knows both: the same as a crash between record and send.
 struct DeliveryLoop: Sendable {
   /// How records reach the bus and offsets move.
   enum Mode: Sendable {
@@ -21,11 +25,24 @@ struct DeliveryLoop: Sendable {
     case judging
     case recording
     case sending
+    /// Waiting for the end of the transaction that the batch before began.
+    case settling(Next)
     case aborting(Failure)
     case rewinding(Failure)
     case pausing
     case reopening
     case stopped
+  }
+
+  /// What follows once the transaction under way has ended well.
+  enum Next: Sendable, Equatable {
+    case poll
+    case send
+    case stop
+    /// The batch in hand failed, not the one under way.
+    case rewind(Failure)
+    /// The bus could not be read.
+    case rest
   }
 
   /// What went wrong, by what can be done about it.
@@ -46,7 +63,9 @@ struct DeliveryLoop: Sendable {
     case claimed
     case judged
     case recorded
+    /// In transactional mode the commit has only begun; else all is done.
     case sent
+    case settled
     case aborted
     case rewound
     case rested
@@ -56,14 +75,17 @@ struct DeliveryLoop: Sendable {
 
   /// What to do next.
   enum Action: Sendable, Equatable {
-    case poll
+    /// Read records: wait for them, or take only what is there already.
+    case poll(waits: Bool)
     case claim
     case judge
     case record
     case send
+    /// Wait until the transaction under way has ended.
+    case settle
     case abort
-    /// Forget the claim (roll back the SQL transaction) and read the batch again from its first offsets. `seek` is false when the partitions
-    /// are not ours any more.
+    /// Forget the claim (roll back the SQL transaction) and read the batch again from its first offsets, and the one under way if that has not
+    /// ended; of partitions that are not ours any more nothing is read. `seek` is false when the bus is opened anew anyway.
     case rewind(seek: Bool)
     case rest(milliseconds: Int)
     /// Close consumer and producer and open them anew.
@@ -77,8 +99,10 @@ struct DeliveryLoop: Sendable {
   let longestPause: Int
   private(set) var state = State.polling
   private(set) var failuresInARow = 0
+  /// Whether a transaction has begun to end whose outcome nobody asked for yet.
+  private(set) var isUnderWay = false
   private var stopping = false
-  private var sendTries = 0
+  private var settleTries = 0
 
   init(mode: Mode, firstPause: Int = 100, longestPause: Int = 15_000) {
     self.mode = mode
@@ -87,7 +111,7 @@ struct DeliveryLoop: Sendable {
   }
 
   /// The first action.
-  var start: Action { .poll }
+  var start: Action { .poll(waits: true) }
 
   /// Ends the loop when the batch in hand is done, or at once when there is none.
   mutating func requestStop() { stopping = true }
@@ -97,33 +121,47 @@ struct DeliveryLoop: Sendable {
     switch (state, event) {
     case (.polling, .polled(let records)):
       // A batch that was read and not begun is left to the next owner of its partitions.
-      if stopping { return stop() }
-      return records > 0 ? go(.claiming, .claim) : .poll
+      if stopping { return settled(then: .stop) }
+      return records > 0 ? go(.claiming, .claim) : settled(then: .poll)
     case (.claiming, .claimed): return go(.judging, .judge)
     case (.judging, .judged): return go(.recording, .record)
-    case (.recording, .recorded):
-      sendTries = 0
-      return go(.sending, .send)
+    case (.recording, .recorded): return settled(then: .send)
     case (.sending, .sent):
+      if mode == .transactional {
+        isUnderWay = true
+        return stopping ? settled(then: .stop) : go(.polling, .poll(waits: false))
+      }
       failuresInARow = 0
-      return stopping ? stop() : go(.polling, .poll)
+      return stopping ? stop() : poll()
+    case (.settling(let next), .settled):
+      isUnderWay = false
+      settleTries = 0
+      failuresInARow = 0
+      return settled(then: next)
 
-    case (.sending, .failed(let failure)): return sendFailed(failure)
+    case (.settling, .failed(.fatal)): return rewind(.fatal)
+    case (.settling, .failed(.retriable)) where settleTries < 3:
+      // A commit whose answer is not known may only be repeated, never aborted without asking: librdkafka remembers where it stood.
+      settleTries += 1
+      return .settle
+    case (.settling, .failed(let failure)): return go(.aborting(failure), .abort)
+    case (.sending, .failed(.fatal)): return rewind(.fatal)
+    case (.sending, .failed(let failure)): return mode == .transactional ? go(.aborting(failure), .abort) : rewind(failure)
     case (.aborting(let cause), .aborted): return rewind(cause)
-    case (.aborting, .failed): return go(.rewinding(.fatal), .rewind(seek: false))
-    case (.polling, .failed(.fatal)): return go(.rewinding(.fatal), .rewind(seek: false))
-    case (.polling, .failed): return rest()
+    case (.aborting, .failed): return rewind(.fatal)
+    case (.polling, .failed(.fatal)): return settled(then: .rewind(.fatal))
+    case (.polling, .failed): return settled(then: .rest)
     case (.claiming, .failed(let failure)), (.judging, .failed(let failure)), (.recording, .failed(let failure)):
-      return rewind(failure)
+      return settled(then: .rewind(failure))
 
     case (.rewinding(.fatal), .rewound), (.rewinding, .failed): return go(.reopening, .reopen)
-    case (.rewinding(.lostPartitions), .rewound): return stopping ? stop() : go(.polling, .poll)
+    case (.rewinding(.lostPartitions), .rewound): return stopping ? stop() : poll()
     case (.rewinding, .rewound): return stopping ? stop() : rest()
     case (.reopening, .reopened): return stopping ? stop() : rest()
     case (.reopening, .failed): return stopping ? stop() : rest(thenReopen: true)
     case (.pausing, .rested):
       if stopping { return stop() }
-      return reopenAfterRest ? go(.reopening, .reopen) : go(.polling, .poll)
+      return reopenAfterRest ? go(.reopening, .reopen) : poll()
 
     default:
       preconditionFailure("the delivery loop got \(event) while \(state)")
@@ -140,6 +178,20 @@ struct DeliveryLoop: Sendable {
 
   private mutating func stop() -> Action { go(.stopped, .stop) }
 
+  private mutating func poll() -> Action { go(.polling, .poll(waits: true)) }
+
+  /// Goes on when no transaction is under way any more.
+  private mutating func settled(then next: Next) -> Action {
+    if isUnderWay { return go(.settling(next), .settle) }
+    switch next {
+    case .poll: return poll()
+    case .send: return go(.sending, .send)
+    case .stop: return stop()
+    case .rewind(let failure): return rewind(failure)
+    case .rest: return rest()
+    }
+  }
+
   private mutating func rest(thenReopen: Bool = false) -> Action {
     let shift = min(failuresInARow, 16)
     failuresInARow += 1
@@ -147,23 +199,10 @@ struct DeliveryLoop: Sendable {
     return go(.pausing, .rest(milliseconds: min(firstPause << shift, longestPause)))
   }
 
-  /// Nothing was sent for this batch, or all of it was taken back: read it again.
+  /// Nothing was sent, or all of it was taken back: read it again.
   private mutating func rewind(_ failure: Failure) -> Action {
-    switch failure {
-    case .retriable, .abortable: go(.rewinding(failure), .rewind(seek: true))
-    case .lostPartitions, .fatal: go(.rewinding(failure), .rewind(seek: false))
-    }
-  }
-
-  private mutating func sendFailed(_ failure: Failure) -> Action {
-    switch (mode, failure) {
-    case (_, .fatal): return rewind(.fatal)
-    case (.transactional, .retriable) where sendTries < 3:
-      // A commit whose answer is not known may only be repeated, never aborted without asking: librdkafka remembers where it stood.
-      sendTries += 1
-      return go(.sending, .send)
-    case (.transactional, _): return go(.aborting(failure), .abort)
-    case (.acknowledged, _): return rewind(failure)
-    }
+    isUnderWay = false
+    settleTries = 0
+    return go(.rewinding(failure), .rewind(seek: failure != .fatal))
   }
 }

@@ -1,5 +1,6 @@
 import Kafka
 import Synchronization
+import System
 
 /// A worker's consumer and producer on Kafka.
 final class KafkaBus: Bus {
@@ -22,8 +23,10 @@ final class KafkaBus: Bus {
   private var batch: RecordBatch?
   /// The partitions of the batch in hand that were still ours when it was read.
   private var owned: Set<TopicPartition> = []
-  /// A commit whose answer is not known: the next `send` only repeats the commit.
-  private var commitIsPending = false
+  /// The batch whose transaction is being committed, or failed to be.
+  private var underWay: RecordBatch?
+  /// Made with the first transaction.
+  private var committer: Committer?
   private var headers = HeaderBuffer()
   private let readsHops: Bool
   private let waker: Waker
@@ -58,6 +61,8 @@ final class KafkaBus: Bus {
 
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord] {
     try attempt {
+      // The next poll gives partitions away that the group asked for. What is being committed for them has to end before.
+      if underWay != nil, consumer.hasPendingRevocation { return [] }
       let result = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
       let records = result.records
       batch = records
@@ -92,28 +97,47 @@ final class KafkaBus: Bus {
         try consumer.commit(next)
         return
       }
-      if !commitIsPending {
-        try producer.begin()
-        for hop in outgoing { try producer.produce(hop, &headers) }
-        try producer.sendOffsets(next, group: try consumer.groupMetadata())
+      try producer.begin()
+      for hop in outgoing { try producer.produce(hop, &headers) }
+      try producer.sendOffsets(next, group: try consumer.groupMetadata())
+      underWay = batch
+      let committer = self.committer ?? Committer()
+      self.committer = committer
+      committer.begin(producer)
+    }
+  }
+
+  func settle() throws(BusFailure) {
+    try attempt {
+      guard underWay != nil, let committer else { return }
+      if let failure = committer.outcome() {
+        // A second question after an unknown outcome needs a second answer.
+        if failure.isRetriable { committer.begin(producer) }
+        throw failure
       }
-      commitIsPending = true
-      try producer.commitTransaction()
-      commitIsPending = false
+      underWay = nil
     }
   }
 
   func abort() throws(BusFailure) {
     try attempt {
-      commitIsPending = false
+      committer?.wait()
       try producer.abortTransaction()
     }
   }
 
   func rewind() throws(BusFailure) {
     try attempt {
-      guard let batch else { return }
-      try consumer.seek(to: batch.firstOffsets.filter { consumer.owns($0.partition, since: batch.epoch) })
+      // The earlier batch first: of a partition in both its offset counts.
+      var starts: [TopicPartition: PartitionOffset] = [:]
+      for batch in [underWay, batch] {
+        guard let batch else { continue }
+        for start in batch.firstOffsets where starts[start.partition] == nil && consumer.owns(start.partition, since: batch.epoch) {
+          starts[start.partition] = start
+        }
+      }
+      underWay = nil
+      try consumer.seek(to: Array(starts.values))
     }
   }
 
@@ -121,8 +145,9 @@ final class KafkaBus: Bus {
     try attempt {
       waker.set(nil)
       batch = nil
+      underWay = nil
+      committer?.wait()
       try? consumer.close()
-      commitIsPending = false
       producer = try Self.openProducer(settings)
       consumer = try Self.openConsumer(settings)
       waker.set(consumer)
@@ -134,6 +159,8 @@ final class KafkaBus: Bus {
   func close() {
     waker.set(nil)
     batch = nil
+    underWay = nil
+    committer?.close()
     try? consumer.close()
   }
 
@@ -144,6 +171,66 @@ final class KafkaBus: Bus {
       throw BusFailure(error)
     } catch {
       throw BusFailure(kind: .retriable, message: "\(error)")
+    }
+  }
+}
+
+/// Commits transactions on a thread of its own, one at a time, so that the worker's thread has the time for the next batch.
+private final class Committer: Sendable {
+  private struct State {
+    var producer: KafkaProducer?
+    var failure: KafkaError?
+    var isBusy = false
+    var isClosed = false
+  }
+  private let state = Mutex(State())
+  private let asked = Semaphore()
+  private let done = Semaphore()
+
+  init() { OwnedThread.start("commit") { self.work() } }
+
+  func begin(_ producer: KafkaProducer) {
+    state.withLock { state in
+      state.producer = producer
+      state.isBusy = true
+    }
+    asked.signal()
+  }
+
+  /// Waits for the end of the commit; nil when it went well.
+  func outcome() -> KafkaError? {
+    wait()
+    return state.withLock { $0.failure }
+  }
+
+  /// Waits until nothing is being committed.
+  func wait() {
+    guard state.withLock({ $0.isBusy }) else { return }
+    done.wait()
+    state.withLock { $0.isBusy = false }
+  }
+
+  func close() {
+    wait()
+    state.withLock { $0.isClosed = true }
+    asked.signal()
+  }
+
+  private func work() {
+    while true {
+      asked.wait()
+      let producer = state.withLock { state -> KafkaProducer? in
+        defer { state.producer = nil }
+        return state.producer
+      }
+      guard let producer else {
+        if state.withLock({ $0.isClosed }) { return }
+        continue
+      }
+      var failure: KafkaError?
+      do { try producer.commitTransaction() } catch { failure = error }
+      state.withLock { $0.failure = failure }
+      done.signal()
     }
   }
 }

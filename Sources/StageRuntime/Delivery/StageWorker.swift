@@ -103,6 +103,8 @@ final class StageWorker: Sendable {
     private var unreadable: [DeadLetter] = []
     private var outstanding: [OutgoingHop] = []
     private var concluded: [ConcludedHop] = []
+    /// The batch whose transaction is under way.
+    private var sent: Tally?
     /// How many records are still to be taken one by one, because the journal refuses one of them.
     private var oneByOne = 0
     /// A record that the journal refuses whatever is tried.
@@ -132,8 +134,9 @@ final class StageWorker: Sendable {
     private func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
       do {
         switch action {
-        case .poll:
-          records = try bus.poll(max: oneByOne > 0 ? 1 : worker.unit.file.batch, timeoutMilliseconds: 1000)
+        case .poll(let waits):
+          records = try bus.poll(
+            max: oneByOne > 0 ? 1 : worker.unit.file.batch, timeoutMilliseconds: waits ? 1000 : 0)
           worker.isReady.store(true, ordering: .relaxed)
           return .polled(records: records.count)
         case .claim:
@@ -151,8 +154,13 @@ final class StageWorker: Sendable {
           for hop in concluded { for next in hop.outgoing where next.notBefore == nil { outgoing.append(next) } }
           try bus.send(outgoing)
           oneByOne = max(0, oneByOne - records.count)
-          finish()
+          sent = Tally(concluded, unreadable: unreadable.count)
+          if worker.mode == .acknowledged { count() }
           return .sent
+        case .settle:
+          try bus.settle()
+          count()
+          return .settled
         case .abort:
           try bus.abort()
           return .aborted
@@ -270,18 +278,11 @@ final class StageWorker: Sendable {
       _ = try connection.execute("COMMIT")
     }
 
-    private func finish() {
-      let meters = worker.unit.meters
-      meters.batches.add(1, ordering: .relaxed)
-      var busy = 0.0
-      var deadLetters = unreadable.count
-      for hop in concluded {
-        meters.count(hop.verdict.kind)
-        busy += hop.milliseconds
-        if hop.deadLetter != nil { deadLetters += 1 }
-      }
-      meters.busyMicroseconds.add(Int(busy * 1000), ordering: .relaxed)
-      if deadLetters > 0 { meters.deadLetters.add(deadLetters, ordering: .relaxed) }
+    /// Counts what is on the bus for good.
+    private func count() {
+      guard let sent else { return }
+      self.sent = nil
+      sent.add(to: worker.unit.meters)
     }
 
     /// Ends the claim. A connection that cannot even roll back is given up; its locks end with it.
@@ -289,6 +290,40 @@ final class StageWorker: Sendable {
       guard let open = connection, open.isInTransaction else { return }
       if (try? open.execute("ROLLBACK")) == nil { connection = nil }
     }
+  }
+}
+
+/// What a batch adds to the metrics.
+private struct Tally {
+  private var passed = 0
+  private var failed = 0
+  private var retried = 0
+  private var erred = 0
+  private var busy = 0.0
+  private var deadLetters: Int
+
+  init(_ concluded: [ConcludedHop], unreadable: Int) {
+    deadLetters = unreadable
+    for i in concluded.indices {
+      switch concluded[i].verdict.kind {
+      case .passed: passed += 1
+      case .failed: failed += 1
+      case .retry: retried += 1
+      case .error: erred += 1
+      }
+      busy += concluded[i].milliseconds
+      if concluded[i].deadLetter != nil { deadLetters += 1 }
+    }
+  }
+
+  func add(to meters: StageMeters) {
+    meters.batches.add(1, ordering: .relaxed)
+    if passed > 0 { meters.passed.add(passed, ordering: .relaxed) }
+    if failed > 0 { meters.failed.add(failed, ordering: .relaxed) }
+    if retried > 0 { meters.retried.add(retried, ordering: .relaxed) }
+    if erred > 0 { meters.erred.add(erred, ordering: .relaxed) }
+    meters.busyMicroseconds.add(Int(busy * 1000), ordering: .relaxed)
+    if deadLetters > 0 { meters.deadLetters.add(deadLetters, ordering: .relaxed) }
   }
 }
 

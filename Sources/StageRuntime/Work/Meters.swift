@@ -1,4 +1,3 @@
-import Routing
 import Synchronization
 
 /// The counters of one stage, as Prometheus reads them.
@@ -15,15 +14,6 @@ final class StageMeters: Sendable {
   let busyMicroseconds = Atomic<Int>(0)
 
   init(stage: String) { self.stage = stage }
-
-  func count(_ kind: VerdictKind) {
-    switch kind {
-    case .passed: passed.add(1, ordering: .relaxed)
-    case .failed: failed.add(1, ordering: .relaxed)
-    case .retry: retried.add(1, ordering: .relaxed)
-    case .error: erred.add(1, ordering: .relaxed)
-    }
-  }
 
   /// Lines of the Prometheus text format.
   var lines: [(name: String, labels: String, value: Int)] {

@@ -54,10 +54,11 @@ final class Bench: Sendable {
     """
 
   static func run(
-    transactional: Bool = true, route: String = Bench.route, tries: Int = 3, _ body: (Bench) async throws -> Void
+    transactional: Bool = true, route: String = Bench.route, tries: Int = 3, batch: Int = 50,
+    _ body: (Bench) async throws -> Void
   ) async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + PlatformSchema.migrations)
-    let bench = try Bench(database, transactional: transactional, route: route, tries: tries)
+    let bench = try Bench(database, transactional: transactional, route: route, tries: tries, batch: batch)
     do {
       try await body(bench)
     } catch {
@@ -67,14 +68,14 @@ final class Bench: Sendable {
     await bench.end()
   }
 
-  private init(_ database: PostgresSettings, transactional: Bool, route: String, tries: Int) throws {
+  private init(_ database: PostgresSettings, transactional: Bool, route: String, tries: Int, batch: Int) throws {
     self.database = database
     pool = Pool(database, size: 6)
     broker = FakeBroker(isTransactional: transactional)
     var files: [String: StageFile] = [:]
     for name in ["entrance", "a", "b", "c"] {
       var file = StageFile(name: name, plugin: "test", tries: tries, firstPause: 0, longestPause: 0)
-      file.batch = 50
+      file.batch = batch
       files[name] = file
     }
     self.files = files

@@ -12,8 +12,10 @@ final class FakeBroker: Sendable {
   enum Step: Sendable, Hashable {
     /// Before and after records were read.
     case poll, polled
-    /// Before anything of a `send` happened; between its records and its offsets; after all of it.
+    /// Before anything of a `send` happened; between its records and its offsets; after all of it, for a transaction after its commit.
     case send, produced, sent
+    /// Before the commit of a transaction.
+    case settle
     case abort, rewind, reopen
   }
   /// What happens at a step.
@@ -120,6 +122,8 @@ final class FakeBus: Bus, @unchecked Sendable {
   private let number: Int
   private var position = 0
   private var first = 0
+  /// The transaction under way, and the position its batch began at.
+  private var underWay: (hops: [OutgoingHop], first: Int, end: Int)?
   private let bell = Semaphore()
 
   init(_ broker: FakeBroker, topic: String, number: Int) {
@@ -162,22 +166,34 @@ final class FakeBus: Bus, @unchecked Sendable {
     }
     if broker.isTransactional {
       try broker.pass(.produced)
-      broker.append(outgoing)
+      underWay = (outgoing, first, position)
     } else {
       broker.append(outgoing)
       try broker.pass(.produced)
+      broker.commit(topic, position)
+      try broker.pass(.sent)
     }
-    broker.commit(topic, position)
+  }
+
+  func settle() throws(BusFailure) {
+    try broker.pass(.settle)
+    guard let transaction = underWay else { return }
+    guard broker.isOwner(topic, number) else { throw BusFailure(kind: .fatal, message: "another worker has the partition") }
+    broker.append(transaction.hops)
+    broker.commit(topic, transaction.end)
+    underWay = nil
     try broker.pass(.sent)
   }
 
   func abort() throws(BusFailure) { try broker.pass(.abort) }
   func rewind() throws(BusFailure) {
     try broker.pass(.rewind)
-    position = first
+    position = underWay?.first ?? first
+    underWay = nil
   }
   func reopen() throws(BusFailure) {
     try broker.pass(.reopen)
+    underWay = nil
     join()
   }
   func wake() { bell.signal() }
