@@ -18,9 +18,26 @@ enum Machine {
   }
 
   /// Processor seconds of another process, all threads.
-  static func cpu(of process: pid_t) -> Double {
+  static func cpu(of process: pid_t) -> Double { cpu(stat: "/proc/\(process)/stat") }
+
+  /// Processor seconds of those threads of a process whose names begin so.
+  static func cpu(of process: pid_t, threads prefix: String) -> Double {
+    guard let folder = opendir("/proc/\(process)/task") else { return 0 }
+    defer { closedir(folder) }
+    var sum = 0.0
+    while let entry = readdir(folder) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      let thread = "/proc/\(process)/task/\(name)"
+      if read(thread + "/comm").hasPrefix(prefix) { sum += cpu(stat: thread + "/stat") }
+    }
+    return sum
+  }
+
+  private static func cpu(stat file: String) -> Double {
     // Behind the name, which may hold blanks, field 14 is the 12th.
-    let fields = read("/proc/\(process)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+    let fields = read(file).split(separator: ")").last?.split(separator: " ") ?? []
     guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
     return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
   }

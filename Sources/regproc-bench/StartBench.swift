@@ -44,6 +44,7 @@ struct StartBench {
       \(stage) as a process of its own
         start to first message taken  best \(fixed(seconds.min()!, 2)) s, median \(fixed(median(seconds), 2)) s, worst \(fixed(seconds.max()!, 2)) s
         at rest for \(idleSeconds) s                RSS \(fixed(idle.resident, 1)) MB (of it \(fixed(idle.own, 1)) MB not of files), \(fixed(idle.cpu * 100, 1)) % of a core
+                                         (of it \(fixed(idle.client * 100, 1)) % in the Kafka client's own threads)
       """)
   }
 
@@ -79,14 +80,16 @@ struct StartBench {
 
   private func rest(
     _ folder: String, _ database: PostgresSettings, _ broker: Broker
-  ) throws -> (resident: Double, own: Double, cpu: Double) {
+  ) throws -> (resident: Double, own: Double, cpu: Double, client: Double) {
     // What is to be tried again would wake it.
     _ = try Connection(database).execute("UPDATE regproc.hop SET state = 2 WHERE state < 2")
     let process = try start(folder, database, broker)
     defer { stop(process) }
     Machine.sleep(milliseconds: 5000)
     let before = Machine.cpu(of: process)
+    let clientBefore = Machine.cpu(of: process, threads: "rdk:")
     Machine.sleep(milliseconds: idleSeconds * 1000)
+    let client = Machine.cpu(of: process, threads: "rdk:") - clientBefore
     let status = Machine.read("/proc/\(process)/status")
     func megabytes(_ name: String) throws -> Double {
       guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix(name + ":") }),
@@ -95,7 +98,8 @@ struct StartBench {
       return kilobytes / 1024
     }
     return (
-      try megabytes("VmRSS"), try megabytes("RssAnon"), (Machine.cpu(of: process) - before) / Double(idleSeconds)
+      try megabytes("VmRSS"), try megabytes("RssAnon"), (Machine.cpu(of: process) - before) / Double(idleSeconds),
+      client / Double(idleSeconds)
     )
   }
 
