@@ -37,7 +37,7 @@ public final class EmbeddedPlatform: Sendable {
     let schemas = try BundledIdSchemas(version: "0.1", json: idSchema)
     let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
-    forgetful = Pool(pool.settings.forgetful, size: 2)
+    forgetful = Pool(pool.settings.forgetful, size: 1)
     hub = EmbeddedHub(pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL)
     identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer)
     let credentials = EmbeddedCredentialService(

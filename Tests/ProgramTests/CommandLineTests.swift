@@ -23,6 +23,15 @@ extension ProgramTests {
       }
     }
 
+    @Test(arguments: ["send", "routes", "packet"]) func aWordWithSeveralCommandsListsThem(_ word: String) async throws {
+      let ended = try await Program.run(word, "--help")
+      #expect(ended.code == 0 && ended.errors.isEmpty)
+      let overview = try await Program.run("--help").output.split(separator: "\n")
+      let names = overview.filter { $0.hasPrefix("  \(word) ") }.map { $0.split(separator: " ")[1] }
+      #expect(!names.isEmpty && names.allSatisfy { ended.output.contains("  \(word) \($0)") }, "\(ended.output)")
+      #expect(ended.output.contains("Example:  regproc \(word)"))
+    }
+
     @Test(arguments: [
       (["flie"], "there is no command flie"), (["demo", "--brith", "3"], "unknown option --brith"),
       (["demo", "--births"], "--births needs a value"),

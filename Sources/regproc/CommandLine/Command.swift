@@ -83,6 +83,10 @@ enum Commands {
         console.out(overview)
         return 0
       }
+      if words.count == 2, words[1] == "--help", !family(first).isEmpty, !all.contains(where: { $0.name == first }) {
+        console.out(help(of: first))
+        return 0
+      }
       if first == "--version" { return try await version.run(Arguments([], for: version), around) }
       let (command, rest) = try find(words)
       let arguments = try Arguments(rest, for: command)
@@ -110,7 +114,7 @@ enum Commands {
       return (command, Array(words.dropFirst(2)))
     }
     if let command = all.first(where: { $0.name == words[0] }) { return (command, Array(words.dropFirst())) }
-    let family = all.filter { $0.name.hasPrefix(words[0] + " ") }.map { String($0.name.dropFirst(words[0].count + 1)) }
+    let family = family(words[0]).map { String($0.name.dropFirst(words[0].count + 1)) }
     if !family.isEmpty {
       let given = words.count > 1 && !words[1].hasPrefix("-") ? "`\(words[1])` is none of them" : "one is missing"
       throw WrongUse(
@@ -121,10 +125,24 @@ enum Commands {
     throw WrongUse("there is no command \(words[0])", suggestion: names.nearest(to: words[0]).map { "regproc \($0)" })
   }
 
+  /// The commands of two words that begin with this one.
+  private static func family(_ word: String) -> [Command] { all.filter { $0.name.hasPrefix(word + " ") } }
+
+  private static func help(of word: String) -> String {
+    let commands = family(word)
+    return "Commands:\n" + list(commands) + "\nExample:  regproc \(commands[0].example)\n"
+      + "\nregproc \(commands[0].name) --help, and likewise for the others, says more.\n"
+  }
+
+  private static func list(_ commands: [Command]) -> String {
+    let usages = commands.map { ([$0.name] + $0.operands.map(\.usage)).joined(separator: " ") }
+    let width = usages.map(\.count).max() ?? 0
+    return zip(usages, commands).map { "  \($0.padded(to: width))  \($1.summary)\n" }.joined()
+  }
+
   /// The help of the program.
   static var overview: String {
-    let width = all.map { ([$0.name] + $0.operands.map(\.usage)).joined(separator: " ").count }.max() ?? 0
-    var out = """
+    let out = """
       regproc: MOSIP's registration pipeline for civil-registration events
 
       Use:      regproc COMMAND [options]
@@ -133,11 +151,7 @@ enum Commands {
       Commands:
 
       """
-    for command in all {
-      let usage = ([command.name] + command.operands.map(\.usage)).joined(separator: " ")
-      out += "  \(usage.padded(to: width))  \(command.summary)\n"
-    }
-    return out + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
+    return out + list(all) + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
   }
 }
 

@@ -126,9 +126,10 @@ struct Settings: Sendable {
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }
-  /// Connections that the stages of a process share. Processes of one stage take few: twelve of them must fit into a Postgres as it comes,
+  /// Connections that the stages of a process share. Processes of one stage take few: with half as many for durable work and one each for the worker,
+  /// the courier and the embedded hub that is 7, and twelve such processes and a rolling update must fit into a Postgres as it comes,
   /// with its 100 connections.
-  func connections(stages: Int) -> Int { text("database.connections").flatMap { Int($0) } ?? min(12, 3 + stages) }
+  func connections(stages: Int) -> Int { text("database.connections").flatMap { Int($0) } ?? min(12, 2 + stages) }
   var isTransactional: Bool { text("kafka.transactional") != "false" }
   var instance: String {
     if let name = text("instance") { return name }

@@ -84,7 +84,7 @@ struct SettingEntry: Sendable {
       "Postgres, as libpq takes it (host=... dbname=...); without it `up` starts a Postgres of its own"),
     SettingEntry(
       "database.connections", .integer(1...500), "N",
-      "connections that the stages of this process share, beside one for each worker (default: 12; `run`: 3 and one for each stage, up to 12)"
+      "connections that the stages of this process share, beside one for each worker (default: 12; `run`: 2 and one for each stage, up to 12)"
     ),
     SettingEntry("database.password-file", .path, "FILE", "a file whose first line is the database's password"),
   ]

@@ -15,6 +15,8 @@ struct Outcome: Sendable {
   var openHops = 0
   /// Hops that were tried, by RID and stage: verdicts in order.
   var verdicts: [String: [String: [String]]] = [:]
+  /// The instances that judged, by stage.
+  var instances: [String: Set<String>] = [:]
   /// What stages said that did not let a message pass.
   var remarks: [String] = []
   /// Durable work that is not done and is due by now, leaving out subscriptions, which stay.
@@ -52,6 +54,9 @@ struct Outcome: Sendable {
         if try row.textOrNull(2) != "passed" {
           out.remarks.append("\(try row.text(1)): \(try row.textOrNull(3) ?? "-")")
         }
+      }
+      for row in try connection.execute("SELECT DISTINCT stage, worker FROM regproc.hop WHERE state = 2", []) {
+        out.instances[try row.text(0), default: []].insert(try row.textOrNull(1) ?? "-")
       }
       out.openWork = try connection.execute(
         "SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work WHERE state = 0 AND kind NOT LIKE 'subscri%'",

@@ -57,6 +57,15 @@ final class StageProcesses: Sendable {
     programs.withLock { $0[stage] = program }
   }
 
+  /// Starts a second instance of a stage beside the first, known as `<stage>/two`; the group shares the partitions out anew.
+  func startSecond(_ stage: String) async throws {
+    let program = try await Program(
+      ["run", stage, "--data", folder.path + "/data", "--port", "0", "--instance", "two", "--reconcile", "10"],
+      environment: environment)
+    programs.withLock { $0[stage + "/two"] = program }
+    try await waitUntilReady(stage + "/two")
+  }
+
   /// Waits until a stage says that it takes messages.
   func waitUntilReady(_ stage: String) async throws {
     guard let program = programs.withLock({ $0[stage] }) else { return }

@@ -28,6 +28,8 @@ final class FakeBroker: Sendable {
     var value: [UInt8]?
     var hop: HopHeader?
     var key: [UInt8]
+    /// The header of a further topic's record.
+    var header: [UInt8]? = nil
   }
   private struct State {
     var topics: [String: [Record]] = [:]
@@ -153,7 +155,7 @@ final class FakeBus: Bus, @unchecked Sendable {
     try broker.pass(.polled)
     return records.map { offset, record in
       BusRecord(
-        value: record.value, key: record.key, hop: record.hop, header: nil,
+        value: record.value, key: record.key, hop: record.hop, header: record.header,
         origin: RecordOrigin(topic: topic, partition: 0, offset: Int64(offset)))
     }
   }
