@@ -106,7 +106,10 @@ private struct Receiver: Stage {
       #expect(calls.list == ["1", "1", "2", "3"])
       #expect(
         try await bench.text(
-          "SELECT string_agg(code || ' ' || topic || ' ' || record_offset || ' ' || convert_from(value, 'UTF8'), ',' ORDER BY id) FROM regproc.dead_letter")
+          """
+          SELECT string_agg(code || ' ' || topic || ' ' || record_offset || ' ' || convert_from(value, 'UTF8'), ',' ORDER BY id)
+          FROM regproc.dead_letter
+          """)
           == "RPR-TOP-001 events 0 1,RPR-TOP-001 events 1 2")
       #expect(try await outbox(bench) == 0)
     }

@@ -151,7 +151,8 @@ enum Commands {
       Commands:
 
       """
-    return out + list(all) + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
+    return out + list(all)
+      + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
   }
 }
 
