@@ -53,6 +53,8 @@ extension ProgramTests {
         #expect(end.code == 0, "\(stage): \(end.errors.suffix(2000))")
         try await processes.start(stage)
       }
+      // A process that has not come so far as to mind TERM is ended by it.
+      for stage in ["packet-classifier", "finalization"] { try await processes.waitUntilReady(stage) }
       #expect(try await ended(48), "\(side.standIn.ended(among: numbers)): \(processes.troubles)")
       await delivery
       #expect(sender.refusals.isEmpty)
