@@ -21,7 +21,7 @@ import Testing
 
   func lines() throws -> DecisionLines {
     let reading = RouteFile.read(Array(Self.file.utf8), name: "/somewhere/routes.yaml", stages: .registrationProcessor)
-    return DecisionLines(try #require(reading.file), stages: .registrationProcessor)
+    return DecisionLines(try #require(reading.file))
   }
 
   func question(
