@@ -14,7 +14,9 @@ public enum WaitingRecords {
   /// Counts the messages behind a group's offsets by process, without joining the group or moving anything. Those that carry a hop id of
   /// ours are left out: the journal has them. Records that are no messages are counted under an empty process.
   /// - Throws: `KafkaError`, `Unfinished`. A topic that does not exist has none.
-  public static func foreign(topic: String, group: String, kafka: KafkaSettings, timeoutMilliseconds: Int = 30_000) throws -> [String: Int] {
+  public static func foreign(topic: String, group: String, kafka: KafkaSettings, timeoutMilliseconds: Int = 30_000) throws
+    -> [String: Int]
+  {
     guard try KafkaAdmin(settings: kafka).listTopics()[topic] != nil else { return [:] }
     var settings = kafka
     settings.consumerProperties["enable.partition.eof"] = "true"

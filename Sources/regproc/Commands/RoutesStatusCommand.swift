@@ -58,15 +58,16 @@ enum RoutesStatusCommand {
 
   private static func state(_ report: RouteStatus.Report, _ digest: String) -> State {
     if !report.isAlive { return .gone }
-    if report.digest == digest { return .inStep }
-    return report.refused == nil ? .behind : .refused
+    // Also one that still routes by this very file: the one it reads is another, with faults.
+    if report.refused != nil { return .refused }
+    return report.digest == digest ? .inStep : .behind
   }
 
   private static func words(_ report: RouteStatus.Report, _ digest: String) -> String {
     switch state(report, digest) {
     case .inStep: "in step"
     case .behind: "behind"
-    case .refused: "refused the file: \(report.refused ?? "")"
+    case .refused: "refused its file: \(report.refused ?? "")"
     case .gone: "gone; last seen \(report.seenAt.iso)"
     }
   }
