@@ -253,7 +253,14 @@ final class BridgeWorker: BusWorker {
     func count(_ meters: StageMeters) {
       meters.batches.add(1, ordering: .relaxed)
       meters.redelivered.add(redelivered, ordering: .relaxed)
-      for outcome in outcomes { meters.count(outcome.hop.verdict.kind) }
+      for outcome in outcomes {
+        switch outcome.hop.verdict.kind {
+        case .passed: meters.passed.add(1, ordering: .relaxed)
+        case .failed: meters.failed.add(1, ordering: .relaxed)
+        case .retry: meters.retried.add(1, ordering: .relaxed)
+        case .error: meters.erred.add(1, ordering: .relaxed)
+        }
+      }
       let dead = letters.count + outcomes.count { $0.hop.deadLetter != nil }
       meters.deadLetters.add(dead, ordering: .relaxed)
     }
