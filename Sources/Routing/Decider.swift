@@ -49,9 +49,11 @@ struct Decider: Sendable {
 
   private let flows: [String: [String: Stage]]
   private let digest: String
+  private let pinned: Set<String>
 
   init(_ flows: [Flow], digest: String) {
     self.digest = digest
+    pinned = Set(flows.filter(\.isPinned).map(\.process.value))
     var compiled: [String: [String: Stage]] = [:]
     for flow in flows where compiled[flow.process.value] == nil {
       var stages: [String: Stage] = [:]
@@ -81,6 +83,8 @@ struct Decider: Sendable {
       pauses: flow.pauses.filter { $0.after.isEmpty || $0.after.contains { $0.value == name } },
       passed: ways(.passed), failed: ways(.failed), retry: ways(.retry), error: ways(.error))
   }
+
+  func isPinned(_ process: String) -> Bool { !pinned.isEmpty && pinned.contains(process) }
 
   func decide(
     _ process: String, _ stage: String, _ verdict: VerdictKind?, _ message: some Routable

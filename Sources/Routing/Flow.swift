@@ -143,6 +143,8 @@ public struct Flow: Sendable, Hashable {
   public var omitted: [Placed<String>]
   /// Asked before any branch.
   public var pauses: [PauseRule]
+  /// Whether packets finish on the version of the route file that they began with, whatever is edited meanwhile.
+  public var isPinned = false
 
   /// A flow.
   public init(

@@ -25,6 +25,24 @@ struct RouteCheck {
       cycles(flow, graph)
       ends(flow, graph)
     }
+    sharedTopics(flows)
+  }
+
+  /// All processes share a stage's input: one that is read both here and elsewhere gives each side messages of the other.
+  private func sharedTopics(_ flows: [Flow]) {
+    var here: [String: String] = [:]
+    for flow in flows {
+      for stage in flow.stages where !stage.runsElsewhere { here[stage.name.value] = flow.process.value }
+    }
+    for flow in flows {
+      for stage in flow.stages where stage.runsElsewhere {
+        guard let other = here[stage.name.value] else { continue }
+        problems.add(
+          "split-stage", "\(stage.name.value) runs elsewhere here and not so in \(other): both read the messages of one topic",
+          severity: .warning, at: stage.name.position, length: stage.name.length,
+          suggestion: "write runs: elsewhere in every flow that has it, or in none")
+      }
+    }
   }
 
   /// Branches that never match, and messages that no branch takes: for each stage and verdict. Returns where the former are.

@@ -75,6 +75,10 @@ public struct RouteDiff: Sendable {
     if one.source != other.source {
       others.append("\(process): the source is \(other.source ?? "none") instead of \(one.source ?? "none")")
     }
+    if one.isPinned != other.isPinned {
+      others.append(
+        "\(process): packets \(other.isPinned ? "finish on the version they began with" : "go on by the new version") now")
+    }
     if before.first != after.first {
       others.append("\(process) begins at \(after.first ?? "nothing") instead of \(before.first ?? "nothing")")
     }

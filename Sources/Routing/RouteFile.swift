@@ -23,6 +23,7 @@ import YAML
 ///           entry: true                      # messages may begin here, besides at the first stage
 ///       - print: { passed: complete-as-processed }  # instead of the following entry
 ///     omitted: [verification]                # stages left out on purpose
+///     pin: true                              # packets finish on the version of this file that they began with
 ///     pause: []                              # the syntax is at `PauseRule`
 /// foreign-stages:                            # stages of others that are known to nobody here
 ///   address-check: { topic: address-check }  # what its topics begin with; left out: the name
@@ -42,19 +43,38 @@ public struct RouteFile: Sendable {
   public let forwards: [Forward]
   /// Stages that only this file knows; something else runs them.
   public let foreign: [StageDirectory.Stage]
+  /// The stages that the file may name, its own among them.
+  public let stages: StageDirectory
   /// 32 hex digits that stand for what the file means: comments, order of flows and layout do not change it, any other
   /// routing does. FNV-1a with 128 bits: it tells versions apart and is no protection against forgery.
   public let digest: String
   let decider: Decider
+  /// What each stage reads, made once: it is asked for with every message.
+  private let inputs: [String: String]
+  /// By process, the stages that something else runs.
+  private let elsewhere: [String: Set<String>]
 
   /// The format that this code reads.
   public static let currentVersion = 1
 
-  /// A route file of `flows`; of two flows with one process the first counts.
+  /// A route file of `flows`; of two flows with one process the first counts. `stages` are those it may name, besides `foreign`.
   public init(
     version: Int = RouteFile.currentVersion, name: String, flows: [Flow], forwards: [Forward] = [],
-    foreign: [StageDirectory.Stage] = []
+    foreign: [StageDirectory.Stage] = [], stages: StageDirectory = .registrationProcessor
   ) {
+    let stages = stages.adding(
+      foreign.map { stage in
+        var stage = stage
+        stage.isRun = false
+        return stage
+      })
+    self.stages = stages
+    inputs = stages.names.reduce(into: [:]) { $0[$1] = stages[$1]?.busIn }
+    elsewhere = flows.reduce(into: [:]) { all, flow in
+      guard all[flow.process.value] == nil else { return }
+      all[flow.process.value] = Set(
+        flow.stages.filter { $0.runsElsewhere || stages[$0.name.value]?.isRun == false }.map(\.name.value))
+    }
     self.version = version
     self.name = name
     self.flows = flows
@@ -67,6 +87,28 @@ public struct RouteFile: Sendable {
 
   /// The flow of a process.
   public func flow(_ process: String) -> Flow? { flows.first { $0.process.value == process } }
+
+  /// The topic that a stage reads.
+  public func busIn(of stage: String) -> String { inputs[stage] ?? StageDirectory.Stage(stage).busIn }
+
+  /// Whether something else runs a stage of a process: the flow says so, or no container here is known to run it.
+  public func runsElsewhere(_ stage: String, of process: String) -> Bool { elsewhere[process]?.contains(stage) == true }
+
+  /// Whether something else runs a stage in each flow that has it. Its topic then is not ours to read, whatever is installed here.
+  public func runsElsewhere(_ stage: String) -> Bool {
+    let flows = flows.filter { flow in flow.stages.contains { $0.name.value == stage } }
+    return !flows.isEmpty && flows.allSatisfy { runsElsewhere(stage, of: $0.process.value) }
+  }
+
+  /// Every stage that something else runs, with its process, in the order of the file.
+  public var elsewhereStages: [(process: String, stage: String)] {
+    flows.flatMap { flow in
+      flow.stages.map { (flow.process.value, $0.name.value) }.filter { runsElsewhere($0.1, of: $0.0) }
+    }
+  }
+
+  /// Whether packets of a process finish on the version of the file that they began with.
+  public func isPinned(_ process: String) -> Bool { decider.isPinned(process) }
 
   /// The stage that gets the records of a topic as they are; nil for a topic that `forwards` does not name.
   public func forwarded(_ topic: String) -> Forward? { forwards.first { $0.topic.value == topic } }
@@ -86,7 +128,7 @@ public struct RouteFile: Sendable {
   private static func canonical(version: Int, flows: [Flow]) -> String {
     var out = "version \(version)\n"
     for flow in flows.sorted(by: { $0.process.value < $1.process.value }) {
-      out += "flow \(quoted(flow.process.value)) \(flow.source.map(quoted) ?? "-")\n"
+      out += "flow \(quoted(flow.process.value)) \(flow.source.map(quoted) ?? "-")\(flow.isPinned ? " pin" : "")\n"
       for rule in flow.pauses {
         out += "pause \(quoted(rule.id.value)) \(rule.seconds) \(rule.then.rawValue) \(quoted(rule.text))"
         out += " after \(rule.after.map { quoted($0.value) }) when \(rule.when)\n"

@@ -82,7 +82,7 @@ extension RouteFileReader {
     }
     return entries.compactMap { entry in
       guard topic(entry.key, entry.keyNode, "a topic"), let name = stageName(entry.value) else { return nil }
-      if let owner = stages.names.first(where: { stages[$0].map { $0.topicPrefix + "-bus-in" } == entry.key }) {
+      if let owner = stages.names.first(where: { stages[$0]?.busIn == entry.key }) {
         problems.add(
           "own-topic", "\(entry.key) is the topic of \(owner) itself", at: entry.keyNode,
           suggestion: "forwards is for topics that no stage reads")

@@ -97,6 +97,7 @@ struct RouteFileReader {
       slips.count += losses - before
     }
     if let entry = reader.entry("pause"), !entry.value.isNull { flow.pauses = pauses(entry.value) }
+    flow.isPinned = reader.optional("pin", Bool.self) ?? false
     reader.finish()
     return flow
   }

@@ -34,7 +34,7 @@ public enum RouteFormat {
     },
     order: { path in
       if path.isEmpty { return ["version", "on", "foreign-stages", "forwards", "flows"] }
-      if path.count == 2, path[0] == "flows" { return ["source", "on", "route", "omitted", "pause"] }
+      if path.count == 2, path[0] == "flows" { return ["source", "on", "route", "omitted", "pause", "pin"] }
       if path.last == "on" { return ["failed", "error", "retry"] }
       if path.last == "*", path.dropLast().last == "next" { return ["when", "to"] }
       if path.last == "*", path.dropLast().last == "pause" {

@@ -31,7 +31,8 @@ extension RouteFile {
           stages: reader.stages, problems: problems, broken: read.broken, brokenStages: read.brokenStages
         ).check(read.flows)
         if !problems.hasErrors {
-          file = RouteFile(name: name, flows: read.flows, forwards: read.forwards, foreign: read.foreign)
+          file = RouteFile(
+            name: name, flows: read.flows, forwards: read.forwards, foreign: read.foreign, stages: stages)
         }
       }
     }

@@ -77,6 +77,9 @@ public enum RouteSchema {
           ],
           "omitted": ["description": "Stages left out on purpose.", "type": "array", "items": ref("stage")],
           "pause": ["description": "Asked before any branch.", "type": "array", "items": ref("pause")],
+          "pin": [
+            "description": "Packets finish on the version of this file that they began with.", "type": "boolean",
+          ],
         ], required: ["route"]),
       "verdicts": object(unpassed),
       "stage": ["anyOf": [["enum": .array(stages.names.map(JSONValue.string))], ref("topic")]],

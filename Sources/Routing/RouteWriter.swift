@@ -72,6 +72,7 @@ public enum RouteWriter {
         entries.append(entry("omitted", sequence(flow.omitted.map { text($0.value) })))
       }
       if !flow.pauses.isEmpty { entries.append(entry("pause", sequence(flow.pauses.map { pause($0) }))) }
+      if flow.isPinned { entries.append(entry("pin", plain("true"))) }
       return mapping(entries)
     }
 

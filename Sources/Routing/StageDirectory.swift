@@ -10,6 +10,8 @@ public struct StageDirectory: Sendable {
     public var isRun: Bool?
     /// Whether every flow should either have it or list it under `omitted`.
     public let isOfPipeline: Bool
+    /// The topic that it reads, shared by all processes.
+    public var busIn: String { topicPrefix + "-bus-in" }
 
     /// A stage; the topic prefix is the name unless upstream has another.
     public init(_ name: String, topicPrefix: String? = nil, isRun: Bool? = nil, isOfPipeline: Bool = false) {
@@ -29,6 +31,10 @@ public struct StageDirectory: Sendable {
 
   /// The stage of a name.
   public subscript(_ name: String) -> Stage? { stages[name] }
+
+  /// What the topics of the stage that a route file calls `name` begin with: what is known of the stage, else the name itself. The one
+  /// place where a stage's name becomes a topic's.
+  public func topicPrefix(of name: String) -> String { stages[name]?.topicPrefix ?? name }
 
   /// All names, sorted.
   public var names: [String] { stages.keys.sorted() }

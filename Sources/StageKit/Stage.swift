@@ -58,6 +58,8 @@ public struct PluginSpec: Sendable {
   public var summary: String
   /// Whether it judges messages of the bus. A plugin that does not (packet-receiver, the mediators) has no bus-in topic.
   public var takesMessages: Bool
+  /// Whether it stands for the engine's bridge: it judges nothing, and routes what stages elsewhere have judged.
+  public var isBridge: Bool
   /// Further topics whose records go to `receive`. In a topic's name `{setting}` stands for the value of a setting.
   public var topics: [String]
   /// The kinds of durable work it performs.
@@ -67,12 +69,13 @@ public struct PluginSpec: Sendable {
 
   /// A plugin's description of itself.
   public init(
-    name: String, summary: String, takesMessages: Bool = true, topics: [String] = [], work: [WorkKind] = [],
-    settings: [SettingField] = []
+    name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, topics: [String] = [],
+    work: [WorkKind] = [], settings: [SettingField] = []
   ) {
     self.name = name
     self.summary = summary
     self.takesMessages = takesMessages
+    self.isBridge = isBridge
     self.topics = topics
     self.work = work
     self.settings = settings

@@ -17,6 +17,8 @@ public enum Catalogue {
     // The mediators between MOSIP and OpenCRVS.
     OpencrvsMediator.self,
     MosipMediator.self,
+    // What stands between stages that run elsewhere and all others.
+    BridgeStage.self,
   ]
 
   /// The plugin that a `stage.yaml` names; nil when there is none.

@@ -21,7 +21,7 @@ import Testing
 
   func lines() throws -> DecisionLines {
     let reading = RouteFile.read(Array(Self.file.utf8), name: "/somewhere/routes.yaml", stages: .registrationProcessor)
-    return DecisionLines(try #require(reading.file), stages: .registrationProcessor)
+    return DecisionLines(try #require(reading.file))
   }
 
   func question(
@@ -93,6 +93,29 @@ import Testing
       #expect(try JSONValue.parse(lines[1])["code"]?.string == "line-too-long")
       #expect(lines[0] == lines[2])
     }
+  }
+
+  @Test func topicsOfStagesThatAreNotInstalledAreThoseTheirOwnersRead() throws {
+    let reading = RouteFile.read(
+      Array(
+        """
+        version: 1
+        foreign-stages: { address-check: { topic: addr } }
+        on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+        flows:
+          NEW:
+            route: [packet-validator, cmd-validator, abis-middleware, address-check, { print: { passed: complete-as-processed } }]
+        """.utf8), name: "routes.yaml", stages: .registrationProcessor)
+    var lines = DecisionLines(try #require(reading.file))
+    var out: [UInt8] = []
+    for after in ["packet-validator", "c-m-d-validator", "abis-middleware", "addr"] {
+      Array((question(after, process: "NEW") + "\n").utf8).withUnsafeBytes { lines.take($0, into: &out) }
+    }
+    let topics = try String(decoding: out, as: UTF8.self).split(separator: "\n").map {
+      try JSONValue.parse(Array($0.utf8))["topics"]?[0]?.string
+    }
+    #expect(
+      topics == ["c-m-d-validator-bus-in", "abis-middle-ware-bus-in", "addr-bus-in", "credential-requestor-bus-in"])
   }
 
   @Test(arguments: [1, 2, 7, 100]) func whereAChunkEndsDoesNotMatter(_ chunk: Int) throws {

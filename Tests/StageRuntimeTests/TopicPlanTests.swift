@@ -29,7 +29,7 @@ import YAML
         StageFile(name: "print", topicPrefix: "credential-requestor"), takesMessages: true, furtherTopics: ["births"]),
     ]
     return TopicPlan(
-      try #require(reading.file), readers: readers, stages: .registrationProcessor, partitions: 4, replication: 3,
+      try #require(reading.file), readers: readers, partitions: 4, replication: 3,
       retention: 86_400_000, bridged: bridged)
   }
 

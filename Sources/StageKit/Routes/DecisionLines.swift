@@ -20,7 +20,6 @@ public struct DecisionLines {
 
   private let routes: RouteFile
   private let names: [String: String]
-  private let topics: [String: String]
   private let prefix: [UInt8]
   /// The part of a line whose end has not come yet.
   private var rest: [UInt8] = []
@@ -31,21 +30,17 @@ public struct DecisionLines {
   /// How many lines could not be answered.
   public private(set) var faults = 0
 
-  /// Answers by `routes`; `stages` knows the topic prefixes.
-  public init(_ routes: RouteFile, stages: StageDirectory) {
+  /// Answers by `routes` and the stages it knows.
+  public init(_ routes: RouteFile) {
     self.routes = routes
-    let stages = stages.adding(routes.foreign)
     var names: [String: String] = [:]
-    var topics: [String: String] = [:]
-    for name in stages.names {
-      guard let stage = stages[name] else { continue }
-      if names[stage.topicPrefix] == nil { names[stage.topicPrefix] = name }
-      topics[name] = Topic.busIn(stage.topicPrefix)
+    for name in routes.stages.names {
+      let prefix = routes.stages.topicPrefix(of: name)
+      if names[prefix] == nil { names[prefix] = name }
     }
     // A name counts before another stage's prefix.
-    for name in stages.names { names[name] = name }
+    for name in routes.stages.names { names[name] = name }
     self.names = names
-    self.topics = topics
     let file = routes.name.split(separator: "/").last.map(String.init) ?? routes.name
     var quoted: [UInt8] = []
     JSONWriter.append(file + ":", to: &quoted)
@@ -179,7 +174,7 @@ public struct DecisionLines {
     }
     out.append(contentsOf: "],\"topics\":[".utf8)
     write(destinations, &out) { destination in
-      if case .stage(let name) = destination { topics[name] ?? Topic.busIn(name) } else { nil }
+      if case .stage(let name) = destination { routes.busIn(of: name) } else { nil }
     }
     out.append(contentsOf: "],\"commands\":[".utf8)
     write(destinations, &out) { destination in

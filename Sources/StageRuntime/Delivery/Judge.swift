@@ -21,6 +21,8 @@ struct StageUnit: Sendable {
   let meters: StageMeters
   /// The names of its further topics, settings filled in.
   let furtherTopics: [String]
+  /// Who carries out workflow commands, for the bridge.
+  let bridgeCommands: Bridge.Commands
 
   init(file: StageFile, plugin: any Stage, context: StageContext, settings: StageSettings) {
     self.file = file
@@ -30,6 +32,8 @@ struct StageUnit: Sendable {
     self.identity = StageIdentity(file)
     self.meters = StageMeters(stage: file.name)
     self.furtherTopics = type(of: plugin).spec.topics.map { settings.filled($0) }
+    let isBridge = type(of: plugin).spec.isBridge
+    self.bridgeCommands = isBridge ? Bridge.Commands(rawValue: settings.text("workflow-commands")) ?? .publish : .publish
   }
 }
 
@@ -42,10 +46,40 @@ extension StageIdentity {
 /// What a verdict leads to: decided by one whole version of the route file, in one place for all ways a hop can begin
 /// (bus, upload, replay).
 struct Judge: Sendable {
-  let routes: RouteFile
+  var routes: RouteFile
   /// All stages by name: where their messages go.
   let directory: [String: StageFile]
   let worker: String
+  /// Where the versions are that packets of pinned flows began with.
+  var versions: RouteVersions?
+  /// Why nothing can be decided: the message becomes a dead letter with this reason.
+  private var refusal: String?
+
+  init(routes: RouteFile, directory: [String: StageFile], worker: String) {
+    self.routes = routes
+    self.directory = directory
+    self.worker = worker
+  }
+
+  /// Judges by the version that is in force now, or that a pinned packet began with.
+  init(_ table: RouteTable, directory: [String: StageFile], worker: String) {
+    self.init(routes: table.routes, directory: directory, worker: worker)
+    versions = table.versions
+  }
+
+  /// The same, by the version that a packet of a pinned flow began with.
+  nonisolated(nonsending) private func pinned(_ incoming: IncomingMessage) async throws -> Judge? {
+    guard let versions else { return nil }
+    let packet = RouteVersions.Packet(incoming.message, run: incoming.hop.run)
+    var other = self
+    switch try await versions.version(of: packet, in: routes) {
+    case .inForce: return nil
+    case .kept(let version): other.routes = version
+    case .unreadable(let digest):
+      other.refusal = "the version \(digest) of the route file, which the packet began with, cannot be read any more"
+    }
+    return other
+  }
 
   /// What the hops of a stage have in common.
   func source(_ stage: StageFile) -> HopSource {
@@ -55,6 +89,15 @@ struct Judge: Sendable {
   /// Asks the stage and decides what follows. It stays on its caller's thread: a change of executors for each message costs more than
   /// the deciding.
   nonisolated(nonsending) func judge(
+    _ incoming: IncomingMessage, by unit: StageUnit, _ source: HopSource
+  ) async throws -> ConcludedHop {
+    if routes.isPinned(incoming.message.process), let other = try await pinned(incoming) {
+      return try await other.ask(incoming, by: unit, other.source(unit.file))
+    }
+    return try await ask(incoming, by: unit, source)
+  }
+
+  nonisolated(nonsending) private func ask(
     _ incoming: IncomingMessage, by unit: StageUnit, _ source: HopSource
   ) async throws -> ConcludedHop {
     let clock = ContinuousClock()
@@ -118,17 +161,21 @@ struct Judge: Sendable {
     message.lastHopTimestamp = now
     if !verdict.tags.isEmpty { message.tags = (message.tags ?? [:]).merging(verdict.tags) { $1 } }
 
+    func lose(_ code: String, _ reason: String) -> ConcludedHop {
+      concluded.destinations = "dead letter"
+      concluded.deadLetter = DeadLetter(
+        stage: stage.name, code: code, reason: reason, rid: message.rid, hop: hop.id,
+        origin: origin ?? RecordOrigin(topic: stage.busOut, partition: -1, offset: -1), key: Array(message.rid.utf8),
+        value: message.encoded())
+      return concluded
+    }
+    if let refusal { return lose("RPR-RTE-003", refusal) }
     let decision: Decision
     do {
       decision = try routes.decide(
         process: concluded.process, after: stage.name, verdict: concluded.verdict.kind, message: message)
     } catch {
-      concluded.destinations = "dead letter"
-      concluded.deadLetter = DeadLetter(
-        stage: stage.name, code: "RPR-RTE-001", reason: "no way in the route file: \(error)", rid: message.rid, hop: hop.id,
-        origin: origin ?? RecordOrigin(topic: stage.busOut, partition: -1, offset: -1), key: Array(message.rid.utf8),
-        value: message.encoded())
-      return concluded
+      return lose("RPR-RTE-001", "no way in the route file: \(error)")
     }
 
     let key = RecordKey.composite(
@@ -137,7 +184,7 @@ struct Judge: Sendable {
     for destination in decision.destinations {
       switch destination {
       case .stage(let name):
-        let topic = directory[name]?.busIn ?? Topic.busIn(name)
+        let topic = routes.busIn(of: name)
         concluded.outgoing.append(
           OutgoingHop(
             id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: topic, key: key,
@@ -150,7 +197,8 @@ struct Judge: Sendable {
     return concluded
   }
 
-  private func apply(
+  /// Carries out a workflow command.
+  func apply(
     _ command: Routing.WorkflowCommand, to concluded: inout ConcludedHop, incoming: Message, stage: StageFile, hop: HopHeader,
     now: Instant
   ) {

@@ -60,7 +60,7 @@ extension KafkaProducer {
 }
 
 /// The trace of a record key: the RID is its first part. FNV-1a, 64 bits.
-private func traceId(_ key: String) -> UInt64 {
+func traceId(_ key: String) -> UInt64 {
   var key = key
   return key.withUTF8 { key in
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325

@@ -247,7 +247,7 @@ final class StageWorker: Sendable {
 
     private func judge() throws {
       guard !incoming.isEmpty else { return }
-      let judge = Judge(routes: worker.routes.routes, directory: worker.directory, worker: worker.name)
+      let judge = Judge(worker.routes, directory: worker.directory, worker: worker.name)
       let unit = worker.unit
       let batch = incoming
       // One lane needs no other thread.

@@ -19,10 +19,12 @@ public final class Engine: Sendable {
   private let forgetful: Pool
   private let wake: WakeUp
   private let makeTopics: TopicMaker
-  private let workers: [StageWorker]
+  private let workers: [any BusWorker]
   private let topicWorkers: [TopicWorker]
   private let runner: WorkRunner
   private let courier: Courier
+  private let versions: RouteVersions
+  private let reports: RouteReports
   private let server: Server
   private let services: Services
   private let startedAt = Instant.now
@@ -50,8 +52,10 @@ public final class Engine: Sendable {
     self.pool = pool
     let forgetful = Pool(settings.database.forgetful, size: settings.connections)
     self.forgetful = forgetful
-    let table = RouteTable(routes)
+    let versions = RouteVersions(pool: pool, stages: routes.stages)
+    let table = RouteTable(routes, versions: versions)
     let wake = WakeUp()
+    self.versions = versions
     self.table = table
     self.wake = wake
     let byName = Dictionary(directory.map { ($0.name, $0) }) { first, _ in first }
@@ -78,15 +82,31 @@ public final class Engine: Sendable {
     self.makeTopics = makeTopics ?? maker
 
     let assignment: KafkaConsumer.Assignment = settings.isAloneOnTheBus ? .all : .group
-    workers = units.filter(\.spec.takesMessages).map { unit in
+    let stageWorkers = units.filter { Self.reads($0, by: routes) }.map { unit in
       let bus = KafkaBus.Settings(
-        kafka: settings.kafka, group: unit.file.group, topics: [unit.file.busIn], assignment: assignment,
+        kafka: settings.kafka, group: unit.file.group, topics: Self.inputs(unit, by: routes), assignment: assignment,
         transactionalID: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
         instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: byName, database: settings.database, openBus: { try KafkaBus(bus) })
     }
+    let makeTopics = self.makeTopics
+    let bridges = units.filter(\.spec.isBridge).map { unit in
+      let bus = KafkaBridgeBus.Settings(
+        kafka: settings.kafka, group: unit.file.group, assignment: assignment,
+        transactionalID: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
+        instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
+      return BridgeWorker(
+        unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: byName,
+        database: settings.database,
+        openBus: { topics in
+          // An edit of the route file may have named new ones.
+          try makeTopics(topics, settings.partitions, settings.replication)
+          return try KafkaBridgeBus(bus, topics: topics)
+        })
+    }
+    workers = stageWorkers + bridges
     topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
@@ -111,7 +131,10 @@ public final class Engine: Sendable {
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
-      openSender: { try KafkaSender(settings.kafka) })
+      elsewhere: { table.routes.elsewhereStages }, openSender: { try KafkaSender(settings.kafka) })
+
+    reports = RouteReports(
+      table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
 
     let status = StatusDoors(
       units: units, workers: workers, runner: runner, courier: courier, routes: table, pool: pool, services: services,
@@ -139,7 +162,19 @@ public final class Engine: Sendable {
 
   /// The names of all topics that these stages read.
   public var topics: [String] {
-    Array(Set(units.filter(\.spec.takesMessages).map(\.file.busIn) + units.flatMap(\.furtherTopics))).sorted()
+    let routes = table.routes
+    let inputs = units.filter { Self.reads($0, by: routes) }.flatMap { Self.inputs($0, by: routes) }
+    return Array(Set(inputs + units.flatMap(\.furtherTopics))).sorted()
+  }
+
+  /// Whether a unit reads its input: not when the route file leaves the stage to something else, whose messages we would take away.
+  private static func reads(_ unit: StageUnit, by routes: RouteFile) -> Bool {
+    unit.spec.takesMessages && !routes.runsElsewhere(unit.file.name)
+  }
+
+  /// A stage's own topic, and those that the route file forwards to it.
+  private static func inputs(_ unit: StageUnit, by routes: RouteFile) -> [String] {
+    [unit.file.busIn] + routes.forwardedTopics(to: unit.file.name)
   }
 
   /// Starts everything and opens the doors.
@@ -152,32 +187,65 @@ public final class Engine: Sendable {
     if settings.isAloneOnTheBus {
       try await database { try await pool.with { try Journal.takeOver($0) } }
     }
+    // Nothing is routed by a version that is not kept.
+    try await database { try await versions.keep(table.routes) }
+    for unit in units where unit.spec.takesMessages && !Self.reads(unit, by: table.routes) {
+      log.warning("the route file says that this stage runs elsewhere: its messages are left alone", ["stage": unit.file.name])
+    }
     for unit in units { try await unit.plugin.start(unit.context) }
     let port = try server.start()
     for worker in workers { worker.start() }
     for worker in topicWorkers { worker.start() }
     courier.start()
     runner.start()
+    reports.start()
     return port
   }
 
   /// True once every worker takes messages.
-  public var isReady: Bool { workers.allSatisfy { $0.isReady.load(ordering: .relaxed) } }
+  public var isReady: Bool { workers.allSatisfy(\.isTakingMessages) }
 
   /// The version of the route file in force.
   public var routes: RouteFile { table.routes }
 
-  /// Puts a checked route file in force: from the next batch on.
-  public func take(_ routes: RouteFile) {
-    let isNew = table.routes.digest != routes.digest
+  /// Puts a checked route file in force: from the next batch on. Blocks until the version is kept in the database.
+  /// - Returns: false when the database is out of reach; the old version stays. Try again.
+  public func take(_ routes: RouteFile) -> Bool {
+    let old = table.routes
+    if old.digest != routes.digest {
+      let versions = versions
+      let isKept = blockingAwait { (try? await versions.keep(routes)) != nil }
+      guard isKept else {
+        let reason = "the database is out of reach, so the new version could not be kept; trying again"
+        if table.lastRejection != reason { refuseRoutes(reason) }
+        return false
+      }
+    }
     // Also for the version in force: an edit that was taken back is refused no more.
     table.replace(routes)
-    if isNew { log.info("a new route file is in force", ["digest": routes.digest]) }
+    reports.reportNow()
+    if old.digest != routes.digest {
+      log.info("a new route file is in force", ["digest": routes.digest])
+      tellWhatNeedsAStart(old, routes)
+    }
+    return true
+  }
+
+  /// Which topics a worker reads is settled when it starts; the bridge alone follows an edit.
+  private func tellWhatNeedsAStart(_ old: RouteFile, _ new: RouteFile) {
+    for unit in units where unit.spec.takesMessages {
+      let before = Self.reads(unit, by: old) ? Self.inputs(unit, by: old) : []
+      let after = Self.reads(unit, by: new) ? Self.inputs(unit, by: new) : []
+      if before != after {
+        log.warning("start this stage anew: the edit changes which topics it reads", ["stage": unit.file.name])
+      }
+    }
   }
 
   /// Notes that a route file was refused; the old one stays. Health and metrics show it.
   public func refuseRoutes(_ reason: String) {
     table.reject(reason)
+    reports.reportNow()
     log.error("the changed route file is refused; the old one stays in force", ["error": reason])
   }
 
@@ -185,12 +253,14 @@ public final class Engine: Sendable {
   public func stop() async {
     await server.stop(graceSeconds: 5)
     runner.stop()
+    reports.stop()
     for worker in topicWorkers { worker.stop() }
     for worker in workers { worker.stop() }
-    try? await blocking.run { [workers, topicWorkers, runner] in
+    try? await blocking.run { [workers, topicWorkers, runner, reports] in
       for worker in workers { worker.join() }
       for worker in topicWorkers { worker.join() }
       runner.join()
+      reports.join()
     }
     courier.stop()
     try? await blocking.run { [courier] in courier.join() }

@@ -7,7 +7,7 @@ import System
 /// What every process shows of itself: liveness, readiness, health, metrics, and the journey of a RID (design 5.7).
 struct StatusDoors: Sendable {
   let units: [StageUnit]
-  let workers: [StageWorker]
+  let workers: [any BusWorker]
   let runner: WorkRunner
   let courier: Courier
   let routes: RouteTable
@@ -27,7 +27,7 @@ struct StatusDoors: Sendable {
           ["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
       },
       Endpoint("GET", "/actuator/health/readiness") { _ in
-        let ready = workers.allSatisfy { $0.isReady.load(ordering: .relaxed) }
+        let ready = workers.allSatisfy(\.isTakingMessages)
         return answer(["status": .string(ready ? "UP" : "OUT_OF_SERVICE")], ready)
       },
       Endpoint("GET", "/actuator/health") { _ in await health() },
@@ -46,9 +46,8 @@ struct StatusDoors: Sendable {
     ]
   }
 
-  private func isStuck(_ worker: StageWorker) -> Bool {
-    let last = worker.lastStep.load(ordering: .relaxed)
-    return last > 0 && Instant.now.seconds(since: Instant(milliseconds: last)) > Self.stuckAfter
+  private func isStuck(_ worker: any BusWorker) -> Bool {
+    worker.lastMovedAt.map { Instant.now.seconds(since: $0) > Self.stuckAfter } ?? false
   }
 
   private func answer(_ body: JSONObject, _ isGood: Bool) -> Response {
@@ -57,7 +56,7 @@ struct StatusDoors: Sendable {
 
   private func health() async -> Response {
     let databaseIsUp = (try? await pool.with { _ = try $0.execute("SELECT 1") }) != nil
-    let broken = workers.filter { $0.isBroken.load(ordering: .relaxed) }.map(\.unit.file.name)
+    let broken = workers.filter(\.isOutOfOrder).map(\.unit.file.name)
     let isUp = databaseIsUp && broken.isEmpty
     let rejection = routes.lastRejection
     return answer(

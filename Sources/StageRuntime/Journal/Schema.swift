@@ -8,6 +8,7 @@ enum Schema {
     Migration(version: 2, name: "mosip tables", sql: mosip),
     Migration(version: 3, name: "stage records, work and outbox", sql: stages),
     Migration(version: 4, name: "a dead letter for each record, once", sql: deadLettersOnce),
+    Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
 
   /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the courier), sent (1, on the bus), done (2) or
@@ -176,6 +177,29 @@ enum Schema {
     ALTER TABLE regproc.dead_letter DROP CONSTRAINT dead_letter_stage_topic_partition_record_offset_hop_id_key;
     CREATE UNIQUE INDEX dead_letter_once ON regproc.dead_letter
       (stage, topic, partition, record_offset, hop_id, md5(coalesce(value, ''::bytea))) NULLS NOT DISTINCT;
+    """
+
+  /// A version is kept as text for packets of pinned flows; `stages` has what the topics of its stages begin with, so that it can be read
+  /// when one of them is installed no more. A report is what one process says of itself every few seconds.
+  private static let routes = """
+    CREATE TABLE regproc.route_version (
+      digest text PRIMARY KEY,
+      name text NOT NULL,
+      routes text NOT NULL,
+      stages jsonb NOT NULL,
+      kept_at timestamptz NOT NULL DEFAULT now()
+    );
+
+    CREATE TABLE regproc.route_report (
+      instance text NOT NULL,
+      stages text NOT NULL,
+      digest text NOT NULL,
+      refused text,
+      started_at timestamptz NOT NULL,
+      taken_at timestamptz NOT NULL,
+      seen_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (instance, stages)
+    );
     """
 
   private static let stages = """

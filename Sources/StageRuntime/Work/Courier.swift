@@ -18,19 +18,25 @@ final class Courier: Sendable {
   private let log = Log("courier")
   /// Seconds after which a message that nobody took is sent again; doubled with each time.
   private let reconcileAfter: Double
+  /// The stages that something else runs, with their processes. What was sent there is never sent again by itself: no worker of ours takes
+  /// it, and a stage that does not know our hop ids would do it twice.
+  private let elsewhere: @Sendable () -> [(process: String, stage: String)]
   private static let batch = 500
   /// Messages sent for the first time, and those sent again.
   let sent = Atomic<Int>(0)
   let healed = Atomic<Int>(0)
 
   init(
-    database: PostgresSettings, wake: WakeUp, reconcileAfter: Double, openSender: @escaping @Sendable () throws -> any RecordSender
+    database: PostgresSettings, wake: WakeUp, reconcileAfter: Double,
+    elsewhere: @escaping @Sendable () -> [(process: String, stage: String)] = { [] },
+    openSender: @escaping @Sendable () throws -> any RecordSender
   ) {
     // A mark that is forgotten means a record that is sent twice, which the journal knows.
     self.database = database.forgetful
     self.openSender = openSender
     self.bell = wake.register()
     self.reconcileAfter = reconcileAfter
+    self.elsewhere = elsewhere
   }
 
   func start() {
@@ -128,11 +134,27 @@ final class Courier: Sendable {
 
   /// Puts back in line what was sent long ago and never taken.
   private func reconcile(_ connection: Connection) throws {
+    let elsewhere = elsewhere()
+    let pairs: [Value] = [.textArray(elsewhere.map(\.process)), .textArray(elsewhere.map(\.stage))]
     let rows = try connection.execute(
       """
-      UPDATE regproc.hop SET state = 0, not_before = now()
+      UPDATE regproc.hop AS h SET state = 0, not_before = now()
       WHERE state = 1 AND sent_at < now() - make_interval(secs => $1 * power(2, least(greatest(sent_count, 1) - 1, 10)))
-      """, [.double(reconcileAfter)])
+        AND NOT EXISTS (SELECT 1 FROM unnest($2::text[], $3::text[]) AS e(process, stage)
+          WHERE e.process = h.process AND e.stage = h.stage)
+      """, [.double(reconcileAfter)] + pairs)
+    // Where another bridge than ours routes, the next stage of ours that gets the packet is all that is heard of the answer.
+    if !elsewhere.isEmpty {
+      _ = try connection.execute(
+        """
+        UPDATE regproc.hop AS h SET state = 2, message = NULL, taken_at = sent_at, done_at = now(),
+          comment = 'run elsewhere; the packet came back over another bridge'
+        FROM unnest($1::text[], $2::text[]) AS e(process, stage)
+        WHERE h.state = 1 AND e.process = h.process AND e.stage = h.stage AND EXISTS (
+          SELECT 1 FROM regproc.hop AS n WHERE n.rid = h.rid AND n.process = h.process AND n.iteration = h.iteration
+            AND n.parent IS NULL AND n.state = 2 AND n.taken_at > h.sent_at AND n.stage <> h.stage)
+        """, pairs)
+    }
     if rows.affected > 0 { log.warning("messages that nobody took are sent again", ["count": String(rows.affected)]) }
   }
 }

@@ -63,14 +63,13 @@ public struct TopicPlan: Sendable {
   /// - Parameter bridged: whether a bridge routes, so that every stage of a flow has an output topic for each process. Without it
   ///   only stages that run elsewhere have one.
   public init(
-    _ routes: RouteFile, readers: [Reader], stages: StageDirectory, partitions: Int, replication: Int, retention: Int?,
+    _ routes: RouteFile, readers: [Reader], partitions: Int, replication: Int, retention: Int?,
     bridged: Bool = false
   ) {
     self.partitions = partitions
     self.replication = replication
     self.retention = retention
-    let stages = stages.adding(routes.foreign)
-    prefixes = Set(stages.names.compactMap { stages[$0]?.topicPrefix })
+    prefixes = Set(routes.stages.names.map { routes.stages.topicPrefix(of: $0) })
     var reasons: [String: [String]] = [:]
     func need(_ name: String, _ reason: String) {
       if reasons[name, default: []].contains(reason) { return }
@@ -85,7 +84,6 @@ public struct TopicPlan: Sendable {
       let process = flow.process.value
       for (index, stage) in flow.stages.enumerated() {
         let name = stage.name.value
-        let prefix = stages[name]?.topicPrefix ?? name
         let isElsewhere = stage.runsElsewhere || own[name] == nil
         let isEntered = flow.stages.indices.contains { other in
           VerdictKind.allCases.contains { verdict in
@@ -93,11 +91,11 @@ public struct TopicPlan: Sendable {
           }
         }
         if isEntered, isElsewhere || index > 0 || own[name]?.takesMessages == true {
-          need(Registration.Topic.busIn(prefix), "\(process): input of \(name)")
+          need(routes.busIn(of: name), "\(process): input of \(name)")
         }
         if isElsewhere || bridged {
           need(
-            Registration.Topic.busOut(prefix, process: process),
+            Registration.Topic.busOut(routes.stages.topicPrefix(of: name), process: process),
             "\(process): output of \(name)\(isElsewhere ? ", which runs elsewhere" : "")")
           if bridged { need(Registration.Topic.workflowInternalAction, "workflow commands of the bridge") }
         }

@@ -16,7 +16,7 @@ enum RoutesDecideCommand {
     let settings = try Settings(arguments, around)
     let stages = try StageFolder(settings)
     let (routes, _) = try stages.routes(settings.routesFile)
-    var lines = DecisionLines(routes, stages: stages.directory)
+    var lines = DecisionLines(routes)
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     var out: [UInt8] = []
     out.reserveCapacity(1 << 17)

@@ -11,6 +11,7 @@ enum RoutesDiffCommand {
       Exit code 0: both do the same; 1: they do not, or a stage is removed that messages wait for.
       With --journal it also says how many packets of the past would have gone where. The journal keeps no tags: where these
       decide, all that is possible is said.
+      With --live, what waits for a removed stage is counted in the journal, and on the topics themselves what others sent there.
       """,
     operands: [
       Operand(name: "OLD", meaning: "the route file that is in force"),
@@ -32,13 +33,6 @@ enum RoutesDiffCommand {
     return seconds
   }
 
-  /// A message that waits for a stage that the new file does not have.
-  private struct Stranded: Sendable {
-    let process: String
-    let stage: String
-    let messages: Int
-  }
-
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
     let folder = try StageFolder(settings)
@@ -57,23 +51,16 @@ enum RoutesDiffCommand {
       console.out(arguments.has("json") ? json(result) : Array(words(result).utf8))
     }
     if arguments.has("live") {
-      let open = try await JournalAccess.with(settings) { connection, _ in
-        try JournalHops(connection).open().map { Stranded(process: $0.process, stage: $0.stage, messages: $0.messages) }
-      }
-      let stranded = open.filter { waiting in
-        new.flow(waiting.process)?.stages.contains { $0.name.value == waiting.stage } != true
-      }
+      let stranded = try await StrandedMessages.find(old, new, folder, settings)
       for waiting in stranded {
         if arguments.has("json") {
           let line: JSONValue = [
-            "kind": "stranded", "flow": .string(waiting.process), "stage": .string(waiting.stage),
+            "kind": .string(waiting.place.rawValue), "flow": .string(waiting.process), "stage": .string(waiting.stage),
             "messages": JSONValue(waiting.messages),
           ]
           console.out(line.encoded() + [10])
         } else {
-          console.out(
-            "\(waiting.messages) messages of \(waiting.process) wait for \(waiting.stage), which the new file does not have\n"
-          )
+          console.out(waiting.words + "\n")
         }
       }
       if !stranded.isEmpty { isAlike = false }

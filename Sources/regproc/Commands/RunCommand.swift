@@ -9,8 +9,10 @@ enum RunCommand {
       For one process per stage. Kafka and the database must be configured; keys and objects are in the data folder, which all
       processes share. TERM finishes what is in hand and ends with exit code 0. Stages in other processes are reached by their
       settings, e.g. REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL.
+      `run bridge` routes what stages that run elsewhere have judged, in place of Camel's bridge (docs/mixed-pipelines.md).
       """,
-    operands: [Operand(name: "STAGE", meaning: "names of stages/*, or all", isRepeatable: true)], takesSettings: true,
+    operands: [Operand(name: "STAGE", meaning: "names of stages/*, bridge among them, or all", isRepeatable: true)],
+    takesSettings: true,
     example: "run packet-validator --kafka kafka:9092 --database 'host=postgres dbname=regproc' --data /data", run: run)
 
   private static let log = Log("regproc")

@@ -54,7 +54,7 @@ enum TopicsCommand {
     }
     let retention = arguments.text("retention") ?? "7d"
     return TopicPlan(
-      routes, readers: readers, stages: folder.directory, partitions: settings.partitions,
+      routes, readers: readers, partitions: settings.partitions,
       replication: settings.replication, retention: milliseconds(retention), bridged: arguments.has("bridge"))
   }
 

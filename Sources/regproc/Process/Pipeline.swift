@@ -27,10 +27,10 @@ struct PipelinePlan: Sendable {
   init(_ settings: Settings, run names: [String], _ around: Surroundings) throws {
     self.settings = settings
     stages = try StageFolder(settings)
-    run = try stages.named(names)
     let (routes, warnings) = try stages.routes(settings.routesFile)
     around.console.err(warnings.rendered(colour: around.console.errorsAreColoured))
     self.routes = routes
+    run = try stages.chosen(names, routes: routes)
     environment = try StageEnvironment.read(around.environment, stages: stages.stages)
     let schema = "\(stages.folder)/packet-validator/id-schema.json"
     idSchema = try Files.read(schema)

@@ -87,9 +87,15 @@ struct StageFolder: Sendable {
 
   var directory: StageDirectory { StageDirectory(stages) }
 
-  /// The stages a person names; `all` for every one.
+  /// The stages a person names; `all` for every one, the bridge only where a flow leaves stages to others.
+  func chosen(_ names: [String], routes: RouteFile) throws -> [StageFile] {
+    guard names.contains("all") else { return try named(names) }
+    let isMixed = !routes.elsewhereStages.isEmpty
+    return stages.filter { isMixed || Catalogue.plugin(named: $0.plugin)?.spec.isBridge != true }
+  }
+
+  /// The stages of these names.
   func named(_ names: [String]) throws -> [StageFile] {
-    if names.contains("all") { return stages }
     return try names.map { name in
       guard let stage = stage(name) else {
         let hint = stages.map(\.name).nearest(to: name).map { "; did you mean \($0)?" } ?? ""

@@ -79,7 +79,7 @@ final class Bench: Sendable {
       files[name] = file
     }
     self.files = files
-    table = RouteTable(try Self.routes(route))
+    table = RouteTable(try Self.routes(route), versions: RouteVersions(pool: pool, stages: Self.stages))
     folder = TemporaryFolder.make()
     platform = try EmbeddedPlatform(
       folder: folder, pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
@@ -87,9 +87,12 @@ final class Bench: Sendable {
       hubURL: "http://127.0.0.1/hub")
   }
 
+  /// Upstream's stages and those of the bench.
+  static let stages = StageDirectory.registrationProcessor.adding(
+    ["entrance", "a", "b", "c"].map { StageDirectory.Stage($0) })
+
   static func routes(_ text: String) throws -> RouteFile {
-    let directory = StageDirectory(["entrance", "a", "b", "c"].map { StageDirectory.Stage($0) })
-    let reading = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: directory)
+    let reading = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages)
     return try #require(reading.file, "\(reading.report())")
   }
 

@@ -75,7 +75,9 @@ public final class RouteWatch: Sendable {
       if isStopped { return }
       guard isDue else { continue }
       switch reader() {
-      case .good(let routes): engine.take(routes)
+      case .good(let routes):
+        // Not taken, or not for now: the next look reads it again.
+        if !engine.take(routes) { state.withLock { $0.read = nil } }
       case .bad(let reason): engine.refuseRoutes(reason)
       }
     }

@@ -6,8 +6,13 @@ import Synchronization
 final class RouteTable: Sendable {
   private let current: Mutex<RouteFile>
   private let rejection = Mutex<String?>(nil)
+  /// The versions that packets of pinned flows finish on; nil: everything goes by the version in force.
+  let versions: RouteVersions?
 
-  init(_ routes: RouteFile) { current = Mutex(routes) }
+  init(_ routes: RouteFile, versions: RouteVersions? = nil) {
+    current = Mutex(routes)
+    self.versions = versions
+  }
 
   /// The version in force.
   var routes: RouteFile { current.withLock { $0 } }

@@ -1,0 +1,168 @@
+import Registration
+import Routing
+import StageKit
+import System
+
+/// What follows from a message that a stage elsewhere has judged: the same decision as behind a stage of ours, on bytes that are not
+/// touched. Upstream's bridge changes neither body nor key nor time stamp (facts/bus-and-routes 1, 4, 7).
+struct Bridge: Sendable {
+  /// Who carries workflow commands out.
+  enum Commands: String, Sendable, CaseIterable {
+    /// Upstream's workflow engine, which reads them on its topic.
+    case publish
+    /// This engine, as those of its own stages.
+    case here
+  }
+
+  let commands: Commands
+  let directory: [String: StageFile]
+  let worker: String
+
+  /// A message of a stage's output with what the journal knows of its hop.
+  struct Answer: Sendable {
+    var message: Message
+    var record: BridgeRecord
+    /// The flow and the stage that the topic is of.
+    var process: String
+    var stage: String
+    var hop: HopHeader
+    var takenAt: Instant
+  }
+
+  /// What is to be journaled and sent.
+  struct Outcome: Sendable {
+    var hop: ConcludedHop
+    var records: [BridgeOutgoing] = []
+  }
+
+  /// The stage as the journal and MOSIP's tables name it.
+  func file(_ stage: String, _ routes: RouteFile) -> StageFile {
+    directory[stage] ?? StageFile(elsewhere: stage, topicPrefix: routes.stages.topicPrefix(of: stage))
+  }
+
+  /// Decides where an answer goes.
+  func route(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
+    let (message, hop, stage) = (answer.message, answer.hop, file(answer.stage, routes))
+    let kind = VerdictKind(isValid: message.isValid, internalError: message.internalError)
+    var outcome = Outcome(
+      hop: ConcludedHop(
+        source: HopSource(stage: StageIdentity(stage), worker: worker, routeDigest: routes.digest), id: hop.id, parent: nil,
+        run: hop.run, attempt: hop.attempt, rid: message.rid, process: answer.process, iteration: message.iteration,
+        workflowInstanceId: message.workflowInstanceId, takenAt: answer.takenAt, doneAt: now, milliseconds: 0,
+        verdict: Self.verdict(kind), destinations: "", origin: answer.record.origin, outgoing: [], registrationStatus: nil,
+        completion: nil, deadLetter: nil, anonymousProfile: nil))
+
+    var decided = kind
+    if commands == .here, kind == .retry, hop.attempt >= stage.tries {
+      let reason = "tries used up (\(stage.tries))"
+      outcome.hop.deadLetter = letter(answer, "RPR-RPS-FAILED-001", reason)
+      outcome.hop.verdict = .error("RPR-RPS-FAILED-001", reason, status: .reprocessFailed)
+      decided = .error
+    }
+    let decision: Decision
+    do throws(RoutingError) {
+      decision = try routes.decide(process: answer.process, after: answer.stage, verdict: decided, message: message)
+    } catch {
+      return lost(outcome, answer, "RPR-RTE-001", "no way in the route file: \(error)")
+    }
+    for destination in decision.destinations {
+      switch destination {
+      case .stage(let name):
+        let next = OutgoingHop(
+          id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: routes.busIn(of: name),
+          key: answer.record.keyText(rid: message.rid), message: answer.record.value ?? [], notBefore: nil)
+        outcome.hop.outgoing.append(next)
+        outcome.records.append(BridgeOutgoing(next, from: answer.record))
+      case .command(let command):
+        if commands == .here {
+          let judge = Judge(routes: routes, directory: directory, worker: worker)
+          judge.apply(command, to: &outcome.hop, incoming: message, stage: stage, hop: hop, now: now)
+        } else {
+          outcome.hop.registrationStatus = command.registrationStatus ?? outcome.hop.registrationStatus
+          outcome.records.append(
+            BridgeOutgoing(
+              WorkflowInternalAction(command, for: message, now: now), from: answer.record, hop: hop.id))
+        }
+      }
+    }
+    outcome.hop.destinations = decision.names
+    return outcome
+  }
+
+  /// A message that leads nowhere: kept as a dead letter.
+  func lost(_ outcome: Outcome, _ answer: Answer, _ code: String, _ reason: String) -> Outcome {
+    var outcome = outcome
+    outcome.hop.destinations = "dead letter"
+    outcome.hop.deadLetter = letter(answer, code, reason)
+    outcome.hop.outgoing = []
+    outcome.records = []
+    return outcome
+  }
+
+  private func letter(_ answer: Answer, _ code: String, _ reason: String) -> DeadLetter {
+    DeadLetter(
+      stage: answer.stage, code: code, reason: reason, rid: answer.message.rid, hop: answer.hop.id,
+      origin: answer.record.origin, key: answer.record.key, value: answer.record.value)
+  }
+
+  /// What is known of a verdict that another process came to: its two flags.
+  private static func verdict(_ kind: VerdictKind?) -> Verdict {
+    switch kind {
+    case .passed?: .passed("", "passed by the stage that runs elsewhere")
+    // Upstream's reprocessor leaves a flag null when it sends a message on its way again.
+    case nil: .passed("", "sent on its way again; no verdict")
+    case .failed?: .failed("", "failed by the stage that runs elsewhere")
+    case .retry?: .retry("", "to be tried again, by the stage that runs elsewhere")
+    case .error?: .error("", "error of the stage that runs elsewhere")
+    }
+  }
+}
+
+extension StageFile {
+  /// A stage of which there is no `stage.yaml` here. Upstream's class name follows from the topics (facts/bus-and-routes 3).
+  init(elsewhere name: String, topicPrefix: String) {
+    self.init(name: name, className: StageFile(name: topicPrefix).className, topicPrefix: topicPrefix)
+  }
+}
+
+extension Routing.WorkflowCommand {
+  /// The `registration.status_code` after it; nil when it leaves that as it is (facts/bus-and-routes 7.4).
+  var registrationStatus: String? {
+    switch self {
+    case .completeAsProcessed, .restartParentFlow: "PROCESSED"
+    case .completeAsFailed: "FAILED"
+    case .completeAsRejected, .completeAsRejectedWithoutParentFlow: "REJECTED"
+    case .markAsReprocess: "REPROCESS"
+    case .pauseAndRequestAdditionalInfo: "PAUSED_FOR_ADDITIONAL_INFO"
+    case .markAsPaused: "PAUSED"
+    case .anonymousProfile: nil
+    }
+  }
+}
+
+extension WorkflowInternalAction {
+  /// The record that upstream's bridge publishes for a command of a route (facts/bus-and-routes 7.3, 7.5).
+  init(_ command: Routing.WorkflowCommand, for message: Message, now: Instant) {
+    switch command {
+    case .completeAsProcessed: self.init(.completeAsProcessed, for: message)
+    case .completeAsRejected: self.init(.completeAsRejected, for: message)
+    case .completeAsFailed: self.init(.completeAsFailed, for: message)
+    case .markAsReprocess: self.init(.markAsReprocess, for: message)
+    case .restartParentFlow: self.init(.restartParentFlow, for: message)
+    case .completeAsRejectedWithoutParentFlow: self.init(.completeAsRejectedWithoutParentFlow, for: message)
+    case .anonymousProfile: self.init(.anonymousProfile, for: message)
+    case .pauseAndRequestAdditionalInfo(let request):
+      self = .requestAdditionalInfo(for: message, process: request.process, pauseFor: request.pauseSeconds, now: now)
+    case .markAsPaused(let pause):
+      let action: ResumeAction =
+        switch pause.then {
+        case .resumeProcessing: .resumeProcessing
+        case .resumeFromBeginning: .resumeFromBeginning
+        case .stopProcessing: .stopProcessing
+        }
+      self = .pause(
+        for: message, rules: zip(pause.ruleIDs, pause.descriptions).map { (id: $0, description: $1) },
+        pauseFor: pause.seconds, defaultResumeAction: action, now: now)
+    }
+  }
+}

@@ -1,0 +1,268 @@
+import Postgres
+import Registration
+import Routing
+import StageKit
+import Synchronization
+import System
+
+/// Routes what stages that run elsewhere have judged, in place of Camel's bridge: reads the output topics of all flows, decides by the route
+/// file, and sends on. One thread with a consumer, a producer and a database connection.
+///
+/// Delivery: exactly once on a broker with transactions. The journal is committed before the bus, so a record that is delivered again finds
+/// its hop there: what it sent and nobody took is sent again under the same ids, and its workflow commands, which only the bus knows, are
+/// derived from the same record and the same version of the route file once more.
+/// Ordering: that of each partition; a RID is never routed by two workers at once.
+final class BridgeWorker: BusWorker {
+  let unit: StageUnit
+  private let name: String
+  private let routes: RouteTable
+  private let bridge: Bridge
+  private let database: PostgresSettings
+  private let openBus: @Sendable (_ topics: [String]) throws -> any BridgeBus
+  private let log: Log
+  private let stopping = Atomic<Bool>(false)
+  private let ended = Semaphore()
+  private let lastStep = Atomic<Int64>(0)
+  private let broken = Atomic<Bool>(false)
+  private let ready = Atomic<Bool>(false)
+
+  init(
+    unit: StageUnit, name: String, commands: Bridge.Commands, routes: RouteTable, directory: [String: StageFile],
+    database: PostgresSettings, openBus: @escaping @Sendable (_ topics: [String]) throws -> any BridgeBus
+  ) {
+    self.unit = unit
+    self.name = name
+    self.routes = routes
+    self.bridge = Bridge(commands: commands, directory: directory, worker: name)
+    self.database = database
+    self.openBus = openBus
+    self.log = unit.context.log
+  }
+
+  var isTakingMessages: Bool { ready.load(ordering: .relaxed) }
+  var isOutOfOrder: Bool { broken.load(ordering: .relaxed) }
+  var lastMovedAt: Instant? {
+    let last = lastStep.load(ordering: .relaxed)
+    return last > 0 ? Instant(milliseconds: last) : nil
+  }
+
+  func start() {
+    OwnedThread.start(unit.file.name) {
+      self.run()
+      self.ended.signal()
+    }
+  }
+
+  func stop() { stopping.store(true, ordering: .releasing) }
+
+  func join() {
+    ended.wait()
+    // Also for the next one who waits.
+    ended.signal()
+  }
+
+  private func run() {
+    var failures = 0
+    while !stopping.load(ordering: .acquiring) {
+      do {
+        try session { failures = 0 }
+      } catch {
+        failures += 1
+        broken.store(true, ordering: .relaxed)
+        unit.meters.loopFailures.add(1, ordering: .relaxed)
+        log.warning("the bridge could not work; trying again", ["error": "\(error)"])
+        rest(milliseconds: min(100 << min(failures, 7), 10_000))
+      }
+    }
+  }
+
+  private func rest(milliseconds: Int) {
+    var left = milliseconds
+    let pause = Semaphore()
+    while left > 0, !stopping.load(ordering: .acquiring) {
+      _ = pause.wait(milliseconds: min(left, 100))
+      left -= 100
+    }
+  }
+
+  /// Works until it is to stop, something fails, or an edit of the route file names other topics.
+  private func session(_ moved: () -> Void) throws {
+    var (version, plan) = (routes.routes, BridgePlan(routes.routes))
+    let topics = plan.topics
+    let bus = try openBus(topics)
+    defer { bus.close() }
+    let connection = try Connection(database)
+    defer { connection.close() }
+    broken.store(false, ordering: .relaxed)
+    while !stopping.load(ordering: .acquiring) {
+      let records = try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200)
+      ready.store(true, ordering: .relaxed)
+      lastStep.store(Instant.now.milliseconds, ordering: .relaxed)
+      if routes.routes.digest != version.digest {
+        (version, plan) = (routes.routes, BridgePlan(routes.routes))
+        // What was polled is read again.
+        if plan.topics != topics { return }
+      }
+      guard !records.isEmpty else { continue }
+      let round = Round(worker: self, version: version, plan: plan, now: unit.context.services.clock.now)
+      let outgoing = try connection.transaction { try round.work(records, on: connection) }
+      try bus.send(outgoing)
+      round.count(unit.meters)
+      moved()
+    }
+  }
+
+  /// One batch.
+  private final class Round {
+    private let worker: BridgeWorker
+    private let version: RouteFile
+    private let plan: BridgePlan
+    private let now: Instant
+    private var answers: [Bridge.Answer] = []
+    private var outgoing: [BridgeOutgoing] = []
+    private var letters: [DeadLetter] = []
+    private var outcomes: [Bridge.Outcome] = []
+    private var redelivered = 0
+
+    init(worker: BridgeWorker, version: RouteFile, plan: BridgePlan, now: Instant) {
+      (self.worker, self.version, self.plan, self.now) = (worker, version, plan, now)
+    }
+
+    /// Journals what follows from records, and says what is to be sent.
+    func work(_ records: [BridgeRecord], on connection: Connection) throws -> [BridgeOutgoing] {
+      for record in records { read(record) }
+      if !answers.isEmpty {
+        let claim = try Journal.claim(
+          connection, locks: answers.map { Journal.lockKey($0.message.rid) }, hops: answers.map(\.hop.id))
+        // Only one answer of an id, should a batch hold two.
+        var seen: Set<HopId> = []
+        answers.removeAll { !seen.insert($0.hop.id).inserted }
+        let known = answers.filter { claim.known.contains($0.hop.id) }
+        answers.removeAll { claim.known.contains($0.hop.id) }
+        try again(known, claim, connection)
+        try decide(connection)
+      }
+      try Journal.record(connection, outcomes.map(\.hop))
+      if !letters.isEmpty {
+        let statement = Journal.deadLetters(letters)
+        _ = try connection.execute(statement.sql, statement.parameters)
+      }
+      return outgoing
+    }
+
+    private func read(_ record: BridgeRecord) {
+      switch plan.sources[record.origin.topic] {
+      case .forward(let stage)?:
+        outgoing.append(
+          BridgeOutgoing(
+            topic: version.busIn(of: stage), key: record.key, value: record.value, headers: record.headers))
+      case .output(let process, let stage)?: readMessage(record, process, stage)
+      case nil: refuse(record, "RPR-RTE-001", "the route file has no stage any more that writes this topic")
+      }
+    }
+
+    private func readMessage(_ record: BridgeRecord, _ process: String, _ stage: String) {
+      let value = record.value ?? []
+      let message: Message
+      do throws(MessageError) {
+        message = try Message(decoding: value)
+      } catch {
+        return refuse(record, "RPR-MSG-001", "\(error)")
+      }
+      guard Topic.busOut("", process: message.process) == Topic.busOut("", process: process) else {
+        return refuse(record, "RPR-RTE-004", "a message of another process than its topic's", message.rid)
+      }
+      guard message.workflowInstanceId?.utf8.contains(0) != true else {
+        return refuse(record, "RPR-MSG-002", "the journal cannot hold its workflowInstanceId", message.rid)
+      }
+      let hop = record.hop ?? HopHeader(id: .foreign(stage: stage, value: value), run: 1, attempt: 1)
+      answers.append(
+        Bridge.Answer(message: message, record: record, process: process, stage: stage, hop: hop, takenAt: now))
+    }
+
+    private func refuse(_ record: BridgeRecord, _ code: String, _ reason: String, _ rid: String? = nil) {
+      worker.log.error(
+        "a record cannot be routed",
+        ["topic": record.origin.topic, "offset": String(record.origin.offset), "code": code])
+      letters.append(
+        DeadLetter(
+          stage: worker.unit.file.name, code: code, reason: reason, rid: rid, hop: record.hop?.id, origin: record.origin,
+          key: record.key, value: record.value))
+    }
+
+    /// What was journaled before and did not reach the bus.
+    private func again(_ known: [Bridge.Answer], _ claim: Journal.Claim, _ connection: Connection) throws {
+      guard !known.isEmpty else { return }
+      redelivered = known.count
+      let records = known.reduce(into: [:]) { $0[$1.hop.id] = $1.record }
+      for hop in claim.outstanding {
+        let record = hop.parent.flatMap { records[$0] }
+        outgoing.append(record.map { BridgeOutgoing(hop, from: $0) } ?? BridgeOutgoing(hop))
+      }
+      guard worker.bridge.commands == .publish else { return }
+      let digests = try BridgeJournal.digests(claim.known, on: connection)
+      for answer in known {
+        guard let digest = digests[answer.hop.id] else { continue }
+        var routes = version
+        if digest != version.digest, case .kept(let kept)? = try worker.routes.versions?.version(digest, on: connection) {
+          routes = kept
+        }
+        let repeated = worker.bridge.route(answer, by: routes, now: now)
+        outgoing += repeated.records.filter { $0.topic == Topic.workflowInternalAction }
+      }
+    }
+
+    private func decide(_ connection: Connection) throws {
+      let places = try BridgeJournal.take(
+        answers.map {
+          BridgeJournal.Answer(
+            id: $0.hop.id, rid: $0.message.rid, process: $0.process, iteration: $0.message.iteration, stage: $0.stage)
+        }, on: connection)
+      for (answer, place) in zip(answers, places) {
+        var answer = answer
+        if answer.record.hop == nil { (answer.hop.run, answer.hop.attempt) = (place.run, place.attempt) }
+        if place.isSuperseded {
+          worker.log.info("the answer of a run that was ended is left aside", ["rid": answer.message.rid])
+          continue
+        }
+        let outcome = try route(answer, connection)
+        outgoing += outcome.records
+        outcomes.append(outcome)
+      }
+    }
+
+    private func route(_ answer: Bridge.Answer, _ connection: Connection) throws -> Bridge.Outcome {
+      let bridge = worker.bridge
+      guard version.isPinned(answer.process), let versions = worker.routes.versions else {
+        return bridge.route(answer, by: version, now: now)
+      }
+      var packet = RouteVersions.Packet(answer.message, run: answer.hop.run)
+      packet.process = answer.process
+      switch try versions.version(of: packet, in: version, on: connection) {
+      case .inForce: return bridge.route(answer, by: version, now: now)
+      case .kept(let routes): return bridge.route(answer, by: routes, now: now)
+      case .unreadable(let digest):
+        let outcome = bridge.route(answer, by: version, now: now)
+        return bridge.lost(
+          outcome, answer, "RPR-RTE-003",
+          "the version \(digest) of the route file, which the packet began with, cannot be read any more")
+      }
+    }
+
+    /// Counts the batch once it is on the bus.
+    func count(_ meters: StageMeters) {
+      meters.batches.add(1, ordering: .relaxed)
+      meters.redelivered.add(redelivered, ordering: .relaxed)
+      for outcome in outcomes {
+        switch outcome.hop.verdict.kind {
+        case .passed: meters.passed.add(1, ordering: .relaxed)
+        case .failed: meters.failed.add(1, ordering: .relaxed)
+        case .retry: meters.retried.add(1, ordering: .relaxed)
+        case .error: meters.erred.add(1, ordering: .relaxed)
+        }
+      }
+      let dead = letters.count + outcomes.count { $0.hop.deadLetter != nil }
+      meters.deadLetters.add(dead, ordering: .relaxed)
+    }
+  }
+}

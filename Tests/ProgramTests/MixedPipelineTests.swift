@@ -1,0 +1,172 @@
+import Glibc
+import JSON
+import Kafka
+import Testing
+
+extension ProgramTests {
+  /// Stages of ours between stages that MOSIP's Java runs.
+  @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
+  struct MixedPipelineTests {
+    private static let fields = [
+      "internalError", "isValid", "iteration", "lastHopTimestamp", "messageBusAddress", "reg_type", "retryCount", "rid", "source",
+      "tags", "workflowInstanceId",
+    ]
+
+    private func rids(_ numbers: Range<Int>) -> [String] { numbers.map { "100011000100\($0)20260101120000" } }
+
+    /// What a Java stage may take for granted of a record of its input.
+    private func expectReadable(_ record: JavaRecord, from stage: String) throws {
+      #expect(record.key == "\(record.rid)_\(stage)-new-bus-out_\(stage)-bus-in")
+      #expect(record.headers["RID"] == record.key)
+      let b3 = try #require(record.headers["b3"])
+      #expect(b3.split(separator: "-").map(\.count).last == 16 && [16, 32].contains(b3.split(separator: "-")[0].count), "\(b3)")
+      guard case .object(let object) = record.json else {
+        Issue.record("no object")
+        return
+      }
+      #expect(object.map(\.key).sorted() == Self.fields, "every field is there, and no other")
+      #expect(object["source"] == .null && object["retryCount"] == .null, "null is written")
+      #expect(record.json["messageBusAddress"] == ["address": .string("\(stage)-bus-in")])
+      #expect(record.json["isValid"] == true && record.json["internalError"] == false && record.json["iteration"] == 1)
+      #expect(record.json["workflowInstanceId"]?.string == "w-\(record.rid)" && record.json["reg_type"] == "NEW")
+      let time = try #require(record.json["lastHopTimestamp"]?.string)
+      #expect(time.count == 24 && time.hasSuffix("Z") && Array(time.utf8)[19] == UInt8(ascii: "."), "\(time)")
+    }
+
+    @Test func messagesGoFromJavaToUsAndBackOverTheBridgeOnceEachAlsoWhenItIsKilled() async throws {
+      let pipeline = try await MixedPipeline()
+      let (receiver, validator) = (
+        JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
+      )
+      try await pipeline.start("bridge")
+      try await pipeline.start("securezone-notification")
+      let all = rids(100..<160)
+      try await pipeline.register(all)
+
+      // From a Java stage to ours, and on to a Java stage; the bridge is killed in the middle.
+      try await pipeline.send(receiver, Array(all[..<20]))
+      _ = try await pipeline.records(validator.busIn, 20)
+      try await pipeline.send(receiver, Array(all[20..<40]))
+      try await pipeline.kill("bridge")
+      try await pipeline.send(receiver, Array(all[40...]))
+      try await pipeline.start("bridge")
+      let forwarded = try await pipeline.records("securezone-notification-bus-in", 60)
+      #expect(forwarded.map(\.rid).sorted() == all, "each once")
+      for record in forwarded {
+        #expect(record.key == receiver.key(record.rid) && record.headers["RID"] == record.key)
+        #expect(record.headers["b3"] == JavaPeer.b3, "the trace goes on")
+        #expect(record.json["messageBusAddress"]?["address"]?.string == "packet-receiver-bus-in", "the body is not touched")
+      }
+      let taken = try await pipeline.records(validator.busIn, 60)
+      #expect(taken.map(\.rid).sorted() == all, "each once")
+      for record in taken { try expectReadable(record, from: "securezone-notification") }
+
+      // The Java stage answers: some pass, some do not.
+      try await pipeline.send(validator, Array(all[..<50]))
+      try await pipeline.send(validator, Array(all[50...]), valid: false)
+      let commands = try await pipeline.records("workflow-internal-action", 70)
+      let codes = Dictionary(grouping: commands) { $0.json["actionCode"]?.string ?? "" }
+      #expect(codes.mapValues(\.count) == ["COMPLETE_AS_PROCESSED": 50, "COMPLETE_AS_FAILED": 10, "ANONYMOUS_PROFILE": 10])
+      #expect(codes["COMPLETE_AS_PROCESSED"]?.map(\.rid).sorted() == Array(all[..<50]))
+      for command in commands {
+        let code = try #require(command.json["actionCode"]?.string)
+        #expect(command.key == validator.key(command.rid) + "_" + code.lowercased())
+        #expect(command.headers["b3"] == JavaPeer.b3 && command.headers["RID"] == validator.key(command.rid))
+        #expect(command.json["isValid"] == .null && command.json["tags"] == .null && command.json["iteration"] == 1)
+      }
+
+      // The journal has every hop once, those of the Java stages too.
+      let journey = try JSONValue.parse(try await pipeline.command("journey", all[0], "--json").output)
+      #expect(
+        journey["hops"]?.array?.map { $0["stage"]?.string } == ["packet-receiver", "securezone-notification", "cmd-validator"])
+      #expect(journey["hops"]?.array?.map { $0["state"]?.string } == ["done", "done", "done"])
+      #expect(journey["status"]?.string == "PROCESSED")
+      #expect(try await pipeline.terminate("bridge")?.code == 0)
+      try await pipeline.stop()
+    }
+
+    @Test func withoutABridgeOfOursARecordThatCamelForwardedIsTakenAsWell() async throws {
+      let pipeline = try await MixedPipeline()
+      let receiver = JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka)
+      try await pipeline.start("securezone-notification")
+      let all = rids(200..<205)
+      try await pipeline.register(all)
+      try await pipeline.send(receiver, all, to: "securezone-notification-bus-in")
+      let taken = try await pipeline.records("c-m-d-validator-bus-in", 5)
+      #expect(taken.map(\.rid).sorted() == all)
+      for record in taken { try expectReadable(record, from: "securezone-notification") }
+      // What a stage elsewhere sends is not read by a stage of ours.
+      try await pipeline.send(receiver, all)
+      let end = try await pipeline.terminate("securezone-notification")
+      #expect(end?.code == 0)
+      #expect(try await pipeline.records("c-m-d-validator-bus-in", 5).count == 5)
+      try await pipeline.stop()
+    }
+
+    @Test func anEditIsFollowedByAllAndAStageThatMessagesWaitForIsNamedBeforeItIsRemoved() async throws {
+      let pipeline = try await MixedPipeline()
+      let (receiver, validator) = (
+        JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
+      )
+      #expect(try await pipeline.command("topics", "create").code == 0)
+      try await pipeline.start("bridge")
+      try await pipeline.start("securezone-notification")
+      let pinned = MixedPipeline.routes.replacing("  NEW:\n", with: "  NEW:\n    pin: true\n")
+      let edited = try pipeline.folder.write(pinned, to: "edited.yaml")
+
+      // Who is behind a file that is not in force yet; then the file is put in force, and all are in step.
+      let before = try await pipeline.command("routes", "status", "--json", "--routes", edited)
+      #expect(before.code == 1, "\(before.errors)")
+      let states = try before.lines.map { try JSONValue.parse(Array($0.utf8)) }.filter { $0["kind"] == "process" }
+      #expect(states.map { $0["stages"]?[0]?.string } == ["bridge", "securezone-notification"])
+      #expect(states.allSatisfy { $0["state"] == "behind" })
+      #expect(try await pipeline.command("routes", "status").code == 0)
+      _ = try pipeline.folder.write(pinned, to: "routes.yaml.new")
+      #expect(rename(pipeline.folder.path + "/routes.yaml.new", pipeline.routesFile) == 0)
+      #expect(try await eventually { try await pipeline.command("routes", "status").code == 0 })
+      // A file with a fault is refused by all, and that is told.
+      _ = try pipeline.folder.write(pinned.replacing("- securezone-notification", with: "- securezone"), to: "routes.yaml.new")
+      #expect(rename(pipeline.folder.path + "/routes.yaml.new", pipeline.routesFile) == 0)
+      #expect(
+        try await eventually {
+          let words = try await pipeline.command("routes", "status", "--routes", edited, "--json").output
+          return words.split(separator: "\n").count { $0.contains("\"state\":\"refused\"") } == 2
+        })
+
+      _ = try pipeline.folder.write(pinned, to: "routes.yaml.new")
+      #expect(rename(pipeline.folder.path + "/routes.yaml.new", pipeline.routesFile) == 0)
+      #expect(try await eventually { try await pipeline.command("routes", "status").code == 0 })
+
+      // Messages wait for the stage of ours: three that the journal knows, two of somebody else's; and four answers for the bridge.
+      #expect(try await pipeline.terminate("securezone-notification")?.code == 0)
+      let all = rids(300..<310)
+      try await pipeline.send(receiver, Array(all[..<3]))
+      _ = try await pipeline.records("securezone-notification-bus-in", 3)
+      #expect(try await pipeline.terminate("bridge")?.code == 0)
+      try await pipeline.send(receiver, Array(all[3..<5]), to: "securezone-notification-bus-in")
+      try await pipeline.send(validator, Array(all[5..<9]))
+      let without = """
+        version: 1
+        on: { failed: [complete-as-failed, anonymous-profile], error: complete-as-failed, retry: mark-as-reprocess }
+        flows:
+          NEW:
+            route:
+              - packet-receiver: { runs: elsewhere, passed: complete-as-processed }
+
+        """
+      let file = try pipeline.folder.write(without, to: "without.yaml")
+      let diff = try await pipeline.command("routes", "diff", edited, file, "--live")
+      #expect(diff.code == 1)
+      #expect(
+        diff.lines.filter { $0.contains(" wait") } == [
+          "5 messages of NEW wait for securezone-notification, which the new file does not have",
+          "4 messages of NEW, answered by cmd-validator, wait for the bridge; the new file does not have the stage",
+        ], "\(diff.output) \(diff.errors)")
+      // Nothing was moved by the looking.
+      try await pipeline.register(all)
+      try await pipeline.start("securezone-notification")
+      #expect(try await pipeline.records(validator.busIn, 5).map(\.rid).sorted() == Array(all[..<5]))
+      try await pipeline.stop()
+    }
+  }
+}

@@ -1,0 +1,249 @@
+import JSON
+import Kafka
+import Registration
+import Routing
+import StageKit
+import System
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+@Suite(.serialized) struct BridgeTests {
+  /// Stage a is ours; before and behind it are stages of MOSIP's.
+  static let mixed = """
+    version: 1
+    forwards: { old-abis-bus-in: abis-middleware, old-a-bus-in: a }
+    flows:
+      TEST:
+        on: { failed: [complete-as-failed, anonymous-profile], error: complete-as-failed, retry: mark-as-reprocess }
+        route:
+          - entrance
+          - cmd-validator: { runs: elsewhere }
+          - a
+          - abis-middleware:
+              runs: elsewhere
+              next:
+                - when: { messageBusAddress.address: verification-bus-in }
+                  to: { pause-and-request-additional-info: { process: BIOMETRIC_CORRECTION, pause-for: 15d } }
+                - to: complete-as-processed
+        pause:
+          - { id: R1, after: cmd-validator, when: { tags.HOTLISTED: operator }, for: 3m, then: stop-processing, description: hot }
+    """
+  let cmd = JavaStage(prefix: "c-m-d-validator")
+  let abis = JavaStage(prefix: "abis-middle-ware")
+
+  private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+  private func header(_ record: BridgeOutgoing, _ name: String) -> String? {
+    text(record.headers.first { $0.name == name }?.value)
+  }
+
+  @Test func theOutputsOfAllStagesAreReadAndForwardedTopicsOfStagesElsewhere() throws {
+    let plan = BridgePlan(try Bench.routes(Self.mixed))
+    #expect(
+      plan.topics == [
+        "a-test-bus-out", "abis-middle-ware-test-bus-out", "c-m-d-validator-test-bus-out", "entrance-test-bus-out",
+        "old-abis-bus-in",
+      ])
+    #expect(plan.sources["old-abis-bus-in"] == .forward(to: "abis-middleware"))
+    #expect(try Bench.routes(Self.mixed).forwardedTopics(to: "a") == ["old-a-bus-in"])
+  }
+
+  @Test func aPassedMessageGoesOnWithItsBytesKeyAndHeadersUntouched() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      cmd.send("1", to: broker, tags: #"{"AGE_GROUP":"INFANT"}"#)
+      JavaStage(prefix: "c-m-d-validator", hasCompositeKeys: false).send("2", to: broker)
+      try await bench.withBridge(broker) { () async throws in
+        #expect(try await eventually { broker.sent.count == 2 })
+      }
+      let (one, two) = (broker.sent[0], broker.sent[1])
+      #expect(one.topic == "a-bus-in" && two.topic == "a-bus-in")
+      #expect(text(one.value) == cmd.body("1", tags: #"{"AGE_GROUP":"INFANT"}"#), "not one byte is touched")
+      #expect(text(one.key) == "1_c-m-d-validator-test-bus-out_c-m-d-validator-bus-in" && text(two.key) == "2")
+      #expect(header(one, "b3") == "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1")
+      #expect(header(one, "RID") == text(one.key) && header(two, "RID") == "2")
+      let hop = try #require(one.headers.first { $0.name == "regproc-hop" }?.value)
+      #expect(hop.withUnsafeBytes { HopHeader($0) } != nil)
+    }
+  }
+
+  @Test func aRecordWithoutKeyAndHeadersIsGivenThemBecauseJavaStagesNeedThem() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      broker.put(cmd.busOut, key: nil, cmd.body("1"))
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.sent.count == 1 }) }
+      let record = broker.sent[0]
+      #expect(text(record.key) == "1" && header(record, "RID") == "1")
+      let b3 = try #require(header(record, "b3"))
+      #expect(TraceContext(header: b3) != nil, "\(b3)")
+    }
+  }
+
+  @Test func workflowCommandsArePublishedAsUpstreamsBridgeDoes() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      cmd.send("1", to: broker, valid: "false")
+      cmd.send("2", to: broker, error: "true")
+      try await bench.register("1")
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.sent.count == 3 }) }
+      let records = broker.sent
+      #expect(records.allSatisfy { $0.topic == "workflow-internal-action" })
+      let key = "1_c-m-d-validator-test-bus-out_c-m-d-validator-bus-in"
+      #expect(text(records[0].key) == key + "_complete_as_failed" && text(records[1].key) == key + "_anonymous_profile")
+      #expect(header(records[0], "RID") == key, "the header stays the incoming record's")
+      let fields = try JSONValue.parse(try #require(records[0].value))
+      let expected: JSONValue = [
+        "reg_type": "TEST", "rid": "1", "isValid": nil, "internalError": nil, "messageBusAddress": nil, "retryCount": nil,
+        "tags": nil, "lastHopTimestamp": nil, "source": nil, "iteration": 1, "workflowInstanceId": "w-1",
+        "actionCode": "COMPLETE_AS_FAILED",
+        "actionMessage": "Packet processing completed with action code : COMPLETE_AS_FAILED", "resumeTimestamp": nil,
+        "defaultResumeAction": nil, "eventTimestamp": nil, "matchedRuleIds": nil, "additionalInfoProcess": nil,
+      ]
+      #expect(fields == expected)
+      #expect(try JSONValue.parse(try #require(records[2].value))["actionCode"]?.string == "MARK_AS_REPROCESS")
+      #expect(try await bench.status("1") == "FAILED", "what is known of a registration here is kept up")
+      #expect(try await bench.number("SELECT count(*) FROM regproc.work") == 0, "its effects are upstream's to make")
+    }
+  }
+
+  @Test func pausesCarryTheirPropertiesAndAPauseRuleIsAskedFirst() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      broker.put(
+        abis.busOut, key: "1", abis.body("1").replacing("abis-middle-ware-bus-in", with: "verification-bus-in"),
+        headers: abis.headers("1"))
+      cmd.send("2", to: broker, tags: #"{"HOTLISTED":"operator"}"#)
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.sent.count == 2 }) }
+      let actions = try broker.sent.map { try WorkflowInternalAction(decoding: $0.value ?? []) }
+      let request = try #require(actions.first { $0.rid == "1" })
+      #expect(request.additionalInfoProcess == "BIOMETRIC_CORRECTION" && request.defaultResumeAction == .stopProcessing)
+      let (event, resume) = (try #require(request.eventTimestamp), try #require(request.resumeTimestamp))
+      #expect(abs(resume.seconds(since: event) - 15 * 86400) < 1)
+      let paused = try #require(actions.first { $0.rid == "2" })
+      #expect(paused.command == .markAsPaused && paused.matchedRuleIds == ["R1"])
+      #expect(paused.actionMessage == "Packet paused because of pause settings match(hot)")
+    }
+  }
+
+  @Test func commandsMayBeCarriedOutHereAsThoseOfOwnStages() async throws {
+    try await Bench.run(route: Self.mixed, tries: 2) { bench async throws in
+      let broker = FakeBridgeBroker()
+      try await bench.register("1")
+      try await bench.register("2")
+      abis.send("1", to: broker)
+      abis.send("2", to: broker, error: "true")
+      try await bench.withBridge(broker, .here) { () async throws in
+        #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
+        #expect(try await eventually { try await bench.status("2") == "REPROCESS" })
+      }
+      #expect(broker.sent.isEmpty, "nothing is published")
+      #expect(try await bench.number("SELECT count(*) FROM regproc.work WHERE stage = 'workflow'") == 1)
+      let again = try #require(try await bench.journey("2")?.hops.last)
+      #expect(again.stage == "abis-middleware" && again.attempt == 2 && again.state == "waiting")
+      #expect(try await bench.text("SELECT topic FROM regproc.hop WHERE state = 0") == "abis-middle-ware-bus-in")
+    }
+  }
+
+  @Test(arguments: [[FakeBridgeBroker.Fault.before], [.afterProduce, .before], [.after]])
+  func whateverFailsBetweenJournalAndBusEachRecordIsRoutedOnce(_ faults: [FakeBridgeBroker.Fault]) async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      for fault in faults { broker.plan(fault) }
+      cmd.send("1", to: broker)
+      cmd.send("2", to: broker, valid: "false")
+      try await bench.withBridge(broker) { () async throws in
+        #expect(try await eventually { broker.isDone && broker.opened.count > faults.count })
+      }
+      #expect(broker.sent(to: "a-bus-in").count == 1)
+      #expect(
+        broker.sent(to: "workflow-internal-action").compactMap { text($0.key)?.split(separator: "-").last } == [
+          "in_complete_as_failed", "in_anonymous_profile",
+        ])
+      #expect(try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 2") == 2)
+      #expect(text(broker.sent(to: "a-bus-in")[0].value) == cmd.body("1"))
+      #expect(header(broker.sent(to: "a-bus-in")[0], "b3")?.hasPrefix("80f198ee") == true, "also when sent from the journal")
+    }
+  }
+
+  @Test func theAnswerOfAStageElsewhereEndsTheHopThatWasSentToIt() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      let courier = try bench.courier()
+      try await bench.enter("1")
+      #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 1 })
+      courier.stop()
+      #expect(try await bench.journey("1")?.hasEnded == false)
+      cmd.send("1", to: broker)
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.sent.count == 1 }) }
+      let hops = try #require(try await bench.journey("1")?.hops)
+      #expect(hops.map(\.stage) == ["entrance", "cmd-validator", "a"] && hops.map(\.state) == ["done", "done", "sent"])
+      #expect(hops[1].verdict == "passed" && hops[1].destinations == "a" && hops[1].origin?.hasPrefix(cmd.busOut) == true)
+      #expect(
+        try await bench.text(
+          "SELECT p.stage FROM regproc.hop h JOIN regproc.hop p ON p.hop_id = h.parent WHERE h.stage = 'cmd-validator'")
+          == "entrance")
+    }
+  }
+
+  @Test func aSecondAnswerIsRoutedAndOneOfAnEndedRunIsNot() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      let courier = try bench.courier()
+      for rid in ["1", "2"] { try await bench.enter(rid) }
+      #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 2 })
+      courier.stop()
+      try await bench.pool.with { try Journal.supersede(rid: "2", by: 2, $0) }
+      cmd.send("1", to: broker)
+      cmd.send("1", to: broker, at: "2026-01-02T04:00:00.000Z")
+      cmd.send("2", to: broker)
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.isDone }) }
+      #expect(broker.sent.compactMap { text($0.key)?.first } == ["1", "1"])
+      #expect(try await bench.journey("2")?.hops.map(\.state) == ["done", "superseded"])
+    }
+  }
+
+  @Test func aRecordThatCannotBeRoutedIsADeadLetterWithACodeAndTheRestGoesOn() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      broker.put(cmd.busOut, key: "k", "no JSON")
+      broker.put(cmd.busOut, key: "k", nil)
+      broker.put(cmd.busOut, key: "k", cmd.body("1").replacing("\"TEST\"", with: "\"OTHER\""))
+      broker.put(cmd.busOut, key: "k", cmd.body("2").replacing("w-2", with: "w\\u0000"))
+      cmd.send("3", to: broker)
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.isDone }) }
+      #expect(broker.sent.map(\.topic) == ["a-bus-in"])
+      let codes = try await bench.pool.with {
+        try $0.execute("SELECT code FROM regproc.dead_letter ORDER BY record_offset").map { try $0.text(0) }
+      }
+      #expect(codes == ["RPR-MSG-001", "RPR-MSG-001", "RPR-RTE-004", "RPR-MSG-002"])
+    }
+  }
+
+  @Test func aForwardedTopicIsHandedOnAsItIs() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      broker.put("old-abis-bus-in", key: nil, "no JSON", headers: [RecordHeader("x", nil)])
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.sent.count == 1 }) }
+      #expect(
+        broker.sent == [
+          BridgeOutgoing(
+            topic: "abis-middle-ware-bus-in", key: nil, value: Array("no JSON".utf8), headers: [RecordHeader("x", nil)])
+        ])
+    }
+  }
+
+  @Test func anEditThatNamesOtherTopicsIsFollowedWithoutAStart() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      try await bench.withBridge(broker) { () async throws in
+        #expect(try await eventually { broker.opened.count == 1 })
+        bench.table.replace(try Bench.routes(Self.mixed.replacing("  TEST:", with: "  OTHER_TEST:")))
+        let other = JavaStage(prefix: "c-m-d-validator", process: "OTHER_TEST")
+        other.send("1", to: broker)
+        #expect(try await eventually { broker.sent.count == 1 })
+        #expect(broker.opened.last?.contains("c-m-d-validator-other_test-bus-out") == true)
+      }
+    }
+  }
+}

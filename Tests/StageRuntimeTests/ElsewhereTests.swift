@@ -1,0 +1,87 @@
+import Postgres
+import Routing
+import StageKit
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+/// What the engine does where a flow leaves a stage to others.
+@Suite(.serialized) struct ElsewhereTests {
+  private static let route = """
+    version: 1
+    foreign-stages: { address-check: { topic: addr } }
+    flows:
+      TEST:
+        on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+        route:
+          - entrance
+          - STAGE: { runs: elsewhere }
+          - b: { passed: complete-as-processed }
+    """
+
+  /// A courier that looks for messages nobody took at every turn.
+  private func courier(_ bench: Bench) -> Courier {
+    let (broker, table) = (bench.broker, bench.table)
+    let courier = Courier(
+      database: bench.database, wake: bench.wake, reconcileAfter: 0, elsewhere: { table.routes.elsewhereStages }
+    ) { FakeSender(broker, FakeSender.Faults()) }
+    courier.start()
+    return courier
+  }
+
+  @Test(arguments: [
+    ("cmd-validator", "c-m-d-validator-bus-in"), ("abis-middleware", "abis-middle-ware-bus-in"),
+    ("address-check", "addr-bus-in"), ("print", "credential-requestor-bus-in"),
+  ])
+  func aMessageForAStageOfOthersGoesToTheTopicThatStageReads(_ stage: String, _ topic: String) async throws {
+    try await Bench.run(route: Self.route.replacing("STAGE", with: stage)) { bench async throws in
+      let courier = try bench.courier()
+      try await bench.enter("1")
+      #expect(try await eventually { bench.broker.records(topic).count == 1 })
+      courier.stop()
+    }
+  }
+
+  @Test func whatWasSentToAStageElsewhereIsNeverSentAgainByItself() async throws {
+    try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
+      let courier = courier(bench)
+      try await bench.enter("1")
+      // A message to a stage of ours that nobody takes shows that the courier does look.
+      try await bench.put("2", to: "b")
+      try await bench.run(
+        """
+        INSERT INTO regproc.hop (hop_id, rid, process, iteration, run, try, stage, state, topic, record_key, message, sent_at, sent_count)
+        VALUES (gen_random_uuid(), '2', 'TEST', 1, 1, 1, 'b', 1, 'b-bus-in', '2', 'x', now() - interval '1 hour', 1)
+        """)
+      #expect(try await eventually { bench.broker.records("b-bus-in").count > 2 })
+      courier.stop()
+      #expect(bench.broker.records("c-m-d-validator-bus-in").count == 1)
+    }
+  }
+
+  @Test func aHopElsewhereEndsWhenThePacketComesBackOverAnotherBridge() async throws {
+    try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
+      let courier = courier(bench)
+      try bench.start("b")
+      try await bench.enter("1")
+      #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 1 })
+      // Camel's bridge hands on what the Java stage answered: no header of ours.
+      bench.broker.put("b-bus-in", try bench.message("1"), hop: nil)
+      #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
+      #expect(try await eventually { try await bench.journey("1")?.hasEnded == true })
+      courier.stop()
+      let hop = try #require(try await bench.journey("1")?.hops.first { $0.stage == "cmd-validator" })
+      #expect(hop.state == "done" && hop.comment?.contains("came back over another bridge") == true)
+    }
+  }
+
+  @Test func aStageThatRunsElsewhereInEveryFlowIsNotReadByUsAndForwardedTopicsAre() throws {
+    let text = Self.route.replacing("STAGE", with: "a").replacing(
+      "flows:", with: "forwards: { old-b-bus-in: b, old-a-bus-in: a }\nflows:")
+    let routes = try Bench.routes(text)
+    #expect(routes.runsElsewhere("a") && !routes.runsElsewhere("b"))
+    #expect(routes.forwardedTopics(to: "b") == ["old-b-bus-in"] && routes.forwardedTopics(to: "a").isEmpty)
+    #expect(BridgePlan(routes).sources["old-a-bus-in"] == .forward(to: "a"))
+  }
+}
