@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageKit
 import Synchronization
 import System
@@ -10,17 +11,39 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   private let sealer: Sealer
   private let identifiers: IdentifierPools
   private let taken = Atomic<Int>(0)
+  /// So many drafts from one look at the pools to the next.
+  private let refillEvery: Int
+  private let isFilling = Atomic<Bool>(false)
 
-  init(pool: Pool, sealer: Sealer, fill: Int = 2000) {
+  init(pool: Pool, sealer: Sealer, rules: IdentifierRules = IdentifierRules()) {
     self.pool = pool
     self.sealer = sealer
-    identifiers = IdentifierPools(sealer: sealer, fill: fill)
+    identifiers = IdentifierPools(sealer: sealer, rules: rules)
+    // Often enough that a dozen processes do not empty the last quarter between two looks.
+    refillEvery = max(1, min(rules.uinFill, rules.vidFill, 2000) / 50)
   }
 
   /// Makes identifiers ahead, so that nobody waits for the first ones.
   public func prepare() async throws {
     let identifiers = identifiers
     try await database { try await pool.with { try identifiers.fillAhead($0) } }
+  }
+
+  /// Runs a step in a transaction. Where it finds a pool empty, its transaction ends, the pool is filled for all, and it begins anew.
+  private func stocked<T: Sendable>(_ step: @escaping @Sendable (Connection) throws -> T) async throws -> T {
+    let identifiers = identifiers
+    return try await database {
+      // More than once only if others took all that was made.
+      for _ in 0..<20 {
+        do {
+          return try await pool.with { connection in try connection.transaction { try step(connection) } }
+        } catch let empty as IdentifierPools.Empty {
+          try await pool.with { try identifiers.fillEmpty(empty.kind, $0) }
+        }
+      }
+      throw ServiceError(
+        .unavailable, service: "identity repository", code: "KER-UIG-001", "identifiers are taken faster than they are made")
+    }
   }
 
   private func refused(_ kind: ServiceError.Kind, _ code: String, _ message: String) -> ServiceError {
@@ -70,49 +93,50 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   public func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws {
     let sealer = sealer
     let identifiers = identifiers
-    try await database {
-      try await pool.with { connection in
-        try connection.transaction {
-          try Self.lock(rid, connection)
-          let known = try connection.execute("SELECT state, uin_hash FROM platform.draft WHERE rid = $1", [.text(rid)])
-          if let row = known.first {
-            if let uin, try row.bytes(1) != sealer.hash(uin) { throw Self.boundToAnother }
-            // A discarded draft begins anew with its old UIN; a published one stays what it is.
-            _ = try connection.execute(
-              "UPDATE platform.draft SET state = 'DRAFTED', fields = NULL, changed_at = now() WHERE rid = $1 AND state = 'DISCARDED'",
-              [.text(rid)])
-            return
-          }
-          // A RID that changed an identity belongs to that one, and gets no UIN of its own.
-          let owner = try connection.execute(
-            "SELECT i.uin_hash, i.sealed_uin FROM platform.identity_rid r JOIN platform.identity i USING (uin_hash) WHERE r.rid = $1",
-            [.text(rid)]
-          ).first
-          let bound: (hash: [UInt8], sealed: [UInt8])
-          if let owner {
-            bound = (try owner.bytes(0), try owner.bytes(1))
-            if let uin, sealer.hash(uin) != bound.hash { throw Self.boundToAnother }
-          } else if let uin {
-            bound = (sealer.hash(uin), try sealer.seal(Array(uin.utf8)))
-            guard
-              try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)])
-                .isEmpty
-            else {
-              throw ServiceError(
-                .notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
-            }
-          } else {
-            bound = try identifiers.takeUIN(connection)
-          }
-          _ = try connection.execute(
-            "INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ($1, $2, $3, 'DRAFTED')",
-            [.text(rid), .bytes(bound.hash), .bytes(bound.sealed)])
-        }
+    try await stocked { connection in
+      try Self.lock(rid, connection)
+      let known = try connection.execute("SELECT state, uin_hash FROM platform.draft WHERE rid = $1", [.text(rid)])
+      if let row = known.first {
+        if let uin, try row.bytes(1) != sealer.hash(uin) { throw Self.boundToAnother }
+        // A discarded draft begins anew with its old UIN; a published one stays what it is.
+        _ = try connection.execute(
+          "UPDATE platform.draft SET state = 'DRAFTED', fields = NULL, changed_at = now() WHERE rid = $1 AND state = 'DISCARDED'",
+          [.text(rid)])
+        return
       }
+      // A RID that changed an identity belongs to that one, and gets no UIN of its own.
+      let owner = try connection.execute(
+        "SELECT i.uin_hash, i.sealed_uin FROM platform.identity_rid r JOIN platform.identity i USING (uin_hash) WHERE r.rid = $1",
+        [.text(rid)]
+      ).first
+      let bound: (hash: [UInt8], sealed: [UInt8])
+      if let owner {
+        bound = (try owner.bytes(0), try owner.bytes(1))
+        if let uin, sealer.hash(uin) != bound.hash { throw Self.boundToAnother }
+      } else if let uin {
+        bound = (sealer.hash(uin), try sealer.seal(Array(uin.utf8)))
+        guard
+          try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)])
+            .isEmpty
+        else {
+          throw ServiceError(
+            .notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
+        }
+      } else {
+        bound = try identifiers.takeUIN(connection)
+      }
+      _ = try connection.execute(
+        "INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ($1, $2, $3, 'DRAFTED')",
+        [.text(rid), .bytes(bound.hash), .bytes(bound.sealed)])
     }
     // Fill up in time, and not within anybody's transaction.
-    if taken.add(1, ordering: .relaxed).newValue % 400 == 0 {
-      Task.detached { try? await self.prepare() }
+    if taken.add(1, ordering: .relaxed).newValue % refillEvery == 0,
+      !isFilling.exchange(true, ordering: .acquiringAndReleasing)
+    {
+      Task.detached {
+        try? await self.prepare()
+        self.isFilling.store(false, ordering: .releasing)
+      }
     }
   }
 
@@ -169,62 +193,58 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
 
   public func publishDraft(rid: String, idempotencyKey: String) async throws -> String? {
     let (identifiers, sealer) = (identifiers, sealer)
-    return try await database {
-      try await pool.with { connection in
-        try connection.transaction {
-          try Self.lock(rid, connection)
-          let known = try connection.execute(
-            "SELECT state, uin_hash, sealed_uin, fields FROM platform.draft WHERE rid = $1", [.text(rid)])
-          guard let row = known.first else { return nil }
-          let hash = try row.bytes(1)
-          switch try row.text(0) {
-          case "PUBLISHED":
-            return try connection.execute("SELECT status FROM platform.identity WHERE uin_hash = $1", [.bytes(hash)])
-              .first?.text(0)
-          case "DRAFTED": break
-          default: return nil
-          }
-          guard let drafted = try row.bytesOrNull(3) else {
-            throw ServiceError(
-              .refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
-          }
-          // A draft for an identity that exists changes the fields it names; the others stay.
-          var fields = drafted
-          if let old = try connection.execute(
-            "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]
-          ).first {
-            var object = try JSONValue.parse(try sealer.open(try old.bytes(0))).object ?? [:]
-            for member in try JSONValue.parse(try sealer.open(drafted)).object ?? [:] {
-              object[member.key] = member.value
-            }
-            fields = try sealer.seal(JSONValue.object(object).encoded())
-          }
-          let status = try connection.execute(
-            """
-            INSERT INTO platform.identity AS i (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, $3, 'ACTIVATED', $4)
-            ON CONFLICT (uin_hash) DO UPDATE SET rid = excluded.rid, fields = excluded.fields, changed_at = now() RETURNING status
-            """, [.bytes(hash), .bytes(try row.bytes(2)), .text(rid), .bytes(fields)]
-          ).only().text(0)
-          _ = try connection.execute(
-            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            [.text(rid), .bytes(hash)])
-          _ = try connection.execute(
-            """
-            INSERT INTO platform.identity_document (uin_hash, category, content)
-            SELECT $2, category, content FROM platform.draft_document WHERE rid = $1
-            ON CONFLICT (uin_hash, category) DO UPDATE SET content = excluded.content
-            """, [.text(rid), .bytes(hash)])
-          _ = try connection.execute("DELETE FROM platform.draft_document WHERE rid = $1", [.text(rid)])
-          _ = try connection.execute(
-            "UPDATE platform.draft SET state = 'PUBLISHED', fields = NULL, changed_at = now() WHERE rid = $1",
-            [.text(rid)])
-          let owned = try connection.execute(
-            "SELECT 1 FROM platform.vid WHERE uin_hash = $1 AND type = 'PERPETUAL' AND status = 'ACTIVE'",
-            [.bytes(hash)])
-          if owned.isEmpty { _ = try identifiers.takeVID(connection, owner: hash, type: "PERPETUAL") }
-          return status
-        }
+    return try await stocked { connection in
+      try Self.lock(rid, connection)
+      let known = try connection.execute(
+        "SELECT state, uin_hash, sealed_uin, fields FROM platform.draft WHERE rid = $1", [.text(rid)])
+      guard let row = known.first else { return nil }
+      let hash = try row.bytes(1)
+      switch try row.text(0) {
+      case "PUBLISHED":
+        return try connection.execute("SELECT status FROM platform.identity WHERE uin_hash = $1", [.bytes(hash)])
+          .first?.text(0)
+      case "DRAFTED": break
+      default: return nil
       }
+      guard let drafted = try row.bytesOrNull(3) else {
+        throw ServiceError(
+          .refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
+      }
+      // A draft for an identity that exists changes the fields it names; the others stay.
+      var fields = drafted
+      if let old = try connection.execute(
+        "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]
+      ).first {
+        var object = try JSONValue.parse(try sealer.open(try old.bytes(0))).object ?? [:]
+        for member in try JSONValue.parse(try sealer.open(drafted)).object ?? [:] {
+          object[member.key] = member.value
+        }
+        fields = try sealer.seal(JSONValue.object(object).encoded())
+      }
+      let status = try connection.execute(
+        """
+        INSERT INTO platform.identity AS i (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, $3, 'ACTIVATED', $4)
+        ON CONFLICT (uin_hash) DO UPDATE SET rid = excluded.rid, fields = excluded.fields, changed_at = now() RETURNING status
+        """, [.bytes(hash), .bytes(try row.bytes(2)), .text(rid), .bytes(fields)]
+      ).only().text(0)
+      _ = try connection.execute(
+        "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        [.text(rid), .bytes(hash)])
+      _ = try connection.execute(
+        """
+        INSERT INTO platform.identity_document (uin_hash, category, content)
+        SELECT $2, category, content FROM platform.draft_document WHERE rid = $1
+        ON CONFLICT (uin_hash, category) DO UPDATE SET content = excluded.content
+        """, [.text(rid), .bytes(hash)])
+      _ = try connection.execute("DELETE FROM platform.draft_document WHERE rid = $1", [.text(rid)])
+      _ = try connection.execute(
+        "UPDATE platform.draft SET state = 'PUBLISHED', fields = NULL, changed_at = now() WHERE rid = $1",
+        [.text(rid)])
+      let owned = try connection.execute(
+        "SELECT 1 FROM platform.vid WHERE uin_hash = $1 AND type = 'PERPETUAL' AND status = 'ACTIVE'",
+        [.bytes(hash)])
+      if owned.isEmpty { _ = try identifiers.takeVID(connection, owner: hash, type: "PERPETUAL") }
+      return status
     }
   }
 

@@ -25,9 +25,11 @@ public final class EmbeddedPlatform: Sendable {
   ///   - idSchema: the id schema of version 0.1 as JSON.
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub.
+  ///   - identifiers: what UINs, VIDs and RIDs are made by.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
-    roles: [String: [String]], hubURL: String, http: any HTTPExchange = CurlExchange()
+    roles: [String: [String]], hubURL: String, http: any HTTPExchange = CurlExchange(),
+    identifiers rules: IdentifierRules = IdentifierRules()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
@@ -39,14 +41,15 @@ public final class EmbeddedPlatform: Sendable {
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
     forgetful = Pool(pool.settings.forgetful, size: 1)
     hub = EmbeddedHub(pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL)
-    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer)
+    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer, rules: rules)
     let credentials = EmbeddedCredentialService(
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
     hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }
     services = Services(
       packets: EmbeddedPacketManager(objects: objects, keys: manager, schemas: schemas, pool: pool), registrations: register,
       identities: identities, keys: manager, envelopeKeys: envelopes, credentials: credentials, hub: hub, objects: objects,
-      audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock), schemas: schemas,
+      audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: rules.rid),
+      schemas: schemas,
       virusScanner: NoVirusScanner(), tokens: tokens, http: http, clock: clock)
     endpoints = hub.endpoints(tokens: tokens)
   }

@@ -1,114 +1,140 @@
 import Postgres
 import Registration
 import StageKit
-import Synchronization
 import System
 
-/// New RIDs from one counter for each center and machine (facts/packet-and-crypto 4.2).
-public struct EmbeddedRIDGenerator: RIDGenerator {
-  private let pool: Pool
-  private let clock: any WallClock
-
-  /// A generator over a database.
-  public init(pool: Pool, clock: any WallClock) {
-    self.pool = pool
-    self.clock = clock
-  }
-
-  /// Unlike upstream, sequence and time are one atomic step: the time never goes back for a center and machine, and moves on by a second when
-  /// the sequence begins again, so that no RID is given twice.
-  public func next(centerId: String, machineId: String) async throws -> RID {
-    for part in [centerId, machineId] where part.utf8.count != 5 || !part.utf8.allSatisfy({ (48...57).contains($0) }) {
-      throw ServiceError(
-        .refused, service: "RID generator", code: part.isEmpty ? "KER-RIG-002" : "KER-RIG-003",
-        "center and machine are 5 digits each")
-    }
-    let now = clock.now
-    let (sequence, moment) = try await database {
-      try await pool.with { connection in
-        let row = try connection.execute(
-          """
-          INSERT INTO platform.rid_sequence AS s (center_id, machine_id, sequence, moment)
-          VALUES ($1, $2, 1, date_trunc('second', $3::timestamptz))
-          ON CONFLICT (center_id, machine_id) DO UPDATE SET
-            sequence = CASE WHEN s.sequence >= 99999 THEN 1 ELSE s.sequence + 1 END,
-            moment = greatest(excluded.moment, CASE WHEN s.sequence >= 99999 THEN s.moment + interval '1 second' ELSE s.moment END)
-          RETURNING sequence, moment
-          """, [.text(centerId), .text(machineId), .text(now.iso)]
-        ).only()
-        return (try row.int(0), try row.instant(1))
-      }
-    }
-    do {
-      return try RID(center: centerId, machine: machineId, sequence: sequence, at: moment)
-    } catch {
-      throw ServiceError(.refused, service: "RID generator", code: error.code, "no RID can be made of the counter")
-    }
-  }
-}
-
 /// UINs and VIDs made ahead: one statement takes one, and what was made once is never made again, whoever asks and whatever is killed.
+///
+/// Numbers are made in transactions of their own, one filler at a time among all processes, so that those who find a pool empty wait for
+/// one fill and not for as many as there are of them. A number carries the mark of the settings it was made by and is given out under
+/// these alone: processes with old and new settings may run side by side.
 struct IdentifierPools: Sendable {
-  private let sealer: Sealer
-  private let uinRules = UINRules()
-  private let vidRules = VIDRules()
-  /// How many are made at a time; more are made ahead when only a quarter of it is left.
-  let fill: Int
+  /// Which pool.
+  enum Kind: String, Sendable, CaseIterable {
+    case uin
+    case vid
+  }
 
-  init(sealer: Sealer, fill: Int = 2000) {
+  /// A pool has nothing to give. The transaction that wanted it must end before the pool can be filled.
+  struct Empty: Error {
+    let kind: Kind
+  }
+
+  private let sealer: Sealer
+  private let rules: IdentifierRules
+  private let marks: [Kind: String]
+  /// The most numbers that one transaction makes: what somebody who finds the pool empty waits for.
+  private static let chunk = 2000
+
+  init(sealer: Sealer, rules: IdentifierRules) {
     self.sealer = sealer
-    self.fill = fill
+    self.rules = rules
+    marks = [.uin: rules.uin.filter.mark, .vid: rules.vid.filter.mark]
   }
 
   /// Takes a UIN in the caller's transaction. Rolled back, it is free again and nobody has seen it.
+  /// - Throws: `Empty`.
   func takeUIN(_ connection: Connection) throws -> (hash: [UInt8], sealed: [UInt8]) {
-    for _ in 0..<3 {
-      let rows = try connection.execute(
-        """
-        UPDATE platform.uin SET is_free = false
-        WHERE uin_hash = (SELECT uin_hash FROM platform.uin WHERE is_free ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-        RETURNING uin_hash, sealed
-        """)
-      if let row = rows.first { return (try row.bytes(0), try row.bytes(1)) }
-      try fillUINs(connection)
-    }
-    throw ServiceError(.unavailable, service: "UIN generator", code: "KER-UIG-001", "no UIN could be made")
+    let rows = try connection.execute(
+      """
+      UPDATE platform.uin SET is_free = false
+      WHERE uin_hash = (
+        SELECT uin_hash FROM platform.uin WHERE is_free AND rules = $1 ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+      RETURNING uin_hash, sealed
+      """, [mark(.uin)])
+    guard let row = rows.first else { throw Empty(kind: .uin) }
+    return (try row.bytes(0), try row.bytes(1))
   }
 
+  /// Takes a VID for the holder of a UIN in the caller's transaction, as `takeUIN`.
+  /// - Throws: `Empty`.
   func takeVID(_ connection: Connection, owner: [UInt8], type: String) throws -> String {
-    for _ in 0..<3 {
-      let rows = try connection.execute(
-        """
-        UPDATE platform.vid SET is_free = false, uin_hash = $1, type = $2, status = 'ACTIVE', given_at = now()
-        WHERE vid = (SELECT vid FROM platform.vid WHERE is_free ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING vid
-        """, [.bytes(owner), .text(type)])
-      if let row = rows.first { return try row.text(0) }
-      let fresh = try vidRules.generate(count: fill)
-      _ = try connection.execute(
-        "INSERT INTO platform.vid (vid) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [.textArray(fresh)])
-    }
-    throw ServiceError(.unavailable, service: "VID generator", code: "KER-VID-001", "no VID could be made")
+    let rows = try connection.execute(
+      """
+      UPDATE platform.vid SET is_free = false, uin_hash = $1, type = $2, status = 'ACTIVE', given_at = now()
+      WHERE vid = (SELECT vid FROM platform.vid WHERE is_free AND rules = $3 ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+      RETURNING vid
+      """, [.bytes(owner), .text(type), mark(.vid)])
+    guard let row = rows.first else { throw Empty(kind: .vid) }
+    return try row.text(0)
   }
 
-  /// Makes free ones when few are left. Called ahead of need, outside of any taker's transaction.
+  /// Makes numbers when only a quarter of a fill is left, as many as settings say. Outside of any transaction.
   func fillAhead(_ connection: Connection) throws {
-    let few = fill / 4
-    let uins = try connection.execute(
-      "SELECT count(*) FROM (SELECT 1 FROM platform.uin WHERE is_free LIMIT $1) AS s", [.int(few)])
-    if try uins.only().int(0) < few { try fillUINs(connection) }
-    let vids = try connection.execute(
-      "SELECT count(*) FROM (SELECT 1 FROM platform.vid WHERE is_free LIMIT $1) AS s", [.int(few)])
-    if try vids.only().int(0) < few {
-      _ = try connection.execute(
-        "INSERT INTO platform.vid (vid) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
-        [.textArray(try vidRules.generate(count: fill))])
+    for kind in Kind.allCases {
+      let fill = size(kind)
+      guard try isBelow(fill / 4, kind, connection) else { continue }
+      var isFirst = true
+      while try add(min(fill, Self.chunk), kind, ifBelow: isFirst ? fill / 4 : fill, connection) { isFirst = false }
     }
   }
 
-  private func fillUINs(_ connection: Connection) throws {
-    let fresh = try uinRules.generate(count: fill)
-    _ = try connection.execute(
-      "INSERT INTO platform.uin (uin_hash, sealed) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
-      [.bytesArray(fresh.map { sealer.hash($0) }), .bytesArray(try fresh.map { try sealer.seal(Array($0.utf8)) })])
+  /// Makes numbers for somebody who found the pool empty: few, so that the wait is short. Outside of any transaction.
+  func fillEmpty(_ kind: Kind, _ connection: Connection) throws {
+    let count = min(size(kind), Self.chunk)
+    do {
+      _ = try add(count, kind, ifBelow: 1, connection)
+    } catch let error as PostgresError where error.sqlState == Self.lockTimeout {
+      // Whoever fills has stopped in the midst of it. Numbers of one's own are as good as his.
+      _ = try add(count, kind, ifBelow: 1, isAlone: false, connection)
+    }
+  }
+
+  private func size(_ kind: Kind) -> Int { kind == .uin ? rules.uinFill : rules.vidFill }
+  private func mark(_ kind: Kind) -> Value { .text(marks[kind] ?? "") }
+  private static let lockTimeout = "55P03"
+
+  private func isBelow(_ few: Int, _ kind: Kind, _ connection: Connection) throws -> Bool {
+    try connection.execute(
+      "SELECT count(*) FROM (SELECT 1 FROM platform.\(kind.rawValue) WHERE is_free AND rules = $1 LIMIT $2) AS s",
+      [mark(kind), .int(few)]
+    ).only().int(0) < few
+  }
+
+  /// Makes so many numbers in a transaction of its own.
+  /// - Parameter isAlone: waits until no other process fills this pool.
+  /// - Returns: false, and nothing is made, when there are enough by now.
+  private func add(
+    _ count: Int, _ kind: Kind, ifBelow few: Int, isAlone: Bool = true, _ connection: Connection
+  ) throws -> Bool {
+    try connection.transaction {
+      // A fill takes some ten milliseconds.
+      _ = try connection.execute("SELECT set_config('lock_timeout', '3000', true)")
+      if isAlone {
+        _ = try connection.execute(
+          "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [.text("identifier pool " + kind.rawValue)])
+      }
+      guard try isBelow(few, kind, connection) else { return false }
+      // What was made before, by whatever settings, is not made again.
+      let made: Rows
+      switch kind {
+      case .uin:
+        let fresh = try Self.named("UIN generator") { () throws(IdentifierFault) in try rules.uin.generate(count: count) }
+        made = try connection.execute(
+          """
+          INSERT INTO platform.uin (uin_hash, sealed, rules) SELECT hash, sealed, $3 FROM unnest($1::bytea[], $2::bytea[]) AS f(hash, sealed)
+          ON CONFLICT DO NOTHING RETURNING 1
+          """,
+          [
+            .bytesArray(fresh.map { sealer.hash($0) }), .bytesArray(try fresh.map { try sealer.seal(Array($0.utf8)) }),
+            mark(kind),
+          ])
+      case .vid:
+        let fresh = try Self.named("VID generator") { () throws(IdentifierFault) in try rules.vid.generate(count: count) }
+        made = try connection.execute(
+          "INSERT INTO platform.vid (vid, rules) SELECT vid, $2 FROM unnest($1::text[]) AS f(vid) ON CONFLICT DO NOTHING RETURNING 1",
+          [.textArray(fresh), mark(kind)])
+      }
+      if made.isEmpty { throw Self.exhausted(kind == .uin ? "UIN generator" : "VID generator", "all there are were made before") }
+      return true
+    }
+  }
+
+  private static func named<T>(_ service: String, _ body: () throws(IdentifierFault) -> T) throws -> T {
+    do { return try body() } catch { throw exhausted(service, "its filters leave too few numbers to find one") }
+  }
+
+  static func exhausted(_ service: String, _ why: String) -> ServiceError {
+    ServiceError(.refused, service: service, code: service.hasPrefix("UIN") ? "KER-UIG-001" : "KER-VID-001", why)
   }
 }

@@ -7,6 +7,7 @@ public enum PlatformSchema {
     Migration(version: 1000, name: "platform: identifiers, identities", sql: identities),
     Migration(version: 1001, name: "platform: packets, audit, credentials, hub", sql: others),
     Migration(version: 1002, name: "platform: audit entries once", sql: auditOnce),
+    Migration(version: 1010, name: "platform: free identifiers by the rules they were made by", sql: rules),
   ]
 
   private static let identities = """
@@ -74,6 +75,16 @@ public enum PlatformSchema {
       content bytea NOT NULL,
       PRIMARY KEY (uin_hash, category)
     );
+    """
+
+  /// A free number made by other settings than those in force is left where it is; with its old settings it is good again.
+  private static let rules = """
+    ALTER TABLE platform.uin ADD COLUMN rules text NOT NULL DEFAULT '';
+    ALTER TABLE platform.vid ADD COLUMN rules text NOT NULL DEFAULT '';
+    DROP INDEX platform.uin_free;
+    DROP INDEX platform.vid_free;
+    CREATE INDEX uin_free ON platform.uin (rules, made_at) WHERE is_free;
+    CREATE INDEX vid_free ON platform.vid (rules, made_at) WHERE is_free;
     """
 
   /// Entries with a key are recorded once; those without one stay as many as there are.

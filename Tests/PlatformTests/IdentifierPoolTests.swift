@@ -1,78 +1,11 @@
 import Postgres
 import Registration
 import StageKit
+import Synchronization
 import System
 import Testing
 
 @testable import Platform
-
-@Suite(.serialized) struct RIDGeneratorTests {
-  @Test func noRIDIsGivenTwiceWhoeverAsks() async throws {
-    try await World.run { world async throws in
-      let other = world.anotherPool()
-      defer { other.close() }
-      let generators = [world.pool, other].map { EmbeddedRIDGenerator(pool: $0, clock: world.clock) }
-      let rids = try await withThrowingTaskGroup(of: [String].self) { group in
-        for task in 0..<16 {
-          group.addTask {
-            var out: [String] = []
-            for _ in 0..<25 {
-              out.append(try await generators[task % 2].next(centerId: "10001", machineId: "10002").text)
-            }
-            return out
-          }
-        }
-        return try await group.reduce(into: []) { $0 += $1 }
-      }
-      #expect(Set(rids).count == 400)
-      #expect(rids.allSatisfy { (try? RID($0, center: "10001", machine: "10002")) != nil })
-      #expect(Set(rids.map { $0.dropFirst(10).prefix(5) }).count == 400, "each has its own number of the count")
-    }
-  }
-
-  @Test func theCountBeginsAgainBehind99999AtALaterSecond() async throws {
-    try await World.run { world async throws in
-      let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
-      let first = try await generator.next(centerId: "10001", machineId: "10002")
-      try await world.run("UPDATE platform.rid_sequence SET sequence = 99998")
-      let last = try await generator.next(centerId: "10001", machineId: "10002")
-      let again = try await generator.next(centerId: "10001", machineId: "10002")
-      #expect([first, last, again].map(\.sequence) == [1, 99_999, 1])
-      #expect(first != again && again.timestamp > last.timestamp)
-    }
-  }
-
-  @Test func aClockThatGoesBackTakesNoRIDWithIt() async throws {
-    try await World.run { world async throws in
-      let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
-      let before = try await generator.next(centerId: "10001", machineId: "10002")
-      world.clock.advance(seconds: -3600)
-      try await world.run("UPDATE platform.rid_sequence SET sequence = 99999")
-      let after = try await generator.next(centerId: "10001", machineId: "10002")
-      #expect(after.timestamp > before.timestamp && after != before)
-    }
-  }
-
-  @Test func everyCenterAndMachineCountsForItself() async throws {
-    try await World.run { world async throws in
-      let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
-      for (center, machine) in [("10001", "10002"), ("10002", "10002"), ("10001", "10003")] {
-        #expect(try await generator.next(centerId: center, machineId: machine).sequence == 1)
-      }
-    }
-  }
-
-  @Test(arguments: [("", "10002", "KER-RIG-002"), ("1000", "10002", "KER-RIG-003"), ("10001", "1000x", "KER-RIG-003")])
-  func aWrongCenterOrMachineIsRefusedAndCountsNothing(_ center: String, _ machine: String, _ expected: String)
-    async throws
-  {
-    try await World.run { world async throws in
-      let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
-      #expect(await code { try await generator.next(centerId: center, machineId: machine) } == expected)
-      #expect(try await world.number("SELECT count(*) FROM platform.rid_sequence") == 0)
-    }
-  }
-}
 
 @Suite(.serialized) struct IdentifierPoolTests {
   @Test func anEmptyPoolIsFilledByWhoeverNeedsOneFirst() async throws {
@@ -106,7 +39,7 @@ import Testing
 
   @Test func aUINWhoseTakerDiesBeforeTheEndIsFreeAgainAndOnlyThen() async throws {
     try await World.run { world async throws in
-      let identifiers = IdentifierPools(sealer: world.sealer, fill: World.fill)
+      let identifiers = IdentifierPools(sealer: world.sealer, rules: World.rules)
       try await world.pool.with { try identifiers.fillAhead($0) }
       let free = try await world.number("SELECT count(*) FROM platform.uin WHERE is_free")
       let (lost, kept) = try await world.blocking.run {
@@ -150,9 +83,10 @@ import Testing
 
   @Test func whatThePoolGivesIsValidAndStandsNowhereInTheClear() async throws {
     try await World.run { world async throws in
-      let identifiers = IdentifierPools(sealer: world.sealer, fill: World.fill)
+      let identifiers = IdentifierPools(sealer: world.sealer, rules: World.rules)
       let taken = try await world.pool.with { connection in
-        try connection.transaction { try identifiers.takeUIN(connection) }
+        try identifiers.fillAhead(connection)
+        return try connection.transaction { try identifiers.takeUIN(connection) }
       }
       let uin = String(decoding: try world.sealer.open(taken.sealed), as: UTF8.self)
       #expect(UINRules().check(uin) == nil && world.sealer.hash(uin) == taken.hash)
@@ -164,30 +98,111 @@ import Testing
       #expect(VIDRules().check(vid) == nil)
     }
   }
+
+  /// Lets the server end connections of an application in the midst of their work, again and again, until a closure returns.
+  private func killing(_ application: String, _ world: World, while body: () async throws -> Void) async throws {
+    let killer = Task.detached {
+      while !Task.isCancelled {
+        _ = try? await world.pool.with {
+          try $0.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = $1 ORDER BY random() LIMIT 1
+            """, [.text(application)])
+        }
+        try? await Task.sleep(for: .milliseconds(15))
+      }
+    }
+    defer { killer.cancel() }
+    try await body()
+  }
+
+  @Test func uniqueForEverAlsoWhenProcessesAreKilledInTheMidstOfTakingAndFilling() async throws {
+    try await World.run { world async throws in
+      // A fill of 10: most takers find an empty pool, and most kills hit a fill or a taker who waits for one.
+      let rules = IdentifierRules(uinFill: 10, vidFill: 10)
+      var victims = world.database
+      victims.applicationName = "victim"
+      let settings = victims
+      let pools = (0..<3).map { _ in Pool(settings, size: 4) }
+      defer { for pool in pools { pool.close() } }
+      let repositories = pools.map { world.repository($0, rules) }
+      let failures = Tally()
+      try await killing("victim", world) {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for task in 0..<9 {
+            group.addTask {
+              for n in 0..<12 {
+                let rid = "r\(task)-\(n)"
+                // As a stage does: the same step again until it is done.
+                while true {
+                  do {
+                    try await repositories[task % 3].createDraft(rid: rid, uin: nil, idempotencyKey: rid)
+                    break
+                  } catch let error as ServiceError where error.isRetriable { failures.add() }
+                }
+              }
+            }
+          }
+          try await group.waitForAll()
+        }
+      }
+      #expect(failures.count > 0, "somebody was killed")
+      #expect(try await world.number("SELECT count(*) FROM platform.draft") == 108)
+      #expect(try await world.number("SELECT count(DISTINCT uin_hash) FROM platform.draft") == 108)
+      // Neither lost nor given twice: what is not free has an owner.
+      #expect(
+        try await world.number(
+          "SELECT count(*) FROM platform.uin u WHERE NOT is_free AND NOT EXISTS (SELECT 1 FROM platform.draft d WHERE d.uin_hash = u.uin_hash)"
+        ) == 0)
+      #expect(
+        try await world.number("SELECT count(*) FROM platform.uin u JOIN platform.draft d USING (uin_hash) WHERE is_free") == 0)
+    }
+  }
+
+  @Test func manyWhoFindThePoolEmptyWaitForOneFillAndNotForOneEach() async throws {
+    try await World.run { world async throws in
+      let other = world.anotherPool()
+      defer { other.close() }
+      let repositories = [world.repository(), world.repository(other)]
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for task in 0..<10 {
+          group.addTask {
+            try await repositories[task % 2].createDraft(rid: "r\(task)", uin: nil, idempotencyKey: "k\(task)")
+          }
+        }
+        try await group.waitForAll()
+      }
+      #expect(try await world.number("SELECT count(*) FROM platform.uin") == World.fill)
+    }
+  }
+
+  @Test func nobodyWaitsForAFillerThatHasStopped() async throws {
+    try await World.run { world async throws in
+      let stopped = try await world.blocking.run { () -> Stopped in
+        let connection = try Connection(world.database)
+        _ = try connection.execute("BEGIN")
+        _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('identifier pool uin', 0))")
+        return Stopped(connection)
+      }
+      // It holds the lock for as long as this test likes; the call comes back nevertheless.
+      try await world.repository().createDraft(rid: "1", uin: nil, idempotencyKey: "1")
+      #expect(try await world.number("SELECT count(*) FROM platform.draft") == 1)
+      try await world.blocking.run { stopped.connection.close() }
+    }
+  }
 }
 
-@Suite struct SealerTests {
-  @Test func whatIsSealedOpensAgainAndNoTwoSealsAreAlike() async throws {
-    try await World.run { world async throws in
-      let (a, b) = (try world.sealer.seal(Array("one".utf8)), try world.sealer.seal(Array("one".utf8)))
-      #expect(a != b)
-      #expect(try world.sealer.open(a) == Array("one".utf8) && world.sealer.open(b) == Array("one".utf8))
-      let again = try Sealer(KeyFolder(folder: world.folder + "/keys"))
-      #expect(try again.open(a) == Array("one".utf8) && again.hash("x") == world.sealer.hash("x"))
-    }
-  }
+/// A connection that nobody works with.
+private final class Stopped: @unchecked Sendable {
+  // Safe: used on the threads of one pool, one after another.
+  let connection: Connection
+  init(_ connection: Connection) { self.connection = connection }
+}
 
-  @Test func anyFlippedBitAndAnyCutIsNoticed() async throws {
-    try await World.run { world async throws in
-      let sealed = try world.sealer.seal(Array("a value".utf8))
-      for at in sealed.indices {
-        var broken = sealed
-        broken[at] ^= 1
-        #expect(throws: (any Error).self) { try world.sealer.open(broken) }
-      }
-      for length in 0..<sealed.count {
-        #expect(throws: (any Error).self) { try world.sealer.open(Array(sealed.prefix(length))) }
-      }
-    }
-  }
+/// Counts what many tasks saw.
+private final class Tally: Sendable {
+  private let value = Atomic<Int>(0)
+  var count: Int { value.load(ordering: .relaxed) }
+  func add() { value.add(1, ordering: .relaxed) }
 }

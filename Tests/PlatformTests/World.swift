@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import Postgres
+import Registration
 import StageKit
 import Synchronization
 import System
@@ -51,8 +52,11 @@ final class World: Sendable {
   /// As another process would have it: a pool of its own over the same database and folder.
   func anotherPool() -> Pool { Pool(database, size: 4) }
 
-  func repository(_ pool: Pool? = nil) -> EmbeddedIdentityRepository {
-    EmbeddedIdentityRepository(pool: pool ?? self.pool, sealer: sealer, fill: Self.fill)
+  /// MOSIP's rules, few identifiers at a time.
+  static let rules = IdentifierRules(uinFill: fill, vidFill: fill)
+
+  func repository(_ pool: Pool? = nil, _ rules: IdentifierRules = rules) -> EmbeddedIdentityRepository {
+    EmbeddedIdentityRepository(pool: pool ?? self.pool, sealer: sealer, rules: rules)
   }
 
   /// Runs a statement and gives the first column of the first row.

@@ -1,4 +1,6 @@
+import Glibc
 import JSON
+import Registration
 import Testing
 
 extension ProgramTests {
@@ -61,6 +63,39 @@ extension ProgramTests {
       let ended = try await Program.run("settings", environment: ["REGPROC_KAFKA_PROPERTIES": "sasl.password=hunter2"])
       #expect(ended.code == 0)
       #expect(!ended.output.contains("hunter2"))
+    }
+
+    @Test func theFiltersOfIdentifiersAreSettingsThatTheCommandsAndThePoolsGoBy() async throws {
+      let folder = try TemporaryFolder()
+      let file = try folder.write("uin:\n  length: 12\n  not-start-with: 0,1,2\nvid:\n  restricted-numbers: ''\n", to: "mine.yaml")
+      let shown = try await Program.run("settings", "--json", "--settings", file)
+      #expect(try value("uin.length", shown).value == "12" && value("uin.length", shown).source == "\(file):2")
+      #expect(try value("vid.restricted-numbers", shown).value == "")
+      #expect(try value("uin.length.sequence-limit", shown).value == "3")
+      let made = try await Program.run("id", "generate", "uin", "--count", "50", "--settings", file)
+      #expect(made.lines.count == 50 && made.lines.allSatisfy { $0.utf8.count == 12 && !$0.hasPrefix("2") })
+      let checked = try await Program.run(["id", "check", "uin", "--settings", file] + made.lines)
+      #expect(checked.code == 0, "generator and checker are one")
+      #expect(try await Program.run("id", "check", "uin", "5075291708", "--settings", file).code == 1)
+      let over = try await Program.run("id", "generate", "uin", "--rule", "length=9", environment: ["REGPROC_UIN_LENGTH": "12"])
+      #expect(over.lines.first?.utf8.count == 9, "a word stands over the environment")
+
+      let wrong = try folder.write("uin:\n  length: 1\n  lenght: 3\n", to: "wrong.yaml")
+      let refused = try await Program.run("id", "generate", "uin", "--settings", wrong)
+      #expect(refused.code == 1 && refused.output.isEmpty)
+      #expect(refused.errors.contains("\(wrong):2:11: error: length must be a whole number from 2 to 18"), "\(refused.errors)")
+      #expect(refused.errors.contains("did you mean 'length'?"))
+
+      let pipeline = UpPipeline(folder.path + "/data", side: try OpenCRVSSide(), options: ["--settings", file])
+      let program = try await pipeline.start()
+      let marks = try await pipeline.query("SELECT DISTINCT rules FROM platform.uin")
+      var filter = DigitFilter.uin
+      filter.length = 12
+      filter.notStartWith = [0, 1, 2]
+      #expect(marks == [UINRules(filter).filter.mark])
+      program.signal(SIGTERM)
+      #expect(try await program.ended().code == 0)
+      await pipeline.side.stop()
     }
 
     @Test func aMistypedStageSettingStartsNothing() async throws {

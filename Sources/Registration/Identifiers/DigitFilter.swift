@@ -156,7 +156,7 @@ struct DigitGenerator {
         failures = 0
       } else {
         failures += 1
-        guard failures < 10_000_000 else { throw exhausted }
+        guard failures < 2_000_000 else { throw exhausted }
       }
     }
     return out

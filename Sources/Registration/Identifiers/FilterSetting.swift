@@ -1,5 +1,5 @@
-/// One filter of UINs and VIDs as a deployment sets it: MOSIP's property, its meaning and its default. From this table come the
-/// `--rule` option of `regproc id`, its help and the reference in docs/identifiers.md.
+/// One filter of UINs and VIDs as a deployment sets it: MOSIP's property, its meaning and its default. From this table come the settings
+/// of the pools (`IdentifierSetting`), the `--rule` option of `regproc id`, its help and the reference in docs/identifiers.md.
 public struct FilterSetting: Sendable {
   /// MOSIP's property behind `mosip.kernel.uin.` or `mosip.kernel.vid.`; ours where upstream has the filter but no property for it.
   public let name: String
@@ -7,17 +7,23 @@ public struct FilterSetting: Sendable {
   public let meaning: String
   /// The rule that `check` names when the filter rejects.
   public let rule: IdentifierFault.Rule
+  /// What a value must be, for a person.
+  public let wanted: String
   private let read: @Sendable (DigitFilter) -> String
   private let write: @Sendable (inout DigitFilter, String) -> Bool
 
   /// The value in a filter, as it is written.
   public func value(in filter: DigitFilter) -> String { read(filter) }
 
+  /// Sets the value in a filter; false, and nothing is set, when the text is no value of this filter.
+  public func set(_ text: String, in filter: inout DigitFilter) -> Bool { write(&filter, text) }
+
   /// All filters of MOSIP (facts/packet-and-crypto 4.3, 4.4).
   public static let all: [FilterSetting] = [
     number("length", \.length, 2...18, .length, "digits of the number, the check digit included"),
     FilterSetting(
       name: "not-start-with", meaning: "first digits that are kept free", rule: .leadingDigit,
+      wanted: "digits with commas between them",
       read: { $0.notStartWith.sorted().map(String.init).joined(separator: ",") },
       write: { filter, text in
         let digits = text.split(separator: ",").map { UInt8($0) }
@@ -45,6 +51,7 @@ public struct FilterSetting: Sendable {
       "the first so many digits are the last ones in reverse, 0: off"),
     FilterSetting(
       name: "restricted-numbers", meaning: "numbers that must not be inside", rule: .restrictedNumber,
+      wanted: "numbers with commas between them",
       read: { $0.restricted.joined(separator: ",") },
       write: { filter, text in
         let numbers = text.split(separator: ",").map(String.init)
@@ -67,7 +74,9 @@ public struct FilterSetting: Sendable {
     guard let setting = all.first(where: { $0.name == short || $0.name == "length." + short }) else {
       return "there is no filter `\(name)`; there are \(all.map(\.name).joined(separator: ", "))"
     }
-    guard setting.write(&filter, value) else { return "`\(value)` is no value of \(setting.name)" }
+    guard setting.set(value, in: &filter) else {
+      return "`\(value)` is no value of \(setting.name), which is \(setting.wanted)"
+    }
     return nil
   }
 
@@ -76,7 +85,8 @@ public struct FilterSetting: Sendable {
     _ rule: IdentifierFault.Rule, _ meaning: String
   ) -> FilterSetting {
     FilterSetting(
-      name: name, meaning: meaning, rule: rule, read: { String($0[keyPath: path]) },
+      name: name, meaning: meaning, rule: rule,
+      wanted: "a whole number from \(range.lowerBound) to \(range.upperBound)", read: { String($0[keyPath: path]) },
       write: { filter, text in
         guard let value = Int(text), range.contains(value) else { return false }
         filter[keyPath: path] = value
@@ -89,7 +99,7 @@ public struct FilterSetting: Sendable {
     _ meaning: String
   ) -> FilterSetting {
     FilterSetting(
-      name: name, meaning: meaning, rule: rule, read: { String($0[keyPath: path]) },
+      name: name, meaning: meaning, rule: rule, wanted: "true or false", read: { String($0[keyPath: path]) },
       write: { filter, text in
         guard text == "true" || text == "false" else { return false }
         filter[keyPath: path] = text == "true"

@@ -38,12 +38,6 @@ public struct RID: Hashable, Sendable, CustomStringConvertible {
     try self.init(center + machine + zeros + count + moment.compact)
   }
 
-  /// The number that follows in the count of a machine: 1 at first, and again behind 99999.
-  public static func sequence(after last: Int?) -> Int {
-    guard let last, (1..<maximumSequence).contains(last) else { return 1 }
-    return last + 1
-  }
-
   /// The registration centre, 5 digits.
   public var center: String { String(text.prefix(5)) }
   /// The machine, 5 digits.
@@ -65,5 +59,26 @@ public struct RID: Hashable, Sendable, CustomStringConvertible {
     else { return nil }
     let days = Int64(CivilTime.days(year: year, month: month, day: day))
     return Instant(milliseconds: (days * 86_400 + Int64(hour * 3_600 + minute * 60 + second)) * 1_000)
+  }
+}
+
+/// How the RIDs of a machine are counted. Their lengths are no setting here: object keys, refIds and MOSIP's own readers take centre and
+/// machine out of a RID by the places of the 29 digits.
+public struct RIDRules: Sendable, Hashable {
+  /// Where a count may begin.
+  public static let starts = 1...RID.maximumSequence
+  /// `mosip.kernel.rid.sequence-initial-value`
+  public let sequenceStart: Int
+
+  /// Rules with settings of a deployment.
+  public init(sequenceStart: Int = 1) {
+    precondition(Self.starts.contains(sequenceStart))
+    self.sequenceStart = sequenceStart
+  }
+
+  /// The number that follows in the count of a machine: the first one at first, and again behind 99999.
+  public func sequence(after last: Int?) -> Int {
+    guard let last, (sequenceStart..<RID.maximumSequence).contains(last) else { return sequenceStart }
+    return last + 1
   }
 }

@@ -9,7 +9,8 @@ enum IdCommand {
     name: "id generate", summary: "makes UINs, VIDs or RIDs",
     details: """
       UINs and VIDs are drawn uniformly from all numbers that pass the filters; nothing remembers them, so they are for trying things
-      out. The filters are set by --rule NAME=VALUE, with MOSIP's property names:
+      out. The filters are those of the settings in force (`uin.NAME`, `vid.NAME`), which the pipeline's pools go by as well;
+      --rule NAME=VALUE stands over them, with MOSIP's property names:
 
       \(filters)
       """,
@@ -18,22 +19,25 @@ enum IdCommand {
       .number("count", "N", 1...10_000_000, "how many (default: 1)"), rule, center, machine,
       .number("sequence", "N", 1...RID.maximumSequence, "RID: the machine's first count (default: a random one)"),
       .flag("json", "one object a line"),
-    ], example: "id generate uin --count 5", run: runGenerate)
+    ] + settings, example: "id generate uin --count 5", run: runGenerate)
 
   static let check = Command(
     name: "id check", summary: "says whether UINs, VIDs or RIDs are valid, or which rule they break",
     details: """
       By the very rules of `id generate`. MOSIP's own validator of UINs is laxer than its generator (no step from 9 to 0, only three equal
       neighbours, no cyclic numbers); --lax asks it instead. `-` reads values from standard input, one a line, so that they stand in
-      no list of processes. Exit code 0: all are valid; 1: some are not. Filters (--rule NAME=VALUE):
+      no list of processes. Exit code 0: all are valid; 1: some are not. Filters (the settings' `uin.NAME` and `vid.NAME`, then
+      --rule NAME=VALUE):
 
       \(filters)
       """,
     operands: [kind, Operand(name: "VALUE", meaning: "what is checked; `-` for standard input", isRepeatable: true)],
     options: [
       rule, .flag("lax", "UIN: what MOSIP's validator takes"), center, machine, .flag("json", "one object a line"),
-    ], example: "id check uin 5075291708", run: runCheck)
+    ] + settings, example: "id check uin 5075291708", run: runCheck)
 
+  /// Where the settings are; the other flags of the settings say nothing of identifiers.
+  private static let settings = Settings.options.filter { ["settings", "home"].contains($0.name) }
   private static let kind = Operand(name: "KIND", meaning: "uin, vid or rid")
   private static let rule = Option.text("rule", "NAME=VALUE", "sets a filter of UINs or VIDs", isRepeatable: true)
   private static let center = Option.text(
@@ -53,9 +57,10 @@ enum IdCommand {
   private enum Rules {
     case uin(UINRules, lax: Bool)
     case vid(VIDRules)
-    case rid(center: String?, machine: String?)
+    case rid(RIDRules, center: String?, machine: String?)
 
-    init(_ arguments: Arguments, for command: Command) throws {
+    init(_ arguments: Arguments, _ around: Surroundings, for command: Command) throws {
+      let inForce = try Settings(arguments, around).identifiers
       let name = arguments.operands[0].lowercased()
       func filter(_ start: DigitFilter) throws -> DigitFilter {
         var filter = start
@@ -74,13 +79,13 @@ enum IdCommand {
       switch name {
       case "uin":
         try refuse("center", "machine", "sequence")
-        self = .uin(UINRules(try filter(.uin)), lax: arguments.has("lax"))
+        self = .uin(UINRules(try filter(inForce.uin.filter)), lax: arguments.has("lax"))
       case "vid":
         try refuse("center", "machine", "sequence", "lax")
-        self = .vid(VIDRules(try filter(.vid)))
+        self = .vid(VIDRules(try filter(inForce.vid.filter)))
       case "rid":
         try refuse("rule", "lax")
-        self = .rid(center: arguments.text("center"), machine: arguments.text("machine"))
+        self = .rid(inForce.rid, center: arguments.text("center"), machine: arguments.text("machine"))
       default:
         throw WrongUse("`\(arguments.operands[0])` is no kind of identifier; there are uin, vid and rid", command)
       }
@@ -90,7 +95,7 @@ enum IdCommand {
       switch self {
       case .uin(let rules, let lax): return lax && rules.isAcceptedUpstream(value) ? nil : rules.check(value)
       case .vid(let rules): return rules.check(value)
-      case .rid(let center, let machine):
+      case .rid(_, let center, let machine):
         do throws(IdentifierFault) {
           _ = try RID(value, center: center, machine: machine)
           return nil
@@ -104,11 +109,11 @@ enum IdCommand {
   private static func runGenerate(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let count = arguments.integer("count") ?? 1
     let values: [String]
-    switch try Rules(arguments, for: generate) {
+    switch try Rules(arguments, around, for: generate) {
     case .uin(let rules, _): values = try rules.generate(count: count)
     case .vid(let rules): values = try rules.generate(count: count)
-    case .rid(let center, let machine):
-      values = try rids(count, center ?? "45451", machine ?? "45452", from: arguments.integer("sequence"))
+    case .rid(let rules, let center, let machine):
+      values = try rids(count, rules, center ?? "45451", machine ?? "45452", from: arguments.integer("sequence"))
     }
     var out: [UInt8] = []
     let kind = arguments.operands[0].lowercased()
@@ -125,21 +130,24 @@ enum IdCommand {
   }
 
   /// Counts on behind the first; where the count begins anew the time goes on by a second, so that none comes twice.
-  private static func rids(_ count: Int, _ center: String, _ machine: String, from first: Int?) throws -> [String] {
-    let start = first ?? SecureRandom.bytes(4).reduce(0) { $0 << 8 | Int($1) } % RID.maximumSequence + 1
+  private static func rids(
+    _ count: Int, _ rules: RIDRules, _ center: String, _ machine: String, from first: Int?
+  ) throws -> [String] {
+    let room = RID.maximumSequence - rules.sequenceStart + 1
+    let start = first ?? SecureRandom.bytes(4).reduce(0) { $0 << 8 | Int($1) } % room + rules.sequenceStart
     var sequence = start
     var moment = Instant.now
     return try (0..<count).map { _ in
       let rid = try RID(center: center, machine: machine, sequence: sequence, at: moment)
-      let next = RID.sequence(after: sequence)
-      if next < sequence { moment = Instant(milliseconds: moment.milliseconds + 1_000) }
+      let next = rules.sequence(after: sequence)
+      if next <= sequence { moment = Instant(milliseconds: moment.milliseconds + 1_000) }
       sequence = next
       return rid.text
     }
   }
 
   private static func runCheck(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
-    let rules = try Rules(arguments, for: check)
+    let rules = try Rules(arguments, around, for: check)
     var values: [String] = []
     for word in arguments.operands.dropFirst() {
       guard word == "-" else {

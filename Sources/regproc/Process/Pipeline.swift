@@ -156,7 +156,8 @@ final class Pipeline: Sendable {
       try Files.makeFolder(folder + "/platform", mode: 0o700)
       let platform = try EmbeddedPlatform(
         folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
-        idSchema: plan.idSchema, roles: roles, hubURL: url)
+        idSchema: plan.idSchema, roles: roles, hubURL: url,
+        identifiers: settings.identifiers)
       try await platform.start()
       var engineSettings = EngineSettings(
         kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)

@@ -2,6 +2,7 @@ import Glibc
 import HTTP
 import Kafka
 import Postgres
+import Registration
 import System
 import YAML
 
@@ -55,7 +56,7 @@ struct Settings: Sendable {
       throw FileProblems(problems.all, source: document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "kafka", "database"] {
+    for section in ["http", "kafka", "database", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
       for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
         take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
@@ -139,6 +140,9 @@ struct Settings: Sendable {
     }
     return isKnown ? String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) : "regproc"
   }
+
+  /// The rules of UINs, VIDs and RIDs.
+  var identifiers: IdentifierRules { IdentifierRules { given[$0]?.text } }
 
   /// The configured Kafka; nil when there is none.
   func kafka() throws -> KafkaSettings? {

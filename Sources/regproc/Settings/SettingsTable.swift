@@ -1,3 +1,4 @@
+import Registration
 import System
 
 /// One setting of the program: its name in a file, in the environment and on the command line.
@@ -10,6 +11,8 @@ struct SettingEntry: Sendable {
     case logLevel
     /// A mapping of texts in a file; `name=value,name=value` elsewhere.
     case properties
+    /// One of the identifiers' settings, which brings its own check.
+    case identifier(IdentifierSetting)
 
     /// What a value must be; nil when `text` is one.
     func fault(_ text: String) -> String? {
@@ -21,6 +24,7 @@ struct SettingEntry: Sendable {
       case .logLevel: Log.Level(text) == nil ? "debug, info, warning or error" : nil
       case .properties:
         text.split(separator: ",").allSatisfy { $0.contains("=") } ? nil : "of the form name=value,name=value"
+      case .identifier(let setting): setting.isValue(text) ? nil : setting.wanted
       }
     }
   }
@@ -54,7 +58,11 @@ struct SettingEntry: Sendable {
     return "REGPROC_" + name.uppercased().replacing(".", with: "_").replacing("-", with: "_")
   }
 
-  static let all: [SettingEntry] = [
+  /// All of them: the program's own, and `uin.…`, `vid.…`, `rid.…` as the table of the identifiers' rules has them.
+  static let all: [SettingEntry] =
+    own + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
+
+  private static let own: [SettingEntry] = [
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
     SettingEntry("stages", .path, flag: "stages", "FOLDER", "the folder of stages/<name>/stage.yaml (default: of the home)"),
     SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),

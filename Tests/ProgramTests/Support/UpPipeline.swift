@@ -1,5 +1,6 @@
 import Glibc
 import Postgres
+import System
 
 /// `regproc up` on a folder, which can be killed and started again.
 final class UpPipeline: Sendable {
@@ -42,5 +43,16 @@ final class UpPipeline: Sendable {
   func database() throws -> PostgresSettings {
     guard let settings = PrivateCluster.running(in: folder + "/postgres") else { throw NoDatabase() }
     return settings
+  }
+
+  /// The first column of what a statement gives.
+  func query(_ sql: String) async throws -> [String] {
+    let (settings, pool) = (try database(), BlockingPool(name: "query", threads: 1))
+    defer { pool.close() }
+    return try await pool.run {
+      let connection = try Connection(settings)
+      defer { connection.close() }
+      return try connection.execute(sql).map { try $0.text(0) }
+    }
   }
 }

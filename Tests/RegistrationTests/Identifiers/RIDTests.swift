@@ -64,9 +64,18 @@ import Testing
   }
 
   @Test func `the count of a machine begins at 1 and begins again behind 99999`() {
-    #expect(RID.sequence(after: nil) == 1)
-    #expect(RID.sequence(after: 1) == 2)
-    #expect(RID.sequence(after: 99_998) == 99_999)
-    #expect(RID.sequence(after: 99_999) == 1)
+    let rules = RIDRules()
+    #expect(rules.sequence(after: nil) == 1)
+    #expect(rules.sequence(after: 1) == 2)
+    #expect(rules.sequence(after: 99_998) == 99_999)
+    #expect(rules.sequence(after: 99_999) == 1)
+  }
+
+  @Test func `the count begins where a deployment says, also when it stood before that`() {
+    let rules = RIDRules(sequenceStart: 500)
+    #expect(rules.sequence(after: nil) == 500)
+    #expect(rules.sequence(after: 7) == 500)
+    #expect(rules.sequence(after: 500) == 501)
+    #expect(rules.sequence(after: 99_999) == 500)
   }
 }
