@@ -66,17 +66,19 @@ let package = Package(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform", "StandIn"], swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
-    library("Fuzzing", ["Registration", "Cryptography", "JSON", "System"]),
+    library("Fuzzing", ["Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "Cryptography", "JSON", "System"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
 
     .testTarget(
       name: "InteropTests", dependencies: ["Registration", "Cryptography", "JSON", "System"], path: "Tests/Interop",
       exclude: ["java", "python"], swiftSettings: strict),
 
-    // The yardsticks of docs/performance.md, and the C program that the engine is measured against
+    // The yardsticks of docs/performance.md, and the C programs that engine and packets are measured against
     .target(name: "CForwarder", dependencies: ["CRdKafka"]),
+    shim("CPacketReference", ["crypto", "z"]),
     .executableTarget(
-      name: "regproc-bench", dependencies: ["CForwarder", "StageRuntime", "Platform", "Kafka", "Postgres", "CLinux"],
+      name: "regproc-bench",
+      dependencies: ["CForwarder", "CPacketReference", "Registration", "StageRuntime", "Platform", "Kafka", "Postgres", "CLinux"],
       swiftSettings: strict),
 
     // A Postgres for tests, started once for all of them
@@ -98,7 +100,9 @@ let package = Package(
     tests("Stages", ["Stages"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "StandIn"]),
     // They start the built program.
-    tests("Program", ["regproc", "StandIn", "Kafka", "Postgres", "HTTP", "JSON", "CLinux", "System"]),
+    tests(
+      "Program",
+      ["regproc", "StandIn", "Platform", "Registration", "Kafka", "Postgres", "HTTP", "JSON", "CLinux", "System"]),
   ]
 )
 

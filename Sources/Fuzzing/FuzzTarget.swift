@@ -18,6 +18,14 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case message
   /// RIDs, UINs and VIDs.
   case identifier
+  /// A route file, its cases, a `stage.yaml`: whatever is read as YAML.
+  case yaml
+  /// A Camel route file.
+  case camel
+  /// A `multipart/form-data` body; its first line stands for the content type.
+  case multipart
+  /// A webhook's body, a body between the mediators, a hub's delivery; the first line stands for the signature's header.
+  case webhook
 
   /// Reads an input.
   public func run(_ input: [UInt8]) {
@@ -28,6 +36,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .json: Self.json(input)
     case .message: Self.message(input)
     case .identifier: Self.identifier(input)
+    case .yaml: Self.yaml(input)
+    case .camel: Self.camel(input)
+    case .multipart: Self.multipart(input)
+    case .webhook: Self.webhook(input)
     }
   }
 
@@ -123,7 +135,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   }
 
   /// Runs a reader, which may only throw an error of its own.
-  private static func named<E: Error>(_: E.Type, _ body: () throws -> Void) {
+  static func named<E: Error>(_: E.Type, _ body: () throws -> Void) {
     do { try body() } catch is E {} catch { fatalError("an error without a name: \(error)") }
   }
 }

@@ -2,23 +2,29 @@ import Glibc
 
 /// Reads a `multipart/form-data` body as it arrives (RFC 7578, RFC 2046 5.1). Pure: bytes in, events out; what happens to them is
 /// decided elsewhere.
-struct MultipartParser {
-  enum Event: Equatable {
+package struct MultipartParser {
+  /// What a piece of the body completes.
+  package enum Event: Equatable {
+    /// A part begins.
     case began(Head)
+    /// Bytes of the part.
     case data([UInt8])
+    /// The part is over.
     case ended
   }
 
   /// What the header fields of a part say.
-  struct Head: Equatable {
-    var name: String
+  package struct Head: Equatable {
+    /// The name of the form's field.
+    package var name: String
     /// As the client wrote it, folders and all.
-    var fileName: String?
-    var contentType: String?
+    package var fileName: String?
+    /// As the client wrote it.
+    package var contentType: String?
   }
 
   /// A body that is no multipart body.
-  struct Malformed: Error {}
+  package struct Malformed: Error {}
 
   /// Most bytes of one part's header fields.
   static let maxHead = 8 << 10
@@ -37,7 +43,7 @@ struct MultipartParser {
   private var buffer: [UInt8] = [13, 10]
 
   /// A parser for a body of this content type; nil if it is not `multipart/form-data` with a usable boundary.
-  init?(contentType: String) {
+  package init?(contentType: String) {
     let type = ParameterizedValue(contentType)
     guard type.value == "multipart/form-data", let boundary = type["boundary"], (1...70).contains(boundary.utf8.count),
       boundary.utf8.allSatisfy({ (32..<127).contains($0) }), boundary.utf8.last != 32
@@ -46,7 +52,7 @@ struct MultipartParser {
   }
 
   /// Takes the next bytes and gives what they complete.
-  mutating func feed(_ bytes: some Collection<UInt8>) throws(Malformed) -> [Event] {
+  package mutating func feed(_ bytes: some Collection<UInt8>) throws(Malformed) -> [Event] {
     var events: [Event] = []
     guard state != .epilogue else { return events }
     buffer.append(contentsOf: bytes)
@@ -94,7 +100,7 @@ struct MultipartParser {
   }
 
   /// Whether the final boundary has been seen: a body that ends earlier is malformed.
-  var isComplete: Bool { state == .epilogue }
+  package var isComplete: Bool { state == .epilogue }
 
   private static func head(_ bytes: ArraySlice<UInt8>) throws(Malformed) -> Head {
     var name: String?

@@ -16,5 +16,6 @@ func database<T: Sendable>(_ body: () async throws -> T) async throws -> T {
 struct HashStreamOf: ~Copyable {
   private var stream = HashStream(.sha256)
   mutating func add(_ bytes: [UInt8]) { stream.update(bytes) }
+  mutating func add(_ bytes: UnsafeRawBufferPointer) { stream.update(bytes) }
   consuming func finish() -> [UInt8] { stream.finish() }
 }

@@ -32,10 +32,28 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
     }
   }
 
+  public func decryptPacket(_ ciphertext: any ByteSource, referenceId: String) async throws -> any ByteSource {
+    if ciphertext.isSmall { return MemorySource(try await decryptPacket(ciphertext.bytes(), referenceId: referenceId)) }
+    let pair = try await pair("registration-\(referenceId)")
+    return try await blocking.run {
+      do {
+        return try PacketEncryption.open(ciphertext, with: pair.key, thumbprint: pair.certificate.thumbprint)
+      } catch let error as PacketError {
+        throw ServiceError(.refused, service: "key manager", code: "KER-CRY-003", error.message)
+      }
+    }
+  }
+
   public func sign(_ data: [UInt8]) async throws -> [UInt8] { try await pair("client").key.sign(data, .sha256) }
 
   public func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
     try await pair("client").key.publicKey.isValid(signature, of: data, .sha256)
+  }
+
+  public func verify(_ data: any ByteSource, signature: [UInt8], referenceId: String) async throws -> Bool {
+    if data.isSmall { return try await verify(data.bytes(), signature: signature, referenceId: referenceId) }
+    let key = try await pair("client").key.publicKey
+    return try await blocking.run { try PacketEncryption.isSigned(data, signature: signature, by: key) }
   }
 
   public func tokenId(_ id: String, partner: String) async throws -> String {
@@ -69,6 +87,12 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
   }
   public func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await sign(plaintext) }
   public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    try await verify(plaintext, signature: signature, referenceId: refID)
+  }
+  public func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource {
+    try await decryptPacket(blob, referenceId: refID)
+  }
+  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool {
     try await verify(plaintext, signature: signature, referenceId: refID)
   }
 }

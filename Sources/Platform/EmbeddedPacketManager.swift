@@ -5,7 +5,7 @@ import StageKit
 import Synchronization
 import System
 
-/// The packet manager over the object store: sub-packets are fetched, checked, decrypted and read in this process.
+/// The packet manager over the object store: sub-packets are fetched, checked, decrypted and read in this process, large ones piece by piece.
 public struct EmbeddedPacketManager: PacketManager {
   /// The account that packets are stored under (facts/packet-and-crypto 1.10).
   public static let account = "packet-manager"
@@ -15,9 +15,14 @@ public struct EmbeddedPacketManager: PacketManager {
   private let schemas: any IdSchemaSource
   private let pool: Pool
   private let cache: PacketCache
+  private let blocking: BlockingPool
 
   /// A packet manager.
-  public init(objects: any ObjectStore, keys: any PacketKeys, schemas: any IdSchemaSource, pool: Pool) {
+  /// - Parameter blocking: the threads that large packets are read on.
+  public init(
+    objects: any ObjectStore, keys: any PacketKeys, schemas: any IdSchemaSource, pool: Pool, blocking: BlockingPool
+  ) {
+    self.blocking = blocking
     self.objects = objects
     self.keys = keys
     self.schemas = schemas
@@ -60,7 +65,12 @@ public struct EmbeddedPacketManager: PacketManager {
     let (contents, findings) = try await open(packet)
     let version = contents.schemaVersion ?? "0.1"
     let schema = try await schemas.schema(version: version)
-    var all = findings + contents.verify(schema: schema, mandatory: MandatoryAttributes.of(packet.process))
+    let mandatory = MandatoryAttributes.of(packet.process)
+    let inside =
+      contents.isSmall
+      ? contents.verify(schema: schema, mandatory: mandatory)
+      : try await blocking.run { contents.verify(schema: schema, mandatory: mandatory) }
+    var all = findings + inside
     if schema == nil { all.append(PacketFinding(.schemaVersion, .id, "no id schema of version \(version)")) }
     return all.map { PacketFault(code: $0.check == .schema ? "KER-IOV-004" : "KER-PUT-019", message: $0.description) }
   }
@@ -125,29 +135,33 @@ public struct EmbeddedPacketManager: PacketManager {
     for name in SubPacketName.allCases {
       let key = "\(source)/\(processName)/\(packet.rid)_\(name.rawValue)"
       guard
-        let content = try await objects.get(account: Self.account, container: packet.rid, key: key),
+        let content = try await objects.source(account: Self.account, container: packet.rid, key: key),
         let metadata = try await objects.metadata(account: Self.account, container: packet.rid, key: key)
       else {
         throw ServiceError(.notFound, service: "packet manager", code: "KER-PUT-027", "sub-packet \(name.rawValue) is missing")
       }
-      let identity = PacketCache.Key(content: content, path: packet.rid + "/" + key, metadata: metadata)
-      if let known = cache.get(identity) {
-        parts[name] = known.part
-        findings += known.findings
-        continue
-      }
-      do {
+      func read() async throws -> PacketCache.Entry {
+        let identity = try PacketCache.Key(content: content, path: packet.rid + "/" + key, metadata: metadata)
+        if let known = cache.get(identity) { return known }
         let info = try SubPacketInfo(metadata: metadata)
         let (part, found) = try await reader.inspect(
           PacketReader.Part(name: name, info: info, content: content, path: key), rid: packet.rid, source: source,
           processName: processName, refID: info.refID)
-        cache.put(identity, PacketCache.Entry(part: part, findings: found, size: content.count * 3))
-        parts[name] = part
-        findings += found
+        // Of a large one only small files are in memory.
+        let entry = PacketCache.Entry(part: part, findings: found, size: content.isSmall ? content.count * 3 : 4 << 20)
+        cache.put(identity, entry)
+        return entry
+      }
+      do {
+        let entry = content.isSmall ? try await read() : try await withTaskExecutorPreference(blocking) { try await read() }
+        parts[name] = entry.part
+        findings += entry.findings
       } catch let error as PacketError {
         throw ServiceError(.refused, service: "packet manager", code: "KER-PUT-019", error.description)
       } catch let error as ServiceError where error.code.hasPrefix("KER-CRY") {
         throw ServiceError(.refused, service: "packet manager", code: "KER-PUT-019", error.message)
+      } catch let error as ByteSourceError {
+        throw ServiceError(.unavailable, service: "packet manager", code: "KER-PUT-019", error.description)
       }
     }
     return (PacketContents(rid: packet.rid, source: source, processName: processName, subPackets: parts), findings)
@@ -174,9 +188,9 @@ public enum MandatoryAttributes {
 final class PacketCache: Sendable {
   struct Key: Hashable, Sendable {
     let digest: [UInt8]
-    init(content: [UInt8], path: String, metadata: [String: String]) {
+    init(content: any ByteSource, path: String, metadata: [String: String]) throws {
       var hasher = HashStreamOf()
-      hasher.add(content)
+      try content.forEachPiece { hasher.add($0) }
       hasher.add(Array(path.utf8))
       for (name, value) in metadata.sorted(by: { $0.key < $1.key }) { hasher.add(Array("\(name)=\(value);".utf8)) }
       digest = hasher.finish()

@@ -46,7 +46,8 @@ public final class EmbeddedPlatform: Sendable {
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
     hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }
     services = Services(
-      packets: EmbeddedPacketManager(objects: objects, keys: manager, schemas: schemas, pool: pool), registrations: register,
+      packets: EmbeddedPacketManager(objects: objects, keys: manager, schemas: schemas, pool: pool, blocking: blocking),
+      registrations: register,
       identities: identities, keys: manager, envelopeKeys: envelopes, credentials: credentials, hub: hub, objects: objects,
       audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: rules.rid),
       schemas: schemas,

@@ -84,6 +84,7 @@ public struct NoVirusScanner: VirusScanner {
   public init() {}
   public var isScanning: Bool { false }
   public func scan(_ bytes: [UInt8]) async throws -> String? { nil }
+  public func scan(_ source: any ByteSource) async throws -> String? { nil }
 }
 
 /// Id schemas that come with the product.

@@ -24,7 +24,7 @@ public struct FileObjectStore: ObjectStore {
     let files = objects.flatMap { object in
       let path = path(account, container, object.key)
       // The metadata first: an object that can be seen has them.
-      return [(path + Self.metadataSuffix, Self.encoded(object.metadata)), (path, object.bytes)]
+      return [(path + Self.metadataSuffix, MemorySource(Self.encoded(object.metadata))), (path, MemorySource(object.bytes))]
     }
     try await blocking.run { try Self.write(files) }
   }
@@ -32,6 +32,23 @@ public struct FileObjectStore: ObjectStore {
   public func get(account: String, container: String, key: String) async throws -> [UInt8]? {
     let path = path(account, container, key)
     return try await blocking.run { try Self.read(path) }
+  }
+
+  public func put(
+    _ source: any ByteSource, metadata: [String: String], account: String, container: String, key: String
+  ) async throws {
+    let path = path(account, container, key)
+    let metadata = Self.encoded(metadata)
+    try await blocking.run { try Self.write([(path + Self.metadataSuffix, MemorySource(metadata)), (path, source)]) }
+  }
+
+  /// A large object stays in its file, which a later put replaces by another and never writes to.
+  public func source(account: String, container: String, key: String) async throws -> (any ByteSource)? {
+    let path = path(account, container, key)
+    return try await blocking.run {
+      guard let file = try Self.opened(path) else { return nil }
+      do { return file.isSmall ? MemorySource(try file.bytes()) : file } catch { throw Self.failed("an object cannot be read") }
+    }
   }
 
   public func exists(account: String, container: String, key: String) async throws -> Bool {
@@ -138,42 +155,44 @@ public struct FileObjectStore: ObjectStore {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
-  private static func write(_ bytes: [UInt8], to path: String) throws { try write([(path, bytes)]) }
+  private static func write(_ bytes: [UInt8], to path: String) throws { try write([(path, MemorySource(bytes))]) }
 
   /// Writes files in their order and syncs each folder once, after all of them.
-  private static func write(_ files: [(path: String, bytes: [UInt8])]) throws {
+  private static func write(_ files: [(path: String, content: any ByteSource)]) throws {
     var parents: [String] = []
-    for (path, bytes) in files {
+    for (path, content) in files {
       let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
       if !parents.contains(parent) {
         try makeFolders(parent)
         parents.append(parent)
       }
-      try place(bytes, at: path)
+      try place(content, at: path)
     }
     for parent in parents { try sync(folder: parent) }
   }
 
-  private static func place(_ bytes: [UInt8], at path: String) throws {
+  private static func place(_ content: any ByteSource, at path: String) throws {
     let temporary = "\(path)\(temporarySuffix)\(SecureRandom.uuid())"
     let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
     guard handle >= 0 else { throw failed("an object cannot be written") }
     var isDone = false
     defer { if !isDone { unlink(temporary) } }
-    var at = 0
-    while at < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(handle, $0.baseAddress! + at, bytes.count - at) }
-      guard count > 0 else {
-        if count < 0, errno == EINTR { continue }
-        let failure = failed("an object cannot be written")
-        close(handle)
-        throw failure
+    do {
+      defer { close(handle) }
+      try content.forEachPiece { piece in
+        var at = 0
+        while at < piece.count {
+          let count = Glibc.write(handle, piece.baseAddress! + at, piece.count - at)
+          if count < 0, errno == EINTR { continue }
+          guard count > 0 else { throw failed("an object cannot be written") }
+          at += count
+        }
       }
-      at += count
+      guard fsync(handle) == 0 else { throw failed("an object cannot be written") }
+    } catch let error as ByteSourceError {
+      throw ServiceError(.unavailable, service: "object store", code: "RPR-OBJ-001", error.description)
     }
-    let synced = fsync(handle)
-    close(handle)
-    guard synced == 0, rename(temporary, path) == 0 else { throw failed("an object cannot be written") }
+    guard rename(temporary, path) == 0 else { throw failed("an object cannot be written") }
     isDone = true
   }
 
@@ -193,30 +212,27 @@ public struct FileObjectStore: ObjectStore {
   }
 
   private static func read(_ path: String) throws -> [UInt8]? {
+    guard let file = try opened(path) else { return nil }
+    do { return try file.bytes() } catch { throw failed("an object cannot be read") }
+  }
+
+  /// The file of a path; nil when there is none.
+  private static func opened(_ path: String) throws -> FileSource? {
     let handle = open(path, O_RDONLY | O_CLOEXEC)
     guard handle >= 0 else {
       if errno == ENOENT || errno == ENOTDIR { return nil }
       throw failed("an object cannot be read")
     }
-    defer { close(handle) }
     var status = stat()
-    guard fstat(handle, &status) == 0 else { throw failed("an object cannot be read") }
-    guard status.st_mode & S_IFMT == S_IFREG else { return nil }
-    let size = Int(status.st_size)
-    var isBroken = false
-    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      while count < size {
-        let got = Glibc.read(handle, buffer.baseAddress! + count, size - count)
-        if got < 0, errno == EINTR { continue }
-        guard got > 0 else {
-          isBroken = true
-          return
-        }
-        count += got
-      }
+    guard fstat(handle, &status) == 0 else {
+      defer { close(handle) }
+      throw failed("an object cannot be read")
     }
-    if isBroken { throw failed("an object cannot be read") }
-    return bytes
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      close(handle)
+      return nil
+    }
+    return FileSource(owning: handle, count: Int(status.st_size))
   }
 
   private static func walk(_ folder: String, _ prefix: String, _ out: inout [String]) {

@@ -74,6 +74,15 @@ public final class BlockingPool: Sendable {
   }
 }
 
+/// Async work that computes or reads for long may run on these threads as a whole: `withTaskExecutorPreference(pool) { ... }`.
+extension BlockingPool: TaskExecutor {
+  /// Takes a piece of a task; called by the concurrency runtime.
+  public func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    submit { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+  }
+}
+
 /// A counting semaphore for threads (never wait on it from a task).
 public final class Semaphore: @unchecked Sendable {
   // Safe to share: sem_t is made for several threads, and its memory is owned by this object alone.

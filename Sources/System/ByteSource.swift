@@ -30,13 +30,26 @@ extension ByteSource {
   }
 
   /// All bytes.
-  public func bytes() throws -> [UInt8] { try bytes(in: 0..<count) }
+  public func bytes() throws -> [UInt8] {
+    if let memory = self as? MemorySource { return memory.content }
+    return try bytes(in: 0..<count)
+  }
+
+  /// Whether it is small enough to be worked on in memory as a whole, which is faster than piece by piece.
+  public var isSmall: Bool { count <= MemorySource.most }
 
   /// Gives the bytes of a range piece by piece, in order.
   public func forEachPiece(
     in range: Range<Int>? = nil, size: Int = 128 << 10, _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let range = range ?? 0..<count
+    if let memory = self as? MemorySource {
+      return try memory.content.withUnsafeBytes { bytes in
+        for at in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+          try body(UnsafeRawBufferPointer(rebasing: bytes[at..<min(at + size, range.upperBound)]))
+        }
+      }
+    }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(min(size, range.count), 1), alignment: 16)
     defer { buffer.deallocate() }
     var at = range.lowerBound
@@ -51,7 +64,10 @@ extension ByteSource {
 
 /// Bytes in memory.
 public final class MemorySource: ByteSource {
-  private let content: [UInt8]
+  fileprivate let content: [UInt8]
+
+  /// Bytes up to which a source counts as small: MOSIP's limit of 5 MiB for a packet, so that all packets of a deployment that keeps it are.
+  public static let most = 5 << 20
 
   /// The given bytes.
   public init(_ content: [UInt8]) { self.content = content }
@@ -86,8 +102,8 @@ public final class FileSource: ByteSource {
     count = Int(about.st_size)
   }
 
-  /// Takes over an open file of so many bytes.
-  init(owning descriptor: Int32, count: Int) {
+  /// Takes over an open regular file of so many bytes; it is closed with the source.
+  public init(owning descriptor: Int32, count: Int) {
     self.descriptor = descriptor
     self.count = count
   }

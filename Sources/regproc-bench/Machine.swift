@@ -17,6 +17,13 @@ enum Machine {
     return Double(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + Double(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6
   }
 
+  /// Processor seconds of this thread: what a machine that others use as well cannot change much.
+  static var threadCPU: Double {
+    var now = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+  }
+
   /// Processor seconds of another process, all threads.
   static func cpu(of process: pid_t) -> Double { cpu(stat: "/proc/\(process)/stat") }
 

@@ -42,6 +42,41 @@ import Testing
     }
   }
 
+  @Test(arguments: [0, 1, 5 << 20, 5 << 20 + 1]) func aSourceGoesInAndComesOutAndKeepsWhatItWas(_ size: Int) async throws {
+    try await inStore { store, folder async throws in
+      let bytes = SecureRandom.bytes(size)
+      try await store.put(MemorySource(bytes), metadata: ["refid": "x"], account: "a", container: "c", key: "k")
+      #expect(try await store.metadata(account: "a", container: "c", key: "k") == ["refid": "x"])
+      #expect(try await store.get(account: "a", container: "c", key: "k") == bytes)
+      let source = try #require(try await store.source(account: "a", container: "c", key: "k"))
+      try await store.put([9], account: "a", container: "c", key: "k")
+      try await store.delete(account: "a", container: "c", key: "k")
+      #expect(try source.bytes() == bytes)
+      #expect(try await store.source(account: "a", container: "c", key: "k") == nil)
+      #expect(try await store.keys(account: "a", container: "c", prefix: "") == [])
+    }
+  }
+
+  @Test func aSourceThatFailsInTheMidstLeavesNoObject() async throws {
+    final class Failing: ByteSource {
+      let count = 1 << 20
+      func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        if offset > 300_000 { throw ByteSourceError("gone") }
+        buffer.initializeMemory(as: UInt8.self, repeating: 1)
+      }
+    }
+    try await inStore { store, folder async throws in
+      try await store.put([1], account: "a", container: "c", key: "old")
+      for key in ["old", "new"] {
+        await #expect(throws: ServiceError.self) {
+          try await store.put(Failing(), metadata: [:], account: "a", container: "c", key: key)
+        }
+      }
+      #expect(try await store.get(account: "a", container: "c", key: "old") == [1])
+      #expect(try await store.keys(account: "a", container: "c", prefix: "") == ["old"])
+    }
+  }
+
   @Test func aPutWritesOverAndADeleteTakesObjectAndMetadata() async throws {
     try await inStore { store, _ async throws in
       try await store.put([1], account: "a", container: "c", key: "k")

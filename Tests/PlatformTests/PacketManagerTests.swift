@@ -33,12 +33,14 @@ import Testing
     return Stand(
       packets: EmbeddedPacketManager(
         objects: objects, keys: manager, schemas: try BundledIdSchemas(version: "0.1", json: Self.schema),
-        pool: world.pool),
+        pool: world.pool, blocking: world.blocking),
       objects: objects, manager: manager)
   }
 
   /// Puts a packet into the store as the uploader does.
-  private func store(_ stand: Stand, process: String = "OPENCRVS_NEW", name: String = "Zoë Rao") async throws {
+  private func store(
+    _ stand: Stand, process: String = "OPENCRVS_NEW", name: String = "Zoë Rao", document: [UInt8] = [1, 2, 3]
+  ) async throws {
     var draft = PacketDraft(
       rid: Self.rid, source: "OPENCRVS", process: process, refID: "10001_10002", schemaVersion: "0.1",
       schema: try IdSchema(json: Self.schema),
@@ -48,14 +50,35 @@ import Testing
       metaInfo: ["metaData": [["label": "centerId", "value": "10001"]]],
       audits: [["eventId": "A", "id": .string(Self.rid)]],
       creationDate: Instant(iso: "2024-02-29T23:59:59.123Z")!)
-    draft.documents["proofOfIdentity"] = PacketDocument(content: [1, 2, 3], type: "DOC001", format: "pdf")
+    draft.documents["proofOfIdentity"] = PacketDocument(content: document, type: "DOC001", format: "pdf")
     let written = try await PacketWriter(keys: stand.manager).write(draft)
     let container = try await PacketReader(keys: stand.manager).openContainer(written.content, refID: "10001_10002")
     for part in container.parts {
-      try await stand.objects.put(part.content, account: "packet-manager", container: Self.rid, key: part.path)
-      try await stand.objects.setMetadata(
-        Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }), account: "packet-manager",
-        container: Self.rid, key: part.path)
+      try await stand.objects.put(
+        part.content, metadata: Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }),
+        account: "packet-manager", container: Self.rid, key: part.path)
+    }
+  }
+
+  @Test func aLargePacketIsReadFromItsFilesAndItsReadingIsKeptLikeASmallOnes() async throws {
+    try await World.run { world async throws in
+      let stand = try stand(world)
+      let document = SecureRandom.bytes(12 << 20)
+      try await store(stand, document: document)
+      let source = try await stand.objects.source(
+        account: "packet-manager", container: Self.rid, key: "OPENCRVS/OPENCRVS_NEW/\(Self.rid)_id")
+      #expect(try #require(source).isSmall == false)
+      for _ in 1...2 {
+        #expect(try await stand.packets.validate(Self.reference).isEmpty)
+        #expect(try await stand.packets.fields(["phone"], of: Self.reference) == ["phone": "9898989898"])
+        #expect(try await stand.packets.document("proofOfIdentity", of: Self.reference)?.content == document)
+      }
+      // A flipped bit in the midst of the large part is noticed, whatever was kept.
+      let key = "OPENCRVS/OPENCRVS_NEW/\(Self.rid)_id"
+      var bytes = try #require(try await stand.objects.get(account: "packet-manager", container: Self.rid, key: key))
+      bytes[6 << 20] ^= 1
+      try await stand.objects.put(bytes, account: "packet-manager", container: Self.rid, key: key)
+      #expect(await code { try await stand.packets.allFields(of: Self.reference) } == "KER-PUT-019")
     }
   }
 

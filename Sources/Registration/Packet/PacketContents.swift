@@ -14,6 +14,8 @@ public struct SubPacket: Sendable {
   /// The names of all its files, in their order.
   public let fileNames: [String]
   private let files: [String: FileContent]
+  /// Whether all of it is in memory.
+  let isSmall: Bool
 
   /// Reads the plaintext of a sub-packet, with all files unpacked and checked.
   /// - Throws: `PacketError` `badZip`, `hostileZip`, `badEntry`.
@@ -57,6 +59,7 @@ public struct SubPacket: Sendable {
     self.name = name
     self.info = info
     self.files = files
+    isSmall = source.isSmall
     fileNames = reader.files.map(\.name)
     identity = try object(EntryName.identity)
     metaInfo = try object(EntryName.metaInfo)
@@ -109,6 +112,9 @@ public struct PacketContents: Sendable {
     else { return processName }
     return String(processName[..<dash])
   }
+
+  /// Whether all of it is in memory; else files are read from where they are, which blocks.
+  public var isSmall: Bool { subPackets.values.allSatisfy(\.isSmall) }
 
   private var inReadingOrder: [SubPacket] { [.id, .evidence, .optional].compactMap { subPackets[$0] } }
 

@@ -50,4 +50,22 @@ public enum PacketEncryption {
       throw PacketError(.decryptionFailed, "the content cannot be decrypted")
     }
   }
+
+  /// Decrypts a source: a small one in memory, a large one where it is read, once its tag has been verified. What is large must not
+  /// change any more.
+  /// - Throws: as the other `open`; `ByteSourceError`.
+  public static func open(
+    _ blob: any ByteSource, with key: RSAPrivateKey, thumbprint: [UInt8]? = nil
+  ) throws -> any ByteSource {
+    if blob.isSmall { return MemorySource(try open(blob.bytes(), with: key, thumbprint: thumbprint)) }
+    return try PacketOpening.with(blob, key: key, thumbprint: thumbprint) { opening in
+      try opening.decrypt { _ in }
+      return opening.verifiedPlaintext()
+    }
+  }
+
+  /// Whether a signature over a plaintext sub-packet is one of a machine's key.
+  public static func isSigned(_ plaintext: any ByteSource, signature: [UInt8], by key: RSAPublicKey) throws -> Bool {
+    key.isValid(signature, ofDigest: try Tally.digest(of: plaintext), .sha256)
+  }
 }

@@ -9,10 +9,6 @@ public struct PacketFileReader: Sendable {
   private let signers: [RSAPublicKey]
   private let limits: ZipLimits
   private let spoolFolder: String
-  /// Bytes of small files of a sub-packet that are unpacked at once.
-  private static let kept = 1 << 20
-  /// Larger metadata than this are no honest sender's.
-  private static let largestMetadata = 64 << 10
 
   /// A reader.
   /// - Parameters:
@@ -51,18 +47,18 @@ public struct PacketFileReader: Sendable {
   /// - Parameter refID: of the authenticated sender; nil takes the one that sub-packet `id` names, for a person who looks at a file.
   /// - Throws: `PacketError` as `PacketReader.openContainer`; `ByteSourceError`.
   public func open(_ packet: any ByteSource, refID: String? = nil) throws -> Opened {
-    let container = try self.container(of: packet)
-    let parts = try self.parts(of: container)
-    let refID = refID ?? (parts.parts[.id] ?? parts.parts.values.first)?.info.refID ?? ""
+    let container = try PacketReader.ContainerFiles.container(
+      of: plaintext(of: packet), limits: limits, spoolFolder: spoolFolder)
+    let origin = PacketReader.Origin(source: container.source, process: container.processName, rid: container.rid)
+    let refID = refID ?? (container.parts.first { $0.name == .id } ?? container.parts.first)?.info.refID ?? ""
     var findings: [PacketFinding] = []
     var subPackets: [SubPacketName: SubPacket] = [:]
     var sizes: [SubPacketName: Int] = [:]
     var signedBy: [SubPacketName: Int] = [:]
-    for (name, part) in parts.parts.sorted(by: { $0.key < $1.key }) {
-      sizes[name] = part.content.count
-      (subPackets[name], signedBy[name]) = try subPacket(name, part, of: parts.origin, refID, &findings)
+    for part in container.parts {
+      sizes[part.name] = part.content.count
+      (subPackets[part.name], signedBy[part.name]) = try subPacket(part, of: origin, refID, &findings)
     }
-    let origin = parts.origin
     return Opened(
       contents: PacketContents(
         rid: origin.rid, source: origin.source, processName: origin.process, subPackets: subPackets),
@@ -71,7 +67,8 @@ public struct PacketFileReader: Sendable {
   }
 
   /// Decrypts the upload file into a place of our own, so that what was verified is what is read.
-  private func container(of packet: any ByteSource) throws -> any ByteSource {
+  private func plaintext(of packet: any ByteSource) throws -> any ByteSource {
+    if packet.isSmall { return try PacketEncryption.open(packet, with: key, thumbprint: thumbprint) }
     let spool = Spool(folder: spoolFolder)
     try PacketOpening.with(packet, key: key, thumbprint: thumbprint) { opening in
       try opening.decrypt { try spool.append($0) }
@@ -79,61 +76,33 @@ public struct PacketFileReader: Sendable {
     return try spool.finish()
   }
 
-  private struct Part {
-    var info: SubPacketInfo
-    var content: any ByteSource
-  }
-
-  private func parts(
-    of container: any ByteSource
-  ) throws -> (origin: PacketReader.Origin, parts: [SubPacketName: Part]) {
-    let zip = try ZipReader(container, limits: limits, flat: false)
-    var files = PacketReader.ContainerFiles()
-    var contents: [SubPacketName: any ByteSource] = [:]
-    var infos: [SubPacketName: SubPacketInfo] = [:]
-    for entry in zip.files {
-      switch try files.place(of: entry.name) {
-      case .content(let name): contents[name] = try content(of: entry, in: zip)
-      case .metadata(let name):
-        guard entry.size <= Self.largestMetadata else { throw PacketError(.badEntry, "metadata that are too large") }
-        infos[name] = try SubPacketInfo(json: zip.content(of: entry))
-      }
-    }
-    let origin = try files.origin(contents: Set(contents.keys), infos: Set(infos.keys))
-    var parts: [SubPacketName: Part] = [:]
-    for (name, content) in contents { parts[name] = Part(info: infos[name]!, content: content) }
-    return (origin, parts)
-  }
-
-  /// An encrypted sub-packet where it stands when it is stored, else unpacked (Java packs it in vain).
-  private func content(of entry: ZipReader.Entry, in zip: ZipReader) throws -> any ByteSource {
-    if let stored = zip.stored(entry) {
-      try zip.read(entry) { _ in }
-      return stored
-    }
-    let spool = Spool(folder: spoolFolder)
-    try zip.read(entry) { try spool.append($0) }
-    return try spool.finish()
-  }
-
   private func subPacket(
-    _ name: SubPacketName, _ part: Part, of origin: PacketReader.Origin, _ refID: String,
-    _ findings: inout [PacketFinding]
+    _ part: PacketReader.Part, of origin: PacketReader.Origin, _ refID: String, _ findings: inout [PacketFinding]
   ) throws -> (SubPacket, signer: Int?) {
+    let name = part.name
     findings += PacketReader.metadataFindings(part.info, name, origin, refID: refID)
-    let encrypted = Tally()
-    try part.content.forEachPiece { encrypted.update($0) }
-    if !constantTimeEqual(part.info.encryptedHash, encrypted.digest()) {
+    if !constantTimeEqual(part.info.encryptedHash, try Tally.digest(of: part.content)) {
       findings.append(PacketFinding(.encryptedHash, name))
     }
+    let (plaintext, digest) = try plaintextAndDigest(of: part.content)
+    let signer = signers.firstIndex { $0.isValid(part.info.signature, ofDigest: digest, .sha256) }
+    if !signers.isEmpty, signer == nil { findings.append(PacketFinding(.signature, name)) }
+    let subPacket = try SubPacket(
+      name: name, info: part.info, source: plaintext, limits: limits, keeping: plaintext.isSmall ? .max : PacketReader.kept)
+    return (subPacket, signer)
+  }
+
+  private func plaintextAndDigest(of content: any ByteSource) throws -> (any ByteSource, [UInt8]) {
+    if content.isSmall {
+      let plaintext = try PacketEncryption.open(content, with: key, thumbprint: thumbprint)
+      return (plaintext, try Tally.digest(of: plaintext))
+    }
+    // One pass for tag and digest.
     let plain = Tally()
-    let plaintext = try PacketOpening.with(part.content, key: key, thumbprint: thumbprint) { opening in
+    let plaintext = try PacketOpening.with(content, key: key, thumbprint: thumbprint) { opening in
       try opening.decrypt { plain.update($0) }
       return opening.verifiedPlaintext()
     }
-    let digest = plain.digest()
-    let signer = signers.firstIndex { $0.isValid(part.info.signature, ofDigest: digest, .sha256) }
-    if !signers.isEmpty, signer == nil { findings.append(PacketFinding(.signature, name)) }
-    return (try SubPacket(name: name, info: part.info, source: plaintext, limits: limits, keeping: Self.kept), signer)
+    return (plaintext, plain.digest())
   }
 }

@@ -109,6 +109,13 @@ final class Tally {
     hash?.update(bytes)
   }
 
+  /// The digest of a source.
+  static func digest(of source: any ByteSource) throws -> [UInt8] {
+    let tally = Tally()
+    try source.forEachPiece { tally.update($0) }
+    return tally.digest()
+  }
+
   /// The digest; nothing more can be added.
   func digest() -> [UInt8] {
     guard let hash = hash.take() else { return [] }

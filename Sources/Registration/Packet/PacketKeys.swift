@@ -1,4 +1,5 @@
 import Cryptography
+import System
 
 /// The keys behind packets, wherever they are: in this process or at a key manager (facts/packet-and-crypto 1.8, 1.9). A refId is
 /// `{centerId}_{machineId}`; it names the encryption key, and its machine the signing key.
@@ -11,6 +12,22 @@ public protocol PacketKeys: Sendable {
   func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8]
   /// Whether the signature over a plaintext sub-packet is one of the machine that the refId names.
   func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool
+
+  /// The plaintext of a whole encrypted form, verified. A large one is decrypted where it is read, so the source must be one that
+  /// cannot change.
+  func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource
+  /// As the other `isSigned`, for a plaintext that may be read piece by piece.
+  func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool
+}
+
+/// For keys that take whole messages alone.
+extension PacketKeys {
+  public func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource {
+    MemorySource(try await decrypt(blob.bytes(), refID: refID))
+  }
+  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool {
+    try await isSigned(plaintext.bytes(), signature: signature, refID: refID)
+  }
 }
 
 /// One encryption key and one signing key in this process, for every refId: the embedded platform's, and the tests'.
@@ -55,6 +72,18 @@ public struct LocalPacketKeys: PacketKeys {
   public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
     guard refIDs?.contains(refID) ?? true else { return false }
     return signingKey.publicKey.isValid(signature, of: plaintext, .sha256)
+  }
+
+  /// Decrypts as the other `decrypt`; a large one where it is read.
+  public func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource {
+    try check(refID)
+    return try PacketEncryption.open(blob, with: decryptionKey, thumbprint: certificate.thumbprint)
+  }
+
+  /// Verifies piece by piece.
+  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool {
+    guard refIDs?.contains(refID) ?? true else { return false }
+    return try PacketEncryption.isSigned(plaintext, signature: signature, by: signingKey.publicKey)
   }
 
   private func check(_ refID: String) throws {

@@ -1,7 +1,9 @@
 import Cryptography
 import System
 
-/// Opens packets: the uploaded file, or sub-packets as the object store holds them (facts/packet-and-crypto 1.1, 1.7).
+/// Opens packets: the uploaded file, or sub-packets as the object store holds them (facts/packet-and-crypto 1.1, 1.7). Small ones are
+/// read in memory; of large ones memory holds pieces only, as far as the keys can work on pieces. No plaintext of a sub-packet touches
+/// a disk.
 public struct PacketReader: Sendable {
   /// What an opened container holds: one sub-packet, still encrypted.
   public struct Part: Sendable {
@@ -10,12 +12,12 @@ public struct PacketReader: Sendable {
     /// Its metadata.
     public let info: SubPacketInfo
     /// Its encrypted bytes.
-    public let content: [UInt8]
+    public let content: any ByteSource
     /// `{source}/{process}/{rid}_{name}`: the object key behind the RID.
     public let path: String
 
     /// A sub-packet as it is stored.
-    public init(name: SubPacketName, info: SubPacketInfo, content: [UInt8], path: String) {
+    public init(name: SubPacketName, info: SubPacketInfo, content: any ByteSource, path: String) {
       self.name = name
       self.info = info
       self.content = content
@@ -37,18 +39,32 @@ public struct PacketReader: Sendable {
 
   private let keys: any PacketKeys
   private let limits: ZipLimits
+  private let spoolFolder: String
+  /// Bytes of small files of a large sub-packet that are unpacked at once.
+  static let kept = 1 << 20
 
   /// A reader with the given keys and limits.
-  public init(keys: any PacketKeys, limits: ZipLimits = ZipLimits()) {
+  /// - Parameter spoolFolder: where sub-packets that somebody packed in vain wait, still encrypted, in files without a name.
+  public init(keys: any PacketKeys, limits: ZipLimits = ZipLimits(), spoolFolder: String = "/tmp") {
     self.keys = keys
     self.limits = limits
+    self.spoolFolder = spoolFolder
   }
 
   /// Decrypts an uploaded packet and takes its container apart.
-  /// - Parameter refID: the refId of the authenticated sender or of the sync record, never one that the packet itself names.
-  /// - Throws: `PacketError` `badEncryption`, `decryptionFailed`, `badZip`, `hostileZip`, `badContainer`, `badEntry`; what the keys throw.
+  /// - Parameters:
+  ///   - packet: a source that cannot change.
+  ///   - refID: the refId of the authenticated sender or of the sync record, never one that the packet itself names.
+  /// - Throws: `PacketError` `badEncryption`, `decryptionFailed`, `badZip`, `hostileZip`, `badContainer`, `badEntry`; what the keys throw;
+  ///   `ByteSourceError`.
+  public func openContainer(_ packet: any ByteSource, refID: String) async throws -> Container {
+    try ContainerFiles.container(of: await keys.decrypt(packet, refID: refID), limits: limits, spoolFolder: spoolFolder)
+  }
+
+  /// Decrypts an uploaded packet and takes its container apart.
+  /// - Throws: as the other `openContainer`.
   public func openContainer(_ packet: [UInt8], refID: String) async throws -> Container {
-    try container(of: await keys.decrypt(packet, refID: refID))
+    try await openContainer(MemorySource(packet), refID: refID)
   }
 
   /// Reads a packet; refuses it unless every signature, hash and metadata entry fits.
@@ -89,33 +105,16 @@ public struct PacketReader: Sendable {
     let info = part.info
     var findings = Self.metadataFindings(
       info, part.name, Origin(source: source, process: processName, rid: rid), refID: refID)
-    if !constantTimeEqual(info.encryptedHash, Hash.sha256(part.content)) {
+    if !constantTimeEqual(info.encryptedHash, try Tally.digest(of: part.content)) {
       findings.append(PacketFinding(.encryptedHash, part.name))
     }
     let plaintext = try await keys.decrypt(part.content, refID: refID)
     if try await !keys.isSigned(plaintext, signature: info.signature, refID: refID) {
       findings.append(PacketFinding(.signature, part.name))
     }
-    return (try SubPacket(name: part.name, info: info, zip: plaintext, limits: limits), findings)
-  }
-
-  private func container(of zip: [UInt8]) throws -> Container {
-    var files = ContainerFiles()
-    var contents: [SubPacketName: [UInt8]] = [:]
-    var infos: [SubPacketName: SubPacketInfo] = [:]
-    for entry in try ZipArchive.read(zip, limits: limits, flat: false) {
-      switch try files.place(of: entry.name) {
-      case .content(let name): contents[name] = entry.content
-      case .metadata(let name): infos[name] = try SubPacketInfo(json: entry.content)
-      }
-    }
-    let origin = try files.origin(contents: Set(contents.keys), infos: Set(infos.keys))
-    let parts = contents.keys.sorted().map { name in
-      Part(
-        name: name, info: infos[name]!, content: contents[name]!,
-        path: "\(origin.source)/\(origin.process)/\(origin.rid)_\(name.rawValue)")
-    }
-    return Container(rid: origin.rid, source: origin.source, processName: origin.process, parts: parts)
+    let subPacket = try SubPacket(
+      name: part.name, info: info, source: plaintext, limits: limits, keeping: plaintext.isSmall ? .max : Self.kept)
+    return (subPacket, findings)
   }
 }
 
@@ -136,6 +135,46 @@ extension PacketReader {
     }
 
     private var origin: Origin?
+    /// Larger metadata than this are no honest sender's.
+    private static let largestMetadata = 64 << 10
+
+    /// Takes a decrypted container apart.
+    /// - Throws: `PacketError` `badZip`, `hostileZip`, `badContainer`, `badEntry`; `ByteSourceError`.
+    static func container(of source: any ByteSource, limits: ZipLimits, spoolFolder: String) throws -> Container {
+      let zip = try ZipReader(source, limits: limits, flat: false)
+      var files = ContainerFiles()
+      var contents: [SubPacketName: any ByteSource] = [:]
+      var infos: [SubPacketName: SubPacketInfo] = [:]
+      for entry in zip.files {
+        switch try files.place(of: entry.name) {
+        case .content(let name): contents[name] = try content(of: entry, in: zip, spoolFolder)
+        case .metadata(let name):
+          guard entry.size <= largestMetadata else { throw PacketError(.badEntry, "metadata that are too large") }
+          infos[name] = try SubPacketInfo(json: zip.content(of: entry))
+        }
+      }
+      let origin = try files.origin(contents: Set(contents.keys), infos: Set(infos.keys))
+      let parts = contents.sorted { $0.key < $1.key }.map { name, content in
+        Part(
+          name: name, info: infos[name]!, content: content,
+          path: "\(origin.source)/\(origin.process)/\(origin.rid)_\(name.rawValue)")
+      }
+      return Container(rid: origin.rid, source: origin.source, processName: origin.process, parts: parts)
+    }
+
+    /// A small sub-packet in memory, a large one where it stands when it is stored, else unpacked (Java packs it in vain).
+    private static func content(
+      of entry: ZipReader.Entry, in zip: ZipReader, _ spoolFolder: String
+    ) throws -> any ByteSource {
+      if entry.size <= MemorySource.most { return MemorySource(try zip.content(of: entry)) }
+      if let stored = zip.stored(entry) {
+        try zip.read(entry) { _ in }
+        return stored
+      }
+      let spool = Spool(folder: spoolFolder)
+      try zip.read(entry) { try spool.append($0) }
+      return try spool.finish()
+    }
 
     /// What an entry is.
     /// - Throws: `PacketError` `badContainer`.

@@ -1,3 +1,5 @@
+import System
+
 /// The object store: accounts, containers (one for each RID), keys (facts/packet-and-crypto 1.10). A put is there in full or not at
 /// all, and durable when it returns; a repeated put writes over.
 public protocol ObjectStore: Sendable {
@@ -10,6 +12,14 @@ public protocol ObjectStore: Sendable {
 
   /// The bytes of an object; nil when there is none.
   func get(account: String, container: String, key: String) async throws -> [UInt8]?
+
+  /// Stores bytes that may be too many to be held in memory, with their user metadata. An object never stands without its metadata.
+  func put(
+    _ source: any ByteSource, metadata: [String: String], account: String, container: String, key: String) async throws
+
+  /// An object to be read piece by piece; nil when there is none. The source keeps what the object was when it was asked for, whatever
+  /// becomes of the object.
+  func source(account: String, container: String, key: String) async throws -> (any ByteSource)?
 
   /// Whether an object exists.
   func exists(account: String, container: String, key: String) async throws -> Bool
@@ -45,6 +55,19 @@ public struct StoredObject: Sendable {
 }
 
 extension ObjectStore {
+  /// In memory, for stores that take whole objects alone.
+  public func put(
+    _ source: any ByteSource, metadata: [String: String], account: String, container: String, key: String
+  ) async throws {
+    try await put(
+      [StoredObject(key: key, bytes: source.bytes(), metadata: metadata)], account: account, container: container)
+  }
+
+  /// In memory, for stores that give whole objects alone.
+  public func source(account: String, container: String, key: String) async throws -> (any ByteSource)? {
+    try await get(account: account, container: container, key: key).map { MemorySource($0) }
+  }
+
   public func put(_ objects: [StoredObject], account: String, container: String) async throws {
     for object in objects {
       try await put(object.bytes, account: account, container: container, key: object.key)

@@ -60,6 +60,13 @@ public protocol VirusScanner: Sendable {
   var isScanning: Bool { get }
   /// The name of the virus that was found; nil when the bytes are clean.
   func scan(_ bytes: [UInt8]) async throws -> String?
+  /// As the other `scan`, for bytes that may be too many to be held in memory.
+  func scan(_ source: any ByteSource) async throws -> String?
+}
+
+extension VirusScanner {
+  /// In memory, for scanners that take whole files alone.
+  public func scan(_ source: any ByteSource) async throws -> String? { try await scan(source.bytes()) }
 }
 
 /// Who a valid token belongs to.

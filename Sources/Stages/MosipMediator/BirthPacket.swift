@@ -33,7 +33,7 @@ struct BirthPacket: Sendable {
         fields: Dictionary(identity.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
         audits: audits(at: now),
         creationDate: now)
-      let packet = try await PacketWriter(keys: ServicePacketKeys(keys: context.services.keys)).write(draft)
+      let packet = try await PacketWriter(keys: ServiceKeys(keys: context.services.keys)).write(draft)
       if !packet.ignoredFields.isEmpty {
         context.log.warning(
           "the id schema lacks fields of a birth",
@@ -85,20 +85,4 @@ struct BirthPacket: Sendable {
     guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
     return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
   }()
-}
-
-/// Packet keys at the key manager.
-private struct ServicePacketKeys: PacketKeys {
-  let keys: any KeyManager
-
-  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try await keys.encryptPacket(plaintext, referenceId: refID)
-  }
-  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-    try await keys.decryptPacket(blob, referenceId: refID)
-  }
-  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
-  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-    try await keys.verify(plaintext, signature: signature, referenceId: refID)
-  }
 }

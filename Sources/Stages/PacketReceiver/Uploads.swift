@@ -1,4 +1,3 @@
-import Glibc
 import HTTP
 import JSON
 import Registration
@@ -12,7 +11,6 @@ struct Uploads: Sendable {
   let context: StageContext
   let door: Door
 
-  private static let files = BlockingPool(name: "uploads", threads: 2)
   private static let received = "Packet has reached Packet Receiver"
 
   func take(_ request: Request) async throws -> Response {
@@ -38,11 +36,11 @@ struct Uploads: Sendable {
     guard Door.isSafeName(packetId),
       let announced = try await reached({ try await services.registrations.synced(packetId: packetId) })
     else { throw UploadRefused(.notSynced) }
-    let bytes = try await content(of: part)
-    guard PacketHash.of(bytes) == announced.packetChecksum else { throw UploadRefused(.hashDiffers) }
+    let (packet, hash) = try await content(of: part)
+    guard hash == announced.packetChecksum else { throw UploadRefused(.hashDiffers) }
     guard name.hasSuffix(settings.text("extension")) else { throw UploadRefused(.badExtension) }
-    guard bytes.count == announced.packetSize else { throw UploadRefused(.sizeDiffers) }
-    guard bytes.count <= limits.file else { throw UploadRefused(.tooLarge) }
+    guard packet.count == announced.packetSize else { throw UploadRefused(.sizeDiffers) }
+    guard packet.count <= limits.file else { throw UploadRefused(.tooLarge) }
 
     guard settings.texts("main-processes").contains(announced.process), announced.additionalInfoRequestId == nil else {
       // Requests for additional information are not kept by this product yet, so none is known.
@@ -59,7 +57,7 @@ struct Uploads: Sendable {
     let opening = RegistrationOpening(comment: Self.received, resendAfter: earlier?.retryCount)
     let virus: String?
     do {
-      virus = try await services.virusScanner.scan(bytes)
+      virus = try await LargePackets.with(packet) { try await services.virusScanner.scan(packet) }
     } catch is ServiceError { throw UploadRefused(.scannerSilent) }
     if virus != nil {
       _ = try await reached {
@@ -70,8 +68,12 @@ struct Uploads: Sendable {
       throw UploadRefused(.infected)
     }
     do {
-      try await services.objects.put(
-        bytes, account: settings.text("landing-zone-account"), container: announced.rid, key: packetId)
+      let account = settings.text("landing-zone-account")
+      if packet.isSmall {
+        try await services.objects.put(packet.bytes(), account: account, container: announced.rid, key: packetId)
+      } else {
+        try await services.objects.put(packet, metadata: [:], account: account, container: announced.rid, key: packetId)
+      }
     } catch is ServiceError { throw UploadRefused(.unknown, because: .storage) }
     let isNew = try await reached {
       try await context.pipeline.conclude(
@@ -99,25 +101,19 @@ struct Uploads: Sendable {
     do { return try await call() } catch is ServiceError { throw UploadRefused(.unknown, because: .database) }
   }
 
-  /// The file that the server has written, in memory: at most `limits.hard` bytes.
-  private func content(of part: Part) async throws -> [UInt8] {
-    guard let path = part.file else { return part.bytes }
-    let size = part.size
-    return try await Self.files.run {
-      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-      guard descriptor >= 0 else { throw UploadRefused(.unknown, because: .storage) }
-      defer { close(descriptor) }
-      var bytes = [UInt8](repeating: 0, count: size)
-      var at = 0
-      while at < size {
-        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + at, $0.count - at) }
-        if count > 0 {
-          at += count
-        } else if count == 0 || errno != EINTR {
-          throw UploadRefused(.unknown, because: .storage)
-        }
-      }
-      return bytes
+  /// The file that the server has written, a small one in memory, with its hash. A large one stays where it is: at most `limits.hard`
+  /// bytes that nobody else writes to.
+  private func content(of part: Part) async throws -> (packet: any ByteSource, hash: String) {
+    guard let path = part.file else {
+      let bytes = MemorySource(part.bytes)
+      return (bytes, try PacketHash.of(bytes))
+    }
+    return try await LargePackets.threads.run {
+      do {
+        let file = try FileSource(path: path)
+        let packet: any ByteSource = file.isSmall ? MemorySource(try file.bytes()) : file
+        return (packet, try PacketHash.of(packet))
+      } catch { throw UploadRefused(.unknown, because: .storage) }
     }
   }
 

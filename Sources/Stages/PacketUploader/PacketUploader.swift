@@ -1,5 +1,6 @@
 import Registration
 import StageKit
+import System
 
 /// Moves a packet from the landing zone to the packet store, taken apart into its sub-packets (facts/stages 3).
 public struct PacketUploader: Stage {
@@ -32,38 +33,45 @@ public struct PacketUploader: Stage {
       else { return Refusal.system("the tables know no such registration") }
 
       guard
-        let packet = try await context.services.objects.get(
+        let packet = try await context.services.objects.source(
           account: landingZone, container: message.rid, key: announced.packetId)
       else {
         return try await isStored(message, context.services.objects)
           ? .passed("RPR-PKU-SUCCESS-008", "Packet is already present in Packet Store")
           : .error("RPR-PKU-FAILED-004", "Packet Not Found in Landing Zone")
       }
-      guard PacketHash.of(packet) == announced.packetChecksum else {
-        return .failed("RPR-PKU-FAILED-005", "Packet Hash Code Validation Failed", status: .error)
+      return try await LargePackets.with(packet) {
+        try await take(packet, announced, retries: registration.retryCount, message, context)
       }
-      let referenceId = announced.referenceId.isEmpty ? Self.referenceId(of: message.rid) : announced.referenceId
-      let container: PacketReader.Container
-      do {
-        container = try await PacketReader(keys: ServiceKeys(keys: context.services.keys))
-          .openContainer(packet, refID: referenceId)
-      } catch let error as ServiceError where !error.isRetriable {
-        return Self.undecryptable
-      } catch let error as PacketError where [.badEncryption, .decryptionFailed].contains(error.code) {
-        return Self.undecryptable
-      } catch let error as PacketError {
-        return Refusal.system(error.description)
-      }
-      if let foreign = Self.foreign(container, message, referenceId) { return Refusal.system(foreign) }
-      if let verdict = try await scan(packet, container, referenceId, context) { return verdict }
-      // Unlike upstream, which counts successes of this stage as well: only what the client sent again counts.
-      guard registration.retryCount < maxRetry else {
-        return .error(
-          "RPR-PKU-FAILED-009", "Retry count has exceeded the maximum limit specified", status: .failed)
-      }
-      try await store(container, context.services.objects)
-      return .passed("RPR-PKU-SUCCESS-001", "Packet is Uploaded to Packet Store")
     }
+  }
+
+  private func take(
+    _ packet: any ByteSource, _ announced: SyncRecord, retries: Int, _ message: Message, _ context: StageContext
+  ) async throws -> Verdict {
+    guard try PacketHash.of(packet) == announced.packetChecksum else {
+      return .failed("RPR-PKU-FAILED-005", "Packet Hash Code Validation Failed", status: .error)
+    }
+    let referenceId = announced.referenceId.isEmpty ? Self.referenceId(of: message.rid) : announced.referenceId
+    let container: PacketReader.Container
+    do {
+      container = try await PacketReader(keys: ServiceKeys(keys: context.services.keys))
+        .openContainer(packet, refID: referenceId)
+    } catch let error as ServiceError where !error.isRetriable {
+      return Self.undecryptable
+    } catch let error as PacketError where [.badEncryption, .decryptionFailed].contains(error.code) {
+      return Self.undecryptable
+    } catch let error as PacketError {
+      return Refusal.system(error.description)
+    }
+    if let foreign = Self.foreign(container, message, referenceId) { return Refusal.system(foreign) }
+    if let verdict = try await scan(packet, container, referenceId, context) { return verdict }
+    // Unlike upstream, which counts successes of this stage as well: only what the client sent again counts.
+    guard retries < maxRetry else {
+      return .error("RPR-PKU-FAILED-009", "Retry count has exceeded the maximum limit specified", status: .failed)
+    }
+    try await store(container, context.services.objects)
+    return .passed("RPR-PKU-SUCCESS-001", "Packet is Uploaded to Packet Store")
   }
 
   private static let undecryptable = Verdict.error("RPR-PKR-FAILED-002", "Packet Decryption Failed")
@@ -102,13 +110,13 @@ public struct PacketUploader: Stage {
 
   /// Scans the file as it came, then what each sub-packet holds. Unlike upstream a scanner out of reach is waited for.
   private func scan(
-    _ packet: [UInt8], _ container: PacketReader.Container, _ referenceId: String, _ context: StageContext
+    _ packet: any ByteSource, _ container: PacketReader.Container, _ referenceId: String, _ context: StageContext
   ) async throws -> Verdict? {
     let scanner = context.services.virusScanner
     let infected = Verdict.failed("RPR-PKU-FAILED-006", "Packet is Virus Infected")
     if try await scanner.scan(packet) != nil { return infected }
     for part in container.parts {
-      let content: [UInt8]
+      let content: any ByteSource
       do {
         content = try await context.services.keys.decryptPacket(part.content, referenceId: referenceId)
       } catch let error as ServiceError where !error.isRetriable { return Self.undecryptable }
@@ -118,27 +126,16 @@ public struct PacketUploader: Stage {
   }
 
   private func store(_ container: PacketReader.Container, _ objects: any ObjectStore) async throws {
-    try await objects.put(
-      container.parts.map { part in
-        StoredObject(
-          key: part.path, bytes: part.content,
-          metadata: Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }))
-      }, account: packetAccount, container: container.rid)
-  }
-}
-
-/// The platform's key manager as packets ask for keys.
-private struct ServiceKeys: PacketKeys {
-  let keys: any KeyManager
-
-  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try await keys.encryptPacket(plaintext, referenceId: refID)
-  }
-  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-    try await keys.decryptPacket(blob, referenceId: refID)
-  }
-  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
-  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-    try await keys.verify(plaintext, signature: signature, referenceId: refID)
+    var small: [StoredObject] = []
+    for part in container.parts {
+      let metadata = Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) })
+      if part.content.isSmall {
+        small.append(StoredObject(key: part.path, bytes: try part.content.bytes(), metadata: metadata))
+      } else {
+        try await objects.put(
+          part.content, metadata: metadata, account: packetAccount, container: container.rid, key: part.path)
+      }
+    }
+    try await objects.put(small, account: packetAccount, container: container.rid)
   }
 }

@@ -4,5 +4,9 @@ import System
 /// The checksum by which a client announces an upload.
 enum PacketHash {
   /// SHA-256 in 64 upper-case hex characters (facts/packet-and-crypto 6.1).
-  static func of(_ bytes: [UInt8]) -> String { Encoding.upperHex(Hash.sha256(bytes)) }
+  static func of(_ packet: any ByteSource) throws -> String {
+    var hash = HashStream(.sha256)
+    try packet.forEachPiece { hash.update($0) }
+    return Encoding.upperHex(hash.finish())
+  }
 }

@@ -19,7 +19,8 @@ final class StageProcesses: Sendable {
   private let blocking = BlockingPool(name: "stages", threads: 1)
   private let client = Client(ClientSettings(connectTimeoutSeconds: 2, timeoutSeconds: 10))
 
-  init(_ broker: TransactionalBroker, _ side: OpenCRVSSide) async throws {
+  /// - Parameter more: further variables of all processes.
+  init(_ broker: TransactionalBroker, _ side: OpenCRVSSide, _ more: [String: String] = [:]) async throws {
     self.broker = broker
     let folder = try TemporaryFolder()
     self.folder = folder
@@ -39,12 +40,24 @@ final class StageProcesses: Sendable {
       "REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL": url("packet-receiver"),
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url("opencrvs-mediator"),
       "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url("mosip-mediator"),
-    ]) { _, new in new }
+    ]) { _, new in new }.merging(more) { _, new in new }
+  }
+
+  /// The data folder that all of them share.
+  var data: String { folder.path + "/data" }
+
+  /// The most memory that a stage's process had so far, in MB.
+  func peakMemory(_ stage: String) -> Double? {
+    guard let program = programs.withLock({ $0[stage] }),
+      let status = TemporaryFolder.read("/proc/\(program.process)/status"),
+      let line = String(decoding: status, as: UTF8.self).split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") })
+    else { return nil }
+    return line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) }.map { $0 / 1000 }
   }
 
   /// Where OpenCRVS sends to.
   var webhooks: String { url("opencrvs-mediator") + "/webhooks" }
-  private func url(_ stage: String) -> String { "http://127.0.0.1:\(ports[stage] ?? 0)" }
+  func url(_ stage: String) -> String { "http://127.0.0.1:\(ports[stage] ?? 0)" }
 
   struct NotReady: Error { var errors: String }
 
