@@ -58,13 +58,19 @@ public final class RSAPrivateKey: @unchecked Sendable, CustomStringConvertible {
   /// The key in PEM, PKCS#8, not encrypted: for a file that only its owner may read.
   /// - Throws: `CryptographyError` `internal`.
   public func pem() throws -> String {
+    var text = try pemBytes()
+    defer { text.cleanse() }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The key in PEM as bytes, which the caller wipes: a text could not be.
+  /// - Throws: `CryptographyError` `internal`.
+  public func pemBytes() throws -> [UInt8] {
     try withMemoryBIO { bio in
       guard PEM_write_bio_PKCS8PrivateKey(bio, key, nil, nil, 0, nil, nil) == 1 else {
         throw CryptographyError.openSSL(.internal, "the key has no PEM form")
       }
-      var text = bytes(of: bio)
-      defer { text.cleanse() }
-      return String(decoding: text, as: UTF8.self)
+      return bytes(of: bio)
     }
   }
 

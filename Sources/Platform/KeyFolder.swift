@@ -46,8 +46,9 @@ public final class KeyFolder: Sendable {
         .refused, service: "key folder", code: "RPR-KEY-003",
         "there is a certificate of \(name) and no private key: it is a partner's")
     }
-    let keyText = try once("\(safe).key.pem") { Array(try RSAPrivateKey.generate(bits: 2048).pem().utf8) }
-    let key = try RSAPrivateKey(pem: String(decoding: keyText, as: UTF8.self))
+    var keyText = try once("\(safe).key.pem") { try RSAPrivateKey.generate(bits: 2048).pemBytes() }
+    defer { keyText.cleanse() }
+    let key = try RSAPrivateKey(pem: keyText)
     let certificateText = try once("\(safe).cert.pem") {
       Array(try Certificate.selfSigned(for: key, commonName: name, organization: "regproc").pem.utf8)
     }
@@ -84,7 +85,8 @@ public final class KeyFolder: Sendable {
     let path = "\(folder)/\(file)"
     if let bytes = Self.read(path) { return bytes }
     let temporary = "\(path).\(SecureRandom.uuid())"
-    let bytes = try make()
+    var bytes = try make()
+    defer { bytes.cleanse() }
     let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY, 0o600)
     guard handle >= 0 else { throw failed("cannot be written") }
     let written = bytes.withUnsafeBytes { write(handle, $0.baseAddress, $0.count) }
@@ -106,19 +108,8 @@ public final class KeyFolder: Sendable {
     ServiceError(.unavailable, service: "key folder", code: "RPR-KEY-002", "a key file \(what) (errno \(errno))")
   }
 
-  private static func read(_ path: String) -> [UInt8]? {
-    let handle = open(path, O_RDONLY)
-    guard handle >= 0 else { return nil }
-    defer { close(handle) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 8192)
-    while true {
-      let count = Glibc.read(handle, &buffer, buffer.count)
-      guard count >= 0 else { return nil }
-      if count == 0 { return bytes }
-      bytes += buffer[..<count]
-    }
-  }
+  /// A file in one piece of memory, so that no copy of a key stays behind in another.
+  private static func read(_ path: String) -> [UInt8]? { try? FileSource(path: path).bytes() }
 
   /// A file name of a key's name; two names never share a file.
   private static func safe(_ name: String) -> String { FileObjectStore.escape(name) }

@@ -104,6 +104,28 @@ import Testing
     }
   }
 
+  @Test("A packet goes from one command to the next through a pipe")
+  func piped() async throws {
+    try await Tool.withFolder { folder in
+      try Keys.make("a", in: folder)
+      try Keys.make("b", in: folder)
+      Tool.write(SecureRandom.bytes(6 << 20), to: "\(folder)/document.pdf")
+      Tool.write(Array(Self.fields.utf8), to: "\(folder)/fields.json")
+      let make =
+        "cd '\(folder)' && '\(Tool.regproc)' packet create --fields fields.json --process OPENCRVS_NEW --cert b.crt --key a.key "
+        + "--schema '\(Tool.root)/stages/packet-validator/id-schema.json' --document proofOfIdentity=DOC001:document.pdf --out - 2>about"
+      let verified = Tool.shell("\(make) | '\(Tool.regproc)' packet verify - --key b.key --signer a.crt")
+      #expect(verified.code == 0)
+      #expect(String(decoding: Tool.read("\(folder)/about"), as: UTF8.self).contains("packetHashValue"))
+      let opened = Tool.shell("\(make) | '\(Tool.regproc)' packet open - --key b.key --signer a.crt --out out")
+      #expect(opened.code == 0)
+      #expect(Tool.shell("cmp '\(folder)/document.pdf' '\(folder)/out/id/proofOfIdentity.pdf'").code == 0)
+      #expect(Tool.shell("ls '\(folder)' | grep -c zip").output == Array("0\n".utf8))
+      let nothing = Tool.shell("\(make) --rid 1 | '\(Tool.regproc)' packet verify - --key b.key --signer a.crt 2>/dev/null")
+      #expect(nothing.code == 1)
+    }
+  }
+
   @Test("Offline packets and answers to requests have their names")
   func names() async throws {
     try await Tool.withFolder { folder in

@@ -1,3 +1,4 @@
+import Cryptography
 import JSON
 import Registration
 import StageKit
@@ -63,7 +64,7 @@ import Testing
   @Test func aLargePacketIsReadFromItsFilesAndItsReadingIsKeptLikeASmallOnes() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
-      let document = SecureRandom.bytes(12 << 20)
+      let document = SecureRandom.bytes(6 << 20)
       try await store(stand, document: document)
       let source = try await stand.objects.source(
         account: "packet-manager", container: Self.rid, key: "OPENCRVS/OPENCRVS_NEW/\(Self.rid)_id")
@@ -71,12 +72,13 @@ import Testing
       for _ in 1...2 {
         #expect(try await stand.packets.validate(Self.reference).isEmpty)
         #expect(try await stand.packets.fields(["phone"], of: Self.reference) == ["phone": "9898989898"])
-        #expect(try await stand.packets.document("proofOfIdentity", of: Self.reference)?.content == document)
       }
+      let content = try await stand.packets.document("proofOfIdentity", of: Self.reference)?.content ?? []
+      #expect(Hash.sha256(content) == Hash.sha256(document))
       // A flipped bit in the midst of the large part is noticed, whatever was kept.
       let key = "OPENCRVS/OPENCRVS_NEW/\(Self.rid)_id"
       var bytes = try #require(try await stand.objects.get(account: "packet-manager", container: Self.rid, key: key))
-      bytes[6 << 20] ^= 1
+      bytes[3 << 20] ^= 1
       try await stand.objects.put(bytes, account: "packet-manager", container: Self.rid, key: key)
       #expect(await code { try await stand.packets.allFields(of: Self.reference) } == "KER-PUT-019")
     }

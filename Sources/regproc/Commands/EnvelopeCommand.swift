@@ -115,7 +115,10 @@ enum KeyFiles {
 
   /// A private key in PEM, whose file's content is wiped after reading.
   static func privateKey(_ path: String) throws -> RSAPrivateKey {
-    var bytes = try Files.read(path, limit: 1 << 20)
+    // A file in one piece of memory; a pipe has no size to read it by.
+    let file = try? FileSource(path: path)
+    guard file?.count ?? 0 <= 1 << 20 else { throw Failure("\(path) is larger than 1 MiB") }
+    var bytes = try (try? file?.bytes()) ?? Files.read(path, limit: 1 << 20)
     defer { bytes.cleanse() }
     return try named(path) { try RSAPrivateKey(pem: bytes) }
   }

@@ -29,7 +29,10 @@ enum PacketCreateCommand {
       .text("additional-info", "ID", "the additional-info request it answers"),
       .number("iteration", "N", 1...999, "which answer it is; the process is then stored with it"),
       .text("time", "ISO", "time of making (default: now)"),
-      .text("out", "FILE", "where it is written (default: {packetId}.zip)"), .flag("json", "what was made, as JSON"),
+      .text(
+        "out", "FILE",
+        "where it is written (default: {packetId}.zip); `-` for standard output, what is told then goes to standard error"),
+      .flag("json", "what was made, as JSON"),
     ],
     example: "packet create --fields fields.json --process OPENCRVS_NEW --cert mosip.pem --key machine-key.pem "
       + "--document proofOfIdentity=DOC001:passport.pdf",
@@ -47,42 +50,49 @@ enum PacketCreateCommand {
     let path = arguments.text("out") ?? draft.packetID + ".zip"
     // Checked before the name becomes a path.
     guard !draft.packetID.contains("/") else { throw Failure("a packet id that cannot be a file's name") }
-    let file = try OutputFile(path)
-    let written = try writer.write(draft) { try file.write($0) }
-    try file.commit()
+    let written: PacketFileWriter.Written
+    if path == "-" {
+      // Nothing goes out of a packet that cannot be made.
+      let spool = Spool(folder: Files.temporaryFolder(around))
+      written = try writer.write(draft) { try spool.append($0) }
+      try spool.finish().forEachPiece { try around.console.deliver(Array($0)) }
+    } else {
+      let file = try OutputFile(path)
+      written = try writer.write(draft) { try file.write($0) }
+      try file.commit()
+    }
     if !written.ignoredFields.isEmpty {
       around.console.err(
         "regproc: the id schema does not know, so not written: \(written.ignoredFields.joined(separator: ", "))\n")
     }
-    try report(written, draft, path, arguments, around)
+    let about = report(written, draft, path, asJSON: arguments.has("json"))
+    if path == "-" { around.console.err(String(decoding: about, as: UTF8.self)) } else { try around.console.deliver(about) }
     return 0
   }
 
+  /// What the sync record needs.
   private static func report(
-    _ written: PacketFileWriter.Written, _ draft: PacketDraft, _ path: String, _ arguments: Arguments,
-    _ around: Surroundings
-  ) throws {
-    if arguments.has("json") {
+    _ written: PacketFileWriter.Written, _ draft: PacketDraft, _ path: String, asJSON: Bool
+  ) -> [UInt8] {
+    if asJSON {
       let about: JSONValue = [
         "file": .string(path), "packetId": .string(written.packetID), "rid": .string(draft.rid),
         "refId": .string(draft.refID),
         "process": .string(draft.processName), "packetSize": .number(JSONNumber(written.size)),
         "packetHashValue": .string(written.hash), "ignoredFields": .array(written.ignoredFields.map(JSONValue.string)),
       ]
-      try around.console.deliver(about.encoded() + [10])
-      return
+      return about.encoded() + [10]
     }
-    try around.console.deliver(
-      Array(
-        """
-        file              \(path)
-        packetId          \(written.packetID)
-        rid               \(draft.rid)
-        refId             \(draft.refID)
-        packetSize        \(written.size)
-        packetHashValue   \(written.hash)
+    return Array(
+      """
+      file              \(path)
+      packetId          \(written.packetID)
+      rid               \(draft.rid)
+      refId             \(draft.refID)
+      packetSize        \(written.size)
+      packetHashValue   \(written.hash)
 
-        """.utf8))
+      """.utf8)
   }
 
   private static func draft(_ arguments: Arguments, _ around: Surroundings) throws -> PacketDraft {

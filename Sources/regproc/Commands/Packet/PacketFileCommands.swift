@@ -34,7 +34,7 @@ enum PacketFileCommands {
     example: "packet open 10001100020000120240229235959.zip --key mosip-key.pem --signer machine.pem --out packet",
     run: runOpen)
 
-  private static let file = Operand(name: "FILE", meaning: "the upload file, {packetId}.zip")
+  private static let file = Operand(name: "FILE", meaning: "the upload file, {packetId}.zip; `-` for standard input")
   private static let keys: [Option] = [
     .text("key", "PEM", "the private key the packet is encrypted for"),
     .text("signer", "PEM", "the machine's certificate or public key; several are tried", isRepeatable: true),
@@ -46,7 +46,7 @@ enum PacketFileCommands {
   /// Opens the file that a person names.
   private static func opened(
     _ arguments: Arguments, _ around: Surroundings, _ command: Command, needsSigner: Bool
-  ) throws -> (packet: PacketFileReader.Opened, source: FileSource) {
+  ) throws -> (packet: PacketFileReader.Opened, source: any ByteSource) {
     guard let keyFile = arguments.text("key") else { throw WrongUse("--key is missing", command) }
     guard !needsSigner || arguments.has("signer") else {
       throw WrongUse("--signer is missing: without it no signature can be checked", command)
@@ -58,10 +58,12 @@ enum PacketFileCommands {
       signers: try arguments.texts("signer").map(KeyFiles.publicKey),
       limits: ZipLimits(entrySize: size, totalSize: size),
       spoolFolder: Files.temporaryFolder(around))
-    let source = try FileSource(path: arguments.operands[0])
-    guard source.count <= size + size / 8 + 1 << 20 else {
-      throw Failure("\(arguments.operands[0]) is larger than a packet may be (--max-mb)")
-    }
+    let most = size + size / 8 + 1 << 20
+    let name = arguments.operands[0]
+    let source: any ByteSource =
+      name == "-"
+      ? try StandardInput.source(limit: most, folder: Files.temporaryFolder(around)) : try FileSource(path: name)
+    guard source.count <= most else { throw Failure("\(name) is larger than a packet may be (--max-mb)") }
     return (try reader.open(source, refID: arguments.text("ref-id")), source)
   }
 
