@@ -1,3 +1,4 @@
+import Cryptography
 import HTTP
 import Registration
 import Routing
@@ -83,6 +84,10 @@ extension FuzzTarget {
       }
     }
     guard !HubSignature.isWebSub(header, body: body, secret: secret) else { fatalError("a signature that nobody made") }
+    // A hub's forms, a token in a header, a cookie.
+    let request = Request(method: "POST", path: "/", headers: ["Cookie": header], body: body)
+    _ = (request.form(), request.cookie("Authorization"))
+    if let token = try? JWS(compact: header), token.isSigned(by: key.publicKey) { fatalError("a token that nobody signed") }
     if case .read(let event) = MediatorBodies.webhook(body, applicationId: rid) {
       // The other mediator reads what this one sends on, and so does it itself.
       guard MediatorBodies.webhook(event, applicationId: rid) == .read(event) else { fatalError("an event that changes") }

@@ -24,7 +24,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case camel
   /// A `multipart/form-data` body; its first line stands for the content type.
   case multipart
-  /// A webhook's body, a body between the mediators, a hub's delivery; the first line stands for the signature's header.
+  /// A webhook's body, a body between the mediators, a hub's delivery or form; the first line stands for a header.
   case webhook
 
   /// Reads an input.
@@ -43,7 +43,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     }
   }
 
-  private static let key: RSAPrivateKey = {
+  static let key: RSAPrivateKey = {
     guard let key = try? RSAPrivateKey.generate() else { fatalError("no key") }
     return key
   }()

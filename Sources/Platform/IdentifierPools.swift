@@ -59,13 +59,14 @@ struct IdentifierPools: Sendable {
     return try row.text(0)
   }
 
-  /// Makes numbers when only a quarter of a fill is left, as many as settings say. Outside of any transaction.
+  /// Makes numbers when only a quarter of a fill is left, as many as settings say, unless another process is at it. Outside of any
+  /// transaction.
   func fillAhead(_ connection: Connection) throws {
     for kind in Kind.allCases {
       let fill = size(kind)
       guard try isBelow(fill / 4, kind, connection) else { continue }
       var isFirst = true
-      while try add(min(fill, Self.chunk), kind, ifBelow: isFirst ? fill / 4 : fill, connection) { isFirst = false }
+      while try add(min(fill, Self.chunk), kind, ifBelow: isFirst ? fill / 4 : fill, turn: .onlyIfFree, connection) { isFirst = false }
     }
   }
 
@@ -73,10 +74,10 @@ struct IdentifierPools: Sendable {
   func fillEmpty(_ kind: Kind, _ connection: Connection) throws {
     let count = min(size(kind), Self.chunk)
     do {
-      _ = try add(count, kind, ifBelow: 1, connection)
+      _ = try add(count, kind, ifBelow: 1, turn: .waits, connection)
     } catch let error as PostgresError where error.sqlState == Self.lockTimeout {
       // Whoever fills has stopped in the midst of it. Numbers of one's own are as good as his.
-      _ = try add(count, kind, ifBelow: 1, isAlone: false, connection)
+      _ = try add(count, kind, ifBelow: 1, turn: .none, connection)
     }
   }
 
@@ -91,18 +92,29 @@ struct IdentifierPools: Sendable {
     ).only().int(0) < few
   }
 
+  /// How a filler stands to others.
+  private enum Turn {
+    /// Waits until no other process fills this pool.
+    case waits
+    /// Fills only when no other process does.
+    case onlyIfFree
+    /// Minds nobody.
+    case none
+  }
+
   /// Makes so many numbers in a transaction of its own.
-  /// - Parameter isAlone: waits until no other process fills this pool.
-  /// - Returns: false, and nothing is made, when there are enough by now.
-  private func add(
-    _ count: Int, _ kind: Kind, ifBelow few: Int, isAlone: Bool = true, _ connection: Connection
-  ) throws -> Bool {
+  /// - Returns: false, and nothing is made, when there are enough by now, or somebody else makes them.
+  private func add(_ count: Int, _ kind: Kind, ifBelow few: Int, turn: Turn, _ connection: Connection) throws -> Bool {
     try connection.transaction {
       // A fill takes some ten milliseconds.
       _ = try connection.execute("SELECT set_config('lock_timeout', '3000', true)")
-      if isAlone {
-        _ = try connection.execute(
-          "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [.text("identifier pool " + kind.rawValue)])
+      let name = [Value.text("identifier pool " + kind.rawValue)]
+      switch turn {
+      case .waits: _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+      case .onlyIfFree:
+        let isFree = try connection.execute("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))::int", name)
+        guard try isFree.only().int(0) == 1 else { return false }
+      case .none: break
       }
       guard try isBelow(few, kind, connection) else { return false }
       // What was made before, by whatever settings, is not made again.

@@ -91,7 +91,7 @@ public struct YAMLPrinter {
   }
 
   private mutating func item(_ item: YAMLNode, _ indent: Int, _ path: [String]) {
-    if let text = inline(item, path), fits(indent + 2 + text.unicodeScalars.count) {
+    if let text = inline(item, path), item.hasOneForm || fits(indent + 2 + text.unicodeScalars.count) {
       let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
       out += (text.isEmpty ? "null" : text) + own + trailing(inside: item) + "\n"
     } else if item.mapping != nil, !hasLeadingComment(item, path) {
@@ -107,7 +107,9 @@ public struct YAMLPrinter {
   private mutating func value(_ entry: YAMLEntry, _ indent: Int, _ path: [String]) {
     let key = scalar(entry.keyNode, isKey: true)
     let own = YAMLComments.Entry(position: entry.keyNode.start, isItem: false)
-    if let text = inline(entry.value, path), fits(indent + key.unicodeScalars.count + 2 + text.unicodeScalars.count) {
+    if let text = inline(entry.value, path),
+      entry.value.hasOneForm || fits(indent + key.unicodeScalars.count + 2 + text.unicodeScalars.count)
+    {
       out += key + ":" + (text.isEmpty ? "" : " " + text) + trailing(own) + trailing(inside: entry.value) + "\n"
     } else {
       out += key + ":" + trailing(own) + "\n"
@@ -252,5 +254,16 @@ public struct YAMLPrinter {
       }
     }
     return out + "\""
+  }
+}
+
+extension YAMLNode {
+  /// Whether it can only stand on one line, however long that is: a block of nothing would be null.
+  fileprivate var hasOneForm: Bool {
+    switch content {
+    case .scalar: true
+    case .sequence(let items): items.isEmpty
+    case .mapping(let entries): entries.isEmpty
+    }
   }
 }

@@ -185,7 +185,8 @@ import Testing
         _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('identifier pool uin', 0))")
         return Stopped(connection)
       }
-      // It holds the lock for as long as this test likes; the call comes back nevertheless.
+      // It holds the lock for as long as this test likes; a process starts and a call comes back nevertheless.
+      try await world.repository().prepare()
       try await world.repository().createDraft(rid: "1", uin: nil, idempotencyKey: "1")
       #expect(try await world.number("SELECT count(*) FROM platform.draft") == 1)
       try await world.blocking.run { stopped.connection.close() }

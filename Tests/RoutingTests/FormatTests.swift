@@ -145,4 +145,13 @@ import YAML
       return
     }
   }
+
+  @Test func `nothing is lost because it is longer than a line`() throws {
+    let word = String(repeating: "long", count: 60)
+    let deep = (0..<60).reduce("[]") { text, _ in "{ a: \(text) }" }
+    let text = "version: 1\nflows:\n  A:\n    source: \(word)\n    omitted: [\(word), b]\n    on: \(deep)\n"
+    let once = try format(text)
+    #expect(values(once) == values(text))
+    #expect(try format(once) == once)
+  }
 }
