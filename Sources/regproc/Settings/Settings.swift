@@ -55,7 +55,7 @@ struct Settings: Sendable {
       throw FileProblems(problems.all, source: document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "kafka", "database"] {
+    for section in ["http", "kafka", "database", "mosip", "s3"] {
       guard let reader = top.mapping(section) else { continue }
       for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
         take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
@@ -115,7 +115,7 @@ struct Settings: Sendable {
     assert(SettingEntry.all.contains { $0.name == name }, "unknown setting \(name)")
     return given[name]?.text
   }
-  private func integer(_ name: String) -> Int { text(name).flatMap { Int($0) } ?? 0 }
+  func integer(_ name: String) -> Int { text(name).flatMap { Int($0) } ?? 0 }
 
   /// The data folder.
   var data: String { text("data") ?? "regproc-data" }

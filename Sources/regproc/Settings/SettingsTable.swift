@@ -8,6 +8,10 @@ struct SettingEntry: Sendable {
     case integer(ClosedRange<Int>)
     case boolean
     case logLevel
+    /// One of these words.
+    case choice([String])
+    /// An `http` or `https` URL.
+    case url
     /// A mapping of texts in a file; `name=value,name=value` elsewhere.
     case properties
 
@@ -19,6 +23,9 @@ struct SettingEntry: Sendable {
         Int(text).map(range.contains) == true ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
       case .boolean: text == "true" || text == "false" ? nil : "true or false"
       case .logLevel: Log.Level(text) == nil ? "debug, info, warning or error" : nil
+      case .choice(let words): words.contains(text) ? nil : words.joined(separator: " or ")
+      case .url:
+        text.hasPrefix("http://") || text.hasPrefix("https://") ? nil : "a URL that begins with http:// or https://"
       case .properties:
         text.split(separator: ",").allSatisfy { $0.contains("=") } ? nil : "of the form name=value,name=value"
       }
@@ -54,7 +61,9 @@ struct SettingEntry: Sendable {
     return "REGPROC_" + name.uppercased().replacing(".", with: "_").replacing("-", with: "_")
   }
 
-  static let all: [SettingEntry] = [
+  static let all: [SettingEntry] = basic + platform
+
+  private static let basic: [SettingEntry] = [
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
     SettingEntry("stages", .path, flag: "stages", "FOLDER", "the folder of stages/<name>/stage.yaml (default: of the home)"),
     SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),
