@@ -96,7 +96,7 @@ let package = Package(
     tests("StageKit", ["StageKit"]),
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase"]),
     tests("Platform", ["Platform", "TestDatabase"]),
-    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "Postgres"]),
+    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "Postgres", "CLinux"]),
     tests("Stages", ["Stages"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn"]),
     // They start the built program.

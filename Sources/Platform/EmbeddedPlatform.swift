@@ -26,9 +26,11 @@ public final class EmbeddedPlatform: Sendable {
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub.
   ///   - objects: the object store; nil for one in the folder.
+  ///   - identifiersAhead: how many UINs and VIDs are made at a time.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
-    roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, http: any HTTPExchange = CurlExchange()
+    roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, identifiersAhead: Int = 2000,
+    http: any HTTPExchange = CurlExchange()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
@@ -40,7 +42,7 @@ public final class EmbeddedPlatform: Sendable {
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
     forgetful = Pool(pool.settings.forgetful, size: 1)
     hub = EmbeddedHub(pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL)
-    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer)
+    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer, fill: identifiersAhead)
     let credentials = EmbeddedCredentialService(
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
     hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }

@@ -26,6 +26,7 @@ public final class StandInMosip: Sendable {
     var base = ""
     var reactions: [(part: String, reaction: Reaction)] = []
     var asked: [String: Int] = [:]
+    var bodies: [String: [UInt8]] = [:]
     /// Tokens with a lower number are expired.
     var oldestToken = 0
     var lastToken = 0
@@ -85,6 +86,11 @@ public final class StandInMosip: Sendable {
     state.withLock { state in state.asked.reduce(0) { $0 + ($1.key.contains(part) ? $1.value : 0) } }
   }
 
+  /// The last body that came to a path that contains `part`; nil when none was small enough to keep.
+  public func lastBody(_ part: String) -> [UInt8]? {
+    state.withLock { state in state.bodies.first { $0.key.contains(part) }?.value }
+  }
+
   /// Every token given so far is expired from now on.
   public func expireTokens() { state.withLock { $0.oldestToken = $0.lastToken + 1 } }
 
@@ -109,6 +115,7 @@ public final class StandInMosip: Sendable {
     Endpoint(method, path, maxBody: maxBody) { [self] request in
       let reaction = state.withLock { state -> Reaction? in
         state.asked["\(request.method) \(request.path)", default: 0] += 1
+        if request.body.count < 1 << 16 { state.bodies["\(request.method) \(request.path)"] = request.body }
         guard let place = state.reactions.firstIndex(where: { request.path.contains($0.part) }) else { return nil }
         return state.reactions.remove(at: place).reaction
       }
