@@ -29,13 +29,16 @@ public struct ClientRequest: Sendable {
   public var timeoutSeconds: Double?
   /// Most bytes of a response's body; more is an error (`tooLarge`).
   public var maxResponseBytes: Int
+  /// Whether a connection of its own is opened. Then the request is sent once at most: on a kept connection that turns out to be dead libcurl
+  /// would send it again, and nobody can know whether the peer had acted on the first one.
+  public var isSentOnce: Bool
   /// When set, libcurl signs the request with AWS Signature Version 4.
   public var signature: AWSSignature?
 
   /// A request.
   public init(
     method: String = "GET", url: String, headers: Headers = [:], body: Body = .none, timeoutSeconds: Double? = nil,
-    maxResponseBytes: Int = 16 << 20, signature: AWSSignature? = nil
+    maxResponseBytes: Int = 16 << 20, isSentOnce: Bool = false, signature: AWSSignature? = nil
   ) {
     self.method = method
     self.url = url
@@ -43,6 +46,7 @@ public struct ClientRequest: Sendable {
     self.body = body
     self.timeoutSeconds = timeoutSeconds
     self.maxResponseBytes = maxResponseBytes
+    self.isSentOnce = isSentOnce
     self.signature = signature
   }
 }

@@ -56,6 +56,7 @@ final class Transfer: @unchecked Sendable {
     number(CURLOPT_MAXAGE_CONN, 15)
     number(CURLOPT_TCP_NODELAY, 1)
     if let file = settings.caFile { text(CURLOPT_CAINFO, file) }
+    if request.isSentOnce { number(CURLOPT_FRESH_CONNECT, 1) }
     if let signature = request.signature {
       text(CURLOPT_AWS_SIGV4, "aws:amz:\(signature.region):\(signature.service)")
       text(CURLOPT_USERNAME, signature.accessKey)

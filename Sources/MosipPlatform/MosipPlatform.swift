@@ -27,7 +27,8 @@ public struct MosipPlatform: Sendable {
       identities: MosipIdentityRepository(
         client(.identityRepository, MosipIdentityRepository.kinds), vids: client(.vids, MosipIdentityRepository.kinds)),
       keys: MosipKeyManager(
-        client(.keyManager, MosipKeyManager.kinds), syncData: client(.syncData, ErrorKinds(notFound: ["KER-SYN-006"])), timing: timing),
+        client(.keyManager, MosipKeyManager.kinds), syncData: client(.syncData, ErrorKinds(notFound: ["KER-SYN-006"])),
+        timing: timing),
       envelopeKeys: envelopeKeys, credentials: MosipCredentialService(client(.credentials, MosipCredentialService.kinds)),
       hub: MosipHub(client(.hub), tokens: tokens), objects: objects, audit: MosipAuditTrail(client(.audit), clock: clock),
       rids: MosipRIDGenerator(client(.rids, MosipRIDGenerator.kinds)), schemas: schemas, virusScanner: virusScanner,

@@ -13,7 +13,8 @@ public struct MosipSettings: Sendable {
 
   /// Settings.
   public init(
-    urls: [MosipService: String] = [:], client: ClientCredentials, clients: [String: ClientCredentials] = [:], issuer: String? = nil,
+    urls: [MosipService: String] = [:], client: ClientCredentials, clients: [String: ClientCredentials] = [:],
+    issuer: String? = nil,
     calling: CallSettings = CallSettings()
   ) {
     self.urls = urls

@@ -24,7 +24,9 @@ import Testing
     return try await repository.publishDraft(rid: rid, idempotencyKey: "\(rid):finalization")
   }
 
-  @Test(arguments: Kind.allCases) func `a birth becomes an active identity with one perpetual VID, found by UIN, VID and RID`(_ kind: Kind)
+  @Test(arguments: Kind.allCases) func `a birth becomes an active identity with one perpetual VID, found by UIN, VID and RID`(
+    _ kind: Kind
+  )
     async throws
   {
     try await World.run { world async throws in
@@ -70,7 +72,9 @@ import Testing
     }
   }
 
-  @Test(arguments: Kind.allCases) func `an identity is deactivated and changed, and a repeat answers the same`(_ kind: Kind) async throws {
+  @Test(arguments: Kind.allCases) func `an identity is deactivated and changed, and a repeat answers the same`(_ kind: Kind)
+    async throws
+  {
     try await World.run { world async throws in
       let repository = world.services(kind).identities
       _ = try await birth(repository, Self.rid)
@@ -90,7 +94,9 @@ import Testing
         try await repository.update(uin: second, rid: Self.other, status: "DEACTIVATED", fields: nil, idempotencyKey: "k")
       }
       #expect(refused?.code == "IDR-IDC-012" && refused?.kind == .conflict)
-      #expect(await fault { try await repository.updateDraft(rid: "9", fields: [:], documents: [], idempotencyKey: "k") }?.code == "IDR-IDC-007")
+      #expect(
+        await fault { try await repository.updateDraft(rid: "9", fields: [:], documents: [], idempotencyKey: "k") }?.code
+          == "IDR-IDC-007")
     }
   }
 
@@ -101,7 +107,10 @@ import Testing
       let packet = PacketReference(rid: Self.rid, source: "OPENCRVS", process: "OPENCRVS_NEW")
       let fields = try await services.packets.fields(["fullName", "phone", "none"], of: packet)
       #expect(fields.keys.sorted() == ["fullName", "phone"] && fields["phone"] == "9898989898")
-      #expect(try await services.packets.allFields(of: packet).keys.sorted() == ["IDSchemaVersion", "fullName", "phone", "proofOfIdentity"])
+      #expect(
+        try await services.packets.allFields(of: packet).keys.sorted() == [
+          "IDSchemaVersion", "fullName", "phone", "proofOfIdentity",
+        ])
       #expect(try await services.packets.metaInfo(of: packet)["metaData"]?.contains("centerId") == true)
       #expect(try await services.packets.audits(of: packet).map { $0["eventId"] } == ["A"])
       #expect(try await services.packets.document("proofOfIdentity", of: packet)?.content == [1, 2, 3])
@@ -139,7 +148,8 @@ import Testing
       broken[100] ^= 1
       let fault = await fault { try await here.decryptPacket(broken, referenceId: "10001_10002") }
       #expect(fault?.code.hasPrefix("KER-CRY") == true && fault?.isRetriable == false)
-      #expect(await MosipPlatformTests.fault { try await here.decryptPacket([1, 2], referenceId: "10001_10002") }?.isRetriable == false)
+      #expect(
+        await MosipPlatformTests.fault { try await here.decryptPacket([1, 2], referenceId: "10001_10002") }?.isRetriable == false)
       let signature = try await here.sign(plaintext)
       #expect(try await there.verify(plaintext, signature: signature, referenceId: "10001_10002"))
       #expect(try await here.verify(plaintext + [0], signature: signature, referenceId: "10001_10002") == false)
@@ -158,7 +168,8 @@ import Testing
     try await World.run { world async throws in
       let services = world.services(kind)
       _ = try await birth(services.identities, Self.rid)
-      let request = CredentialRequest(id: Self.rid, credentialType: "euin", issuer: "partner", additionalData: ["registrationId": "1"])
+      let request = CredentialRequest(
+        id: Self.rid, credentialType: "euin", issuer: "partner", additionalData: ["registrationId": "1"])
       let first = try await services.credentials.request(request, idempotencyKey: "\(Self.rid):print")
       #expect(first.utf8.count <= 36)
       for _ in 1...2 { #expect(try await services.credentials.request(request, idempotencyKey: "\(Self.rid):print") == first) }
@@ -203,11 +214,15 @@ import Testing
       let token = try await tokens.token(client: client)
       #expect(try await tokens.token(client: client) == token)
       #expect(try await tokens.caller(of: token)?.name == client)
-      for bad in ["", "x", "a.b.c", token + "x", String(token.dropLast(4)) + "AAAA"] { #expect(try await tokens.caller(of: bad) == nil) }
+      for bad in ["", "x", "a.b.c", token + "x", String(token.dropLast(4)) + "AAAA"] {
+        #expect(try await tokens.caller(of: bad) == nil)
+      }
     }
   }
 
-  @Test(arguments: Kind.allCases) func `what is published reaches a subscriber, whose subscription may be renewed`(_ kind: Kind) async throws {
+  @Test(arguments: Kind.allCases) func `what is published reaches a subscriber, whose subscription may be renewed`(_ kind: Kind)
+    async throws
+  {
     try await World.run { world async throws in
       let hub = world.services(kind).hub
       let got = Mutex<[[UInt8]]>([])

@@ -74,7 +74,8 @@ import Testing
   }
 
   @Test func `a service that fails again and again is left alone for a while, and others are not`() async throws {
-    try await World.run(calling: CallSettings(retry: RetryPolicy(attempts: 1), breakerFailures: 3, breakerSeconds: 10)) { world async throws in
+    try await World.run(calling: CallSettings(retry: RetryPolicy(attempts: 1), breakerFailures: 3, breakerSeconds: 10)) {
+      world async throws in
       for _ in 1...3 { world.standIn.next("/generate/rid/", .answer(Self.trouble)) }
       var codes: [String?] = []
       for _ in 1...5 { codes.append(await fault { try await world.mosip.rids.next(centerId: "45451", machineId: "45452") }?.code) }
@@ -157,7 +158,8 @@ import Testing
       let odd = await MosipPlatformTests.fault {
         try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
       }
-      #expect(odd?.code == "RPR-SVC-006" && odd?.description.contains("5075291708") == false && odd?.description.contains("Zoë") == false)
+      #expect(
+        odd?.code == "RPR-SVC-006" && odd?.description.contains("5075291708") == false && odd?.description.contains("Zoë") == false)
     }
   }
 

@@ -23,7 +23,8 @@ import Testing
     settings.urls[.rids] = peer.url
     settings.urls[.audit] = peer.url
     let services = MosipPlatform(
-      settings, register: NoRegister(), envelopeKeys: NoEnvelopes(), objects: NoObjects(), virusScanner: NoVirusScanner(), http: http,
+      settings, register: NoRegister(), envelopeKeys: NoEnvelopes(), objects: NoObjects(), virusScanner: NoVirusScanner(),
+      http: http,
       clock: SystemClock(), timing: Waits().timing
     ).services
     return (services.rids, services.audit)
@@ -81,7 +82,8 @@ import Testing
         ? ClientResponse(status: 200, body: Array(#"{"access_token":"t"}"#.utf8)) : try await client.send(request)
     }
     let unreachable = MosipPlatform(
-      settings, register: NoRegister(), envelopeKeys: NoEnvelopes(), objects: NoObjects(), virusScanner: NoVirusScanner(), http: http,
+      settings, register: NoRegister(), envelopeKeys: NoEnvelopes(), objects: NoObjects(), virusScanner: NoVirusScanner(),
+      http: http,
       clock: SystemClock(), timing: waits.timing
     ).services.audit
     #expect(await fault { try await unreachable.record([entry]) }?.code == "RPR-SVC-001")

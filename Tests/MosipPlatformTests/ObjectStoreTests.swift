@@ -52,7 +52,9 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test(arguments: StoreKind.there) func `names of any script are kept apart, and a prefix selects among them`(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.there) func `names of any script are kept apart, and a prefix selects among them`(_ kind: StoreKind)
+    async throws
+  {
     try await kind.with { store in
       let rid = rid()
       let names = [
@@ -76,12 +78,14 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test(arguments: StoreKind.there) func `an object comes with its metadata, which can be set again`(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.there) func `an object comes with its metadata, which can be set again`(_ kind: StoreKind) async throws
+  {
     try await kind.with { store in
       let rid = rid()
       let metadata = [
         "id": rid, "packetname": "\(rid)_id", "source": "OPENCRVS", "process": "OPENCRVS_NEW", "refid": "45451_45452",
-        "schemaversion": "0.1", "signature": String(repeating: "A-_", count: 114), "encryptedhash": "x=y", "providername": "PacketWriterImpl",
+        "schemaversion": "0.1", "signature": String(repeating: "A-_", count: 114), "encryptedhash": "x=y",
+        "providername": "PacketWriterImpl",
         "providerversion": "v1.0", "creationdate": "2024-02-29T23:59:59.123456Z",
       ]
       try await store.put(
@@ -98,7 +102,8 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test(arguments: StoreKind.there) func `a container with more objects than a page is listed whole`(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.there) func `a container with more objects than a page is listed whole`(_ kind: StoreKind) async throws
+  {
     try await kind.with { store in
       let rid = rid()
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -111,7 +116,8 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
         }
         try await group.waitForAll()
       }
-      #expect(try await store.keys(account: "packet-manager", container: rid, prefix: "S/") == (0..<1030).map { "S/P/\($0)" }.sorted())
+      #expect(
+        try await store.keys(account: "packet-manager", container: rid, prefix: "S/") == (0..<1030).map { "S/P/\($0)" }.sorted())
     }
   }
 
@@ -121,7 +127,8 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for writer in 1...6 {
           group.addTask {
-            try await store.put([UInt8](repeating: UInt8(writer), count: 100_000 + writer), account: "new-account", container: rid, key: "k")
+            try await store.put(
+              [UInt8](repeating: UInt8(writer), count: 100_000 + writer), account: "new-account", container: rid, key: "k")
           }
         }
         try await group.waitForAll()
@@ -136,12 +143,15 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 @Suite struct S3Tests {
   private static let settings = S3Settings(url: "http://s3.invalid", accessKey: "AK", secretKey: "secret-key")
 
-  private func store(_ answer: @escaping @Sendable (ClientRequest) async throws -> ClientResponse, waits: Waits = Waits()) -> S3ObjectStore {
+  private func store(_ answer: @escaping @Sendable (ClientRequest) async throws -> ClientResponse, waits: Waits = Waits())
+    -> S3ObjectStore
+  {
     S3ObjectStore(Self.settings, http: Answering(answer: answer), timing: waits.timing)
   }
 
   private static func error(_ code: String, _ status: Int) -> ClientResponse {
-    ClientResponse(status: status, body: Array("<?xml version=\"1.0\"?><Error><Code>\(code)</Code><Message>m</Message></Error>".utf8))
+    ClientResponse(
+      status: status, body: Array("<?xml version=\"1.0\"?><Error><Code>\(code)</Code><Message>m</Message></Error>".utf8))
   }
 
   @Test(.enabled(if: S3Server.isThere)) func `a wrong key is refused by name, and shows no key`() async throws {
@@ -189,7 +199,9 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
       ])
   }
 
-  @Test(arguments: ["", "a//b", "..", "a/../b", ".", "/a", "a/", "a\u{0}b"]) func `a name that stores take differently is refused`(_ key: String)
+  @Test(arguments: ["", "a//b", "..", "a/../b", ".", "/a", "a/", "a\u{0}b"]) func `a name that stores take differently is refused`(
+    _ key: String
+  )
     async throws
   {
     let store = store { _ in ClientResponse(status: 200) }
@@ -197,14 +209,19 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     #expect(await fault { try await store.get(account: "acc", container: "r", key: key) }?.code == "RPR-OBJ-002")
   }
 
-  @Test(arguments: [["id": "ä"], ["id": "a\r\nx: y"], ["Id": "a"], ["": "a"], ["id": " a"], ["id": "1", "id2": "2"], ["id": String(repeating: "x", count: 3000)]])
+  @Test(arguments: [
+    ["id": "ä"], ["id": "a\r\nx: y"], ["Id": "a"], ["": "a"], ["id": " a"], ["id": "1", "id2": "2"],
+    ["id": String(repeating: "x", count: 3000)],
+  ])
   func `metadata that no header field can carry are refused and nothing is sent`(_ metadata: [String: String]) async throws {
     let store = store { _ in throw NoRegister.NotAsked() }
     let objects = [StoredObject(key: "k", bytes: [1], metadata: metadata)]
     #expect(await fault { try await store.put(objects, account: "acc", container: "r") }?.code == "RPR-OBJ-004")
   }
 
-  @Test(arguments: ["", "<html/>", "<ListBucketResult></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"])
+  @Test(arguments: [
+    "", "<html/>", "<ListBucketResult></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+  ])
   func `a list that is none is a named error, not an empty store`(_ body: String) async throws {
     let store = store { _ in ClientResponse(status: 200, body: Array(body.utf8)) }
     #expect(await fault { try await store.keys(account: "acc", container: "r", prefix: "") }?.isRetriable == true)

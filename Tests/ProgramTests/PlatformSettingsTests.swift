@@ -19,7 +19,8 @@ extension ProgramTests {
       let url = "http://127.0.0.1:\(try server.start())"
       let folder = try TemporaryFolder()
       let secret = try folder.write("from-a-file\n", to: "secret")
-      var lines = "platform: mosip\ndata: \(folder.path)/data\nmosip:\n  client-secret-file: \(secret)\n  iam-url: \(url)/auth/realms/mosip\n"
+      var lines =
+        "platform: mosip\ndata: \(folder.path)/data\nmosip:\n  client-secret-file: \(secret)\n  iam-url: \(url)/auth/realms/mosip\n"
       for name in [
         "packet-manager", "id-repository", "vid-service", "key-manager", "credential-request", "websub-hub", "rid-generator",
         "audit-manager", "sync-data",
@@ -32,7 +33,9 @@ extension ProgramTests {
       #expect(ended.code == 1)
       func line(_ name: String) -> String { ended.lines.first { $0.contains(" \(name) at ") } ?? "" }
       #expect(line("iam").hasPrefix("good") && line("iam").contains("gives our client a token"), "\(ended.output)")
-      for name in ["packet manager", "id repository", "vid service", "credential request", "websub hub", "rid generator", "sync data"] {
+      for name in [
+        "packet manager", "id repository", "vid service", "credential request", "websub hub", "rid generator", "sync data",
+      ] {
         #expect(line(name).hasPrefix("good"), "\(name): \(ended.output)")
       }
       #expect(line("key manager").hasPrefix("bad") && line("key manager").contains("503"))

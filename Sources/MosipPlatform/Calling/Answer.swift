@@ -50,7 +50,9 @@ struct Answer: Sendable {
   /// Codes are like `IDR-IDC-012`; anything else might be anything.
   private static func isCode(_ text: String) -> Bool {
     text.utf8.count <= 40
-      && text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95 }
+      && text.utf8.allSatisfy {
+        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95
+      }
   }
 
   /// The path of a field that a text is about, e.g. `identity/phone`: a name of the schema, never a value.

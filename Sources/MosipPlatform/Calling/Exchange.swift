@@ -29,19 +29,23 @@ struct Exchange: Sendable {
   /// Sends a request until there is an answer that is not the service's trouble.
   /// - Parameters:
   ///   - operation: what is done, in words without any id.
+  ///   - isTrouble: whether an answer is the service's trouble and not an answer to the request.
   ///   - signed: makes the request ready before each try, e.g. puts the token of the moment into it.
   /// - Returns: an answer of any status but 429 and 5xx; with `troubleIsAnswer` also these, once the tries are used up.
   /// - Throws: `ServiceError` of a `CallFault`, and whatever `signed` throws.
   func send(
     _ operation: String, _ repeating: Repeating, troubleIsAnswer: Bool = false,
+    isTrouble: @Sendable (ClientResponse) -> Bool = { $0.status >= 500 || $0.status == 429 },
     _ signed: @Sendable () async throws -> ClientRequest
   ) async throws -> ClientResponse {
     var tries = 0
     while true {
-      let request = try await signed()
+      var request = try await signed()
+      request.isSentOnce = repeating == .onlyUnsent
       guard breaker.letsIn() else {
         throw ServiceError(
-          .unavailable, service: service, code: CallFault.kept, "\(operation): it failed several times and is left alone for a while")
+          .unavailable, service: service, code: CallFault.kept,
+          "\(operation): it failed several times and is left alone for a while")
       }
       tries += 1
       let outcome: Result<ClientResponse, any Error>
@@ -49,7 +53,7 @@ struct Exchange: Sendable {
       let fault: ServiceError
       switch outcome {
       case .success(let answer):
-        let isTrouble = answer.status >= 500 || answer.status == 429
+        let isTrouble = isTrouble(answer)
         breaker.ended(isUp: !isTrouble)
         guard isTrouble else { return answer }
         // 429 is said before anything is done.

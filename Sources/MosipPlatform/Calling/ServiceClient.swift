@@ -82,7 +82,8 @@ struct ServiceClient: Sendable {
   /// refused before anything was done.
   func send(
     _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], body: Body? = nil,
-    _ repeating: Exchange.Repeating, client: String? = nil
+    _ repeating: Exchange.Repeating, client: String? = nil,
+    isTrouble: @Sendable (ClientResponse) -> Bool = { $0.status >= 500 || $0.status == 429 }
   ) async throws -> ClientResponse {
     var url = base + path
     if !query.isEmpty { url += "?" + URLText.query(query) }
@@ -100,7 +101,7 @@ struct ServiceClient: Sendable {
     let request = plain
     for turn in 0..<2 {
       let token = try await tokens.token(of: client)
-      let response = try await exchange.send(operation, repeating, troubleIsAnswer: true) {
+      let response = try await exchange.send(operation, repeating, troubleIsAnswer: true, isTrouble: isTrouble) {
         var request = request
         request.headers.set("Cookie", "Authorization=\(token)")
         return request

@@ -66,7 +66,8 @@ private enum XMLPieces {
     let bytes = Array(text.utf8)
     var out: [String] = []
     var at = 0
-    while out.count < limit, let start = find(open, in: bytes, from: at), let end = find(close, in: bytes, from: start + open.count) {
+    while out.count < limit, let start = find(open, in: bytes, from: at), let end = find(close, in: bytes, from: start + open.count)
+    {
       out.append(String(decoding: bytes[(start + open.count)..<end], as: UTF8.self))
       at = end + close.count
     }

@@ -154,7 +154,8 @@ public struct S3ObjectStore: ObjectStore {
     var size = 0
     for (place, (name, value)) in sorted.enumerated() {
       let isName = name.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95 }
-      let isValue = value.utf8.allSatisfy { (32...126).contains($0) } && value.first != " " && value.last != " " && !value.contains("  ")
+      let isValue =
+        value.utf8.allSatisfy { (32...126).contains($0) } && value.first != " " && value.last != " " && !value.contains("  ")
       guard !name.isEmpty, isName, isValue else { throw refused("RPR-OBJ-004", "metadata that no header field can carry") }
       // libcurl 7.88 signs fields in a wrong order when one name is the beginning of another.
       if place > 0, name.hasPrefix(sorted[place - 1].key) {

@@ -9,7 +9,8 @@ import System
 /// Upstream's first door makes a new credential each time, its second overwrites and issues again. So the request's id is made of the
 /// idempotency key, and the generator is asked first whether it has it.
 struct MosipCredentialService: CredentialService {
-  static let kinds = ErrorKinds(unavailable: ["IDR-CRG-001", "IDR-CRG-002", "IDR-CRG-004", "IDR-CRG-006"], notFound: ["IDR-CRG-003"])
+  static let kinds = ErrorKinds(
+    unavailable: ["IDR-CRG-001", "IDR-CRG-002", "IDR-CRG-004", "IDR-CRG-006"], notFound: ["IDR-CRG-003"])
 
   private let client: ServiceClient
   private static let base = "/v1/credentialrequest"

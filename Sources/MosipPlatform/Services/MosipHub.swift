@@ -24,7 +24,7 @@ struct MosipHub: WebSubHub {
     // The hub knows no idempotency key. What it takes twice it delivers twice, which subscribers must bear anyway; what was lost is lost.
     let answer = try await client.send(
       "publishing", "POST", "/hub", query: [(name: "hub.mode", value: "publish"), (name: "hub.topic", value: topic)],
-      body: .bytes(body, type: "application/json"), .always, client: owner(of: topic))
+      body: .bytes(body, type: "application/json"), .always, client: owner(of: topic), isTrouble: Self.isTrouble)
     try check(answer, "publishing", isThere: false)
   }
 
@@ -35,8 +35,14 @@ struct MosipHub: WebSubHub {
     ])
     let answer = try await client.send(
       "subscribing", "POST", "/hub", body: .bytes(Array(form.utf8), type: "application/x-www-form-urlencoded"), .always,
-      client: owner(of: topic))
+      client: owner(of: topic), isTrouble: Self.isTrouble)
     try check(answer, "subscribing", isThere: true)
+  }
+
+  /// A hub that denies is up, although it says so with a 500.
+  private static let isTrouble: @Sendable (ClientResponse) -> Bool = { answer in
+    guard answer.status >= 500 || answer.status == 429 else { return false }
+    return !String(decoding: answer.body.prefix(4096), as: UTF8.self).contains("hub.mode=denied")
   }
 
   /// - Parameter isThere: whether "already registered" is as good as success.

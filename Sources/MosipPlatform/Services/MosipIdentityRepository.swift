@@ -70,15 +70,19 @@ struct MosipIdentityRepository: IdentityRepository {
       _ = try await client.call("a change of an identity", "PATCH", Self.base + "/", body: body, .always)
     } catch let error as ServiceError where error.code == Self.recordExists {
       // A RID may change one identity once: if it is this one, this is the repeat.
-      guard let known = try await identity(.rid(rid)), known.uin == uin, status == nil || known.status == status else { throw error }
+      guard let known = try await identity(.rid(rid)), known.uin == uin, status == nil || known.status == status else {
+        throw error
+      }
     }
   }
 
   func vids(uin: String) async throws -> [VirtualId] {
     let answer: JSONValue
     do {
-      answer = try await vidClient.call("the VIDs of an identity", "GET", "/idrepository/v1/vid/uin/" + URLText.encode(uin), .always)
-        .response
+      answer = try await vidClient.call(
+        "the VIDs of an identity", "GET", "/idrepository/v1/vid/uin/" + URLText.encode(uin), .always
+      )
+      .response
     } catch let error as ServiceError where error.kind == .notFound {
       return []
     }
@@ -94,7 +98,8 @@ struct MosipIdentityRepository: IdentityRepository {
         throw vidClient.unreadable("the VIDs of an identity")
       }
       // The door shows active ones alone.
-      return VirtualId(vid: vid, type: type.uppercased(), status: "ACTIVE", expiresAt: Self.expiry(entry["expiryTimestamp"]?.string))
+      return VirtualId(
+        vid: vid, type: type.uppercased(), status: "ACTIVE", expiresAt: Self.expiry(entry["expiryTimestamp"]?.string))
     }
   }
 

@@ -43,7 +43,8 @@ final class MosipKeyManager: KeyManager {
       id: "mosip.cryptomanager.decrypt",
       [
         "applicationId": "REGISTRATION", "referenceId": .string(referenceId), "timeStamp": envelope["requesttime"] ?? .null,
-        "data": .string(Encoding.base64URL(data)), "salt": .string(Encoding.base64URL(nonce)), "aad": .string(Encoding.base64URL(aad)),
+        "data": .string(Encoding.base64URL(data)), "salt": .string(Encoding.base64URL(nonce)),
+        "aad": .string(Encoding.base64URL(aad)),
         "prependThumbprint": true,
       ])
     guard let bytes = answer["data"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw client.unreadable(operation) }
@@ -74,7 +75,9 @@ final class MosipKeyManager: KeyManager {
 
   func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
     guard let separator = referenceId.lastIndex(of: "_") else { return false }
-    guard let key = try await publicKey(ofMachine: String(referenceId[referenceId.index(after: separator)...])) else { return false }
+    guard let key = try await publicKey(ofMachine: String(referenceId[referenceId.index(after: separator)...])) else {
+      return false
+    }
     let answer = try await ask(
       "checking a signature", "/csverifysign",
       [

@@ -21,7 +21,8 @@ struct MosipPacketManager: PacketManager {
     self.schemas = schemas
   }
 
-  private func ask(_ operation: String, _ door: String, _ request: JSONValue, _ repeating: Exchange.Repeating = .always) async throws
+  private func ask(_ operation: String, _ door: String, _ request: JSONValue, _ repeating: Exchange.Repeating = .always)
+    async throws
     -> JSONValue
   {
     try await client.call(

@@ -129,7 +129,8 @@ final class ClientTokens: Sendable {
   /// Seconds that a JWT says it has left.
   private func lifeByItself(_ token: String) -> Double? {
     let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 3, let bytes = Encoding.bytes(base64: String(parts[1])), let end = (try? JSONValue.parse(bytes))?["exp"]?.int
+    guard parts.count == 3, let bytes = Encoding.bytes(base64: String(parts[1])),
+      let end = (try? JSONValue.parse(bytes))?["exp"]?.int
     else { return nil }
     return Double(end) - Double(clock.now.milliseconds) / 1000
   }

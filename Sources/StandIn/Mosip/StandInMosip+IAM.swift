@@ -20,12 +20,14 @@ extension StandInMosip {
       open("POST", Self.realm + "/protocol/openid-connect/token") { [self] request in
         let form = request.form()
         func field(_ name: String) -> String { form.first { $0.0 == name }?.1 ?? "" }
-        guard field("grant_type") == "client_credentials", let secret = clients[field("client_id")], secret == field("client_secret")
+        guard field("grant_type") == "client_credentials", let secret = clients[field("client_id")],
+          secret == field("client_secret")
         else {
           return .json(#"{"error":"unauthorized_client","error_description":"Invalid client secret"}"#, status: 401)
         }
         let answer: JSONValue = [
-          "access_token": .string(try token(client: field("client_id"))), "expires_in": JSONValue(tokenLife), "token_type": "Bearer",
+          "access_token": .string(try token(client: field("client_id"))), "expires_in": JSONValue(tokenLife),
+          "token_type": "Bearer",
         ]
         return .json(answer.encoded())
       },
@@ -41,7 +43,8 @@ extension StandInMosip {
     let now = Int(Instant.now.milliseconds / 1000)
     let base = state.withLock { $0.base }
     let claims: JSONValue = [
-      "jti": JSONValue(number), "iss": .string(issuer ?? base + Self.realm), "exp": JSONValue(now + (life ?? tokenLife)), "iat": JSONValue(now),
+      "jti": JSONValue(number), "iss": .string(issuer ?? base + Self.realm), "exp": JSONValue(now + (life ?? tokenLife)),
+      "iat": JSONValue(now),
       "azp": .string(client), "preferred_username": .string("service-account-\(client)"),
       "realm_access": ["roles": ["REGISTRATION_PROCESSOR", "ID_REPOSITORY"]],
     ]

@@ -38,7 +38,9 @@ extension StandInMosip {
         guard let fields = content["identity"], fields.object != nil else {
           return Self.failed("IDR-IDC-002", "Invalid Input Parameter - request/identity")
         }
-        if fields["phone"]?.string == "refuse-me" { return Self.failed("IDR-IDC-002", "Invalid Input Parameter - identity/phone refuse-me") }
+        if fields["phone"]?.string == "refuse-me" {
+          return Self.failed("IDR-IDC-002", "Invalid Input Parameter - identity/phone refuse-me")
+        }
         try await repository.updateDraft(rid: rid, fields: fields, documents: documents, idempotencyKey: "stand-in:\(rid)")
         return Self.done(["status": "DRAFTED"])
       },
@@ -85,7 +87,8 @@ extension StandInMosip {
           .array(
             vids.map { vid in
               [
-                "vid": .string(vid.vid), "vidType": .string(vid.type), "expiryTimestamp": .string(vid.expiresAt?.iso ?? "9999-12-31T23:59:59"),
+                "vid": .string(vid.vid), "vidType": .string(vid.type),
+                "expiryTimestamp": .string(vid.expiresAt?.iso ?? "9999-12-31T23:59:59"),
                 "transactionLimit": .null, "hashAttributes": .null,
               ]
             }))

@@ -24,7 +24,9 @@ extension StandInMosip {
         guard let status = state.credentialStatus(request.parameters["id"] ?? "") else {
           return Self.failed("IDR-CRG-003", "request id is not present")
         }
-        return Self.done(["id": .null, "requestId": JSONValue(request.parameters["id"]), "statusCode": .string(status), "url": .null])
+        return Self.done([
+          "id": .null, "requestId": JSONValue(request.parameters["id"]), "statusCode": .string(status), "url": .null,
+        ])
       },
       door("POST", "/hub", maxBody: 2 << 20) { request in try await state.hub(request) },
       door("GET", "/v1/ridgenerator/generate/rid/{center}/{machine}") { request in
@@ -40,7 +42,8 @@ extension StandInMosip {
         try await services.audit.record([
           AuditEntry(
             eventId: try Self.text(content, "eventId"), eventName: try Self.text(content, "eventName"),
-            eventType: try Self.text(content, "eventType"), module: try Self.text(content, "moduleName"), id: try Self.text(content, "id"),
+            eventType: try Self.text(content, "eventType"), module: try Self.text(content, "moduleName"),
+            id: try Self.text(content, "id"),
             idType: try Self.text(content, "idType"), description: try Self.text(content, "description"))
         ])
         return Self.done(["status": true])

@@ -44,7 +44,8 @@ extension SettingEntry {
       SettingEntry("s3.bucket-prefix", .text, "TEXT", "put before the name of every bucket (object.store.s3.bucket-name-prefix)"),
       SettingEntry(
         "s3.account-as-bucket", .boolean, "BOOLEAN", default: "true",
-        "an account is a bucket, as MOSIP's packet manager has it; otherwise each RID is one (object.store.s3.use.account.as.bucketname)"),
+        "an account is a bucket, as MOSIP's packet manager has it; otherwise each RID is one (object.store.s3.use.account.as.bucketname)"
+      ),
       SettingEntry("s3.ca-file", .path, "FILE", "PEM certificates to trust (default: the system's)"),
     ]
 
@@ -70,7 +71,8 @@ extension Settings {
   func mosip() throws -> MosipSettings {
     guard let secret = try secret("mosip.client-secret") else {
       throw Failure(
-        "platform mosip needs the secret of our client: mosip.client-secret-file in a settings file, or REGPROC_MOSIP_CLIENT_SECRET")
+        "platform mosip needs the secret of our client: mosip.client-secret-file in a settings file, or REGPROC_MOSIP_CLIENT_SECRET"
+      )
     }
     let client = ClientCredentials(id: text("mosip.client-id") ?? "", secret: secret)
     var urls: [MosipService: String] = [:]
@@ -120,7 +122,9 @@ extension Settings {
     }
     var out: [String: ClientCredentials] = [:]
     for (name, parts) in found {
-      guard let id = parts["id"], let secret = parts["secret"] else { throw Failure("\(file): the client \(name) needs id and secret") }
+      guard let id = parts["id"], let secret = parts["secret"] else {
+        throw Failure("\(file): the client \(name) needs id and secret")
+      }
       guard let style = ClientCredentials.Style(rawValue: parts["style"] ?? "form") else {
         throw Failure("\(file): the style of the client \(name) is form or query")
       }

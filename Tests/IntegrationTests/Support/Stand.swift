@@ -64,7 +64,9 @@ final class Stand: Sendable {
     return Int(UInt16(bigEndian: address.sin_port))
   }
 
-  init(kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil, onMosip: Bool = false)
+  init(
+    kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil, onMosip: Bool = false
+  )
     async throws
   {
     folder = "/tmp/regproc-test-\(SecureRandom.uuid().prefix(8))"
@@ -135,7 +137,8 @@ final class Stand: Sendable {
     let settings = MosipSettings(
       urls: urls, client: ClientCredentials(id: "us", secret: "s1"), clients: clients.filter { $0.key != "us" })
     let services = MosipPlatform(
-      settings, register: PostgresRegister(pool: pool), envelopeKeys: platform.services.envelopeKeys, objects: platform.services.objects,
+      settings, register: PostgresRegister(pool: pool), envelopeKeys: platform.services.envelopeKeys,
+      objects: platform.services.objects,
       virusScanner: NoVirusScanner(), http: CurlExchange(), clock: SystemClock()
     ).services
     return (mosip, services)

@@ -61,8 +61,10 @@ enum S3Server {
     let arguments = [
       program ?? "", "server", "-dir=\(folder)/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.port=\(ports[0])",
       "-master.port.grpc=\(ports[1])", "-volume.port=\(ports[2])", "-volume.port.grpc=\(ports[3])", "-filer.port=\(ports[4])",
-      "-filer.port.grpc=\(ports[5])", "-s3", "-s3.port=\(ports[6])", "-s3.port.grpc=\(ports[7])", "-s3.config=\(file)", "-s3.iam=false",
-      "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumePreallocate=false", "-master.volumeSizeLimitMB=64", "-volume.max=400",
+      "-filer.port.grpc=\(ports[5])", "-s3", "-s3.port=\(ports[6])", "-s3.port.grpc=\(ports[7])", "-s3.config=\(file)",
+      "-s3.iam=false",
+      "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumePreallocate=false", "-master.volumeSizeLimitMB=64",
+      "-volume.max=400",
       "-master.telemetry=false",
     ]
     let log = folder + "/log"

@@ -41,7 +41,8 @@ final class World: Sendable {
     """.utf8)
 
   /// Runs a test in a world, which is taken down behind it.
-  static func run(calling: CallSettings = CallSettings(), tokenLife: Int = 1800, _ body: (World) async throws -> Void) async throws {
+  static func run(calling: CallSettings = CallSettings(), tokenLife: Int = 1800, _ body: (World) async throws -> Void) async throws
+  {
     let world = try World(await TestDatabase.make(PlatformSchema.migrations), calling, tokenLife)
     do {
       try await world.embedded.start()
@@ -57,7 +58,8 @@ final class World: Sendable {
     folder = TemporaryFolder.make()
     pool = Pool(database, size: 6)
     embedded = try EmbeddedPlatform(
-      folder: folder, pool: pool, register: NoRegister(), clock: SystemClock(), idSchema: Self.idSchema, roles: [:], hubURL: "http://hub",
+      folder: folder, pool: pool, register: NoRegister(), clock: SystemClock(), idSchema: Self.idSchema, roles: [:],
+      hubURL: "http://hub",
       identifiersAhead: 40)
     let keys = embedded.keys
     standIn = try StandInMosip(
