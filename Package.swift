@@ -57,13 +57,14 @@ let package = Package(
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
     library("Platform", ["StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON"]),
+    library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("Stages", ["StageKit", "Registration"]),
 
-    // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births
-    library("StandIn", ["Registration", "HTTP", "JSON", "System"]),
+    // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births, and the tests' MOSIP
+    library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
 
     .executableTarget(
-      name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform", "StandIn"], swiftSettings: strict),
+      name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn"], swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
     library("Fuzzing", ["Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "Cryptography", "JSON", "System"]),
@@ -97,8 +98,9 @@ let package = Package(
     tests("StageKit", ["StageKit"]),
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase"]),
     tests("Platform", ["Platform", "TestDatabase"]),
+    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "Postgres", "CLinux"]),
     tests("Stages", ["Stages"]),
-    tests("Integration", ["StageRuntime", "Stages", "Platform", "StandIn"]),
+    tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn"]),
     // They start the built program.
     tests(
       "Program",

@@ -29,11 +29,16 @@ public struct ClientRequest: Sendable {
   public var timeoutSeconds: Double?
   /// Most bytes of a response's body; more is an error (`tooLarge`).
   public var maxResponseBytes: Int
+  /// Whether a connection of its own is opened. Then the request is sent once at most: on a kept connection that turns out to be dead libcurl
+  /// would send it again, and nobody can know whether the peer had acted on the first one.
+  public var isSentOnce: Bool
+  /// When set, libcurl signs the request with AWS Signature Version 4.
+  public var signature: AWSSignature?
 
   /// A request.
   public init(
     method: String = "GET", url: String, headers: Headers = [:], body: Body = .none, timeoutSeconds: Double? = nil,
-    maxResponseBytes: Int = 16 << 20
+    maxResponseBytes: Int = 16 << 20, isSentOnce: Bool = false, signature: AWSSignature? = nil
   ) {
     self.method = method
     self.url = url
@@ -41,7 +46,34 @@ public struct ClientRequest: Sendable {
     self.body = body
     self.timeoutSeconds = timeoutSeconds
     self.maxResponseBytes = maxResponseBytes
+    self.isSentOnce = isSentOnce
+    self.signature = signature
   }
+}
+
+/// Whose signature a request bears, and for what (AWS Signature Version 4). Its description shows no key.
+///
+/// libcurl signs method, path, query and the fields it is given as they stand: the query must be sorted by name and encoded already. A
+/// request with a body needs the field `x-amz-content-sha256`: Debian 12's libcurl 7.88 does not add it.
+public struct AWSSignature: Sendable, CustomStringConvertible {
+  /// The region, e.g. `us-east-1`.
+  public var region: String
+  /// The service, e.g. `s3`.
+  public var service: String
+  /// The access key's id.
+  public var accessKey: String
+  /// The secret key.
+  public var secretKey: String
+
+  /// A signature to make.
+  public init(region: String, service: String = "s3", accessKey: String, secretKey: String) {
+    self.region = region
+    self.service = service
+    self.accessKey = accessKey
+    self.secretKey = secretKey
+  }
+
+  public var description: String { "signature for \(service) in \(region)" }
 }
 
 /// One part of a form that a client sends.

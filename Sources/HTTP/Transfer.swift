@@ -56,6 +56,14 @@ final class Transfer: @unchecked Sendable {
     number(CURLOPT_MAXAGE_CONN, 15)
     number(CURLOPT_TCP_NODELAY, 1)
     if let file = settings.caFile { text(CURLOPT_CAINFO, file) }
+    if request.isSentOnce { number(CURLOPT_FRESH_CONNECT, 1) }
+    if let signature = request.signature {
+      text(CURLOPT_AWS_SIGV4, "aws:amz:\(signature.region):\(signature.service)")
+      text(CURLOPT_USERNAME, signature.accessKey)
+      text(CURLOPT_PASSWORD, signature.secretKey)
+      // What is signed is the path as it is written.
+      number(CURLOPT_PATH_AS_IS, 1)
+    }
     regproc_curl_set_pointer(handle, CURLOPT_PRIVATE, context)
     regproc_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
     regproc_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)

@@ -25,17 +25,18 @@ public final class EmbeddedPlatform: Sendable {
   ///   - idSchema: the id schema of version 0.1 as JSON.
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub.
+  ///   - objects: the object store; nil for one in the folder.
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
-    roles: [String: [String]], hubURL: String, http: any HTTPExchange = CurlExchange(),
+    roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, http: any HTTPExchange = CurlExchange(),
     identifiers rules: IdentifierRules = IdentifierRules()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
     let manager = EmbeddedKeyManager(keys: keys, blocking: blocking)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)
-    let objects = FileObjectStore(folder: folder + "/objects", blocking: blocking)
+    let objects = objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking)
     let schemas = try BundledIdSchemas(version: "0.1", json: idSchema)
     let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.

@@ -79,6 +79,7 @@ enum DoctorCommand {
     } catch {
       say("data", false, "\(error)")
     }
+    await DoctorPlatform.check(settings, say)
     for folder in [settings.data, settings.data + "/demo"] {
       guard let note = RunNote.read(in: folder) else { continue }
       do {

@@ -102,7 +102,7 @@ final class Pipeline: Sendable {
   /// How libpq finds the database, without a password.
   let database: PostgresSettings
   let kafka: KafkaSettings
-  private let platform: EmbeddedPlatform
+  private let platform: PlatformChoice
   private let cluster: PrivateCluster?
   /// Kept as long as the pipeline: it is the broker.
   private let broker: EmbeddedCluster?
@@ -110,7 +110,7 @@ final class Pipeline: Sendable {
 
   private init(
     engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
-    platform: EmbeddedPlatform, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool
+    platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool
   ) {
     self.engine = engine
     self.pool = pool
@@ -153,11 +153,9 @@ final class Pipeline: Sendable {
     do {
       let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
       try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
-      try Files.makeFolder(folder + "/platform", mode: 0o700)
-      let platform = try EmbeddedPlatform(
-        folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
-        idSchema: plan.idSchema, roles: roles, hubURL: url,
-        identifiers: settings.identifiers)
+      let platform = try PlatformChoice(
+        settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), idSchema: plan.idSchema,
+        roles: roles, hubURL: url)
       try await platform.start()
       var engineSettings = EngineSettings(
         kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)

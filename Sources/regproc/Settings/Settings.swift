@@ -56,7 +56,7 @@ struct Settings: Sendable {
       throw FileProblems(problems.all, source: document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "kafka", "database", "uin", "vid", "rid"] {
+    for section in ["http", "kafka", "database", "mosip", "s3", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
       for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
         take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
@@ -116,7 +116,7 @@ struct Settings: Sendable {
     assert(SettingEntry.all.contains { $0.name == name }, "unknown setting \(name)")
     return given[name]?.text
   }
-  private func integer(_ name: String) -> Int { text(name).flatMap { Int($0) } ?? 0 }
+  func integer(_ name: String) -> Int { text(name).flatMap { Int($0) } ?? 0 }
 
   /// The data folder.
   var data: String { text("data") ?? "regproc-data" }

@@ -9,6 +9,10 @@ struct SettingEntry: Sendable {
     case integer(ClosedRange<Int>)
     case boolean
     case logLevel
+    /// One of these words.
+    case choice([String])
+    /// An `http` or `https` URL.
+    case url
     /// A mapping of texts in a file; `name=value,name=value` elsewhere.
     case properties
     /// One of the identifiers' settings, which brings its own check.
@@ -22,6 +26,9 @@ struct SettingEntry: Sendable {
         Int(text).map(range.contains) == true ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
       case .boolean: text == "true" || text == "false" ? nil : "true or false"
       case .logLevel: Log.Level(text) == nil ? "debug, info, warning or error" : nil
+      case .choice(let words): words.contains(text) ? nil : words.joined(separator: " or ")
+      case .url:
+        text.hasPrefix("http://") || text.hasPrefix("https://") ? nil : "a URL that begins with http:// or https://"
       case .properties:
         text.split(separator: ",").allSatisfy { $0.contains("=") } ? nil : "of the form name=value,name=value"
       case .identifier(let setting): setting.isValue(text) ? nil : setting.wanted
@@ -60,9 +67,9 @@ struct SettingEntry: Sendable {
 
   /// All of them: the program's own, and `uin.…`, `vid.…`, `rid.…` as the table of the identifiers' rules has them.
   static let all: [SettingEntry] =
-    own + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
+    basic + platform + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
 
-  private static let own: [SettingEntry] = [
+  private static let basic: [SettingEntry] = [
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
     SettingEntry("stages", .path, flag: "stages", "FOLDER", "the folder of stages/<name>/stage.yaml (default: of the home)"),
     SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),

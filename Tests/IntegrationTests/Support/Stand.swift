@@ -2,6 +2,7 @@ import Foundation
 import HTTP
 import JSON
 import Kafka
+import MosipPlatform
 import Platform
 import Postgres
 import Registration
@@ -24,6 +25,8 @@ final class Stand: Sendable {
   let pool: Pool
   let database: PostgresSettings
   let openCRVS: StandInOpenCRVS
+  /// The MOSIP deployment that the stages call; nil when they call the embedded services themselves.
+  let mosip: StandInMosip?
   let port: Int
   static let secret = "made-up-sha-secret"
 
@@ -61,7 +64,11 @@ final class Stand: Sendable {
     return Int(UInt16(bigEndian: address.sin_port))
   }
 
-  init(kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil) async throws {
+  init(
+    kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil, onMosip: Bool = false
+  )
+    async throws
+  {
     folder = "/tmp/regproc-test-\(SecureRandom.uuid().prefix(8))"
     try FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
@@ -81,6 +88,8 @@ final class Stand: Sendable {
       folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),
       idSchema: try Self.read(Self.home + "/stages/packet-validator/id-schema.json"),
       roles: ["mosip-mediator": ["REGISTRATION_PROCESSOR"], "opencrvs": ["x"], "opencrvs-mediator": ["y"]], hubURL: url + "/hub")
+    var services = platform.services
+    if onMosip { (mosip, services) = try Self.mosip(platform, pool) } else { mosip = nil }
     broker = kafka == nil ? try EmbeddedCluster() : nil
     var engineSettings = EngineSettings(
       kafka: kafka ?? broker!.settings,
@@ -107,14 +116,37 @@ final class Stand: Sendable {
       }
     }
     engine = try Engine(
-      engineSettings, run: files, directory: files, catalogue: plugins, routes: routes, services: platform.services, pool: pool,
+      engineSettings, run: files, directory: files, catalogue: plugins, routes: routes, services: services, pool: pool,
       environment: environment, endpoints: platform.endpoints, makeTopics: makeTopics)
     try await platform.start()
     _ = try await engine.start()
   }
 
+  /// A stand-in MOSIP over the embedded services, and the clients that call it.
+  private static func mosip(_ platform: EmbeddedPlatform, _ pool: Pool) throws -> (StandInMosip, Services) {
+    let keys = platform.keys
+    let secrets = ["us": "s1", "opencrvs": "s2", "opencrvs-mediator": "s3", "opencrvs-partner": "s4"]
+    let mosip = try StandInMosip(
+      services: platform.services, clients: secrets, signer: try keys.pair("client").key.publicKey
+    ) { try keys.pair("registration-\($0)").certificate }
+    let base = try mosip.start()
+    var urls = Dictionary(uniqueKeysWithValues: MosipService.allCases.map { ($0, base) })
+    urls[.iam] = base + "/auth/realms/mosip"
+    var clients = secrets.mapValues { ClientCredentials(id: "", secret: $0) }
+    for name in secrets.keys { clients[name]?.id = name }
+    let settings = MosipSettings(
+      urls: urls, client: ClientCredentials(id: "us", secret: "s1"), clients: clients.filter { $0.key != "us" })
+    let services = MosipPlatform(
+      settings, register: PostgresRegister(pool: pool), envelopeKeys: platform.services.envelopeKeys,
+      objects: platform.services.objects,
+      virusScanner: NoVirusScanner(), http: CurlExchange(), clock: SystemClock()
+    ).services
+    return (mosip, services)
+  }
+
   func stop() async {
     await engine.stop()
+    await mosip?.stop()
     await platform.stop()
     await openCRVS.stop()
     pool.close()

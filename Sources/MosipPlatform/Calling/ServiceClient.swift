@@ -1,0 +1,127 @@
+import HTTP
+import JSON
+import StageKit
+import System
+
+/// Calls of one MOSIP service: its URL, our token in the cookie, the envelope around request and answer.
+struct ServiceClient: Sendable {
+  let service: MosipService
+  let base: String
+  private let exchange: Exchange
+  private let tokens: ClientTokens
+  private let kinds: ErrorKinds
+  private let clock: any WallClock
+  private let limit: Int
+  private let timeout: Double
+
+  init(
+    _ service: MosipService, _ settings: MosipSettings, tokens: ClientTokens, http: any HTTPExchange, clock: any WallClock,
+    timing: Timing, kinds: ErrorKinds = ErrorKinds()
+  ) {
+    self.service = service
+    base = settings.url(service)
+    exchange = Exchange(service: service.name, http: http, calling: settings.calling, timing: timing)
+    self.tokens = tokens
+    self.kinds = kinds
+    self.clock = clock
+    limit = settings.calling.maxAnswerBytes
+    timeout = settings.calling.timeoutSeconds
+  }
+
+  /// A request in MOSIP's envelope. Members that a door wants beside `request` go into `beside`.
+  func envelope(id: String, version: String, request: JSONValue, beside: JSONObject = [:]) -> JSONValue {
+    var out: JSONObject = [
+      "id": .string(id), "version": .string(version), "requesttime": .string(clock.now.iso), "metadata": .null, "request": request,
+    ]
+    for member in beside { out[member.key] = member.value }
+    return .object(out)
+  }
+
+  /// Calls and reads the envelope of the answer.
+  /// - Parameters:
+  ///   - operation: in words, without any id.
+  ///   - path: behind the base URL, encoded.
+  ///   - client: the client whose token is shown; nil for our own.
+  /// - Returns: the answer without errors.
+  /// - Throws: `ServiceError`: of the service's own code when the answer has errors.
+  func call(
+    _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], body: JSONValue? = nil,
+    _ repeating: Exchange.Repeating, client: String? = nil
+  ) async throws -> Answer {
+    let response = try await send(operation, method, path, query: query, body: body.map { .json($0) }, repeating, client: client)
+    guard let answer = Answer(response.body, limit: limit) else {
+      if response.status >= 500 {
+        throw ServiceError(
+          .unavailable, service: service.name, code: CallFault.trouble, "\(operation): status \(response.status)")
+      }
+      if response.status >= 400 {
+        throw ServiceError(.refused, service: service.name, code: CallFault.status, "\(operation): status \(response.status)")
+      }
+      throw CallFault.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")
+    }
+    if var error = answer.error(service.name, operation, kinds) {
+      // A service in trouble may name a code of its own for it.
+      if response.status >= 500 { error.kind = .unavailable }
+      throw error
+    }
+    if response.status >= 400 {
+      throw ServiceError(
+        response.status >= 500 ? .unavailable : .refused, service: service.name,
+        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "\(operation): status \(response.status)")
+    }
+    return answer
+  }
+
+  /// A body to send.
+  enum Body: Sendable {
+    case json(JSONValue)
+    case bytes([UInt8], type: String)
+  }
+
+  /// Calls and gives the answer as it is, whatever its status. A token that is not taken is renewed once and the call made again: it was
+  /// refused before anything was done.
+  func send(
+    _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], body: Body? = nil,
+    _ repeating: Exchange.Repeating, client: String? = nil,
+    isTrouble: @Sendable (ClientResponse) -> Bool = { $0.status >= 500 || $0.status == 429 }
+  ) async throws -> ClientResponse {
+    var url = base + path
+    if !query.isEmpty { url += "?" + URLText.query(query) }
+    var plain = ClientRequest(method: method, url: url, timeoutSeconds: timeout, maxResponseBytes: limit)
+    plain.headers.set("Accept", "application/json")
+    switch body {
+    case .json(let value):
+      plain.headers.set("Content-Type", "application/json")
+      plain.body = .bytes(value.encoded())
+    case .bytes(let bytes, let type):
+      plain.headers.set("Content-Type", type)
+      plain.body = .bytes(bytes)
+    case nil: break
+    }
+    let request = plain
+    for turn in 0..<2 {
+      let token = try await tokens.token(of: client)
+      let response = try await exchange.send(operation, repeating, troubleIsAnswer: true, isTrouble: isTrouble) {
+        var request = request
+        request.headers.set("Cookie", "Authorization=\(token)")
+        return request
+      }
+      let isRefused =
+        response.status == 401 || (response.body.count < 8192 && Answer(response.body, limit: 8192)?.isUnauthorised == true)
+      guard isRefused else {
+        if response.status == 403 { throw unauthorised(operation, "the client lacks a role") }
+        return response
+      }
+      tokens.forget(token, of: client)
+      if turn == 1 { throw unauthorised(operation, "a new token is not taken either") }
+    }
+    fatalError("the loop returns or throws")
+  }
+
+  private func unauthorised(_ operation: String, _ why: String) -> ServiceError {
+    ServiceError(.refused, service: service.name, code: CallFault.unauthorised, "\(operation): \(why)")
+  }
+
+  /// An answer that lacks what it must have.
+  func unreadable(_ operation: String) -> ServiceError { CallFault.unreadable(service.name, operation, "lacks what was asked for") }
+}

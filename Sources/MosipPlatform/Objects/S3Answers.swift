@@ -1,0 +1,94 @@
+import System
+
+/// An error document of S3; only its code is read.
+struct S3Error {
+  let code: String
+
+  /// Nil when the body is none.
+  init?(_ body: [UInt8]) {
+    guard body.count <= 1 << 16 else { return nil }
+    let text = String(decoding: body, as: UTF8.self)
+    guard text.contains("<Error"), let code = XMLPieces.first("Code", in: text), code.utf8.count <= 64,
+      code.utf8.allSatisfy({ (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) })
+    else { return nil }
+    self.code = code
+  }
+}
+
+/// One page of a list of objects (`ListObjectsV2` with URL-encoded keys).
+struct S3Listing {
+  let keys: [String]
+  /// Where the next page begins; nil for the last one.
+  let next: String?
+
+  /// Nil when the body is none.
+  init?(_ body: [UInt8]) {
+    let text = String(decoding: body, as: UTF8.self)
+    guard text.contains("<ListBucketResult"), let isCut = XMLPieces.first("IsTruncated", in: text) else { return nil }
+    var keys: [String] = []
+    for contents in XMLPieces.all("Contents", in: text) {
+      guard let key = XMLPieces.first("Key", in: contents).flatMap(Self.decode) else { return nil }
+      keys.append(key)
+    }
+    self.keys = keys
+    if isCut == "true" {
+      guard let token = XMLPieces.first("NextContinuationToken", in: text), !token.isEmpty else { return nil }
+      next = token
+    } else {
+      next = nil
+    }
+  }
+
+  /// Resolves `%XX` and `+`.
+  private static func decode(_ text: String) -> String? {
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      switch byte {
+      case UInt8(ascii: "%"):
+        guard rest.count >= 2, let value = Encoding.bytes(hex: String(decoding: rest.prefix(2), as: UTF8.self)) else { return nil }
+        bytes += value
+        rest = rest.dropFirst(2)
+      case UInt8(ascii: "+"): bytes.append(32)
+      default: bytes.append(byte)
+      }
+    }
+    return String(validating: bytes, as: UTF8.self)
+  }
+}
+
+/// The texts of elements in a flat XML document without attributes on them, as S3 writes its answers.
+private enum XMLPieces {
+  static func first(_ name: String, in text: String) -> String? { all(name, in: text, limit: 1).first.map(resolved) }
+
+  static func all(_ name: String, in text: String, limit: Int = .max) -> [String] {
+    let (open, close) = (Array("<\(name)>".utf8), Array("</\(name)>".utf8))
+    let bytes = Array(text.utf8)
+    var out: [String] = []
+    var at = 0
+    while out.count < limit, let start = find(open, in: bytes, from: at), let end = find(close, in: bytes, from: start + open.count)
+    {
+      out.append(String(decoding: bytes[(start + open.count)..<end], as: UTF8.self))
+      at = end + close.count
+    }
+    return out
+  }
+
+  private static func find(_ pattern: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
+    guard bytes.count >= pattern.count else { return nil }
+    var at = start
+    while at <= bytes.count - pattern.count {
+      if bytes[at] == pattern[0], bytes[at..<at + pattern.count].elementsEqual(pattern) { return at }
+      at += 1
+    }
+    return nil
+  }
+
+  /// The five entities that XML has by itself; URL-encoded keys and tokens need no others.
+  private static func resolved(_ text: String) -> String {
+    guard text.contains("&") else { return text }
+    return text.replacing("&lt;", with: "<").replacing("&gt;", with: ">").replacing("&quot;", with: "\"").replacing(
+      "&apos;", with: "'"
+    ).replacing("&#34;", with: "\"").replacing("&#39;", with: "'").replacing("&amp;", with: "&")
+  }
+}

@@ -1,0 +1,242 @@
+import Cryptography
+import HTTP
+import StageKit
+import Synchronization
+import System
+
+/// The object store on S3, with MOSIP's names for buckets and keys (facts/packet-and-crypto 1.10). libcurl signs the requests.
+///
+/// A put is there in full or not at all, and an object comes with its metadata in one request. Buckets that are missing are made by the first put.
+public struct S3ObjectStore: ObjectStore {
+  private let settings: S3Settings
+  private let exchange: Exchange
+  private let base: String
+  private static let service = "object store"
+  static let metadataPrefix = "x-amz-meta-"
+  /// What S3 keeps of metadata: names and values together.
+  private static let metadataLimit = 2048
+
+  /// A store.
+  public init(_ settings: S3Settings, http: any HTTPExchange, timing: Timing = .system) {
+    self.settings = settings
+    var base = settings.url
+    while base.hasSuffix("/") { base.removeLast() }
+    self.base = base
+    exchange = Exchange(service: Self.service, http: http, calling: settings.calling, timing: timing)
+  }
+
+  // MARK: ObjectStore
+
+  public func put(_ bytes: [UInt8], account: String, container: String, key: String) async throws {
+    try await put(bytes, metadata: [:], try place(account, container, key))
+  }
+
+  public func put(_ objects: [StoredObject], account: String, container: String) async throws {
+    for object in objects {
+      try await put(object.bytes, metadata: object.metadata, try place(account, container, object.key))
+    }
+  }
+
+  public func get(account: String, container: String, key: String) async throws -> [UInt8]? {
+    let place = try place(account, container, key)
+    let answer = try await send("reading an object", "GET", place.path)
+    switch try check(answer, "reading an object") {
+    case .done: return answer.body
+    case .noKey, .noBucket: return nil
+    }
+  }
+
+  public func exists(account: String, container: String, key: String) async throws -> Bool {
+    try await head(try place(account, container, key)) != nil
+  }
+
+  public func keys(account: String, container: String, prefix: String) async throws -> [String] {
+    let bucket = try bucket(account, container)
+    let within = settings.accountIsBucket ? container + "/" : ""
+    var found: [String] = []
+    var token: String?
+    repeat {
+      // By name, as the signature wants them.
+      var query: [(name: String, value: String)] = []
+      if let token { query.append((name: "continuation-token", value: token)) }
+      query += [
+        (name: "encoding-type", value: "url"), (name: "list-type", value: "2"), (name: "prefix", value: within + prefix),
+      ]
+      let answer = try await send("listing objects", "GET", "/" + bucket, query: query)
+      if case .done = try check(answer, "listing objects") {
+        guard let page = S3Listing(answer.body) else {
+          throw CallFault.unreadable(Self.service, "listing objects", "is no list of objects")
+        }
+        found += page.keys.compactMap { $0.hasPrefix(within) ? String($0.dropFirst(within.count)) : nil }
+        token = page.next
+      } else {
+        token = nil
+      }
+    } while token != nil
+    return found.sorted()
+  }
+
+  public func delete(account: String, container: String, key: String) async throws {
+    let answer = try await send("removing an object", "DELETE", try place(account, container, key).path)
+    _ = try check(answer, "removing an object")
+  }
+
+  public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
+    // Metadata of an object cannot be changed: it is copied onto itself with others.
+    let place = try place(account, container, key)
+    var headers = try Self.fields(of: metadata)
+    headers.set("x-amz-copy-source", place.path)
+    headers.set("x-amz-metadata-directive", "REPLACE")
+    headers.set("Content-Type", "application/octet-stream")
+    let answer = try await send("setting metadata", "PUT", place.path, headers: headers, body: [])
+    if case .done = try check(answer, "setting metadata") {
+      // A copy can begin with 200 and end in an error.
+      if answer.body.isEmpty || S3Error(answer.body) == nil { return }
+      throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", "setting metadata: the copy failed")
+    }
+    throw ServiceError(.notFound, service: Self.service, code: "RPR-OBJ-006", "setting metadata: there is no such object")
+  }
+
+  public func metadata(account: String, container: String, key: String) async throws -> [String: String]? {
+    guard let headers = try await head(try place(account, container, key)) else { return nil }
+    var out: [String: String] = [:]
+    for (name, value) in headers {
+      let lower = name.lowercased()
+      if lower.hasPrefix(Self.metadataPrefix) { out[String(lower.dropFirst(Self.metadataPrefix.count))] = value }
+    }
+    return out.isEmpty ? nil : out
+  }
+
+  /// Whether the service can be reached and takes our keys, in words for a person.
+  public func reachability() async -> (isGood: Bool, words: String) {
+    do {
+      let answer = try await send("listing buckets", "GET", "/")
+      _ = try check(answer, "listing buckets")
+      return (true, "answers and takes our keys")
+    } catch {
+      return (false, (error as? ServiceError)?.description ?? "does not answer")
+    }
+  }
+
+  // MARK: names
+
+  /// Where an object is: its bucket, and its path with it.
+  private struct Place {
+    var bucket: String
+    var path: String
+  }
+
+  private func bucket(_ account: String, _ container: String) throws -> String {
+    // The mediator's account PACKET_MANAGER_ACCOUNT could be no bucket's name otherwise.
+    let name = (settings.bucketPrefix + (settings.accountIsBucket ? account : container)).lowercased().replacing("_", with: "-")
+    let isName =
+      (3...63).contains(name.utf8.count)
+      && name.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 46 } && !name.contains("..")
+    guard isName else { throw refused("RPR-OBJ-002", "a name that cannot be a bucket's") }
+    return name
+  }
+
+  private func place(_ account: String, _ container: String, _ key: String) throws -> Place {
+    let bucket = try bucket(account, container)
+    let full = settings.accountIsBucket ? container + "/" + key : key
+    let parts = full.split(separator: "/", omittingEmptySubsequences: false)
+    // Servers differ in what they make of these; 1024 bytes is S3's limit.
+    guard full.utf8.count <= 1024, parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." && !$0.utf8.contains(0) }) else {
+      throw refused("RPR-OBJ-002", "a name that cannot be an object's")
+    }
+    return Place(bucket: bucket, path: "/\(bucket)/" + parts.map { URLText.encode(String($0)) }.joined(separator: "/"))
+  }
+
+  /// Header fields of metadata. Empty values are left out: they read as absent everywhere.
+  private static func fields(of metadata: [String: String]) throws -> Headers {
+    var headers = Headers()
+    let sorted = metadata.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }
+    var size = 0
+    for (place, (name, value)) in sorted.enumerated() {
+      let isName = name.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95 }
+      let isValue =
+        value.utf8.allSatisfy { (32...126).contains($0) } && value.first != " " && value.last != " " && !value.contains("  ")
+      guard !name.isEmpty, isName, isValue else { throw refused("RPR-OBJ-004", "metadata that no header field can carry") }
+      // libcurl 7.88 signs fields in a wrong order when one name is the beginning of another.
+      if place > 0, name.hasPrefix(sorted[place - 1].key) {
+        throw refused("RPR-OBJ-004", "metadata of which one name is the beginning of another")
+      }
+      size += name.utf8.count + value.utf8.count
+      headers.set(metadataPrefix + name, value)
+    }
+    guard size <= metadataLimit else { throw refused("RPR-OBJ-004", "more than \(metadataLimit) bytes of metadata") }
+    return headers
+  }
+
+  private static func refused(_ code: String, _ what: String) -> ServiceError {
+    ServiceError(.refused, service: service, code: code, what)
+  }
+  private func refused(_ code: String, _ what: String) -> ServiceError { Self.refused(code, what) }
+
+  // MARK: requests
+
+  private func put(_ bytes: [UInt8], metadata: [String: String], _ place: Place) async throws {
+    var headers = try Self.fields(of: metadata)
+    headers.set("Content-Type", "application/octet-stream")
+    let answer = try await send("storing an object", "PUT", place.path, headers: headers, body: bytes)
+    if case .done = try check(answer, "storing an object") { return }
+    try await make(bucket: place.bucket)
+    let again = try await send("storing an object", "PUT", place.path, headers: headers, body: bytes)
+    guard case .done = try check(again, "storing an object") else {
+      throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", "storing an object: the bucket is gone again")
+    }
+  }
+
+  private func make(bucket: String) async throws {
+    let answer = try await send("making a bucket", "PUT", "/" + bucket, body: [])
+    // Another one made it meanwhile.
+    if answer.status == 409, let code = S3Error(answer.body)?.code, code.hasPrefix("BucketAlready") { return }
+    _ = try check(answer, "making a bucket")
+  }
+
+  private func head(_ place: Place) async throws -> Headers? {
+    let answer = try await send("looking for an object", "HEAD", place.path)
+    switch try check(answer, "looking for an object") {
+    case .done: return answer.headers
+    case .noKey, .noBucket: return nil
+    }
+  }
+
+  private func send(
+    _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], headers: Headers = [:],
+    body: [UInt8]? = nil
+  ) async throws -> ClientResponse {
+    var request = ClientRequest(
+      method: method, url: base + path + (query.isEmpty ? "" : "?" + URLText.query(query)), headers: headers,
+      timeoutSeconds: settings.calling.timeoutSeconds, maxResponseBytes: settings.calling.maxAnswerBytes)
+    request.signature = AWSSignature(region: settings.region, accessKey: settings.accessKey, secretKey: settings.secretKey)
+    if let body {
+      request.body = .bytes(body)
+      request.headers.set("x-amz-content-sha256", Encoding.hex(Hash.sha256(body)))
+    }
+    let ready = request
+    // Every request of a store may be made twice.
+    return try await exchange.send(operation, .always, troubleIsAnswer: true) { ready }
+  }
+
+  private enum Outcome {
+    case done
+    case noKey
+    case noBucket
+  }
+
+  private func check(_ answer: ClientResponse, _ operation: String) throws -> Outcome {
+    if (200..<300).contains(answer.status) { return .done }
+    let code = S3Error(answer.body)?.code
+    // An answer to HEAD has no body that would say what is missing.
+    if answer.status == 404 { return code == "NoSuchBucket" ? .noBucket : .noKey }
+    let words = "\(operation): status \(answer.status)" + (code.map { ", \($0)" } ?? "")
+    if answer.status >= 500 || answer.status == 429 || code == "SlowDown" || code == "RequestTimeout" {
+      throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", words)
+    }
+    if answer.status == 401 || answer.status == 403 {
+      throw ServiceError(.refused, service: Self.service, code: "RPR-OBJ-005", words)
+    }
+    throw ServiceError(.refused, service: Self.service, code: "RPR-OBJ-002", words)
+  }
+}

@@ -1,0 +1,56 @@
+import Cryptography
+import HTTP
+import JSON
+import StageKit
+import System
+
+/// MOSIP's credential request generator over REST (facts/stages 9, 10).
+///
+/// Upstream's first door makes a new credential each time, its second overwrites and issues again. So the request's id is made of the
+/// idempotency key, and the generator is asked first whether it has it.
+struct MosipCredentialService: CredentialService {
+  static let kinds = ErrorKinds(
+    unavailable: ["IDR-CRG-001", "IDR-CRG-002", "IDR-CRG-004", "IDR-CRG-006"], notFound: ["IDR-CRG-003"])
+
+  private let client: ServiceClient
+  private static let base = "/v1/credentialrequest"
+
+  init(_ client: ServiceClient) { self.client = client }
+
+  /// A UUID that is the same for the same key: upstream's column has 36 characters.
+  static func requestId(_ key: String) -> String {
+    var bytes = Array(Hash.sha256(Array(("credential:" + key).utf8)).prefix(16))
+    // Version 8: made of something else than chance or time (RFC 9562, 5.8).
+    bytes[6] = bytes[6] & 0x0F | 0x80
+    bytes[8] = bytes[8] & 0x3F | 0x80
+    return SecureRandom.uuidText(bytes)
+  }
+
+  func request(_ request: CredentialRequest, idempotencyKey: String) async throws -> String {
+    let id = Self.requestId(idempotencyKey)
+    if let status = try await status(of: id), !["FAILED", "CANCELLED"].contains(status) { return id }
+    let digits = 100_000 + SecureRandom.bytes(4).reduce(0) { $0 << 8 | Int($1) } % 900_000
+    let body = client.envelope(
+      id: "mosip.credential.request.generator", version: "1.0",
+      request: [
+        "id": .string(request.id), "credentialType": .string(request.credentialType), "issuer": .string(request.issuer),
+        "encrypt": false, "encryptionKey": .string(String(digits)), "recepiant": .null, "user": .null, "sharableAttributes": .null,
+        "additionalData": request.additionalData,
+      ])
+    // Not tried again blindly: the next try begins with the look above.
+    let answer = try await client.call(
+      "a credential request", "POST", Self.base + "/v2/requestgenerator/\(id)", body: body, .onlyUnsent
+    ).response
+    guard let made = answer["requestId"]?.string, !made.isEmpty else { throw client.unreadable("a credential request") }
+    return made
+  }
+
+  private func status(of id: String) async throws -> String? {
+    do {
+      let answer = try await client.call("the state of a credential request", "GET", Self.base + "/get/\(id)", .always).response
+      return answer["statusCode"]?.string ?? ""
+    } catch let error as ServiceError where error.kind == .notFound {
+      return nil
+    }
+  }
+}

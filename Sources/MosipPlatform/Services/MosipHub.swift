@@ -1,0 +1,63 @@
+import HTTP
+import JSON
+import StageKit
+
+/// MOSIP's WebSub hub (facts/opencrvs-and-websub 4.1). A topic of a partner (`P/T`) is spoken of as that partner's client where one is
+/// configured: the hub lets nobody else subscribe to it.
+struct MosipHub: WebSubHub {
+  private let client: ServiceClient
+  private let tokens: ClientTokens
+  private static let service = "WebSub hub"
+
+  init(_ client: ServiceClient, tokens: ClientTokens) {
+    self.client = client
+    self.tokens = tokens
+  }
+
+  private func owner(of topic: String) -> String? {
+    guard let slash = topic.firstIndex(of: "/") else { return nil }
+    let partner = String(topic[..<slash])
+    return tokens.knows(partner) ? partner : nil
+  }
+
+  func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws {
+    // The hub knows no idempotency key. What it takes twice it delivers twice, which subscribers must bear anyway; what was lost is lost.
+    let answer = try await client.send(
+      "publishing", "POST", "/hub", query: [(name: "hub.mode", value: "publish"), (name: "hub.topic", value: topic)],
+      body: .bytes(body, type: "application/json"), .always, client: owner(of: topic), isTrouble: Self.isTrouble)
+    try check(answer, "publishing", isThere: false)
+  }
+
+  func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {
+    let form = URLText.query([
+      (name: "hub.mode", value: "subscribe"), (name: "hub.topic", value: topic), (name: "hub.callback", value: callback),
+      (name: "hub.secret", value: secret), (name: "hub.lease_seconds", value: String(leaseSeconds)),
+    ])
+    let answer = try await client.send(
+      "subscribing", "POST", "/hub", body: .bytes(Array(form.utf8), type: "application/x-www-form-urlencoded"), .always,
+      client: owner(of: topic), isTrouble: Self.isTrouble)
+    try check(answer, "subscribing", isThere: true)
+  }
+
+  /// A hub that denies is up, although it says so with a 500.
+  private static let isTrouble: @Sendable (ClientResponse) -> Bool = { answer in
+    guard answer.status >= 500 || answer.status == 429 else { return false }
+    return !String(decoding: answer.body.prefix(4096), as: UTF8.self).contains("hub.mode=denied")
+  }
+
+  /// - Parameter isThere: whether "already registered" is as good as success.
+  private func check(_ answer: ClientResponse, _ operation: String, isThere: Bool) throws {
+    let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
+    if answer.status < 300, text.contains("hub.mode=accepted") { return }
+    if text.contains("hub.mode=denied") {
+      let isKnown = ["already registered", "already+registered", "already%20registered"].contains { text.lowercased().contains($0) }
+      if isThere, isKnown { return }
+      // An unauthorised subscriber gets 500 from it, so this is not the hub's trouble.
+      throw ServiceError(.refused, service: Self.service, code: "RPR-HUB-002", "\(operation): denied (status \(answer.status))")
+    }
+    throw ServiceError(
+      answer.status >= 500 || answer.status < 300 ? .unavailable : .refused, service: Self.service,
+      code: answer.status < 300 ? CallFault.unreadable : answer.status >= 500 ? CallFault.trouble : CallFault.status,
+      "\(operation): status \(answer.status)")
+  }
+}

@@ -1,0 +1,202 @@
+import HTTP
+import JSON
+import StageKit
+import System
+
+/// MOSIP's identity repository and VID service over REST (facts/stages 7, 8; opencrvs-and-websub 3.5).
+///
+/// Upstream's doors may not be called twice: a second `create` of a RID is an error, a second `publish` finds no draft. Here every call may:
+/// what a repeat meets is read as what it is, the work of the first call. So a lost answer never costs a RID its identity.
+struct MosipIdentityRepository: IdentityRepository {
+  static let kinds = ErrorKinds(
+    unavailable: [
+      "IDR-IDC-004", "IDR-IDC-006", "IDR-IDC-008", "IDR-IDC-009", "IDR-IDC-010", "IDR-IDS-003", "IDR-IDS-004", "IDR-IDS-007",
+      "IDR-IDS-010", "IDR-IDS-011", "IDR-VID-002", "IDR-VID-005",
+    ], notFound: ["IDR-IDC-007", "IDR-VID-006"], conflict: ["IDR-IDC-012"])
+
+  private let client: ServiceClient
+  private let vidClient: ServiceClient
+  private static let base = "/idrepository/v1/identity"
+  private static let noRecord = "IDR-IDC-007"
+  private static let recordExists = "IDR-IDC-012"
+
+  init(_ client: ServiceClient, vids: ServiceClient) {
+    self.client = client
+    vidClient = vids
+  }
+
+  private func draft(_ part: String, _ rid: String) -> String { Self.base + "/draft" + part + "/" + URLText.encode(rid) }
+
+  // MARK: identities
+
+  func identity(_ reference: IdentityReference) async throws -> Identity? {
+    let id =
+      switch reference {
+      case .uin(let id), .vid(let id), .rid(let id): id
+      }
+    let answer: JSONValue
+    do {
+      answer = try await client.call("an identity", "GET", Self.base + "/idvid/" + URLText.encode(id), .always).response
+    } catch let error as ServiceError where error.kind == .notFound {
+      return nil
+    }
+    guard let status = answer["status"]?.string, let fields = answer["identity"], let uin = text(fields["UIN"]) else {
+      throw client.unreadable("an identity")
+    }
+    if case .rid(let rid) = reference { return Identity(uin: uin, rid: rid, status: status, fields: fields) }
+    return Identity(uin: uin, rid: try await rid(of: uin), status: status, fields: fields)
+  }
+
+  /// The RID of the latest registration of a UIN; empty where the repository is too old to tell.
+  private func rid(of uin: String) async throws -> String {
+    do {
+      let answer = try await client.call("the RID of an identity", "GET", Self.base + "/rid/" + URLText.encode(uin), .always)
+      return answer.response["rid"]?.string ?? ""
+    } catch let error as ServiceError where error.kind == .notFound || error.code == CallFault.status {
+      return ""
+    }
+  }
+
+  func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
+    var object = fields?.object ?? [:]
+    object["UIN"] = .string(uin)
+    if object["IDSchemaVersion"] == nil, let known = try await identity(.uin(uin))?.fields["IDSchemaVersion"] {
+      object["IDSchemaVersion"] = known
+    }
+    var request: JSONObject = ["registrationId": .string(rid), "identity": .object(object)]
+    if let status { request["status"] = .string(status) }
+    let body = client.envelope(id: "mosip.id.update", version: "v1", request: .object(request))
+    do {
+      _ = try await client.call("a change of an identity", "PATCH", Self.base + "/", body: body, .always)
+    } catch let error as ServiceError where error.code == Self.recordExists {
+      // A RID may change one identity once: if it is this one, this is the repeat.
+      guard let known = try await identity(.rid(rid)), known.uin == uin, status == nil || known.status == status else {
+        throw error
+      }
+    }
+  }
+
+  func vids(uin: String) async throws -> [VirtualId] {
+    let answer: JSONValue
+    do {
+      answer = try await vidClient.call(
+        "the VIDs of an identity", "GET", "/idrepository/v1/vid/uin/" + URLText.encode(uin), .always
+      )
+      .response
+    } catch let error as ServiceError where error.kind == .notFound {
+      return []
+    }
+    guard let list = answer.array else {
+      if answer.isNull { return [] }
+      throw vidClient.unreadable("the VIDs of an identity")
+    }
+    // The member's spelling is upstream's; older repositories lack it, and the order is then theirs.
+    return try list.enumerated().sorted { a, b in
+      (a.element["genratedOnTimestamp"]?.string ?? "", a.offset) < (b.element["genratedOnTimestamp"]?.string ?? "", b.offset)
+    }.map { _, entry in
+      guard let vid = text(entry["vid"]), let type = entry["vidType"]?.string else {
+        throw vidClient.unreadable("the VIDs of an identity")
+      }
+      // The door shows active ones alone.
+      return VirtualId(
+        vid: vid, type: type.uppercased(), status: "ACTIVE", expiresAt: Self.expiry(entry["expiryTimestamp"]?.string))
+    }
+  }
+
+  /// The last instant of year 9999 is upstream's "never"; times come with and without a zone, and with any fraction.
+  private static func expiry(_ text: String?) -> Instant? {
+    guard let text, !text.hasPrefix("9999-") else { return nil }
+    if let instant = Instant(iso: text) ?? Instant(iso: text + "Z") { return instant }
+    guard let dot = text.firstIndex(of: ".") else { return nil }
+    return Instant(iso: text[..<dot] + "." + (text[text.index(after: dot)...].filter(\.isNumber) + "000").prefix(3) + "Z")
+  }
+
+  /// A text, or a number as it is written.
+  private func text(_ value: JSONValue?) -> String? {
+    switch value {
+    case .string(let text) where !text.isEmpty: text
+    case .number(let number): number.text
+    default: nil
+    }
+  }
+
+  // MARK: drafts
+
+  func hasDraft(rid: String) async throws -> Bool {
+    let response = try await client.send("looking for a draft", "HEAD", draft("", rid), .always)
+    switch response.status {
+    case 200: return true
+    case 204, 404: return false
+    default:
+      throw ServiceError(
+        response.status >= 500 ? .unavailable : .refused, service: client.service.name,
+        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "looking for a draft: status \(response.status)")
+    }
+  }
+
+  func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws {
+    if try await hasDraft(rid: rid) { return try await check(rid, uin) }
+    do {
+      // The repository knows a RID again, so a second try can make no second draft.
+      _ = try await client.call(
+        "making a draft", "POST", draft("/create", rid), query: uin.map { [(name: "UIN", value: $0)] } ?? [], .always)
+    } catch let error as ServiceError where error.code == Self.recordExists {
+      // Drafted by another try meanwhile, or published before.
+      if try await hasDraft(rid: rid) { return try await check(rid, uin) }
+      guard let known = try await identity(.rid(rid)), uin == nil || known.uin == uin else { throw error }
+    }
+  }
+
+  /// A draft belongs to the UIN it was made for.
+  private func check(_ rid: String, _ uin: String?) async throws {
+    guard let uin, let drafted = try await draftedUIN(rid), drafted != uin else { return }
+    throw ServiceError(
+      .conflict, service: client.service.name, code: Self.recordExists, "the RID is bound to another identity")
+  }
+
+  private func draftedUIN(_ rid: String) async throws -> String? {
+    text(try await client.call("a draft", "GET", draft("", rid), .always).response["identity"]?["UIN"])
+  }
+
+  func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) async throws {
+    do {
+      var object = fields.object ?? [:]
+      // What is drafted is replaced as a whole, its UIN as well.
+      if let uin = try await draftedUIN(rid) { object["UIN"] = .string(uin) }
+      let body = client.envelope(
+        id: "mosip.id.update", version: "v1",
+        request: [
+          "identity": .object(object),
+          "documents": .array(
+            documents.map { ["category": .string($0.category), "value": .string(Encoding.base64URL($0.bytes))] }),
+          "registrationId": .string(rid), "status": "ACTIVATED", "biometricReferenceId": .null,
+        ])
+      _ = try await client.call("filling a draft", "PATCH", draft("/update", rid), body: body, .always)
+    } catch let error as ServiceError where error.kind == .notFound {
+      // A repeat after the draft was published changes nothing.
+      guard try await identity(.rid(rid)) != nil else { throw error }
+    }
+  }
+
+  func discardDraft(rid: String) async throws {
+    do {
+      _ = try await client.call("discarding a draft", "DELETE", draft("/discard", rid), .always)
+    } catch let error as ServiceError where error.kind == .notFound {}
+  }
+
+  func publishDraft(rid: String, idempotencyKey: String) async throws -> String? {
+    do {
+      // Not tried again without a look: of a call whose answer was lost the draft may be gone, and the identity there.
+      let answer = try await client.call("publishing a draft", "GET", draft("/publish", rid), .onlyUnsent).response
+      guard let status = answer["status"]?.string else { throw client.unreadable("publishing a draft") }
+      return status
+    } catch let error as ServiceError where [.notFound, .conflict].contains(error.kind) || error.isRetriable {
+      if error.isRetriable, error.code.hasPrefix("IDR-") { throw error }
+      // There is a draft still: whatever happened, the publishing did not end.
+      if error.kind != .conflict, try await hasDraft(rid: rid) { throw error }
+      if let known = try await identity(.rid(rid)) { return known.status }
+      if error.kind == .notFound { return nil }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import Cryptography
+import HTTP
+import JSON
+import StageKit
+import Synchronization
+import System
+
+/// MOSIP's key manager over REST (facts/packet-and-crypto 1.7 to 1.9, 4.6).
+final class MosipKeyManager: KeyManager {
+  static let kinds = ErrorKinds(unavailable: ["KER-KMS-500", "KER-CRY-500", "KER-CSM-500", "500"])
+
+  private let client: ServiceClient
+  private let syncData: ServiceClient
+  private let timing: Timing
+  private let machines = Mutex<[String: (key: String, fetchedAt: Double)]>([:])
+  private static let base = "/v1/keymanager"
+  /// So long the public key of a machine is kept, in seconds.
+  private static let keepSeconds = 600.0
+  private static let nonceLength = 12
+  private static let aadLength = 32
+
+  init(_ client: ServiceClient, syncData: ServiceClient, timing: Timing) {
+    self.client = client
+    self.syncData = syncData
+    self.timing = timing
+  }
+
+  private func ask(_ operation: String, _ door: String, id: String = "string", _ request: JSONValue) async throws -> JSONValue {
+    try await client.call(
+      operation, "POST", Self.base + door, body: client.envelope(id: id, version: "v1.0", request: request), .always
+    ).response
+  }
+
+  // MARK: packets
+
+  private func cipher(_ operation: String, _ door: String, _ data: [UInt8], _ referenceId: String, _ nonce: [UInt8], _ aad: [UInt8])
+    async throws -> [UInt8]
+  {
+    let envelope = client.envelope(id: "", version: "", request: .null)
+    let answer = try await ask(
+      operation, door,
+      // Upstream's id for both directions.
+      id: "mosip.cryptomanager.decrypt",
+      [
+        "applicationId": "REGISTRATION", "referenceId": .string(referenceId), "timeStamp": envelope["requesttime"] ?? .null,
+        "data": .string(Encoding.base64URL(data)), "salt": .string(Encoding.base64URL(nonce)),
+        "aad": .string(Encoding.base64URL(aad)),
+        "prependThumbprint": true,
+      ])
+    guard let bytes = answer["data"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw client.unreadable(operation) }
+    return bytes
+  }
+
+  func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    let nonce = SecureRandom.bytes(Self.nonceLength)
+    let aad = SecureRandom.bytes(Self.aadLength)
+    return nonce + aad + (try await cipher("encryption", "/encrypt", plaintext, referenceId, nonce, aad))
+  }
+
+  func decryptPacket(_ ciphertext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    let head = Self.nonceLength + Self.aadLength
+    guard ciphertext.count > head else {
+      throw ServiceError(.refused, service: client.service.name, code: "KER-CRY-003", "the bytes are not an encrypted packet")
+    }
+    return try await cipher(
+      "decryption", "/decrypt", Array(ciphertext[head...]), referenceId, Array(ciphertext[..<Self.nonceLength]),
+      Array(ciphertext[Self.nonceLength..<head]))
+  }
+
+  func sign(_ data: [UInt8]) async throws -> [UInt8] {
+    let answer = try await ask("a signature", "/cssign", ["data": .string(Encoding.base64URL(data))])
+    guard let bytes = answer["data"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw client.unreadable("a signature") }
+    return bytes
+  }
+
+  func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
+    guard let separator = referenceId.lastIndex(of: "_") else { return false }
+    guard let key = try await publicKey(ofMachine: String(referenceId[referenceId.index(after: separator)...])) else {
+      return false
+    }
+    let answer = try await ask(
+      "checking a signature", "/csverifysign",
+      [
+        "data": .string(Encoding.base64URL(data)), "signature": .string(Encoding.base64URL(signature)), "publicKey": .string(key),
+      ])
+    guard let isRight = answer["verified"]?.bool else { throw client.unreadable("checking a signature") }
+    return isRight
+  }
+
+  /// The public key of a machine as master data has it; nil for a machine that it does not know.
+  private func publicKey(ofMachine machine: String) async throws -> String? {
+    let now = timing.now()
+    if let known = machines.withLock({ $0[machine] }), now < known.fetchedAt + Self.keepSeconds { return known.key }
+    let answer: JSONValue
+    do {
+      answer = try await syncData.call(
+        "the key of a machine", "GET", "/v1/syncdata/tpm/publickey/" + URLText.encode(machine), .always
+      ).response
+    } catch let error as ServiceError where error.kind == .notFound {
+      return nil
+    }
+    guard let key = answer["signingPublicKey"]?.string, !key.isEmpty else { return nil }
+    machines.withLock { machines in
+      // A machine is named by whoever sends a packet.
+      if machines.count >= 10_000 { machines = [:] }
+      machines[machine] = (key, now)
+    }
+    return key
+  }
+
+  // MARK: tokens and JWS
+
+  func tokenId(_ id: String, partner: String) async throws -> String {
+    let answer = try await client.call(
+      "a partner's token", "GET", Self.base + "/tokenid/\(URLText.encode(id))/\(URLText.encode(partner))", .always
+    ).response
+    guard let token = answer["tokenID"]?.string, token.utf8.count == 36 else { throw client.unreadable("a partner's token") }
+    return token
+  }
+
+  func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String {
+    let answer = try await ask(
+      "a JWS", "/jwtSign",
+      [
+        "dataToSign": .string(Encoding.base64URL(payload)), "applicationId": .string(application), "referenceId": "SIGN",
+        "includePayload": .bool(!detached), "includeCertificate": true, "includeCertHash": true,
+      ])
+    guard let jws = answer["jwtSignedData"]?.string, jws.split(separator: ".", omittingEmptySubsequences: false).count == 3 else {
+      throw client.unreadable("a JWS")
+    }
+    return jws
+  }
+
+  func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
+    let answer = try await ask(
+      "checking a JWS", "/jwtVerify",
+      [
+        "jwtSignatureData": .string(jws), "actualData": .string(Encoding.base64URL(payload)), "applicationId": .string(application),
+        "referenceId": "SIGN", "validateTrust": false, "domain": .null,
+      ])
+    guard let isRight = answer["signatureValid"]?.bool else { throw client.unreadable("checking a JWS") }
+    return isRight
+  }
+}

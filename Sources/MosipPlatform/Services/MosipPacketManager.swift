@@ -1,0 +1,134 @@
+import JSON
+import Registration
+import StageKit
+import System
+
+/// MOSIP's packet manager over REST (facts/stages 0.4, packet-and-crypto 1.10, 1.11).
+struct MosipPacketManager: PacketManager {
+  /// As upstream's registration processor takes its codes: all may work later, but these (facts/stages 0.3).
+  static let kinds = ErrorKinds(
+    notFound: ["KER-PUT-027", "KER-PUT-024"], conflict: ["KER-PUT-022"], refused: ["KER-PUT-019"], others: .unavailable)
+
+  private let client: ServiceClient
+  private let schemas: any IdSchemaSource
+  private static let base = "/commons/v1/packetmanager"
+  /// The spelling is upstream's.
+  private static let requestId = "mosip.commmons.packetmanager"
+  private static let versionField = "IDSchemaVersion"
+
+  init(_ client: ServiceClient, schemas: any IdSchemaSource) {
+    self.client = client
+    self.schemas = schemas
+  }
+
+  private func ask(_ operation: String, _ door: String, _ request: JSONValue, _ repeating: Exchange.Repeating = .always)
+    async throws
+    -> JSONValue
+  {
+    try await client.call(
+      operation, "POST", Self.base + door, body: client.envelope(id: Self.requestId, version: "v1", request: request), repeating
+    ).response
+  }
+
+  /// What names a packet in every request.
+  private func naming(_ packet: PacketReference, _ more: JSONObject = [:]) -> JSONValue {
+    let process = packet.iteration > 1 ? "\(packet.process)-\(packet.iteration)" : packet.process
+    var out: JSONObject = [
+      "id": .string(packet.rid), "source": JSONValue(packet.source), "process": .string(process), "bypassCache": false,
+    ]
+    for member in more { out[member.key] = member.value }
+    return .object(out)
+  }
+
+  func fields(_ names: [String], of packet: PacketReference) async throws -> [String: String] {
+    guard !names.isEmpty else { return [:] }
+    let answer = try await ask(
+      "fields of a packet", "/searchFields", naming(packet, ["fields": .array(names.map { .string($0) })]))
+    return try texts(answer["fields"], "fields of a packet")
+  }
+
+  func allFields(of packet: PacketReference) async throws -> [String: String] {
+    // There is no door for all of them: they are those of the schema that the packet names.
+    guard let version = try await fields([Self.versionField], of: packet)[Self.versionField] else {
+      throw ServiceError(
+        .refused, service: client.service.name, code: "KER-PUT-019", "the packet names no version of the id schema")
+    }
+    guard let schema = try await schemas.schema(version: version) else {
+      throw ServiceError(
+        .unavailable, service: MosipService.masterData.name, code: "KER-SCH-007", "there is no id schema of the packet's version")
+    }
+    return try await fields(schema.fields.map(\.name), of: packet)
+  }
+
+  func metaInfo(of packet: PacketReference) async throws -> [String: String] {
+    try texts(try await ask("meta information of a packet", "/metaInfo", naming(packet))["fields"], "meta information of a packet")
+  }
+
+  func audits(of packet: PacketReference) async throws -> [[String: String]] {
+    let answer = try await ask("audits of a packet", "/audits", naming(packet))
+    if answer.isNull { return [] }
+    guard let list = answer.array else { throw client.unreadable("audits of a packet") }
+    return try list.map { try texts($0["fields"] ?? $0, "audits of a packet") }
+  }
+
+  func document(_ name: String, of packet: PacketReference) async throws -> PacketDocument? {
+    let answer = try await ask("a document of a packet", "/document", naming(packet, ["documentName": .string(name)]))
+    guard let text = answer["document"]?.string else { return nil }
+    guard let bytes = Encoding.bytes(base64: text) else { throw client.unreadable("a document of a packet") }
+    return PacketDocument(
+      content: bytes, type: answer["type"]?.string ?? "", format: answer["format"]?.string ?? "",
+      refNumber: answer["refNumber"]?.string)
+  }
+
+  func validate(_ packet: PacketReference) async throws -> [PacketFault] {
+    let answer = try await ask("validation of a packet", "/validatePacket", naming(packet))
+    guard let isValid = answer["valid"]?.bool else { throw client.unreadable("validation of a packet") }
+    // Why, the packet manager keeps to itself.
+    return isValid ? [] : [PacketFault(code: "KER-IOV-004", message: "the packet manager finds the packet not valid")]
+  }
+
+  // MARK: tags
+
+  func tags(of rid: String, named names: [String]?) async throws -> [String: String] {
+    // Always all of them: a name that is not there would be an error.
+    let answer: JSONValue
+    do {
+      answer = try await ask("tags", "/getTags", ["id": .string(rid), "tagNames": .null])
+    } catch let error as ServiceError where error.kind == .notFound {
+      return [:]
+    }
+    let all = answer["tags"].map { $0.isNull } ?? true ? [:] : try texts(answer["tags"], "tags")
+    guard let names else { return all }
+    return all.filter { names.contains($0.key) }
+  }
+
+  func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws {
+    guard !tags.isEmpty else { return }
+    // Upstream takes a value that differs only in letter case for the same and leaves the old one.
+    let old = try await self.tags(of: rid, named: Array(tags.keys))
+    let hidden = tags.filter { name, value in
+      old[name].map { $0 != value && $0.lowercased() == value.lowercased() } ?? false
+    }
+    if !hidden.isEmpty { try await deleteTags(of: rid, named: hidden.keys.sorted()) }
+    var object = JSONObject()
+    for (name, value) in tags.sorted(by: { $0.key < $1.key }) { object[name] = .string(value) }
+    _ = try await ask("setting tags", "/addOrUpdateTag", ["id": .string(rid), "tags": .object(object)])
+  }
+
+  func deleteTags(of rid: String, named names: [String]) async throws {
+    let there = try await tags(of: rid, named: names).keys.sorted()
+    guard !there.isEmpty else { return }
+    _ = try await ask(
+      "removing tags", "/deleteTag", ["id": .string(rid), "tagNames": .array(there.map { .string($0) })])
+  }
+
+  /// The members of an object as texts; nulls are absent.
+  private func texts(_ value: JSONValue?, _ operation: String) throws -> [String: String] {
+    guard let object = value?.object else { throw client.unreadable(operation) }
+    var out: [String: String] = [:]
+    for member in object where !member.value.isNull {
+      out[member.key] = member.value.string ?? String(decoding: member.value.encoded(), as: UTF8.self)
+    }
+    return out
+  }
+}

@@ -1,0 +1,137 @@
+import HTTP
+import JSON
+import StageKit
+import Synchronization
+import System
+
+/// Access tokens of our clients by client credentials (RFC 6749, 4.4), kept until shortly before they end. However many wait for a token, one
+/// renewal is under way; while the old one is good it is given out.
+final class ClientTokens: Sendable {
+  private struct Held {
+    var token: String
+    var renewAt: Double
+    var endsAt: Double
+  }
+  private struct Entry {
+    var held: Held?
+    var renewal: Task<String, any Error>?
+  }
+
+  private let entries = Mutex<[String: Entry]>([:])
+  private let settings: MosipSettings
+  private let exchange: Exchange
+  private let timing: Timing
+  private let clock: any WallClock
+  private let realm: String
+  /// So long a token is taken to live when its door does not say.
+  private static let assumedLife = 60.0
+
+  init(_ settings: MosipSettings, http: any HTTPExchange, clock: any WallClock, timing: Timing) {
+    self.settings = settings
+    self.timing = timing
+    self.clock = clock
+    realm = settings.url(.iam)
+    exchange = Exchange(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
+  }
+
+  /// The name of our own client.
+  static let own = ""
+
+  /// A token of a client; nil for our own.
+  /// - Throws: `ServiceError` RPR-SVC-009 when none can be had.
+  func token(of client: String?) async throws -> String {
+    let name = client ?? Self.own
+    let credentials = try credentials(name)
+    let now = timing.now()
+    let (good, renewal): (String?, Task<String, any Error>?) = entries.withLock { entries in
+      var entry = entries[name] ?? Entry()
+      if let held = entry.held, now < held.renewAt { return (held.token, nil) }
+      if entry.renewal == nil {
+        entry.renewal = Task { try await self.renew(name, credentials) }
+        entries[name] = entry
+      }
+      if let held = entry.held, now < held.endsAt { return (held.token, nil) }
+      return (nil, entry.renewal)
+    }
+    if let good { return good }
+    guard let renewal else { fatalError("there is a token or a renewal") }
+    return try await renewal.value
+  }
+
+  /// Throws a token away that a service did not take; one that was renewed meanwhile stays.
+  func forget(_ token: String, of client: String?) {
+    entries.withLock { entries in
+      if entries[client ?? Self.own]?.held?.token == token { entries[client ?? Self.own]?.held = nil }
+    }
+  }
+
+  /// Whether a client of this name is configured.
+  func knows(_ client: String) -> Bool { settings.clients[client] != nil }
+
+  private func credentials(_ name: String) throws -> ClientCredentials {
+    if name == Self.own { return settings.client }
+    if let credentials = settings.clients[name] { return credentials }
+    // Our own part inside MOSIP. A token of ours is never shown to others for want of theirs.
+    if name == "mosip-mediator" { return settings.client }
+    throw ServiceError(
+      .refused, service: MosipService.iam.name, code: CallFault.noToken, "no client \(name) is configured (mosip.clients-file)")
+  }
+
+  private func renew(_ name: String, _ credentials: ClientCredentials) async throws -> String {
+    do {
+      let held = try await fetch(credentials)
+      entries.withLock { $0[name] = Entry(held: held, renewal: nil) }
+      return held.token
+    } catch {
+      entries.withLock { $0[name]?.renewal = nil }
+      throw error
+    }
+  }
+
+  private func fetch(_ credentials: ClientCredentials) async throws -> Held {
+    let pairs = [
+      (name: "grant_type", value: "client_credentials"), (name: "client_id", value: credentials.id),
+      (name: "client_secret", value: credentials.secret),
+    ]
+    let door = credentials.tokenURL ?? realm + "/protocol/openid-connect/token"
+    var request = ClientRequest(
+      method: "POST", url: door, timeoutSeconds: settings.calling.timeoutSeconds, maxResponseBytes: 1 << 16)
+    switch credentials.style {
+    case .form:
+      request.headers.set("Content-Type", "application/x-www-form-urlencoded")
+      request.body = .bytes(Array(URLText.query(pairs).utf8))
+    case .query: request.url += "?" + URLText.query(pairs)
+    }
+    let ready = request
+    let asked = timing.now()
+    let answer: ClientResponse
+    do {
+      answer = try await exchange.send("a token", .always) { ready }
+    } catch let error as ServiceError {
+      throw ServiceError(.unavailable, service: error.service, code: CallFault.noToken, "\(error.code): \(error.message)")
+    }
+    guard answer.status == 200 else {
+      throw ServiceError(
+        .unavailable, service: MosipService.iam.name, code: CallFault.noToken,
+        "a token: status \(answer.status) (are client and secret right?)")
+    }
+    guard let body = try? JSONValue.parse(answer.body), let token = body["access_token"]?.string ?? body["token"]?.string,
+      !token.isEmpty, token.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: ";") })
+    else {
+      throw ServiceError(
+        .unavailable, service: MosipService.iam.name, code: CallFault.noToken, "a token: the answer holds none")
+    }
+    let life = max(1, body["expires_in"]?.double ?? lifeByItself(token) ?? Self.assumedLife)
+    // A tenth of its life and at least half a minute before its end, but never before half of it.
+    return Held(token: token, renewAt: asked + max(life / 2, life - max(30, life / 10)), endsAt: asked + life - min(5, life / 10))
+  }
+
+  /// Seconds that a JWT says it has left.
+  private func lifeByItself(_ token: String) -> Double? {
+    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 3, let bytes = Encoding.bytes(base64: String(parts[1])),
+      let end = (try? JSONValue.parse(bytes))?["exp"]?.int
+    else { return nil }
+    return Double(end) - Double(clock.now.milliseconds) / 1000
+  }
+}

@@ -1,0 +1,103 @@
+import Cryptography
+import HTTP
+import JSON
+import StageKit
+import Synchronization
+import System
+
+/// Tokens of a Keycloak realm: ours by client credentials, those of callers checked by the realm's public keys, without a call for each.
+final class MosipTokens: AccessTokens {
+  private struct Keys {
+    var byId: [String: RSAPublicKey] = [:]
+    var fetchedAt: Double?
+    var fetch: Task<Void, any Error>?
+  }
+
+  private let tokens: ClientTokens
+  private let exchange: Exchange
+  private let certificates: String
+  private let issuer: String
+  private let timeout: Double
+  private let clock: any WallClock
+  private let timing: Timing
+  private let keys = Mutex(Keys())
+  /// An unknown key is asked for at most so often: anybody can name one.
+  private static let askAgain = 30.0
+  /// Seconds by which two clocks may differ.
+  private static let leeway: Int64 = 30
+
+  init(_ settings: MosipSettings, tokens: ClientTokens, http: any HTTPExchange, clock: any WallClock, timing: Timing) {
+    self.tokens = tokens
+    certificates = settings.url(.iam) + "/protocol/openid-connect/certs"
+    issuer = settings.issuer ?? settings.url(.iam)
+    timeout = settings.calling.timeoutSeconds
+    exchange = Exchange(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
+    self.clock = clock
+    self.timing = timing
+  }
+
+  func token(client: String) async throws -> String { try await tokens.token(of: client) }
+
+  func caller(of token: String) async throws -> Caller? {
+    guard token.utf8.count < 16_384, let jws = try? JWS(compact: token), let header = try? JSONValue.parse(jws.header),
+      // The one algorithm, whatever the header would like.
+      header["alg"]?.string == "RS256", let id = header["kid"]?.string, let claims = try? JSONValue.parse(jws.payload),
+      claims["iss"]?.string == issuer, isInForce(claims), let key = try await key(id), jws.isSigned(by: key)
+    else { return nil }
+    let prefix = "service-account-"
+    var name = claims["preferred_username"]?.string ?? claims["azp"]?.string ?? claims["sub"]?.string ?? ""
+    if name.hasPrefix(prefix) { name.removeFirst(prefix.count) }
+    guard !name.isEmpty else { return nil }
+    return Caller(name: name, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []))
+  }
+
+  private func isInForce(_ claims: JSONValue) -> Bool {
+    let now = clock.now.milliseconds / 1000
+    guard let end = claims["exp"]?.double, end.magnitude < 1e12, Int64(end) > now else { return false }
+    if let start = claims["nbf"]?.double { return start.magnitude < 1e12 && Int64(start) <= now + Self.leeway }
+    return true
+  }
+
+  private func key(_ id: String) async throws -> RSAPublicKey? {
+    let now = timing.now()
+    let (known, fetch): (RSAPublicKey?, Task<Void, any Error>?) = keys.withLock { keys in
+      if let key = keys.byId[id] { return (key, nil) }
+      if let fetch = keys.fetch { return (nil, fetch) }
+      if let fetchedAt = keys.fetchedAt, now < fetchedAt + Self.askAgain { return (nil, nil) }
+      let fetch = Task { try await self.fetchKeys() }
+      keys.fetch = fetch
+      return (nil, fetch)
+    }
+    if let known { return known }
+    guard let fetch else { return nil }
+    try await fetch.value
+    return keys.withLock { $0.byId[id] }
+  }
+
+  private func fetchKeys() async throws {
+    do {
+      let url = certificates
+      let timeout = timeout
+      let answer = try await exchange.send("the realm's keys", .always) {
+        ClientRequest(url: url, timeoutSeconds: timeout, maxResponseBytes: 1 << 20)
+      }
+      guard answer.status == 200, let list = (try? JSONValue.parse(answer.body))?["keys"]?.array else {
+        throw CallFault.unreadable(exchange.service, "the realm's keys", "holds none (status \(answer.status))")
+      }
+      var found: [String: RSAPublicKey] = [:]
+      for entry in list where entry["kty"]?.string == "RSA" && entry["use"]?.string ?? "sig" == "sig" {
+        guard let id = entry["kid"]?.string, let n = entry["n"]?.string.flatMap({ Encoding.bytes(base64: $0) }),
+          let e = entry["e"]?.string.flatMap({ Encoding.bytes(base64: $0) }),
+          let key = try? RSAPublicKey(modulus: n, exponent: e)
+        else { continue }
+        found[id] = key
+      }
+      let now = timing.now()
+      // Keys that the realm no longer shows are no longer taken.
+      keys.withLock { $0 = Keys(byId: found, fetchedAt: now, fetch: nil) }
+    } catch {
+      keys.withLock { $0.fetch = nil }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import Cryptography
+import HTTP
+import JSON
+import Registration
+import StageKit
+import System
+
+/// The key manager's doors and the one of sync data for machines' keys (facts/packet-and-crypto 1.7 to 1.9, 4.6).
+extension StandInMosip {
+  private static let keys = "/v1/keymanager"
+
+  var keyDoors: [Endpoint] {
+    let keys = services.keys
+    let certificate = certificate
+    let signer = signer
+    return [
+      door("POST", Self.keys + "/encrypt") { request in
+        let content = try Self.content(request)
+        let (plaintext, nonce, aad) = (
+          try Self.bytes(content, "data"), try Self.bytes(content, "salt"), try Self.bytes(content, "aad")
+        )
+        guard nonce.count == 12, aad.count == 32, try Self.text(content, "applicationId") == "REGISTRATION" else {
+          return Self.failed("KER-CRY-004", "Invalid salt or aad")
+        }
+        let certificate = try certificate(try Self.text(content, "referenceId"))
+        let key = SecureRandom.bytes(32)
+        let blob =
+          certificate.thumbprint + (try certificate.publicKey.encrypt(key)) + Array("#KEY_SPLITTER#".utf8)
+          + (try AESGCM.seal(plaintext, key: key, nonce: nonce, aad: aad))
+        return Self.done(["data": .string(Encoding.base64URL(blob))])
+      },
+      door("POST", Self.keys + "/decrypt") { request in
+        let content = try Self.content(request)
+        let blob = try Self.bytes(content, "salt") + (try Self.bytes(content, "aad")) + (try Self.bytes(content, "data"))
+        let plaintext = try await keys.decryptPacket(blob, referenceId: try Self.text(content, "referenceId"))
+        return Self.done(["data": .string(Encoding.base64URL(plaintext))])
+      },
+      door("POST", Self.keys + "/cssign") { request in
+        Self.done(["data": .string(Encoding.base64URL(try await keys.sign(try Self.bytes(try Self.content(request), "data"))))])
+      },
+      door("POST", Self.keys + "/csverifysign") { request in
+        let content = try Self.content(request)
+        guard let key = try? RSAPublicKey(spki: try Self.bytes(content, "publicKey")) else {
+          return Self.failed("KER-CSS-002", "Invalid public key")
+        }
+        let isRight = key.isValid(try Self.bytes(content, "signature"), of: try Self.bytes(content, "data"), .sha256)
+        return Self.done(["verified": .bool(isRight)])
+      },
+      door("GET", "/v1/syncdata/tpm/publickey/{machine}") { request in
+        // Machines are five digits; none else is registered.
+        guard let machine = request.parameters["machine"], machine.utf8.count == 5 else {
+          return Self.failed("KER-SYN-006", "Machine not found")
+        }
+        let key = Encoding.base64URL(signer.spki)
+        return Self.done(["machineId": .string(machine), "signingPublicKey": .string(key), "encryptionPublicKey": .string(key)])
+      },
+      door("GET", Self.keys + "/tokenid/{id}/{partner}") { request in
+        let token = try await keys.tokenId(request.parameters["id"] ?? "", partner: request.parameters["partner"] ?? "")
+        return Self.done(["tokenID": .string(token)])
+      },
+      door("POST", Self.keys + "/jwtSign") { request in
+        let content = try Self.content(request)
+        let jws = try await keys.signJWS(
+          try Self.bytes(content, "dataToSign"), application: try Self.text(content, "applicationId"),
+          detached: content["includePayload"]?.bool != true)
+        return Self.done(["jwtSignedData": .string(jws), "timestamp": .string(Instant.now.iso)])
+      },
+      door("POST", Self.keys + "/jwtVerify") { request in
+        let content = try Self.content(request)
+        let isRight = try await keys.verifyJWS(
+          try Self.text(content, "jwtSignatureData"), payload: try Self.bytes(content, "actualData"),
+          application: try Self.text(content, "applicationId"))
+        return Self.done(["signatureValid": .bool(isRight), "message": "", "trustValid": "TRUST_NOT_VERIFIED"])
+      },
+    ]
+  }
+}

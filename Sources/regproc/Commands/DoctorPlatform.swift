@@ -1,0 +1,33 @@
+import HTTP
+import MosipPlatform
+import Platform
+import StageKit
+import System
+
+/// What `regproc doctor` says of the platform services.
+enum DoctorPlatform {
+  static func check(_ settings: Settings, _ say: (String, Bool, String) -> Void) async {
+    if settings.usesMosip {
+      do {
+        let mosip = try settings.mosip()
+        let http = PlatformChoice.http(caFile: settings.text("mosip.ca-file"))
+        for found in await MosipPlatform.reachability(mosip, http: http, clock: SystemClock()) {
+          say("mosip", found.isGood, "\(found.service.name) at \(found.url) \(found.words)")
+        }
+      } catch {
+        say("mosip", false, "\(error)")
+      }
+    } else {
+      say("platform", true, "embedded in the process")
+    }
+    guard settings.usesS3 else { return }
+    do {
+      let s3 = try settings.s3()
+      let store = S3ObjectStore(s3, http: PlatformChoice.http(caFile: settings.text("s3.ca-file")))
+      let (isGood, words) = await store.reachability()
+      say("s3", isGood, "\(s3.url) \(words)")
+    } catch {
+      say("s3", false, "\(error)")
+    }
+  }
+}

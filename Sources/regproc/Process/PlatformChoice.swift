@@ -1,0 +1,59 @@
+import HTTP
+import MosipPlatform
+import Platform
+import Postgres
+import StageKit
+import System
+
+/// The platform services of one process: embedded, or those of a MOSIP deployment.
+final class PlatformChoice: Sendable {
+  /// What stages call.
+  let services: Services
+  /// Doors that belong to the services: the embedded hub's.
+  let endpoints: [Endpoint]
+  private let embedded: EmbeddedPlatform?
+  private let blocking: BlockingPool?
+
+  /// - Parameters:
+  ///   - folder: where keys are, and objects unless they are in S3; made when it is missing.
+  ///   - roles: what is in the tokens of the product's own clients, when the tokens are its own as well.
+  /// - Throws: `Failure` for settings, `ServiceError` for keys.
+  init(
+    _ settings: Settings, folder: String, pool: Pool, register: any RegistrationRegister, idSchema: [UInt8],
+    roles: [String: [String]], hubURL: String
+  ) throws {
+    try Files.makeFolder(folder, mode: 0o700)
+    let objects: (any ObjectStore)? =
+      settings.usesS3 ? S3ObjectStore(try settings.s3(), http: Self.http(caFile: settings.text("s3.ca-file"))) : nil
+    guard settings.usesMosip else {
+      let platform = try EmbeddedPlatform(
+        folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: idSchema, roles: roles, hubURL: hubURL,
+        objects: objects, identifiers: settings.identifiers)
+      (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
+      return
+    }
+    let mosip = try settings.mosip()
+    let blocking = BlockingPool(name: "platform", threads: 16)
+    let keys = try KeyFolder(folder: folder + "/keys")
+    services =
+      MosipPlatform(
+        mosip, register: register, envelopeKeys: EmbeddedEnvelopeKeys(keys: keys, blocking: blocking),
+        objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: NoVirusScanner(),
+        http: Self.http(caFile: settings.text("mosip.ca-file")), clock: SystemClock()
+      ).services
+    (endpoints, embedded, self.blocking) = ([], nil, blocking)
+  }
+
+  static func http(caFile: String?) -> CurlExchange {
+    CurlExchange(Client(ClientSettings(maxConnectionsPerHost: 32, caFile: caFile)))
+  }
+
+  /// Begins what the services do by themselves.
+  func start() async throws { try await embedded?.start() }
+
+  /// Ends it.
+  func stop() async {
+    await embedded?.stop()
+    blocking?.close()
+  }
+}

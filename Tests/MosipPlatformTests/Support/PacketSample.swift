@@ -1,0 +1,38 @@
+import JSON
+import Registration
+import StageKit
+import System
+
+/// A packet, made and put into the store with nothing but the services under test.
+enum PacketSample {
+  private struct Keys: PacketKeys {
+    let keys: any KeyManager
+    func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+      try await keys.encryptPacket(plaintext, referenceId: refID)
+    }
+    func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] { try await keys.decryptPacket(blob, referenceId: refID) }
+    func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
+    func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+      try await keys.verify(plaintext, signature: signature, referenceId: refID)
+    }
+  }
+
+  static func store(in services: Services, rid: String) async throws {
+    var draft = PacketDraft(
+      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: "10001_10002", schemaVersion: "0.1",
+      schema: try IdSchema(json: World.idSchema),
+      fields: ["IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Zoë Rao"]], "phone": "9898989898"],
+      metaInfo: ["metaData": [["label": "centerId", "value": "10001"]]], audits: [["eventId": "A", "id": .string(rid)]],
+      creationDate: Instant(iso: "2024-02-29T23:59:59.123Z")!)
+    draft.documents["proofOfIdentity"] = PacketDocument(content: [1, 2, 3], type: "DOC001", format: "pdf")
+    let keys = Keys(keys: services.keys)
+    let written = try await PacketWriter(keys: keys).write(draft)
+    let container = try await PacketReader(keys: keys).openContainer(written.content, refID: "10001_10002")
+    try await services.objects.put(
+      container.parts.map { part in
+        StoredObject(
+          key: part.path, bytes: part.content,
+          metadata: Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }))
+      }, account: "packet-manager", container: rid)
+  }
+}

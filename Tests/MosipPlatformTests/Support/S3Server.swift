@@ -1,0 +1,114 @@
+import CLinux
+import Glibc
+@testable import HTTP
+import Platform
+import Synchronization
+import System
+import TestDatabase
+
+@testable import MosipPlatform
+
+/// An S3 server that checks signatures (SeaweedFS, of the tests' Python environment), started once for all tests and ended with them.
+enum S3Server {
+  struct NotStarted: Error { var log: String }
+
+  private static let program: String? = {
+    let venv = getenv("REGPROC_TEST_VENV").map { String(cString: $0) } ?? ".build/venv"
+    let path = venv + "/bin/weed"
+    guard access(path, X_OK) == 0, let full = realpath(path, nil) else { return nil }
+    defer { free(full) }
+    return String(cString: full)
+  }()
+
+  /// Whether there is one; when not, the reader of the log is told so, since a skipped proof must not look like one.
+  static let isThere: Bool = {
+    if program != nil { return true }
+    let words = "NOT TESTED: there is no S3 server here. deploy/scripts/test-venv installs one from PyPI into REGPROC_TEST_VENV.\n"
+    _ = Array(words.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    return false
+  }()
+
+  private static let accessKey = "TESTKEY"
+  private static let secretKey = "made-up/secret+key"
+  private static let folder = TemporaryFolder.make()
+  private static let start = Task { try await launch() }
+
+  static func settings() async throws -> S3Settings {
+    S3Settings(url: try await start.value, accessKey: accessKey, secretKey: secretKey)
+  }
+
+  static func store(accountIsBucket: Bool) async throws -> S3ObjectStore {
+    var settings = try await settings()
+    settings.accountIsBucket = accountIsBucket
+    return S3ObjectStore(settings, http: CurlExchange())
+  }
+
+  private static func freePorts(_ count: Int) throws -> [Int] {
+    let listeners = try (0..<count).map { _ in try Listener.open(host: "127.0.0.1", port: 0) }
+    defer { for listener in listeners { close(listener.descriptor) } }
+    return listeners.map(\.port)
+  }
+
+  private static func launch() async throws -> String {
+    let ports = try freePorts(8)
+    let configuration =
+      #"{"identities":[{"name":"test","credentials":[{"accessKey":"\#(accessKey)","secretKey":"\#(secretKey)"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#
+    let file = folder + "/s3.json"
+    let handle = fopen(file, "we")
+    fputs(configuration, handle)
+    fclose(handle)
+    mkdir(folder + "/data", 0o700)
+    let arguments = [
+      program ?? "", "server", "-dir=\(folder)/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.port=\(ports[0])",
+      "-master.port.grpc=\(ports[1])", "-volume.port=\(ports[2])", "-volume.port.grpc=\(ports[3])", "-filer.port=\(ports[4])",
+      "-filer.port.grpc=\(ports[5])", "-s3", "-s3.port=\(ports[6])", "-s3.port.grpc=\(ports[7])", "-s3.config=\(file)",
+      "-s3.iam=false",
+      "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumePreallocate=false", "-master.volumeSizeLimitMB=64",
+      "-volume.max=400",
+      "-master.telemetry=false",
+    ]
+    let log = folder + "/log"
+    let pid = Mutex<Int32>(0)
+    let started = Semaphore()
+    // It dies with the thread that starts it, and that lives as long as the process.
+    OwnedThread.start("s3-server") {
+      let out = open(log, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
+      var words = arguments.map { UnsafePointer(strdup($0)) as UnsafePointer<CChar>? } + [nil]
+      var environment: [UnsafePointer<CChar>?] = [
+        // Each bucket is a collection of its own; one volume for it is enough here.
+        UnsafePointer(strdup("HOME=\(folder)")), UnsafePointer(strdup("WEED_MASTER_VOLUME_GROWTH_COPY_1=1")), nil,
+      ]
+      let made = words.withUnsafeMutableBufferPointer { words in
+        environment.withUnsafeMutableBufferPointer { environment in
+          folder.withCString { folder in
+            var plan = regproc_spawn_plan(
+              argv: words.baseAddress, envp: environment.baseAddress, uid: UInt32.max, gid: UInt32.max, death_signal: SIGKILL,
+              stdout_fd: out, stderr_fd: out, folder: folder)
+            return regproc_spawn(&plan)
+          }
+        }
+      }
+      pid.withLock { $0 = made }
+      started.signal()
+      while true { pause() }
+    }
+    await BlockingPool(name: "s3-start", threads: 1).runQuietly { started.wait() }
+    let url = "http://127.0.0.1:\(ports[6])"
+    let settings = S3Settings(url: url, accessKey: accessKey, secretKey: secretKey)
+    let store = S3ObjectStore(settings, http: CurlExchange())
+    // It answers before it can store.
+    let isUp = try await eventually(seconds: 120) {
+      (try? await store.put([1], account: "started", container: "c", key: "k")) != nil
+    }
+    guard isUp else { throw NotStarted(log: "\(pid.withLock { $0 })") }
+    atexit { TemporaryFolder.remove(S3Server.folder) }
+    return url
+  }
+}
+
+extension BlockingPool {
+  fileprivate func runQuietly(_ body: @escaping @Sendable () -> Void) async {
+    try? await run(body)
+    close()
+  }
+}

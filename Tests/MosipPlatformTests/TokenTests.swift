@@ -1,0 +1,141 @@
+import Cryptography
+import HTTP
+import JSON
+import StageKit
+import Synchronization
+import System
+import Testing
+
+@testable import MosipPlatform
+
+/// A token door that counts, with tokens `t1`, `t2` ... of a given life.
+final class TokenDoor: Sendable {
+  let count = Atomic<Int>(0)
+  let isBroken = Atomic<Bool>(false)
+  let held = Mutex<[CheckedContinuation<Void, Never>]>([])
+  let isHolding = Atomic<Bool>(false)
+
+  func answer(_ request: ClientRequest) async -> ClientResponse {
+    let number = count.add(1, ordering: .sequentiallyConsistent).newValue
+    if isHolding.load(ordering: .sequentiallyConsistent) {
+      await withCheckedContinuation { continuation in held.withLock { $0.append(continuation) } }
+    }
+    if isBroken.load(ordering: .sequentiallyConsistent) { return ClientResponse(status: 400) }
+    return ClientResponse(status: 200, body: Array(#"{"access_token":"t\#(number)","expires_in":300}"#.utf8))
+  }
+
+  func letGo() {
+    isHolding.store(false, ordering: .sequentiallyConsistent)
+    for continuation in held.withLock({ $0 }) { continuation.resume() }
+  }
+}
+
+@Suite struct TokenTests {
+  private func tokens(_ door: TokenDoor, _ waits: Waits, clients: [String: ClientCredentials] = [:]) -> ClientTokens {
+    var settings = World.settings("http://mosip.invalid")
+    settings.clients = clients
+    return ClientTokens(settings, http: Answering { await door.answer($0) }, clock: SystemClock(), timing: waits.timing)
+  }
+
+  @Test func `however many wait for a token, it is asked for once`() async throws {
+    let (door, waits) = (TokenDoor(), Waits())
+    let tokens = tokens(door, waits)
+    door.isHolding.store(true, ordering: .sequentiallyConsistent)
+    let all = Task {
+      try await withThrowingTaskGroup(of: String.self) { group in
+        for _ in 0..<50 { group.addTask { try await tokens.token(of: nil) } }
+        return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+      }
+    }
+    while door.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+    door.letGo()
+    #expect(try await all.value == ["t1"])
+    #expect(door.count.load(ordering: .sequentiallyConsistent) == 1)
+  }
+
+  @Test func `a token is renewed before it ends while the old one is given out`() async throws {
+    let (door, waits) = (TokenDoor(), Waits())
+    let tokens = tokens(door, waits)
+    #expect(try await tokens.token(of: nil) == "t1")
+    waits.advance(260)
+    #expect(try await tokens.token(of: nil) == "t1")
+    #expect(door.count.load(ordering: .sequentiallyConsistent) == 1)
+    // Within the last tenth of its life.
+    waits.advance(15)
+    door.isHolding.store(true, ordering: .sequentiallyConsistent)
+    for _ in 1...3 { #expect(try await tokens.token(of: nil) == "t1") }
+    while door.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+    door.letGo()
+    while try await tokens.token(of: nil) != "t2" { try await Task.sleep(for: .milliseconds(2)) }
+    #expect(door.count.load(ordering: .sequentiallyConsistent) == 2)
+    waits.advance(1000)
+    #expect(try await tokens.token(of: nil) == "t3")
+  }
+
+  @Test func `while the token door is broken the old token serves to its end`() async throws {
+    let (door, waits) = (TokenDoor(), Waits())
+    let tokens = tokens(door, waits)
+    _ = try await tokens.token(of: nil)
+    door.isBroken.store(true, ordering: .sequentiallyConsistent)
+    waits.advance(280)
+    #expect(try await tokens.token(of: nil) == "t1")
+    waits.advance(30)
+    let error = await fault { try await tokens.token(of: nil) }
+    #expect(error?.code == "RPR-SVC-009" && error?.isRetriable == true && error?.description.contains("our-secret") == false)
+  }
+
+  @Test func `no client gets the token of another one for want of its own`() async throws {
+    let (door, waits) = (TokenDoor(), Waits())
+    let tokens = tokens(door, waits, clients: ["opencrvs": ClientCredentials(id: "o", secret: "s")])
+    let own = try await tokens.token(of: nil)
+    #expect(try await tokens.token(of: "opencrvs") != own)
+    #expect(await fault { try await tokens.token(of: "somebody") }?.code == "RPR-SVC-009")
+  }
+
+  @Test func `a token door that wants id and secret in the query gets them there`() async throws {
+    let asked = Mutex<[ClientRequest]>([])
+    var settings = World.settings("http://mosip.invalid")
+    settings.clients["opencrvs"] = ClientCredentials(id: "o", secret: "s&s", tokenURL: "http://auth.invalid/token", style: .query)
+    let http = Answering { request in
+      asked.withLock { $0.append(request) }
+      return ClientResponse(status: 200, body: Array(#"{"access_token":"t"}"#.utf8))
+    }
+    let tokens = ClientTokens(settings, http: http, clock: SystemClock(), timing: Waits().timing)
+    _ = try await tokens.token(of: "opencrvs")
+    let url = asked.withLock { $0[0].url }
+    #expect(url == "http://auth.invalid/token?grant_type=client_credentials&client_id=o&client_secret=s%26s")
+  }
+
+  // MARK: callers
+
+  @Test func `only tokens of the realm's keys, issuer and time belong to somebody`() async throws {
+    try await World.run { world async throws in
+      let tokens = world.mosip.tokens
+      let caller = try await tokens.caller(of: try world.standIn.token(client: "c"))
+      #expect(caller?.name == "c" && caller?.roles.contains("REGISTRATION_PROCESSOR") == true)
+      #expect(try await tokens.caller(of: try world.standIn.token(client: "c", issuer: "http://other/realms/mosip")) == nil)
+      #expect(try await tokens.caller(of: try world.standIn.token(client: "c", life: -1)) == nil)
+      #expect(try await tokens.caller(of: try world.standIn.token(client: "c", keyId: "unknown")) == nil)
+      let key = try RSAPrivateKey.generate()
+      let parts = try world.standIn.token(client: "c").split(separator: ".")
+      let payload = try #require(Encoding.bytes(base64: String(parts[1])))
+      #expect(try await tokens.caller(of: try JWS.sign(payload, with: key, keyID: "stand-in-1")) == nil)
+      let none = Encoding.base64URL(Array(#"{"alg":"none","kid":"stand-in-1"}"#.utf8))
+      #expect(try await tokens.caller(of: "\(none).\(parts[1]).") == nil)
+      // Unknown keys do not make the realm answer for each.
+      for _ in 1...5 { _ = try await tokens.caller(of: try world.standIn.token(client: "c", keyId: "unknown")) }
+      #expect(world.standIn.count("/certs") == 1)
+    }
+  }
+
+  @Test func `a realm that cannot be asked is no verdict about a token`() async throws {
+    let http = Answering { _ in ClientResponse(status: 503) }
+    let services = FaultTests.services(http)
+    let key = try RSAPrivateKey.generate()
+    let claims: JSONValue = [
+      "iss": "http://mosip.invalid/auth/realms/mosip", "exp": JSONValue(Int(Instant.now.milliseconds / 1000) + 60), "azp": "c",
+    ]
+    let token = try JWS.sign(claims.encoded(), with: key, keyID: "k")
+    #expect(await fault { try await services.tokens.caller(of: token) }?.isRetriable == true)
+  }
+}
