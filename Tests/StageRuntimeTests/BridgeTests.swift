@@ -220,6 +220,34 @@ import Testing
     }
   }
 
+  @Test func aPinnedPacketIsRoutedByTheVersionItBeganWithAlsoWhenItsAnswerIsDeliveredTwice() async throws {
+    let pinned = Self.mixed.replacing("  TEST:\n", with: "  TEST:\n    pin: true\n")
+    let edited = pinned.replacing("failed: [complete-as-failed, anonymous-profile]", with: "failed: complete-as-rejected")
+      .replacing("      - a\n", with: "").replacing("    pause:", with: "    omitted: [packet-validator]\n    pause:")
+    try await Bench.run(route: pinned) { bench async throws in
+      let broker = FakeBridgeBroker()
+      try await bench.pool.with { try RouteVersions.keep(bench.table.routes, on: $0) }
+      for rid in ["1", "2"] { try await bench.enter(rid) }
+      let new = try Bench.routes(edited)
+      try await bench.pool.with { try RouteVersions.keep(new, on: $0) }
+      bench.table.replace(new)
+      broker.plan(.before)
+      cmd.send("1", to: broker)
+      cmd.send("2", to: broker, valid: "false")
+      // These began nowhere we know of: they go by the version in force.
+      cmd.send("3", to: broker)
+      cmd.send("4", to: broker, valid: "false")
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.isDone }) }
+      let sent = broker.sent.map { "\($0.topic) \(text($0.key)?.split(separator: "-").last ?? "")" }
+      #expect(
+        Set(sent) == [
+          "a-bus-in in", "workflow-internal-action in_complete_as_failed", "workflow-internal-action in_anonymous_profile",
+          "abis-middle-ware-bus-in in", "workflow-internal-action in_complete_as_rejected",
+        ])
+      #expect(sent.count == 5, "\(sent)")
+    }
+  }
+
   @Test func aForwardedTopicIsHandedOnAsItIs() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()

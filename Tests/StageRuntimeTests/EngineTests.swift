@@ -14,9 +14,10 @@ import Testing
 @Suite(.serialized) struct EngineTests {
   /// An engine with stages a, b and c on an embedded broker, over the bench's database.
   private func withEngine(
-    _ bench: Bench, routes: RouteFile? = nil, _ body: (Engine, _ url: String) async throws -> Void
+    _ bench: Bench, routes: RouteFile? = nil, broker: EmbeddedCluster? = nil,
+    _ body: (Engine, _ url: String) async throws -> Void
   ) async throws {
-    let broker = try EmbeddedCluster()
+    let broker = try broker ?? EmbeddedCluster()
     var settings = EngineSettings(
       kafka: broker.settings, database: bench.database, instance: "engine", isTransactional: false,
       isAloneOnTheBus: true,
@@ -166,6 +167,53 @@ import Testing
         try write(Bench.route, to: path)
         #expect(try await eventually { engine.routes.digest == first })
       }
+    }
+  }
+
+  @Test func forwardedTopicsAreReadByTheirStageAndInputsOfStagesElsewhereByNobodyHere() async throws {
+    try await Bench.run { bench async throws in
+      let broker = try EmbeddedCluster()
+      let text = Self.throughC.replacing("- c", with: "- c: { runs: elsewhere }").replacing(
+        "flows:", with: "forwards: { old-b-bus-in: b, old-c-bus-in: c }\nflows:")
+      try await withEngine(bench, routes: Bench.routes(text), broker: broker) { engine, _ async throws in
+        #expect(engine.topics == ["a-bus-in", "b-bus-in", "old-b-bus-in"])
+        // As a Java stage of an older release sends it: bare key, no hop id of ours.
+        try await bench.register("1")
+        let message = try bench.message("1")
+        let producer = try KafkaProducer(settings: broker.settings)
+        try producer.produce(topic: "old-b-bus-in", key: Array("1".utf8), value: message.encoded())
+        #expect(producer.flush().isEmpty)
+        #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
+        #expect(try await bench.journey("1")?.hops.map(\.stage) == ["b"])
+        #expect(try await bench.journey("1")?.hops.first?.origin?.hasPrefix("old-b-bus-in/") == true)
+      }
+    }
+  }
+
+  @Test func everyVersionInForceIsKeptBeforeAnythingIsRoutedByIt() async throws {
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { engine, _ async throws in
+        func kept() async throws -> Int? {
+          try await bench.number("SELECT count(*) FROM regproc.route_version WHERE digest = $1", [.text(engine.routes.digest)])
+        }
+        #expect(try await kept() == 1)
+        let other = try Bench.routes(Self.throughC)
+        let threads = BlockingPool(name: "take", threads: 1)
+        defer { threads.close() }
+        #expect(try await threads.run { engine.take(other) })
+        #expect(engine.routes.digest == other.digest)
+        #expect(try await kept() == 1)
+
+        // While the database takes nothing, the version in force stays.
+        try await bench.run("ALTER TABLE regproc.route_version RENAME TO gone")
+        let third = try Bench.routes(Bench.route.replacing("- a", with: "- c"))
+        #expect(try await threads.run { !engine.take(third) })
+        #expect(engine.routes.digest == other.digest)
+        try await bench.run("ALTER TABLE regproc.gone RENAME TO route_version")
+        #expect(try await threads.run { engine.take(third) })
+        #expect(engine.routes.digest == third.digest)
+      }
+      #expect(try await bench.number("SELECT count(*) FROM regproc.route_report") == 0, "one that stops takes itself off the list")
     }
   }
 

@@ -30,7 +30,8 @@ enum RoutesStatusCommand {
       var table = TextTable(head: ["process", "stages", "version", "since", "state"])
       for report in status.reports {
         table.add([
-          report.instance, report.stages.joined(separator: " "), String(report.digest.prefix(8)), report.takenAt.iso,
+          report.instance, report.stages.count > 4 ? "\(report.stages.count) stages" : report.stages.joined(separator: " "),
+          String(report.digest.prefix(8)), report.takenAt.iso,
           words(report, digest),
         ])
       }

@@ -29,9 +29,9 @@ enum PacketSample {
     let written = try await PacketWriter(keys: keys).write(draft)
     let container = try await PacketReader(keys: keys).openContainer(written.content, refID: "10001_10002")
     try await services.objects.put(
-      container.parts.map { part in
+      try container.parts.map { part in
         StoredObject(
-          key: part.path, bytes: part.content,
+          key: part.path, bytes: try part.content.bytes(),
           metadata: Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }))
       }, account: "packet-manager", container: rid)
   }
