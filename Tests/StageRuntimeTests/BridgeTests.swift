@@ -248,6 +248,25 @@ import Testing
     }
   }
 
+  @Test func aDatabaseConnectionThatIsCutLosesAndDoublesNothing() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      let rids = (10..<40).map { String($0) }
+      try await bench.withBridge(broker) { () async throws in
+        for part in [rids[..<10], rids[10..<20], rids[20...]] {
+          for rid in part { cmd.send(rid, to: broker) }
+          try await bench.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bridge-1' AND datname = current_database()"
+          )
+        }
+        #expect(try await eventually { broker.isDone })
+      }
+      let sent = broker.sent.compactMap { text($0.key)?.prefix(2) }.map(String.init)
+      #expect(sent.sorted() == rids)
+      #expect(try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 2") == 30)
+    }
+  }
+
   @Test func aForwardedTopicIsHandedOnAsItIs() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()

@@ -127,6 +127,8 @@ extension Bench {
     let unit = StageUnit(
       file: file, plugin: TestStage { _ in .passed("", "") }, context: context,
       settings: try StageSettings(stage: "bridge", declared: [], given: [:]))
+    var database = database
+    database.applicationName = "bridge-1"
     let worker = BridgeWorker(
       unit: unit, name: "bridge-1", commands: commands, routes: table, directory: files, database: database,
       openBus: { broker.bus($0) })
