@@ -88,7 +88,8 @@ let package = Package(
 
     // An S3 server for tests, where one is installed
     .target(
-      name: "TestS3", dependencies: ["MosipPlatform", "Platform", "TestDatabase", "CLinux"], path: "Tests/TestS3", swiftSettings: strict),
+      name: "TestS3", dependencies: ["MosipPlatform", "Platform", "TestDatabase", "CLinux"], path: "Tests/TestS3",
+      swiftSettings: strict),
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),

@@ -66,7 +66,8 @@ import Testing
     #expect(end.code == "RPR-SVC-006")
   }
 
-  @Test func `on a kept connection that died an audit entry is not sent a second time, and a RID is asked for again`() async throws {
+  @Test func `on a kept connection that died an audit entry is not sent a second time, and a RID is asked for again`() async throws
+  {
     let peer = try DyingPeer(answer: #"{"response":{"rid":"45451454529999920231231000000"},"errors":null}"#)
     defer { peer.stop() }
     let (rids, audit) = try await rids(peer.url, CallSettings())
