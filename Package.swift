@@ -86,6 +86,11 @@ let package = Package(
     .target(
       name: "TestDatabase", dependencies: ["Postgres", "System"], path: "Tests/TestDatabase", swiftSettings: strict),
 
+    // An S3 server for tests, where one is installed
+    .target(
+      name: "TestS3", dependencies: ["MosipPlatform", "Platform", "TestDatabase", "CLinux"], path: "Tests/TestS3",
+      swiftSettings: strict),
+
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("YAML", ["YAML"]),
@@ -98,13 +103,16 @@ let package = Package(
     tests("StageKit", ["StageKit"]),
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase"]),
     tests("Platform", ["Platform", "TestDatabase"]),
-    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "Postgres", "CLinux"]),
+    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn"]),
     // They start the built program.
     tests(
       "Program",
-      ["regproc", "StandIn", "Platform", "Registration", "Kafka", "Postgres", "HTTP", "JSON", "CLinux", "System"]),
+      [
+        "regproc", "StandIn", "Platform", "Registration", "TestDatabase", "TestS3", "Kafka", "Postgres", "HTTP", "JSON", "CLinux",
+        "System",
+      ]),
   ]
 )
 

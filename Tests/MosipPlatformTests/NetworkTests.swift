@@ -11,7 +11,7 @@ import Testing
   private static let token = ClientCredentials(id: "us", secret: "our-secret")
 
   /// Services whose token door works and whose RID generator is the peer.
-  private func rids(_ peer: RawPeer, _ calling: CallSettings) async throws -> (any RIDGenerator, any AuditTrail) {
+  private func rids(_ url: String, _ calling: CallSettings) async throws -> (any RIDGenerator, any AuditTrail) {
     let client = Client()
     let http = Answering { request in
       if request.url.contains("/token") {
@@ -20,8 +20,8 @@ import Testing
       return try await client.send(request)
     }
     var settings = World.settings("http://mosip.invalid", calling)
-    settings.urls[.rids] = peer.url
-    settings.urls[.audit] = peer.url
+    settings.urls[.rids] = url
+    settings.urls[.audit] = url
     let services = MosipPlatform(
       settings, register: NoRegister(), envelopeKeys: NoEnvelopes(), objects: NoObjects(), virusScanner: NoVirusScanner(),
       http: http,
@@ -35,7 +35,7 @@ import Testing
   {
     let peer = try RawPeer(pieces, milliseconds: milliseconds, repeating: repeating)
     defer { peer.stop() }
-    let rids = try await rids(peer, calling).0
+    let rids = try await rids(peer.url, calling).0
     let fault = await fault { try await rids.next(centerId: "45451", machineId: "45452") }
     return (fault?.code, fault?.isRetriable, peer.connections)
   }
@@ -66,10 +66,22 @@ import Testing
     #expect(end.code == "RPR-SVC-006")
   }
 
+  @Test func `on a kept connection that died an audit entry is not sent a second time, and a RID is asked for again`() async throws
+  {
+    let peer = try DyingPeer(answer: #"{"response":{"rid":"45451454529999920231231000000"},"errors":null}"#)
+    defer { peer.stop() }
+    let (rids, audit) = try await rids(peer.url, CallSettings())
+    // Each second one meets a dead connection.
+    for _ in 1...4 { _ = try await rids.next(centerId: "45451", machineId: "45452") }
+    let entry = AuditEntry(eventId: "E", eventName: "n", eventType: "SYSTEM", module: "m", id: "1", description: "d")
+    #expect(await fault { try await audit.record([entry]) }?.code == "RPR-SVC-003")
+    #expect(peer.audits == 1)
+  }
+
   @Test func `an audit entry whose answer was cut is not sent again, and one that reached nobody is`() async throws {
     let entry = AuditEntry(eventId: "E", eventName: "n", eventType: "SYSTEM", module: "m", id: "1", description: "d")
     let peer = try RawPeer(["HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
-    let audit = try await rids(peer, CallSettings()).1
+    let audit = try await rids(peer.url, CallSettings()).1
     #expect(await fault { try await audit.record([entry]) }?.code == "RPR-SVC-003")
     #expect(peer.connections == 1)
     peer.stop()

@@ -3,6 +3,7 @@ import StageKit
 import Synchronization
 import System
 import TestDatabase
+import TestS3
 import Testing
 
 @testable import MosipPlatform

@@ -1,5 +1,5 @@
-import StageKit
 import Synchronization
+import System
 
 /// Keeps callers away from a service that is down: after so many failures in a row every call fails at once for a while, then one call tries
 /// whether the service is back.
@@ -11,16 +11,20 @@ final class CircuitBreaker: Sendable {
     case trying
   }
 
+  private let service: String
+  private let log = Log("services")
   private let phase = Mutex(Phase.closed(failures: 0))
   private let failures: Int
   private let openSeconds: Double
   private let now: @Sendable () -> Double
 
   /// - Parameters:
+  ///   - service: its name in the log.
   ///   - failures: in a row, before it opens.
   ///   - openSeconds: how long it stays open.
   ///   - now: seconds of a clock that never goes back.
-  init(failures: Int, openSeconds: Double, now: @escaping @Sendable () -> Double) {
+  init(service: String, failures: Int, openSeconds: Double, now: @escaping @Sendable () -> Double) {
+    self.service = service
     self.failures = failures
     self.openSeconds = openSeconds
     self.now = now
@@ -43,18 +47,31 @@ final class CircuitBreaker: Sendable {
   /// Notes how a call ended. A service that answers and refuses is up.
   func ended(isUp: Bool) {
     let moment = now()
-    phase.withLock { phase in
-      if isUp {
+    let (hasOpened, isBack) = phase.withLock { phase -> (Bool, Bool) in
+      switch (phase, isUp) {
+      case (.closed, true):
         phase = .closed(failures: 0)
-        return
-      }
-      switch phase {
-      case .closed(let count) where count + 1 < failures: phase = .closed(failures: count + 1)
-      case .closed, .trying: phase = .open(until: moment + openSeconds)
+        return (false, false)
+      case (_, true):
+        phase = .closed(failures: 0)
+        return (false, true)
+      case (.closed(let count), false) where count + 1 < failures:
+        phase = .closed(failures: count + 1)
+        return (false, false)
+      case (.closed, false):
+        phase = .open(until: moment + openSeconds)
+        return (true, false)
+      case (.trying, false):
+        phase = .open(until: moment + openSeconds)
+        return (false, false)
       // A call that was let in before it opened: the wait is not made longer.
-      case .open: break
+      case (.open, false): return (false, false)
       }
     }
+    if hasOpened {
+      log.warning("a service fails and is left alone for a while", ["service": service, "seconds": "\(openSeconds)"])
+    }
+    if isBack { log.info("a service is back", ["service": service]) }
   }
 
   /// Notes that a call ended without telling anything of the service, e.g. because its task was cancelled.

@@ -23,7 +23,8 @@ struct Exchange: Sendable {
     self.http = http
     policy = calling.retry
     self.timing = timing
-    breaker = CircuitBreaker(failures: calling.breakerFailures, openSeconds: calling.breakerSeconds, now: timing.now)
+    breaker = CircuitBreaker(
+      service: service, failures: calling.breakerFailures, openSeconds: calling.breakerSeconds, now: timing.now)
   }
 
   /// Sends a request until there is an answer that is not the service's trouble.

@@ -30,10 +30,17 @@ struct MosipIdentityRepository: IdentityRepository {
   // MARK: identities
 
   func identity(_ reference: IdentityReference) async throws -> Identity? {
-    let id =
-      switch reference {
-      case .uin(let id), .vid(let id), .rid(let id): id
-      }
+    switch reference {
+    case .rid(let rid): return try await record(rid, rid: rid)
+    case .uin(let id), .vid(let id):
+      guard var identity = try await record(id, rid: "") else { return nil }
+      identity.rid = try await rid(of: identity.uin)
+      return identity
+    }
+  }
+
+  /// An identity by any of its ids; the answer does not hold a RID.
+  private func record(_ id: String, rid: String) async throws -> Identity? {
     let answer: JSONValue
     do {
       answer = try await client.call("an identity", "GET", Self.base + "/idvid/" + URLText.encode(id), .always).response
@@ -43,8 +50,7 @@ struct MosipIdentityRepository: IdentityRepository {
     guard let status = answer["status"]?.string, let fields = answer["identity"], let uin = text(fields["UIN"]) else {
       throw client.unreadable("an identity")
     }
-    if case .rid(let rid) = reference { return Identity(uin: uin, rid: rid, status: status, fields: fields) }
-    return Identity(uin: uin, rid: try await rid(of: uin), status: status, fields: fields)
+    return Identity(uin: uin, rid: rid, status: status, fields: fields)
   }
 
   /// The RID of the latest registration of a UIN; empty where the repository is too old to tell.
@@ -60,7 +66,7 @@ struct MosipIdentityRepository: IdentityRepository {
   func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
     var object = fields?.object ?? [:]
     object["UIN"] = .string(uin)
-    if object["IDSchemaVersion"] == nil, let known = try await identity(.uin(uin))?.fields["IDSchemaVersion"] {
+    if object["IDSchemaVersion"] == nil, let known = try await record(uin, rid: "")?.fields["IDSchemaVersion"] {
       object["IDSchemaVersion"] = known
     }
     var request: JSONObject = ["registrationId": .string(rid), "identity": .object(object)]

@@ -1,6 +1,6 @@
 import System
 
-/// The platform services that a stage calls, each behind a protocol with an `embedded` and later a `mosip` implementation (REST to a real
+/// The platform services that a stage calls, each behind a protocol with an `embedded` and a `mosip` implementation (REST to a real
 /// deployment). The protocols have the shape of MOSIP's own APIs (facts/stages 0.4).
 public struct Services: Sendable {
   /// Packets as stages read them, and their tags.

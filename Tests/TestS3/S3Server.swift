@@ -1,16 +1,14 @@
 import CLinux
 import Glibc
-@testable import HTTP
+import MosipPlatform
 import Platform
-import Synchronization
 import System
 import TestDatabase
 
-@testable import MosipPlatform
-
 /// An S3 server that checks signatures (SeaweedFS, of the tests' Python environment), started once for all tests and ended with them.
-enum S3Server {
-  struct NotStarted: Error { var log: String }
+public enum S3Server {
+  /// It did not begin to store in time; what it wrote.
+  public struct NotStarted: Error { public var log: String }
 
   private static let program: String? = {
     let venv = getenv("REGPROC_TEST_VENV").map { String(cString: $0) } ?? ".build/venv"
@@ -21,7 +19,7 @@ enum S3Server {
   }()
 
   /// Whether there is one; when not, the reader of the log is told so, since a skipped proof must not look like one.
-  static let isThere: Bool = {
+  public static let isThere: Bool = {
     if program != nil { return true }
     let words = "NOT TESTED: there is no S3 server here. deploy/scripts/test-venv installs one from PyPI into REGPROC_TEST_VENV.\n"
     _ = Array(words.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
@@ -33,24 +31,41 @@ enum S3Server {
   private static let folder = TemporaryFolder.make()
   private static let start = Task { try await launch() }
 
-  static func settings() async throws -> S3Settings {
+  /// Where it is and the keys it takes; the first call starts it.
+  public static func settings() async throws -> S3Settings {
     S3Settings(url: try await start.value, accessKey: accessKey, secretKey: secretKey)
   }
 
-  static func store(accountIsBucket: Bool) async throws -> S3ObjectStore {
+  /// A store on it.
+  public static func store(accountIsBucket: Bool) async throws -> S3ObjectStore {
     var settings = try await settings()
     settings.accountIsBucket = accountIsBucket
     return S3ObjectStore(settings, http: CurlExchange())
   }
 
-  private static func freePorts(_ count: Int) throws -> [Int] {
-    let listeners = try (0..<count).map { _ in try Listener.open(host: "127.0.0.1", port: 0) }
-    defer { for listener in listeners { close(listener.descriptor) } }
-    return listeners.map(\.port)
+  /// Ports that are free now, all different.
+  private static func freePorts(_ count: Int) -> [Int] {
+    var sockets: [Int32] = []
+    defer { for socket in sockets { close(socket) } }
+    return (0..<count).map { _ in
+      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      sockets.append(descriptor)
+      var address = sockaddr_in()
+      address.sin_family = sa_family_t(AF_INET)
+      address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+      var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+      withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          _ = bind(descriptor, $0, length)
+          _ = getsockname(descriptor, $0, &length)
+        }
+      }
+      return Int(UInt16(bigEndian: address.sin_port))
+    }
   }
 
   private static func launch() async throws -> String {
-    let ports = try freePorts(8)
+    let ports = freePorts(8)
     let configuration =
       #"{"identities":[{"name":"test","credentials":[{"accessKey":"\#(accessKey)","secretKey":"\#(secretKey)"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#
     let file = folder + "/s3.json"
@@ -68,7 +83,6 @@ enum S3Server {
       "-master.telemetry=false",
     ]
     let log = folder + "/log"
-    let pid = Mutex<Int32>(0)
     let started = Semaphore()
     // It dies with the thread that starts it, and that lives as long as the process.
     OwnedThread.start("s3-server") {
@@ -88,7 +102,7 @@ enum S3Server {
           }
         }
       }
-      pid.withLock { $0 = made }
+      precondition(made > 0, "the S3 server cannot be started")
       started.signal()
       while true { pause() }
     }
@@ -100,9 +114,20 @@ enum S3Server {
     let isUp = try await eventually(seconds: 120) {
       (try? await store.put([1], account: "started", container: "c", key: "k")) != nil
     }
-    guard isUp else { throw NotStarted(log: "\(pid.withLock { $0 })") }
+    guard isUp else { throw NotStarted(log: tail(of: log)) }
     atexit { TemporaryFolder.remove(S3Server.folder) }
     return url
+  }
+}
+
+extension S3Server {
+  private static func tail(of path: String) -> String {
+    guard let file = fopen(path, "re") else { return "" }
+    defer { fclose(file) }
+    fseek(file, -2000, SEEK_END)
+    var bytes = [UInt8](repeating: 0, count: 2000)
+    let count = fread(&bytes, 1, bytes.count, file)
+    return String(decoding: bytes[..<count], as: UTF8.self)
   }
 }
 
