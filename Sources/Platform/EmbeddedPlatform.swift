@@ -27,10 +27,11 @@ public final class EmbeddedPlatform: Sendable {
   ///   - hubURL: where subscribers find the hub.
   ///   - objects: the object store; nil for one in the folder.
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
+  ///   - virusScanner: what scans packets.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
     roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, http: any HTTPExchange = CurlExchange(),
-    identifiers rules: IdentifierRules = IdentifierRules()
+    identifiers rules: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
@@ -52,7 +53,7 @@ public final class EmbeddedPlatform: Sendable {
       identities: identities, keys: manager, envelopeKeys: envelopes, credentials: credentials, hub: hub, objects: objects,
       audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: rules.rid),
       schemas: schemas,
-      virusScanner: NoVirusScanner(), tokens: tokens, http: http, clock: clock)
+      virusScanner: virusScanner, tokens: tokens, http: http, clock: clock)
     endpoints = hub.endpoints(tokens: tokens)
   }
 

@@ -78,15 +78,6 @@ public final class EmbeddedTokens: AccessTokens {
   }
 }
 
-/// No virus scanner: every packet counts as clean. Health says so.
-public struct NoVirusScanner: VirusScanner {
-  /// No scanner.
-  public init() {}
-  public var isScanning: Bool { false }
-  public func scan(_ bytes: [UInt8]) async throws -> String? { nil }
-  public func scan(_ source: any ByteSource) async throws -> String? { nil }
-}
-
 /// Id schemas that come with the product.
 public struct BundledIdSchemas: IdSchemaSource {
   private let schemas: [String: IdSchema]

@@ -9,6 +9,7 @@ import StageKit
 public struct PacketReceiver: Stage {
   public static let spec = PluginSpec(
     name: "packet-receiver", summary: "takes announcements and uploads of packets over HTTP", takesMessages: false,
+    scansPackets: true,
     settings: [
       SettingField("max-file-size", .integer, default: 5, unit: "MiB", "the largest upload"),
       SettingField("extension", .text, default: ".zip", "how the name of an uploaded file must end"),

@@ -28,7 +28,7 @@ final class PlatformChoice: Sendable {
     guard settings.usesMosip else {
       let platform = try EmbeddedPlatform(
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: idSchema, roles: roles, hubURL: hubURL,
-        objects: objects, identifiers: settings.identifiers)
+        objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }
@@ -38,7 +38,7 @@ final class PlatformChoice: Sendable {
     services =
       MosipPlatform(
         mosip, register: register, envelopeKeys: EmbeddedEnvelopeKeys(keys: keys, blocking: blocking),
-        objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: NoVirusScanner(),
+        objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: settings.virusScanner,
         http: Self.http(caFile: settings.text("mosip.ca-file")), clock: SystemClock()
       ).services
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
