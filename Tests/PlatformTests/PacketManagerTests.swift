@@ -14,7 +14,11 @@ import Testing
   private static let reference = PacketReference(rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW")
   private static let schema = Array(
     """
-    {"properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
+    {"definitions":{
+    "simpleType":{"type":"array","items":{"type":"object","additionalProperties":false,"required":["language","value"],
+      "properties":{"language":{"type":"string"},"value":{"type":"string"}}}},
+    "documentType":{"type":"object"},"biometricsType":{"type":"object"}},
+    "properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
       "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
       "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
       "phone":{"type":"string","fieldCategory":"pvt"},

@@ -5,7 +5,11 @@ extension Sample {
   static let schema = try! IdSchema(
     json: Array(
       """
-      {"properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
+      {"definitions":{
+      "simpleType":{"type":"array","items":{"type":"object","additionalProperties":false,"required":["language","value"],
+        "properties":{"language":{"type":"string"},"value":{"type":"string"}}}},
+      "documentType":{"type":"object"},"biometricsType":{"type":"object"}},
+      "properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
         "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
         "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
         "gender":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
