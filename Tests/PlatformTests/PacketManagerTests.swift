@@ -169,6 +169,41 @@ import Testing
     }
   }
 
+  @Test func aProcessWithoutAListOfMandatoryAttributesIsNotValid() async throws {
+    try await World.run { world async throws in
+      let stand = try stand(world)
+      try await store(stand, process: "CRVS_MARRIAGE")
+      var reference = Self.reference
+      reference.process = "CRVS_MARRIAGE"
+      let faults = try await stand.packets.validate(reference)
+      #expect(faults.map(\.code) == ["KER-IOV-004"])
+      #expect(faults.first?.message.contains("no mandatory attributes are set for the process CRVS_MARRIAGE") == true)
+    }
+  }
+
+  @Test func aCountrysOwnRulesAreHeld() async throws {
+    try await World.run { world async throws in
+      var stand = try stand(world)
+      try await store(stand)
+      stand.packets = EmbeddedPacketManager(
+        objects: stand.objects, keys: stand.manager, schemas: try BundledIdSchemas(version: "0.1", json: Self.schema),
+        pool: world.pool,
+        blocking: world.blocking, rules: IdObjectRules(mandatoryAttributes: [:]))
+      #expect(try await stand.packets.validate(Self.reference).count == 1)
+    }
+  }
+
+  @Test func capturesAreReadFromTheirFileAndAFileThatIsNoneIsRefused() async throws {
+    try await World.run { world async throws in
+      let stand = try stand(world)
+      try await store(stand)
+      #expect(try await stand.packets.biometrics("individualBiometrics", of: Self.reference) == nil)
+      #expect(try await stand.packets.biometrics("officer_bio_cbeff", of: Self.reference) == nil)
+      #expect(
+        await code { try await stand.packets.biometrics("proofOfIdentity", of: Self.reference) } == ServiceError.badBiometrics)
+    }
+  }
+
   @Test func tagsAreSetReadAndRemovedOneByOne() async throws {
     try await World.run { world async throws in
       let packets = try stand(world).packets
