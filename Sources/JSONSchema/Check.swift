@@ -9,14 +9,19 @@ struct Check {
   /// How deep values and schemas that lead to schemas are followed.
   private static let deepest = 64
 
-  init(nodes: [Node]) { self.nodes = nodes }
+  private let isCounted: (JSONSchema.Finding) -> Bool
+
+  init(nodes: [Node], isCounted: @escaping (JSONSchema.Finding) -> Bool = { _ in true }) {
+    self.nodes = nodes
+    self.isCounted = isCounted
+  }
 
   private var isFull: Bool { findings.count >= JSONSchema.mostFindings }
 
   private mutating func find(_ keyword: JSONSchema.Keyword, _ node: Node, member: String? = nil) {
     guard !isFull else { return }
-    findings.append(
-      JSONSchema.Finding(keyword: keyword, path: path, schemaPointer: node.pointer, member: member))
+    let finding = JSONSchema.Finding(keyword: keyword, path: path, schemaPointer: node.pointer, member: member)
+    if isCounted(finding) { findings.append(finding) }
   }
 
   mutating func run(_ value: JSONValue, _ index: Int, depth: Int) {

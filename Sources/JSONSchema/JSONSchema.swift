@@ -48,8 +48,9 @@ public struct JSONSchema: Sendable {
   public static let longestMatched = 4096
 
   /// Every rule that a value breaks, children of broken parts included; at most `mostFindings`.
-  public func check(_ value: JSONValue) -> [Finding] {
-    var check = Check(nodes: nodes)
+  /// - Parameter isCounted: which findings are wanted; others neither appear nor fill the list.
+  public func check(_ value: JSONValue, where isCounted: @escaping (Finding) -> Bool = { _ in true }) -> [Finding] {
+    var check = Check(nodes: nodes, isCounted: isCounted)
     check.run(value, 0, depth: 0)
     return check.findings
   }

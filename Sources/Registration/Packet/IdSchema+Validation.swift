@@ -47,16 +47,16 @@ extension IdSchema {
     if let text = identity["IDSchemaVersion"]?.string, let number = Double(text).flatMap(JSONNumber.init) {
       identity["IDSchemaVersion"] = .number(number)
     }
-    return rules.check(["identity": .object(identity)]).compactMap { finding in
-      let isAsked =
-        switch finding.keyword {
-        case .type, .additionalProperties, .validators, .depth: true
-        case .required:
-          finding.schemaPointer.hasPrefix("/definitions/") || mandatory.contains(finding.member ?? "")
-        default: strictness == .all
-        }
-      guard isAsked else { return nil }
-      return Violation(
+    // What does not count must not fill the list: else it could hide what does.
+    let findings = rules.check(["identity": .object(identity)]) { finding in
+      switch finding.keyword {
+      case .type, .additionalProperties, .validators, .depth: true
+      case .required: finding.schemaPointer.hasPrefix("/definitions/") || mandatory.contains(finding.member ?? "")
+      default: strictness == .all
+      }
+    }
+    return findings.map { finding in
+      Violation(
         keyword: finding.keyword, path: (finding.path + [finding.member].compactMap { $0 }).joined(separator: "/"))
     }
   }

@@ -48,4 +48,14 @@ import Testing
         "KER-IOV-004 minimum: identity/IDSchemaVersion", "KER-IOV-004 uniqueItems: identity/fullName",
       ])
   }
+
+  @Test func whatDoesNotCountHidesNothingThatDoes() throws {
+    let schema = try IdSchema(
+      json: Array(
+        #"{"properties":{"identity":{"additionalProperties":false,"properties":{"a":{"type":"array","items":{"minLength":2}}}}}}"#
+          .utf8))
+    let many = JSONValue.array(Array(repeating: "x", count: 1000))
+    #expect(schema.violations(of: ["a": many, "odd": 1], mandatory: []).map(\.path) == ["identity/odd"])
+    #expect(schema.violations(of: ["a": many, "odd": 1], mandatory: [], strictness: .all).count == 200)
+  }
 }
