@@ -23,6 +23,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - folder: where keys and objects are; made when it is missing.
   ///   - register: MOSIP's registration tables, which the engine writes.
   ///   - idSchema: the id schema of version 0.1 as JSON.
+  ///   - furtherSchemas: id schemas of other versions, by version.
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub.
   ///   - objects: the object store; nil for one in the folder.
@@ -32,6 +33,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - masterData: the country's master data.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
+    furtherSchemas: [String: [UInt8]] = [:],
     roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
     rules: IdObjectRules = .mosip, masterData: any MasterData = NoMasterData()
@@ -41,7 +43,9 @@ public final class EmbeddedPlatform: Sendable {
     let manager = EmbeddedKeyManager(keys: keys, blocking: blocking)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)
     let objects = objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking)
-    let schemas = try BundledIdSchemas(version: "0.1", json: idSchema)
+    var versions = furtherSchemas
+    versions["0.1"] = idSchema
+    let schemas = try BundledIdSchemas(versions)
     let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
     forgetful = Pool(pool.settings.forgetful, size: 1)

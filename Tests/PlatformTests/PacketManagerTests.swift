@@ -169,6 +169,13 @@ import Testing
     }
   }
 
+  @Test func aSchemaIsFoundByItsVersionAsANumberAndEachVersionHasOne() async throws {
+    let schemas = try BundledIdSchemas(["0.1": Self.schema, "0.2": Self.schema, "draft": Self.schema])
+    for version in ["0.1", "0.100", "0.2", "draft"] { #expect(try await schemas.schema(version: version) != nil, "\(version)") }
+    for version in ["1", "0.3", ""] { #expect(try await schemas.schema(version: version) == nil, "\(version)") }
+    #expect(throws: ServiceError.self) { try BundledIdSchemas(["0.1": Self.schema, "0.10": Self.schema]) }
+  }
+
   @Test func aProcessWithoutAListOfMandatoryAttributesIsNotValid() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)

@@ -54,7 +54,11 @@ enum TagGenerator: String, CaseIterable, Sendable {
 
   /// Whole years from a date of birth (`yyyy/MM/dd`) until today (UTC), else the age that is given; nil when neither is.
   private func age(_ dateOfBirth: String?, _ age: String?, _ today: Instant) throws -> Int? {
-    guard let dateOfBirth else { return age.flatMap { Int($0) } }
+    guard let dateOfBirth else {
+      guard let age else { return nil }
+      guard let years = Int(age) else { throw Unclassifiable("the age is no number") }
+      return years
+    }
     let parts = dateOfBirth.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
     guard parts.count == 3, let year = parts[0], let month = parts[1], let day = parts[2],
       (1...12).contains(month), (1...CivilTime.days(inMonth: month, of: year)).contains(day)

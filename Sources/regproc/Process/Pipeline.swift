@@ -20,6 +20,8 @@ struct PipelinePlan: Sendable {
   /// `REGPROC_STAGE_...`: what a person gave, over what the process knows of itself.
   var environment: [String: String]
   var idSchema: [UInt8]
+  /// Id schemas of other versions than 0.1: `id-schema-<version>.json` beside the first one.
+  var furtherSchemas: [String: [UInt8]] = [:]
   /// How identities are checked beside the schema.
   var rules: IdObjectRules
   var masterData: any MasterData
@@ -38,6 +40,10 @@ struct PipelinePlan: Sendable {
     environment = try StageEnvironment.read(around.environment, stages: stages.stages)
     let schema = "\(stages.folder)/packet-validator/id-schema.json"
     idSchema = try Files.read(schema)
+    for name in Files.names(in: "\(stages.folder)/packet-validator") ?? []
+    where name.hasPrefix("id-schema-") && name.hasSuffix(".json") {
+      furtherSchemas[String(name.dropFirst(10).dropLast(5))] = try Files.read("\(stages.folder)/packet-validator/\(name)")
+    }
     let validation = "\(stages.folder)/packet-validator/validation.json"
     rules = try Files.exists(validation) ? IdObjectRules(json: Files.read(validation)) : .mosip
     let masterData = "\(stages.folder)/packet-validator/master-data.json"

@@ -28,7 +28,8 @@ final class PlatformChoice: Sendable {
       settings.usesS3 ? S3ObjectStore(try settings.s3(), http: Self.http(caFile: settings.text("s3.ca-file"))) : nil
     guard settings.usesMosip else {
       let platform = try EmbeddedPlatform(
-        folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema, roles: roles, hubURL: hubURL,
+        folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
+        furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: hubURL,
         objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
         masterData: plan.masterData)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)

@@ -74,6 +74,8 @@ import Testing
       $0.fields["age"] = "17"
     }
     #expect(try await tags(world)["AGE_GROUP"] == "MINOR")
+    await world.set { $0.fields["age"] = "seventeen" }
+    #expect(try await world.judge(PacketClassifier.self).kind == .error)
   }
 
   @Test func withoutBothTheIdentityOfThePacketsUINCounts() async throws {
