@@ -41,6 +41,7 @@ let package = Package(
     // The machine: threads, clock, text encodings, log
     library("System", ["CLinux"]),
     library("JSON", ["System"]),
+    library("JSONSchema", ["JSON"]),
     library("YAML", ["CYAML"]),
 
     // One library each, in Swift
@@ -51,7 +52,7 @@ let package = Package(
 
     // What the field is about
     library("Routing", ["YAML", "JSON"]),
-    library("Registration", ["JSON", "Cryptography", "CZlib", "System"]),
+    library("Registration", ["JSON", "JSONSchema", "Cryptography", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
@@ -93,6 +94,7 @@ let package = Package(
 
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
+    tests("JSONSchema", ["JSONSchema", "JSON"]),
     tests("YAML", ["YAML"]),
     tests("Kafka", ["Kafka"]),
     tests("Postgres", ["Postgres"]),

@@ -26,6 +26,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case multipart
   /// A webhook's body, a body between the mediators, a hub's delivery or form; the first line stands for a header.
   case webhook
+  /// A CBEFF file with captures.
+  case biometrics
+  /// An identity, against a schema with every kind of field.
+  case identity
 
   /// Reads an input.
   public func run(_ input: [UInt8]) {
@@ -40,6 +44,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .camel: Self.camel(input)
     case .multipart: Self.multipart(input)
     case .webhook: Self.webhook(input)
+    case .biometrics: Self.biometrics(input)
+    case .identity: Self.identity(input)
     }
   }
 
@@ -131,6 +137,36 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     _ = VIDRules().check(text)
     if let bytes = Encoding.bytes(base64: input) {
       guard Encoding.bytes(base64: Encoding.base64(bytes)) == bytes else { fatalError("base64 that changes") }
+    }
+  }
+
+  private static func biometrics(_ input: [UInt8]) {
+    named(CBEFFError.self) {
+      let record = try CBEFF.read(input)
+      guard record.segments.count <= CBEFF.mostSegments else { fatalError("more captures than the limit") }
+      for segment in record.segments { named(BiometricSegment.TokenFault.self) { _ = try segment.deviceToken() } }
+    }
+  }
+
+  private static let schema: IdSchema = {
+    let text = """
+      {"type":"object","additionalProperties":false,"definitions":{"simpleType":{"type":"array","uniqueItems":true,"items":{"type":"object",
+       "additionalProperties":false,"required":["language","value"],"properties":{"language":{"type":"string"},"value":{"type":"string"}}}},
+       "documentType":{"type":"object","properties":{"refNumber":{"type":["string","null"]}}}},"properties":{"identity":{"type":"object",
+       "additionalProperties":false,"required":["IDSchemaVersion","fullName"],"properties":{"IDSchemaVersion":{"type":"number","minimum":0},
+       "fullName":{"$ref":"#/definitions/simpleType"},"proofOfIdentity":{"$ref":"#/definitions/documentType"},"phone":{"type":"string",
+       "minLength":3,"validators":[{"type":"regex","validator":"^[+]*([0-9]{1})([0-9]{9})$"}]},"age":{"type":"integer","maximum":200}}}}}
+      """
+    guard let schema = try? IdSchema(json: Array(text.utf8)) else { fatalError("no schema") }
+    return schema
+  }()
+
+  private static func identity(_ input: [UInt8]) {
+    named(JSONError.self) {
+      guard let identity = try JSONValue.parse(input).object else { return }
+      let few = schema.violations(of: identity, mandatory: ["IDSchemaVersion"])
+      let all = schema.violations(of: identity, mandatory: ["IDSchemaVersion", "fullName"], strictness: .all)
+      guard Set(few).isSubset(of: all) || all.count >= 200 else { fatalError("a laxer check that finds more") }
     }
   }
 

@@ -281,6 +281,22 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     }
   }
 
+  public func biometrics(uin: String) async throws -> BiometricRecord? {
+    let hash = sealer.hash(uin)
+    let file = try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          "SELECT content FROM platform.identity_document WHERE uin_hash = $1 AND category = 'individualBiometrics'",
+          [.bytes(hash)]
+        ).first?.bytes(0)
+      }
+    }
+    guard let file else { return nil }
+    do { return try CBEFF.read(try sealer.open(file)) } catch let error as CBEFFError {
+      throw refused(.refused, ServiceError.badBiometrics, error.message)
+    }
+  }
+
   public func vids(uin: String) async throws -> [VirtualId] {
     let hash = sealer.hash(uin)
     return try await database {

@@ -13,16 +13,21 @@ public struct EmbeddedPacketManager: PacketManager {
   private let objects: any ObjectStore
   private let keys: any PacketKeys
   private let schemas: any IdSchemaSource
+  private let rules: IdObjectRules
   private let pool: Pool
   private let cache: PacketCache
   private let blocking: BlockingPool
 
   /// A packet manager.
-  /// - Parameter blocking: the threads that large packets are read on.
+  /// - Parameters:
+  ///   - blocking: the threads that large packets are read on.
+  ///   - rules: how identities are checked beside the schema.
   public init(
-    objects: any ObjectStore, keys: any PacketKeys, schemas: any IdSchemaSource, pool: Pool, blocking: BlockingPool
+    objects: any ObjectStore, keys: any PacketKeys, schemas: any IdSchemaSource, pool: Pool, blocking: BlockingPool,
+    rules: IdObjectRules = .mosip
   ) {
     self.blocking = blocking
+    self.rules = rules
     self.objects = objects
     self.keys = keys
     self.schemas = schemas
@@ -61,16 +66,27 @@ public struct EmbeddedPacketManager: PacketManager {
     try await read(packet).contents.document(name)
   }
 
+  public func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord? {
+    guard let file = try await read(packet).contents.biometrics(person) else { return nil }
+    do { return try CBEFF.read(file) } catch {
+      throw ServiceError(.refused, service: "packet manager", code: ServiceError.badBiometrics, error.message)
+    }
+  }
+
   public func validate(_ packet: PacketReference) async throws -> [PacketFault] {
     let (contents, findings) = try await open(packet)
     let version = contents.schemaVersion ?? "0.1"
     let schema = try await schemas.schema(version: version)
-    let mandatory = MandatoryAttributes.of(packet.process)
+    let mandatory = rules.mandatory(packet.process)
+    let strictness = rules.strictness
     let inside =
       contents.isSmall
-      ? contents.verify(schema: schema, mandatory: mandatory)
-      : try await blocking.run { contents.verify(schema: schema, mandatory: mandatory) }
+      ? contents.verify(schema: schema, mandatory: mandatory ?? [], strictness: strictness)
+      : try await blocking.run { contents.verify(schema: schema, mandatory: mandatory ?? [], strictness: strictness) }
     var all = findings + inside
+    if mandatory == nil {
+      all.append(PacketFinding(.schema, .id, "no mandatory attributes are set for the process \(packet.process)"))
+    }
     if schema == nil { all.append(PacketFinding(.schemaVersion, .id, "no id schema of version \(version)")) }
     return all.map { PacketFault(code: $0.check == .schema ? "KER-IOV-004" : "KER-PUT-019", message: $0.description) }
   }
@@ -165,22 +181,6 @@ public struct EmbeddedPacketManager: PacketManager {
       }
     }
     return (PacketContents(rid: packet.rid, source: source, processName: processName, subPackets: parts), findings)
-  }
-}
-
-/// The mandatory attributes of each process, as shipped by upstream (facts/packet-and-crypto 5.3).
-public enum MandatoryAttributes {
-  /// The list of a process, given without its iteration.
-  public static func of(_ process: String) -> Set<String> {
-    switch process {
-    case "NEW":
-      [
-        "IDSchemaVersion", "UIN", "fullName", "dateOfBirth", "age", "gender", "addressLine1", "region", "province", "city", "zone",
-        "postalCode", "residenceStatus", "referenceIdentityNumber",
-      ]
-    case "UPDATE", "RES_UPDATE", "ACTIVATED", "DEACTIVATED", "CRVS_DEATH": ["IDSchemaVersion", "UIN"]
-    default: ["IDSchemaVersion"]
-    }
   }
 }
 

@@ -23,36 +23,45 @@ public final class EmbeddedPlatform: Sendable {
   ///   - folder: where keys and objects are; made when it is missing.
   ///   - register: MOSIP's registration tables, which the engine writes.
   ///   - idSchema: the id schema of version 0.1 as JSON.
+  ///   - furtherSchemas: id schemas of other versions, by version.
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub.
   ///   - objects: the object store; nil for one in the folder.
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
+  ///   - virusScanner: what scans packets.
+  ///   - rules: how identities are checked beside the schema.
+  ///   - masterData: the country's master data.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
+    furtherSchemas: [String: [UInt8]] = [:],
     roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, http: any HTTPExchange = CurlExchange(),
-    identifiers rules: IdentifierRules = IdentifierRules()
+    identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
+    rules: IdObjectRules = .mosip, masterData: any MasterData = NoMasterData()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
     let manager = EmbeddedKeyManager(keys: keys, blocking: blocking)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)
     let objects = objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking)
-    let schemas = try BundledIdSchemas(version: "0.1", json: idSchema)
+    var versions = furtherSchemas
+    versions["0.1"] = idSchema
+    let schemas = try BundledIdSchemas(versions)
     let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
     forgetful = Pool(pool.settings.forgetful, size: 1)
     hub = EmbeddedHub(pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL)
-    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer, rules: rules)
+    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer, rules: identifiers)
     let credentials = EmbeddedCredentialService(
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
     hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }
     services = Services(
-      packets: EmbeddedPacketManager(objects: objects, keys: manager, schemas: schemas, pool: pool, blocking: blocking),
+      packets: EmbeddedPacketManager(
+        objects: objects, keys: manager, schemas: schemas, pool: pool, blocking: blocking, rules: rules),
       registrations: register,
       identities: identities, keys: manager, envelopeKeys: envelopes, credentials: credentials, hub: hub, objects: objects,
-      audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: rules.rid),
+      audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: identifiers.rid),
       schemas: schemas,
-      virusScanner: NoVirusScanner(), tokens: tokens, http: http, clock: clock)
+      virusScanner: virusScanner, tokens: tokens, http: http, clock: clock, masterData: masterData)
     endpoints = hub.endpoints(tokens: tokens)
   }
 

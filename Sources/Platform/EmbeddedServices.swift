@@ -78,24 +78,30 @@ public final class EmbeddedTokens: AccessTokens {
   }
 }
 
-/// No virus scanner: every packet counts as clean. Health says so.
-public struct NoVirusScanner: VirusScanner {
-  /// No scanner.
-  public init() {}
-  public var isScanning: Bool { false }
-  public func scan(_ bytes: [UInt8]) async throws -> String? { nil }
-  public func scan(_ source: any ByteSource) async throws -> String? { nil }
-}
-
-/// Id schemas that come with the product.
+/// Id schemas that come with the product and with a country, by their versions.
 public struct BundledIdSchemas: IdSchemaSource {
   private let schemas: [String: IdSchema]
 
   /// One schema under its version.
   /// - Throws: `PacketError` when it is none.
-  public init(version: String, json: [UInt8]) throws { schemas = [version: try IdSchema(json: json)] }
+  public init(version: String, json: [UInt8]) throws { try self.init([version: json]) }
 
-  public func schema(version: String) async throws -> IdSchema? { schemas[version] }
+  /// Schemas by version.
+  /// - Throws: `PacketError` when one is none, or two are of one version.
+  public init(_ files: [String: [UInt8]]) throws {
+    var schemas: [String: IdSchema] = [:]
+    for (version, json) in files.sorted(by: { $0.key < $1.key }) {
+      guard schemas.updateValue(try IdSchema(json: json), forKey: Self.key(version)) == nil else {
+        throw ServiceError(.refused, service: "id schemas", code: "KER-SCH-001", "two schemas are of version \(version)")
+      }
+    }
+    self.schemas = schemas
+  }
+
+  public func schema(version: String) async throws -> IdSchema? { schemas[Self.key(version)] }
+
+  /// Versions are numbers upstream: 0.1, 0.10 and 0.100 are one.
+  private static func key(_ version: String) -> String { Double(version).map { "\($0)" } ?? version }
 }
 
 /// HTTP to the outside over libcurl.

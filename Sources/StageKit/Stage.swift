@@ -60,6 +60,8 @@ public struct PluginSpec: Sendable {
   public var takesMessages: Bool
   /// Whether it stands for the engine's bridge: it judges nothing, and routes what stages elsewhere have judged.
   public var isBridge: Bool
+  /// Whether it scans packets for viruses: a scanner out of reach then shows in the health of its process.
+  public var scansPackets: Bool
   /// Further topics whose records go to `receive`. In a topic's name `{setting}` stands for the value of a setting.
   public var topics: [String]
   /// The kinds of durable work it performs.
@@ -69,13 +71,14 @@ public struct PluginSpec: Sendable {
 
   /// A plugin's description of itself.
   public init(
-    name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, topics: [String] = [],
-    work: [WorkKind] = [], settings: [SettingField] = []
+    name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, scansPackets: Bool = false,
+    topics: [String] = [], work: [WorkKind] = [], settings: [SettingField] = []
   ) {
     self.name = name
     self.summary = summary
     self.takesMessages = takesMessages
     self.isBridge = isBridge
+    self.scansPackets = scansPackets
     self.topics = topics
     self.work = work
     self.settings = settings

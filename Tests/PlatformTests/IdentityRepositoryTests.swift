@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageKit
 import System
 import Testing
@@ -32,6 +33,25 @@ import Testing
       for reference in [IdentityReference.uin(identity.uin), .vid(vids[0].vid)] {
         #expect(try await repository.identity(reference)?.rid == "1")
       }
+    }
+  }
+
+  @Test func capturesOfAnIdentityAreKeptSealedAndReadAgain() async throws {
+    try await World.run { world async throws in
+      let repository = world.repository()
+      let file =
+        #"<BIR xmlns="\#(CBEFF.namespace)"><BIR><BIRInfo/><BDBInfo><Format/><Type>Face</Type></BDBInfo><BDB>AQID</BDB></BIR></BIR>"#
+      try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
+      try await repository.updateDraft(
+        rid: "1", fields: Self.fields, documents: [IdentityDocument(category: "individualBiometrics", bytes: Array(file.utf8))],
+        idempotencyKey: "k")
+      _ = try await repository.publishDraft(rid: "1", idempotencyKey: "k")
+      let record = try #require(try await repository.biometrics(uin: try await uin(repository, "1")))
+      #expect(record.segments.map(\.type) == ["Face"] && record.segments[0].data == [1, 2, 3])
+      #expect(
+        try await world.number("SELECT count(*) FROM platform.identity_document WHERE position('BIR'::bytea in content) > 0") == 0)
+      _ = try await birth(repository, "2")
+      #expect(try await repository.biometrics(uin: try await uin(repository, "2")) == nil)
     }
   }
 

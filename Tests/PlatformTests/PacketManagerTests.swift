@@ -14,7 +14,11 @@ import Testing
   private static let reference = PacketReference(rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW")
   private static let schema = Array(
     """
-    {"properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
+    {"definitions":{
+    "simpleType":{"type":"array","items":{"type":"object","additionalProperties":false,"required":["language","value"],
+      "properties":{"language":{"type":"string"},"value":{"type":"string"}}}},
+    "documentType":{"type":"object"},"biometricsType":{"type":"object"}},
+    "properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
       "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
       "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
       "phone":{"type":"string","fieldCategory":"pvt"},
@@ -162,6 +166,48 @@ import Testing
       #expect(try await stand.packets.allFields(of: Self.reference)["fullName"]?.contains("Before") == true)
       try await store(stand, name: "After")
       #expect(try await stand.packets.allFields(of: Self.reference)["fullName"]?.contains("After") == true)
+    }
+  }
+
+  @Test func aSchemaIsFoundByItsVersionAsANumberAndEachVersionHasOne() async throws {
+    let schemas = try BundledIdSchemas(["0.1": Self.schema, "0.2": Self.schema, "draft": Self.schema])
+    for version in ["0.1", "0.100", "0.2", "draft"] { #expect(try await schemas.schema(version: version) != nil, "\(version)") }
+    for version in ["1", "0.3", ""] { #expect(try await schemas.schema(version: version) == nil, "\(version)") }
+    #expect(throws: ServiceError.self) { try BundledIdSchemas(["0.1": Self.schema, "0.10": Self.schema]) }
+  }
+
+  @Test func aProcessWithoutAListOfMandatoryAttributesIsNotValid() async throws {
+    try await World.run { world async throws in
+      let stand = try stand(world)
+      try await store(stand, process: "CRVS_MARRIAGE")
+      var reference = Self.reference
+      reference.process = "CRVS_MARRIAGE"
+      let faults = try await stand.packets.validate(reference)
+      #expect(faults.map(\.code) == ["KER-IOV-004"])
+      #expect(faults.first?.message.contains("no mandatory attributes are set for the process CRVS_MARRIAGE") == true)
+    }
+  }
+
+  @Test func aCountrysOwnRulesAreHeld() async throws {
+    try await World.run { world async throws in
+      var stand = try stand(world)
+      try await store(stand)
+      stand.packets = EmbeddedPacketManager(
+        objects: stand.objects, keys: stand.manager, schemas: try BundledIdSchemas(version: "0.1", json: Self.schema),
+        pool: world.pool,
+        blocking: world.blocking, rules: IdObjectRules(mandatoryAttributes: [:]))
+      #expect(try await stand.packets.validate(Self.reference).count == 1)
+    }
+  }
+
+  @Test func capturesAreReadFromTheirFileAndAFileThatIsNoneIsRefused() async throws {
+    try await World.run { world async throws in
+      let stand = try stand(world)
+      try await store(stand)
+      #expect(try await stand.packets.biometrics("individualBiometrics", of: Self.reference) == nil)
+      #expect(try await stand.packets.biometrics("officer_bio_cbeff", of: Self.reference) == nil)
+      #expect(
+        await code { try await stand.packets.biometrics("proofOfIdentity", of: Self.reference) } == ServiceError.badBiometrics)
     }
   }
 

@@ -14,7 +14,8 @@ import Testing
 @Suite(.serialized) struct EngineTests {
   /// An engine with stages a, b and c on an embedded broker, over the bench's database.
   private func withEngine(
-    _ bench: Bench, routes: RouteFile? = nil, broker: EmbeddedCluster? = nil,
+    _ bench: Bench, routes: RouteFile? = nil, broker: EmbeddedCluster? = nil, plugin: any Stage.Type = TestStage.self,
+    scanner: (any VirusScanner)? = nil,
     _ body: (Engine, _ url: String) async throws -> Void
   ) async throws {
     let broker = try broker ?? EmbeddedCluster()
@@ -23,9 +24,17 @@ import Testing
       isAloneOnTheBus: true,
       partitions: 2, reconcileAfter: 3600, connections: 3)
     settings.http = ServerSettings(host: "127.0.0.1", port: 0)
+    var services = bench.platform.services
+    if let scanner { services.virusScanner = scanner }
     let engine = try Engine(
-      settings, run: ["a", "b", "c"].compactMap { bench.files[$0] }, directory: Array(bench.files.values),
-      catalogue: [TestStage.self], routes: try routes ?? Bench.routes(Bench.route), services: bench.platform.services,
+      settings,
+      run: ["a", "b", "c"].compactMap { name in
+        var file = bench.files[name]
+        file?.plugin = plugin.spec.name
+        return file
+      },
+      directory: Array(bench.files.values),
+      catalogue: [plugin], routes: try routes ?? Bench.routes(Bench.route), services: services,
       pool: bench.pool,
       makeTopics: { names, partitions, _ in
         for name in names { try broker.createTopic(name, partitions: partitions) }
@@ -82,12 +91,41 @@ import Testing
         #expect(
           components?["bus"]?["delivery"]?.string?.hasPrefix("acknowledged") == true,
           "what the bus promises is said openly")
-        #expect(components?["virusScanner"]?.string == "none")
+        #expect(components?["virusScanner"]?["scanner"]?.string == "none", "that nothing is scanned is said openly")
+        #expect(components?["virusScanner"]?["status"]?.string == "OFF")
         #expect(
           components?["routes"]?["digest"]?.string == engine.routes.digest && components?["routes"]?["refused"] == .null
         )
         #expect(try await json(url + "/regproc/v1/journey/1")["hops"]?.array?.count == 3)
         #expect(try await get(url + "/regproc/v1/journey/unknown").status == 404)
+      }
+    }
+  }
+
+  /// A stage that scans packets.
+  private struct ScanningStage: Stage {
+    static let spec = PluginSpec(name: "scanning", summary: "scans", scansPackets: true)
+    init(settings: StageSettings) throws {}
+  }
+  private struct LostScanner: VirusScanner {
+    let isScanning = true
+    func scan(_ bytes: [UInt8]) async throws -> String? { nil }
+    func state() async -> VirusScannerState { VirusScannerState(scanner: "clamd", fault: "out of reach") }
+  }
+
+  @Test func aLostVirusScannerBringsDownOnlyProcessesThatScan() async throws {
+    try await Bench.run { bench async throws in
+      for (plugin, status, word) in [(TestStage.self, 200, "UP"), (ScanningStage.self, 503, "DOWN")]
+        as [(any Stage.Type, Int, String)]
+      {
+        try await withEngine(bench, plugin: plugin, scanner: LostScanner()) { _, url async throws in
+          let health = try await get(url + "/actuator/health")
+          let json = try JSONValue.parse(Array(health.text.utf8))
+          #expect(health.status == status && json["status"]?.string == word)
+          let scanner = json["components"]?["virusScanner"]
+          #expect(scanner?["status"]?.string == "DOWN" && scanner?["fault"]?.string == "out of reach")
+          #expect(try await get(url + "/actuator/health/liveness").status == 200, "nobody is restarted for it")
+        }
       }
     }
   }

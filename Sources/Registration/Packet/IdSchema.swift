@@ -1,4 +1,5 @@
 import JSON
+import JSONSchema
 
 /// The sub-packets of a packet (facts/packet-and-crypto 1.1), in the order upstream makes them.
 public enum SubPacketName: String, Sendable, Hashable, CaseIterable, Comparable {
@@ -41,12 +42,16 @@ public struct IdSchema: Sendable {
     public let subPackets: Set<SubPacketName>?
     /// The regular expressions a plain text must match whole. Those beside a `$ref` are inert upstream and not listed (5.2).
     public let validators: [String]
+    /// The kind of master data that its values must be of; nil for any value.
+    public let subType: String?
   }
 
   /// The fields in the schema's order.
   public let fields: [Field]
   /// The schema as it was read.
   public let json: JSONValue
+  /// Its rules.
+  let rules: JSONSchema
   private let places: [String: Int]
 
   /// The field of that name.
@@ -82,16 +87,12 @@ public struct IdSchema: Sendable {
         ? []
         : value["validators"]?.array?.filter { $0["type"]?.string ?? "regex" == "regex" }
           .compactMap { $0["validator"]?.string } ?? []
-      for pattern in validators {
-        guard (try? Regex(pattern)) != nil else {
-          throw PacketError(.badSchema, "the validator of `\(name)` is no regular expression")
-        }
-      }
       fields.append(
         Field(
           name: name, type: type, category: category, subPackets: Self.subPackets(category: category),
-          validators: validators))
+          validators: validators, subType: value["subType"]?.string))
     }
+    do { rules = try JSONSchema(json) } catch { throw PacketError(.badSchema, error.description) }
     self.json = json
     self.fields = fields
     places = Dictionary(uniqueKeysWithValues: fields.enumerated().map { ($1.name, $0) })

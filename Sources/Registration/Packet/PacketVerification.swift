@@ -59,7 +59,10 @@ extension PacketContents {
   /// - Parameters:
   ///   - schema: the schema of the version that the packet names; nil checks no identity.
   ///   - mandatory: the mandatory-attributes list of the process (5.3).
-  public func verify(schema: IdSchema?, mandatory: Set<String>) -> [PacketFinding] {
+  ///   - strictness: which of the schema's rules count.
+  public func verify(
+    schema: IdSchema?, mandatory: Set<String>, strictness: IdSchema.Strictness = .mosip
+  ) -> [PacketFinding] {
     var findings: [PacketFinding] = []
     for name in SubPacketName.allCases {
       guard let part = subPackets[name] else {
@@ -70,7 +73,7 @@ extension PacketContents {
     }
     if schemaVersion.flatMap(Double.init) == nil { findings.append(PacketFinding(.schemaVersion, .id)) }
     if let schema, let id = subPackets[.id] {
-      for violation in schema.violations(of: id.identity, mandatory: mandatory) {
+      for violation in schema.violations(of: id.identity, mandatory: mandatory, strictness: strictness) {
         findings.append(PacketFinding(.schema, .id, violation.description))
       }
     }

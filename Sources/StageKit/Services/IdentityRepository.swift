@@ -1,4 +1,5 @@
 import JSON
+import Registration
 import System
 
 /// How an identity is named.
@@ -94,6 +95,9 @@ public protocol IdentityRepository: Sendable {
 
   /// Changes status or fields of an identity (PATCH identity). Repeating it with the same RID answers the same.
   func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws
+
+  /// What is kept of a person's own captures (`idvid?type=bio`); nil when nothing is.
+  func biometrics(uin: String) async throws -> BiometricRecord?
 
   /// The VIDs of a UIN, oldest first.
   func vids(uin: String) async throws -> [VirtualId]

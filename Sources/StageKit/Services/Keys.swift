@@ -30,6 +30,9 @@ public protocol KeyManager: Sendable {
 
   /// Whether a detached JWS over these bytes is right and made by an application's key.
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool
+
+  /// Whether a capture device's token is signed by the certificate it names (`/jwtVerify`, domain Device, `validateTrust` false).
+  func verifyDeviceToken(_ token: String) async throws -> Bool
 }
 
 /// In memory, for key managers that take whole messages alone.

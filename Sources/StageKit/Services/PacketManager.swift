@@ -45,6 +45,11 @@ public protocol PacketManager: Sendable {
   /// A document of the packet; nil when it has none of this name.
   func document(_ name: String, of packet: PacketReference) async throws -> PacketDocument?
 
+  /// What the packet carries of a person's captures (`/biometrics`); nil when it has none.
+  /// - Parameter person: a field of the identity, or `officer_bio_cbeff` or `supervisor_bio_cbeff`.
+  /// - Throws: `ServiceError` refused with `ServiceError.badBiometrics` for a record that cannot be read.
+  func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord?
+
   /// Every check of the packet: hashes, signature, id schema. An empty list means valid.
   func validate(_ packet: PacketReference) async throws -> [PacketFault]
 

@@ -27,6 +27,12 @@ public struct Services: Sendable {
   public var schemas: any IdSchemaSource
   /// The virus scanner.
   public var virusScanner: any VirusScanner
+  /// The country's master data.
+  public var masterData: any MasterData
+  /// What compares biometrics.
+  public var biometrics: any BiometricMatcher
+  /// Who is told that applications came as packets.
+  public var preRegistration: any PreRegistration
   /// Access tokens, ours and those of callers.
   public var tokens: any AccessTokens
   /// HTTP to the outside.
@@ -34,12 +40,14 @@ public struct Services: Sendable {
   /// The present moment.
   public var clock: any WallClock
 
-  /// The services of one process.
+  /// The services of one process. What a country may do without is absent unless it is given.
   public init(
     packets: any PacketManager, registrations: any RegistrationRegister, identities: any IdentityRepository,
     keys: any KeyManager, envelopeKeys: any EnvelopeKeys, credentials: any CredentialService, hub: any WebSubHub,
     objects: any ObjectStore, audit: any AuditTrail, rids: any RIDGenerator, schemas: any IdSchemaSource,
-    virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock
+    virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock,
+    masterData: any MasterData = NoMasterData(), biometrics: any BiometricMatcher = NoBiometricMatcher(),
+    preRegistration: any PreRegistration = NoPreRegistration()
   ) {
     self.packets = packets
     self.registrations = registrations
@@ -53,6 +61,9 @@ public struct Services: Sendable {
     self.rids = rids
     self.schemas = schemas
     self.virusScanner = virusScanner
+    self.masterData = masterData
+    self.biometrics = biometrics
+    self.preRegistration = preRegistration
     self.tokens = tokens
     self.http = http
     self.clock = clock

@@ -57,7 +57,9 @@ struct StatusDoors: Sendable {
   private func health() async -> Response {
     let databaseIsUp = (try? await pool.with { _ = try $0.execute("SELECT 1") }) != nil
     let broken = workers.filter(\.isOutOfOrder).map(\.unit.file.name)
-    let isUp = databaseIsUp && broken.isEmpty
+    let scanner = await services.virusScanner.state()
+    // A scanner out of reach matters to the stages that scan; the others do their work without it.
+    let isUp = databaseIsUp && broken.isEmpty && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
     return answer(
       [
@@ -73,7 +75,10 @@ struct StatusDoors: Sendable {
           "routes": .object([
             "digest": .string(routes.routes.digest), "refused": rejection.map { .string($0) } ?? .null,
           ]),
-          "virusScanner": .string(services.virusScanner.isScanning ? "clamd" : "none"),
+          "virusScanner": .object([
+            "status": .string(scanner.scanner == "none" ? "OFF" : scanner.fault == nil ? "UP" : "DOWN"),
+            "scanner": .string(scanner.scanner), "version": JSONValue(scanner.version), "fault": JSONValue(scanner.fault),
+          ]),
         ]),
       ], isUp)
   }

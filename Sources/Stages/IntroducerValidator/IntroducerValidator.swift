@@ -3,8 +3,8 @@ import StageKit
 
 /// Checks the person who introduces the applicant: registered, processed and active (facts/stages 6).
 ///
-/// Unlike upstream the introducer's biometrics are compared only on demand: births carry none, and no matcher is part of this
-/// product.
+/// Captures of the introducer are compared with those of the identity where the packet has some and a matcher is configured; births have
+/// none. What was not compared is said in the verdict, and ends the packet where a comparison is required.
 public struct IntroducerValidator: Stage {
   public static let spec = PluginSpec(
     name: "introducer-validator", summary: "checks that the packet's introducer is registered and active",
@@ -13,8 +13,9 @@ public struct IntroducerValidator: Stage {
         "absent-introducer", .choice(["pass", "fail"]), default: "pass",
         "what becomes of a packet that names no introducer"),
       SettingField(
-        "require-biometrics", .boolean, default: false,
-        "whether the introducer's biometrics must match; without a matcher such packets end in an error"),
+        "biometrics", .choice(BiometricsRule.allCases.map(\.rawValue)), default: .text(BiometricsRule.ifPresent.rawValue),
+        "off: captures of the introducer are not looked at; if-present: they must match where the packet has some and a matcher is configured; required: without a match the packet ends"
+      ),
       SettingField(
         "introducer-processes", .texts, default: ["NEW", "OPENCRVS_NEW"],
         "processes by which an introducer may have been registered"),
@@ -23,13 +24,13 @@ public struct IntroducerValidator: Stage {
 
   private let mapping: IdentityMapping
   private let absentPasses: Bool
-  private let requiresBiometrics: Bool
+  private let biometricsRule: BiometricsRule
   private let processes: Set<String>
 
   public init(settings: StageSettings) throws {
     mapping = try IdentityMapping(settings)
     absentPasses = settings.text("absent-introducer") == "pass"
-    requiresBiometrics = settings.boolean("require-biometrics")
+    biometricsRule = BiometricsRule(rawValue: settings.text("biometrics")) ?? .ifPresent
     processes = Set(settings.texts("introducer-processes"))
   }
 
@@ -62,12 +63,41 @@ public struct IntroducerValidator: Stage {
       guard identity.status == "ACTIVATED" else {
         return .failed("RPR-IVM-FAILED-001", "The introducer's identity is not active: \(identity.status)")
       }
-      if requiresBiometrics {
-        return value("introducerBiometrics") == nil
-          ? .error("RPR-IVM-FAILED-004", "Introducer Biometric File Name Not Found")
-          : Refusal.system("the introducer's biometrics cannot be compared: no matcher is configured")
-      }
-      return .passed("RPR-IVM-SUCCESS-001", "INTRODUCER Validation is Successful")
+      return try await compare(
+        hasCaptures: value("introducerBiometrics") != nil, identity, PacketReference(message), context)
+    }
+  }
+
+  // MARK: Captures
+
+  /// What the captures of the introducer say.
+  private func compare(
+    hasCaptures: Bool, _ identity: Identity, _ packet: PacketReference, _ context: StageContext
+  ) async throws -> Verdict {
+    let success = "INTRODUCER Validation is Successful"
+    guard biometricsRule != .off else { return .passed("RPR-IVM-SUCCESS-001", success) }
+    func notCompared(_ why: String) -> Verdict {
+      biometricsRule == .required
+        ? Refusal.system("the introducer's biometrics cannot be compared: \(why)")
+        : .passed("RPR-IVM-SUCCESS-001", "\(success); biometrics were not compared: \(why)")
+    }
+    var captured: BiometricRecord?
+    if hasCaptures { captured = try await context.services.packets.biometrics(mapping["introducerBiometrics"], of: packet) }
+    guard var captured else {
+      return biometricsRule == .required
+        ? .error("RPR-IVM-FAILED-004", "Introducer Biometric File Name Not Found") : .passed("RPR-IVM-SUCCESS-001", success)
+    }
+    // What could not be captured, and the photo that says so, is nothing to compare.
+    captured.segments.removeAll { $0.isException || $0.isExceptionPhoto }
+    guard let kept = try await context.services.identities.biometrics(uin: identity.uin) else {
+      // Upstream passes in silence.
+      return notCompared("the identity has none")
+    }
+    guard !captured.segments.isEmpty else { return notCompared("all captures are exceptions") }
+    switch try await context.services.biometrics.match(captured, with: kept) {
+    case .matched: return .passed("RPR-IVM-SUCCESS-001", success)
+    case .differs(let kind): return .failed("RPR-IVM-FAILED-001", "INTRODUCER Biometric Authentication Failed - \(kind)")
+    case .notCompared(let why): return notCompared(why)
     }
   }
 
@@ -84,6 +114,13 @@ public struct IntroducerValidator: Stage {
     // Unlike upstream, which holds for PROCESSING alone: one that is paused or to be tried again is not through either.
     default: return Self.onHold
     }
+  }
+
+  /// What is asked of the introducer's captures.
+  enum BiometricsRule: String, CaseIterable {
+    case off
+    case ifPresent = "if-present"
+    case required
   }
 
   private static let onHold = Verdict.retry(

@@ -15,6 +15,10 @@ public struct PacketClassifier: Stage {
         "age-groups", .texts, default: ["INFANT=0-5", "MINOR=6-17", "ADULT=18-200"],
         "age groups as `NAME=from-to` in whole years, both ends counted; the first that fits is taken"),
       SettingField(
+        "availability", .texts, default: ["INTRODUCER_AVAILABILITY=introducerUIN|introducerRID|introducerVID"],
+        "tags that are true when one of several fields has a value, as `TAG=name|name`, the fields by their names in identity-mapping"
+      ),
+      SettingField(
         "mandatory-languages", .texts, default: ["eng"],
         "languages whose value of a text field becomes the tag, first one first"),
       SettingField(
@@ -42,6 +46,8 @@ public struct PacketClassifier: Stage {
   let settings: StageSettings
   let generators: [TagGenerator]
   let ageGroups: [AgeGroup]
+  /// Tags by name, each with the mapped names of its fields.
+  let availabilities: [String: [String]]
 
   public init(settings: StageSettings) throws {
     self.settings = settings
@@ -53,6 +59,13 @@ public struct PacketClassifier: Stage {
       return generator
     }
     ageGroups = try AgeGroup.read(settings, "age-groups")
+    availabilities = try Pairs(settings, "availability").values.mapValues {
+      $0.split(separator: "|").map(String.init)
+    }
+    for name in availabilities.values.joined() where mapping.field(name) == nil {
+      throw SettingError(
+        stage: settings.stage, setting: "availability", "names `\(name)`, which identity-mapping lacks")
+    }
     for name in settings.texts("id-object-fields") where mapping.field(name) == nil {
       throw SettingError(
         stage: settings.stage, setting: "id-object-fields", "names `\(name)`, which identity-mapping lacks")
@@ -76,7 +89,8 @@ public struct PacketClassifier: Stage {
   private func gather(_ message: Message, _ context: StageContext) async throws -> PacketFacts {
     let packet = PacketReference(message)
     var names: Set<String> = [mapping["IDSchemaVersion"], mapping["uin"]]
-    names.formUnion(["dob", "age", "introducerUIN", "introducerRID", "introducerVID"].map { mapping[$0] })
+    names.formUnion(["dob", "age"].map { mapping[$0] })
+    names.formUnion(availabilities.values.joined().compactMap { mapping.field($0) })
     names.formUnion(settings.texts("id-object-fields").compactMap { mapping.field($0) })
     let fields = try await context.services.packets.fields(names.sorted(), of: packet)
     let metaInfo = try await context.services.packets.metaInfo(of: packet)

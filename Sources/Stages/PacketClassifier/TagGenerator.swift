@@ -20,11 +20,9 @@ enum TagGenerator: String, CaseIterable, Sendable {
     switch self {
     case .ageGroup: ["AGE_GROUP": try await ageGroup(packet, classifier, context)]
     case .introducer:
-      [
-        "INTRODUCER_AVAILABILITY":
-          ["introducerUIN", "introducerRID", "introducerVID"].contains { packet.field(classifier.mapping[$0]) != nil }
-          ? "true" : "false"
-      ]
+      classifier.availabilities.mapValues { names in
+        names.contains { packet.field(classifier.mapping.field($0) ?? "") != nil } ? "true" : "false"
+      }
     case .exceptionBiometrics: ["EXCEPTION_BIOMETRICS": try exceptions(packet, classifier.settings)]
     case .supervisor:
       ["SUPERVISOR_APPROVAL_STATUS": packet.announced?.supervisorStatus ?? PacketClassifier.notAvailable]
@@ -56,7 +54,11 @@ enum TagGenerator: String, CaseIterable, Sendable {
 
   /// Whole years from a date of birth (`yyyy/MM/dd`) until today (UTC), else the age that is given; nil when neither is.
   private func age(_ dateOfBirth: String?, _ age: String?, _ today: Instant) throws -> Int? {
-    guard let dateOfBirth else { return age.flatMap { Int($0) } }
+    guard let dateOfBirth else {
+      guard let age else { return nil }
+      guard let years = Int(age) else { throw Unclassifiable("the age is no number") }
+      return years
+    }
     let parts = dateOfBirth.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
     guard parts.count == 3, let year = parts[0], let month = parts[1], let day = parts[2],
       (1...12).contains(month), (1...CivilTime.days(inMonth: month, of: year)).contains(day)
@@ -75,15 +77,15 @@ enum TagGenerator: String, CaseIterable, Sendable {
   ]
 
   private func exceptions(_ packet: PacketFacts, _ settings: StageSettings) throws -> String {
-    guard let text = packet.metaInfo["exceptionBiometrics"], let all = try? JSONValue.parse(text) else {
-      return PacketClassifier.notAvailable
+    guard let text = packet.metaInfo["exceptionBiometrics"] else { return PacketClassifier.notAvailable }
+    guard let all = try? JSONValue.parse(text), all.object != nil else {
+      throw Unclassifiable("the packet's exceptionBiometrics are no JSON object")
     }
-    let version = packet.metaInfo["metaData"].flatMap { Labels($0) }?["Registration Client Version Number"]
+    let version = packet.metaInfo["metaData"].flatMap { Labels($0) }?[Labels.clientVersion]
     let isOld = version.map { settings.texts("old-client-versions").contains($0) } ?? true
-    guard let exceptions = all[isOld ? "applicant" : "individualBiometrics"]?.object else {
-      return PacketClassifier.notAvailable
-    }
-    return Self.modalities.filter { exceptions[$0.0].map { !$0.isNull } ?? false }.map(\.1).joined(separator: ",")
+    guard let entry = all[isOld ? "applicant" : "individualBiometrics"] else { return PacketClassifier.notAvailable }
+    guard let exceptions = entry.object else { throw Unclassifiable("an entry of exceptionBiometrics is no JSON object") }
+    return Self.modalities.filter { exceptions[$0.0] != nil }.map(\.1).joined(separator: ",")
   }
 
   // MARK: Fields of the identity
@@ -104,7 +106,7 @@ enum TagGenerator: String, CaseIterable, Sendable {
       guard let fieldName = classifier.mapping.field(name), let field = schema.field(fieldName) else {
         throw Unclassifiable("the id schema has no field for `\(name)`")
       }
-      tags["ID_OBJECT-\(name)"] = try value(packet.field(fieldName), field, classifier.settings)
+      tags["ID_OBJECT-\(name)"] = try value(packet.fields[fieldName], field, classifier.settings)
     }
     return tags
   }
@@ -115,9 +117,12 @@ enum TagGenerator: String, CaseIterable, Sendable {
     case .plain("string"), .plain("number"), .plain("integer"): return text
     case .plain: throw Unclassifiable("`\(field.name)` has a type that cannot be a tag")
     case .document, .biometrics:
-      return (try? JSONValue.parse(text))?["value"]?.string ?? PacketClassifier.notAvailable
+      guard let value = (try? JSONValue.parse(text))?["value"]?.string else {
+        throw Unclassifiable("`\(field.name)` names no file")
+      }
+      return value
     case .simple:
-      let items = (try? JSONValue.parse(text))?.array ?? []
+      guard let items = (try? JSONValue.parse(text))?.array else { throw Unclassifiable("`\(field.name)` is no list of texts") }
       for language in settings.texts("mandatory-languages") + settings.texts("optional-languages") {
         if let item = items.first(where: { $0["language"]?.string == language }), let value = item["value"]?.string {
           return value
@@ -144,11 +149,22 @@ enum TagGenerator: String, CaseIterable, Sendable {
       tags["META_INFO-META_DATA-\(label)"] = metaData[label] ?? PacketClassifier.notAvailable
     }
     for type in settings.texts("captured-devices") {
-      let device = devices.lazy.compactMap { $0["digitalId"] }.first { $0["type"]?.string == type }
-      tags["META_INFO-CAPTURED_REGISTERED_DEVICES-\(type)"] =
-        device.map { id in ["make", "model", "serialNo"].map { id[$0]?.string ?? "" }.joined(separator: "-") }
-        ?? PacketClassifier.notAvailable
+      tags["META_INFO-CAPTURED_REGISTERED_DEVICES-\(type)"] = try device(type, devices) ?? PacketClassifier.notAvailable
     }
     return tags
+  }
+
+  /// Make, model and serial number of the device of a type; nil when none was used.
+  private func device(_ type: String, _ devices: [JSONValue]) throws -> String? {
+    let ids = try devices.map { device in
+      guard let id = device["digitalId"], id["type"]?.string != nil else {
+        throw Unclassifiable("a captured device has no digital id")
+      }
+      return id
+    }
+    guard let id = ids.last(where: { $0["type"]?.string == type }) else { return nil }
+    let parts = ["make", "model", "serialNo"].compactMap { id[$0]?.string }
+    guard parts.count == 3 else { throw Unclassifiable("a captured device has no make, model or serial number") }
+    return parts.joined(separator: "-")
   }
 }

@@ -65,27 +65,11 @@ struct Announcements: Sendable {
       throw SyncFault("RPR-RGS-016", "the decrypted body is not JSON")
     }
     guard envelope.object != nil else { throw SyncFault("RPR-RGS-017", "the decrypted body is no JSON object") }
-    try check(envelope)
+    try EnvelopeCheck(settings: settings, clock: context.services.clock).check(envelope, id: "mosip.registration.sync")
     guard let values = envelope["request"]?.array, values.allSatisfy({ $0.object != nil }) else {
       throw SyncFault("RPR-RGS-017", "`request` is no list of announcements")
     }
     return (values, referenceId)
-  }
-
-  private func check(_ envelope: JSONValue) throws {
-    func text(_ name: String) throws -> String {
-      guard let text = envelope[name]?.string, !text.isEmpty else {
-        throw SyncFault("RPR-RGS-013", "`\(name)` is missing")
-      }
-      return text
-    }
-    let moment = try text("requesttime")
-    let tolerance = Double(settings.integer("request-time-tolerance"))
-    guard let sent = Instant(iso: moment), abs(sent.seconds(since: context.services.clock.now)) <= tolerance else {
-      throw SyncFault("RPR-RGS-014", "`requesttime` is no moment or too far from the present one")
-    }
-    guard try text("id") == "mosip.registration.sync" else { throw SyncFault("RPR-RGS-014", "`id` is another one's") }
-    guard try text("version") == "1.0" else { throw SyncFault("RPR-RGS-014", "`version` is not 1.0") }
   }
 
   // MARK: One announcement

@@ -2,13 +2,16 @@ import HTTP
 import Registration
 import StageKit
 
-/// The way in for packets: the announcement (sync) and the upload, both over HTTP (facts/stages 1 and 14, packet-and-crypto 6).
+/// The way in for packets over HTTP: the announcement (sync), the upload, and what became of them (facts/stages 1, 14 and 16,
+/// packet-and-crypto 6).
 ///
 /// Unlike upstream the client is answered when the packet is scanned, durable in the landing zone and on its way: what was answered with
 /// success cannot be lost, and what cannot be kept is not answered with success.
 public struct PacketReceiver: Stage {
   public static let spec = PluginSpec(
-    name: "packet-receiver", summary: "takes announcements and uploads of packets over HTTP", takesMessages: false,
+    name: "packet-receiver", summary: "takes announcements and uploads of packets over HTTP, and answers what became of them",
+    takesMessages: false,
+    scansPackets: true,
     settings: [
       SettingField("max-file-size", .integer, default: 5, unit: "MiB", "the largest upload"),
       SettingField("extension", .text, default: ".zip", "how the name of an uploaded file must end"),
@@ -51,10 +54,15 @@ public struct PacketReceiver: Stage {
     let door = Door(settings: settings, services: context.services, log: context.log)
     let announcements = Announcements(settings: settings, context: context, door: door)
     let uploads = Uploads(settings: settings, limits: limits, context: context, door: door)
+    let queries = StatusQueries(
+      settings: settings, context: context, door: door, status: ExternalStatus(settings))
     let base = "/registrationprocessor/v1"
     return [
       Endpoint("POST", "\(base)/registrationstatus/sync") { try await announcements.take($0, version: .v1) },
       Endpoint("POST", "\(base)/registrationstatus/syncV2") { try await announcements.take($0, version: .v2) },
+      Endpoint("POST", "\(base)/registrationstatus/search") { try await queries.take($0, .progress) },
+      Endpoint("POST", "\(base)/registrationstatus/externalstatus/search") { try await queries.take($0, .outcome) },
+      Endpoint("POST", "\(base)/registrationstatus/packetexternalstatus") { try await queries.take($0, .packet) },
       Endpoint(
         "POST", "\(base)/packetreceiver/registrationpackets", maxBody: limits.hard + (64 << 10),
         multipart: MultipartPolicy(maxParts: 4, maxFileBytes: limits.hard)

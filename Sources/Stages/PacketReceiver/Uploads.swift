@@ -49,7 +49,9 @@ struct Uploads: Sendable {
     let earlier = try await reached {
       try await services.registrations.registration(workflowInstanceId: announced.workflowInstanceId)
     }
-    if let earlier, !isResend(earlier, services.clock.now) { throw UploadRefused(.duplicate) }
+    if let earlier, ExternalStatus(settings).status(of: earlier, now: services.clock.now) != "RESEND" {
+      throw UploadRefused(.duplicate)
+    }
 
     let message = try Message(
       process: announced.process, rid: announced.rid, tags: [:], source: announced.source, iteration: 1,
@@ -82,18 +84,6 @@ struct Uploads: Sendable {
     }
     // Somebody else's upload of the same packet came in between. A client whose success was lost reads this code as done.
     guard isNew else { throw UploadRefused(.duplicate) }
-  }
-
-  /// Whether the row's external status is RESEND (facts/stages 16): the client is asked to send the packet again.
-  private func isResend(_ row: RegistrationRecord, _ now: Instant) -> Bool {
-    guard row.retryCount < settings.integer("resend-limit") else { return false }
-    switch row.statusCode {
-    case "PROCESSING", "PAUSED", "RESUMABLE", "REPROCESS", "PAUSED_FOR_ADDITIONAL_INFO":
-      let since = now.seconds(since: row.latestTransactionAt ?? row.createdAt)
-      return row.latestTransactionType == "PACKET_RECEIVER" && since > Double(settings.integer("resend-after"))
-    case "FAILED": return ["PACKET_RECEIVER", "UPLOAD_PACKET"].contains(row.latestTransactionType)
-    default: return false
-    }
   }
 
   /// Runs a call to the database or the pipeline.

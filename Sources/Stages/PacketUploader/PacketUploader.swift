@@ -6,6 +6,7 @@ import System
 public struct PacketUploader: Stage {
   public static let spec = PluginSpec(
     name: "packet-uploader", summary: "moves a packet from the landing zone to the packet store, checked and scanned",
+    scansPackets: true,
     settings: [
       SettingField(
         "packet-account", .text, default: "packet-manager", "the object store's account of the packet store"),

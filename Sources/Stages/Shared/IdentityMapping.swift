@@ -15,7 +15,8 @@ struct IdentityMapping: Sendable {
     "postalCode": "postalCode",
     "preferredLanguage": "preferredLang", "consent": "consent", "introducerUIN": "introducerUIN",
     "introducerRID": "introducerRID", "introducerVID": "introducerVID", "introducerBiometrics": "introducerBiometrics",
-    "individualBiometrics": "individualBiometrics", "poa": "proofOfAddress", "poi": "proofOfIdentity",
+    "individualBiometrics": "individualBiometrics", "individualAuthBiometrics": "individualAuthBiometrics", "poa": "proofOfAddress",
+    "poi": "proofOfIdentity",
     "por": "proofOfRelationship", "pob": "proofOfDateOfBirth", "poe": "proofOfException",
   ]
   /// The names whose fields are documents.

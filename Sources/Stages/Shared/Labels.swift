@@ -3,6 +3,9 @@ import JSON
 /// A list of labels of a packet's meta information, `[{"label": .., "value": ..}]`, as `metaData` and `operationsData` are
 /// (facts/packet-and-crypto 2.3).
 struct Labels: Sendable {
+  /// The label in `metaData` by which a registration client says its version.
+  static let clientVersion = "Registration Client Version Number"
+
   private let values: [(label: String, value: String?)]
 
   /// Reads the text of such a list; nil when it is none.

@@ -117,6 +117,11 @@ public struct UinGenerator: Stage {
       let category = (try? JSONValue.parse(about))?["value"]?.string ?? field
       documents.append(IdentityDocument(category: category, bytes: document.content))
     }
+    // The applicant's captures go along as the file that they are, under the field's name.
+    let captures = mapping["individualBiometrics"]
+    if fields[captures] != nil, let file = try await context.services.packets.document(captures, of: PacketReference(message)) {
+      documents.append(IdentityDocument(category: captures, bytes: file.content))
+    }
     return documents
   }
 

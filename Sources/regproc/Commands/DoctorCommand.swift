@@ -71,6 +71,11 @@ enum DoctorCommand {
     } else {
       say("database", true, "none configured: `up` starts a Postgres of its own in \(settings.data)/postgres")
     }
+    let scanner = await settings.virusScanner.state()
+    say(
+      "scanner", scanner.fault == nil,
+      scanner.fault.map { "\(settings.text("virus-scanner") ?? ""): \($0); is clamd up, and may this user reach it?" }
+        ?? scanner.version ?? "none configured: packets are not scanned for viruses (virus-scanner)")
     do {
       try Files.makeFolder(settings.data)
       try Files.write([], to: settings.data + "/.doctor")

@@ -3,6 +3,7 @@ import HTTP
 import Kafka
 import Platform
 import Postgres
+import Registration
 import Routing
 import StageKit
 import StageRuntime
@@ -19,6 +20,11 @@ struct PipelinePlan: Sendable {
   /// `REGPROC_STAGE_...`: what a person gave, over what the process knows of itself.
   var environment: [String: String]
   var idSchema: [UInt8]
+  /// Id schemas of other versions than 0.1: `id-schema-<version>.json` beside the first one.
+  var furtherSchemas: [String: [UInt8]] = [:]
+  /// How identities are checked beside the schema.
+  var rules: IdObjectRules
+  var masterData: any MasterData
   /// Seconds after which a message that nobody took is sent again.
   var reconcileSeconds: Double
 
@@ -34,6 +40,14 @@ struct PipelinePlan: Sendable {
     environment = try StageEnvironment.read(around.environment, stages: stages.stages)
     let schema = "\(stages.folder)/packet-validator/id-schema.json"
     idSchema = try Files.read(schema)
+    for name in Files.names(in: "\(stages.folder)/packet-validator") ?? []
+    where name.hasPrefix("id-schema-") && name.hasSuffix(".json") {
+      furtherSchemas[String(name.dropFirst(10).dropLast(5))] = try Files.read("\(stages.folder)/packet-validator/\(name)")
+    }
+    let validation = "\(stages.folder)/packet-validator/validation.json"
+    rules = try Files.exists(validation) ? IdObjectRules(json: Files.read(validation)) : .mosip
+    let masterData = "\(stages.folder)/packet-validator/master-data.json"
+    self.masterData = try Files.exists(masterData) ? BundledMasterData(json: Files.read(masterData)) : NoMasterData()
     reconcileSeconds = settings.reconcileSeconds
   }
 
@@ -154,7 +168,7 @@ final class Pipeline: Sendable {
       let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
       try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
       let platform = try PlatformChoice(
-        settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), idSchema: plan.idSchema,
+        settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
         roles: roles, hubURL: url)
       try await platform.start()
       var engineSettings = EngineSettings(

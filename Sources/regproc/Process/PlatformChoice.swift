@@ -16,10 +16,11 @@ final class PlatformChoice: Sendable {
 
   /// - Parameters:
   ///   - folder: where keys are, and objects unless they are in S3; made when it is missing.
+  ///   - plan: the id schema, and what else the country says of its packets.
   ///   - roles: what is in the tokens of the product's own clients, when the tokens are its own as well.
   /// - Throws: `Failure` for settings, `ServiceError` for keys.
   init(
-    _ settings: Settings, folder: String, pool: Pool, register: any RegistrationRegister, idSchema: [UInt8],
+    _ settings: Settings, folder: String, pool: Pool, register: any RegistrationRegister, plan: PipelinePlan,
     roles: [String: [String]], hubURL: String
   ) throws {
     try Files.makeFolder(folder, mode: 0o700)
@@ -27,20 +28,24 @@ final class PlatformChoice: Sendable {
       settings.usesS3 ? S3ObjectStore(try settings.s3(), http: Self.http(caFile: settings.text("s3.ca-file"))) : nil
     guard settings.usesMosip else {
       let platform = try EmbeddedPlatform(
-        folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: idSchema, roles: roles, hubURL: hubURL,
-        objects: objects, identifiers: settings.identifiers)
+        folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
+        furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: hubURL,
+        objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
+        masterData: plan.masterData)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }
     let mosip = try settings.mosip()
     let blocking = BlockingPool(name: "platform", threads: 16)
     let keys = try KeyFolder(folder: folder + "/keys")
-    services =
+    var services =
       MosipPlatform(
         mosip, register: register, envelopeKeys: EmbeddedEnvelopeKeys(keys: keys, blocking: blocking),
-        objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: NoVirusScanner(),
+        objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: settings.virusScanner,
         http: Self.http(caFile: settings.text("mosip.ca-file")), clock: SystemClock()
       ).services
+    services.masterData = plan.masterData
+    self.services = services
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
   }
 

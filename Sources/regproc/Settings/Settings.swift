@@ -1,8 +1,10 @@
 import Glibc
 import HTTP
 import Kafka
+import Platform
 import Postgres
 import Registration
+import StageKit
 import System
 import YAML
 
@@ -143,6 +145,12 @@ struct Settings: Sendable {
 
   /// The rules of UINs, VIDs and RIDs.
   var identifiers: IdentifierRules { IdentifierRules { given[$0]?.text } }
+
+  /// The virus scanner that is asked for.
+  var virusScanner: any VirusScanner {
+    guard let text = text("virus-scanner"), let address = ScannerAddress(text), text != "none" else { return NoVirusScanner() }
+    return ClamAVScanner(address)
+  }
 
   /// The configured Kafka; nil when there is none.
   func kafka() throws -> KafkaSettings? {

@@ -1,3 +1,4 @@
+import Platform
 import Registration
 import System
 
@@ -13,6 +14,8 @@ struct SettingEntry: Sendable {
     case choice([String])
     /// An `http` or `https` URL.
     case url
+    /// `none`, or where a ClamAV daemon listens.
+    case virusScanner
     /// A mapping of texts in a file; `name=value,name=value` elsewhere.
     case properties
     /// One of the identifiers' settings, which brings its own check.
@@ -29,6 +32,8 @@ struct SettingEntry: Sendable {
       case .choice(let words): words.contains(text) ? nil : words.joined(separator: " or ")
       case .url:
         text.hasPrefix("http://") || text.hasPrefix("https://") ? nil : "a URL that begins with http:// or https://"
+      case .virusScanner:
+        text == "none" || ScannerAddress(text) != nil ? nil : "none, HOST:PORT or the path of a socket"
       case .properties:
         text.split(separator: ",").allSatisfy { $0.contains("=") } ? nil : "of the form name=value,name=value"
       case .identifier(let setting): setting.isValue(text) ? nil : setting.wanted
@@ -78,6 +83,9 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "reconcile-seconds", .integer(5...86_400), flag: "reconcile", "N", default: "300",
       "a message that no stage took for so long is sent again"),
+    SettingEntry(
+      "virus-scanner", .virusScanner, flag: "virus-scanner", "ADDRESS", default: "none",
+      "ClamAV's daemon, by HOST:PORT or the path of its socket; none: packets are not scanned"),
     SettingEntry("http.host", flag: "host", "ADDRESS", default: "127.0.0.1", "where the HTTP doors listen"),
     SettingEntry(
       "http.port", .integer(0...65_535), flag: "port", "N", default: "8080", "their port; 0 for a free one"),

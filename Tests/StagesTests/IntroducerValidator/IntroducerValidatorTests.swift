@@ -1,3 +1,4 @@
+import Registration
 import StageKit
 import Stages
 import Testing
@@ -84,12 +85,73 @@ import Testing
     #expect(verdict.comment.hasPrefix("Packet validation failed UIN or RID of Introducer Not Found in Packet"))
   }
 
-  @Test func demandedBiometricsAreNeverTakenForChecked() async throws {
+  // MARK: Captures
+
+  /// A world whose introducer is active, with captures in the packet and in the repository as asked.
+  private func captures(
+    inPacket: [String]?, kept: Bool = true, match: BiometricMatch = .notCompared("no matcher is configured")
+  ) async -> World {
     let world = await world(naming: "introducerUIN", "5075291708")
-    let without = try await world.judge(IntroducerValidator.self, ["require-biometrics": true])
-    #expect(without.kind == .error && without.subStatusCode == "RPR-IVM-FAILED-004")
-    await world.set { $0.fields["introducerBiometrics"] = "{}" }
-    #expect(try await world.judge(IntroducerValidator.self, ["require-biometrics": true]).kind == .error)
+    await world.set {
+      if let inPacket {
+        $0.fields["introducerBiometrics"] = #"{"value":"introducerBiometrics_bio_CBEFF"}"#
+        $0.packetDocuments["introducerBiometrics"] = Captures.file(inPacket.map { Captures.segment($0) })
+      }
+      if kept { $0.kept["5075291708"] = BiometricRecord(segments: [BiometricSegment(type: "Finger", data: [1])]) }
+      $0.match = match
+    }
+    return world
+  }
+  private func word(_ verdict: Verdict) -> String { "\(verdict.kind) \(verdict.statusCode.rawValue) \(verdict.subStatusCode)" }
+
+  static let rows: [(rule: String, inPacket: [String]?, kept: Bool, match: BiometricMatch, expected: String, comment: String)] = [
+    ("if-present", nil, true, .matched, "passed SUCCESS RPR-IVM-SUCCESS-001", "Successful"),
+    ("required", nil, true, .matched, "error ERROR RPR-IVM-FAILED-004", "Not Found"),
+    ("if-present", ["Finger"], true, .matched, "passed SUCCESS RPR-IVM-SUCCESS-001", "Successful"),
+    ("required", ["Finger"], true, .matched, "passed SUCCESS RPR-IVM-SUCCESS-001", "Successful"),
+    ("if-present", ["Finger"], true, .differs("Finger"), "failed FAILED RPR-IVM-FAILED-001", "Failed - Finger"),
+    ("required", ["Finger"], true, .differs("Iris"), "failed FAILED RPR-IVM-FAILED-001", "Failed - Iris"),
+    ("off", ["Finger"], true, .differs("Finger"), "passed SUCCESS RPR-IVM-SUCCESS-001", "Successful"),
+    ("if-present", ["Finger"], false, .matched, "passed SUCCESS RPR-IVM-SUCCESS-001", "not compared: the identity has none"),
+    ("required", ["Finger"], false, .matched, "error ERROR RPR-SYS-EXCEPTION-001", "the identity has none"),
+    (
+      "if-present", ["Finger exception", "ExceptionPhoto"], true, .matched, "passed SUCCESS RPR-IVM-SUCCESS-001",
+      "all captures are exceptions"
+    ),
+    ("required", ["ExceptionPhoto"], true, .matched, "error ERROR RPR-SYS-EXCEPTION-001", "all captures are exceptions"),
+  ]
+  @Test(arguments: rows.indices) func capturesAreComparedByTheRule(_ index: Int) async throws {
+    let row = Self.rows[index]
+    let world = await captures(inPacket: row.inPacket, kept: row.kept, match: row.match)
+    let verdict = try await world.judge(IntroducerValidator.self, ["biometrics": .text(row.rule)])
+    #expect(word(verdict) == row.expected && verdict.comment.contains(row.comment), "\(verdict)")
+  }
+
+  @Test func exceptionsAndTheirPhotoAreNotCompared() async throws {
+    let world = await captures(inPacket: ["Finger", "Finger exception", "ExceptionPhoto", "Face"], match: .matched)
+    #expect(try await world.judge(IntroducerValidator.self) == success)
+    #expect(await world.compared == [["Finger", "Face"]])
+  }
+
+  @Test func theEmbeddedMatcherSaysOpenlyThatItComparesNothing() async throws {
+    #expect(
+      try await NoBiometricMatcher().match(BiometricRecord(segments: []), with: BiometricRecord(segments: []))
+        == .notCompared("no matcher is configured"))
+    let world = await captures(inPacket: ["Finger"])
+    let verdict = try await world.judge(IntroducerValidator.self)
+    #expect(verdict.kind == .passed && verdict.comment.hasSuffix("biometrics were not compared: no matcher is configured"))
+    let required = try await world.judge(IntroducerValidator.self, ["biometrics": "required"])
+    #expect(required.kind == .error && required.statusCode == .error, "what was not compared is never taken for a match")
+  }
+
+  @Test func aMatcherOutOfReachIsTriedAgainAndOneThatRefusesEndsThePacket() async throws {
+    let world = await captures(inPacket: ["Finger"], match: .matched)
+    await world.fail("match", with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(IntroducerValidator.self) }
+    await world.fail("match", with: Broken.refused("BIO-001"))
+    #expect(try await world.judge(IntroducerValidator.self).kind == .error)
+    await world.set { $0.packetDocuments["introducerBiometrics"] = PacketDocument(content: [1], type: "", format: "cbeff") }
+    #expect(try await world.judge(IntroducerValidator.self).kind == .error)
   }
 
   @Test func theCountrysOwnFieldNamesAreRead() async throws {

@@ -74,6 +74,8 @@ import Testing
       $0.fields["age"] = "17"
     }
     #expect(try await tags(world)["AGE_GROUP"] == "MINOR")
+    await world.set { $0.fields["age"] = "seventeen" }
+    #expect(try await world.judge(PacketClassifier.self).kind == .error)
   }
 
   @Test func withoutBothTheIdentityOfThePacketsUINCounts() async throws {
@@ -110,12 +112,16 @@ import Testing
   }
 
   @Test(arguments: [
-    (#"{"applicant":{"rightEye":{},"leftLittle":{},"leftThumb":null}}"#, "", "LL,RE"),
+    (#"{"applicant":{"rightEye":{},"leftLittle":{},"leftThumb":null}}"#, "", "LL,LT,RE"),
     (#"{"applicant":{}}"#, "", ""),
     (#"{"individualBiometrics":{"leftIndex":{}}}"#, "", none),
     (#"{"individualBiometrics":{"leftIndex":{}}}"#, "1.2.0", "LI"),
     (#"{"applicant":{"leftIndex":{}}}"#, "1.1.5.5", "LI"),
-    ("{}", "1.2.0", none), ("no JSON", "1.2.0", none),
+    ("{}", "1.2.0", none), ("{}", "", none), (#"{"individualBiometrics":{}}"#, "1.2.0", ""),
+    (
+      #"{"applicant":{"rightEye":{},"rightThumb":{},"rightIndex":{},"rightMiddle":{},"rightRing":{},"rightLittle":{},"leftThumb":{},"leftIndex":{},"leftMiddle":{},"leftRing":{},"leftLittle":{},"leftEye":{}}}"#,
+      "1.1.4", "LL,LR,LM,LI,LT,RL,RR,RM,RI,RT,LE,RE"
+    ),
   ])
   func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws {
     let world = await world {
@@ -125,6 +131,48 @@ import Testing
       }
     }
     #expect(try await tags(world)["EXCEPTION_BIOMETRICS"] == expected)
+  }
+
+  @Test(arguments: [
+    ("exceptionBiometrics", "no JSON"), ("exceptionBiometrics", "[]"), ("exceptionBiometrics", #"{"applicant":[]}"#),
+    ("capturedRegisteredDevices", "{}"), ("capturedRegisteredDevices", "[{}]"),
+    ("capturedRegisteredDevices", #"[{"digitalId":{"make":"M"}}]"#),
+    ("capturedRegisteredDevices", #"[{"digitalId":{"type":"Face","make":"M","model":"X1"}}]"#),
+    ("operationsData", "x"), ("metaData", "{}"),
+  ])
+  func metaInformationThatCannotBeReadEndsInAnError(_ name: String, _ value: String) async throws {
+    let world = await world { $0.metaInfo[name] = value }
+    let verdict = try await world.judge(PacketClassifier.self)
+    #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
+  }
+
+  @Test(arguments: [
+    ("gender", "no JSON"), ("gender", "{}"), ("gender", "[]"), ("proofOfIdentity", "no JSON"), ("proofOfIdentity", "{}"),
+  ])
+  func fieldsThatAreNotWhatTheSchemaSaysEndInAnError(_ field: String, _ value: String) async throws {
+    let world = await world { $0.fields[field] = value }
+    let verdict = try await world.judge(PacketClassifier.self, ["id-object-fields": ["gender", "poi"]])
+    #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
+  }
+
+  @Test func aSchemaThatIsNotThereEndsInAnError() async throws {
+    let world = await world { $0.schema = nil }
+    #expect(try await world.judge(PacketClassifier.self).kind == .error)
+    await world.set { $0.fields["IDSchemaVersion"] = nil }
+    #expect(try await world.judge(PacketClassifier.self).kind == .error)
+  }
+
+  @Test func aCountryMayAskForOtherFieldsAvailability() async throws {
+    let world = await world { $0.fields["introducerVID"] = "1" }
+    let tags = try await tags(world, ["availability": ["HAS_INTRODUCER=introducerRID|introducerUIN", "HAS_BIRTHDAY=dob|age"]])
+    #expect(tags["HAS_INTRODUCER"] == "false" && tags["HAS_BIRTHDAY"] == "true" && tags["INTRODUCER_AVAILABILITY"] == nil)
+  }
+
+  @Test func aRejectedPacketIsTaggedSoAndOneThatWasNotAnnouncedIsNot() async throws {
+    let world = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
+    #expect(try await tags(world)["SUPERVISOR_APPROVAL_STATUS"] == "REJECTED")
+    await world.set { $0.announcements = [] }
+    #expect(try await tags(world)["SUPERVISOR_APPROVAL_STATUS"] == Self.none)
   }
 
   @Test func fieldsBecomeTagsByTheirType() async throws {
@@ -184,7 +232,7 @@ import Testing
 
   @Test(arguments: [
     ("tag-generators", "weather"), ("age-groups", "INFANT"), ("age-groups", "INFANT=5-0"), ("age-groups", "INFANT=a-b"),
-    ("id-object-fields", "shoeSize"), ("identity-mapping", "=x"),
+    ("id-object-fields", "shoeSize"), ("availability", "X=shoeSize"), ("availability", "X"), ("identity-mapping", "=x"),
   ])
   func wrongSettingsAreRefusedAtStart(_ setting: String, _ value: String) {
     #expect(throws: SettingError.self) { try make(PacketClassifier.self, [setting: .texts([value])]) }

@@ -239,6 +239,15 @@ import Testing
     }
   }
 
+  @Test func aPacketThatTheScannerWillNotTakeIsNotTakenForClean() async throws {
+    try await Self.withReceiver { receiver async throws in
+      await Self.announced([1], receiver)
+      await receiver.world.fail("scan", with: Broken.refused("RPR-PKR-008"))
+      #expect(try await receiver.upload([1]) == ["RPR-PKR-008"])
+      #expect(await receiver.world.changes.isEmpty)
+    }
+  }
+
   @Test(arguments: [
     ("PROCESSING", "PACKET_RECEIVER", 0, 901.0, true), ("PROCESSING", "PACKET_RECEIVER", 0, 899, false),
     ("PROCESSING", "PACKET_RECEIVER", 10, 901, false), ("PROCESSING", "VALIDATE_PACKET", 0, 901, false),

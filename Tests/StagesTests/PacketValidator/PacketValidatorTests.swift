@@ -7,6 +7,8 @@ import Testing
   private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
     let world = World()
     await world.set {
+      $0.schema = Sample.schema
+      $0.fields = ["IDSchemaVersion": "0.1"]
       $0.announcements = [Sample.announcement()]
       $0.packetAudits = [["uuid": "a", "eventId": "OPENCRVS_CREATE_PACKET", "id": Sample.rid], ["eventId": "B"]]
     }
@@ -82,6 +84,55 @@ import Testing
     await world.fail("validate", with: Broken.refused(code, service: "packet manager"))
     let verdict = try await world.judge(PacketValidator.self)
     #expect("\(verdict.kind) \(verdict.statusCode.rawValue) \(verdict.subStatusCode)" == expected)
+  }
+
+  // MARK: The identity that an update changes
+
+  @Test(arguments: [
+    ("UPDATE", nil, nil, "error ERROR RPR-SYS-EXCEPTION-001"), ("UPDATE", "", nil, "error ERROR RPR-SYS-EXCEPTION-001"),
+    ("UPDATE", "5075291708", nil, "failed FAILED RPR-PKV-FAILED-008"),
+    ("RES_UPDATE", "5075291708", nil, "failed FAILED RPR-PKV-FAILED-008"),
+    ("UPDATE", "5075291708", "ACTIVATED", "passed SUCCESS RPR-PKV-SUCCESS-001"),
+    ("UPDATE", "5075291708", "DEACTIVATED", "error ERROR RPR-SYS-EXCEPTION-001"),
+    ("RES_UPDATE", "5075291708", "DEACTIVATED", "passed SUCCESS RPR-PKV-SUCCESS-001"),
+    ("UPDATE", "5075291708", "BLOCKED", "passed SUCCESS RPR-PKV-SUCCESS-001"),
+    ("NEW", nil, nil, "passed SUCCESS RPR-PKV-SUCCESS-001"), ("OPENCRVS_NEW", nil, nil, "passed SUCCESS RPR-PKV-SUCCESS-001"),
+  ])
+  func anUpdateMustNameAnIdentityThatIsThere(
+    _ process: String, _ uin: String?, _ status: String?, _ expected: String
+  ) async throws {
+    let world = await world {
+      $0.fields["UIN"] = uin
+      if let uin, let status { $0.identities[uin] = Sample.identity(uin: uin, status: status) }
+    }
+    let verdict = try await world.judge(PacketValidator.self, process: process)
+    #expect("\(verdict.kind) \(verdict.statusCode.rawValue) \(verdict.subStatusCode)" == expected)
+    if let uin, !uin.isEmpty { #expect(!verdict.comment.contains(uin)) }
+  }
+
+  // MARK: Pre-registration
+
+  @Test func preRegistrationIsToldOfItsApplicationAndRefusalsStopNoPacket() async throws {
+    let world = await world { $0.metaInfo["metaData"] = #"[{"label":"preRegistrationId","value":"81560872604106"}]"# }
+    #expect(try await world.judge(PacketValidator.self).kind == .passed)
+    #expect(await world.told == ["81560872604106"])
+    await world.fail("registered", with: Broken.refused("PRG-001"))
+    #expect(try await world.judge(PacketValidator.self).kind == .passed)
+    await world.fail("registered", with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) { try await world.judge(PacketValidator.self) }
+  }
+
+  @Test func aPacketWithoutAnApplicationTellsNobody() async throws {
+    for value in ["null", "\"\""] {
+      let world = await world { $0.metaInfo["metaData"] = #"[{"label":"preRegistrationId","value":\#(value)}]"# }
+      #expect(try await world.judge(PacketValidator.self).kind == .passed)
+      #expect(await world.told.isEmpty)
+    }
+  }
+
+  @Test func wrongSettingsAreRefusedAtStart() {
+    #expect(throws: SettingError.self) { try make(PacketValidator.self, ["documents": ["passport"]]) }
+    #expect(throws: SettingError.self) { try make(PacketValidator.self, ["identity-mapping": ["x"]]) }
   }
 
   @Test func aPacketManagerOutOfReachIsTriedAgain() async throws {

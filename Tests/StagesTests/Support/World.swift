@@ -46,6 +46,12 @@ actor World {
   // Objects by account/container/key
   var objects: [String: [UInt8]] = [:]
   var objectMetadata: [String: [String: String]] = [:]
+  // What a country may do without
+  var kinds: [String: [MasterDataValue]] = [:]
+  var kept: [String: BiometricRecord] = [:]
+  var match = BiometricMatch.notCompared("no matcher is configured")
+  var compared: [[String]] = []
+  var told: [String] = []
   // The rest
   var auditTrail: [AuditEntry] = []
   var schema: IdSchema?
@@ -187,6 +193,7 @@ extension World: IdentityRepository {
       identities[uin] = identity
     }
   }
+  func biometrics(uin: String) throws -> BiometricRecord? { try reading("kept") { kept[uin] } }
   func vids(uin: String) throws -> [VirtualId] { try reading("vids") { vids[uin] ?? [] } }
 }
 
@@ -288,4 +295,21 @@ extension World: PipelineEntrance {
       return true
     }
   }
+}
+
+extension World: MasterData {
+  func values(of kind: String) throws -> [MasterDataValue]? { try reading("masterData") { kinds[kind] } }
+}
+
+extension World: BiometricMatcher {
+  func match(_ captured: BiometricRecord, with kept: BiometricRecord) throws -> BiometricMatch {
+    try reading("match") {
+      compared.append(captured.segments.map(\.type))
+      return match
+    }
+  }
+}
+
+extension World: PreRegistration {
+  func registered(_ preRegistrationIds: [String]) throws { try changing("registered") { told += preRegistrationIds } }
 }

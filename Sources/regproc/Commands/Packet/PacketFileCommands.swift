@@ -94,7 +94,7 @@ enum PacketFileCommands {
       let packet = try opened(arguments, around, verify, needsSigner: true).packet
       let contents = packet.contents
       let findings =
-        packet.findings + contents.verify(schema: schema, mandatory: MandatoryAttributes.of(contents.process))
+        packet.findings + contents.verify(schema: schema, mandatory: IdObjectRules.mosip.mandatory(contents.process) ?? [])
       results = PacketCheckResult.all(of: contents, findings, hasSchema: schema != nil)
     } catch let error as PacketError {
       // What cannot be opened has failed one check; no other could be made.

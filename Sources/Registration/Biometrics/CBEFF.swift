@@ -1,0 +1,73 @@
+import System
+
+/// Reads the CBEFF XML that packets carry (ISO/IEC 19785-3, facts/packet-and-crypto 1.3): a record whose nested records are the captures.
+public enum CBEFF {
+  /// The namespace of every element.
+  public static let namespace = "http://standards.iso.org/iso-iec/19785/-3/ed-2/"
+  /// The most captures of one record; a person has ten fingers, two eyes, a face and an exception photo.
+  public static let mostSegments = 64
+
+  /// The kinds of captures that the standard names, and MOSIP's exception photo; in lower case.
+  private static let types: Set<String> = [
+    "scent", "dna", "ear", "face", "finger", "foot", "vein", "handgeometry", "iris", "retina", "voice", "gait",
+    "keystroke", "lipmovement", "signaturesign", "exceptionphoto",
+  ]
+
+  /// Reads a record and checks its shape: the namespace, the parts that each capture must have, their kinds.
+  /// - Throws: `CBEFFError`.
+  public static func read(_ bytes: [UInt8]) throws(CBEFFError) -> BiometricRecord {
+    let root = try BiometricXML.read(bytes)
+    guard root.name == "BIR" else { throw CBEFFError("the root element is not BIR") }
+    guard root.namespace == namespace else { throw CBEFFError("the root element is of another namespace") }
+    var segments: [BiometricSegment] = []
+    for element in root.children where element.name == "BIR" { segments.append(try segment(element)) }
+    guard segments.count <= mostSegments else { throw CBEFFError("more than \(mostSegments) captures") }
+    return BiometricRecord(segments: segments)
+  }
+
+  private static func segment(_ element: BiometricXML.Element) throws(CBEFFError) -> BiometricSegment {
+    guard element.first("BIRInfo") != nil else { throw CBEFFError("a capture has no BIRInfo") }
+    guard let about = element.first("BDBInfo") else { throw CBEFFError("a capture has no BDBInfo") }
+    guard let type = about.first("Type")?.trimmed, types.contains(type.lowercased()) else {
+      throw CBEFFError("a capture is of no known type")
+    }
+    guard about.first("Format") != nil else { throw CBEFFError("a capture has no Format") }
+    func content(_ name: String) throws(CBEFFError) -> [UInt8] {
+      guard let part = element.first(name) else { return [] }
+      guard let bytes = Encoding.bytes(base64: part.text.utf8.filter { $0 > 32 }) else {
+        throw CBEFFError("\(name) of a capture is not base64")
+      }
+      return bytes
+    }
+    let others = element.children.filter { $0.name.lowercased() == "others" }
+    return BiometricSegment(
+      type: type,
+      subtypes: about.children.filter { $0.name == "Subtype" }.flatMap { $0.trimmed.split(separator: " ").map(String.init) },
+      data: try content("BDB"), signature: try content("SB"), others: others.isEmpty ? nil : entries(others))
+  }
+
+  /// `<entry key="K">V</entry>` or `<entry><key>K</key><value>V</value></entry>`, under `others` or in its place.
+  private static func entries(_ others: [BiometricXML.Element]) -> [String: String] {
+    var out: [String: String] = [:]
+    func take(_ element: BiometricXML.Element) {
+      func child(_ name: String) -> String? { element.children.first { $0.name.lowercased() == name }?.trimmed }
+      if let key = element.attributes["key"] ?? child("key") { out[key] = child("value") ?? element.text }
+    }
+    for element in others {
+      take(element)
+      for entry in element.children where entry.name.lowercased() == "entry" { take(entry) }
+    }
+    return out
+  }
+}
+
+/// Bytes that are no biometric record. It names what is wrong, never content.
+public struct CBEFFError: Error, Sendable, CustomStringConvertible {
+  /// What is wrong.
+  public let message: String
+  /// False: the same bytes fail again.
+  public var isRetriable: Bool { false }
+  public var description: String { "CBEFF: \(message)" }
+
+  init(_ message: String) { self.message = message }
+}

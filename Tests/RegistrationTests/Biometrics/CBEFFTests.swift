@@ -1,0 +1,128 @@
+import System
+import Testing
+
+@testable import Registration
+
+@Suite struct CBEFFTests {
+  private static let finger = """
+    <BIR><BIRInfo><Integrity>false</Integrity></BIRInfo><BDBInfo><Format><Organization>Mosip</Organization><Type>7</Type></Format>\
+    <Type>Finger</Type><Subtype>Left IndexFinger</Subtype></BDBInfo><BDB>AQID</BDB><SB>aC4ucw==</SB>\
+    <others><entry key="EXCEPTION">false</entry><entry key="PAYLOAD">{&quot;a&quot;:&#x31;}</entry></others></BIR>
+    """
+  private static let face = """
+    <BIR><BIRInfo/><BDBInfo><Format/><Type>Face</Type></BDBInfo><BDB>
+      BAUG
+    </BDB><others><key>EXCEPTION</key><value>true</value></others></BIR>
+    """
+
+  private static func file(_ parts: String..., root: String = #"<BIR xmlns="http://standards.iso.org/iso-iec/19785/-3/ed-2/">"#)
+    -> [UInt8]
+  {
+    Array((root + "<BIRInfo/>" + parts.joined() + "</BIR>").utf8)
+  }
+
+  @Test func aRecordIsReadWithItsCapturesInTheirOrder() throws {
+    let record = try CBEFF.read(
+      [0xEF, 0xBB, 0xBF] + Array("<?xml version=\"1.0\"?><!-- x -->\n".utf8) + Self.file(Self.finger, Self.face))
+    #expect(record.segments.map(\.type) == ["Finger", "Face"])
+    let finger = record.segments[0]
+    #expect(finger.subtypes == ["Left", "IndexFinger"] && finger.data == [1, 2, 3])
+    #expect(finger.signature == Array("h..s".utf8) && finger.others == ["EXCEPTION": "false", "PAYLOAD": #"{"a":1}"#])
+    #expect(!finger.isException && record.segments[1].isException && record.segments[1].data == [4, 5, 6])
+    #expect(!"\(record)\(finger)".contains("PAYLOAD"))
+  }
+
+  @Test func namesMayHaveAPrefixAndTextsBeCDATA() throws {
+    let text =
+      #"<b:BIR xmlns:b="\#(CBEFF.namespace)"><b:BIR><b:BIRInfo/><b:BDBInfo><b:Format/><b:Type><![CDATA[Iris]]></b:Type></b:BDBInfo></b:BIR></b:BIR>"#
+    let record = try CBEFF.read(Array(text.utf8))
+    #expect(record.segments.map(\.type) == ["Iris"] && record.segments[0].others == nil && record.segments[0].data.isEmpty)
+  }
+
+  @Test func aRecordMayHaveNoCaptures() throws {
+    #expect(try CBEFF.read(Self.file()).segments.isEmpty)
+  }
+
+  /// Bytes that are no record, and a word of the reason.
+  static let bad: [(String, String)] = [
+    ("", "too early"), ("<BIR", "name"), ("<BIR>", "too early"), ("text", "outside"), ("<a></b>", "fits no element"),
+    ("<BIR/>", "namespace"), (#"<X xmlns="http://standards.iso.org/iso-iec/19785/-3/ed-2/"/>"#, "not BIR"),
+    ("<!DOCTYPE BIR [<!ENTITY a \"b\">]><BIR/>", "document type"), ("<BIR>&a;</BIR>", "entity"), ("<BIR>&#0;</BIR>", "entity"),
+    ("<BIR>&#xD800;</BIR>", "entity"), ("<BIR>&lt", "entity"), ("<BIR a=\"1\" a=\"2\"/>", "twice"), ("<BIR a/>", "attribute"),
+    ("<BIR/><BIR/>", "more than one"), ("<BIR/>x", "outside"), ("<!-- x", "too early"), ("<BIR><![CDATA[x</BIR>", "too early"),
+    ("</BIR>", "fits no element"), ("<BIR <", "name"),
+    (String(repeating: "<a>", count: 50), "too deep"), ("<r>" + String(repeating: "<a/>", count: 20_000), "too many"),
+  ]
+  @Test(arguments: bad) func aTextThatIsNoRecordIsRefusedWithItsReason(_ text: String, _ reason: String) {
+    let error = #expect(throws: CBEFFError.self) { try CBEFF.read(Array(text.utf8)) }
+    #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+  }
+
+  @Test(arguments: [
+    ("<BIRInfo><Integrity>false</Integrity></BIRInfo>", "", "BIRInfo"),
+    ("<Type>Finger</Type>", "", "type"), ("<Type>Finger</Type>", "<Type>Tail</Type>", "type"), ("AQID", "A*ID", "BDB"),
+    ("aC4ucw==", "a", "SB"), ("<Format><Organization>Mosip</Organization><Type>7</Type></Format>", "", "Format"),
+  ])
+  func aCaptureWithoutAPartThatItMustHaveIsRefused(_ part: String, _ other: String, _ reason: String) {
+    let changed = Self.finger.replacing(part, with: other)
+    #expect(changed != Self.finger)
+    let error = #expect(throws: CBEFFError.self) { try CBEFF.read(Self.file(changed)) }
+    #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+  }
+
+  @Test func tooManyCapturesAndBytesThatAreNotUTF8AreRefused() {
+    #expect(throws: CBEFFError.self) {
+      try CBEFF.read(Self.file(String(repeating: Self.face, count: CBEFF.mostSegments + 1)))
+    }
+    #expect(throws: CBEFFError.self) { try CBEFF.read(Self.file(Self.finger) + [0xFF]) }
+  }
+
+  @Test func everyCutOffOfARecordIsNoticed() throws {
+    let whole = Self.file(Self.finger, Self.face)
+    for length in 0..<whole.count {
+      #expect(throws: CBEFFError.self, "\(length)") { try CBEFF.read(Array(whole[..<length])) }
+    }
+  }
+
+  // MARK: The device's token
+
+  private static func header(_ certificate: String) -> String {
+    Encoding.base64URL(Array(#"{"alg":"RS256","x5c":["\#(certificate)"]}"#.utf8))
+  }
+  private static func segment(
+    signature: String = header("QQ==") + "..c2ln",
+    payload: String? = #"{"digitalId":"\#(header("QQ==")).p.s","bioValue":"<bioValue>"}"#,
+    others: [String: String] = ["EXCEPTION": "false"]
+  ) -> BiometricSegment {
+    var others = others
+    others["PAYLOAD"] = payload
+    return BiometricSegment(type: "Finger", data: [0xFB, 0xFF], signature: Array(signature.utf8), others: others)
+  }
+
+  @Test func theTokenHasTheCaptureInItsPayload() throws {
+    let parts = try Self.segment().deviceToken().split(separator: ".").map(String.init)
+    #expect(parts.count == 3 && parts[0] == Self.header("QQ==") && parts[2] == "c2ln")
+    let payload = String(decoding: try #require(Encoding.bytes(base64: parts[1])), as: UTF8.self)
+    #expect(payload.hasSuffix(#""bioValue":"-_8"}"#))
+  }
+
+  @Test func aCaptureWithoutAWholeTokenSaysWhatItLacks() {
+    func fault(_ segment: BiometricSegment) -> BiometricSegment.TokenFault? {
+      do {
+        _ = try segment.deviceToken()
+        return nil
+      } catch { return error }
+    }
+    var bare = Self.segment()
+    bare.others = nil
+    #expect(fault(bare) == .noOthers)
+    #expect(fault(Self.segment(payload: nil)) == .noPayload)
+    #expect(fault(Self.segment(payload: "no JSON")) == .noPayload)
+    for signature in ["", "a.b.c", "..", "a..", "..c", "a..b.c"] {
+      #expect(fault(Self.segment(signature: signature)) == .noSignature)
+    }
+    #expect(fault(Self.segment(signature: "e30..c2ln")) == .otherCertificate)
+    #expect(fault(Self.segment(payload: #"{"digitalId":"\#(Self.header("QUI=")).p.s"}"#)) == .otherCertificate)
+    #expect(fault(Self.segment(payload: "{}")) == .otherCertificate)
+  }
+}
