@@ -33,7 +33,9 @@ final class World: Sendable {
 
   static let idSchema = Array(
     """
-    {"properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
+    {"definitions":{"simpleType":{"type":"array","items":{"type":"object","properties":{
+      "language":{"type":"string"},"value":{"type":"string"}}}},"documentType":{"type":"object"}},
+    "properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
       "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
       "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
       "phone":{"type":"string","fieldCategory":"pvt"},
