@@ -66,7 +66,9 @@ struct IdentifierPools: Sendable {
       let fill = size(kind)
       guard try isBelow(fill / 4, kind, connection) else { continue }
       var isFirst = true
-      while try add(min(fill, Self.chunk), kind, ifBelow: isFirst ? fill / 4 : fill, turn: .onlyIfFree, connection) { isFirst = false }
+      while try add(min(fill, Self.chunk), kind, ifBelow: isFirst ? fill / 4 : fill, turn: .onlyIfFree, connection) {
+        isFirst = false
+      }
     }
   }
 
