@@ -16,6 +16,9 @@ public enum URLText {
     return String(decoding: out, as: UTF8.self)
   }
 
+  /// Resolves `%XX`, and `+` as a blank; nil for a broken escape, a NUL or bytes that are not UTF-8.
+  public static func decode(_ text: String) -> String? { Target.decode(Array(text.utf8)[...], plusIsSpace: true) }
+
   /// `name=value&...`, encoded: a query, or an `application/x-www-form-urlencoded` body.
   public static func query(_ pairs: [(name: String, value: String)]) -> String {
     pairs.map { "\(encode($0.name))=\(encode($0.value))" }.joined(separator: "&")

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import System
 
 /// Clocks, folders and child processes of a measurement.
 enum Machine {
@@ -76,19 +77,8 @@ enum Machine {
 
   /// A TCP port of 127.0.0.1 that was free a moment ago.
   static func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let done = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
-      }
-    }
-    guard done else { throw Fault("no free port") }
-    return Int(UInt16(bigEndian: address.sin_port))
+    guard let port = FreePort.choose() else { throw Fault("no free port") }
+    return port
   }
 
   /// Starts a program that dies with this one. Its output goes to `output`, else nowhere.

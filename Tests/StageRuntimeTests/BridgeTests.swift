@@ -248,6 +248,28 @@ import Testing
     }
   }
 
+  @Test(arguments: [Bridge.Commands.publish, .here])
+  func ofAVersionThatCannotBeReadNoCommandIsCarriedOut(_ commands: Bridge.Commands) async throws {
+    let pinned = Self.mixed.replacing("  TEST:\n", with: "  TEST:\n    pin: true\n")
+    try await Bench.run(route: pinned) { bench async throws in
+      let broker = FakeBridgeBroker()
+      let old = bench.table.routes
+      try await bench.pool.with { try RouteVersions.keep(old, on: $0) }
+      try await bench.enter("1")
+      try await bench.register("1")
+      let new = try Bench.routes(pinned.replacing("retry: mark-as-reprocess", with: "retry: complete-as-rejected"))
+      bench.table.replace(new)
+      try await bench.run("UPDATE regproc.route_version SET routes = 'version: 9' WHERE digest = $1", [.text(old.digest)])
+      let before = try await bench.status("1")
+      cmd.send("1", to: broker, valid: "false")
+      try await bench.withBridge(broker, commands) { () async throws in #expect(try await eventually { broker.isDone }) }
+      #expect(try await bench.text("SELECT code FROM regproc.dead_letter") == "RPR-RTE-003")
+      #expect(try await bench.status("1") == before && broker.sent.isEmpty)
+      #expect(try await bench.number("SELECT count(*) FROM regproc.work") == 0)
+      #expect(try await bench.number("SELECT count(*) FROM regprc.anonymous_profile") == 0)
+    }
+  }
+
   @Test func aDatabaseConnectionThatIsCutLosesAndDoublesNothing() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()

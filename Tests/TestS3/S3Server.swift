@@ -43,29 +43,8 @@ public enum S3Server {
     return S3ObjectStore(settings, http: CurlExchange())
   }
 
-  /// Ports that are free now, all different.
-  private static func freePorts(_ count: Int) -> [Int] {
-    var sockets: [Int32] = []
-    defer { for socket in sockets { close(socket) } }
-    return (0..<count).map { _ in
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-      sockets.append(descriptor)
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-      var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-      withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          _ = bind(descriptor, $0, length)
-          _ = getsockname(descriptor, $0, &length)
-        }
-      }
-      return Int(UInt16(bigEndian: address.sin_port))
-    }
-  }
-
   private static func launch() async throws -> String {
-    let ports = freePorts(8)
+    let ports = FreePort.choose(8) ?? []
     let configuration =
       #"{"identities":[{"name":"test","credentials":[{"accessKey":"\#(accessKey)","secretKey":"\#(secretKey)"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#
     let file = folder + "/s3.json"

@@ -1,4 +1,4 @@
-import System
+import HTTP
 
 /// An error document of S3; only its code is read.
 struct S3Error {
@@ -27,7 +27,7 @@ struct S3Listing {
     guard text.contains("<ListBucketResult"), let isCut = XMLPieces.first("IsTruncated", in: text) else { return nil }
     var keys: [String] = []
     for contents in XMLPieces.all("Contents", in: text) {
-      guard let key = XMLPieces.first("Key", in: contents).flatMap(Self.decode) else { return nil }
+      guard let key = XMLPieces.first("Key", in: contents).flatMap(URLText.decode) else { return nil }
       keys.append(key)
     }
     self.keys = keys
@@ -37,23 +37,6 @@ struct S3Listing {
     } else {
       next = nil
     }
-  }
-
-  /// Resolves `%XX` and `+`.
-  private static func decode(_ text: String) -> String? {
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-      switch byte {
-      case UInt8(ascii: "%"):
-        guard rest.count >= 2, let value = Encoding.bytes(hex: String(decoding: rest.prefix(2), as: UTF8.self)) else { return nil }
-        bytes += value
-        rest = rest.dropFirst(2)
-      case UInt8(ascii: "+"): bytes.append(32)
-      default: bytes.append(byte)
-      }
-    }
-    return String(validating: bytes, as: UTF8.self)
   }
 }
 

@@ -27,6 +27,8 @@ struct Bridge: Sendable {
     var stage: String
     var hop: HopHeader
     var takenAt: Instant
+    /// What the stage's two flags say.
+    var kind: VerdictKind? { VerdictKind(isValid: message.isValid, internalError: message.internalError) }
   }
 
   /// What is to be journaled and sent.
@@ -40,18 +42,23 @@ struct Bridge: Sendable {
     directory[stage] ?? StageFile(elsewhere: stage, topicPrefix: routes.stages.topicPrefix(of: stage))
   }
 
-  /// Decides where an answer goes.
-  func route(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
-    let (message, hop, stage) = (answer.message, answer.hop, file(answer.stage, routes))
-    let kind = VerdictKind(isValid: message.isValid, internalError: message.internalError)
-    var outcome = Outcome(
+  /// An answer whose way is not decided yet.
+  func begun(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
+    let (message, hop) = (answer.message, answer.hop)
+    return Outcome(
       hop: ConcludedHop(
-        source: HopSource(stage: StageIdentity(stage), worker: worker, routeDigest: routes.digest), id: hop.id, parent: nil,
+        source: HopSource(
+          stage: StageIdentity(file(answer.stage, routes)), worker: worker, routeDigest: routes.digest), id: hop.id, parent: nil,
         run: hop.run, attempt: hop.attempt, rid: message.rid, process: answer.process, iteration: message.iteration,
         workflowInstanceId: message.workflowInstanceId, takenAt: answer.takenAt, doneAt: now, milliseconds: 0,
-        verdict: Self.verdict(kind), destinations: "", origin: answer.record.origin, outgoing: [], registrationStatus: nil,
+        verdict: Self.verdict(answer.kind), destinations: "", origin: answer.record.origin, outgoing: [], registrationStatus: nil,
         completion: nil, deadLetter: nil, anonymousProfile: nil))
+  }
 
+  /// Decides where an answer goes.
+  func route(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
+    let (message, hop, kind, stage) = (answer.message, answer.hop, answer.kind, file(answer.stage, routes))
+    var outcome = begun(answer, by: routes, now: now)
     var decided = kind
     if commands == .here, kind == .retry, hop.attempt >= stage.tries {
       let reason = "tries used up (\(stage.tries))"

@@ -2,7 +2,6 @@ import Postgres
 import Registration
 import Routing
 import StageKit
-import Synchronization
 import System
 
 /// Routes what stages that run elsewhere have judged, in place of Camel's bridge: reads the output topics of all flows, decides by the route
@@ -20,11 +19,7 @@ final class BridgeWorker: BusWorker {
   private let database: PostgresSettings
   private let openBus: @Sendable (_ topics: [String]) throws -> any BridgeBus
   private let log: Log
-  private let stopping = Atomic<Bool>(false)
-  private let ended = Semaphore()
-  private let lastStep = Atomic<Int64>(0)
-  private let broken = Atomic<Bool>(false)
-  private let ready = Atomic<Bool>(false)
+  let thread = WorkerThread()
 
   init(
     unit: StageUnit, name: String, commands: Bridge.Commands, routes: RouteTable, directory: [String: StageFile],
@@ -39,49 +34,22 @@ final class BridgeWorker: BusWorker {
     self.log = unit.context.log
   }
 
-  var isTakingMessages: Bool { ready.load(ordering: .relaxed) }
-  var isOutOfOrder: Bool { broken.load(ordering: .relaxed) }
-  var lastMovedAt: Instant? {
-    let last = lastStep.load(ordering: .relaxed)
-    return last > 0 ? Instant(milliseconds: last) : nil
-  }
+  func start() { thread.start(unit.file.name) { self.run() } }
 
-  func start() {
-    OwnedThread.start(unit.file.name) {
-      self.run()
-      self.ended.signal()
-    }
-  }
-
-  func stop() { stopping.store(true, ordering: .releasing) }
-
-  func join() {
-    ended.wait()
-    // Also for the next one who waits.
-    ended.signal()
-  }
+  func stop() { thread.requestStop() }
 
   private func run() {
     var failures = 0
-    while !stopping.load(ordering: .acquiring) {
+    while !thread.isStopping {
       do {
         try session { failures = 0 }
       } catch {
         failures += 1
-        broken.store(true, ordering: .relaxed)
+        thread.isOutOfOrder = true
         unit.meters.loopFailures.add(1, ordering: .relaxed)
         log.warning("the bridge could not work; trying again", ["error": "\(error)"])
-        rest(milliseconds: min(100 << min(failures, 7), 10_000))
+        thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
       }
-    }
-  }
-
-  private func rest(milliseconds: Int) {
-    var left = milliseconds
-    let pause = Semaphore()
-    while left > 0, !stopping.load(ordering: .acquiring) {
-      _ = pause.wait(milliseconds: min(left, 100))
-      left -= 100
     }
   }
 
@@ -93,11 +61,11 @@ final class BridgeWorker: BusWorker {
     defer { bus.close() }
     let connection = try Connection(database)
     defer { connection.close() }
-    broken.store(false, ordering: .relaxed)
-    while !stopping.load(ordering: .acquiring) {
+    thread.isOutOfOrder = false
+    while !thread.isStopping {
       let records = try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200)
-      ready.store(true, ordering: .relaxed)
-      lastStep.store(Instant.now.milliseconds, ordering: .relaxed)
+      thread.isTakingMessages = true
+      thread.moved()
       if routes.routes.digest != version.digest {
         (version, plan) = (routes.routes, BridgePlan(routes.routes))
         // What was polled is read again.
@@ -242,27 +210,17 @@ final class BridgeWorker: BusWorker {
       case .inForce: return bridge.route(answer, by: version, now: now)
       case .kept(let routes): return bridge.route(answer, by: routes, now: now)
       case .unreadable(let digest):
-        let outcome = bridge.route(answer, by: version, now: now)
         return bridge.lost(
-          outcome, answer, "RPR-RTE-003",
-          "the version \(digest) of the route file, which the packet began with, cannot be read any more")
+          bridge.begun(answer, by: version, now: now), answer, "RPR-RTE-003", RouteVersions.unreadable(digest))
       }
     }
 
     /// Counts the batch once it is on the bus.
     func count(_ meters: StageMeters) {
-      meters.batches.add(1, ordering: .relaxed)
+      var tally = Tally(unreadable: letters.count)
+      for outcome in outcomes { tally.add(outcome.hop) }
+      meters.count(tally)
       meters.redelivered.add(redelivered, ordering: .relaxed)
-      for outcome in outcomes {
-        switch outcome.hop.verdict.kind {
-        case .passed: meters.passed.add(1, ordering: .relaxed)
-        case .failed: meters.failed.add(1, ordering: .relaxed)
-        case .retry: meters.retried.add(1, ordering: .relaxed)
-        case .error: meters.erred.add(1, ordering: .relaxed)
-        }
-      }
-      let dead = letters.count + outcomes.count { $0.hop.deadLetter != nil }
-      meters.deadLetters.add(dead, ordering: .relaxed)
     }
   }
 }

@@ -76,7 +76,7 @@ struct Judge: Sendable {
     case .inForce: return nil
     case .kept(let version): other.routes = version
     case .unreadable(let digest):
-      other.refusal = "the version \(digest) of the route file, which the packet began with, cannot be read any more"
+      other.refusal = RouteVersions.unreadable(digest)
     }
     return other
   }

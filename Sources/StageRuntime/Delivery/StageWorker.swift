@@ -7,7 +7,7 @@ import System
 /// One worker of one stage: a thread that owns a consumer, a producer and a database connection, and does what the `DeliveryLoop` says.
 ///
 /// Everything that blocks happens on this thread; the stage's own work runs as tasks, several RIDs at a time.
-final class StageWorker: Sendable {
+final class StageWorker: BusWorker {
   let unit: StageUnit
   private let routes: RouteTable
   private let directory: [String: StageFile]
@@ -16,14 +16,8 @@ final class StageWorker: Sendable {
   private let database: PostgresSettings?
   private let openBus: @Sendable () throws -> any Bus
   private let log: Log
-  private let stopping = Atomic<Bool>(false)
-  private let ended = Semaphore()
+  let thread = WorkerThread()
   private let waker = Mutex<(@Sendable () -> Void)?>(nil)
-  /// When the loop last made a step: health says a worker hangs when this is long ago and a batch is in hand.
-  let lastStep = Atomic<Int64>(0)
-  let isBroken = Atomic<Bool>(false)
-  /// True once the first poll came back: the worker takes messages.
-  let isReady = Atomic<Bool>(false)
 
   /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
   init(
@@ -40,35 +34,26 @@ final class StageWorker: Sendable {
     self.log = unit.context.log
   }
 
-  func start() { OwnedThread.start(unit.file.name) { self.run() } }
+  func start() { thread.start(unit.file.name) { self.run() } }
 
-  /// Asks the worker to finish the batch in hand and end.
   func stop() {
-    stopping.store(true, ordering: .releasing)
+    thread.requestStop()
     waker.withLock { $0 }?()
   }
 
-  /// Waits for the thread to end. Never call it from a task.
-  func join() {
-    ended.wait()
-    // Also for the next one who waits.
-    ended.signal()
-  }
-
   private func run() {
-    defer { ended.signal() }
     var bus: (any Bus)?
-    while bus == nil, !stopping.load(ordering: .acquiring) {
+    while bus == nil, !thread.isStopping {
       do {
         bus = try openBus()
       } catch {
-        isBroken.store(true, ordering: .relaxed)
+        thread.isOutOfOrder = true
         log.error("no connection to the bus; trying again", ["error": "\(error)"])
-        rest(milliseconds: 2000)
+        thread.rest(milliseconds: 2000)
       }
     }
     guard let bus else { return }
-    isBroken.store(false, ordering: .relaxed)
+    thread.isOutOfOrder = false
     let reference = Wakeable(bus)
     waker.withLock { $0 = { reference.bus.wake() } }
     Round(worker: self, bus: bus).run()
@@ -80,15 +65,6 @@ final class StageWorker: Sendable {
     // Safe: `wake` is the one method of a bus that any thread may call, and it is the only one called through this.
     let bus: any Bus
     init(_ bus: any Bus) { self.bus = bus }
-  }
-
-  private func rest(milliseconds: Int) {
-    var left = milliseconds
-    let pause = Semaphore()
-    while left > 0, !stopping.load(ordering: .acquiring) {
-      _ = pause.wait(milliseconds: min(left, 100))
-      left -= 100
-    }
   }
 
   /// The loop with the batch in hand. Lives on the worker's thread alone.
@@ -119,12 +95,12 @@ final class StageWorker: Sendable {
     func run() {
       var action = loop.start
       while action != .stop {
-        if worker.stopping.load(ordering: .acquiring) { loop.requestStop() }
+        if worker.thread.isStopping { loop.requestStop() }
         let event = perform(action)
-        worker.lastStep.store(Instant.now.milliseconds, ordering: .relaxed)
+        worker.thread.moved()
         if case .failed(let failure) = event {
           worker.unit.meters.loopFailures.add(1, ordering: .relaxed)
-          if failure == .fatal { worker.isBroken.store(true, ordering: .relaxed) }
+          if failure == .fatal { worker.thread.isOutOfOrder = true }
         }
         action = loop.next(event)
       }
@@ -137,7 +113,7 @@ final class StageWorker: Sendable {
         case .poll(let waits):
           records = try bus.poll(
             max: oneByOne > 0 ? 1 : worker.unit.file.batch, timeoutMilliseconds: waits ? 1000 : 0)
-          worker.isReady.store(true, ordering: .relaxed)
+          worker.thread.isTakingMessages = true
           return .polled(records: records.count)
         case .claim:
           try claim()
@@ -154,7 +130,8 @@ final class StageWorker: Sendable {
           for hop in concluded { for next in hop.outgoing where next.notBefore == nil { outgoing.append(next) } }
           try bus.send(outgoing)
           oneByOne = max(0, oneByOne - records.count)
-          sent = Tally(concluded, unreadable: unreadable.count)
+          sent = Tally(unreadable: unreadable.count)
+          for i in concluded.indices { sent?.add(concluded[i]) }
           if worker.mode == .acknowledged { count() }
           return .sent
         case .settle:
@@ -169,11 +146,11 @@ final class StageWorker: Sendable {
           if seek { try bus.rewind() }
           return .rewound
         case .rest(let milliseconds):
-          worker.rest(milliseconds: milliseconds)
+          worker.thread.rest(milliseconds: milliseconds)
           return .rested
         case .reopen:
           try bus.reopen()
-          worker.isBroken.store(false, ordering: .relaxed)
+          worker.thread.isOutOfOrder = false
           return .reopened
         case .stop: return .rested
         }
@@ -282,7 +259,7 @@ final class StageWorker: Sendable {
     private func count() {
       guard let sent else { return }
       self.sent = nil
-      sent.add(to: worker.unit.meters)
+      worker.unit.meters.count(sent)
     }
 
     /// Ends the claim. A connection that cannot even roll back is given up; its locks end with it.
@@ -290,40 +267,6 @@ final class StageWorker: Sendable {
       guard let open = connection, open.isInTransaction else { return }
       if (try? open.execute("ROLLBACK")) == nil { connection = nil }
     }
-  }
-}
-
-/// What a batch adds to the metrics.
-private struct Tally {
-  private var passed = 0
-  private var failed = 0
-  private var retried = 0
-  private var erred = 0
-  private var busy = 0.0
-  private var deadLetters: Int
-
-  init(_ concluded: [ConcludedHop], unreadable: Int) {
-    deadLetters = unreadable
-    for i in concluded.indices {
-      switch concluded[i].verdict.kind {
-      case .passed: passed += 1
-      case .failed: failed += 1
-      case .retry: retried += 1
-      case .error: erred += 1
-      }
-      busy += concluded[i].milliseconds
-      if concluded[i].deadLetter != nil { deadLetters += 1 }
-    }
-  }
-
-  func add(to meters: StageMeters) {
-    meters.batches.add(1, ordering: .relaxed)
-    if passed > 0 { meters.passed.add(passed, ordering: .relaxed) }
-    if failed > 0 { meters.failed.add(failed, ordering: .relaxed) }
-    if retried > 0 { meters.retried.add(retried, ordering: .relaxed) }
-    if erred > 0 { meters.erred.add(erred, ordering: .relaxed) }
-    meters.busyMicroseconds.add(Int(busy * 1000), ordering: .relaxed)
-    if deadLetters > 0 { meters.deadLetters.add(deadLetters, ordering: .relaxed) }
   }
 }
 

@@ -1,6 +1,5 @@
 import Postgres
 import StageKit
-import Synchronization
 import System
 
 /// Takes the records of a plugin's further topics. A record is given to the plugin until it takes it; then its row leaves the outbox, then
@@ -11,8 +10,7 @@ final class TopicWorker: Sendable {
   /// For rows that may stay a while longer when the database's server crashes.
   private let forgetful: Pool
   private let openBus: @Sendable () throws -> any Bus
-  private let stopping = Atomic<Bool>(false)
-  private let ended = Semaphore()
+  private let thread = WorkerThread()
 
   init(unit: StageUnit, pool: Pool, forgetful: Pool, openBus: @escaping @Sendable () throws -> any Bus) {
     self.unit = unit
@@ -21,22 +19,17 @@ final class TopicWorker: Sendable {
     self.openBus = openBus
   }
 
-  func start() {
-    OwnedThread.start("topics") {
-      self.run()
-      self.ended.signal()
-    }
-  }
+  func start() { thread.start("topics") { self.run() } }
 
-  func stop() { stopping.store(true, ordering: .releasing) }
+  func stop() { thread.requestStop() }
 
   /// Waits for the thread to end. Never call it from a task.
-  func join() { ended.wait() }
+  func join() { thread.join() }
 
   private func run() {
     var bus: (any Bus)?
     var failures = 0
-    while !stopping.load(ordering: .acquiring) {
+    while !thread.isStopping {
       do {
         let open = try bus ?? openBus()
         bus = open
@@ -53,7 +46,7 @@ final class TopicWorker: Sendable {
         unit.context.log.warning("a further topic could not be read; trying again", ["error": "\(error)"])
         bus?.close()
         bus = nil
-        rest(milliseconds: min(100 << min(failures, 7), 10_000))
+        thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
       }
     }
     bus?.close()
@@ -64,8 +57,8 @@ final class TopicWorker: Sendable {
     for record in records {
       var attempt = 1
       while !take(record, attempt) {
-        guard !stopping.load(ordering: .acquiring) else { return false }
-        rest(milliseconds: Int(min(unit.file.pause(after: attempt), 30) * 1000))
+        guard !thread.isStopping else { return false }
+        thread.rest(milliseconds: Int(min(unit.file.pause(after: attempt), 30) * 1000))
         attempt += 1
       }
       if let id = record.header { taken.append(String(decoding: id, as: UTF8.self)) }
@@ -104,15 +97,6 @@ final class TopicWorker: Sendable {
           return true
         } catch { return false }
       }
-    }
-  }
-
-  private func rest(milliseconds: Int) {
-    let pause = Semaphore()
-    var left = milliseconds
-    while left > 0, !stopping.load(ordering: .acquiring) {
-      _ = pause.wait(milliseconds: min(left, 100))
-      left -= 100
     }
   }
 }

@@ -85,8 +85,7 @@ public final class Engine: Sendable {
     let stageWorkers = units.filter { Self.reads($0, by: routes) }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: Self.inputs(unit, by: routes), assignment: assignment,
-        transactionalID: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
-        instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
+        transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: byName, database: settings.database, openBus: { try KafkaBus(bus) })
@@ -95,8 +94,7 @@ public final class Engine: Sendable {
     let bridges = units.filter(\.spec.isBridge).map { unit in
       let bus = KafkaBridgeBus.Settings(
         kafka: settings.kafka, group: unit.file.group, assignment: assignment,
-        transactionalID: settings.isTransactional ? "regproc-\(unit.file.name)-\(settings.instance)" : nil,
-        instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)")
+        transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
       return BridgeWorker(
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: byName,
         database: settings.database,
@@ -110,7 +108,7 @@ public final class Engine: Sendable {
     topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
-        transactionalID: nil, instance: settings.isAloneOnTheBus ? nil : "\(unit.file.name)-\(settings.instance)",
+        transactionalID: nil, instance: settings.member(unit.file.name),
         header: OutgoingRecord.outboxHeader)
       return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, openBus: { try KafkaBus(bus) })
     }
@@ -203,7 +201,7 @@ public final class Engine: Sendable {
   }
 
   /// True once every worker takes messages.
-  public var isReady: Bool { workers.allSatisfy(\.isTakingMessages) }
+  public var isReady: Bool { workers.allSatisfy(\.thread.isTakingMessages) }
 
   /// The version of the route file in force.
   public var routes: RouteFile { table.routes }

@@ -27,7 +27,7 @@ struct StatusDoors: Sendable {
           ["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
       },
       Endpoint("GET", "/actuator/health/readiness") { _ in
-        let ready = workers.allSatisfy(\.isTakingMessages)
+        let ready = workers.allSatisfy(\.thread.isTakingMessages)
         return answer(["status": .string(ready ? "UP" : "OUT_OF_SERVICE")], ready)
       },
       Endpoint("GET", "/actuator/health") { _ in await health() },
@@ -47,7 +47,7 @@ struct StatusDoors: Sendable {
   }
 
   private func isStuck(_ worker: any BusWorker) -> Bool {
-    worker.lastMovedAt.map { Instant.now.seconds(since: $0) > Self.stuckAfter } ?? false
+    worker.thread.lastMovedAt.map { Instant.now.seconds(since: $0) > Self.stuckAfter } ?? false
   }
 
   private func answer(_ body: JSONObject, _ isGood: Bool) -> Response {
@@ -56,7 +56,7 @@ struct StatusDoors: Sendable {
 
   private func health() async -> Response {
     let databaseIsUp = (try? await pool.with { _ = try $0.execute("SELECT 1") }) != nil
-    let broken = workers.filter(\.isOutOfOrder).map(\.unit.file.name)
+    let broken = workers.filter(\.thread.isOutOfOrder).map(\.unit.file.name)
     let scanner = await services.virusScanner.state()
     // A scanner out of reach matters to the stages that scan; the others do their work without it.
     let isUp = databaseIsUp && broken.isEmpty && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })

@@ -1,7 +1,6 @@
 import Postgres
 import Routing
 import StageKit
-import Synchronization
 import System
 
 /// Tells the database every few seconds by which version of the route file this process routes, for `regproc routes status`.
@@ -15,8 +14,7 @@ final class RouteReports: Sendable {
   private let stages: String
   private let startedAt: Instant
   private let bell = Semaphore()
-  private let ended = Semaphore()
-  private let stopping = Atomic<Bool>(false)
+  private let thread = WorkerThread()
   private let log = Log("route-reports")
 
   init(_ table: RouteTable, pool: Pool, instance: String, stages: [String], startedAt: Instant) {
@@ -27,28 +25,23 @@ final class RouteReports: Sendable {
     self.startedAt = startedAt
   }
 
-  func start() {
-    OwnedThread.start("route-reports") {
-      self.run()
-      self.ended.signal()
-    }
-  }
+  func start() { thread.start("route-reports") { self.run() } }
 
   /// Reports at once: a version was taken or refused.
   func reportNow() { bell.signal() }
 
   /// Ends the reports and takes this process off the list.
   func stop() {
-    stopping.store(true, ordering: .releasing)
+    thread.requestStop()
     bell.signal()
   }
 
   /// Waits for the thread to end. Never call it from a task.
-  func join() { ended.wait() }
+  func join() { thread.join() }
 
   private func run() {
     var isFailing = false
-    while !stopping.load(ordering: .acquiring) {
+    while !thread.isStopping {
       let isTold = write()
       if !isTold, !isFailing { log.warning("the route file's version could not be reported; trying again") }
       isFailing = !isTold

@@ -35,6 +35,11 @@ final class RouteVersions: Sendable {
     case unreadable(digest: String)
   }
 
+  /// Why a packet of such a version becomes a dead letter (RPR-RTE-003).
+  static func unreadable(_ digest: String) -> String {
+    "the version \(digest) of the route file, which the packet began with, cannot be read any more"
+  }
+
   private let pool: Pool
   private let stages: StageDirectory
   /// Those that were read; nil for one that cannot be.

@@ -13,8 +13,7 @@ final class Courier: Sendable {
   private let database: PostgresSettings
   private let openSender: @Sendable () throws -> any RecordSender
   private let bell: Semaphore
-  private let stopping = Atomic<Bool>(false)
-  private let ended = Semaphore()
+  private let thread = WorkerThread()
   private let log = Log("courier")
   /// Seconds after which a message that nobody took is sent again; doubled with each time.
   private let reconcileAfter: Double
@@ -39,27 +38,22 @@ final class Courier: Sendable {
     self.elsewhere = elsewhere
   }
 
-  func start() {
-    OwnedThread.start("courier") {
-      self.run()
-      self.ended.signal()
-    }
-  }
+  func start() { thread.start("courier") { self.run() } }
 
   func stop() {
-    stopping.store(true, ordering: .releasing)
+    thread.requestStop()
     bell.signal()
   }
 
   /// Waits for the thread to end. Never call it from a task.
-  func join() { ended.wait() }
+  func join() { thread.join() }
 
   private func run() {
     var connection: Connection?
     var sender: (any RecordSender)?
     var failures = 0
     var lastReconcile = Instant(milliseconds: 0)
-    while !stopping.load(ordering: .acquiring) {
+    while !thread.isStopping {
       var more = false
       do {
         let open = try connection ?? Connection(database)
@@ -83,7 +77,7 @@ final class Courier: Sendable {
         }
         _ = bell.wait(milliseconds: min(200 << min(failures, 6), 10_000))
       }
-      if !more, !stopping.load(ordering: .acquiring) { _ = bell.wait(milliseconds: 300) }
+      if !more, !thread.isStopping { _ = bell.wait(milliseconds: 300) }
       while bell.wait(milliseconds: 0) {}
     }
     sender?.close()

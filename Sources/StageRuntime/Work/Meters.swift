@@ -1,5 +1,28 @@
 import Synchronization
 
+/// What a batch adds to the metrics.
+struct Tally {
+  fileprivate var passed = 0
+  fileprivate var failed = 0
+  fileprivate var retried = 0
+  fileprivate var erred = 0
+  fileprivate var busy = 0.0
+  fileprivate var deadLetters: Int
+
+  init(unreadable: Int) { deadLetters = unreadable }
+
+  mutating func add(_ hop: ConcludedHop) {
+    switch hop.verdict.kind {
+    case .passed: passed += 1
+    case .failed: failed += 1
+    case .retry: retried += 1
+    case .error: erred += 1
+    }
+    busy += hop.milliseconds
+    if hop.deadLetter != nil { deadLetters += 1 }
+  }
+}
+
 /// The counters of one stage, as Prometheus reads them.
 final class StageMeters: Sendable {
   let stage: String
@@ -14,6 +37,17 @@ final class StageMeters: Sendable {
   let busyMicroseconds = Atomic<Int>(0)
 
   init(stage: String) { self.stage = stage }
+
+  /// Counts a batch that is on the bus for good.
+  func count(_ tally: Tally) {
+    batches.add(1, ordering: .relaxed)
+    if tally.passed > 0 { passed.add(tally.passed, ordering: .relaxed) }
+    if tally.failed > 0 { failed.add(tally.failed, ordering: .relaxed) }
+    if tally.retried > 0 { retried.add(tally.retried, ordering: .relaxed) }
+    if tally.erred > 0 { erred.add(tally.erred, ordering: .relaxed) }
+    busyMicroseconds.add(Int(tally.busy * 1000), ordering: .relaxed)
+    if tally.deadLetters > 0 { deadLetters.add(tally.deadLetters, ordering: .relaxed) }
+  }
 
   /// Lines of the Prometheus text format.
   var lines: [(name: String, labels: String, value: Int)] {

@@ -22,9 +22,8 @@ final class WorkRunner: Sendable {
   private let wake: WakeUp
   private let worker: String
   private let log = Log("work")
-  private let stopping = Atomic<Bool>(false)
+  private let thread = WorkerThread()
   private let bell: Semaphore
-  private let ended = Semaphore()
   /// Pieces in hand by performer.
   private let inHand: Mutex<[Int: Set<String>]>
   let performed = Atomic<Int>(0)
@@ -39,32 +38,27 @@ final class WorkRunner: Sendable {
     self.inHand = Mutex([:])
   }
 
-  func start() {
-    OwnedThread.start("work") {
-      self.run()
-      self.ended.signal()
-    }
-  }
+  func start() { thread.start("work") { self.run() } }
 
   func stop() {
-    stopping.store(true, ordering: .releasing)
+    thread.requestStop()
     bell.signal()
   }
 
   /// Waits until the pieces in hand are done. Never call it from a task.
   func join() {
-    ended.wait()
+    thread.join()
     let pause = Semaphore()
     for _ in 0..<300 where inHand.withLock({ $0.values.contains { !$0.isEmpty } }) { _ = pause.wait(milliseconds: 100) }
   }
 
   private func run() {
     var lastRenewal = Instant.now
-    while !stopping.load(ordering: .acquiring) {
+    while !thread.isStopping {
       var took = false
       for index in performers.indices {
         took = take(index) || took
-        if stopping.load(ordering: .acquiring) { return }
+        if thread.isStopping { return }
       }
       if Instant.now.seconds(since: lastRenewal) > Self.leaseSeconds / 3 {
         renew()

@@ -20,18 +20,10 @@ enum RoutesDiffCommand {
     options: [
       .flag("json", "one object a line"), .flag("journal", "what-if over the hops of the journal"),
       Option(name: "since", value: "TIME", meaning: "how far back, e.g. 12h (default: 7d)") {
-        seconds($0) == nil ? "a time such as 90s, 30m, 12h or 7d" : nil
+        TimeSpan.seconds($0) == nil ? "a time such as 90s, 30m, 12h or 7d" : nil
       },
       .flag("live", "names the removed stages that messages wait for, and how many"),
     ], takesSettings: true, example: "routes diff routes.yaml routes.new.yaml --journal --since 7d", run: run)
-
-  private static func seconds(_ text: String) -> Int? {
-    let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-    guard let last = text.last, let unit = units[last], let number = Int(text.dropLast()), number > 0,
-      case let (seconds, overflow) = number.multipliedReportingOverflow(by: unit), !overflow
-    else { return nil }
-    return seconds
-  }
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
@@ -43,7 +35,7 @@ enum RoutesDiffCommand {
     console.out(arguments.has("json") ? json(diff) : Array(words(diff).utf8))
     var isAlike = diff.isEmpty
     if arguments.has("journal") {
-      let since = arguments.text("since").flatMap(seconds) ?? 7 * 86400
+      let since = arguments.text("since").flatMap(TimeSpan.seconds) ?? 7 * 86400
       let recorded = try await JournalAccess.with(settings) { connection, _ in
         try JournalHops(connection).done(since: since)
       }

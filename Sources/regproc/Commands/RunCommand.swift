@@ -34,7 +34,7 @@ enum RunCommand {
     try Files.makeFolder(settings.data)
     try plan.giveSecrets(folder: settings.data)
     try plan.checkSettings()
-    let port = try settings.port == 0 ? FreePort.choose(host: settings.host) : settings.port
+    let port = try settings.port == 0 ? FreePort.forDoors() : settings.port
     let signals = Signals(around.console)
     let pipeline = try await Pipeline.start(plan, folder: settings.data, port: port)
     let watch = RouteWatch(path: settings.routesFile, stages: plan.stages, engine: pipeline.engine, console: around.console)

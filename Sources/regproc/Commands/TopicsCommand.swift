@@ -36,9 +36,7 @@ enum TopicsCommand {
     ], takesSettings: true, example: "topics create --kafka broker:9092", run: runCreate)
 
   private static func milliseconds(_ text: String) -> Int? {
-    let units: [Character: Int] = ["s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
-    guard let unit = text.last.flatMap({ units[$0] }), let number = Int(text.dropLast()), number > 0,
-      case let (time, overflow) = number.multipliedReportingOverflow(by: unit), !overflow
+    guard let seconds = TimeSpan.seconds(text), case let (time, overflow) = seconds.multipliedReportingOverflow(by: 1000), !overflow
     else { return nil }
     return time
   }

@@ -38,7 +38,7 @@ enum DemoCommand {
 
     var plan = try PipelinePlan(settings, run: ["all"], around)
     let folder = try DataFolder(settings.data)
-    let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.choose(host: settings.host)
+    let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.forDoors()
     let secret = try DataFolder.secret("opencrvs-sha-secret", in: folder.path).text
     let standIn = StandInOpenCRVS(secret: secret)
     let standInURL = try standIn.start()

@@ -241,22 +241,10 @@ final class Pipeline: Sendable {
   }
 }
 
-/// A port that is free now. Somebody else may take it before we do; then the start fails with a clear error.
-enum FreePort {
-  static func choose(host: String) throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    guard descriptor >= 0 else { throw Failure("no socket can be opened: \(Files.reason())") }
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let isBound = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-      }
-    }
-    guard isBound else { throw Failure("no free port can be had: \(Files.reason())") }
-    return Int(UInt16(bigEndian: address.sin_port))
+extension FreePort {
+  /// The port for doors that settings give none.
+  static func forDoors() throws -> Int {
+    guard let port = choose() else { throw Failure("no free port can be had: \(Files.reason())") }
+    return port
   }
 }

@@ -72,7 +72,8 @@ struct SettingEntry: Sendable {
 
   /// All of them: the program's own, and `uin.…`, `vid.…`, `rid.…` as the table of the identifiers' rules has them.
   static let all: [SettingEntry] =
-    basic + platform + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
+    basic + platform
+    + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
 
   private static let basic: [SettingEntry] = [
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),

@@ -48,22 +48,6 @@ final class Stand: Sendable {
     }
   }
 
-  static func freePort() -> Int {
-    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(handle) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        _ = bind(handle, $0, size)
-        _ = getsockname(handle, $0, &size)
-      }
-    }
-    return Int(UInt16(bigEndian: address.sin_port))
-  }
-
   init(
     kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil, onMosip: Bool = false
   )
@@ -78,7 +62,7 @@ final class Stand: Sendable {
     database = settings
     pool = Pool(settings, size: 12)
     _ = try await pool.with { try Migrator.apply(EngineSchema.migrations + PlatformSchema.migrations, on: $0) }
-    let port = Self.freePort()
+    let port = FreePort.choose() ?? 0
     self.port = port
     openCRVS = StandInOpenCRVS(secret: Self.secret)
     let openCRVSURL = try openCRVS.start()

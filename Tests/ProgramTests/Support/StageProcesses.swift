@@ -27,9 +27,7 @@ final class StageProcesses: Sendable {
     let cluster = PrivateCluster(folder: folder.path + "/postgres")
     self.cluster = cluster
     database = try await blocking.run { try cluster.start() }
-    var ports: [String: Int] = [:]
-    // Two asked for at once could be the same.
-    while Set(ports.values).count < Self.stages.count { for stage in Self.stages { ports[stage] = freePort() } }
+    let ports = Dictionary(uniqueKeysWithValues: zip(Self.stages, FreePort.choose(Self.stages.count) ?? []))
     self.ports = ports
     func url(_ stage: String) -> String { "http://127.0.0.1:\(ports[stage] ?? 0)" }
     environment = side.environment.merging([

@@ -49,21 +49,7 @@ enum Processes {
 }
 
 /// A TCP port of loopback that is free now.
-func freePort() -> Int {
-  let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-  defer { close(handle) }
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-  withUnsafeMutablePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-      _ = bind(handle, $0, size)
-      _ = getsockname(handle, $0, &size)
-    }
-  }
-  return Int(UInt16(bigEndian: address.sin_port))
-}
+func freePort() -> Int { FreePort.choose() ?? 0 }
 
 /// Waits until something holds, for as long as a busy machine may need; false when it never did.
 func eventually(seconds: Double = 120, _ holds: () async throws -> Bool) async throws -> Bool {
