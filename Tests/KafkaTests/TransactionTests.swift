@@ -122,4 +122,41 @@ struct TransactionTests {
       #expect(try admin.listTopics()[name] == nil)
     }
   }
+
+  @Test(
+    "what a successor commits after it took back its killed predecessor's transaction is read", arguments: BrokerKind.external)
+  func takenBack(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let (target, id) = (try broker.topic(), broker.group())
+      let early = try broker.consumer(broker.group(), [target])
+      let old = try broker.producer(transactionalID: id)
+      try old.initTransactions()
+      try old.begin()
+      for _ in 1...3 { try old.produce(topic: target, key: nil, value: [90]) }
+      #expect(old.flush().isEmpty)
+      let new = try broker.producer(transactionalID: id)
+      try new.initTransactions()
+      // The early reader goes past the transaction that was taken back.
+      while early.positions().first?.next != 4 { #expect(try early.poll(max: 10, timeoutMilliseconds: 200).records.isEmpty) }
+      try new.begin()
+      for byte in UInt8(65)...67 { try new.produce(topic: target, key: nil, value: [byte]) }
+      try new.commitTransaction()
+      let late = try broker.consumer(broker.group(), [target])
+      #expect(try gather(late, count: 3).texts == ["A", "B", "C"])
+      try late.close()
+      // noida-db 0.2.3 still lists the aborted transaction with what is fetched behind its end, so the client takes the successor's records for a
+      // part of it. Kafka lists only transactions that end behind the place that is read.
+      withKnownIssue("a reader that saw the end of the transaction skips what follows", isIntermittent: true) {
+        var texts: [String] = []
+        while texts.count < 3, (early.positions().first?.next ?? 0) < 8 {
+          texts += try early.poll(max: 10, timeoutMilliseconds: 200).records.map {
+            String(decoding: $0.valueBytes ?? [], as: UTF8.self)
+          }
+        }
+        #expect(texts == ["A", "B", "C"])
+      }
+      try early.close()
+    }
+  }
 }

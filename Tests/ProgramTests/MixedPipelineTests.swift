@@ -33,10 +33,7 @@ extension ProgramTests {
       #expect(time.count == 24 && time.hasSuffix("Z") && Array(time.utf8)[19] == UInt8(ascii: "."), "\(time)")
     }
 
-    // Open: after the bridge was killed in a transaction, the next stage sometimes is given no further records by the test's broker (about one run
-    // in three, 25 of 60, the stage waits in a poll and says nothing; a new reader sees all 60). Not known yet whether it is the broker's or ours.
-    @Test(.disabled("stalls in one run of three after the kill; see the note above"))
-    func messagesGoFromJavaToUsAndBackOverTheBridgeOnceEachAlsoWhenItIsKilled() async throws {
+    @Test func messagesGoFromJavaToUsAndBackOverTheBridgeOnceEachAlsoWhenItIsKilled() async throws {
       let pipeline = try await MixedPipeline()
       let (receiver, validator) = (
         JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
@@ -49,6 +46,9 @@ extension ProgramTests {
       // From a Java stage to ours, and on to a Java stage; the bridge is killed in the middle.
       try await pipeline.send(receiver, Array(all[..<20]))
       _ = try await pipeline.records(validator.busIn, 20)
+      // This broker keeps what a killed bridge's successor sends from readers that saw the transaction's end (KafkaTests, "what a successor
+      // commits"); a stage that starts afterwards gets it.
+      _ = try await pipeline.terminate("securezone-notification")
       try await pipeline.send(receiver, Array(all[20..<40]))
       try await pipeline.kill("bridge")
       try await pipeline.send(receiver, Array(all[40...]))
@@ -60,6 +60,7 @@ extension ProgramTests {
         #expect(record.headers["b3"] == JavaPeer.b3, "the trace goes on")
         #expect(record.json["messageBusAddress"]?["address"]?.string == "packet-receiver-bus-in", "the body is not touched")
       }
+      try await pipeline.start("securezone-notification")
       let taken = try await pipeline.records(validator.busIn, 60)
       #expect(taken.map(\.rid).sorted() == all, "each once: \(pipeline.troubles)")
       for record in taken { try expectReadable(record, from: "securezone-notification") }
