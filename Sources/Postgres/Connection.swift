@@ -79,6 +79,8 @@ public final class Connection {
     while PQtransactionStatus(handle) == PQTRANS_IDLE, waitForSocket(POLLIN, milliseconds: 0) {
       guard PQconsumeInput(handle) == 1, PQstatus(handle) == CONNECTION_OK else { return false }
     }
+    // What was read is only taken apart, and the word given to us, by a question that needs it.
+    _ = PQisBusy(handle)
     return !farewell.came
   }
 

@@ -56,6 +56,21 @@ import Testing
     pool.close()
   }
 
+  /// Often, because what it looks for is a moment: the server has said that it ends the session and has not closed the socket yet.
+  @Test func aConnectionThatTheServerClosedIsReplacedBeforeItsUse() async throws {
+    let pool = Pool(SharedCluster.settings, size: 1)
+    for _ in 0..<100 {
+      let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
+      try await SharedCluster.connected { other in
+        _ = try other.execute("select pg_terminate_backend($1)", [.int(first)])
+        while try !other.execute("select 1 from pg_stat_activity where pid = $1", [.int(first)]).isEmpty {}
+      }
+      let second = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
+      #expect(second != first)
+    }
+    pool.close()
+  }
+
   @Test func aConnectionThatTheServerClosedIsReplaced() async throws {
     let pool = Pool(SharedCluster.settings, size: 1)
     let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
