@@ -17,7 +17,7 @@ struct YAMLComments {
   private(set) var leading: [Entry: [String]] = [:]
   /// Comments below the last entry of a list or mapping, by where that begins.
   private(set) var tail: [Position: [String]] = [:]
-  /// The comment behind an entry: the last one that begins on its line or before.
+  /// The comment behind an entry: the outermost that has just ended, or else the last that began.
   private(set) var trailing: [Entry: String] = [:]
   /// Entries that a blank line stands before.
   private(set) var spaced: Set<Entry> = []
@@ -122,18 +122,29 @@ struct YAMLComments {
     if blanks.contains(first - 1) { spaced.insert(entry) }
   }
 
+  /// What ended before a comment is what the comment stands behind. A block ends only where the next thing begins.
+  private mutating func leave(_ entry: Entry, _ value: YAMLNode) {
+    giveBehind(until: value.end.line)
+    guard let comment = behind.first, value.end <= Position(line: comment.line, column: comment.column) else { return }
+    before = entry
+  }
+
   private mutating func attach(_ node: YAMLNode, until limit: Int) {
     switch node.content {
     case .scalar: return
     case .sequence(let nodes):
       for (index, item) in nodes.enumerated() {
-        take(Entry(position: item.start, isItem: true))
+        let own = Entry(position: item.start, isItem: true)
+        take(own)
         attach(item, until: index + 1 < nodes.count ? nodes[index + 1].start.line : limit)
+        leave(own, item)
       }
     case .mapping(let entries):
       for (index, entry) in entries.enumerated() {
-        take(Entry(position: entry.keyNode.start, isItem: false))
+        let own = Entry(position: entry.keyNode.start, isItem: false)
+        take(own)
         attach(entry.value, until: index + 1 < entries.count ? entries[index + 1].keyNode.start.line : limit)
+        leave(own, entry.value)
       }
     }
     while let comment = open.first, comment.line < limit, comment.column >= node.start.column {

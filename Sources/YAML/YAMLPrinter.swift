@@ -52,7 +52,7 @@ public struct YAMLPrinter {
 
   private mutating func document(_ root: YAMLNode) -> String {
     if let text = inline(root, []) {
-      out = text + trailing(inside: root) + "\n"
+      out = text + trailing(inside: root, []) + "\n"
     } else {
       block(root, 0, [])
     }
@@ -93,8 +93,18 @@ public struct YAMLPrinter {
   private mutating func item(_ item: YAMLNode, _ indent: Int, _ path: [String]) {
     if let text = inline(item, path), item.hasOneForm || fits(indent + 2 + text.unicodeScalars.count) {
       let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
-      out += (text.isEmpty ? "null" : text) + own + trailing(inside: item) + "\n"
-    } else if item.mapping != nil, !hasLeadingComment(item, path) {
+      out += (text.isEmpty ? "null" : text) + own + trailing(inside: item, path) + "\n"
+      return
+    }
+    let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
+    if !own.isEmpty {
+      // Behind the dash alone it would belong to what comes before.
+      out.removeLast(2)
+      out += own.dropFirst(2) + "\n"
+      pad(indent)
+      out += "- "
+    }
+    if item.mapping != nil, !hasLeadingComment(item, path) {
       // The first entry stands behind the dash.
       block(item, indent + 2, path, isFirstInPlace: true)
     } else {
@@ -110,7 +120,7 @@ public struct YAMLPrinter {
     if let text = inline(entry.value, path),
       entry.value.hasOneForm || fits(indent + key.unicodeScalars.count + 2 + text.unicodeScalars.count)
     {
-      out += key + ":" + (text.isEmpty ? "" : " " + text) + trailing(own) + trailing(inside: entry.value) + "\n"
+      out += key + ":" + (text.isEmpty ? "" : " " + text) + trailing(own) + trailing(inside: entry.value, path) + "\n"
     } else {
       out += key + ":" + trailing(own) + "\n"
       block(entry.value, indent + 2, path)
@@ -123,7 +133,7 @@ public struct YAMLPrinter {
 
   private func hasLeadingComment(_ node: YAMLNode, _ path: [String]) -> Bool {
     guard let first = node.mapping.flatMap({ ordered($0, path).first }) else { return false }
-    return comments.leading[YAMLComments.Entry(position: first.keyNode.start, isItem: false)] != nil
+    return isLed(YAMLComments.Entry(position: first.keyNode.start, isItem: false))
   }
 
   private mutating func lead(_ entry: YAMLComments.Entry, _ indent: Int, _ isInPlace: Bool) {
@@ -142,20 +152,30 @@ public struct YAMLPrinter {
   }
 
   /// The comments behind what is in a node that was written on one line.
-  private mutating func trailing(inside node: YAMLNode) -> String {
+  private mutating func trailing(inside node: YAMLNode, _ path: [String]) -> String {
     var out = ""
-    for entry in YAMLPrinter.inner(node) { out += trailing(entry) }
+    if comments.trailing.isEmpty { return out }
+    for child in children(node, path) { out += trailing(child.entry) + trailing(inside: child.value, child.path) }
     return out
   }
 
-  /// All entries in a node, in the order of the file.
-  private static func inner(_ node: YAMLNode) -> [YAMLComments.Entry] {
+  private struct Child {
+    let entry: YAMLComments.Entry
+    let value: YAMLNode
+    let path: [String]
+  }
+
+  /// What is in a node, in the order in which it is written.
+  private func children(_ node: YAMLNode, _ path: [String]) -> [Child] {
     switch node.content {
     case .scalar: []
     case .sequence(let items):
-      items.flatMap { [YAMLComments.Entry(position: $0.start, isItem: true)] + inner($0) }
+      items.map { Child(entry: YAMLComments.Entry(position: $0.start, isItem: true), value: $0, path: path + ["*"]) }
     case .mapping(let entries):
-      entries.flatMap { [YAMLComments.Entry(position: $0.keyNode.start, isItem: false)] + inner($0.value) }
+      ordered(entries, path).map {
+        Child(
+          entry: YAMLComments.Entry(position: $0.keyNode.start, isItem: false), value: $0.value, path: path + [$0.key])
+      }
     }
   }
 
@@ -177,10 +197,10 @@ public struct YAMLPrinter {
     case .scalar: return scalar(node, isInside: isInside)
     case .sequence(let items):
       guard !items.isEmpty else { return "[]" }
-      guard !style.isBlock(path), isQuiet(node) else { return nil }
+      guard !style.isBlock(path), isQuiet(node, path) else { return nil }
       var parts: [String] = []
       for item in items {
-        guard comments.leading[YAMLComments.Entry(position: item.start, isItem: true)] == nil,
+        guard !isLed(YAMLComments.Entry(position: item.start, isItem: true)),
           let text = inline(item, path + ["*"], isInside: true)
         else { return nil }
         parts.append(text)
@@ -188,10 +208,10 @@ public struct YAMLPrinter {
       return "[" + parts.joined(separator: ", ") + "]"
     case .mapping(let entries):
       guard !entries.isEmpty else { return "{}" }
-      guard !style.isBlock(path), isQuiet(node) else { return nil }
+      guard !style.isBlock(path), isQuiet(node, path) else { return nil }
       var parts: [String] = []
       for entry in ordered(entries, path) {
-        guard comments.leading[YAMLComments.Entry(position: entry.keyNode.start, isItem: false)] == nil,
+        guard !isLed(YAMLComments.Entry(position: entry.keyNode.start, isItem: false)),
           let text = inline(entry.value, path + [entry.key], isInside: true)
         else { return nil }
         parts.append(scalar(entry.keyNode, isKey: true, isInside: true) + ":" + (text.isEmpty ? "" : " " + text))
@@ -200,11 +220,22 @@ public struct YAMLPrinter {
     }
   }
 
-  /// Whether no comment would have to move if the node were on one line.
-  private func isQuiet(_ node: YAMLNode) -> Bool {
-    comments.tail[node.start] == nil
-      && YAMLPrinter.inner(node).dropLast().allSatisfy { comments.trailing[$0] == nil }
+  /// Whether every comment inside would still stand behind what it stands behind now, if the node were on one line: that is so
+  /// for comments of the last entry, and of the last one in that.
+  private func isQuiet(_ node: YAMLNode, _ path: [String], isLast: Bool = true) -> Bool {
+    if comments.trailing.isEmpty, comments.tail.isEmpty { return true }
+    guard comments.tail[node.start] == nil || writtenTails.contains(node.start) else { return false }
+    let children = children(node, path)
+    for (index, child) in children.enumerated() {
+      let isLast = isLast && index == children.count - 1
+      if !isLast, comments.trailing[child.entry] != nil, !writtenBehind.contains(child.entry) { return false }
+      if !isQuiet(child.value, child.path, isLast: isLast) { return false }
+    }
+    return true
   }
+
+  /// Whether a comment is still to be written above an entry.
+  private func isLed(_ entry: YAMLComments.Entry) -> Bool { comments.leading[entry] != nil && !written.contains(entry) }
 
   private func scalar(_ node: YAMLNode, isKey: Bool = false, isInside: Bool = false) -> String {
     guard case .scalar(let text, let isQuoted) = node.content else { return "" }
