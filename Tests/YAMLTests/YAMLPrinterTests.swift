@@ -20,8 +20,10 @@ import Testing
     ("- to: b\n  when: c # why\n", "- when: c  # why\n  to: b\n"),
     ("- a: { to: b,\n    when: c } # why\n  d: e # because", "- a: { when: c, to: b }  # why\n  d: e  # because\n"),
     ("- a: [b, # why\n    c]\n", "- a:\n    - b  # why\n    - c\n"),
-    ("- [ # why\n  a123456789, b123456789, c123456789, d123456789]\n",
-      "# why\n-\n  - a123456789\n  - b123456789\n  - c123456789\n  - d123456789\n"),
+    (
+      "- [ # why\n  a123456789, b123456789, c123456789, d123456789]\n",
+      "# why\n-\n  - a123456789\n  - b123456789\n  - c123456789\n  - d123456789\n"
+    ),
     ("- &a [b, # why\n  c]\n- *a\n", "-\n  - b  # why\n  - c\n- [b, c]\n"),
     ("- a: # one\n  - b # two\n", "- { a: [b] }  # one  # two\n"),
   ])
