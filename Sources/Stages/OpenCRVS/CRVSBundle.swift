@@ -43,20 +43,29 @@ struct CRVSBundle: Sendable {
       let section = composition?.resource["section"]?.array?.first { FHIR.code($0["code"]) == code }
       return (section?["entry"]?[0]?["reference"]?.string).flatMap { resources.person($0) }
     }
-    let patients = resources.all.filter { $0.type == "Patient" }.map {
-      CRVSPerson(entry: $0.entry, resource: $0.resource)
-    }
-    let sectioned = section(kind == .birth ? "child-details" : "deceased-details").flatMap { resources.patient($0) }
-    guard let subject = sectioned ?? Self.named(patients, kind, self.task) ?? patients.first else {
-      throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
-    }
-    self.subject = subject
-
     let related = resources.all.filter { $0.type == "RelatedPerson" }
     func relative(_ relationship: String) -> CRVSPerson? {
       let found = related.first { FHIR.code($0.resource["relationship"]) == relationship }
       return (found?.resource["patient"]?["reference"]?.string).flatMap { resources.person($0) }
     }
+    let patients = resources.all.filter { $0.type == "Patient" }.map {
+      CRVSPerson(entry: $0.entry, resource: $0.resource)
+    }
+    let sectioned = section(kind == .birth ? "child-details" : "deceased-details").flatMap { resources.patient($0) }
+    // Whom the event calls somebody else is never guessed to be the child or the deceased.
+    let others =
+      ["mother-details", "father-details", "spouse-details", "informant-details"].map {
+        section($0).flatMap { resources.patient($0) }
+      } + ["MOTHER", "FATHER", "SPOUSE"].map(relative)
+    let unnamed = patients.filter { patient in !others.contains { $0?.entry == patient.entry } }
+    let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap { resources.person($0)?.entry }
+    guard
+      let subject = sectioned ?? Self.named(unnamed, kind, self.task) ?? unnamed.first(where: { !toldOf.contains($0.entry) })
+    else {
+      throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
+    }
+    self.subject = subject
+
     var mother = section("mother-details").flatMap { resources.patient($0) }
     var father = section("father-details").flatMap { resources.patient($0) }
     spouse = section("spouse-details").flatMap { resources.patient($0) }
@@ -68,15 +77,12 @@ struct CRVSBundle: Sendable {
       // Older releases: child, mother, father in this order, but for those whom a RelatedPerson names.
       mother = mother ?? relative("MOTHER")
       father = father ?? relative("FATHER")
-      let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap {
-        resources.person($0)?.entry
-      }
-      var others = patients.filter {
+      var rest = patients.filter {
         $0.entry != subject.entry && $0.entry != mother?.entry && $0.entry != father?.entry
           && !toldOf.contains($0.entry)
       }[...]
-      if mother == nil { mother = others.popFirst() }
-      if father == nil { father = others.popFirst() }
+      if mother == nil { mother = rest.popFirst() }
+      if father == nil { father = rest.popFirst() }
     }
     self.mother = mother.flatMap { $0.isUnknown || $0.entry == subject.entry ? nil : $0 }
     self.father = father.flatMap { $0.isUnknown || $0.entry == subject.entry ? nil : $0 }

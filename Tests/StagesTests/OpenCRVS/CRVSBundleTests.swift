@@ -46,6 +46,24 @@ struct CRVSBundleTests {
     }
   }
 
+  @Test("never takes for the child whom it calls somebody else")
+  func noChild() throws {
+    func told(_ relationship: String) -> JSONValue {
+      [
+        "resourceType": "RelatedPerson", "relationship": ["coding": [["code": .string(relationship)]]],
+        "patient": ["reference": "Patient/m1"],
+      ]
+    }
+    let composition = Births.composition([("mother-details", "Patient/m1")])
+    #expect(throws: MediatorFault.self) { try Births.read([composition, Births.mother(), Births.task()]) }
+    for relationship in ["MOTHER", "FATHER", "GRANDFATHER"] {
+      #expect(throws: MediatorFault.self) { try Births.read([Births.task(), Births.mother(), told(relationship)]) }
+    }
+    let bundle = try Births.read([Births.task(), Births.mother(), Births.child(number: nil), told("MOTHER")])
+    #expect(given(bundle.subject) == "Amina")
+    #expect(given(bundle.mother) == "Grace")
+  }
+
   @Test(
     "takes the Patient with the registration number for the child when the mother comes first and there is no Composition"
   )
