@@ -133,6 +133,7 @@ struct YAMLComments {
     switch node.content {
     case .scalar: return
     case .sequence(let nodes):
+      if nodes.isEmpty { return }
       for (index, item) in nodes.enumerated() {
         let own = Entry(position: item.start, isItem: true)
         take(own)
@@ -140,6 +141,7 @@ struct YAMLComments {
         leave(own, item)
       }
     case .mapping(let entries):
+      if entries.isEmpty { return }
       for (index, entry) in entries.enumerated() {
         let own = Entry(position: entry.keyNode.start, isItem: false)
         take(own)

@@ -25,6 +25,8 @@ import Testing
       "# why\n-\n  - a123456789\n  - b123456789\n  - c123456789\n  - d123456789\n"
     ),
     ("- &a [b, # why\n  c]\n- *a\n", "-\n  - b  # why\n  - c\n- [b, c]\n"),
+    ("- a: []\n       # why\n- c\n", "- a: []\n  # why\n- c\n"),
+    ("# why\n[]\n", "[]\n# why\n"),
     ("- a: # one\n  - b # two\n", "- { a: [b] }  # one  # two\n"),
   ])
   func aCommentStaysBehindWhatItStandsBehind(_ text: String, _ expected: String) throws {
