@@ -19,13 +19,22 @@ final class Exchange: Sendable {
     state = Mutex(State(suspended: UInt(bitPattern: connection)))
   }
 
+  /// Starts the handler, unless the wait has ended before. The lock is held meanwhile: a handler that has begun can be cancelled.
   func run(_ endpoint: Endpoint, _ request: Request, log: Log) {
-    let task = Task.detached {
-      let response = await Self.respond(endpoint, request, log)
-      for part in request.parts { if let file = part.file { unlink(file) } }
-      self.answer(response)
+    let hasBegun = state.withLock { state in
+      guard state.suspended != nil else { return false }
+      state.task = Task.detached {
+        let response = await Self.respond(endpoint, request, log)
+        Self.removeFiles(request)
+        self.answer(response)
+      }
+      return true
     }
-    state.withLock { $0.task = task }
+    if !hasBegun { Self.removeFiles(request) }
+  }
+
+  private static func removeFiles(_ request: Request) {
+    for part in request.parts { if let file = part.file { unlink(file) } }
   }
 
   private static func respond(_ endpoint: Endpoint, _ request: Request, _ log: Log) async -> Response {

@@ -262,6 +262,28 @@ import Testing
     await cancelled.wait()
   }
 
+  /// Often, because it looks for a moment: the handler has begun and its connection is only just waiting for it.
+  @Test func `a handler is cancelled however early the server stops`() async throws {
+    for _ in 0..<50 {
+      let arrived = Gate()
+      let cancelled = Gate()
+      let endpoint = Endpoint("GET", "/endless") { _ in
+        arrived.open()
+        while !Task.isCancelled { await Task.yield() }
+        cancelled.open()
+        return .empty()
+      }
+      let server = try Server(ServerSettings(), endpoints: [endpoint])
+      let port = try server.start()
+      let client = Client()
+      async let answer = client.send(ClientRequest(url: "http://127.0.0.1:\(port)/endless"))
+      await arrived.wait()
+      await server.stop(graceSeconds: 0)
+      #expect(try await answer.status == 503)
+      await cancelled.wait()
+    }
+  }
+
   @Test func `a server that nobody stops or starts does no harm, and an address in use is an error`() async throws {
     _ = try Server(ServerSettings(), endpoints: [hello])
     let server = try Server(ServerSettings(), endpoints: [hello])
