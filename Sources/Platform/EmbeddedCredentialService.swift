@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageKit
 import System
 
@@ -95,7 +96,8 @@ public struct EmbeddedCredentialService: CredentialService {
   }
 
   private func event(_ request: CredentialRequest, requestId: String) async throws -> [UInt8] {
-    let reference: IdentityReference = request.id.utf8.count == 16 ? .vid(request.id) : .rid(request.id)
+    // VIDs have as many digits as the settings say, and fewer than a RID.
+    let reference: IdentityReference = request.id.utf8.count == RID.length ? .rid(request.id) : .vid(request.id)
     guard let identity = try await identities.identity(reference) else {
       throw refused("IDR-CRG-004", "there is no identity to make a credential of")
     }

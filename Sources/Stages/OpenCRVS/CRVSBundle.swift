@@ -53,14 +53,15 @@ struct CRVSBundle: Sendable {
     }
     let sectioned = section(kind == .birth ? "child-details" : "deceased-details").flatMap { resources.patient($0) }
     // Whom the event calls somebody else is never guessed to be the child or the deceased.
-    let others =
-      ["mother-details", "father-details", "spouse-details", "informant-details"].map {
-        section($0).flatMap { resources.patient($0) }
-      } + ["MOTHER", "FATHER", "SPOUSE"].map(relative)
-    let unnamed = patients.filter { patient in !others.contains { $0?.entry == patient.entry } }
+    let sections = ["mother-details", "father-details", "spouse-details", "informant-details"].map {
+      section($0).flatMap { resources.patient($0) }
+    }
+    let unsectioned = patients.filter { patient in !sections.contains { $0?.entry == patient.entry } }
     let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap { resources.person($0)?.entry }
+    let unnamed = unsectioned.filter { !toldOf.contains($0.entry) }
     guard
-      let subject = sectioned ?? Self.named(unnamed, kind, self.task) ?? unnamed.first(where: { !toldOf.contains($0.entry) })
+      let subject = sectioned ?? Self.numbered(unsectioned, kind, self.task) ?? Self.marked(unnamed, kind, self.task)
+        ?? unnamed.first
     else {
       throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
     }
@@ -88,13 +89,22 @@ struct CRVSBundle: Sendable {
     self.father = father.flatMap { $0.isUnknown || $0.entry == subject.entry ? nil : $0 }
   }
 
-  /// The Patient that the registration number names; the number of the Task decides when several carry one.
-  private static func named(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ task: CRVSTask) -> CRVSPerson? {
-    let type = kind == .birth ? "BIRTH_REGISTRATION_NUMBER" : "DEATH_REGISTRATION_NUMBER"
+  private static func numberType(_ kind: CRVSTask.Kind) -> String {
+    kind == .birth ? "BIRTH_REGISTRATION_NUMBER" : "DEATH_REGISTRATION_NUMBER"
+  }
+
+  /// The Patient that carries the very registration number of the Task: a RelatedPerson may then name it as whom it is related to.
+  private static func numbered(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ task: CRVSTask) -> CRVSPerson? {
+    guard let number = kind == .birth ? task.birthRegistrationNumber : task.deathRegistrationNumber else { return nil }
+    return patients.first { $0.identifier(numberType(kind)) == number }
+  }
+
+  /// The only Patient with a registration number, when the Task has none that says another; else the one who died.
+  private static func marked(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ task: CRVSTask) -> CRVSPerson? {
     let number = kind == .birth ? task.birthRegistrationNumber : task.deathRegistrationNumber
-    let carriers = patients.filter { $0.identifier(type) != nil }
-    let named = carriers.first { number != nil && $0.identifier(type) == number } ?? carriers.first
-    return named ?? (kind == .death ? patients.first(where: \.isDeceased) : nil)
+    let carriers = patients.filter { $0.identifier(numberType(kind)) != nil }
+    if number == nil, carriers.count == 1 { return carriers[0] }
+    return kind == .death ? patients.first(where: \.isDeceased) : nil
   }
 
   /// The number of the certificate: of the child or deceased, else of the Task.

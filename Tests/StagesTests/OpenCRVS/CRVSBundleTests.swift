@@ -46,6 +46,25 @@ struct CRVSBundleTests {
     }
   }
 
+  @Test("takes no mother for the child because she carries a number of her own")
+  func numberOfAnother() throws {
+    var mother = Births.mother()
+    mother["identifier"] = [["type": "BIRTH_REGISTRATION_NUMBER", "value": "1995MOTHER"]]
+    let bundle = try Births.read([Births.task(), Births.child(number: nil), mother])
+    #expect(given(bundle.subject) == "Amina")
+    #expect(bundle.registrationNumber == "2022BTEST01")
+  }
+
+  @Test("takes the Patient with the Task's number for the child, also where a RelatedPerson means it by its patient")
+  func relatedToTheChild() throws {
+    let told: JSONValue = [
+      "resourceType": "RelatedPerson", "relationship": ["coding": [["code": "MOTHER"]]],
+      "patient": ["reference": "Patient/k1"],
+    ]
+    let bundle = try Births.read([Births.task(), Births.mother(), Births.child(), told])
+    #expect(given(bundle.subject) == "Amina")
+  }
+
   @Test("never takes for the child whom it calls somebody else")
   func noChild() throws {
     func told(_ relationship: String) -> JSONValue {
