@@ -25,16 +25,12 @@ final class Exchange: Sendable {
       guard state.suspended != nil else { return false }
       state.task = Task.detached {
         let response = await Self.respond(endpoint, request, log)
-        Self.removeFiles(request)
+        request.removeFiles()
         self.answer(response)
       }
       return true
     }
-    if !hasBegun { Self.removeFiles(request) }
-  }
-
-  private static func removeFiles(_ request: Request) {
-    for part in request.parts { if let file = part.file { unlink(file) } }
+    if !hasBegun { request.removeFiles() }
   }
 
   private static func respond(_ endpoint: Endpoint, _ request: Request, _ log: Log) async -> Response {
@@ -76,5 +72,12 @@ final class Exchange: Sendable {
       defer { state.response = nil }
       return state.response
     }
+  }
+}
+
+extension Request {
+  /// Removes what was uploaded to the disk: nobody needs it once the request is answered.
+  func removeFiles() {
+    for part in parts { if let file = part.file { unlink(file) } }
   }
 }

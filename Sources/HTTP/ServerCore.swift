@@ -90,7 +90,7 @@ final class ServerCore: Sendable {
     }
     connection.reception = nil
     guard let exchange else {
-      for part in reception.request.parts { if let file = part.file { unlink(file) } }
+      reception.request.removeFiles()
       return send(.refusal(503), connection, handle)
     }
     exchange.run(endpoint, reception.request, log: log)

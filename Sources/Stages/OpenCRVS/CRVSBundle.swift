@@ -43,37 +43,32 @@ struct CRVSBundle: Sendable {
       let section = composition?.resource["section"]?.array?.first { FHIR.code($0["code"]) == code }
       return (section?["entry"]?[0]?["reference"]?.string).flatMap { resources.person($0) }
     }
-    let related = resources.all.filter { $0.type == "RelatedPerson" }
+    func sectionedPatient(_ code: String) -> CRVSPerson? { section(code).flatMap(resources.patient) }
+    let patients = resources.people("Patient")
+    let relatives = resources.people("RelatedPerson")
     func relative(_ relationship: String) -> CRVSPerson? {
-      let found = related.first { FHIR.code($0.resource["relationship"]) == relationship }
-      return (found?.resource["patient"]?["reference"]?.string).flatMap { resources.person($0) }
+      relatives.first { FHIR.code($0.resource["relationship"]) == relationship }.flatMap(resources.patient)
     }
-    let patients = resources.all.filter { $0.type == "Patient" }.map {
-      CRVSPerson(entry: $0.entry, resource: $0.resource)
-    }
-    let sectioned = section(kind == .birth ? "child-details" : "deceased-details").flatMap { resources.patient($0) }
+    let sectioned = sectionedPatient(kind == .birth ? "child-details" : "deceased-details")
+    var mother = sectionedPatient("mother-details")
+    var father = sectionedPatient("father-details")
+    spouse = sectionedPatient("spouse-details")
+    informant = (section("informant-details") ?? relatives.first).map { resources.patient($0) ?? $0 }
+
     // Whom the event calls somebody else is never guessed to be the child or the deceased.
-    let sections = ["mother-details", "father-details", "spouse-details", "informant-details"].map {
-      section($0).flatMap { resources.patient($0) }
-    }
-    let unsectioned = patients.filter { patient in !sections.contains { $0?.entry == patient.entry } }
-    let toldOf = related.compactMap { $0.resource["patient"]?["reference"]?.string }.compactMap { resources.person($0)?.entry }
+    let others = [mother, father, spouse, sectionedPatient("informant-details")].compactMap { $0?.entry }
+    let toldOf = relatives.compactMap { resources.patient($0)?.entry }
+    let unsectioned = patients.filter { !others.contains($0.entry) }
     let unnamed = unsectioned.filter { !toldOf.contains($0.entry) }
+    let number = self.task.registrationNumber(kind)
     guard
-      let subject = sectioned ?? Self.numbered(unsectioned, kind, self.task) ?? Self.marked(unnamed, kind, self.task)
+      let subject = sectioned ?? Self.numbered(unsectioned, kind, number) ?? Self.marked(unnamed, kind, number)
         ?? unnamed.first
     else {
       throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
     }
     self.subject = subject
 
-    var mother = section("mother-details").flatMap { resources.patient($0) }
-    var father = section("father-details").flatMap { resources.patient($0) }
-    spouse = section("spouse-details").flatMap { resources.patient($0) }
-    let teller =
-      section("informant-details")
-      ?? related.first.map { CRVSPerson(entry: $0.entry, resource: $0.resource) }
-    informant = teller.map { resources.patient($0) ?? $0 }
     if kind == .birth, composition == nil || sectioned == nil {
       // Older releases: child, mother, father in this order, but for those whom a RelatedPerson names.
       mother = mother ?? relative("MOTHER")
@@ -89,31 +84,22 @@ struct CRVSBundle: Sendable {
     self.father = father.flatMap { $0.isUnknown || $0.entry == subject.entry ? nil : $0 }
   }
 
-  private static func numberType(_ kind: CRVSTask.Kind) -> String {
-    kind == .birth ? "BIRTH_REGISTRATION_NUMBER" : "DEATH_REGISTRATION_NUMBER"
-  }
-
   /// The Patient that carries the very registration number of the Task: a RelatedPerson may then name it as whom it is related to.
-  private static func numbered(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ task: CRVSTask) -> CRVSPerson? {
-    guard let number = kind == .birth ? task.birthRegistrationNumber : task.deathRegistrationNumber else { return nil }
-    return patients.first { $0.identifier(numberType(kind)) == number }
+  private static func numbered(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ number: String?) -> CRVSPerson? {
+    guard let number else { return nil }
+    return patients.first { $0.identifier(kind.numberType) == number }
   }
 
   /// The only Patient with a registration number, when the Task has none that says another; else the one who died.
-  private static func marked(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ task: CRVSTask) -> CRVSPerson? {
-    let number = kind == .birth ? task.birthRegistrationNumber : task.deathRegistrationNumber
-    let carriers = patients.filter { $0.identifier(numberType(kind)) != nil }
+  private static func marked(_ patients: [CRVSPerson], _ kind: CRVSTask.Kind, _ number: String?) -> CRVSPerson? {
+    let carriers = patients.filter { $0.identifier(kind.numberType) != nil }
     if number == nil, carriers.count == 1 { return carriers[0] }
     return kind == .death ? patients.first(where: \.isDeceased) : nil
   }
 
   /// The number of the certificate: of the child or deceased, else of the Task.
   var registrationNumber: String? {
-    let number =
-      kind == .birth
-      ? subject.identifier("BIRTH_REGISTRATION_NUMBER") ?? task.birthRegistrationNumber
-      : subject.identifier("DEATH_REGISTRATION_NUMBER") ?? task.deathRegistrationNumber
-    return number.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
+    (subject.identifier(kind.numberType) ?? task.registrationNumber(kind)).flatMap { FHIR.isIdentifier($0) ? $0 : nil }
   }
 
   /// The application id that the event already carries.
@@ -141,6 +127,11 @@ private struct Resources {
       guard let resource = entry["resource"], let type = resource["resourceType"]?.string else { return nil }
       return Found(entry: place, type: type, resource: resource, fullURL: entry["fullUrl"]?.string)
     }
+  }
+
+  /// The resources of a type.
+  func people(_ type: String) -> [CRVSPerson] {
+    all.filter { $0.type == type }.map { CRVSPerson(entry: $0.entry, resource: $0.resource) }
   }
 
   /// What a reference such as `Patient/m1`, `/fhir/Patient/m1/<version>` or `urn:uuid:...` means.

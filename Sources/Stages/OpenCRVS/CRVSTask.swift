@@ -5,6 +5,9 @@ struct CRVSTask: Sendable {
   enum Kind: String, Sendable {
     case birth = "BIRTH"
     case death = "DEATH"
+
+    /// The type of a Patient's identifier that is the number of the certificate.
+    var numberType: String { "\(rawValue)_REGISTRATION_NUMBER" }
   }
 
   let resource: JSONValue
@@ -15,8 +18,13 @@ struct CRVSTask: Sendable {
   /// The id of the record, from `focus.reference`.
   var compositionId: String? { FHIR.id(in: resource["focus"]?["reference"]?.string, of: "Composition") }
 
-  var birthRegistrationNumber: String? { identifier("birth-registration-number") }
-  var deathRegistrationNumber: String? { identifier("death-registration-number") }
+  /// The number of the certificate of such an event.
+  func registrationNumber(_ kind: Kind) -> String? {
+    switch kind {
+    case .birth: identifier("birth-registration-number")
+    case .death: identifier("death-registration-number")
+    }
+  }
   var contactPhone: String? { contact("contact-person-phone-number") }
   var contactEmail: String? { contact("contact-person-email") }
   var lastModified: String? { resource["lastModified"]?.string }
