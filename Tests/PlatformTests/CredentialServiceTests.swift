@@ -44,8 +44,8 @@ private final class KeepingHub: WebSubHub {
     var manager: EmbeddedKeyManager
   }
 
-  private func stand(_ world: World) async throws -> Stand {
-    let repository = world.repository()
+  private func stand(_ world: World, _ rules: IdentifierRules = World.rules) async throws -> Stand {
+    let repository = world.repository(nil, rules)
     try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1")
     try await repository.updateDraft(
       rid: "1", fields: ["fullName": "Zoë Rao", "phone": "1"], documents: [], idempotencyKey: "1")
@@ -88,6 +88,16 @@ private final class KeepingHub: WebSubHub {
           proof, payload: Array(Encoding.base64URL(plain).utf8), application: "CREDENTIAL_SERVICE"))
       let text = String(decoding: published[0].body, as: UTF8.self)
       #expect(!text.contains(stand.uin) && !text.contains(stand.vid))
+    }
+  }
+
+  @Test(arguments: [12, 14, 18]) func aCredentialIsMadeForAVIDOfAnyLength(_ length: Int) async throws {
+    try await World.run { world async throws in
+      let values = ["vid.length": String(length), "uin.pool-fill": "5", "vid.pool-fill": "5"]
+      let stand = try await stand(world, IdentifierRules { values[$0] })
+      #expect(stand.vid.utf8.count == length)
+      _ = try await stand.service.request(request(stand), idempotencyKey: "k")
+      #expect(stand.hub.published.count == 1)
     }
   }
 
