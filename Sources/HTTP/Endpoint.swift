@@ -8,18 +8,23 @@ public struct Endpoint: Sendable {
   public let maxBody: Int
   /// When set, the endpoint takes `multipart/form-data` only (else 415) and its files go to disk as they arrive.
   public let multipart: MultipartPolicy?
+  /// A server that stops closes the connection of a request that it does not take or finish, instead of answering 503:
+  /// for senders to whom any answer means that they are done.
+  public let hangsUp: Bool
   let handler: @Sendable (Request) async throws -> Response
 
   /// An endpoint. The handler runs in a task of its own, and only for complete requests; it is cancelled when the server
   /// stops and the grace is over. It must not block its thread.
   public init(
     _ method: String, _ pathPattern: String, maxBody: Int = 1 << 20, multipart: MultipartPolicy? = nil,
+    hangsUp: Bool = false,
     handler: @escaping @Sendable (Request) async throws -> Response
   ) {
     self.method = method.uppercased()
     self.pathPattern = pathPattern
     self.maxBody = maxBody
     self.multipart = multipart
+    self.hangsUp = hangsUp
     self.handler = handler
   }
 }

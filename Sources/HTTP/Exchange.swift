@@ -13,9 +13,11 @@ final class Exchange: Sendable {
     var task: Task<Void, Never>?
   }
   private let state: Mutex<State>
+  private let hangsUp: Bool
 
   /// For a connection that has just been suspended: it stays so, and therefore valid, until `answer` resumes it.
-  init(suspended connection: OpaquePointer) {
+  init(suspended connection: OpaquePointer, hangsUp: Bool) {
+    self.hangsUp = hangsUp
     state = Mutex(State(suspended: UInt(bitPattern: connection)))
   }
 
@@ -33,9 +35,11 @@ final class Exchange: Sendable {
     if !hasBegun { request.removeFiles() }
   }
 
-  private static func respond(_ endpoint: Endpoint, _ request: Request, _ log: Log) async -> Response {
+  private static func respond(_ endpoint: Endpoint, _ request: Request, _ log: Log) async -> Response? {
     do {
       return try await endpoint.handler(request)
+    } catch is HangUp {
+      return nil
     } catch let failure as HTTPFailure {
       return failure.response
     } catch {
@@ -47,9 +51,9 @@ final class Exchange: Sendable {
     }
   }
 
-  /// Sets the answer and wakes the connection; nothing happens when there already is one. The lock is held meanwhile, so
+  /// Sets the answer, nil for hanging up, and wakes the connection; nothing happens when there already is one. The lock is held meanwhile, so
   /// that after this call, whoever won, the connection has been resumed.
-  func answer(_ response: Response) {
+  func answer(_ response: Response?) {
     state.withLock { state in
       guard let connection = state.suspended else { return }
       state.suspended = nil
@@ -62,11 +66,11 @@ final class Exchange: Sendable {
   /// Ends the wait from the server's side.
   func abandon() {
     let task = state.withLock { $0.task }
-    answer(.refusal(503))
+    answer(hangsUp ? nil : .refusal(503))
     task?.cancel()
   }
 
-  /// The answer, for the connection that was woken.
+  /// The answer, for the connection that was woken; none closes it.
   func takeResponse() -> Response? {
     state.withLock { state in
       defer { state.response = nil }

@@ -50,6 +50,13 @@ public struct Response: Sendable {
   }
 }
 
+/// What a handler throws to close the connection without an answer: the client sees a broken connection, whatever it
+/// makes of answers.
+public struct HangUp: Error, Sendable {
+  /// Closes the connection.
+  public init() {}
+}
+
 /// An error that a handler throws to answer something other than success; the client gets exactly this response. Any other error
 /// a handler throws becomes a 500 with a fixed body.
 public struct HTTPFailure: Error, Sendable, CustomStringConvertible {

@@ -84,13 +84,14 @@ final class ServerCore: Sendable {
     let exchange: Exchange? = stopping.withLock { stopping in
       guard !stopping else { return nil }
       MHD_suspend_connection(handle)
-      let exchange = Exchange(suspended: handle)
+      let exchange = Exchange(suspended: handle, hangsUp: endpoint.hangsUp)
       connection.enter(.running(exchange))
       return exchange
     }
     connection.reception = nil
     guard let exchange else {
       reception.request.removeFiles()
+      if endpoint.hangsUp { return .NO }
       return send(.refusal(503), connection, handle)
     }
     exchange.run(endpoint, reception.request, log: log)

@@ -244,6 +244,37 @@ import Testing
     await stopped
   }
 
+  @Test func `a handler that hangs up closes the connection without a byte`() async throws {
+    let server = try Server(
+      ServerSettings(), endpoints: [Endpoint("GET", "/hang") { _ in throw HangUp() }, hello])
+    let port = try server.start()
+    let socket = RawSocket(port: port)
+    socket.send("GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+    #expect(try await sockets.run { socket.isClosedByPeer() })
+    let client = Client()
+    await #expect(throws: HTTPError.self) {
+      try await client.send(ClientRequest(url: "http://127.0.0.1:\(port)/hang"))
+    }
+    #expect(try await client.send(ClientRequest(url: "http://127.0.0.1:\(port)/hello")).status == 200)
+    await server.stop(graceSeconds: 0)
+  }
+
+  @Test func `a server that stops hangs up where no answer may be given, instead of answering 503`() async throws {
+    let arrived = Gate()
+    let endpoint = Endpoint("GET", "/endless", hangsUp: true) { _ in
+      arrived.open()
+      try await Task.sleep(for: .seconds(3600))
+      return .empty()
+    }
+    let server = try Server(ServerSettings(), endpoints: [endpoint])
+    let socket = RawSocket(port: try server.start())
+    socket.send("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+    await arrived.wait()
+    async let stopped: Void = server.stop(graceSeconds: 0)
+    #expect(try await sockets.run { socket.isClosedByPeer() })
+    await stopped
+  }
+
   /// Stops a server as soon as a handler has begun. The handler waits until it is cancelled.
   private func stopUnderAHandler(_ waiting: @escaping @Sendable () async -> Void) async throws {
     let arrived = Gate()

@@ -71,7 +71,7 @@ public struct MosipMediator: Stage {
       SettingField(
         "uin-token-partner", .text, default: "opencrvs-partner",
         "the partner of the UIN token (mosip.opencrvs.uin.token.partner)"),
-    ])
+    ] + OpenCRVSAuth.fields)
 
   static let packet = "packet"
   static let credential = "credential"
@@ -107,13 +107,16 @@ public struct MosipMediator: Stage {
   let settings: StageSettings
   let mapping: BirthMapping
   let hubSecret: [UInt8]
+  /// OpenCRVS' own auth service, when the OpenCRVS side takes no tokens of the realm.
+  let auth: OpenCRVSAuth?
 
   /// Makes the mediator of one stage.
-  /// - Throws: `SettingError` when a mapping cannot be read or the lease is too short.
+  /// - Throws: `SettingError` when a mapping cannot be read, the lease is too short or a client secret is missing.
   public init(settings: StageSettings) throws {
     self.settings = settings
     mapping = try BirthMapping(settings)
     hubSecret = Array(settings.text("hub-secret").utf8)
+    auth = try OpenCRVSAuth(settings)
     guard settings.integer("lease") >= 60 else {
       throw SettingError(stage: settings.stage, setting: "lease", "must be at least 60 seconds")
     }

@@ -50,6 +50,8 @@ struct MediatorAnswer: Sendable {
         log.warning("a request cannot be served now", ["path": request.path])
         return self.fault(
           MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+      } catch let hangUp as HangUp {
+        throw hangUp
       } catch let failure as HTTPFailure {
         return failure.response
       } catch {

@@ -10,6 +10,31 @@ extension OpencrvsMediator {
     "BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CERTIFIED", "DEATH_CERTIFIED", "BIRTH_CORRECTED", "DEATH_CORRECTED",
   ]
 
+  /// Tries until the event is kept. OpenCRVS takes any answer, a 500 too, for a delivery and never sends again; only a
+  /// broken connection makes it try once more (facts/opencrvs-and-websub 1.2). So nothing but what is wrong with the
+  /// event itself is answered with an error: what fails otherwise is done again here, and at the end the connection is
+  /// closed without an answer.
+  func patiently(_ context: StageContext, _ body: () async throws -> Response) async throws -> Response {
+    let end = context.services.clock.now.milliseconds + Int64(settings.integer("webhook-patience")) * 1000
+    var pause: Int64 = 200
+    while true {
+      do {
+        return try await body()
+      } catch let fault as MediatorFault {
+        throw fault
+      } catch {
+        let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
+        guard context.services.clock.now.milliseconds + pause <= end else {
+          context.log.error("a webhook could not be kept: its connection is closed, so that it is sent again", ["error": code])
+          throw HangUp()
+        }
+        context.log.warning("a webhook waits until it can be kept", ["error": code])
+        do { try await Task.sleep(for: .milliseconds(pause)) } catch { throw HangUp() }
+        pause = min(pause * 2, 10_000)
+      }
+    }
+  }
+
   func takeWebhook(_ request: Request, _ context: StageContext) async throws -> Response {
     guard let signature = request.headers["X-Hub-Signature"] else {
       throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")

@@ -26,6 +26,9 @@ public struct OpencrvsMediator: Stage {
         "accept-raw-body-signature", .boolean, default: false,
         "also take X-Hub-Signature over the body itself, as OpenCRVS' public page has it instead of its code"),
       SettingField(
+        "webhook-patience", .integer, default: 300, unit: "seconds",
+        "how long a webhook waits for a database or object store that is away, before its connection is closed"),
+      SettingField(
         "topics", .texts, default: ["BIRTH_REGISTERED", "DEATH_REGISTERED"],
         "the topics that are subscribed to at OpenCRVS"),
       SettingField(
@@ -50,8 +53,9 @@ public struct OpencrvsMediator: Stage {
         "the client whose token is shown to MOSIP (MOSIP_AUTH_CLIENT_ID)"),
       SettingField(
         "required-role", .text, default: "",
-        "the role a caller of the returning doors and of /subscribe needs; empty for any valid token"),
-    ])
+        "the role (with opencrvs-auth-url: the scope) a caller of the returning doors and of /subscribe needs; empty for any valid token"
+      ),
+    ] + OpenCRVSAuth.fields)
 
   static let forward = "forward"
   static let tell = "tell"
@@ -71,12 +75,15 @@ public struct OpencrvsMediator: Stage {
 
   let settings: StageSettings
   let secret: [UInt8]
+  /// OpenCRVS' own auth service, when tokens of the OpenCRVS side are not those of the realm.
+  let auth: OpenCRVSAuth?
 
   /// Makes the mediator of one stage.
-  /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start.
+  /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start, or a client secret.
   public init(settings: StageSettings) throws {
     self.settings = settings
     secret = Array(settings.text("sha-secret").utf8)
+    auth = try OpenCRVSAuth(settings)
     if settings.boolean("subscribe-at-start") {
       for name in ["webhooks-url", "webhook-url"] where settings.text(name).isEmpty {
         throw SettingError(stage: settings.stage, setting: name, "must be given when subscribe-at-start is true")
@@ -91,7 +98,8 @@ public struct OpencrvsMediator: Stage {
       Endpoint("GET", "/ping") { _ in .json("{\"success\":true}") },
       Endpoint("GET", "/webhooks", handler: answer.handling { try challenge($0) }),
       Endpoint(
-        "POST", "/webhooks", maxBody: CRVSEvent.largest, handler: answer.handling { try await takeWebhook($0, context) }
+        "POST", "/webhooks", maxBody: CRVSEvent.largest, hangsUp: true,
+        handler: answer.handling { request in try await patiently(context) { try await takeWebhook(request, context) } }
       ),
       Endpoint("POST", "/subscribe", handler: answer.handling { try await takeSubscribe($0, context) }),
       Endpoint("POST", "/birthReceiveNid", handler: answer.handling { try await takeToken($0, context) }),
@@ -131,11 +139,12 @@ public struct OpencrvsMediator: Stage {
   }
 
   func door(_ context: StageContext) -> MediatorDoor {
-    MediatorDoor(tokens: context.services.tokens, role: settings.text("required-role"))
+    MediatorDoor(tokens: auth?.checking(context) ?? context.services.tokens, role: settings.text("required-role"))
   }
 
   func bearer(_ context: StageContext) async throws -> Headers {
-    ["Authorization": "Bearer \(try await context.services.tokens.token(client: settings.text("opencrvs-client")))"]
+    let tokens = auth?.checking(context) ?? context.services.tokens
+    return ["Authorization": "Bearer \(try await tokens.token(client: settings.text("opencrvs-client")))"]
   }
 
   func mosipCookie(_ context: StageContext) async throws -> Headers {

@@ -50,13 +50,15 @@ final class MediatorWorld: Sendable {
 
   init() throws { keys = try MediatorKeys.shared.get() }
 
+  /// What `call` gives for a connection that was closed without an answer.
+  static let hungUp = 599
   static let webhookSecret = "webhook-secret"
   static let hubSecret = "hub-secret"
 
   func crvs(_ given: [String: SettingValue] = [:]) throws -> (OpencrvsMediator, StageContext) {
     var values: [String: SettingValue] = [
       "sha-secret": .text(Self.webhookSecret), "opencrvs-url": "http://opencrvs/hand-over",
-      "mosip-url": "http://mosip/",
+      "mosip-url": "http://mosip/", "webhook-patience": 0,
     ]
     values.merge(given) { $1 }
     let settings = try StageSettings(
@@ -118,6 +120,8 @@ final class MediatorWorld: Sendable {
     }
     do {
       return try await endpoint.handler(request)
+    } catch is HangUp {
+      return .empty(status: Self.hungUp)
     } catch {
       return .empty(status: 500)
     }

@@ -81,6 +81,24 @@ struct OpencrvsMediatorTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
   }
 
+  @Test("waits with a webhook until it can be kept, and answers nothing when it cannot")
+  func patience() async throws {
+    // The store fails at the first step that the event makes.
+    world.state.withLock { $0.crash = (1, .before) }
+    let (patient, patientContext) = try world.crvs(["webhook-patience": 60])
+    #expect(try await world.call(patient, patientContext, Births.webhook(Births.usual())).status == 200)
+    #expect(world.state.withLock { $0.crashed } == 1)
+    #expect(world.openWork("forward") == 1)
+    // OpenCRVS sends again what it could not hand over, and takes a 5xx for a delivery.
+    world.state.withLock { $0.crash = ($0.steps + 1, .before) }
+    let other = Births.webhook(Births.usual(record: "r2", number: "N2"))
+    #expect(try await post(other).status == MediatorWorld.hungUp)
+    #expect(try await post(other).status == 200)
+    // What will never be right is answered at once.
+    let wrong = try await world.call(patient, patientContext, Births.webhook(Births.usual(), secret: "other"))
+    #expect(wrong.status == 401)
+  }
+
   @Test("takes at most 52,428,800 bytes")
   func limit() {
     let door = stage.endpoints(context).first { $0.method == "POST" && $0.pathPattern == "/webhooks" }
@@ -295,6 +313,54 @@ struct OpencrvsMediatorTests {
     let down = try await post(back("/birthReceiveNid", token))
     #expect(down.status == 503)
     #expect(down.code == "OPN-CRVS-004")
+  }
+
+  @Test("asks OpenCRVS' own auth service about callers and for its tokens when it is told where that is")
+  func ownAuth() async throws {
+    let given: [String: SettingValue] = [
+      "opencrvs-auth-url": "http://auth", "opencrvs-client-secret": "client-secret", "required-role": "nationalId",
+    ]
+    let (own, ownContext) = try world.crvs(given)
+    func answer(_ path: String, _ status: Int, _ body: String) {
+      world.state.withLock { $0.answers[path] = [ClientResponse(status: status, body: Array(body.utf8))] }
+    }
+    func take(_ token: String?) async throws -> Response {
+      try await world.call(own, ownContext, back("/birthReceiveNid", self.token, token: token))
+    }
+    let claims = Encoding.base64URL(Array(#"{"sub":"system","scope":["nationalId"],"exp":99999999999}"#.utf8))
+    let token = "e30.\(claims).c2ln"
+    #expect(try await take(nil).code == "OPN-AUT-003")
+    answer("/verifyToken", 200, #"{"valid":false}"#)
+    #expect(try await take(token).code == "OPN-AUT-002")
+    answer("/verifyToken", 401, "")
+    #expect(try await take(token).code == "OPN-AUT-002")
+    for (status, body) in [(503, ""), (404, ""), (200, "{}"), (200, "no json")] {
+      answer("/verifyToken", status, body)
+      #expect(try await take(token).status == 503)
+    }
+    answer("/verifyToken", 200, #"{"valid":true}"#)
+    #expect(try await take("e30.e30.c2ln").code == "OPN-AUT-004")
+    #expect(world.state.withLock { $0.records.isEmpty })
+    answer("/verifyToken", 200, #"{"valid":true}"#)
+    #expect(try await take(token).status == 200)
+    let asked = try #require(world.state.withLock { $0.requests.last { $0.url == "http://auth/verifyToken" } })
+    guard case .bytes(let body) = asked.body else { throw MediatorWorld.Crash() }
+    #expect(try JSONValue.parse(body) == ["token": .string(token)])
+
+    // Its own token: the way of the older releases when the newer one is not there; asked for once.
+    world.state.withLock {
+      $0.answers["/token"] = [ClientResponse(status: 503), ClientResponse(status: 404)]
+      $0.answers["/authenticateSystemClient"] = [
+        ClientResponse(status: 200, body: JSONValue.object(["token": .string(token)]).encoded())
+      ]
+    }
+    try await world.run([(own, ownContext)])
+    let sent = world.state.withLock { $0.requests }
+    #expect(sent.filter { $0.url.hasPrefix("http://auth/token?client_id=opencrvs&client_secret=client-secret") }.count == 2)
+    #expect(sent.last { $0.url == "http://opencrvs/hand-over" }?.headers["Authorization"] == "Bearer \(token)")
+    #expect(world.state.withLock { $0.atOpenCRVS.count } == 1)
+    #expect(throws: SettingError.self) { try world.crvs(["opencrvs-auth-url": "http://auth"]) }
+    #expect(throws: SettingError.self) { try world.mosip(["opencrvs-auth-url": "http://auth"]) }
   }
 
   @Test("refuses what is not sealed for it, not signed by the MOSIP side, or changed on the way")

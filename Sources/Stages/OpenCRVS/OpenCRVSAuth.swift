@@ -1,0 +1,137 @@
+import HTTP
+import JSON
+import StageKit
+import Synchronization
+import System
+
+/// OpenCRVS' own auth service, for installations whose tokens are not those of MOSIP's realm: tokens of a system client,
+/// and the check of callers' tokens (facts/opencrvs-and-websub 1.1, 2.4).
+final class OpenCRVSAuth: Sendable {
+  static let fields = [
+    SettingField(
+      "opencrvs-auth-url", .text, default: "",
+      "base URL of OpenCRVS' auth service (AUTH_URL): tokens for OpenCRVS come from it, and those of callers from the OpenCRVS side are checked by it; empty when one Keycloak realm serves both sides"
+    ),
+    SettingField(
+      "opencrvs-client-secret", .secret, default: "",
+      "the secret of opencrvs-client at OpenCRVS' auth service (CLIENT_SECRET); needed with opencrvs-auth-url"),
+  ]
+
+  private struct Kept {
+    var token: String
+    var until: Int64
+  }
+
+  private let url: String
+  private let client: String
+  private let secret: String
+  private let kept = Mutex<Kept?>(nil)
+  private static let service = "OpenCRVS auth"
+  /// A token without a readable end is used so long.
+  private static let usualLife: Int64 = 60_000
+  /// So long before its end a token is not used any more: the request that carries it takes time.
+  private static let margin: Int64 = 30_000
+
+  /// Nothing when no URL of it is set.
+  /// - Throws: `SettingError` for a URL without the client's secret.
+  init?(_ settings: StageSettings) throws {
+    url = settings.text("opencrvs-auth-url")
+    client = settings.text("opencrvs-client")
+    secret = settings.text("opencrvs-client-secret")
+    if url.isEmpty { return nil }
+    guard !secret.isEmpty else {
+      throw SettingError(
+        stage: settings.stage, setting: "opencrvs-client-secret", "must be given with opencrvs-auth-url")
+    }
+  }
+
+  /// A token of the system client, kept until shortly before its end.
+  /// - Throws: `ServiceError` that may work later, OPN-AUT-001: a wrong secret is put right by a person.
+  func token(_ context: StageContext) async throws -> String {
+    let now = context.services.clock.now.milliseconds
+    if let kept = kept.withLock({ $0 }), now < kept.until { return kept.token }
+    let token = try await newToken(Outgoing(http: context.services.http))
+    let end = Self.claims(token)?["exp"]?.double.flatMap { $0.magnitude < 1e12 ? Int64($0) * 1000 : nil }
+    kept.withLock { $0 = Kept(token: token, until: end.map { $0 - Self.margin } ?? now + Self.usualLife) }
+    return token
+  }
+
+  /// The two ways of the releases: `/token` from 1.3 on, `/authenticateSystemClient` before.
+  private func newToken(_ outgoing: Outgoing) async throws -> String {
+    let query = URLText.query([
+      ("client_id", client), ("client_secret", secret), ("grant_type", "client_credentials"),
+    ])
+    let refused: Set<Int> = [401, 403, 404, 405]
+    do {
+      let request = ClientRequest(
+        method: "POST", url: url.appending(path: "/token?") + query, maxResponseBytes: 1 << 16)
+      let answer = try await outgoing.send(request, Self.service, final: refused)
+      if let token = (try? JSONValue.parse(answer.body))?["access_token"]?.string, !token.isEmpty { return token }
+      throw unavailable("answers no token")
+    } catch let refusal as Outgoing.Refusal {
+      guard [404, 405].contains(refusal.status) else { throw unavailable("gives no token (\(refusal.status))") }
+    }
+    do {
+      let body: JSONValue = ["client_id": .string(client), "client_secret": .string(secret)]
+      let request = ClientRequest(
+        method: "POST", url: url.appending(path: "/authenticateSystemClient"),
+        headers: ["Content-Type": "application/json"], body: .bytes(body.encoded()), maxResponseBytes: 1 << 16)
+      let answer = try await outgoing.send(request, Self.service, final: refused)
+      if let token = (try? JSONValue.parse(answer.body))?["token"]?.string, !token.isEmpty { return token }
+      throw unavailable("answers no token")
+    } catch let refusal as Outgoing.Refusal {
+      throw unavailable("gives no token (\(refusal.status))")
+    }
+  }
+
+  private func unavailable(_ text: String) -> ServiceError {
+    ServiceError(.unavailable, service: Self.service, code: MediatorFault.Code.noAuthToken.rawValue, text)
+  }
+
+  private static func claims(_ token: String) -> JSONValue? {
+    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 3, let payload = Encoding.bytes(base64: parts[1].utf8) else { return nil }
+    return try? JSONValue.parse(payload)
+  }
+}
+
+extension OpenCRVSAuth {
+  /// The check of callers' tokens as the doors want it.
+  func checking(_ context: StageContext) -> any AccessTokens { Check(auth: self, context: context) }
+
+  private struct Check: AccessTokens {
+    let auth: OpenCRVSAuth
+    let context: StageContext
+
+    func token(client: String) async throws -> String { try await auth.token(context) }
+    func caller(of token: String) async throws -> Caller? {
+      try await auth.caller(of: token, Outgoing(http: context.services.http))
+    }
+  }
+
+  /// `POST /verifyToken {"token"}` → `{"valid"}`. Only what the service calls valid is read further: the caller's roles
+  /// are the token's scopes.
+  private func caller(of token: String, _ outgoing: Outgoing) async throws -> Caller? {
+    guard token.utf8.count < 16_384, token.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else { return nil }
+    let body: JSONValue = ["token": .string(token)]
+    let answer: ClientResponse
+    do {
+      answer = try await outgoing.send(
+        ClientRequest(
+          method: "POST", url: url.appending(path: "/verifyToken"), headers: ["Content-Type": "application/json"],
+          body: .bytes(body.encoded()), maxResponseBytes: 1 << 16), Self.service, final: [401, 403])
+    } catch is Outgoing.Refusal {
+      return nil
+    }
+    guard let isValid = (try? JSONValue.parse(answer.body))?["valid"]?.bool else {
+      throw ServiceError(
+        .unavailable, service: Self.service, code: MediatorFault.Code.serviceUnreachable.rawValue,
+        "does not say whether a token is valid")
+    }
+    guard isValid else { return nil }
+    let claims = Self.claims(token)
+    return Caller(
+      name: claims?["sub"]?.string ?? "OpenCRVS",
+      roles: Set(claims?["scope"]?.array?.compactMap(\.string) ?? []))
+  }
+}
