@@ -175,6 +175,29 @@ import Testing
     }
   }
 
+  @Test func aPieceThatAnotherTookOverIsNotGivenUpByTheOneThatLostIt() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench) { item in
+        // Meanwhile the lease ran out and somebody else has the piece.
+        _ = try await bench.number(
+          "WITH u AS (UPDATE regproc.work SET worker = 'other', leased_until = now() + interval '1 hour' RETURNING 1) SELECT count(*) FROM u"
+        )
+        calls.note("tried")
+        throw WorkFailure(code: "FINAL", "no way on")
+      } gaveUp: { _, _ in
+        calls.note("gave up")
+      } _: { runner in
+        try await schedule(bench, "1")
+        #expect(try await eventually { calls.list.contains("tried") })
+        // What the loser does about it is over when it has given its place back.
+        try await Task.sleep(for: .milliseconds(300))
+      }
+      #expect(calls.list == ["tried"])
+      #expect(try await bench.number("SELECT count(*) FROM regproc.work WHERE state = 0 AND worker = 'other'") == 1)
+    }
+  }
+
   @Test func theEndOfAWayIsPublishedOnceForEachHop() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")

@@ -165,10 +165,30 @@ final class WorkRunner: Sendable {
   }
 
   private func giveUp(_ item: WorkItem, _ performer: Performer, _ failure: WorkFailure) async throws {
+    guard try await stillHolds(item, performer) else {
+      log.warning("work that another process took over meanwhile is not given up", ["stage": performer.stage, "kind": item.kind])
+      return
+    }
     failures.add(1, ordering: .relaxed)
     log.error("work is given up", ["stage": performer.stage, "kind": item.kind, "code": failure.code, "error": failure.message])
     try await performer.gaveUp(item, failure)
     try await finish(item, performer, changes: [], failure: failure)
+  }
+
+  /// Renews the lease of a piece; false when it is another's by now: what its end means is then that one's to tell.
+  private func stillHolds(_ item: WorkItem, _ performer: Performer) async throws -> Bool {
+    let worker = worker
+    return try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          """
+          UPDATE regproc.work SET leased_until = now() + make_interval(secs => $5)
+          WHERE stage = $1 AND kind = $2 AND key = $3 AND worker = $4 AND state = 0 RETURNING 1
+          """,
+          [.text(performer.stage), .text(item.kind), .text(item.key), .text(worker), .double(Self.leaseSeconds)]
+        ).count == 1
+      }
+    }
   }
 
   private func finish(_ item: WorkItem, _ performer: Performer, changes: [StageChange], failure: WorkFailure?) async throws {

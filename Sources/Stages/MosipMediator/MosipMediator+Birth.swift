@@ -24,6 +24,10 @@ extension MosipMediator {
       guard event.bundle.kind == .birth, event.topic == "BIRTH_REGISTERED" else {
         throw MediatorFault(.unreadable, "the event is not a registered birth")
       }
+      // Without it nobody at OpenCRVS could be told of the UIN token.
+      guard event.bundle.registrationNumber != nil else {
+        throw MediatorFault(.unreadable, "the birth has no registration number")
+      }
     } catch let fault as MediatorFault {
       await recordRefusal(of: message.id, fault, context)
       throw fault
@@ -47,14 +51,15 @@ extension MosipMediator {
     ]
     if let number = event.bundle.registrationNumber {
       changes.append(
-        .put(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(transaction)]))
+        .insert(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(transaction)]))
     }
     do {
       try await context.store.commit(changes)
     } catch is StoreConflict {
-      // Sent twice at the same time, and the other one was first; or the RID belongs to another birth.
+      // Sent twice at the same time, and the other one was first; or the RID or the registration number belongs to
+      // another birth: one number must never lead to two UINs.
       if let answer = try await answerOfKnown(event, transaction, context) { return answer }
-      throw MediatorFault(.conflict, "the application id belongs to another record")
+      throw MediatorFault(.conflict, "the application id or the registration number belongs to another record")
     }
     context.log.info("a birth is taken", ["rid": rid])
     return taken(rid, context)

@@ -45,7 +45,7 @@ extension MosipMediator {
       do {
         try await sendBack(message, id: "", to: "/birthReceiveNid", context)
       } catch let refusal as Outgoing.Refusal {
-        throw MediatorFault(.unknown, "the UIN token cannot be sent back: \(refusal)")
+        throw refusal.ending("the UIN token cannot be sent back")
       }
     } catch let fault as MediatorFault {
       throw fault.workFailure

@@ -48,14 +48,14 @@ extension MosipMediator {
           with: ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)],
           context)
       case Status.created:
-        guard let bytes = try await keptPacket(rid, context) else {
+        guard let bytes = try await keptPacket(record, rid, context) else {
           try await advance(&record, to: Status.creating, context)
           continue
         }
         try await registrations.sync(rid: rid, packet: bytes)
         try await advance(&record, to: Status.synced, context)
       case Status.synced:
-        guard let bytes = try await keptPacket(rid, context) else {
+        guard let bytes = try await keptPacket(record, rid, context) else {
           try await advance(&record, to: Status.creating, context)
           continue
         }
@@ -67,7 +67,11 @@ extension MosipMediator {
         try await advance(&record, to: Status.uploaded, context)
         context.log.info("a packet is uploaded", ["rid": rid])
       case Status.uploaded:
-        try await context.services.objects.delete(account: Accounts.packets, container: rid, key: rid + ".zip")
+        // Also those of processes that were overtaken.
+        let objects = context.services.objects
+        for key in try await objects.keys(account: Accounts.packets, container: rid, prefix: rid) {
+          try await objects.delete(account: Accounts.packets, container: rid, key: key)
+        }
         return .done
       default:
         return .done
@@ -80,7 +84,7 @@ extension MosipMediator {
 
   /// The packet that was made before, else a new one, kept in the object store.
   private func packetBytes(_ record: StageRecord, _ rid: String, _ context: StageContext) async throws -> [UInt8] {
-    if let bytes = try await keptPacket(rid, context) { return bytes }
+    if let bytes = try await keptPacket(record, rid, context) { return bytes }
     guard
       let eventBytes = try await context.services.objects.get(
         account: Accounts.events, container: rid, key: record.document["object"]?.string ?? "")
@@ -93,13 +97,20 @@ extension MosipMediator {
     } catch let fault as MediatorFault {
       throw fault.workFailure
     }
-    try await context.services.objects.put(bytes, account: Accounts.packets, container: rid, key: rid + ".zip")
+    try await context.services.objects.put(
+      bytes, account: Accounts.packets, container: rid, key: Self.packetKey(rid, Digest.upperHex(bytes)))
     return bytes
   }
 
-  private func keptPacket(_ rid: String, _ context: StageContext) async throws -> [UInt8]? {
-    try await context.services.objects.get(account: Accounts.packets, container: rid, key: rid + ".zip")
+  /// The packet that the record names by its hash. Two processes that work on one birth make different bytes: which of
+  /// them is the packet is decided by the record alone, whoever writes last.
+  private func keptPacket(_ record: StageRecord, _ rid: String, _ context: StageContext) async throws -> [UInt8]? {
+    guard let hash = record.document["packetHash"]?.string else { return nil }
+    return try await context.services.objects.get(
+      account: Accounts.packets, container: rid, key: Self.packetKey(rid, hash))
   }
+
+  private static func packetKey(_ rid: String, _ hash: String) -> String { "\(rid)-\(hash.prefix(32)).zip" }
 
   private func advance(
     _ record: inout StageRecord, to status: String, with more: JSONObject = [:], _ context: StageContext
@@ -114,12 +125,15 @@ extension MosipMediator {
 
   /// No packet will come of this birth: it is marked, and the OpenCRVS side is told once.
   func packetGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
-    guard let record = try await context.store.record(Records.births, work.key) else { return }
+    guard let record = try await context.store.record(Records.births, work.key),
+      // Another process had more luck.
+      record.document["status"]?.string != Status.uploaded
+    else { return }
     var document = record.document
     document["status"] = .string(Status.failed)
     document["errorCode"] = .string(failure.code)
     try await context.store.commit([
-      .put(collection: Records.births, key: work.key, document: document),
+      .put(collection: Records.births, key: work.key, document: document, ifVersion: record.version),
       .schedule(statusWork(of: work.key, code: failure.code, message: failure.message)),
     ])
   }

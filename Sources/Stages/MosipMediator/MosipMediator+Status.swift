@@ -54,7 +54,7 @@ extension MosipMediator {
     do {
       try await sendBack(.object(report), id: work.key, to: "/receiveStatus", context)
     } catch let refusal as Outgoing.Refusal {
-      throw WorkFailure(code: MediatorFault.Code.unknown.rawValue, "the error cannot be reported: \(refusal)")
+      throw refusal.ending("the error cannot be reported")
     }
     return .done
   }

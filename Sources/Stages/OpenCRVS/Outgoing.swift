@@ -58,6 +58,18 @@ struct Outgoing: Sendable {
       self.code = code.flatMap { $0.utf8.count <= 32 && $0.utf8.allSatisfy { $0 > 32 && $0 < 127 } ? $0 : nil }
     }
 
+    /// The refusal as an end or as something to wait for. Only codes that speak of the event itself end it; a mediator
+    /// that refuses a signature, a key, a token or a role, or names no reason, is set up wrongly on one side or is not
+    /// the one that was meant: a person puts that right, and the person who was registered must not be lost over it.
+    func ending(_ what: String) -> any Error {
+      if let code, Self.final.contains(code) { return WorkFailure(code: code, "\(what): \(self)") }
+      return ServiceError(
+        .unavailable, service: service, code: code ?? MediatorFault.Code.serviceUnreachable.rawValue,
+        "refuses with \(status)")
+    }
+    private static let final = Set(
+      [MediatorFault.Code.unreadable, .identity, .conflict, .notYet, .ridUnreadable].map(\.rawValue))
+
     var description: String { "\(service) refuses with \(status)\(code.map { " \($0)" } ?? "")" }
   }
 }

@@ -51,7 +51,7 @@ extension OpencrvsMediator {
       response = try await Outgoing(http: context.services.http).get(
         url, headers: try await mosipCookie(context), service: "MOSIP-side mediator")
     } catch let refusal as Outgoing.Refusal {
-      throw WorkFailure(code: refusal.code ?? MediatorFault.Code.ridGeneration.rawValue, "\(refusal)")
+      throw refusal.ending("no application id can be had")
     }
     guard let aid = (try? JSONValue.parse(response.body))?.string, RecordKey.isRID(aid) else {
       throw ServiceError(
@@ -73,7 +73,7 @@ extension OpencrvsMediator {
         to: settings.text("mosip-url").appending(path: "/opencrvs/v1/birth"), headers: try await mosipCookie(context),
         service: "MOSIP-side mediator")
     } catch let refusal as Outgoing.Refusal {
-      throw WorkFailure(code: refusal.code ?? MediatorFault.Code.unknown.rawValue, "\(refusal)")
+      throw refusal.ending("the birth is refused")
     }
     let taken = (try? JSONValue.parse(response.body))?["response"]?["aid"]?.string
     if let taken, taken != aid {

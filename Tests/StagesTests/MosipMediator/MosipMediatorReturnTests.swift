@@ -244,18 +244,20 @@ struct MosipMediatorReturnTests {
     #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-022") == true)
   }
 
-  @Test("tries until the OpenCRVS side takes the token, and gives up only on a refusal")
+  @Test("tries until the OpenCRVS side takes the token, and gives up only when the token itself is refused")
   func sendingBack() async throws {
     try await upload()
     world.state.withLock {
       $0.answers["/birthReceiveNid"] = [
-        ClientResponse(status: 500), ClientResponse(status: 401), ClientResponse(status: 404),
+        ClientResponse(status: 500), ClientResponse(status: 401),
+        ClientResponse(status: 400, body: Array(#"{"message":"Invalid Token"}"#.utf8)),
       ]
     }
     _ = try await call(delivery(credentialEvent(credential: try sealedCredential())))
     try await run()
     #expect(world.state.withLock { $0.published.map { $0.body["event"]?["status"]?.string } } == ["served"])
-    world.state.withLock { $0.answers["/birthReceiveNid"] = [ClientResponse(status: 400)] }
+    let conflict = Array(#"{"errors":[{"errorCode":"OPN-CRVS-015"}]}"#.utf8)
+    world.state.withLock { $0.answers["/birthReceiveNid"] = [ClientResponse(status: 409, body: conflict)] }
     _ = try await call(delivery(credentialEvent(id: "e2", credential: try sealedCredential())))
     try await run()
     #expect(world.state.withLock { $0.published.last?.body["event"]?["status"] } == "serving_error_sending_back")

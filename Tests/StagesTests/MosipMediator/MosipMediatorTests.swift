@@ -125,6 +125,20 @@ struct MosipMediatorTests {
     #expect(world.count("mosip-mediator", "birth_transactions") == 1)
   }
 
+  @Test("takes one birth for one registration number, and none without")
+  func registrationNumbers() async throws {
+    #expect(try await call(birth()).status == 200)
+    let second = try await call(birth(Births.usual(record: "r2"), id: "r2"))
+    #expect(second.status == 409)
+    #expect(second.code == "OPN-CRVS-015")
+    let none = try await call(
+      birth(Births.event([Births.task(record: "r3", number: nil), Births.child(number: nil)]), id: "r3"))
+    #expect(none.status == 400)
+    #expect(none.code == "OPN-CRVS-001")
+    #expect(world.count("mosip-mediator", "birth_transactions") == 1)
+    #expect(world.state.withLock { $0.outbox.count } == 1)
+  }
+
   @Test("takes the application id of the child for the RID, but none that is no RID or belongs to another birth")
   func applicationIds() async throws {
     let rid = MediatorWorld.rid(42)
@@ -141,7 +155,7 @@ struct MosipMediatorTests {
   @Test("is not hurt by an id full of quotes, and hashes one that is too long")
   func ids() async throws {
     for id in ["x'; DELETE FROM birth_transactions; --", String(repeating: "long", count: 40)] {
-      #expect(try await call(birth(Births.usual(record: id), id: id)).status == 200)
+      #expect(try await call(birth(Births.usual(record: id, number: "N\(id.count)"), id: id)).status == 200)
       #expect(transaction(RecordKey.of(id)) != nil)
       #expect(RecordKey.of(id).count <= 64)
     }
@@ -230,6 +244,37 @@ struct MosipMediatorTests {
       Set(synced.compactMap { $0["request"]?[0]?["packetHashValue"]?.string }) == [
         Encoding.upperHex(Hash.sha256(uploads[0].bytes))
       ])
+  }
+
+  @Test("uploads the bytes that were announced, though another process made others for the same birth")
+  func overtaken() async throws {
+    _ = try await call(birth())
+    // The other one had lost its lease, and writes its packet after ours was announced.
+    world.state.withLock { $0.answers["/registrationpackets"] = Array(repeating: ClientResponse(status: 503), count: 4) }
+    try await run()
+    #expect(transaction()?["status"] == "Packet Synced")
+    let kept = transaction()
+    world.state.withLock { state in
+      for key in Array(state.records.keys) where key.hasPrefix("mosip-mediator|birth_transactions|") {
+        state.records[key]?.document["status"] = "Creating Packet"
+        state.records[key]?.document["packetHash"] = nil
+      }
+      state.answers["/sync"] = [ClientResponse(status: 503)]
+    }
+    let work = WorkItem(kind: "packet", key: Births.record)
+    await #expect(throws: ServiceError.self) { try await stage.perform(work, context) }
+    world.state.withLock { state in
+      for key in Array(state.records.keys) where key.hasPrefix("mosip-mediator|birth_transactions|") {
+        state.records[key]?.document = kept ?? .null
+      }
+    }
+    try await run()
+    #expect(transaction()?["status"] == "Uploaded")
+    let (uploads, synced) = world.state.withLock { ($0.uploads, $0.synced) }
+    #expect(uploads.count == 1)
+    #expect(
+      synced.last?["request"]?[0]?["packetHashValue"]?.string == Encoding.upperHex(Hash.sha256(uploads[0].bytes)))
+    #expect(world.state.withLock { !$0.objects.keys.contains { $0.hasPrefix("PACKET_MANAGER_ACCOUNT") } })
   }
 
   @Test("counts a duplicate as uploaded")

@@ -71,7 +71,12 @@ struct FakeObjects: ObjectStore {
   func exists(account: String, container: String, key: String) async throws -> Bool {
     try world.step { $0.objects["\(account)|\(container)|\(key)"] != nil }
   }
-  func keys(account: String, container: String, prefix: String) async throws -> [String] { [] }
+  func keys(account: String, container: String, prefix: String) async throws -> [String] {
+    let folder = "\(account)|\(container)|"
+    return try world.step { state in
+      state.objects.keys.filter { $0.hasPrefix(folder + prefix) }.map { String($0.dropFirst(folder.count)) }.sorted()
+    }
+  }
   func delete(account: String, container: String, key: String) async throws {
     try world.step { $0.objects["\(account)|\(container)|\(key)"] = nil }
   }

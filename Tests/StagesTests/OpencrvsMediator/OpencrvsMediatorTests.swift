@@ -246,17 +246,30 @@ struct OpencrvsMediatorTests {
   @Test("tells OpenCRVS by name, once, when the MOSIP side refuses for good")
   func refusal() async throws {
     _ = try await post(Births.webhook(Births.usual()))
-    let body = #"{"errors":[{"errorCode":"OPN-CRVS-026","errorMessage":"x"}]}"#
+    let body = #"{"errors":[{"errorCode":"OPN-CRVS-006","errorMessage":"x"}]}"#
     world.state.withLock { $0.answers["/birth"] = [ClientResponse(status: 400, body: Array(body.utf8))] }
     try await run()
     let told = world.state.withLock { $0.atOpenCRVS }
     #expect(told.count == 2)
     #expect(told.last?["BRN"] == "2022BTEST01")
-    #expect(told.last?["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-026: ") == true)
+    #expect(told.last?["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-006: ") == true)
     #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Failed")
     // The engine may ask again after a crash.
     let work = WorkItem(kind: "forward", key: Births.record)
     guard case .done = try await stage.perform(work, context) else { throw MediatorWorld.Crash() }
+  }
+
+  @Test(
+    "keeps a birth until a person has put right what has nothing to do with it",
+    arguments: ["OPN-AUT-003", "OPN-CRVS-004", "OPN-CRVS-022", "OPN-CRVS-026", ""])
+  func misconfigured(_ code: String) async throws {
+    _ = try await post(Births.webhook(Births.usual()))
+    let body = code.isEmpty ? "no json" : #"{"errors":[{"errorCode":"\#(code)"}]}"#
+    let refusal = ClientResponse(status: 400, body: Array(body.utf8))
+    world.state.withLock { $0.answers = ["/birth": [refusal], "/generateAid": [refusal]] }
+    try await run()
+    #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Forwarded")
+    #expect(world.state.withLock { $0.atOpenCRVS.allSatisfy { $0["MOSIP_ERROR"] == nil } && $0.failures.isEmpty })
   }
 
   // MARK: what comes back
