@@ -9,7 +9,8 @@ import System
 /// secret, everything in Postgres and tried again until it is taken.
 ///
 /// Unlike upstream's hub nothing is skipped after the last retry, leases are renewed and enforced, and what was published up to a week before a
-/// callback first subscribed to a topic is delivered to it: a mediator that comes up late loses nothing.
+/// callback first subscribed to a topic is delivered to it, and what is published while its lease has run out, however long: a mediator
+/// that comes up late loses nothing.
 public final class EmbeddedHub: WebSubHub {
   private let pool: Pool
   /// For leases and ends of deliveries: forgotten ones are repeated.
@@ -58,10 +59,11 @@ public final class EmbeddedHub: WebSubHub {
             "INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ($1, $2, $3) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id::text",
             [.text(topic), .text(idempotencyKey), .bytes(body)])
           guard let row = made.first else { return }
+          // Also for a lease that has run out: it is renewed by the subscriber's hand, and until then the delivery waits.
           _ = try connection.execute(
             """
             INSERT INTO platform.hub_delivery (message_id, callback, topic)
-            SELECT $1::uuid, callback, topic FROM platform.hub_subscription WHERE topic = $2 AND lease_until > now()
+            SELECT $1::uuid, callback, topic FROM platform.hub_subscription WHERE topic = $2
             """, [.text(try row.text(0)), .text(topic)])
         }
       }

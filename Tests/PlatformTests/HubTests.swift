@@ -201,6 +201,18 @@ final class Subscribers: HTTPExchange {
     }
   }
 
+  @Test func whatIsPublishedWhileALeaseHasRunOutIsOwedHoweverLongThatWas() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      try await world.run("UPDATE platform.hub_subscription SET lease_until = now() - interval '1 second'")
+      try await publish(hub, "late")
+      try await world.run("UPDATE platform.hub_message SET published_at = now() - interval '90 days'")
+      #expect(subscribers.bodies == [])
+      try await subscribe(hub)
+      #expect(try await eventually { subscribers.bodies == ["late"] })
+    }
+  }
+
   @Test func whatNobodyIsSubscribedToAnyMoreHoldsUpNothing() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await world.blocking.run { hub.stop() }

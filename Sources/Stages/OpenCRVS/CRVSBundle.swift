@@ -61,9 +61,15 @@ struct CRVSBundle: Sendable {
     let unsectioned = patients.filter { !others.contains($0.entry) }
     let unnamed = unsectioned.filter { !toldOf.contains($0.entry) }
     let number = self.task.registrationNumber(kind)
+    let marked = Self.marked(unnamed, kind, number)
+    if sectioned == nil, number == nil, marked == nil,
+      unsectioned.contains(where: { $0.identifier(kind.numberType) != nil && toldOf.contains($0.entry) })
+    {
+      // The child, to whom the RelatedPerson is related, or a relative with an old number: nothing here says which.
+      throw MediatorFault(.unreadable, "the only Patient with a number is called a relative, and the Task has none")
+    }
     guard
-      let subject = sectioned ?? Self.numbered(unsectioned, kind, number) ?? Self.marked(unnamed, kind, number)
-        ?? unnamed.first
+      let subject = sectioned ?? Self.numbered(unsectioned, kind, number) ?? marked ?? unnamed.first
     else {
       throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
     }

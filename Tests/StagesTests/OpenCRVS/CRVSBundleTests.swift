@@ -83,6 +83,18 @@ struct CRVSBundleTests {
     #expect(given(bundle.mother) == "Grace")
   }
 
+  @Test("does not guess when the only number is a relative's and the Task has none")
+  func ambiguous() throws {
+    let told: JSONValue = [
+      "resourceType": "RelatedPerson", "relationship": ["coding": [["code": "MOTHER"]]],
+      "patient": ["reference": "Patient/k1"],
+    ]
+    let task = Births.task(number: nil)
+    #expect(throws: MediatorFault.self) { try Births.read([task, Births.mother(), Births.child(), told]) }
+    let bundle = try Births.read([task, Births.mother(), Births.child()])
+    #expect(given(bundle.subject) == "Amina")
+  }
+
   @Test(
     "takes the Patient with the registration number for the child when the mother comes first and there is no Composition"
   )
