@@ -1,3 +1,11 @@
+/// The steps that the checks of one file may take together, so that a file of many hard lists takes no longer than one.
+final class CheckPurse {
+  /// What is left of it.
+  var left: Int
+  /// A full one.
+  init(_ steps: Int = 500_000) { left = steps }
+}
+
 /// Which branches of a list can match at all, and whether some message matches none.
 struct BranchCoverage {
   /// Why a branch never matches.
@@ -25,10 +33,13 @@ struct BranchCoverage {
   /// - Parameters:
   ///   - process: the flow's process, the one value that `reg_type` can have.
   ///   - verdicts: those whose messages the branches get; nil is a message without a verdict.
-  init(_ conditions: [Condition?], process: String, verdicts: [VerdictKind?]) {
+  ///   - purse: what all the lists of a file may cost together; nil for one list alone.
+  init(_ conditions: [Condition?], process: String, verdicts: [VerdictKind?], purse: CheckPurse? = nil) {
     let space = MessageSpace(conditions.compactMap { $0 }, process: process, verdicts: verdicts)
     let questions = conditions.map(space.question)
-    var budget = BranchCoverage.limit
+    let allowed = min(BranchCoverage.limit, purse?.left ?? .max)
+    var budget = allowed
+    defer { purse?.left -= allowed - max(0, budget) }
     var examples: [Int: MessageSpace.Cell] = [:]
     var hole: MessageSpace.Cell?
     isExact = space.visit([questions], budget: &budget) { cell, first in

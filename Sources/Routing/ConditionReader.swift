@@ -4,7 +4,27 @@ import YAML
 struct ConditionReader {
   let problems: Problems
 
+  /// Comparisons and values of one condition: far more than people write.
+  private static let most = 1000
+
+  /// Reads a whole condition.
   func condition(_ node: YAMLNode) -> Condition? {
+    guard Self.leaves(node) <= Self.most else {
+      problems.add(
+        "too-many-tests", "a condition has at most \(Self.most) comparisons and values", at: node,
+        suggestion: "let a stage set one tag that says it")
+      return nil
+    }
+    return part(node)
+  }
+
+  private static func leaves(_ node: YAMLNode) -> Int {
+    if let entries = node.mapping { return entries.reduce(0) { $0 + leaves($1.value) } }
+    if let nodes = node.sequence { return nodes.reduce(0) { $0 + leaves($1) } }
+    return 1
+  }
+
+  private func part(_ node: YAMLNode) -> Condition? {
     guard let pairs = node.mapping else {
       problems.add(
         "wrong-type", "expected a condition, found \(node.kind)", at: node,
@@ -19,7 +39,7 @@ struct ConditionReader {
       switch pair.key {
       case "all": list(pair.value).map(joined)
       case "any": list(pair.value).map { $0.count == 1 ? $0[0] : .any($0) }
-      case "not": condition(pair.value).map { .not($0) }
+      case "not": part(pair.value).map { .not($0) }
       default: comparison(pair)
       }
     }
@@ -36,7 +56,7 @@ struct ConditionReader {
       problems.add("wrong-type", "expected a list of conditions, found \(node.kind)", at: node)
       return nil
     }
-    let conditions = nodes.compactMap(condition)
+    let conditions = nodes.compactMap(part)
     return conditions.count == nodes.count ? conditions : nil
   }
 
@@ -69,7 +89,7 @@ struct ConditionReader {
     let suggestion =
       isLikeTag
       ? "did you mean \(Problem.quote("tags." + pair.key))?"
-      : NearestName.suggestion(for: pair.key, among: known)
+      : problems.suggestion(for: pair.key, among: known)
         ?? "a tag is written tags.NAME; fields are " + MessageField.allCases.map(\.rawValue).joined(separator: ", ")
     problems.add(
       "unknown-field", "a message has no field \(Problem.quote(pair.key))", at: pair.keyNode, suggestion: suggestion)

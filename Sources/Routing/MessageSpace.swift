@@ -66,6 +66,10 @@ struct MessageSpace {
 
   /// Values times comparisons of one axis.
   private static let limit = 1_000_000
+  /// Axes: splitting goes as deep, and a task's stack is small.
+  private static let mostAxes = 200
+  /// What one step of splitting costs of a budget: it asks every question anew.
+  private let cost: Int
 
   /// The space of messages of `process` with one of `verdicts` (nil: a flag is null) as `conditions` see it.
   init(_ conditions: [Condition], process: String, verdicts: [VerdictKind?]) {
@@ -74,18 +78,25 @@ struct MessageSpace {
     var literals: [Condition.Subject: Set<Condition.Literal>] = [:]
     var atoms: [Condition.Subject: [Condition]] = [:]
     var flagAtoms: [Condition] = []
+    var named: [Condition.Subject: Int] = [:]
+    var count = 0
     for condition in conditions {
-      condition.visitAtoms { subject, named, atom in
+      condition.visitAtoms { subject, values, atom in
+        count += 1
+        named[subject, default: 0] += max(1, values.count)
         if MessageSpace.isFlag(subject) {
           flagAtoms.append(atom)
         } else {
           if literals[subject] == nil { order.append(subject) }
-          literals[subject, default: []].formUnion(named)
+          literals[subject, default: []].formUnion(values)
           atoms[subject, default: []].append(atom)
         }
       }
     }
-    isTooLarge = order.contains { (literals[$0]?.count ?? 0) * (atoms[$0]?.count ?? 0) > MessageSpace.limit }
+    cost = max(1, count / 50)
+    isTooLarge =
+      order.count > MessageSpace.mostAxes
+      || order.contains { (literals[$0]?.count ?? 0) * (named[$0] ?? 0) > MessageSpace.limit }
     guard !isTooLarge else {
       axes = []
       flags = []
@@ -141,7 +152,7 @@ struct MessageSpace {
   private func split(
     _ lists: [[Question]], _ chosen: inout [Int], _ budget: inout Int, _ body: (Cell, [Int?]) -> Void
   ) -> Bool {
-    budget -= 1
+    budget -= cost
     guard budget >= 0 else { return false }
     var first: [Int?] = []
     for list in lists {

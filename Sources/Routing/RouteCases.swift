@@ -192,7 +192,7 @@ struct RouteCaseReader {
     guard let field = MessageField(rawValue: pair.key) else {
       problems.add(
         "unknown-field", "a message has no field \(Problem.quote(pair.key))", at: pair.keyNode,
-        suggestion: NearestName.suggestion(for: pair.key, among: MessageField.allCases.map(\.rawValue)))
+        suggestion: problems.suggestion(for: pair.key, among: MessageField.allCases.map(\.rawValue)))
       return
     }
     switch (field.kind, pair.value.value) {

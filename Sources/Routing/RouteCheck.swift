@@ -8,6 +8,7 @@ struct RouteCheck {
   let broken: Set<String>
   /// Where the names of stages stand whose entry could not be read as a whole.
   var brokenStages: Set<Position> = []
+  private let purse = CheckPurse()
 
   func check(_ flows: [Flow]) {
     for flow in flows {
@@ -69,7 +70,8 @@ struct RouteCheck {
     let isOwn = verdict == .passed || stage.overrides[verdict] != nil
     let isBroken = isOwn ? brokenStages.contains(stage.name.position) : broken.contains(process)
     let coverage = BranchCoverage(
-      branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict])
+      branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict],
+      purse: purse)
     for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
       let why =
         switch reason {
@@ -194,7 +196,7 @@ struct RouteCheck {
           problems.add(
             "stage-not-in-flow", "the route of \(flow.process.value) has no \(name)", at: destination.position,
             length: destination.length,
-            suggestion: NearestName.suggestion(for: name, among: places.keys) ?? "add - \(name) to the route")
+            suggestion: problems.suggestion(for: name, among: places.keys) ?? "add - \(name) to the route")
         }
       }
     }
@@ -225,7 +227,7 @@ struct RouteCheck {
   }
 
   private func cycles(_ flow: Flow, _ graph: FlowGraph) {
-    var rounds = FlowWalk(flow).rounds()
+    var rounds = FlowWalk(flow).rounds(purse)
     for cycle in graph.cycles {
       let names = cycle.stages.map { flow.stages[$0].name.value }
       let path = (names + names.prefix(1)).joined(separator: " -> ")

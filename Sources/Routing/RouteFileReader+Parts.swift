@@ -34,15 +34,15 @@ extension RouteFileReader {
     } else {
       let known = stages.names + WorkflowCommand.names
       let what = "no stage or workflow command is called \(Problem.quote(name))"
-      if name != "mark-as-paused", let near = NearestName.of(name, among: known), near != pause {
-        let suggestion = NearestName.suggestion(for: name, among: known)
+      if name != "mark-as-paused", let near = problems.nearest(to: name, among: known), near != pause {
+        let suggestion = problems.suggestion(for: name, among: known)
         slip("unknown-destination", what, at: node, suggestion: suggestion)
         return placed(WorkflowCommand(name: near).map { .command($0) } ?? .stage(near), node)
       }
       problems.add(
         "unknown-destination", what, at: node,
         suggestion: name == "mark-as-paused"
-          ? "write a rule under pause" : NearestName.suggestion(for: name, among: known))
+          ? "write a rule under pause" : problems.suggestion(for: name, among: known))
     }
     return nil
   }
@@ -52,6 +52,10 @@ extension RouteFileReader {
       problems.add(
         "wrong-type", "expected a mapping of stages, found \(node.kind)", at: node,
         suggestion: "as in { address-check: { topic: address-check } }")
+      return []
+    }
+    guard entries.count <= Self.mostStages else {
+      problems.add("too-many-stages", "there are at most \(Self.mostStages) foreign stages", at: node)
       return []
     }
     return entries.compactMap { entry in

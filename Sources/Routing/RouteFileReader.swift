@@ -24,6 +24,10 @@ struct RouteFileReader {
     var brokenStages: Set<Position> = []
   }
 
+  /// Stages of a route, and foreign ones: far more than people write. What checks a route takes time that grows with the
+  /// square of these.
+  static let mostStages = 500
+
   /// How many problems there are that leave something out.
   private var losses: Int { problems.count - slips.count }
 
@@ -117,6 +121,11 @@ struct RouteFileReader {
         problems.add(
           "duplicate-stage", "\(stage.name.value) is already at line \(first.name.position.line)",
           at: stage.name.position, length: stage.name.length)
+      } else if read.count == Self.mostStages {
+        problems.add(
+          "too-many-stages", "a route has at most \(Self.mostStages) stages", at: stage.name.position,
+          length: stage.name.length)
+        break
       } else {
         read.append(stage)
       }
@@ -166,10 +175,10 @@ struct RouteFileReader {
   private func entryName(_ node: YAMLNode) -> Placed<String> {
     let name = node.text ?? ""
     if stages[name] != nil { return placed(name, node) }
-    let near = NearestName.of(name, among: stages.names)
+    let near = problems.nearest(to: name, among: stages.names)
     slip(
       "unknown-stage", "no stage is called \(Problem.quote(name))", at: node,
-      suggestion: NearestName.suggestion(for: name, among: stages.names))
+      suggestion: problems.suggestion(for: name, among: stages.names))
     return placed(near ?? name, node)
   }
 
@@ -178,7 +187,7 @@ struct RouteFileReader {
     if stages[name] != nil { return placed(name, node) }
     problems.add(
       "unknown-stage", "no stage is called \(Problem.quote(name))", at: node,
-      suggestion: NearestName.suggestion(for: name, among: stages.names))
+      suggestion: problems.suggestion(for: name, among: stages.names))
     return nil
   }
 

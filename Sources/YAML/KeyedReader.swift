@@ -72,7 +72,7 @@ extension YAMLReadable where Self: RawRepresentable & CaseIterable, RawValue == 
   public static func read(_ node: YAMLNode, _ problems: Problems) -> Self? {
     guard let text = node.text else { return mismatch(node, problems) }
     return Self(rawValue: text)
-      ?? mismatch(node, problems, NearestName.suggestion(for: text, among: allCases.map(\.rawValue)))
+      ?? mismatch(node, problems, problems.suggestion(for: text, among: allCases.map(\.rawValue)))
   }
 }
 
@@ -138,7 +138,7 @@ public final class KeyedReader {
   public func finish() {
     let known = asked.sorted()
     for entry in entries where !asked.contains(entry.key) {
-      let near = NearestName.suggestion(for: entry.key, among: known)
+      let near = problems.suggestion(for: entry.key, among: known)
       problems.add(
         "unknown-key", "\(what) has no key \(Problem.quote(entry.key))", at: entry.keyNode,
         suggestion: near ?? "known keys: " + known.joined(separator: ", "))

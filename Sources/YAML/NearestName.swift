@@ -43,3 +43,19 @@ public enum NearestName {
     return last[b.count]
   }
 }
+
+extension Problems {
+  /// From so many problems on no nearest names are looked for: nobody reads the five-hundredth suggestion, and a hostile
+  /// file could make the search its work.
+  private static let suggested = 500
+
+  /// `NearestName.of`, while there are few problems.
+  public func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
+    count < Self.suggested ? NearestName.of(name, among: candidates) : nil
+  }
+
+  /// `NearestName.suggestion`, while there are few problems.
+  public func suggestion(for name: String, among candidates: some Sequence<String>) -> String? {
+    count < Self.suggested ? NearestName.suggestion(for: name, among: candidates) : nil
+  }
+}

@@ -43,4 +43,56 @@ import Testing
     let reading = read(flow("route:\n  - \"a\\e[2J\\nfake: error\": { passed: complete-as-processed }"))
     #expect(reading.problems.map(\.message) == [#"no stage is called 'a\u{1b}[2J\nfake: error'"#])
   }
+
+  // MARK: more than people write
+
+  private func branches(_ list: String) -> [String] {
+    read(flow("route:\n  - a:\n      next:\n\(list)        - to: b\n  - b: { passed: complete-as-processed }")).problems.map(\.code)
+  }
+
+  @Test func aConditionOfTensOfThousandsOfTestsOrValuesIsRefusedByName() {
+    let tags = (0..<20_000).map { "tags.T\($0): x" }.joined(separator: ", ")
+    #expect(branches("        - { when: { \(tags) }, to: b }\n").contains("too-many-tests"))
+    let values = (0..<20_000).map { "v\($0)" }.joined(separator: ", ")
+    #expect(branches("        - { when: { tags.A: [\(values)] }, to: b }\n").contains("too-many-tests"))
+    let few = (0..<150).map { "tags.T\($0): x" }.joined(separator: ", ")
+    #expect(!branches("        - { when: { \(few) }, to: b }\n").contains("too-many-tests"))
+  }
+
+  @Test func manyBranchesOfManyTagsAreNotProvenRatherThanFollowedIntoTheDepth() {
+    let some = (0..<4000).map { "        - { when: { tags.T\($0): x, tags.U\($0): y }, to: b }\n" }.joined()
+    #expect(branches(some) == ["not-proven"])
+  }
+
+  @Test func aRouteOfThousandsOfStagesIsRefusedByName() {
+    let names = (0..<2000).map { "st\($0)" }
+    let foreign = names.map { "  \($0): { topic: \($0) }\n" }.joined()
+    let route = names.map { "      - \($0)\n" }.joined()
+    let codes = read("version: 1\nforeign-stages:\n\(foreign)flows:\n  TEST:\n    route:\n\(route)").problems.map(\.code)
+    #expect(codes.filter { $0 == "too-many-stages" }.count == 2)
+  }
+
+  @Test func theListsOfAFileShareWhatTheirProofMayCost() {
+    let purse = CheckPurse(100)
+    let conditions = (0..<12).map { Condition.equal(.tag("T\($0)"), .text("x")) }
+    let hard = (0..<6).map { Condition.any([.all([conditions[$0], conditions[$0 + 6]]), conditions[$0 + 6]]) }
+    _ = BranchCoverage(hard, process: "TEST", verdicts: [.passed], purse: purse)
+    let left = purse.left
+    #expect(left < 100)
+    _ = BranchCoverage(hard, process: "TEST", verdicts: [.passed], purse: purse)
+    #expect(purse.left < left || left == 0)
+    let empty = CheckPurse(0)
+    #expect(!BranchCoverage(hard, process: "TEST", verdicts: [.passed], purse: empty).isExact)
+  }
+
+  @Test func suggestionsEndWhereNobodyReadsThemAnyMore() {
+    let omitted = (0..<2000).map { "  - cmd-validatr\($0 % 10)\n" }.joined()
+    let problems = read(
+      flow("route:\n  - a\n  - b: { passed: complete-as-processed }\nomitted:\n\(omitted)"), .registrationProcessor
+    )
+    .problems.filter { $0.code == "unknown-stage" && $0.message.contains("cmd-validatr") }
+    #expect(problems.count == 2000)
+    #expect(problems.first?.suggestion != nil)
+    #expect(problems.last?.suggestion == nil)
+  }
 }
