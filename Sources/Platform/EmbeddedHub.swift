@@ -85,7 +85,7 @@ public final class EmbeddedHub: WebSubHub {
             VALUES ($1, $2, $3, now() + make_interval(secs => $4))
             ON CONFLICT (topic, callback) DO UPDATE SET sealed_secret = excluded.sealed_secret, lease_until = excluded.lease_until
             """, [.text(topic), .text(callback), .bytes(sealed), .double(Double(leaseSeconds))])
-          // What was published while the lease had run out, or before there was a subscription, is owed as well.
+          // What was published before there was a subscription is owed as well.
           _ = try connection.execute(
             """
             INSERT INTO platform.hub_delivery (message_id, callback, topic)

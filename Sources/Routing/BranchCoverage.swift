@@ -1,11 +1,3 @@
-/// The steps that the checks of one file may take together, so that a file of many hard lists takes no longer than one.
-final class CheckPurse {
-  /// What is left of it.
-  var left: Int
-  /// A full one.
-  init(_ steps: Int = 500_000) { left = steps }
-}
-
 /// Which branches of a list can match at all, and whether some message matches none.
 struct BranchCoverage {
   /// Why a branch never matches.
@@ -28,18 +20,21 @@ struct BranchCoverage {
   private(set) var isExact: Bool
 
   /// Steps of splitting; a person's conditions need some hundreds.
-  private static let limit = 50_000
+  static let limit = 50_000
+
+  /// One list alone, in at most `limit` steps.
+  init(_ conditions: [Condition?], process: String, verdicts: [VerdictKind?]) {
+    var budget = BranchCoverage.limit
+    self.init(conditions, process: process, verdicts: verdicts, budget: &budget)
+  }
 
   /// - Parameters:
   ///   - process: the flow's process, the one value that `reg_type` can have.
   ///   - verdicts: those whose messages the branches get; nil is a message without a verdict.
-  ///   - purse: what all the lists of a file may cost together; nil for one list alone.
-  init(_ conditions: [Condition?], process: String, verdicts: [VerdictKind?], purse: CheckPurse? = nil) {
+  ///   - budget: the steps that it may take; what it took is taken off.
+  init(_ conditions: [Condition?], process: String, verdicts: [VerdictKind?], budget: inout Int) {
     let space = MessageSpace(conditions.compactMap { $0 }, process: process, verdicts: verdicts)
     let questions = conditions.map(space.question)
-    let allowed = min(BranchCoverage.limit, purse?.left ?? .max)
-    var budget = allowed
-    defer { purse?.left -= allowed - max(0, budget) }
     var examples: [Int: MessageSpace.Cell] = [:]
     var hole: MessageSpace.Cell?
     isExact = space.visit([questions], budget: &budget) { cell, first in

@@ -9,6 +9,9 @@ struct FlowWalk {
     let dependsOnAddress: Bool
   }
 
+  /// Steps of splitting.
+  static let limit = 20_000
+
   private let flow: Flow
   private let space: MessageSpace
   private let questions: [[MessageSpace.Question]]
@@ -31,12 +34,9 @@ struct FlowWalk {
 
   /// For each set of stages that messages go round in, one such message; one that does so without an address if there is one.
   /// Empty too when there are too many ways to follow.
-  func rounds(_ purse: CheckPurse) -> [Set<Int>: Round] {
+  func rounds(budget: inout Int) -> [Set<Int>: Round] {
     var found: [Set<Int>: Round] = [:]
     guard !flow.stages.isEmpty else { return found }
-    let allowed = min(20_000, purse.left)
-    var budget = allowed
-    defer { purse.left -= allowed - max(0, budget) }
     // The questions of a cycle alone decide about it, and need not be asked together with all the others.
     for component in components() {
       let order = component.sorted()

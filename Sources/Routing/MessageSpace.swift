@@ -64,7 +64,7 @@ struct MessageSpace {
   /// More values and comparisons than a person writes: nothing is told apart, and `visit` gives up at once.
   let isTooLarge: Bool
 
-  /// Values times comparisons of one axis.
+  /// Values of one axis times those that its comparisons name.
   private static let limit = 1_000_000
   /// Axes: splitting goes as deep, and a task's stack is small.
   private static let mostAxes = 200
@@ -83,13 +83,13 @@ struct MessageSpace {
     for condition in conditions {
       condition.visitAtoms { subject, values, atom in
         count += 1
-        named[subject, default: 0] += max(1, values.count)
         if MessageSpace.isFlag(subject) {
           flagAtoms.append(atom)
         } else {
           if literals[subject] == nil { order.append(subject) }
           literals[subject, default: []].formUnion(values)
           atoms[subject, default: []].append(atom)
+          named[subject, default: 0] += max(1, values.count)
         }
       }
     }

@@ -69,9 +69,11 @@ struct RouteCheck {
     // What the flow or the file says for all stages is read with them, not with the stage's own entry.
     let isOwn = verdict == .passed || stage.overrides[verdict] != nil
     let isBroken = isOwn ? brokenStages.contains(stage.name.position) : broken.contains(process)
-    let coverage = BranchCoverage(
-      branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict],
-      purse: purse)
+    let coverage = purse.spend(atMost: BranchCoverage.limit) { budget in
+      BranchCoverage(
+        branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict],
+        budget: &budget)
+    }
     for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
       let why =
         switch reason {
@@ -227,7 +229,7 @@ struct RouteCheck {
   }
 
   private func cycles(_ flow: Flow, _ graph: FlowGraph) {
-    var rounds = FlowWalk(flow).rounds(purse)
+    var rounds = purse.spend(atMost: FlowWalk.limit) { FlowWalk(flow).rounds(budget: &$0) }
     for cycle in graph.cycles {
       let names = cycle.stages.map { flow.stages[$0].name.value }
       let path = (names + names.prefix(1)).joined(separator: " -> ")

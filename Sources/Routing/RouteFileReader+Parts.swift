@@ -34,15 +34,16 @@ extension RouteFileReader {
     } else {
       let known = stages.names + WorkflowCommand.names
       let what = "no stage or workflow command is called \(Problem.quote(name))"
-      if name != "mark-as-paused", let near = problems.nearest(to: name, among: known), near != pause {
-        let suggestion = problems.suggestion(for: name, among: known)
+      let near = problems.nearest(to: name, among: known)
+      let suggestion = near.map(NearestName.question)
+      if name != "mark-as-paused", let near, near != pause {
         slip("unknown-destination", what, at: node, suggestion: suggestion)
         return placed(WorkflowCommand(name: near).map { .command($0) } ?? .stage(near), node)
       }
       problems.add(
         "unknown-destination", what, at: node,
         suggestion: name == "mark-as-paused"
-          ? "write a rule under pause" : problems.suggestion(for: name, among: known))
+          ? "write a rule under pause" : suggestion)
     }
     return nil
   }

@@ -178,7 +178,7 @@ struct RouteFileReader {
     let near = problems.nearest(to: name, among: stages.names)
     slip(
       "unknown-stage", "no stage is called \(Problem.quote(name))", at: node,
-      suggestion: problems.suggestion(for: name, among: stages.names))
+      suggestion: near.map(NearestName.question))
     return placed(near ?? name, node)
   }
 

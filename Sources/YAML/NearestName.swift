@@ -19,8 +19,11 @@ public enum NearestName {
 
   /// A suggestion in words, or nil when no candidate is near.
   public static func suggestion(for name: String, among candidates: some Sequence<String>) -> String? {
-    of(name, among: candidates).map { "did you mean \(Problem.quote($0))?" }
+    of(name, among: candidates).map(question)
   }
+
+  /// The suggestion of a name that was found.
+  public static func question(_ near: String) -> String { "did you mean \(Problem.quote(near))?" }
 
   private static func folded(_ name: String) -> [UInt8] {
     name.utf8.prefix(101).filter { $0 != 45 && $0 != 95 }.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }
@@ -56,6 +59,6 @@ extension Problems {
 
   /// `NearestName.suggestion`, while there are few problems.
   public func suggestion(for name: String, among candidates: some Sequence<String>) -> String? {
-    count < Self.suggested ? NearestName.suggestion(for: name, among: candidates) : nil
+    nearest(to: name, among: candidates).map(NearestName.question)
   }
 }

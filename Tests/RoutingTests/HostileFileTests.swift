@@ -76,13 +76,18 @@ import Testing
     let purse = CheckPurse(100)
     let conditions = (0..<12).map { Condition.equal(.tag("T\($0)"), .text("x")) }
     let hard = (0..<6).map { Condition.any([.all([conditions[$0], conditions[$0 + 6]]), conditions[$0 + 6]]) }
-    _ = BranchCoverage(hard, process: "TEST", verdicts: [.passed], purse: purse)
+    func cover(_ purse: CheckPurse) -> BranchCoverage {
+      purse.spend(atMost: BranchCoverage.limit) {
+        BranchCoverage(hard, process: "TEST", verdicts: [.passed], budget: &$0)
+      }
+    }
+    _ = cover(purse)
     let left = purse.left
     #expect(left < 100)
-    _ = BranchCoverage(hard, process: "TEST", verdicts: [.passed], purse: purse)
+    _ = cover(purse)
     #expect(purse.left < left || left == 0)
     let empty = CheckPurse(0)
-    #expect(!BranchCoverage(hard, process: "TEST", verdicts: [.passed], purse: empty).isExact)
+    #expect(!cover(empty).isExact)
   }
 
   @Test func suggestionsEndWhereNobodyReadsThemAnyMore() {
