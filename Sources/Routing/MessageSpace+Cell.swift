@@ -2,18 +2,33 @@ import JSON
 
 extension MessageSpace.Cell {
   /// What is particular about the message, such as `tags.AGE_GROUP "INFANT", source null`; `any value` when nothing is.
-  var words: String {
-    var parts = values.map { subject, value in
-      switch value {
-      case .absent: "\(subject) absent"
-      case .null: "\(subject) null"
-      case .bool(let truth): "\(subject) \(truth)"
-      case .int(let number): "\(subject) \(number)"
-      case .text(let text) where text.hasPrefix("something"): "\(subject) \(text)"
-      case .text(let text): "\(subject) \(quoted(text))"
-      }
+  var words: String { words(withFlags: true) { subject, value, _ in "\(subject) \(Self.word(value))" } }
+
+  /// The same of all the messages of its verdict that it stands for, such as `tags.AGE_GROUP "INFANT" or "MINOR"`.
+  var allWords: String {
+    words(withFlags: flagsMatter) { subject, value, others in
+      "\(subject) " + ([value] + others).map(Self.word).joined(separator: " or ")
     }
-    if verdict == nil {
+  }
+
+  private static func word(_ value: FieldValue) -> String {
+    switch value {
+    case .absent: "absent"
+    case .null: "null"
+    case .bool(let truth): "\(truth)"
+    case .int(let number): "\(number)"
+    case .text(let text) where text.hasPrefix("something"): text
+    case .text(let text): quoted(text)
+    }
+  }
+
+  private func words(
+    withFlags: Bool, _ part: (Condition.Subject, FieldValue, [FieldValue]) -> String
+  ) -> String {
+    var parts = values.enumerated().map { index, pair in
+      part(pair.subject, pair.value, index < alike.count ? alike[index] : [])
+    }
+    if verdict == nil, withFlags {
       func word(_ flag: FieldValue) -> String {
         if case .bool(let truth) = flag { truth ? "true" : "false" } else { "null" }
       }

@@ -14,8 +14,12 @@ struct MessageSpace {
     let verdict: VerdictKind?
     /// The values that matter, in the order of the conditions.
     let values: [(subject: Condition.Subject, value: FieldValue)]
+    /// For each of `values` the others that no condition tells from it, among those that are named and null and absent.
+    var alike: [[FieldValue]] = []
     let isValid: FieldValue
     let internalError: FieldValue
+    /// Whether a condition tells its flags from others of the same verdict.
+    var flagsMatter = true
 
     func tag(_ name: String) -> String? {
       for (subject, value) in values where subject == .tag(name) {
@@ -50,7 +54,10 @@ struct MessageSpace {
 
   fileprivate struct Axis {
     let subject: Condition.Subject
-    var values: [FieldValue]
+    /// One for each set of values that no comparison tells apart.
+    let values: [FieldValue]
+    /// For each of `values` the rest of its set.
+    var alike: [[FieldValue]] = []
   }
 
   fileprivate typealias Flags = (isValid: FieldValue, internalError: FieldValue)
@@ -107,7 +114,7 @@ struct MessageSpace {
     var axes = order.map { subject in
       let named = (literals[subject] ?? []).sorted { $0.description < $1.description }
       let values = MessageSpace.values(subject, named, process)
-      return Axis(subject: subject, values: MessageSpace.distinct(values, subject, Array(Set(atoms[subject] ?? []))))
+      return MessageSpace.axis(subject, values, Array(Set(atoms[subject] ?? [])))
     }
     var flags: [Flags] = []
     var seen: Set<[Bool]> = []
@@ -183,14 +190,17 @@ struct MessageSpace {
   }
 
   private func cell(_ chosen: [Int]) -> Cell {
-    let pair = flags[flagsAxis.flatMap { chosen[$0] >= 0 ? chosen[$0] : nil } ?? 0]
+    let chosenFlags = flagsAxis.flatMap { chosen[$0] >= 0 ? chosen[$0] : nil }
+    let pair = flags[chosenFlags ?? 0]
     var values: [(Condition.Subject, FieldValue)] = []
+    var alike: [[FieldValue]] = []
     for (axis, value) in chosen.enumerated() where value >= 0 && axis != flagsAxis {
       values.append((axes[axis].subject, axes[axis].values[value]))
+      alike.append(axes[axis].alike[value])
     }
     return Cell(
-      process: process, verdict: MessageSpace.verdict(pair), values: values, isValid: pair.isValid,
-      internalError: pair.internalError)
+      process: process, verdict: MessageSpace.verdict(pair), values: values, alike: alike, isValid: pair.isValid,
+      internalError: pair.internalError, flagsMatter: chosenFlags != nil)
   }
 
   /// Whether it holds as far as values were chosen; nil if that is not decided.
@@ -280,15 +290,22 @@ extension MessageSpace {
     return VerdictKind(isValid: isValid, internalError: internalError)
   }
 
-  /// The first of each set of values that no atom tells apart.
-  private static func distinct(
-    _ values: [FieldValue], _ subject: Condition.Subject, _ atoms: [Condition]
-  ) -> [FieldValue] {
-    var seen: Set<[Bool]> = []
-    return values.filter { value in
+  private static func axis(_ subject: Condition.Subject, _ values: [FieldValue], _ atoms: [Condition]) -> Axis {
+    var places: [[Bool]: Int] = [:]
+    var first: [FieldValue] = []
+    var alike: [[FieldValue]] = []
+    for value in values {
       let message = One(subject, value)
-      return seen.insert(atoms.map { $0.matches(message) }).inserted
+      let answers = atoms.map { $0.matches(message) }
+      if let place = places[answers] {
+        alike[place].append(value)
+      } else {
+        places[answers] = first.count
+        first.append(value)
+        alike.append([])
+      }
     }
+    return Axis(subject: subject, values: first, alike: alike)
   }
 
   private static func values(

@@ -11,22 +11,24 @@ struct RouteCheck {
   private let purse = CheckPurse()
 
   func check(_ flows: [Flow]) {
-    for flow in flows {
+    for flow in flows { check(flow) }
+    sharedTopics(flows)
+  }
+
+  private func check(_ flow: Flow) {
       let isWhole = !broken.contains(flow.process.value)
       let places = flow.stages.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name.value] = $1.offset }
-      let dead = branches(flow)
+      let (dead, examples) = branches(flow)
       directory(flow, isWhole: isWhole)
-      guard isWhole, !flow.stages.isEmpty else { continue }
-      verdicts(flow)
+      guard isWhole, !flow.stages.isEmpty else { return }
+      verdicts(flow, examples)
       let unlisted = targets(flow, places)
       pauses(flow, places)
-      guard !unlisted else { continue }
+      guard !unlisted else { return }
       let graph = FlowGraph(flow, places, without: dead)
       unreachable(flow, graph)
       cycles(flow, graph)
       ends(flow, graph)
-    }
-    sharedTopics(flows)
   }
 
   /// All processes share a stage's input: one that is read both here and elsewhere gives each side messages of the other.
@@ -46,9 +48,11 @@ struct RouteCheck {
     }
   }
 
-  /// Branches that never match, and messages that no branch takes: for each stage and verdict. Returns where the former are.
-  private func branches(_ flow: Flow) -> Set<Position> {
+  /// Branches that never match, and messages that no branch takes: for each stage and verdict. Returns where the former are, and
+  /// for the others with a condition beside them a message that takes them.
+  private func branches(_ flow: Flow) -> (dead: Set<Position>, examples: [Position: String]) {
     var dead: Set<Position> = []
+    var examples: [Position: String] = [:]
     var seen: Set<[Position]> = []
     for (index, stage) in flow.stages.enumerated() {
       for verdict in VerdictKind.allCases {
@@ -57,15 +61,19 @@ struct RouteCheck {
         guard branches.count > 1 || branches.contains(where: { $0.when != nil }),
           verdict == .passed || seen.insert(branches.map(\.position)).inserted
         else { continue }
-        dead.formUnion(list(branches, verdict, stage, flow.process.value))
+        let coverage = list(branches, verdict, stage, flow.process.value)
+        dead.formUnion(coverage.unreachable.keys.map { branches[$0].position })
+        for (branch, cell) in coverage.examples where coverage.unreachable[branch] == nil {
+          examples[branches[branch].position] = cell.question(after: stage.name.value)
+        }
       }
     }
-    return dead
+    return (dead, examples)
   }
 
   private func list(
     _ branches: [Branch], _ verdict: VerdictKind, _ stage: FlowStage, _ process: String
-  ) -> Set<Position> {
+  ) -> BranchCoverage {
     // What the flow or the file says for all stages is read with them, not with the stage's own entry.
     let isOwn = verdict == .passed || stage.overrides[verdict] != nil
     let isBroken = isOwn ? brokenStages.contains(stage.name.position) : broken.contains(process)
@@ -99,7 +107,7 @@ struct RouteCheck {
         severity: .warning, at: stage.name.position, length: stage.name.length,
         suggestion: branches.contains { $0.when == nil } ? nil : "end next with a branch that has no when")
     }
-    return Set(coverage.unreachable.keys.map { branches[$0].position })
+    return coverage
   }
 
   /// What the directory says of the stages.
@@ -127,7 +135,7 @@ struct RouteCheck {
   }
 
   /// Verdicts that lead nowhere, and ways that leave a registration without a state.
-  private func verdicts(_ flow: Flow) {
+  private func verdicts(_ flow: Flow, _ examples: [Position: String]) {
     for verdict in [VerdictKind.failed, .error, .retry] {
       let without = flow.stages.indices.filter { flow.branches(ofStageAt: $0, for: verdict).isEmpty }
       guard let first = without.first else { continue }
@@ -137,8 +145,8 @@ struct RouteCheck {
         "verdict-without-destination",
         "no destination for the verdict \(verdict.rawValue) after \(name.value)\(more)",
         at: name.position, length: name.length,
-        suggestion: "add on: { \(verdict.rawValue): \(verdict == .retry ? "mark-as-reprocess" : "complete-as-failed") }"
-      )
+        suggestion: "add on: { \(verdict.rawValue): \(verdict == .retry ? "mark-as-reprocess" : "complete-as-failed") }",
+        example: example(after: name.value, flow, verdict))
     }
     var reported: Set<Position> = []
     for (index, stage) in flow.stages.enumerated() {
@@ -146,17 +154,22 @@ struct RouteCheck {
         problems.add(
           "verdict-without-destination", "no destination for the verdict passed after \(stage.name.value), the last",
           at: stage.name.position, length: stage.name.length,
-          suggestion: "\(stage.name.value): { passed: complete-as-processed }")
+          suggestion: "\(stage.name.value): { passed: complete-as-processed }",
+          example: example(after: stage.name.value, flow))
       }
       for verdict in VerdictKind.allCases {
         for branch in flow.branches(ofStageAt: index, for: verdict) where reported.insert(branch.position).inserted {
-          destinations(branch, verdict)
+          // Alone and without a condition it takes every message.
+          let isAlone = branch.when == nil && flow.branches(ofStageAt: index, for: verdict).count == 1
+          destinations(
+            branch, verdict,
+            examples[branch.position] ?? (isAlone ? example(after: stage.name.value, flow, verdict) : nil))
         }
       }
     }
   }
 
-  private func destinations(_ branch: Branch, _ verdict: VerdictKind) {
+  private func destinations(_ branch: Branch, _ verdict: VerdictKind, _ example: String?) {
     let isSettled = branch.to.contains { destination in
       switch destination.value {
       case .stage: true
@@ -166,7 +179,7 @@ struct RouteCheck {
     if !isSettled {
       problems.add(
         "unsettled", "after this a message that is \(verdict.rawValue) halts: no stage and no command that settles it",
-        at: branch.position, suggestion: "add a stage or a command such as complete-as-failed")
+        at: branch.position, suggestion: "add a stage or a command such as complete-as-failed", example: example)
     }
     var seen: Set<Destination> = []
     var stage: String?
@@ -270,10 +283,11 @@ struct RouteCheck {
     }
   }
 
-  /// Any passed message.
-  private func example(after stage: String, _ flow: Flow) -> String {
+  /// Any message of a verdict.
+  private func example(after stage: String, _ flow: Flow, _ verdict: VerdictKind = .passed) -> String {
     MessageSpace.Cell(
-      process: flow.process.value, verdict: .passed, values: [], isValid: .bool(true), internalError: .bool(false)
+      process: flow.process.value, verdict: verdict, values: [], isValid: .bool(verdict.isValid),
+      internalError: .bool(verdict.internalError)
     ).question(after: stage)
   }
 }

@@ -17,11 +17,12 @@ public enum RouteWriter {
   /// The route file as YAML; reading it gives the same flows with the places they then have.
   public static func text(_ file: RouteFile) -> String { text(file, notes: Notes()) }
 
-  static func text(_ file: RouteFile, notes: Notes) -> String {
+  /// `schema` is the JSON Schema that the first line names for editors, relative to where the file will be.
+  static func text(_ file: RouteFile, notes: Notes, schema: String = RouteSchema.path) -> String {
     var builder = TreeBuilder()
     let root = builder.root(file, notes)
     return YAMLPrinter.print(
-      root, header: ["yaml-language-server: $schema=" + RouteSchema.path], comments: builder.comments,
+      root, header: ["yaml-language-server: $schema=" + schema], comments: builder.comments,
       spaced: builder.spaced, style: RouteFormat.style)
   }
 

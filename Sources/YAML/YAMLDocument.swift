@@ -126,7 +126,7 @@ private struct YAMLTreeBuilder {
         documents += 1
         if documents > 1 { throw problem("several-documents", "a second document begins; one is allowed", start) }
       case YAML_ALIAS_EVENT:
-        try alias(text(event.data.alias.anchor) ?? "", start)
+        try alias(text(event.data.alias.anchor) ?? "", start, end)
       case YAML_SCALAR_EVENT:
         let scalar = event.data.scalar
         let value = String(
@@ -167,7 +167,7 @@ private struct YAMLTreeBuilder {
     stack.append(frame)
   }
 
-  private mutating func alias(_ name: String, _ start: Position) throws(Problem) {
+  private mutating func alias(_ name: String, _ start: Position, _ end: Position) throws(Problem) {
     guard let target = anchors[name] else {
       if stack.contains(where: { $0.anchor == name }) {
         throw problem("recursive-alias", "*\(name) is used inside what it stands for", start)
@@ -177,7 +177,10 @@ private struct YAMLTreeBuilder {
         NearestName.suggestion(for: name, among: anchors.keys))
     }
     guard stack.count + target.height <= limits.depth else { throw tooDeep(start) }
-    try finish(target, anchor: nil)
+    let node = YAMLNode(
+      target.node.content, start: target.node.start, end: target.node.end,
+      alias: YAMLNode.Alias(start: start, end: end))
+    try finish(Sized(node: node, count: target.count, height: target.height), anchor: nil)
   }
 
   /// Puts a finished node where it belongs.

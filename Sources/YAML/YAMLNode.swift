@@ -18,12 +18,25 @@ public struct YAMLNode: Sendable {
   public let start: Position
   /// The character after its last one; for block lists and mappings the place where the next node begins.
   public let end: Position
+  /// Where the alias stands that stands for it; nil when it is written out.
+  let alias: Alias?
+
+  /// An alias in the text, as `*name`.
+  struct Alias: Sendable {
+    let start: Position
+    let end: Position
+  }
 
   /// A node at a place.
   public init(_ content: Content, start: Position, end: Position) {
+    self.init(content, start: start, end: end, alias: nil)
+  }
+
+  init(_ content: Content, start: Position, end: Position, alias: Alias?) {
     self.content = content
     self.start = start
     self.end = end
+    self.alias = alias
   }
 
   /// The elements when this is a list.

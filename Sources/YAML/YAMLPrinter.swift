@@ -23,13 +23,11 @@ public struct YAMLPrinter {
   private let style: YAMLStyle
   private let comments: YAMLComments
   private var out = ""
-  /// Comments that were written: an alias is written out wherever it stands, its comments once.
-  private var written: Set<YAMLComments.Entry> = []
-  private var writtenBehind: Set<YAMLComments.Entry> = []
-  private var writtenTails: Set<Position> = []
 
-  /// A document that was read, with its comments. Aliases are written out.
+  /// A document that was read, with its comments. Aliases are written out; the comments inside what they stand for stay at the
+  /// anchor.
   public static func print(_ root: YAMLNode, of source: SourceText, style: YAMLStyle) -> String {
+    let root = root.writtenOut()
     var printer = YAMLPrinter(style, YAMLComments(source, root))
     return printer.document(root)
   }
@@ -52,11 +50,13 @@ public struct YAMLPrinter {
 
   private mutating func document(_ root: YAMLNode) -> String {
     if let text = inline(root, []) {
-      out = text + trailing(inside: root, []) + "\n"
+      let line = text + trailing(inside: root, [])
+      // Of a file of comments there is nothing else to write.
+      if !line.isEmpty { out = line + "\n" }
     } else {
       block(root, 0, [])
     }
-    for comment in comments.last { out += comment + "\n" }
+    below(comments.last, 0)
     return out
   }
 
@@ -82,34 +82,33 @@ public struct YAMLPrinter {
         value(entry, indent, path + [entry.key])
       }
     }
-    if writtenTails.insert(node.start).inserted {
-      for comment in comments.tail[node.start] ?? [] {
-        pad(indent)
-        out += comment + "\n"
+    below(comments.tail[node.start] ?? [], indent)
+  }
+
+  /// Comments below something; an empty text is a blank line.
+  private mutating func below(_ comments: [String], _ indent: Int) {
+    for comment in comments {
+      if comment.isEmpty {
+        if !out.isEmpty, !out.hasSuffix("\n\n") { out += "\n" }
+        continue
       }
+      pad(indent)
+      out += comment + "\n"
     }
   }
 
   private mutating func item(_ item: YAMLNode, _ indent: Int, _ path: [String]) {
+    let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
     if let text = inline(item, path), item.hasOneForm || fits(indent + 2 + text.unicodeScalars.count) {
-      let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
       out += (text.isEmpty ? "null" : text) + own + trailing(inside: item, path) + "\n"
       return
     }
-    let own = trailing(YAMLComments.Entry(position: item.start, isItem: true))
-    if !own.isEmpty {
-      // Behind the dash alone it would belong to what comes before.
-      out.removeLast(2)
-      out += own.dropFirst(2) + "\n"
-      pad(indent)
-      out += "- "
-    }
-    if item.mapping != nil, !hasLeadingComment(item, path) {
+    if item.mapping != nil, own.isEmpty, !hasLeadingComment(item, path) {
       // The first entry stands behind the dash.
       block(item, indent + 2, path, isFirstInPlace: true)
     } else {
       while out.last == " " { out.removeLast() }
-      out += "\n"
+      out += own + "\n"
       block(item, indent + 2, path)
     }
   }
@@ -137,7 +136,7 @@ public struct YAMLPrinter {
   }
 
   private mutating func lead(_ entry: YAMLComments.Entry, _ indent: Int, _ isInPlace: Bool) {
-    guard written.insert(entry).inserted, !isInPlace else { return }
+    if isInPlace { return }
     if comments.spaced.contains(entry), !out.isEmpty, !out.hasSuffix("\n\n") { out += "\n" }
     for comment in comments.leading[entry] ?? [] {
       if !comment.isEmpty { pad(indent) }
@@ -146,13 +145,12 @@ public struct YAMLPrinter {
   }
 
   /// The comment behind an entry.
-  private mutating func trailing(_ entry: YAMLComments.Entry) -> String {
-    guard let comment = comments.trailing[entry], writtenBehind.insert(entry).inserted else { return "" }
-    return "  " + comment
+  private func trailing(_ entry: YAMLComments.Entry) -> String {
+    comments.trailing[entry].map { "  " + $0 } ?? ""
   }
 
   /// The comments behind what is in a node that was written on one line.
-  private mutating func trailing(inside node: YAMLNode, _ path: [String]) -> String {
+  private func trailing(inside node: YAMLNode, _ path: [String]) -> String {
     var out = ""
     if comments.trailing.isEmpty { return out }
     for child in children(node, path) { out += trailing(child.entry) + trailing(inside: child.value, child.path) }
@@ -224,18 +222,18 @@ public struct YAMLPrinter {
   /// for comments of the last entry, and of the last one in that.
   private func isQuiet(_ node: YAMLNode, _ path: [String], isLast: Bool = true) -> Bool {
     if comments.trailing.isEmpty, comments.tail.isEmpty { return true }
-    guard comments.tail[node.start] == nil || writtenTails.contains(node.start) else { return false }
+    guard comments.tail[node.start] == nil else { return false }
     let children = children(node, path)
     for (index, child) in children.enumerated() {
       let isLast = isLast && index == children.count - 1
-      if !isLast, comments.trailing[child.entry] != nil, !writtenBehind.contains(child.entry) { return false }
+      if !isLast, comments.trailing[child.entry] != nil { return false }
       if !isQuiet(child.value, child.path, isLast: isLast) { return false }
     }
     return true
   }
 
-  /// Whether a comment is still to be written above an entry.
-  private func isLed(_ entry: YAMLComments.Entry) -> Bool { comments.leading[entry] != nil && !written.contains(entry) }
+  /// Whether a comment stands above an entry.
+  private func isLed(_ entry: YAMLComments.Entry) -> Bool { comments.leading[entry] != nil }
 
   private func scalar(_ node: YAMLNode, isKey: Bool = false, isInside: Bool = false) -> String {
     guard case .scalar(let text, let isQuoted) = node.content else { return "" }
@@ -296,5 +294,34 @@ extension YAMLNode {
     case .sequence(let items): items.isEmpty
     case .mapping(let entries): entries.isEmpty
     }
+  }
+}
+
+extension YAMLNode {
+  /// The same tree without aliases: what an alias stood for is at the alias' place, and what is in that is nowhere in the text
+  /// (on line 0), each at a column of its own.
+  fileprivate func writtenOut() -> YAMLNode {
+    var copies = 0
+    return writtenOut(isCopy: false, &copies)
+  }
+
+  private func writtenOut(isCopy: Bool, _ copies: inout Int) -> YAMLNode {
+    let isInside = isCopy || alias != nil
+    let content: Content
+    switch self.content {
+    case .scalar: content = self.content
+    case .sequence(let items): content = .sequence(items.map { $0.writtenOut(isCopy: isInside, &copies) })
+    case .mapping(let entries):
+      content = .mapping(
+        entries.map {
+          YAMLEntry(
+            key: $0.key, keyNode: $0.keyNode.writtenOut(isCopy: isInside, &copies),
+            value: $0.value.writtenOut(isCopy: isInside, &copies))
+        })
+    }
+    guard isCopy else { return YAMLNode(content, start: alias?.start ?? start, end: alias?.end ?? end) }
+    copies += 1
+    let nowhere = Position(line: 0, column: copies)
+    return YAMLNode(content, start: nowhere, end: nowhere)
   }
 }

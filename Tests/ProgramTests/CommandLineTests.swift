@@ -77,6 +77,87 @@ extension ProgramTests {
         problems.contains { $0["code"]?.string == "unknown-stage" && $0["line"]?.int == 6 && $0["column"]?.int == 9 })
     }
 
+    @Test func theTableOfARouteFileNamesADestinationForEveryMessage() async throws {
+      let ended = try await Program.run("routes", "check", "--table")
+      #expect(ended.code == 0, "\(ended.errors)")
+      #expect(ended.output.contains("OPENCRVS_NEW, after packet-classifier\n"))
+      #expect(ended.errors.contains(" combinations, 0 without a destination"))
+      let json = try await Program.run("routes", "check", "--table", "--json")
+      let rows = try json.lines.map { try JSONValue.parse($0) }
+      #expect(rows.count == ended.output.split(separator: "\n").count { $0.contains(" -> ") })
+      for row in rows {
+        let example = try #require(row["example"]?.string)
+        #expect(row["to"]?.array?.isEmpty == false)
+        #expect(try JSONValue.parse(example)["after"] == row["after"])
+      }
+    }
+
+    /// What every SARIF reader relies on (docs.oasis-open.org/sarif/sarif/v2.1.0: 3.13, 3.14, 3.19, 3.27 to 3.30).
+    @Test(arguments: [true, false]) func aSARIFLogHasTheStructureOfTheStandard(_ isFaulty: Bool) async throws {
+      let folder = try TemporaryFolder()
+      let file = try folder.write(
+        "version: 1\nflows:\n  OPENCRVS_NEW:\n    route:\n      - packet-receiver\n      - packet-validatr\n",
+        to: "my routes.yaml")
+      let ended = try await Program.run(["routes", "check", "--sarif"] + (isFaulty ? [file] : []))
+      #expect(ended.code == (isFaulty ? 1 : 0))
+      let log = try JSONValue.parse(ended.output)
+      #expect(log["version"]?.string == "2.1.0")
+      let runs = try #require(log["runs"]?.array)
+      #expect(runs.count == 1)
+      let driver = try #require(runs[0]["tool"]?["driver"])
+      #expect(driver["name"]?.string?.isEmpty == false)
+      let rules = try #require(driver["rules"]?.array).map { $0["id"]?.string ?? "" }
+      #expect(!rules.contains("") && Set(rules).count == rules.count)
+      #expect(runs[0]["columnKind"]?.string == "unicodeCodePoints")
+      let results = try #require(runs[0]["results"]?.array)
+      #expect(results.isEmpty == !isFaulty)
+      for result in results {
+        let index = try #require(result["ruleIndex"]?.int)
+        #expect(rules.indices.contains(index) && rules[index] == result["ruleId"]?.string)
+        #expect(["none", "note", "warning", "error"].contains(result["level"]?.string))
+        #expect(result["message"]?["text"]?.string?.isEmpty == false)
+        let place = try #require(result["locations"]?.array?.first?["physicalLocation"])
+        #expect(place["artifactLocation"]?["uri"]?.string == "file://\(folder.path)/my%20routes.yaml")
+        let region = try #require(place["region"])
+        let start = try #require(region["startColumn"]?.int)
+        #expect((region["startLine"]?.int ?? 0) >= 1 && start >= 1)
+        #expect((region["endColumn"]?.int ?? 0) > start)
+      }
+    }
+
+    @Test func anImportedFileNamesTheSchemaFromWhereItIsWritten() async throws {
+      let folder = try TemporaryFolder()
+      let camel = try folder.write(
+        """
+        <routes xmlns="http://camel.apache.org/schema/spring">
+          <route id="a">
+            <from uri="eventbus://packet-validator-new-bus-out" />
+            <to uri="eventbus://packet-classifier-new-bus-in" />
+          </route>
+        </routes>
+        """, to: "a.xml")
+      func firstLine(_ path: String, in place: String) async throws -> String? {
+        let ended = try await Program.run(
+          ["routes", "import-camel", camel, "--output", path, "--home", Program.repository], folder: place)
+        #expect(ended.output.isEmpty)
+        let text = try #require(TemporaryFolder.read(path).map { String(decoding: $0, as: UTF8.self) }, "\(ended.errors)")
+        return text.split(separator: "\n").first.map(String.init)
+      }
+      // A project with the schema, and folders in it.
+      _ = try folder.write("{}", to: "project/deploy/schema/routes.schema.json")
+      _ = try folder.write("", to: "project/deploy/routes/keep")
+      _ = try folder.write("", to: "project/mine/keep")
+      let start = "# yaml-language-server: $schema="
+      let project = folder.path + "/project"
+      #expect(try await firstLine("\(project)/x.yaml", in: folder.path) == start + "deploy/schema/routes.schema.json")
+      #expect(
+        try await firstLine("\(project)/deploy/routes/x.yaml", in: folder.path) == start + "../schema/routes.schema.json")
+      #expect(
+        try await firstLine("\(project)/mine/x.yaml", in: folder.path) == start + "../deploy/schema/routes.schema.json")
+      #expect(
+        try await firstLine("\(folder.path)/x.yaml", in: project) == start + project + "/deploy/schema/routes.schema.json")
+    }
+
     @Test(arguments: [
       ["up"], ["demo"],
       ["run", "packet-validator", "--kafka", "127.0.0.1:1", "--database", "host=/nowhere user=x dbname=x"],

@@ -38,8 +38,11 @@ public struct CamelImport: Sendable {
   /// How many routes and branches were read.
   public var size: (routes: Int, branches: Int) { (routes.count, routes.reduce(0) { $0 + $1.branches.count }) }
 
-  /// Reads the files and makes one route file of them. `stages` are those that a topic can belong to.
-  public static func read(_ sources: [Source], stages: StageDirectory) -> CamelImport {
+  /// Reads the files and makes one route file of them. `stages` are those that a topic can belong to; `schema` is the JSON Schema
+  /// that its first line names for editors, relative to where the file will be.
+  public static func read(
+    _ sources: [Source], stages: StageDirectory, schema: String = RouteSchema.path
+  ) -> CamelImport {
     var routes: [CamelRoute] = []
     var problems: [Problem] = []
     var foreign: [String] = []
@@ -60,7 +63,7 @@ public struct CamelImport: Sendable {
     let open: Set<String> = ["hole", "no-route-from"]
     if !problems.contains(where: { $0.severity == .error && !open.contains($0.code) }) {
       let made = builder.file(name: "routes.yaml")
-      text = RouteWriter.text(made, notes: builder.notes)
+      text = RouteWriter.text(made, notes: builder.notes, schema: schema)
       // The file as a person will read it, with its own lines.
       file = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages).file ?? made
     }

@@ -10,8 +10,10 @@ enum RoutesCommand {
     name: "routes check", summary: "finds faults in a route file, with line and column",
     operands: [Operand(name: "FILE", meaning: "the route file (default: the one of the settings)", isRequired: false)],
     options: [
-      .flag("json", "one object for each problem"), .flag("sarif", "a SARIF log, for code review tools"),
-    ], takesSettings: true, example: "routes check routes.yaml", run: runCheck)
+      .flag("json", "one object for each problem, with --table for each row"),
+      .flag("sarif", "a SARIF log, for code review tools"),
+      .flag("table", "where every message goes: each stage, verdict and combination of values that the route tells apart"),
+    ], takesSettings: true, example: "routes check routes.yaml --table", run: runCheck)
 
   static let explain = Command(
     name: "routes explain", summary: "says where a message goes after a stage, and why",
@@ -37,7 +39,11 @@ enum RoutesCommand {
     let reading = RouteFile.read(bytes, name: path, stages: stages.directory)
     let problems = reading.problems
     let console = around.console
-    if arguments.has("json") {
+    if arguments.has("table") {
+      // What is wrong keeps its place beside it.
+      console.err(FileProblems(problems, source: reading.source).rendered(colour: console.errorsAreColoured))
+      if let routes = reading.file { table(routes, asJSON: arguments.has("json"), around) }
+    } else if arguments.has("json") {
       console.out(ProblemOutput.lines(problems))
     } else if arguments.has("sarif") {
       console.out(ProblemOutput.sarif(problems))
@@ -53,6 +59,19 @@ enum RoutesCommand {
     let flows = routes.flows.map { "\($0.process.value) with \($0.stages.count) stages" }.joined(separator: ", ")
     console.err("\(path): good\(warnings); \(flows); version \(routes.digest.prefix(8))\n")
     return 0
+  }
+
+  private static func table(_ routes: RouteFile, asJSON: Bool, _ around: Surroundings) {
+    let table = RouteTotality(routes)
+    if asJSON {
+      around.console.out(table.rows.flatMap { RouteTotalityOutput.json($0, routes.name).encoded() + [10] })
+    } else {
+      around.console.out(RouteTotalityOutput.text(table))
+    }
+    for name in table.unfinished { around.console.err("\(name): more combinations than can be listed\n") }
+    let holes = table.rows.count { $0.destinations == nil }
+    around.console.err(
+      "\(table.rows.count) combinations, \(holes) without a destination\(table.unfinished.isEmpty ? "" : ", not all")\n")
   }
 
   private static func runExplain(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {

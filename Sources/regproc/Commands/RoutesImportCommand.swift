@@ -26,7 +26,8 @@ enum RoutesImportCommand {
     let sources = try arguments.operands.map { path in
       CamelImport.Source(name: path, bytes: try Files.read(path))
     }
-    let found = CamelImport.read(sources, stages: stages)
+    let found = CamelImport.read(
+      sources, stages: stages, schema: arguments.text("output").map(schema) ?? RouteSchema.path)
     let errors = found.problems.count { $0.severity == .error }
     if !found.problems.isEmpty, errors > 0 || !arguments.has("quiet") {
       console.err(found.report(colours: console.errorsAreColoured) + "\n")
@@ -57,5 +58,20 @@ enum RoutesImportCommand {
       "\(result.isProven ? "verified" : "not verified"): \(result.messages) messages reach \(result.reached) of "
         + "\(found.size.branches) branches, \(result.dead.count) are dead; \(result.differences.count) differences\n")
     return result.isProven && errors == 0 ? 0 : 1
+  }
+
+  /// The schema as a route file at `path` names it: relative to its folder when that or one above it has the schema, whole when
+  /// only the working folder has it.
+  private static func schema(for path: String) -> String {
+    let parts = Files.absolute(Files.parent(of: path)).split(separator: "/")
+    let wanted = RouteSchema.path.split(separator: "/")
+    for count in stride(from: parts.count, through: 0, by: -1) {
+      let root = parts[..<count].map { "/" + $0 }.joined()
+      guard Files.exists(root + "/" + RouteSchema.path) else { continue }
+      let below = parts[count...]
+      let shared = zip(below, wanted).prefix { $0.0 == $0.1 }.count
+      return String(repeating: "../", count: below.count - shared) + wanted[shared...].joined(separator: "/")
+    }
+    return Files.exists(RouteSchema.path) ? Files.absolute(RouteSchema.path) : RouteSchema.path
   }
 }

@@ -14,11 +14,15 @@ final class TemporaryFolder: Sendable {
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
-  /// Writes a file; returns its path.
+  /// Writes a file, in a folder that is made if it must be; returns its path.
   func write(_ text: String, to name: String) throws -> String { try write(Array(text.utf8), to: name) }
 
   func write(_ bytes: [UInt8], to name: String) throws -> String {
     let file = path + "/" + name
+    if name.contains("/") {
+      try FileManager.default.createDirectory(
+        at: URL(filePath: file).deletingLastPathComponent(), withIntermediateDirectories: true)
+    }
     try Data(bytes).write(to: URL(filePath: file))
     return file
   }
