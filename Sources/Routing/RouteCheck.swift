@@ -16,19 +16,19 @@ struct RouteCheck {
   }
 
   private func check(_ flow: Flow) {
-      let isWhole = !broken.contains(flow.process.value)
-      let places = flow.stages.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name.value] = $1.offset }
-      let (dead, examples) = branches(flow)
-      directory(flow, isWhole: isWhole)
-      guard isWhole, !flow.stages.isEmpty else { return }
-      verdicts(flow, examples)
-      let unlisted = targets(flow, places)
-      pauses(flow, places)
-      guard !unlisted else { return }
-      let graph = FlowGraph(flow, places, without: dead)
-      unreachable(flow, graph)
-      cycles(flow, graph)
-      ends(flow, graph)
+    let isWhole = !broken.contains(flow.process.value)
+    let places = flow.stages.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name.value] = $1.offset }
+    let (dead, examples) = branches(flow)
+    directory(flow, isWhole: isWhole)
+    guard isWhole, !flow.stages.isEmpty else { return }
+    verdicts(flow, examples)
+    let unlisted = targets(flow, places)
+    pauses(flow, places)
+    guard !unlisted else { return }
+    let graph = FlowGraph(flow, places, without: dead)
+    unreachable(flow, graph)
+    cycles(flow, graph)
+    ends(flow, graph)
   }
 
   /// All processes share a stage's input: one that is read both here and elsewhere gives each side messages of the other.

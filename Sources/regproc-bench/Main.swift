@@ -8,12 +8,14 @@ struct Main {
                                 [--only engine|forwarder] [--producer NAME=VALUE]
            regproc-bench start --broker NOIDA-DB --regproc PROGRAM [--home FOLDER] [--stage NAME] [--rounds N] [--idle SECONDS]
            regproc-bench latency --broker NOIDA-DB [--messages N]
+           regproc-bench routes --regproc PROGRAM --routes FILE [--flows N] [--messages N] [--rounds N]
            regproc-bench packet [--size BYTES] [--rounds N] [--uins N]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns
     start   from process start to the first message taken, and what a stage at rest costs
     latency one record put on a topic and read, on the embedded broker and over TCP
+    routes  a route file checked, and messages decided by it
     packet  a packet written and read against libcrypto and zlib in plain C, in turns; and UINs made
 
     """
@@ -25,6 +27,7 @@ struct Main {
       case "engine": try EngineBench(options).run()
       case "start": try StartBench(options).run()
       case "packet": try PacketBench(options).run()
+      case "routes": try RoutesBench(options).run()
       case "latency": try LatencyBench(options).run()
       default: throw Fault("unknown command \(options.command)")
       }

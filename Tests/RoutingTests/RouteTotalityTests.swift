@@ -73,13 +73,19 @@ import YAML
   /// Each fault that a message can fall into comes with one.
   @Test(arguments: [
     ("route: [ { a: { passed: complete-as-processed } } ]", "verdict-without-destination", "\"isValid\":false"),
-    ("on: { failed: complete-as-failed, error: mark-as-reprocess, retry: mark-as-reprocess }\nroute: [ a ]",
-      "verdict-without-destination", "\"isValid\":true"),
-    ("on: { failed: anonymous-profile, error: mark-as-reprocess, retry: mark-as-reprocess }\n"
-      + "route: [ { a: { passed: complete-as-processed } } ]", "unsettled", "\"isValid\":false"),
-    ("on: { failed: complete-as-failed, error: mark-as-reprocess, retry: mark-as-reprocess }\n"
-      + "route: [ { a: { next: [ { when: { tags.A: x }, to: anonymous-profile }, { to: complete-as-processed } ] } } ]",
-      "unsettled", "\"A\":\"x\""),
+    (
+      "on: { failed: complete-as-failed, error: mark-as-reprocess, retry: mark-as-reprocess }\nroute: [ a ]",
+      "verdict-without-destination", "\"isValid\":true"
+    ),
+    (
+      "on: { failed: anonymous-profile, error: mark-as-reprocess, retry: mark-as-reprocess }\n"
+        + "route: [ { a: { passed: complete-as-processed } } ]", "unsettled", "\"isValid\":false"
+    ),
+    (
+      "on: { failed: complete-as-failed, error: mark-as-reprocess, retry: mark-as-reprocess }\n"
+        + "route: [ { a: { next: [ { when: { tags.A: x }, to: anonymous-profile }, { to: complete-as-processed } ] } } ]",
+      "unsettled", "\"A\":\"x\""
+    ),
   ]) func aFaultHasAMessageThatFallsIntoIt(_ route: String, _ code: String, _ part: String) throws {
     let text = "version: 1\nflows:\n  TEST:\n" + route.split(separator: "\n").map { "    \($0)\n" }.joined()
     let problems = read(text).problems.filter { $0.code == code }
