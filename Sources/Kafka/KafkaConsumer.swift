@@ -164,8 +164,12 @@ public final class KafkaConsumer: @unchecked Sendable {
     return added
   }
 
-  /// Leaves the group, so that others take over at once. Records already polled stay valid. Blocks at most so long; safe to repeat.
-  public func close(timeoutMilliseconds: Int = 10_000) throws(KafkaError) {
+  /// Frees everything. Records already polled stay valid. Blocks at most so long; safe to repeat.
+  ///
+  /// Others take over at once, but for a static member's partitions: the group keeps those for it until its session is over, as it is
+  /// expected back. `forGood` says that it is not: it gives them up first.
+  public func close(forGood: Bool = false, timeoutMilliseconds: Int = 10_000) throws(KafkaError) {
+    if forGood, assignment == .group, !state.withLock({ $0.closed }) { leave() }
     confirmRevocation()
     let first = state.withLock { state in
       defer {
@@ -189,6 +193,23 @@ public final class KafkaConsumer: @unchecked Sendable {
     }
     guard rd_kafka_consumer_closed(client.raw) != 0 else {
       throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, "close consumer")
+    }
+  }
+
+  /// Tells the group that this member is gone. A static member says so only while it is not being closed, and librdkafka does not tell when it
+  /// has: it is sent once the assignment is gone, which another thread notices within milliseconds.
+  private func leave() {
+    guard rd_kafka_unsubscribe(client.raw) == RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+    let deadline = monotonicMilliseconds() + 2000
+    var quiet = 0
+    while quiet < 5, monotonicMilliseconds() < deadline {
+      confirmRevocation()
+      guard let event = rd_kafka_queue_poll(queue, 50) else {
+        if assignedPartitions.isEmpty { quiet += 1 }
+        continue
+      }
+      if rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE { _ = rebalance(event) }
+      rd_kafka_event_destroy(event)
     }
   }
 

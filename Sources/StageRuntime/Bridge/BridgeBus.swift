@@ -9,8 +9,8 @@ protocol BridgeBus: AnyObject {
   /// error nothing may be done with this bus but closing it; a new one reads the batch again.
   func send(_ records: [BridgeOutgoing]) throws
 
-  /// Takes back what `send` began, leaves the group and frees everything.
-  func close()
+  /// Takes back what `send` began and frees everything. `forGood` when other topics are read from now on: the group is told.
+  func close(forGood: Bool)
 }
 
 /// The bridge's consumer and producer on Kafka.
@@ -78,8 +78,8 @@ final class KafkaBridgeBus: BridgeBus {
     try producer.commitTransaction()
   }
 
-  func close() {
+  func close(forGood: Bool) {
     if isOpen { try? producer.abortTransaction() }
-    try? consumer.close()
+    try? consumer.close(forGood: forGood)
   }
 }

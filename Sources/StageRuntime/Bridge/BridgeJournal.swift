@@ -58,7 +58,7 @@ enum BridgeJournal {
     if !olds.isEmpty {
       _ = try connection.execute(
         """
-        UPDATE regproc.hop AS h SET hop_id = d.new FROM unnest($1::uuid[], $2::uuid[]) AS d(old, new)
+        UPDATE regproc.hop AS h SET hop_id = d.new, sent_as = d.old FROM unnest($1::uuid[], $2::uuid[]) AS d(old, new)
         WHERE h.hop_id = d.old AND NOT EXISTS (SELECT 1 FROM regproc.hop AS o WHERE o.hop_id = d.new)
         """, [.textArray(olds), .textArray(news)])
     }

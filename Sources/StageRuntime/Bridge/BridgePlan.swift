@@ -1,5 +1,6 @@
 import Registration
 import Routing
+import StageKit
 
 /// What the bridge reads by one version of the route file: the output topic of every stage of every flow, as Camel's bridge does. In a
 /// pipeline that is ours throughout nobody writes there; what a stage that runs elsewhere writes is routed, and so is what an
@@ -41,8 +42,10 @@ extension RouteFile {
     stages[forward.to.value]?.isRun != false && !runsElsewhere(forward.to.value)
   }
 
-  /// The topics whose records go to a stage that runs here.
-  func forwardedTopics(to stage: String) -> [String] {
-    forwards.filter { $0.to.value == stage && isForwardOfOurs($0) }.map(\.topic.value)
+  /// The topics that the worker of a stage reads: its own, and those that are forwarded to it. None when something else runs the stage,
+  /// whose messages we would take away.
+  func inputs(of stage: StageFile) -> [String] {
+    if runsElsewhere(stage.name) { return [] }
+    return [stage.busIn] + forwards.filter { $0.to.value == stage.name && isForwardOfOurs($0) }.map(\.topic.value)
   }
 }

@@ -58,7 +58,8 @@ final class BridgeWorker: BusWorker {
     var (version, plan) = (routes.routes, BridgePlan(routes.routes))
     let topics = plan.topics
     let bus = try openBus(topics)
-    defer { bus.close() }
+    var readsOthers = false
+    defer { bus.close(forGood: readsOthers) }
     let connection = try Connection(database)
     defer { connection.close() }
     thread.isOutOfOrder = false
@@ -69,7 +70,8 @@ final class BridgeWorker: BusWorker {
       if routes.routes.digest != version.digest {
         (version, plan) = (routes.routes, BridgePlan(routes.routes))
         // What was polled is read again.
-        if plan.topics != topics { return }
+        readsOthers = plan.topics != topics
+        if readsOthers { return }
       }
       guard !records.isEmpty else { continue }
       let round = Round(worker: self, version: version, plan: plan, now: unit.context.services.clock.now)

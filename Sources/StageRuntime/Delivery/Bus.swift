@@ -25,8 +25,8 @@ protocol Bus: AnyObject {
   /// Ends a waiting `poll`. From any thread.
   func wake()
 
-  /// Leaves the group and frees everything.
-  func close()
+  /// Frees everything. `forGood` when these topics are not read again: the group is told, so that others get the partitions at once.
+  func close(forGood: Bool)
 }
 
 /// A record of a stage's topic.

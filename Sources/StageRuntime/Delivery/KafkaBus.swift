@@ -156,12 +156,12 @@ final class KafkaBus: Bus {
 
   func wake() { waker.wake() }
 
-  func close() {
+  func close(forGood: Bool) {
     waker.set(nil)
     batch = nil
     underWay = nil
     committer?.close()
-    try? consumer.close()
+    try? consumer.close(forGood: forGood)
   }
 
   private func attempt<T>(_ body: () throws -> T) throws(BusFailure) -> T {

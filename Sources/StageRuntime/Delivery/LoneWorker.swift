@@ -24,11 +24,11 @@ package final class LoneWorker: Sendable {
         pool: pool, routes: table, directory: byName, worker: "lone", wake: wake, clock: services.clock))
     let unit = StageUnit(file: file, plugin: try plugin.init(settings: settings), context: context, settings: settings)
     let bus = KafkaBus.Settings(
-      kafka: kafka, group: file.group, topics: [file.busIn], assignment: .group,
+      kafka: kafka, group: file.group, topics: routes.inputs(of: file), assignment: .group,
       transactionalID: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
     worker = StageWorker(
       unit: unit, name: "lone", mode: isTransactional ? .transactional : .acknowledged, routes: table, directory: byName,
-      database: database, openBus: { try KafkaBus(bus) })
+      database: database, openBus: { _ in try KafkaBus(bus) })
   }
 
   /// How many messages passed so far, counted when their batch is on the bus.

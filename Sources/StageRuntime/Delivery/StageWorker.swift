@@ -7,6 +7,9 @@ import System
 /// One worker of one stage: a thread that owns a consumer, a producer and a database connection, and does what the `DeliveryLoop` says.
 ///
 /// Everything that blocks happens on this thread; the stage's own work runs as tasks, several RIDs at a time.
+///
+/// Which topics it reads is up to the route file: after an edit that says otherwise it finishes the batch in hand and begins anew with the
+/// others. Of a stage that something else runs it reads nothing.
 final class StageWorker: BusWorker {
   let unit: StageUnit
   private let routes: RouteTable
@@ -14,7 +17,7 @@ final class StageWorker: BusWorker {
   private let name: String
   private let mode: DeliveryLoop.Mode
   private let database: PostgresSettings?
-  private let openBus: @Sendable () throws -> any Bus
+  private let openBus: @Sendable (_ topics: [String]) throws -> any Bus
   private let log: Log
   let thread = WorkerThread()
   private let waker = Mutex<(@Sendable () -> Void)?>(nil)
@@ -22,7 +25,7 @@ final class StageWorker: BusWorker {
   /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
   init(
     unit: StageUnit, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageFile],
-    database: PostgresSettings?, openBus: @escaping @Sendable () throws -> any Bus
+    database: PostgresSettings?, openBus: @escaping @Sendable (_ topics: [String]) throws -> any Bus
   ) {
     self.unit = unit
     self.name = name
@@ -41,11 +44,33 @@ final class StageWorker: BusWorker {
     waker.withLock { $0 }?()
   }
 
+  /// Has it look at the route file now.
+  func noticeRoutes() { waker.withLock { $0 }?() }
+
   private func run() {
+    var wasElsewhere = false
+    while !thread.isStopping {
+      let topics = routes.routes.inputs(of: unit.file)
+      guard topics.isEmpty else {
+        wasElsewhere = false
+        session(topics)
+        continue
+      }
+      if !wasElsewhere { log.warning("the route file says that this stage runs elsewhere: its messages are left alone") }
+      wasElsewhere = true
+      thread.isOutOfOrder = false
+      thread.isTakingMessages = true
+      thread.moved()
+      thread.rest(milliseconds: 300)
+    }
+  }
+
+  /// Works until it is to stop or an edit of the route file names other topics.
+  private func session(_ topics: [String]) {
     var bus: (any Bus)?
-    while bus == nil, !thread.isStopping {
+    while bus == nil, !thread.isStopping, routes.routes.inputs(of: unit.file) == topics {
       do {
-        bus = try openBus()
+        bus = try openBus(topics)
       } catch {
         thread.isOutOfOrder = true
         log.error("no connection to the bus; trying again", ["error": "\(error)"])
@@ -56,9 +81,10 @@ final class StageWorker: BusWorker {
     thread.isOutOfOrder = false
     let reference = Wakeable(bus)
     waker.withLock { $0 = { reference.bus.wake() } }
-    Round(worker: self, bus: bus).run()
+    Round(worker: self, bus: bus, topics: topics).run()
     waker.withLock { $0 = nil }
-    bus.close()
+    bus.close(forGood: !thread.isStopping)
+    if !thread.isStopping { log.info("an edit of the route file changes which topics this stage reads") }
   }
 
   private struct Wakeable: @unchecked Sendable {
@@ -71,6 +97,9 @@ final class StageWorker: BusWorker {
   private final class Round {
     private let worker: StageWorker
     private let bus: any Bus
+    private let topics: [String]
+    /// The version of the route file that `topics` was last compared with.
+    private var generation = 0
     private let here = CallingThread()
     private var loop: DeliveryLoop
     private var connection: Connection?
@@ -86,16 +115,17 @@ final class StageWorker: BusWorker {
     /// A record that the journal refuses whatever is tried.
     private var refused: RecordOrigin?
 
-    init(worker: StageWorker, bus: any Bus) {
+    init(worker: StageWorker, bus: any Bus, topics: [String]) {
       self.worker = worker
       self.bus = bus
+      self.topics = topics
       self.loop = DeliveryLoop(mode: worker.mode)
     }
 
     func run() {
       var action = loop.start
       while action != .stop {
-        if worker.thread.isStopping { loop.requestStop() }
+        if worker.thread.isStopping || readsOthers { loop.requestStop() }
         let event = perform(action)
         worker.thread.moved()
         if case .failed(let failure) = event {
@@ -105,6 +135,14 @@ final class StageWorker: BusWorker {
         action = loop.next(event)
       }
       rollBack()
+    }
+
+    /// Whether an edit of the route file names other topics than those that are read.
+    private var readsOthers: Bool {
+      let now = worker.routes.generation
+      guard now != generation else { return false }
+      generation = now
+      return worker.routes.routes.inputs(of: worker.unit.file) != topics
     }
 
     private func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {

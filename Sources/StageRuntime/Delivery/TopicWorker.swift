@@ -44,12 +44,12 @@ final class TopicWorker: Sendable {
       } catch {
         failures += 1
         unit.context.log.warning("a further topic could not be read; trying again", ["error": "\(error)"])
-        bus?.close()
+        bus?.close(forGood: false)
         bus = nil
         thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
       }
     }
-    bus?.close()
+    bus?.close(forGood: false)
   }
 
   private func takeAll(_ records: [BusRecord]) -> Bool {

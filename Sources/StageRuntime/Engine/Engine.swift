@@ -20,6 +20,7 @@ public final class Engine: Sendable {
   private let wake: WakeUp
   private let makeTopics: TopicMaker
   private let workers: [any BusWorker]
+  private let stageWorkers: [StageWorker]
   private let topicWorkers: [TopicWorker]
   private let runner: WorkRunner
   private let courier: Courier
@@ -82,15 +83,22 @@ public final class Engine: Sendable {
     self.makeTopics = makeTopics ?? maker
 
     let assignment: KafkaConsumer.Assignment = settings.isAloneOnTheBus ? .all : .group
-    let stageWorkers = units.filter { Self.reads($0, by: routes) }.map { unit in
+    let makeTopics = self.makeTopics
+    let stageWorkers = units.filter(\.spec.takesMessages).map { unit in
       let bus = KafkaBus.Settings(
-        kafka: settings.kafka, group: unit.file.group, topics: Self.inputs(unit, by: routes), assignment: assignment,
+        kafka: settings.kafka, group: unit.file.group, topics: [], assignment: assignment,
         transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
-        routes: table, directory: byName, database: settings.database, openBus: { try KafkaBus(bus) })
+        routes: table, directory: byName, database: settings.database,
+        openBus: { topics in
+          // An edit of the route file may have named new ones.
+          try makeTopics(topics, settings.partitions, settings.replication)
+          var bus = bus
+          bus.topics = topics
+          return try KafkaBus(bus)
+        })
     }
-    let makeTopics = self.makeTopics
     let bridges = units.filter(\.spec.isBridge).map { unit in
       let bus = KafkaBridgeBus.Settings(
         kafka: settings.kafka, group: unit.file.group, assignment: assignment,
@@ -104,6 +112,7 @@ public final class Engine: Sendable {
           return try KafkaBridgeBus(bus, topics: topics)
         })
     }
+    self.stageWorkers = stageWorkers
     workers = stageWorkers + bridges
     topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
@@ -161,18 +170,8 @@ public final class Engine: Sendable {
   /// The names of all topics that these stages read.
   public var topics: [String] {
     let routes = table.routes
-    let inputs = units.filter { Self.reads($0, by: routes) }.flatMap { Self.inputs($0, by: routes) }
+    let inputs = units.filter(\.spec.takesMessages).flatMap { routes.inputs(of: $0.file) }
     return Array(Set(inputs + units.flatMap(\.furtherTopics))).sorted()
-  }
-
-  /// Whether a unit reads its input: not when the route file leaves the stage to something else, whose messages we would take away.
-  private static func reads(_ unit: StageUnit, by routes: RouteFile) -> Bool {
-    unit.spec.takesMessages && !routes.runsElsewhere(unit.file.name)
-  }
-
-  /// A stage's own topic, and those that the route file forwards to it.
-  private static func inputs(_ unit: StageUnit, by routes: RouteFile) -> [String] {
-    [unit.file.busIn] + routes.forwardedTopics(to: unit.file.name)
   }
 
   /// Starts everything and opens the doors.
@@ -187,9 +186,6 @@ public final class Engine: Sendable {
     }
     // Nothing is routed by a version that is not kept.
     try await database { try await versions.keep(table.routes) }
-    for unit in units where unit.spec.takesMessages && !Self.reads(unit, by: table.routes) {
-      log.warning("the route file says that this stage runs elsewhere: its messages are left alone", ["stage": unit.file.name])
-    }
     for unit in units { try await unit.plugin.start(unit.context) }
     let port = try server.start()
     for worker in workers { worker.start() }
@@ -224,20 +220,9 @@ public final class Engine: Sendable {
     reports.reportNow()
     if old.digest != routes.digest {
       log.info("a new route file is in force", ["digest": routes.digest])
-      tellWhatNeedsAStart(old, routes)
+      for worker in stageWorkers { worker.noticeRoutes() }
     }
     return true
-  }
-
-  /// Which topics a worker reads is settled when it starts; the bridge alone follows an edit.
-  private func tellWhatNeedsAStart(_ old: RouteFile, _ new: RouteFile) {
-    for unit in units where unit.spec.takesMessages {
-      let before = Self.reads(unit, by: old) ? Self.inputs(unit, by: old) : []
-      let after = Self.reads(unit, by: new) ? Self.inputs(unit, by: new) : []
-      if before != after {
-        log.warning("start this stage anew: the edit changes which topics it reads", ["stage": unit.file.name])
-      }
-    }
   }
 
   /// Notes that a route file was refused; the old one stays. Health and metrics show it.

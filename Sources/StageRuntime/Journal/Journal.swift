@@ -32,7 +32,10 @@ struct Journal: Sendable {
       "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
       [.intArray(locks.map { Int($0) })])
     let rows = try connection.execute(
-      "SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2",
+      """
+      SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2
+      UNION ALL SELECT sent_as::text FROM regproc.hop WHERE sent_as = ANY($1::uuid[]) AND state >= 2
+      """,
       [.textArray(hops.map(\.text))])
     var claim = Claim()
     for row in rows { if let id = HopId(text: try row.text(0)) { claim.known.insert(id) } }

@@ -8,8 +8,16 @@ enum Schema {
     Migration(version: 2, name: "mosip tables", sql: mosip),
     Migration(version: 3, name: "stage records, work and outbox", sql: stages),
     Migration(version: 4, name: "a dead letter for each record, once", sql: deadLettersOnce),
+    Migration(version: 5, name: "by which id a stage elsewhere was sent its hop", sql: sentAs),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
+
+  /// The row of a hop elsewhere has its answer's id (`BridgeJournal`). Should the stage become ours, its input may be read again from where
+  /// the other left off: by the id that it was sent under the hop is known.
+  private static let sentAs = """
+    ALTER TABLE regproc.hop ADD COLUMN sent_as uuid;
+    CREATE INDEX hop_sent_as ON regproc.hop (sent_as) WHERE sent_as IS NOT NULL;
+    """
 
   /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the courier), sent (1, on the bus), done (2) or
   /// superseded by a newer run (3).

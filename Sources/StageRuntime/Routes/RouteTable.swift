@@ -6,6 +6,7 @@ import Synchronization
 final class RouteTable: Sendable {
   private let current: Mutex<RouteFile>
   private let rejection = Mutex<String?>(nil)
+  private let count = Atomic<Int>(1)
   /// The versions that packets of pinned flows finish on; nil: everything goes by the version in force.
   let versions: RouteVersions?
 
@@ -17,11 +18,15 @@ final class RouteTable: Sendable {
   /// The version in force.
   var routes: RouteFile { current.withLock { $0 } }
 
+  /// Another number after each edit; cheap to ask for.
+  var generation: Int { count.load(ordering: .acquiring) }
+
   /// What was wrong with the last file that was refused; nil when the last one was taken.
   var lastRejection: String? { rejection.withLock { $0 } }
 
   func replace(_ routes: RouteFile) {
     current.withLock { $0 = routes }
+    count.add(1, ordering: .acquiringAndReleasing)
     rejection.withLock { $0 = nil }
   }
 

@@ -28,7 +28,6 @@ final class MixedPipeline: Sendable {
   private let broker: TransactionalBroker
   private let cluster: PrivateCluster
   private let environment: [String: String]
-  private let ports = ["bridge": freePort(), "securezone-notification": freePort()]
   private let programs = Mutex<[String: Program]>([:])
   let blocking = BlockingPool(name: "mixed", threads: 2)
 
@@ -50,23 +49,35 @@ final class MixedPipeline: Sendable {
   struct NotReady: Error { var errors: String }
 
   /// Starts the bridge or the stage of ours and waits until it takes messages. Its instance name is the same at every start.
-  func start(_ name: String) async throws {
+  func start(_ name: String, instance: String = "one") async throws {
     let program = try await Program(
-      ["run", name, "--port", "\(ports[name] ?? 0)", "--instance", "one"], environment: environment)
-    programs.withLock { $0[name] = program }
+      ["run", name, "--port", "\(freePort())", "--instance", instance], environment: environment)
+    programs.withLock { $0[name + instance] = program }
     guard try await eventually({ program.errors.contains("takes messages") || !program.isRunning }), program.isRunning else {
       throw NotReady(errors: "\(name): \(program.errors.suffix(4000))")
     }
   }
 
   /// Asks it to end, and waits; how it ended.
-  func terminate(_ name: String) async throws -> Program.Ended? {
-    guard let program = programs.withLock({ $0.removeValue(forKey: name) }) else { return nil }
+  func terminate(_ name: String, instance: String = "one") async throws -> Program.Ended? {
+    guard let program = programs.withLock({ $0.removeValue(forKey: name + instance) }) else { return nil }
     program.signal(SIGTERM)
     return try await program.ended()
   }
 
-  func kill(_ name: String) async throws { try await programs.withLock { $0.removeValue(forKey: name) }?.killed() }
+  func kill(_ name: String) async throws { try await programs.withLock { $0.removeValue(forKey: name + "one") }?.killed() }
+
+  /// Waits until a process said something.
+  func heard(_ words: String, from name: String) async throws -> Bool {
+    try await eventually { programs.withLock { $0[name + "one"]?.errors.contains(words) } ?? false }
+  }
+
+  /// Puts a route file in force, and waits until all processes go by it.
+  func edit(_ routes: String) async throws {
+    _ = try folder.write(routes, to: "routes.yaml.new")
+    #expect(rename(folder.path + "/routes.yaml.new", routesFile) == 0)
+    #expect(try await eventually { try await command("routes", "status").code == 0 })
+  }
 
   /// What the processes complain about.
   var troubles: String {

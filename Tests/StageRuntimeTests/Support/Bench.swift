@@ -41,6 +41,9 @@ final class Bench: Sendable {
   let wake = WakeUp()
   private let folder: String
   private let workers = Mutex<[StageWorker]>([])
+  private let opened = Mutex<[[String]]>([])
+  /// The topics that workers began to read, in order. Of several the fake broker brings only the first one's records.
+  var openedTopics: [[String]] { opened.withLock { $0 } }
 
   static let route = """
     version: 1
@@ -125,7 +128,10 @@ final class Bench: Sendable {
       unit: StageUnit(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
       mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
       database: database,
-      openBus: { broker.bus(file.busIn) })
+      openBus: { [self] topics in
+        opened.withLock { $0.append(topics) }
+        return broker.bus(topics[0])
+      })
     workers.withLock { $0.append(worker) }
     worker.start()
     return worker

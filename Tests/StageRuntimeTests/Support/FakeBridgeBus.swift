@@ -73,7 +73,7 @@ final class FakeBridgeBroker: Sendable {
       if let fault { throw BusFailure(kind: .retriable, message: "planned: \(fault)") }
     }
 
-    func close() {}
+    func close(forGood: Bool) {}
   }
 }
 

@@ -39,6 +39,7 @@ final class FakeBroker: Sendable {
     /// The owner of each topic; another bus that takes it fences the former one.
     var owners: [String: Int] = [:]
     var buses = 0
+    var closed = 0
     var isOver = false
   }
   private let state = Mutex(State())
@@ -76,6 +77,10 @@ final class FakeBroker: Sendable {
     }
     return FakeBus(self, topic: topic, number: number)
   }
+
+  /// How many buses were closed.
+  var closed: Int { state.withLock { $0.closed } }
+  fileprivate func close() { state.withLock { $0.closed += 1 } }
 
   fileprivate func pass(_ step: Step) throws(BusFailure) {
     let fault = state.withLock { state -> Fault? in
@@ -199,5 +204,5 @@ final class FakeBus: Bus, @unchecked Sendable {
     join()
   }
   func wake() { bell.signal() }
-  func close() {}
+  func close(forGood: Bool) { broker.close() }
 }
