@@ -139,10 +139,13 @@ public struct EmbeddedPacketManager: PacketManager {
   }
 
   private func open(_ packet: PacketReference) async throws -> (contents: PacketContents, findings: [PacketFinding]) {
-    let processName = packet.iteration > 1 ? "\(packet.process)-\(packet.iteration)" : packet.process
     let names = try await objects.keys(account: Self.account, container: packet.rid, prefix: packet.source.map { $0 + "/" } ?? "")
-    let suffix = "/\(processName)/\(packet.rid)_id"
-    guard let source = names.first(where: { $0.hasSuffix(suffix) })?.split(separator: "/").first.map(String.init) else {
+    var found: (source: String, processName: String)?
+    for processName in packet.processNames where found == nil {
+      let suffix = "/\(processName)/\(packet.rid)_id"
+      found = names.first { $0.hasSuffix(suffix) }?.split(separator: "/").first.map { (String($0), processName) }
+    }
+    guard let (source, processName) = found else {
       throw ServiceError(.notFound, service: "packet manager", code: "KER-PUT-027", "the packet is not in the packet store")
     }
     let reader = PacketReader(keys: keys)

@@ -66,7 +66,7 @@ import Testing
         "operationsData": [],
         "capturedRegisteredDevices": [],
       ], audits: [["eventId": "REG-EVT-001", "id": .string(rid)]], creationDate: .now)
-    return try await PacketWriter(keys: Keys(keys: stand.platform.services.keys)).write(draft).content
+    return try await PacketWriter(keys: PlatformPacketKeys(keys: stand.platform.services.keys)).write(draft).content
   }
 
   private func status(
@@ -99,20 +99,5 @@ import Testing
       return output
     }
     return String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init)
-  }
-
-  /// The platform's key manager as packets ask for keys.
-  private struct Keys: PacketKeys {
-    let keys: any KeyManager
-    func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-      try await keys.encryptPacket(plaintext, referenceId: refID)
-    }
-    func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-      try await keys.decryptPacket(blob, referenceId: refID)
-    }
-    func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
-    func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-      try await keys.verify(plaintext, signature: signature, referenceId: refID)
-    }
   }
 }

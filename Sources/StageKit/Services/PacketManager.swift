@@ -24,6 +24,12 @@ public struct PacketReference: Hashable, Sendable {
   public init(_ message: Message) {
     self.init(rid: message.rid, source: message.source, process: message.process, iteration: message.iteration)
   }
+
+  /// The process as it may stand in object keys: packets that answer a request for additional information have their iteration behind it,
+  /// others have not (facts/packet-and-crypto 1.10); the first of them are known by their key alone.
+  public var processNames: [String] {
+    iteration > 1 ? ["\(process)-\(iteration)"] : [process, "\(process)-1"]
+  }
 }
 
 /// MOSIP's packet manager: packets in the packet store, read field by field, and their tags (facts/stages 0.4, packet-and-crypto 1.11).

@@ -93,6 +93,29 @@ public struct RegistrationRecord: Sendable, Equatable {
   }
 }
 
+/// A row of MOSIP's `additional_info_request`: a registration that waits for a packet of another process (facts/stages 12).
+public struct AdditionalInfoRequestRecord: Sendable, Equatable {
+  /// `{rid}-{process}-{iteration}`: what the packet's announcement names.
+  public var id: String
+  /// The registration id, of both packets.
+  public var rid: String
+  /// The process of the packet that is waited for, e.g. `BIOMETRIC_CORRECTION`.
+  public var process: String
+  /// 1 for the first request of this process, then 2 ...
+  public var iteration: Int
+  /// The workflow instance that waits.
+  public var workflowInstanceId: String
+
+  /// A row.
+  public init(id: String, rid: String, process: String, iteration: Int, workflowInstanceId: String) {
+    self.id = id
+    self.rid = rid
+    self.process = process
+    self.iteration = iteration
+    self.workflowInstanceId = workflowInstanceId
+  }
+}
+
 /// MOSIP's tables `registration_list` and `registration`, read by stages. The `registration` row is written by the engine alone, from the
 /// verdicts.
 public protocol RegistrationRegister: Sendable {
@@ -114,4 +137,18 @@ public protocol RegistrationRegister: Sendable {
 
   /// The states of all workflow instances of a RID, oldest first.
   func registrations(rid: String) async throws -> [RegistrationRecord]
+
+  /// The request of an id; nil for one that nobody made.
+  func additionalInfoRequest(id: String) async throws -> AdditionalInfoRequestRecord?
+
+  /// The requests that a workflow instance made, oldest first.
+  func additionalInfoRequests(workflowInstanceId: String) async throws -> [AdditionalInfoRequestRecord]
+}
+
+extension RegistrationRegister {
+  /// None, for a register that keeps no requests.
+  public func additionalInfoRequest(id: String) async throws -> AdditionalInfoRequestRecord? { nil }
+
+  /// None, for a register that keeps no requests.
+  public func additionalInfoRequests(workflowInstanceId: String) async throws -> [AdditionalInfoRequestRecord] { [] }
 }

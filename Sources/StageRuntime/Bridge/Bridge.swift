@@ -161,15 +161,20 @@ extension WorkflowInternalAction {
     case .pauseAndRequestAdditionalInfo(let request):
       self = .requestAdditionalInfo(for: message, process: request.process, pauseFor: request.pauseSeconds, now: now)
     case .markAsPaused(let pause):
-      let action: ResumeAction =
-        switch pause.then {
-        case .resumeProcessing: .resumeProcessing
-        case .resumeFromBeginning: .resumeFromBeginning
-        case .stopProcessing: .stopProcessing
-        }
       self = .pause(
         for: message, rules: zip(pause.ruleIDs, pause.descriptions).map { (id: $0, description: $1) },
-        pauseFor: pause.seconds, defaultResumeAction: action, now: now)
+        pauseFor: pause.seconds, defaultResumeAction: ResumeAction(pause.then), now: now)
+    }
+  }
+}
+
+extension ResumeAction {
+  /// What a route file says is to happen, as it stands on the bus and in MOSIP's table.
+  init(_ resume: Routing.Pause.Resume) {
+    switch resume {
+    case .resumeProcessing: self = .resumeProcessing
+    case .resumeFromBeginning: self = .resumeFromBeginning
+    case .stopProcessing: self = .stopProcessing
     }
   }
 }

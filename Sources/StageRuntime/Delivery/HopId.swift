@@ -85,6 +85,9 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
   /// The next try of this hop at the same stage.
   public var nextTry: HopId { derived("try") }
 
+  /// The hop by which a registration that waits after this one goes on.
+  public var resumed: HopId { derived("resume") }
+
   /// The hop of a record that a foreign stage sent: such a record carries no id, but its time of sending makes it unique.
   public static func foreign(stage: String, value: [UInt8]) -> HopId {
     HopId(hashing: [Array("foreign".utf8), Array(stage.utf8), value])

@@ -218,9 +218,18 @@ struct Judge: Sendable {
           id: hop.id.nextTry, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name,
           topic: stage.busIn, key: incoming.rid, message: again.encoded(),
           notBefore: now.advanced(bySeconds: stage.pause(after: hop.attempt))))
-    case .pauseAndRequestAdditionalInfo: concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
-    case .markAsPaused: concluded.registrationStatus = "PAUSED"
-    case .restartParentFlow: complete("PROCESSED", &concluded)
+    case .pauseAndRequestAdditionalInfo(let request):
+      concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
+      concluded.pause = HopPause(
+        until: now.advanced(bySeconds: Double(request.pauseSeconds)), action: .stopProcessing,
+        requestedProcess: request.process)
+    case .markAsPaused(let pause):
+      concluded.registrationStatus = "PAUSED"
+      concluded.pause = HopPause(
+        until: now.advanced(bySeconds: Double(pause.seconds)), action: ResumeAction(pause.then), rules: pause.ruleIDs)
+    case .restartParentFlow:
+      complete("PROCESSED", &concluded)
+      concluded.restartsParent = true
     case .anonymousProfile: concluded.anonymousProfile = AnonymousProfile.encoded(incoming, at: stage, now: now)
     }
   }

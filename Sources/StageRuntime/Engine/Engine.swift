@@ -135,6 +135,22 @@ public final class Engine: Sendable {
           try await WorkflowEvents.publish(work, services: services)
           return .done
         }, gaveUp: { _, _ in }))
+    performers.append(
+      WorkRunner.Performer(
+        stage: WorkflowEvents.stage, kind: WorkKind(WorkflowEvents.requested),
+        perform: { work in
+          try await WorkflowEvents.publishRequest(work, services: services)
+          return .done
+        }, gaveUp: { _, _ in }))
+    let resume = Resume(
+      pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake)
+    performers.append(
+      WorkRunner.Performer(
+        stage: WorkflowEvents.stage, kind: Resume.work,
+        perform: { work in
+          try await resume.perform(work)
+          return .done
+        }, gaveUp: { _, _ in }))
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,

@@ -1,4 +1,5 @@
 import Registration
+import Routing
 import StageKit
 import System
 
@@ -28,6 +29,10 @@ struct ConcludedHop: Sendable {
   var registrationStatus: String?
   /// Set when the packet's way ended: tell those who wait.
   var completion: Completion?
+  /// Set when the packet waits: for a correction packet, or because of pause rules.
+  var pause: HopPause?
+  /// Set when a correction packet asks that the registration it belongs to begins again.
+  var restartsParent = false
   /// Set when the tries were used up.
   var deadLetter: DeadLetter?
   /// The anonymous profile that a workflow command asks for.
@@ -100,4 +105,16 @@ struct DeadLetter: Sendable {
   var origin: RecordOrigin
   var key: [UInt8]?
   var value: [UInt8]?
+}
+
+/// A registration that waits until somebody or the clock decides.
+struct HopPause: Sendable, Equatable {
+  /// When the clock decides.
+  var until: Instant
+  /// What it decides.
+  var action: ResumeAction
+  /// The pause rules that made it wait; none for one that waits for a correction packet.
+  var rules: [String] = []
+  /// The process of the packet that it waits for.
+  var requestedProcess: String?
 }

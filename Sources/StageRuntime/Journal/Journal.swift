@@ -62,6 +62,7 @@ struct Journal: Sendable {
   /// Records the verdicts of a batch with everything that follows from them.
   static func record(_ connection: Connection, _ hops: [ConcludedHop]) throws {
     guard !hops.isEmpty else { return }
+    let (hops, pauses) = try AdditionalInfo.settle(hops, connection)
     var statements: [Statement] = [upsert(hops)]
     let outgoing = hops.flatMap(\.outgoing)
     if !outgoing.isEmpty { statements.append(insert(outgoing, hops)) }
@@ -70,6 +71,7 @@ struct Journal: Sendable {
     if !completed.isEmpty { statements.append(completions(completed)) }
     let profiles = hops.filter { $0.anonymousProfile != nil }
     if !profiles.isEmpty { statements.append(anonymousProfiles(profiles)) }
+    statements.append(contentsOf: pauses)
     let dead = hops.compactMap(\.deadLetter)
     if !dead.isEmpty { statements.append(deadLetters(dead)) }
     _ = try connection.pipeline(statements)

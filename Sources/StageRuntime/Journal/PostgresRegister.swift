@@ -56,6 +56,31 @@ public struct PostgresRegister: RegistrationRegister {
     try await registrations("reg_id = $1", rid)
   }
 
+  public func additionalInfoRequest(id: String) async throws -> AdditionalInfoRequestRecord? {
+    try await requests("additional_info_req_id = $1", id).first
+  }
+
+  public func additionalInfoRequests(workflowInstanceId: String) async throws -> [AdditionalInfoRequestRecord] {
+    try await requests("workflow_instance_id = $1", workflowInstanceId)
+  }
+
+  private func requests(_ condition: String, _ value: String) async throws -> [AdditionalInfoRequestRecord] {
+    try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          """
+          SELECT additional_info_req_id, reg_id, additional_info_process, additional_info_iteration, workflow_instance_id
+          FROM regprc.additional_info_request WHERE \(condition) ORDER BY timestamp, additional_info_iteration
+          """, [.text(value)]
+        ).map { row in
+          AdditionalInfoRequestRecord(
+            id: try row.text(0), rid: try row.text(1), process: try row.text(2), iteration: try row.int(3),
+            workflowInstanceId: try row.text(4))
+        }
+      }
+    }
+  }
+
   private func list(_ condition: String, _ value: String) async throws -> [SyncRecord] {
     try await database {
       try await pool.with { connection in

@@ -9,8 +9,25 @@ enum Schema {
     Migration(version: 3, name: "stage records, work and outbox", sql: stages),
     Migration(version: 4, name: "a dead letter for each record, once", sql: deadLettersOnce),
     Migration(version: 5, name: "by which id a stage elsewhere was sent its hop", sql: sentAs),
+    Migration(version: 6, name: "requests for additional information", sql: additionalInfo),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
+
+  /// MOSIP's table, and the ways it is asked: by the id that a client names, and by what a correction packet's message says of itself.
+  private static let additionalInfo = """
+    CREATE TABLE regprc.additional_info_request (
+      additional_info_process varchar(64) NOT NULL,
+      reg_id varchar(39) NOT NULL,
+      workflow_instance_id varchar(36) NOT NULL,
+      timestamp timestamp NOT NULL,
+      additional_info_iteration int NOT NULL,
+      additional_info_req_id varchar(256) NOT NULL,
+      PRIMARY KEY (workflow_instance_id, additional_info_req_id)
+    );
+    CREATE UNIQUE INDEX additional_info_request_id ON regprc.additional_info_request (additional_info_req_id);
+    CREATE UNIQUE INDEX additional_info_request_of ON regprc.additional_info_request
+      (reg_id, additional_info_process, additional_info_iteration);
+    """
 
   /// The row of a hop elsewhere has its answer's id (`BridgeJournal`). Should the stage become ours, its input may be read again from where
   /// the other left off: by the id that it was sent under the hop is known.

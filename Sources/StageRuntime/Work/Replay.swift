@@ -62,7 +62,8 @@ public struct Replay: Sendable {
       try Journal.noteRun(rid: rid, run: run, from: target.name, author: author, reason: reason, connection)
       _ = try connection.execute(
         """
-        UPDATE regprc.registration SET status_code = 'PROCESSING', upd_by = $2, upd_dtimes = now() AT TIME ZONE 'UTC'
+        UPDATE regprc.registration SET status_code = 'PROCESSING', resume_timestamp = NULL, default_resume_action = NULL,
+          pause_rule_ids = NULL, upd_by = $2, upd_dtimes = now() AT TIME ZONE 'UTC'
         WHERE workflow_instance_id = $1
         """, [Value(place.instance), .text(author)])
       return started

@@ -2,8 +2,8 @@ import JSON
 import StageKit
 import System
 
-/// What the engine itself tells the world: the end of a packet's way, as MOSIP's workflow engine publishes it
-/// (facts/bus-and-routes 7.4, opencrvs-and-websub 4.4).
+/// What the engine itself tells the world: the end of a packet's way, and that a registration waits for another packet, as MOSIP's workflow
+/// engine publishes them (facts/bus-and-routes 7.4, opencrvs-and-websub 4.4).
 enum WorkflowEvents {
   /// The name under which the engine's own durable work is kept.
   static let stage = "workflow"
@@ -12,6 +12,16 @@ enum WorkflowEvents {
   static let topic = "REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT"
 
   static let work = WorkKind(completed, concurrency: 16)
+
+  /// The kind of work that publishes a request for additional information.
+  static let requested = "requested"
+  static let requestedTopic = "REGISTRATION_PROCESSOR_WORKFLOW_PAUSED_FOR_ADDITIONAL_INFO_EVENT"
+
+  /// The work's payload is the event's body.
+  static func publishRequest(_ work: WorkItem, services: Services) async throws {
+    try await services.hub.publish(
+      work.payload.encoded(), topic: requestedTopic, idempotencyKey: "\(work.key):\(requested)")
+  }
 
   static func publish(_ work: WorkItem, services: Services) async throws {
     guard let rid = work.payload["rid"]?.string, let process = work.payload["process"]?.string,

@@ -86,9 +86,19 @@ struct StatusQueries: Sendable {
     case .progress:
       let rows = try await register.registrations(rid: id)
       if !rows.isEmpty {
-        return rows.map {
-          ["registrationId": .string(id), "statusCode": .string(status.statusForClients(of: $0, now: now))]
+        var answers: [JSONValue] = []
+        for row in rows {
+          var answer: JSONObject = [
+            "registrationId": .string(id), "statusCode": .string(status.statusForClients(of: row, now: now)),
+          ]
+          if row.statusCode == "PAUSED_FOR_ADDITIONAL_INFO",
+            let request = try await register.additionalInfoRequests(workflowInstanceId: row.workflowInstanceId).last
+          {
+            answer["additionalInfoReqId"] = .string(request.id)
+          }
+          answers.append(.object(answer))
         }
+        return answers
       }
     case .outcome:
       let rows = try await register.registrations(rid: id)

@@ -42,10 +42,7 @@ struct Uploads: Sendable {
     guard packet.count == announced.packetSize else { throw UploadRefused(.sizeDiffers) }
     guard packet.count <= limits.file else { throw UploadRefused(.tooLarge) }
 
-    guard settings.texts("main-processes").contains(announced.process), announced.additionalInfoRequestId == nil else {
-      // Requests for additional information are not kept by this product yet, so none is known.
-      throw UploadRefused(.noAdditionalInfoRequest)
-    }
+    let iteration = try await iteration(of: announced)
     let earlier = try await reached {
       try await services.registrations.registration(workflowInstanceId: announced.workflowInstanceId)
     }
@@ -54,7 +51,7 @@ struct Uploads: Sendable {
     }
 
     let message = try Message(
-      process: announced.process, rid: announced.rid, tags: [:], source: announced.source, iteration: 1,
+      process: announced.process, rid: announced.rid, tags: [:], source: announced.source, iteration: iteration,
       workflowInstanceId: announced.workflowInstanceId)
     let opening = RegistrationOpening(comment: Self.received, resendAfter: earlier?.retryCount)
     let virus: String?
@@ -84,6 +81,17 @@ struct Uploads: Sendable {
     }
     // Somebody else's upload of the same packet came in between. A client whose success was lost reads this code as done.
     guard isNew else { throw UploadRefused(.duplicate) }
+  }
+
+  /// 1 for a packet of a main process; for one that answers a request for additional information the request's, which has to be of the
+  /// same registration and process.
+  private func iteration(of announced: SyncRecord) async throws -> Int {
+    if settings.texts("main-processes").contains(announced.process) { return 1 }
+    guard let id = announced.additionalInfoRequestId,
+      let request = try await reached({ try await context.services.registrations.additionalInfoRequest(id: id) }),
+      request.rid == announced.rid, request.process == announced.process
+    else { throw UploadRefused(.noAdditionalInfoRequest) }
+    return request.iteration
   }
 
   /// Runs a call to the database or the pipeline.

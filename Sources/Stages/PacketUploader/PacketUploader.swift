@@ -83,7 +83,7 @@ public struct PacketUploader: Stage {
   /// Whether the packet store has all three sub-packets of the process; their source is known from the keys alone.
   private func isStored(_ message: Message, _ objects: any ObjectStore) async throws -> Bool {
     let keys = Set(try await objects.keys(account: packetAccount, container: message.rid, prefix: ""))
-    let process = Self.processNames(of: message)
+    let process = PacketReference(message).processNames
     return keys.contains { key in
       let path = key.split(separator: "/")
       guard path.count == 3, process.contains(String(path[1])) else { return false }
@@ -91,16 +91,10 @@ public struct PacketUploader: Stage {
     }
   }
 
-  /// The process as it stands in object keys; packets of additional information have their iteration behind it.
-  private static func processNames(of message: Message) -> Set<String> {
-    message.iteration > 1
-      ? ["\(message.process)-\(message.iteration)"] : [message.process, "\(message.process)-\(message.iteration)"]
-  }
-
   /// Unlike upstream, which believes the container: it must be of this registration, and every sub-packet made by who announced it.
   private static func foreign(_ container: PacketReader.Container, _ message: Message, _ referenceId: String) -> String? {
     if container.rid != message.rid { return "the packet holds another registration" }
-    if !processNames(of: message).contains(container.processName) { return "the packet holds another process" }
+    if !PacketReference(message).processNames.contains(container.processName) { return "the packet holds another process" }
     if let source = message.source, source != container.source { return "the packet holds another source" }
     if container.parts.contains(where: { $0.info.refID != referenceId }) {
       return "the packet names another machine than its announcement"

@@ -49,7 +49,9 @@ final class Stand: Sendable {
   }
 
   init(
-    kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil, onMosip: Bool = false
+    kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
+    routes text: String? = nil,
+    onMosip: Bool = false
   )
     async throws
   {
@@ -82,7 +84,7 @@ final class Stand: Sendable {
     engineSettings.partitions = 2
     let files = try stages ?? Self.stageFiles()
     let reading = RouteFile.read(
-      try Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
+      try text.map { Array($0.utf8) } ?? Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
     guard let routes = reading.file else { throw reading.problems[0] }
     let environment = [
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url,
@@ -169,4 +171,19 @@ func birth(_ number: String, given: String = "Amina", family: String = "Banda", 
     {"resource":{"resourceType":"Patient","active":true,"name":[{"use":"en","given":["\(given)"],"family":["\(family)"]}],"gender":"female","birthDate":"\(date)","identifier":[{"type":"BIRTH_REGISTRATION_NUMBER","value":"\(number)"}]}},
     {"resource":{"resourceType":"Patient","name":[{"use":"en","given":["Grace"],"family":["\(family)"]}],"birthDate":"1995-02-03","address":[{"type":"PRIMARY_ADDRESS","line":["12","Hill Road","East","","","URBAN"],"city":"Lakeside","district":"d0000000-0000-4000-8000-000000000001","state":"50000000-0000-4000-8000-000000000001","postalCode":"10101","country":"FAR"}]}}]}]}}
     """.utf8)
+}
+
+/// The platform's key manager as packets ask for keys.
+struct PlatformPacketKeys: PacketKeys {
+  let keys: any KeyManager
+  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.encryptPacket(plaintext, referenceId: refID)
+  }
+  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
+    try await keys.decryptPacket(blob, referenceId: refID)
+  }
+  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
+  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
+    try await keys.verify(plaintext, signature: signature, referenceId: refID)
+  }
 }

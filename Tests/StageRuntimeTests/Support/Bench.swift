@@ -198,6 +198,6 @@ final class Bench: Sendable {
 
   func journey(_ rid: String) async throws -> Journey? { try await pool.with { try Journey.read(rid: rid, on: $0) } }
   func status(_ rid: String) async throws -> String? {
-    try await text("SELECT status_code FROM regprc.registration WHERE reg_id = $1", [.text(rid)])
+    try await text("SELECT status_code FROM regprc.registration WHERE workflow_instance_id = 'w-' || $1", [.text(rid)])
   }
 }

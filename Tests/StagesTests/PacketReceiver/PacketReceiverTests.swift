@@ -176,9 +176,12 @@ import Testing
       await announce { $0.packetSize = 1 }
       #expect(try await receiver.upload(packet, name: Sample.rid + ".exe") == ["RPR-PKR-003"])
       #expect(try await receiver.upload(packet) == ["RPR-PKR-013"])
-      await announce { $0.additionalInfoRequestId = "request-1" }
-      #expect(try await receiver.upload(packet) == ["RPR-PKR-016"])
       await announce { $0.process = "BIOMETRIC_CORRECTION" }
+      #expect(try await receiver.upload(packet) == ["RPR-PKR-016"])
+      await announce {
+        $0.process = "BIOMETRIC_CORRECTION"
+        $0.additionalInfoRequestId = "request-1"
+      }
       #expect(try await receiver.upload(packet) == ["RPR-PKR-016"])
       let large = [UInt8](repeating: 7, count: (1 << 20) + 1)
       await Self.announced(large, receiver)
@@ -187,6 +190,44 @@ import Testing
       let largest = [UInt8](repeating: 7, count: 1 << 20)
       await Self.announced(largest, receiver)
       #expect(try await receiver.upload(largest) == [])
+    }
+  }
+
+  @Test func aPacketThatAnswersARequestHasTheRequestsIteration() async throws {
+    try await Self.withReceiver { receiver async throws in
+      let packet = Array("a packet".utf8)
+      let request = AdditionalInfoRequestRecord(
+        id: "request-1", rid: Sample.rid, process: "BIOMETRIC_CORRECTION", iteration: 2, workflowInstanceId: "parent")
+      func announce(_ request: AdditionalInfoRequestRecord, process: String = "BIOMETRIC_CORRECTION") async {
+        let record = Sample.announcement(of: packet, process: process, additionalInfoRequestId: "request-1")
+        await receiver.world.set {
+          $0.announcements = [record]
+          $0.requests = [request]
+        }
+      }
+      // Of another registration, and of another process.
+      var other = request
+      other.rid = "10001100020000120240229235959"
+      await announce(other)
+      #expect(try await receiver.upload(packet) == ["RPR-PKR-016"])
+      other = request
+      other.process = "DOCUMENT_CORRECTION"
+      await announce(other)
+      #expect(try await receiver.upload(packet) == ["RPR-PKR-016"])
+      #expect(await receiver.world.changes.isEmpty)
+      await receiver.world.fail("request", with: Broken.unavailable)
+      #expect(try await receiver.upload(packet) == ["RPR-PKR-007", "RPR-PKR-012"])
+      await announce(request)
+      #expect(try await receiver.upload(packet) == [])
+      #expect(await receiver.world.concluded.last?.message.iteration == 2)
+      // A main process has none, whatever its announcement says.
+      await receiver.world.set {
+        $0.concluded = []
+        $0.rows = []
+      }
+      await announce(request, process: "OPENCRVS_NEW")
+      #expect(try await receiver.upload(packet) == [])
+      #expect(await receiver.world.concluded.last?.message.iteration == 1)
     }
   }
 

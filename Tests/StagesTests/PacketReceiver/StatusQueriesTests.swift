@@ -103,6 +103,24 @@ import Testing
     }
   }
 
+  @Test func aRegistrationThatWaitsNamesItsNewestRequest() async throws {
+    @Sendable func request(_ iteration: Int) -> AdditionalInfoRequestRecord {
+      AdditionalInfoRequestRecord(
+        id: "request-\(iteration)", rid: Sample.rid, process: "BIOMETRIC_CORRECTION", iteration: iteration,
+        workflowInstanceId: Sample.instance)
+    }
+    for status in ["PAUSED_FOR_ADDITIONAL_INFO", "PROCESSING"] {
+      try await withServer({
+        $0.rows = [Sample.row(status: status, type: "INTERNAL_WORKFLOW_ACTION")]
+        $0.requests = [request(1), request(2)]
+      }) { _, send async throws in
+        let response = try await send(Self.progress.path, self.request(Self.progress, [Sample.rid]).encoded(), "good")
+        let id = try JSONValue.parse(response.body)["response"]?[0]?["additionalInfoReqId"]?.string
+        #expect(id == (status == "PROCESSING" ? nil : "request-2"))
+      }
+    }
+  }
+
   @Test func correctionsAloneHaveNoOutcome() async throws {
     try await withServer({ $0.rows = [Sample.row(process: "BIOMETRIC_CORRECTION")] }) { _, send async throws in
       #expect(try await ask(Self.outcome, [Sample.rid], send) == ["null=null"])

@@ -31,6 +31,7 @@ actor World {
   var faults: [PacketFault] = []
   // MOSIP's tables
   var announcements: [SyncRecord] = []
+  var requests: [AdditionalInfoRequestRecord] = []
   var rows: [RegistrationRecord] = []
   // Identities
   struct Draft {
@@ -133,6 +134,12 @@ extension World: RegistrationRegister {
     try reading("synced") { announcements.first { $0.workflowInstanceId == workflowInstanceId } }
   }
   func synced(rid: String) throws -> [SyncRecord] { try reading("synced") { announcements.filter { $0.rid == rid } } }
+  func additionalInfoRequest(id: String) throws -> AdditionalInfoRequestRecord? {
+    try reading("request") { requests.first { $0.id == id } }
+  }
+  func additionalInfoRequests(workflowInstanceId: String) throws -> [AdditionalInfoRequestRecord] {
+    try reading("request") { requests.filter { $0.workflowInstanceId == workflowInstanceId } }
+  }
   func registration(workflowInstanceId: String) throws -> RegistrationRecord? {
     try reading("registration") { rows.first { $0.workflowInstanceId == workflowInstanceId } }
   }
