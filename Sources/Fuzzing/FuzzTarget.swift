@@ -143,6 +143,11 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   private static func biometrics(_ input: [UInt8]) {
     named(CBEFFError.self) {
       let record = try CBEFF.read(input)
+      named(CBEFFError.self) {
+        guard try CBEFF.read(input, by: .schema).segments.count == record.segments.count else {
+          fatalError("a record that strictness changes")
+        }
+      }
       guard record.segments.count <= CBEFF.mostSegments else { fatalError("more captures than the limit") }
       for segment in record.segments { named(BiometricSegment.TokenFault.self) { _ = try segment.deviceToken() } }
     }

@@ -68,7 +68,7 @@ public struct EmbeddedPacketManager: PacketManager {
 
   public func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord? {
     guard let file = try await read(packet).contents.biometrics(person) else { return nil }
-    do { return try CBEFF.read(file) } catch {
+    do { return try CBEFF.read(file, by: .schema) } catch {
       throw ServiceError(.refused, service: "packet manager", code: ServiceError.badBiometrics, error.message)
     }
   }

@@ -10,13 +10,22 @@ public enum CBEFF {
   /// The kinds of captures that the standard names, and MOSIP's exception photo; in lower case.
   private static let types: Set<String> = [
     "scent", "dna", "ear", "face", "finger", "foot", "vein", "handgeometry", "iris", "retina", "voice", "gait",
-    "keystroke", "lipmovement", "signaturesign", "exceptionphoto",
+    "keystroke", "lipmovement", "signaturesign", "palm", "backofhand", "wrist", "exceptionphoto",
   ]
 
-  /// Reads a record and checks its shape: the namespace, the parts that each capture must have, their kinds.
+  /// What a file is held to.
+  public enum Strictness: Sendable {
+    /// The namespace, the parts that each capture must have, their kinds.
+    case shape
+    /// That and every rule of MOSIP's schema, as its packet validator has it.
+    case schema
+  }
+
+  /// Reads a record and checks it.
   /// - Throws: `CBEFFError`.
-  public static func read(_ bytes: [UInt8]) throws(CBEFFError) -> BiometricRecord {
+  public static func read(_ bytes: [UInt8], by strictness: Strictness = .shape) throws(CBEFFError) -> BiometricRecord {
     let root = try BiometricXML.read(bytes)
+    if strictness == .schema { try CBEFFSchema.check(root) }
     guard root.name == "BIR" else { throw CBEFFError("the root element is not BIR") }
     guard root.namespace == namespace else { throw CBEFFError("the root element is of another namespace") }
     var segments: [BiometricSegment] = []

@@ -33,7 +33,7 @@ extension PacketManager {
   /// The captures of a person that the packet carries, read from the file that the field names.
   public func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord? {
     guard let file = try await document(person, of: packet) else { return nil }
-    do { return try CBEFF.read(file.content) } catch {
+    do { return try CBEFF.read(file.content, by: .schema) } catch {
       throw ServiceError(.refused, service: "packet manager", code: ServiceError.badBiometrics, error.message)
     }
   }

@@ -84,6 +84,65 @@ import Testing
     }
   }
 
+  // MARK: The schema
+
+  /// A record with every element that the schema knows.
+  private static let whole = """
+    <BIR xmlns="http://standards.iso.org/iso-iec/19785/-3/ed-2/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+    <BIRInfo><Integrity>false</Integrity></BIRInfo>
+    <BIR><Version><Major>1</Major><Minor>1</Minor></Version><CBEFFVersion><Major>1</Major><Minor>1</Minor></CBEFFVersion>
+    <BIRInfo><Creator>a</Creator><Index>0b0f2a9c-8a4e-4c6e-9b53-0d2f5a7c1e11</Index><Payload>AQ==</Payload><Integrity>true</Integrity>
+    <CreationDate>2024-02-29T23:59:59.123Z</CreationDate><NotValidBefore>2024-02-29T23:59:59+05:30</NotValidBefore>
+    <NotValidAfter>2024-02-29T23:59:59</NotValidAfter></BIRInfo>
+    <BDBInfo><ChallengeResponse>AQ==</ChallengeResponse><Index>0b0f2a9c-8a4e-4c6e-9b53-0d2f5a7c1e11</Index>
+    <Format><Organization>Mosip</Organization><Type>7</Type></Format><Encryption>false</Encryption>
+    <CreationDate>2024-02-29T23:59:59Z</CreationDate><Type>Finger</Type><Subtype>Left Thumb</Subtype><Level>Raw</Level>
+    <Product><Organization>a</Organization><Type>b</Type></Product><CaptureDevice><Organization>a</Organization><Type>b</Type></CaptureDevice>
+    <Purpose>Enroll</Purpose>
+    <Quality><Algorithm><Organization>HMAC</Organization><Type>SHA-256</Type></Algorithm><Score>100</Score></Quality></BDBInfo>
+    <SBInfo><Format><Organization>a</Organization><Type>b</Type></Format></SBInfo><BDB>-_8=</BDB><SB>aC4u
+    cw==</SB><others><entry key="EXCEPTION">false</entry></others><others xsi:nil="true"/></BIR>
+    <BIR><BIRInfo><Integrity>0</Integrity></BIRInfo><BDBInfo><Format><Organization/><Type/></Format><Type>Face</Type><Subtype/>
+    <Quality><Algorithm><Organization/><Type/></Algorithm><QualityCalculationFailed>x</QualityCalculationFailed></Quality></BDBInfo></BIR>
+    </BIR>
+    """
+
+  @Test func aRecordWithAllThatTheSchemaKnowsIsRead() throws {
+    let record = try CBEFF.read(Array(Self.whole.utf8), by: .schema)
+    #expect(record.segments.map(\.type) == ["Finger", "Face"])
+    #expect(record.segments[0].data == [0xFB, 0xFF] && record.segments[0].others == ["EXCEPTION": "false"])
+  }
+
+  /// What breaks one rule, and a word of the reason. All of it has the shape of a record.
+  @Test(arguments: [
+    ("<BIRInfo><Integrity>false</Integrity></BIRInfo>\n", "<BIRInfo/>", "no Integrity"),
+    ("<Integrity>true<", "<Integrity>yes<", "Integrity"),
+    ("<Major>1</Major><Minor>1</Minor></Version>", "<Minor>1</Minor><Major>1</Major></Version>", "no Major"),
+    ("<Minor>1</Minor></Version>", "</Version>", "no Minor"), ("<Major>1<", "<Major>4294967296<", "Major"),
+    ("<Major>1<", "<Major>-1<", "Major"), ("<Creator>a</Creator>", "<Creator><b/></Creator>", "holds elements"),
+    ("<Creator>a</Creator>", "<Maker>a</Maker>", "no Integrity"), ("<Purpose>Enroll</Purpose>", "<Aim/>", "not known"),
+    ("<Creator>a</Creator>", "text<Creator>a</Creator>", "holds text"),
+    ("<Index>0b0f2a9c-", "<Index>0b0f2a9c", "Index"), ("<Payload>AQ==<", "<Payload>A*<", "Payload"),
+    ("<CreationDate>2024-02-29T23:59:59.123Z<", "<CreationDate>2024-02-29<", "CreationDate"),
+    ("<CreationDate>2024-02-29T23:59:59.123Z<", "<CreationDate>2024-13-29T23:59:59Z<", "CreationDate"),
+    ("59+05:30<", "59+5:30<", "NotValidBefore"), ("<Encryption>false<", "<Encryption/><Encryption>false<", "Encryption"),
+    ("<Subtype>Left Thumb<", "<Subtype>Left Toe<", "Subtype"), ("<Subtype>Left Thumb<", "<Subtype>Left LeftVein<", "Subtype"),
+    ("<Type>Finger</Type>", "<Type>finger</Type>", "Type"), ("<Level>Raw<", "<Level>raw<", "Level"),
+    ("<Purpose>Enroll<", "<Purpose>Print<", "Purpose"), ("<Score>100<", "<Score>101<", "Score"),
+    ("<Score>100</Score>", "", "no QualityCalculationFailed or Score"),
+    ("<Score>100</Score>", "<Score>1</Score><QualityCalculationFailed/>", "another place"),
+    ("<Organization>Mosip</Organization><Type>7</Type>", "", "no Organization"),
+    ("<BDB>-_8=</BDB><SB>", "<SB/><BDB>-_8=</BDB><SB>", "place"),
+    ("<entry key=\"EXCEPTION\">", "<entry>", "no key"), ("<BDB>-_8=", "<BDB lang=\"x\">-_8=", "attribute"),
+    ("<Level>Raw</Level>", "<Level xmlns=\"other\">Raw</Level>", "namespace"),
+  ])
+  func whatBreaksOneRuleOfTheSchemaIsRefused(_ part: String, _ other: String, _ reason: String) throws {
+    let range = try #require(Self.whole.firstRange(of: part))
+    let changed = Array((Self.whole[..<range.lowerBound] + other + Self.whole[range.upperBound...]).utf8)
+    let error = #expect(throws: CBEFFError.self) { try CBEFF.read(changed, by: .schema) }
+    #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+  }
+
   // MARK: The device's token
 
   private static func header(_ certificate: String) -> String {

@@ -37,11 +37,13 @@ enum Captures {
       let entries = (segment.others ?? [:]).sorted { $0.key < $1.key }.map {
         #"<entry key="\#($0.key)">\#($0.value.replacing("&", with: "&amp;").replacing("<", with: "&lt;"))</entry>"#
       }
-      return "<BIR><BIRInfo/><BDBInfo><Format/><Type>\(segment.type)</Type></BDBInfo><BDB>\(Encoding.base64(segment.data))</BDB>"
+      return "<BIR><BIRInfo><Integrity>false</Integrity></BIRInfo><BDBInfo>"
+        + "<Format><Organization>Mosip</Organization><Type>7</Type></Format><Type>\(segment.type)</Type></BDBInfo><BDB>\(Encoding.base64(segment.data))</BDB>"
         + "<SB>\(Encoding.base64(segment.signature))</SB>"
         + (segment.others == nil ? "" : "<others>\(entries.joined())</others>") + "</BIR>"
     }
-    let text = #"<BIR xmlns="\#(CBEFF.namespace)">\#(parts.joined())</BIR>"#
+    let text =
+      #"<BIR xmlns="\#(CBEFF.namespace)"><BIRInfo><Integrity>false</Integrity></BIRInfo>\#(parts.joined())</BIR>"#
     return PacketDocument(content: Array(text.utf8), type: "", format: "cbeff")
   }
 }
