@@ -26,7 +26,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case multipart
   /// A webhook's body, a body between the mediators, a hub's delivery or form; the first line stands for a header.
   case webhook
-  /// A CBEFF file with captures.
+  /// A CBEFF file with captures, or a record of them as the packet manager answers it.
   case biometrics
   /// An identity, against a schema with every kind of field.
   case identity
@@ -142,10 +142,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
 
   private static func biometrics(_ input: [UInt8]) {
     named(CBEFFError.self) {
-      let record = try CBEFF.read(input)
-      named(CBEFFError.self) {
-        guard try CBEFF.read(input, by: .schema).segments.count == record.segments.count else {
-          fatalError("a record that strictness changes")
+      let json = try? JSONValue.parse(input)
+      guard let record = try json.map({ try BiometricRecord(json: $0) }) ?? CBEFF.read(input) else { return }
+      if json == nil {
+        named(CBEFFError.self) {
+          guard try CBEFF.read(input, by: .schema).segments.count == record.segments.count else {
+            fatalError("a record that strictness changes")
+          }
         }
       }
       guard record.segments.count <= CBEFF.mostSegments else { fatalError("more captures than the limit") }

@@ -21,7 +21,8 @@ public struct MosipPlatform: Sendable {
     func client(_ service: MosipService, _ kinds: ErrorKinds = ErrorKinds()) -> ServiceClient {
       ServiceClient(service, settings, tokens: tokens, http: http, clock: clock, timing: timing, kinds: kinds)
     }
-    let schemas = MosipIdSchemas(client(.masterData, MosipIdSchemas.kinds), timing: timing)
+    let masterData = client(.masterData, MosipIdSchemas.kinds)
+    let schemas = MosipIdSchemas(masterData, timing: timing)
     services = Services(
       packets: MosipPacketManager(client(.packetManager, MosipPacketManager.kinds), schemas: schemas), registrations: register,
       identities: MosipIdentityRepository(
@@ -32,6 +33,7 @@ public struct MosipPlatform: Sendable {
       envelopeKeys: envelopeKeys, credentials: MosipCredentialService(client(.credentials, MosipCredentialService.kinds)),
       hub: MosipHub(client(.hub), tokens: tokens), objects: objects, audit: MosipAuditTrail(client(.audit), clock: clock),
       rids: MosipRIDGenerator(client(.rids, MosipRIDGenerator.kinds)), schemas: schemas, virusScanner: virusScanner,
-      tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock)
+      tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock,
+      masterData: MosipMasterData(masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing))
   }
 }

@@ -20,7 +20,7 @@ public enum MosipService: String, Sendable, CaseIterable {
   case audit = "audit-manager"
   /// Public keys of machines.
   case syncData = "sync-data"
-  /// Id schemas.
+  /// Id schemas, and what values fields may have.
   case masterData = "master-data"
 
   /// The name in errors and for people.

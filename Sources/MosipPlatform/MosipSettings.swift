@@ -8,19 +8,21 @@ public struct MosipSettings: Sendable {
   public var clients: [String: ClientCredentials]
   /// The issuer that callers' tokens must name; nil for the URL of the realm.
   public var issuer: String?
+  /// The languages, by codes of three letters, in which the names of master data are asked for.
+  public var languages: [String]
   /// How services are called.
   public var calling: CallSettings
 
   /// Settings.
   public init(
     urls: [MosipService: String] = [:], client: ClientCredentials, clients: [String: ClientCredentials] = [:],
-    issuer: String? = nil,
-    calling: CallSettings = CallSettings()
+    issuer: String? = nil, languages: [String] = ["eng"], calling: CallSettings = CallSettings()
   ) {
     self.urls = urls
     self.client = client
     self.clients = clients
     self.issuer = issuer
+    self.languages = languages
     self.calling = calling
   }
 

@@ -122,6 +122,61 @@ import Testing
     }
   }
 
+  @Test(arguments: Kind.allCases) func `captures of a packet are read, of the person and of operators`(_ kind: Kind) async throws {
+    try await World.run { world async throws in
+      let services = world.services(kind)
+      try await PacketSample.store(
+        in: services, rid: Self.rid, captures: CaptureSample.file, officer: CaptureSample.file(CaptureSample.face))
+      try await PacketSample.store(in: services, rid: Self.other)
+      try await PacketSample.store(in: services, rid: Self.third, captures: CaptureSample.file())
+      func packet(_ rid: String) -> PacketReference { PacketReference(rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW") }
+      let record = try #require(try await services.packets.biometrics("individualBiometrics", of: packet(Self.rid)))
+      #expect(CaptureSample.parts(record) == CaptureSample.expected)
+      #expect(record.segments[0].isException == false && record.segments[2].isExceptionPhoto)
+      let officer = try #require(try await services.packets.biometrics("officer_bio_cbeff", of: packet(Self.rid)))
+      #expect(CaptureSample.parts(officer) == [CaptureSample.expected[1]])
+      #expect(try await services.packets.biometrics("supervisor_bio_cbeff", of: packet(Self.rid)) == nil)
+      #expect(try await services.packets.biometrics("individualBiometrics", of: packet(Self.other)) == nil)
+      #expect(try await services.packets.biometrics("individualBiometrics", of: packet(Self.third))?.segments.isEmpty == true)
+      let missing = packet("10001100020000920240229235959")
+      #expect(await fault { try await services.packets.biometrics("individualBiometrics", of: missing) }?.code == "KER-PUT-027")
+    }
+  }
+
+  @Test(arguments: Kind.allCases) func `captures of an identity are kept and read again`(_ kind: Kind) async throws {
+    try await World.run { world async throws in
+      let repository = world.services(kind).identities
+      try await repository.createDraft(rid: Self.rid, uin: nil, idempotencyKey: "k")
+      let documents = [
+        IdentityDocument(category: "POI", bytes: Array("%PDF-1.4".utf8)),
+        IdentityDocument(category: "individualBiometrics", bytes: CaptureSample.file),
+      ]
+      try await repository.updateDraft(rid: Self.rid, fields: Self.fields, documents: documents, idempotencyKey: "k")
+      _ = try await repository.publishDraft(rid: Self.rid, idempotencyKey: "k")
+      let uin = try #require(try await repository.identity(.rid(Self.rid))).uin
+      let record = try #require(try await repository.biometrics(uin: uin))
+      #expect(CaptureSample.parts(record) == CaptureSample.expected)
+      _ = try await birth(repository, Self.other)
+      let bare = try #require(try await repository.identity(.rid(Self.other))).uin
+      #expect(try await repository.biometrics(uin: bare) == nil)
+      #expect(try await repository.biometrics(uin: "5075291708") == nil)
+    }
+  }
+
+  @Test(arguments: Kind.allCases) func `master data are found by kind, with their names in every language`(_ kind: Kind)
+    async throws
+  {
+    try await World.run { world async throws in
+      let masterData = world.services(kind).masterData
+      #expect(
+        try await masterData.values(of: "gender") == [
+          MasterDataValue(code: "FLE", names: ["eng": "Female", "fra": "Féminin"]),
+          MasterDataValue(code: "MLE", names: ["eng": "Male"]),
+        ])
+      for unknown in ["none", "a/b ?&c", "ਲਿੰਗ"] { #expect(try await masterData.values(of: unknown) == nil) }
+    }
+  }
+
   @Test(arguments: Kind.allCases) func `tags are set, changed in letter case as well, and removed`(_ kind: Kind) async throws {
     try await World.run { world async throws in
       let packets = world.services(kind).packets

@@ -84,6 +84,25 @@ import Testing
     }
   }
 
+  @Test func `captures are asked for by field, and an operator's by the label of the file`() async throws {
+    try await World.run { world async throws in
+      let packet = PacketReference(rid: Self.rid, source: "OPENCRVS", process: "OPENCRVS_NEW")
+      for (person, asked, source) in [
+        ("individualBiometrics", "individualBiometrics", JSONValue.string("OPENCRVS")),
+        ("officer_bio_cbeff", "officerBiometricFileName", .null), ("supervisor_bio_cbeff", "supervisorBiometricFileName", .null),
+      ] {
+        _ = await fault { try await world.mosip.packets.biometrics(person, of: packet) }
+        let sent = try body(world, "/packetmanager/biometrics")
+        #expect(sent["id"] == "mosip.commmons.packetmanager" && sent["version"] == "v1")
+        #expect(
+          sent["request"] == [
+            "id": .string(Self.rid), "person": .string(asked), "modalities": .null, "source": source, "process": "OPENCRVS_NEW",
+            "bypassCache": false,
+          ])
+      }
+    }
+  }
+
   @Test func `a deactivation names registration, status and identity, and no more`() async throws {
     try await World.run { world async throws in
       world.standIn.next("/idvid/", .answer(StandInMosip.failed("IDR-IDC-007", "No Record(s) found")))

@@ -66,5 +66,14 @@ extension ProgramTests {
       let wrong = try await Program.run("settings", "--platform", "mosp")
       #expect(wrong.code == 2 && wrong.errors.contains("embedded or mosip"), "\(wrong.code) \(wrong.errors)")
     }
+
+    @Test func languagesOfMasterDataAreCodesOfThreeLetters() async throws {
+      let right = try await Program.run("settings", "--json", environment: ["REGPROC_MOSIP_LANGUAGES": "eng, fra,ara"])
+      #expect(right.code == 0 && right.output.contains("eng, fra,ara"), "\(right.errors)")
+      for text in ["english", "eng,", "ENG", "eng;fra", "en"] {
+        let wrong = try await Program.run("settings", environment: ["REGPROC_MOSIP_LANGUAGES": text])
+        #expect(wrong.code == 1 && wrong.errors.contains("three small letters"), "\(text): \(wrong.code) \(wrong.errors)")
+      }
+    }
   }
 }

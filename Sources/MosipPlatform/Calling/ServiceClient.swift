@@ -9,7 +9,7 @@ struct ServiceClient: Sendable {
   let base: String
   private let exchange: Exchange
   private let tokens: ClientTokens
-  private let kinds: ErrorKinds
+  private var kinds: ErrorKinds
   private let clock: any WallClock
   private let limit: Int
   private let timeout: Double
@@ -26,6 +26,13 @@ struct ServiceClient: Sendable {
     self.clock = clock
     limit = settings.calling.maxAnswerBytes
     timeout = settings.calling.timeoutSeconds
+  }
+
+  /// The same service, with the same circuit breaker, for calls whose codes mean something else.
+  func taking(_ kinds: ErrorKinds) -> ServiceClient {
+    var other = self
+    other.kinds = kinds
+    return other
   }
 
   /// A request in MOSIP's envelope. Members that a door wants beside `request` go into `beside`.

@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Registration
 import StageKit
 import System
 
@@ -19,6 +20,7 @@ struct MosipIdentityRepository: IdentityRepository {
   private static let base = "/idrepository/v1/identity"
   private static let noRecord = "IDR-IDC-007"
   private static let recordExists = "IDR-IDC-012"
+  private static let captures = "individualBiometrics"
 
   init(_ client: ServiceClient, vids: ServiceClient) {
     self.client = client
@@ -80,6 +82,33 @@ struct MosipIdentityRepository: IdentityRepository {
         throw error
       }
     }
+  }
+
+  /// Of the documents that one whose category is the field's name. An identity that is not there has no captures.
+  func biometrics(uin: String) async throws -> BiometricRecord? {
+    let operation = "captures of an identity"
+    let answer: JSONValue
+    do {
+      answer = try await client.call(
+        operation, "GET", Self.base + "/idvid/" + URLText.encode(uin), query: [(name: "type", value: "bio")], .always
+      ).response
+    } catch let error as ServiceError where error.kind == .notFound {
+      return nil
+    }
+    guard answer["status"]?.string != nil else { throw client.unreadable(operation) }
+    guard let documents = answer["documents"], !documents.isNull else { return nil }
+    guard let list = documents.array else { throw client.unreadable(operation) }
+    for document in list {
+      guard let category = document["category"]?.string else { throw client.unreadable(operation) }
+      guard category.lowercased() == Self.captures.lowercased() else { continue }
+      guard let file = document["value"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else {
+        throw client.unreadable(operation)
+      }
+      do { return try CBEFF.read(file) } catch {
+        throw ServiceError(.refused, service: client.service.name, code: ServiceError.badBiometrics, error.message)
+      }
+    }
+    return nil
   }
 
   func vids(uin: String) async throws -> [VirtualId] {

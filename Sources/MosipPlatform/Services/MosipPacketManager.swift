@@ -15,6 +15,10 @@ struct MosipPacketManager: PacketManager {
   /// The spelling is upstream's.
   private static let requestId = "mosip.commmons.packetmanager"
   private static let versionField = "IDSchemaVersion"
+  /// Operators' captures, which are asked for by the label of `operationsData` that holds their file's name.
+  private static let operators = [
+    "officer_bio_cbeff": "officerBiometricFileName", "supervisor_bio_cbeff": "supervisorBiometricFileName",
+  ]
 
   init(_ client: ServiceClient, schemas: any IdSchemaSource) {
     self.client = client
@@ -78,6 +82,23 @@ struct MosipPacketManager: PacketManager {
     return PacketDocument(
       content: bytes, type: answer["type"]?.string ?? "", format: answer["format"]?.string ?? "",
       refNumber: answer["refNumber"]?.string)
+  }
+
+  func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord? {
+    let operation = "captures of a packet"
+    var packet = packet
+    let label = Self.operators[person]
+    // With a source upstream looks for fields of the identity alone, and finds no operator.
+    if label != nil { packet.source = nil }
+    let answer = try await ask(
+      operation, "/biometrics", naming(packet, ["person": .string(label ?? person), "modalities": .null]))
+    if answer.isNull { return nil }
+    let record: BiometricRecord?
+    do { record = try BiometricRecord(json: answer) } catch {
+      throw ServiceError(.refused, service: client.service.name, code: ServiceError.badBiometrics, error.message)
+    }
+    guard let record else { throw client.unreadable(operation) }
+    return record
   }
 
   func validate(_ packet: PacketReference) async throws -> [PacketFault] {

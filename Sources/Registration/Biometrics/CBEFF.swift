@@ -7,11 +7,15 @@ public enum CBEFF {
   /// The most captures of one record; a person has ten fingers, two eyes, a face and an exception photo.
   public static let mostSegments = 64
 
-  /// The kinds of captures that the standard names, and MOSIP's exception photo; in lower case.
-  private static let types: Set<String> = [
-    "scent", "dna", "ear", "face", "finger", "foot", "vein", "handgeometry", "iris", "retina", "voice", "gait",
-    "keystroke", "lipmovement", "signaturesign", "palm", "backofhand", "wrist", "exceptionphoto",
+  /// The kinds of captures that the standard names, and MOSIP's exception photo.
+  static let types = [
+    "Scent", "DNA", "Ear", "Face", "Finger", "Foot", "Vein", "HandGeometry", "Iris", "Retina", "Voice", "Gait", "Keystroke",
+    "LipMovement", "SignatureSign", "Palm", "BackOfHand", "Wrist", "ExceptionPhoto",
   ]
+  private static let typesByWord = Dictionary(uniqueKeysWithValues: types.map { ($0.lowercased(), $0) })
+
+  /// A kind as the file has it, of its name in any letter case or as MOSIP's programs write it, `HAND_GEOMETRY`; nil when there is none.
+  static func type(_ name: String) -> String? { typesByWord[name.lowercased().replacing("_", with: "")] }
 
   /// What a file is held to.
   public enum Strictness: Sendable {
@@ -37,7 +41,7 @@ public enum CBEFF {
   private static func segment(_ element: BiometricXML.Element) throws(CBEFFError) -> BiometricSegment {
     guard element.first("BIRInfo") != nil else { throw CBEFFError("a capture has no BIRInfo") }
     guard let about = element.first("BDBInfo") else { throw CBEFFError("a capture has no BDBInfo") }
-    guard let type = about.first("Type")?.trimmed, types.contains(type.lowercased()) else {
+    guard let type = about.first("Type")?.trimmed, typesByWord[type.lowercased()] != nil else {
       throw CBEFFError("a capture is of no known type")
     }
     guard about.first("Format") != nil else { throw CBEFFError("a capture has no Format") }

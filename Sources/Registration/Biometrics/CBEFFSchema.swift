@@ -77,10 +77,7 @@ enum CBEFFSchema {
         "Score": .text { isNumber($0) && (Int($0) ?? .max) <= 100 }, "QualityCalculationFailed": anything,
       ], isNeeded: true),
   ])
-  private static let types: Set<Substring> = [
-    "Scent", "DNA", "Ear", "Face", "Finger", "Foot", "HandGeometry", "Vein", "Iris", "Retina", "Voice", "Gait", "Keystroke",
-    "LipMovement", "SignatureSign", "Palm", "BackOfHand", "Wrist", "ExceptionPhoto",
-  ]
+  private static let types = Set(CBEFF.types.map { $0[...] })
   private static let subtypes: Set<Substring> = [
     "Left", "Right", "Thumb", "IndexFinger", "MiddleFinger", "RingFinger", "LittleFinger",
   ]

@@ -59,8 +59,17 @@ extension StandInMosip {
       },
       door("GET", Self.identities + "/idvid/{id}") { request in
         guard let identity = try await repository.identity(Self.reference(request.parameters["id"] ?? "")) else { return missing }
+        let type = request.query("type")?.lowercased()
+        if let type, !["bio", "demo", "all"].contains(type) {
+          return Self.failed("IDR-IDC-002", "Invalid Input Parameter - type")
+        }
+        var documents: [JSONValue] = []
+        if type == "bio" || type == "all", let record = try await repository.biometrics(uin: identity.uin) {
+          documents = [["category": "individualBiometrics", "value": .string(Encoding.base64URL(Self.file(record)))]]
+        }
         return Self.done([
-          "status": .string(identity.status), "identity": identity.fields, "documents": [], "verifiedAttributes": .null,
+          "status": .string(identity.status), "identity": identity.fields, "documents": .array(documents),
+          "verifiedAttributes": .null,
         ])
       },
       door("GET", Self.identities + "/rid/{id}") { request in

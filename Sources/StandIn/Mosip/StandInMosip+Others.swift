@@ -54,6 +54,21 @@ extension StandInMosip {
         }
         return Self.done(["id": "1001", "schemaJson": .string(String(decoding: schema.json.encoded(), as: UTF8.self))])
       },
+      door("GET", "/v1/masterdata/possiblevalues/{kind}") { request in
+        guard let languages = request.query("langCode") else {
+          return Self.failed("KER-MSD-500", "Required request parameter 'langCode' is not present", status: 500)
+        }
+        let values = try await services.masterData.values(of: request.parameters["kind"] ?? "") ?? []
+        // A language without values is left out, and so is everything of a kind that is not there.
+        var answer = JSONObject()
+        for language in languages.split(separator: ",").map(String.init) {
+          let named: [JSONValue] = values.compactMap { value in
+            value.names[language].map { ["code": .string(value.code), "value": .string($0), "dataType": "string"] }
+          }
+          if !named.isEmpty { answer[language] = .array(named) }
+        }
+        return Self.done(.object(answer))
+      },
     ]
   }
 

@@ -35,6 +35,21 @@ extension StandInMosip {
           "format": .string(document.format), "refNumber": JSONValue(document.refNumber),
         ])
       },
+      door("POST", Self.packets + "/biometrics") { request in
+        let content = try Self.content(request)
+        var person = try Self.text(content, "person")
+        let packet = try Self.reference(content)
+        if let file = Self.operators[person] {
+          // They are no fields of the identity, and with a source only those are looked for.
+          guard packet.source == nil else { return Self.done(.null) }
+          person = file
+        }
+        do {
+          return Self.done(try await packets.biometrics(person, of: packet).map(Self.json) ?? .null)
+        } catch let error as ServiceError where error.code == ServiceError.badBiometrics {
+          return Self.failed("KER-PUT-012", "Unable to get biometric")
+        }
+      },
       door("POST", Self.packets + "/validatePacket") { request in
         let faults = try await packets.validate(try Self.reference(try Self.content(request)))
         return Self.done(["valid": .bool(faults.isEmpty)])

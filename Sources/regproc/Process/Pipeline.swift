@@ -24,7 +24,8 @@ struct PipelinePlan: Sendable {
   var furtherSchemas: [String: [UInt8]] = [:]
   /// How identities are checked beside the schema.
   var rules: IdObjectRules
-  var masterData: any MasterData
+  /// The country's master data of a file; nil when there is none.
+  var masterData: BundledMasterData?
   /// Seconds after which a message that nobody took is sent again.
   var reconcileSeconds: Double
 
@@ -47,7 +48,7 @@ struct PipelinePlan: Sendable {
     let validation = "\(stages.folder)/packet-validator/validation.json"
     rules = try Files.exists(validation) ? IdObjectRules(json: Files.read(validation)) : .mosip
     let masterData = "\(stages.folder)/packet-validator/master-data.json"
-    self.masterData = try Files.exists(masterData) ? BundledMasterData(json: Files.read(masterData)) : NoMasterData()
+    self.masterData = try Files.exists(masterData) ? BundledMasterData(json: Files.read(masterData)) : nil
     reconcileSeconds = settings.reconcileSeconds
   }
 

@@ -31,7 +31,7 @@ final class PlatformChoice: Sendable {
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
         furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: hubURL,
         objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
-        masterData: plan.masterData)
+        masterData: plan.masterData ?? NoMasterData())
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }
@@ -44,7 +44,8 @@ final class PlatformChoice: Sendable {
         objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: settings.virusScanner,
         http: Self.http(caFile: settings.text("mosip.ca-file")), clock: SystemClock()
       ).services
-    services.masterData = plan.masterData
+    // A file says what the country wants here, whatever MOSIP's master data have.
+    if let masterData = plan.masterData { services.masterData = masterData }
     self.services = services
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
   }

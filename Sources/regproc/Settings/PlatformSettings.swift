@@ -22,6 +22,9 @@ extension SettingEntry {
       SettingEntry(
         "mosip.issuer", .url, "URL", "the issuer that callers' tokens name (default: mosip.iam-url)"),
       SettingEntry(
+        "mosip.languages", .languages, "CODES", default: "eng",
+        "the languages that names of master data are asked for in (MOSIP's mandatory and optional ones), e.g. eng,fra"),
+      SettingEntry(
         "mosip.timeout-seconds", .integer(1...600), "N", default: "30", "for one try of a call"),
       SettingEntry(
         "mosip.attempts", .integer(1...20), "N", default: "3", "tries of a call that may be made twice"),
@@ -77,7 +80,9 @@ extension Settings {
     let client = ClientCredentials(id: text("mosip.client-id") ?? "", secret: secret)
     var urls: [MosipService: String] = [:]
     for service in MosipService.allCases { urls[service] = text(SettingEntry.urlSetting(of: service)) }
-    return MosipSettings(urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"), calling: calling)
+    return MosipSettings(
+      urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"),
+      languages: (text("mosip.languages") ?? "eng").split(separator: ",").map { $0.trimmed }, calling: calling)
   }
 
   /// Where the S3 service is.

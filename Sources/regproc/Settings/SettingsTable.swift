@@ -14,6 +14,8 @@ struct SettingEntry: Sendable {
     case choice([String])
     /// An `http` or `https` URL.
     case url
+    /// Codes of languages, with commas between.
+    case languages
     /// `none`, or where a ClamAV daemon listens.
     case virusScanner
     /// A mapping of texts in a file; `name=value,name=value` elsewhere.
@@ -32,6 +34,10 @@ struct SettingEntry: Sendable {
       case .choice(let words): words.contains(text) ? nil : words.joined(separator: " or ")
       case .url:
         text.hasPrefix("http://") || text.hasPrefix("https://") ? nil : "a URL that begins with http:// or https://"
+      case .languages:
+        text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { code in
+          code.trimmed.utf8.count == 3 && code.trimmed.utf8.allSatisfy { (97...122).contains($0) }
+        } ? nil : "codes of languages, three small letters each, with commas between"
       case .virusScanner:
         text == "none" || ScannerAddress(text) != nil ? nil : "none, HOST:PORT or the path of a socket"
       case .properties:

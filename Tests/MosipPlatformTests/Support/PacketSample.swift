@@ -17,7 +17,10 @@ enum PacketSample {
     }
   }
 
-  static func store(in services: Services, rid: String) async throws {
+  /// - Parameters:
+  ///   - captures: the CBEFF file of the person.
+  ///   - officer: the CBEFF file of the officer.
+  static func store(in services: Services, rid: String, captures: [UInt8]? = nil, officer: [UInt8]? = nil) async throws {
     var draft = PacketDraft(
       rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: "10001_10002", schemaVersion: "0.1",
       schema: try IdSchema(json: World.idSchema),
@@ -25,6 +28,8 @@ enum PacketSample {
       metaInfo: ["metaData": [["label": "centerId", "value": "10001"]]], audits: [["eventId": "A", "id": .string(rid)]],
       creationDate: Instant(iso: "2024-02-29T23:59:59.123Z")!)
     draft.documents["proofOfIdentity"] = PacketDocument(content: [1, 2, 3], type: "DOC001", format: "pdf")
+    draft.biometrics["individualBiometrics"] = captures
+    draft.officerBiometrics = officer
     let keys = Keys(keys: services.keys)
     let written = try await PacketWriter(keys: keys).write(draft)
     let container = try await PacketReader(keys: keys).openContainer(written.content, refID: "10001_10002")

@@ -34,14 +34,18 @@ final class World: Sendable {
   static let idSchema = Array(
     """
     {"definitions":{"simpleType":{"type":"array","items":{"type":"object","properties":{
-      "language":{"type":"string"},"value":{"type":"string"}}}},"documentType":{"type":"object"}},
+      "language":{"type":"string"},"value":{"type":"string"}}}},"documentType":{"type":"object"},"biometricsType":{"type":"object"}},
     "properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
       "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
       "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
       "phone":{"type":"string","fieldCategory":"pvt"},
-      "proofOfIdentity":{"$ref":"#/definitions/documentType","fieldCategory":"pvt"}
+      "proofOfIdentity":{"$ref":"#/definitions/documentType","fieldCategory":"pvt"},
+      "individualBiometrics":{"$ref":"#/definitions/biometricsType","fieldCategory":"pvt"}
     }}}}
     """.utf8)
+
+  static let masterData = Array(
+    #"{"gender": [{"code": "FLE", "eng": "Female", "fra": "Féminin"}, {"code": "MLE", "eng": "Male"}]}"#.utf8)
 
   /// Runs a test in a world, which is taken down behind it.
   static func run(calling: CallSettings = CallSettings(), tokenLife: Int = 1800, _ body: (World) async throws -> Void) async throws
@@ -63,7 +67,7 @@ final class World: Sendable {
     embedded = try EmbeddedPlatform(
       folder: folder, pool: pool, register: NoRegister(), clock: SystemClock(), idSchema: Self.idSchema, roles: [:],
       hubURL: "http://hub",
-      identifiers: IdentifierRules(uinFill: 40, vidFill: 40))
+      identifiers: IdentifierRules(uinFill: 40, vidFill: 40), masterData: BundledMasterData(json: Self.masterData))
     let keys = embedded.keys
     standIn = try StandInMosip(
       services: embedded.services, clients: ["us": "our-secret", "opencrvs-partner": "their-secret"],
@@ -86,7 +90,8 @@ final class World: Sendable {
     urls[.iam] = base + "/auth/realms/mosip"
     return MosipSettings(
       urls: urls, client: ClientCredentials(id: "us", secret: "our-secret"),
-      clients: ["opencrvs-partner": ClientCredentials(id: "opencrvs-partner", secret: "their-secret")], calling: calling)
+      clients: ["opencrvs-partner": ClientCredentials(id: "opencrvs-partner", secret: "their-secret")], languages: ["eng", "fra"],
+      calling: calling)
   }
 
   func services(_ kind: Kind) -> Services { kind == .embedded ? embedded.services : mosip }
