@@ -3,9 +3,9 @@ import JSON
 import StageKit
 
 /// MOSIP's envelope around every answer: `response` or `errors`, mostly with status 200 either way (facts/stages 0.4).
-struct Answer: Sendable {
+package struct Answer: Sendable {
   /// What was asked for; null when the service has nothing to say.
-  let response: JSONValue
+  package let response: JSONValue
   /// `metadata`, where a service has it.
   let metadata: JSONValue
   /// The error codes with their texts, in their order.

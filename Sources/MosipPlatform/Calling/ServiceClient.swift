@@ -7,24 +7,25 @@ import System
 struct ServiceClient: Sendable {
   let service: MosipService
   let base: String
+  /// Reads what the service answers.
+  let reader: AnswerReader
   private let exchange: Exchange
   private let tokens: ClientTokens
-  private let kinds: ErrorKinds
   private let clock: any WallClock
   private let limit: Int
   private let timeout: Double
 
   init(
     _ service: MosipService, _ settings: MosipSettings, tokens: ClientTokens, http: any HTTPExchange, clock: any WallClock,
-    timing: Timing, kinds: ErrorKinds = ErrorKinds()
+    timing: Timing
   ) {
     self.service = service
     base = settings.url(service)
     exchange = Exchange(service: service.name, http: http, calling: settings.calling, timing: timing)
     self.tokens = tokens
-    self.kinds = kinds
     self.clock = clock
     limit = settings.calling.maxAnswerBytes
+    reader = AnswerReader(service, limit: limit)
     timeout = settings.calling.timeoutSeconds
   }
 
@@ -49,27 +50,7 @@ struct ServiceClient: Sendable {
     _ repeating: Exchange.Repeating, client: String? = nil
   ) async throws -> Answer {
     let response = try await send(operation, method, path, query: query, body: body.map { .json($0) }, repeating, client: client)
-    guard let answer = Answer(response.body, limit: limit) else {
-      if response.status >= 500 {
-        throw ServiceError(
-          .unavailable, service: service.name, code: CallFault.trouble, "\(operation): status \(response.status)")
-      }
-      if response.status >= 400 {
-        throw ServiceError(.refused, service: service.name, code: CallFault.status, "\(operation): status \(response.status)")
-      }
-      throw CallFault.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")
-    }
-    if var error = answer.error(service.name, operation, kinds) {
-      // A service in trouble may name a code of its own for it.
-      if response.status >= 500 { error.kind = .unavailable }
-      throw error
-    }
-    if response.status >= 400 {
-      throw ServiceError(
-        response.status >= 500 ? .unavailable : .refused, service: service.name,
-        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "\(operation): status \(response.status)")
-    }
-    return answer
+    return try reader.envelope(response, operation)
   }
 
   /// A body to send.
@@ -106,9 +87,7 @@ struct ServiceClient: Sendable {
         request.headers.set("Cookie", "Authorization=\(token)")
         return request
       }
-      let isRefused =
-        response.status == 401 || (response.body.count < 8192 && Answer(response.body, limit: 8192)?.isUnauthorised == true)
-      guard isRefused else {
+      guard reader.isTokenRefused(response) else {
         if response.status == 403 { throw unauthorised(operation, "the client lacks a role") }
         return response
       }
@@ -121,7 +100,4 @@ struct ServiceClient: Sendable {
   private func unauthorised(_ operation: String, _ why: String) -> ServiceError {
     ServiceError(.refused, service: service.name, code: CallFault.unauthorised, "\(operation): \(why)")
   }
-
-  /// An answer that lacks what it must have.
-  func unreadable(_ operation: String) -> ServiceError { CallFault.unreadable(service.name, operation, "lacks what was asked for") }
 }
