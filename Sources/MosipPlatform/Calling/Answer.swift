@@ -49,7 +49,7 @@ package struct Answer: Sendable {
 
   /// Codes are like `IDR-IDC-012`; anything else might be anything.
   private static func isCode(_ text: String) -> Bool {
-    text.utf8.count <= 40
+    (1...40).contains(text.utf8.count)
       && text.utf8.allSatisfy {
         (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95
       }

@@ -3,16 +3,18 @@ import StageKit
 
 /// An error document of S3; only its code is read.
 package struct S3Error {
-  package let code: String
+  /// Nil where it cannot be read: an error all the same.
+  package let code: String?
 
   /// Nil when the body is none.
   package init?(_ body: [UInt8]) {
     guard body.count <= 1 << 16 else { return nil }
     let text = String(decoding: body, as: UTF8.self)
-    guard text.contains("<Error"), let code = XMLPieces.first("Code", in: text), code.utf8.count <= 64,
-      code.utf8.allSatisfy({ (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) })
-    else { return nil }
-    self.code = code
+    guard text.contains("<Error") else { return nil }
+    code = XMLPieces.first("Code", in: text).flatMap { code in
+      let isCode = code.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+      return isCode && code.utf8.count <= 64 ? code : nil
+    }
   }
 }
 
@@ -24,8 +26,10 @@ package struct S3Listing {
 
   /// Nil when the body is none.
   package init?(_ body: [UInt8]) {
-    let text = String(decoding: body, as: UTF8.self)
-    guard text.contains("<ListBucketResult"), let isCut = XMLPieces.first("IsTruncated", in: text) else { return nil }
+    // Bytes that are no UTF-8 would be read as keys that nobody has.
+    guard let text = String(validating: body, as: UTF8.self), text.contains("<ListBucketResult"),
+      text.contains("</ListBucketResult>"), let isCut = XMLPieces.first("IsTruncated", in: text)
+    else { return nil }
     var keys: [String] = []
     for contents in XMLPieces.all("Contents", in: text) {
       guard let key = XMLPieces.first("Key", in: contents).flatMap(URLText.decode) else { return nil }

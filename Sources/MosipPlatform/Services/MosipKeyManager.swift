@@ -161,11 +161,11 @@ extension AnswerReader {
     return token
   }
 
-  /// A JWS of three parts.
+  /// A JWS of three parts, which can stand in a header field as it is.
   package func jws(_ answer: JSONValue) throws(ServiceError) -> String {
-    guard let jws = answer["jwtSignedData"]?.string, jws.split(separator: ".", omittingEmptySubsequences: false).count == 3 else {
-      throw unreadable("a JWS")
-    }
+    guard let jws = answer["jwtSignedData"]?.string, jws.utf8.allSatisfy({ $0 > 32 && $0 < 127 }),
+      jws.utf8.count(where: { $0 == UInt8(ascii: ".") }) == 2
+    else { throw unreadable("a JWS") }
     return jws
   }
 
