@@ -68,7 +68,9 @@ let package = Package(
       name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn"], swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
-    library("Fuzzing", ["Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "Cryptography", "JSON", "System"]),
+    library(
+      "Fuzzing",
+      ["Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "MosipPlatform", "Cryptography", "JSON", "System"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
 
     .testTarget(

@@ -30,6 +30,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case biometrics
   /// An identity, against a schema with every kind of field.
   case identity
+  /// What a MOSIP service or the object store answers; the first line stands for its name, the status and header fields.
+  case answers
 
   /// Reads an input.
   public func run(_ input: [UInt8]) {
@@ -46,6 +48,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .webhook: Self.webhook(input)
     case .biometrics: Self.biometrics(input)
     case .identity: Self.identity(input)
+    case .answers: Self.answers(input)
     }
   }
 

@@ -18,21 +18,21 @@ public struct MosipPlatform: Sendable {
     virusScanner: any VirusScanner, http: any HTTPExchange, clock: any WallClock, timing: Timing = .system
   ) {
     let tokens = ClientTokens(settings, http: http, clock: clock, timing: timing)
-    func client(_ service: MosipService, _ kinds: ErrorKinds = ErrorKinds()) -> ServiceClient {
-      ServiceClient(service, settings, tokens: tokens, http: http, clock: clock, timing: timing, kinds: kinds)
+    func client(_ service: MosipService) -> ServiceClient {
+      ServiceClient(service, settings, tokens: tokens, http: http, clock: clock, timing: timing)
     }
-    let masterData = client(.masterData, MosipIdSchemas.kinds)
+    let masterData = client(.masterData)
     let schemas = MosipIdSchemas(masterData, timing: timing)
     services = Services(
-      packets: MosipPacketManager(client(.packetManager, MosipPacketManager.kinds), schemas: schemas), registrations: register,
+      packets: MosipPacketManager(client(.packetManager), schemas: schemas), registrations: register,
       identities: MosipIdentityRepository(
-        client(.identityRepository, MosipIdentityRepository.kinds), vids: client(.vids, MosipIdentityRepository.kinds)),
+        client(.identityRepository), vids: client(.vids)),
       keys: MosipKeyManager(
-        client(.keyManager, MosipKeyManager.kinds), syncData: client(.syncData, ErrorKinds(notFound: ["KER-SYN-006"])),
+        client(.keyManager), syncData: client(.syncData),
         timing: timing),
-      envelopeKeys: envelopeKeys, credentials: MosipCredentialService(client(.credentials, MosipCredentialService.kinds)),
+      envelopeKeys: envelopeKeys, credentials: MosipCredentialService(client(.credentials)),
       hub: MosipHub(client(.hub), tokens: tokens), objects: objects, audit: MosipAuditTrail(client(.audit), clock: clock),
-      rids: MosipRIDGenerator(client(.rids, MosipRIDGenerator.kinds)), schemas: schemas, virusScanner: virusScanner,
+      rids: MosipRIDGenerator(client(.rids)), schemas: schemas, virusScanner: virusScanner,
       tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock,
       masterData: MosipMasterData(masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing))
   }

@@ -154,6 +154,11 @@ import Testing
         try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
       }
       #expect(keys?.code == "IDR-IDS-003" && keys?.isRetriable == true && keys?.message.contains("5075291708") == false)
+      world.standIn.next("/draft/update", .answer(StandInMosip.failed("", "")))
+      let nameless = await MosipPlatformTests.fault {
+        try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
+      }
+      #expect(nameless?.code == "RPR-SVC-006")
       world.standIn.next("/draft/update", .answer(StandInMosip.failed("5075291708 is no code", "Zoë Rao")))
       let odd = await MosipPlatformTests.fault {
         try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
@@ -193,6 +198,17 @@ import Testing
     #expect(fault?.isRetriable == true && ["RPR-SVC-006", "KER-IDV-305"].contains(fault?.code))
     #expect(await MosipPlatformTests.fault { try await services.keys.sign([1]) }?.code == "RPR-SVC-006")
     #expect(await MosipPlatformTests.fault { try await services.packets.metaInfo(of: Self.packet) }?.code == "RPR-SVC-006")
+  }
+
+  @Test(arguments: ["", "a.b", "a.b.c.d", "a.b.\u{486}c", "a.b.c\r\nx: y"])
+  func `a JWS that cannot stand in a header field is a named error`(_ jws: String) async throws {
+    let answer: JSONValue = ["response": ["jwtSignedData": .string(jws)]]
+    let http = Answering { request in
+      ClientResponse(
+        status: 200, body: request.url.contains("/token") ? Array(#"{"access_token":"t","expires_in":60}"#.utf8) : answer.encoded())
+    }
+    let services = Self.services(http)
+    #expect(await fault { try await services.keys.signJWS([1], application: "a", detached: false) }?.code == "RPR-SVC-006")
   }
 
   static let packet = PacketReference(rid: rid, source: nil, process: "OPENCRVS_NEW")

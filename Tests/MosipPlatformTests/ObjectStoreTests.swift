@@ -222,14 +222,23 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
   @Test(arguments: [
     "", "<html/>", "<ListBucketResult></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+    "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b",
   ])
   func `a list that is none is a named error, not an empty store`(_ body: String) async throws {
     let store = store { _ in ClientResponse(status: 200, body: Array(body.utf8)) }
     #expect(await fault { try await store.keys(account: "acc", container: "r", prefix: "") }?.isRetriable == true)
   }
 
-  @Test func `a copy that begins well and ends in an error is an error`() async throws {
-    let store = store { _ in Self.error("InternalError", 200) }
+  @Test func `a list that is not UTF-8 is a named error, not a list of other names`() async throws {
+    let head = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>"
+    let body = Array(head.utf8) + [0xFF] + Array("</Key></Contents></ListBucketResult>".utf8)
+    let store = store { _ in ClientResponse(status: 200, body: body) }
+    #expect(await fault { try await store.keys(account: "acc", container: "r", prefix: "") }?.code == "RPR-SVC-006")
+  }
+
+  @Test(arguments: ["InternalError", "", "no code"])
+  func `a copy that begins well and ends in an error is an error`(_ code: String) async throws {
+    let store = store { _ in Self.error(code, 200) }
     #expect(await fault { try await store.setMetadata(["id": "1"], account: "acc", container: "r", key: "k") }?.isRetriable == true)
   }
 }

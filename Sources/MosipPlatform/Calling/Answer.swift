@@ -3,9 +3,9 @@ import JSON
 import StageKit
 
 /// MOSIP's envelope around every answer: `response` or `errors`, mostly with status 200 either way (facts/stages 0.4).
-struct Answer: Sendable {
+package struct Answer: Sendable {
   /// What was asked for; null when the service has nothing to say.
-  let response: JSONValue
+  package let response: JSONValue
   /// `metadata`, where a service has it.
   let metadata: JSONValue
   /// The error codes with their texts, in their order.
@@ -49,7 +49,7 @@ struct Answer: Sendable {
 
   /// Codes are like `IDR-IDC-012`; anything else might be anything.
   private static func isCode(_ text: String) -> Bool {
-    text.utf8.count <= 40
+    (1...40).contains(text.utf8.count)
       && text.utf8.allSatisfy {
         (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95
       }

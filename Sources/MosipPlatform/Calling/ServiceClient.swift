@@ -7,31 +7,32 @@ import System
 struct ServiceClient: Sendable {
   let service: MosipService
   let base: String
+  /// Reads what the service answers.
+  private(set) var reader: AnswerReader
   private let exchange: Exchange
   private let tokens: ClientTokens
-  private var kinds: ErrorKinds
   private let clock: any WallClock
   private let limit: Int
   private let timeout: Double
 
   init(
     _ service: MosipService, _ settings: MosipSettings, tokens: ClientTokens, http: any HTTPExchange, clock: any WallClock,
-    timing: Timing, kinds: ErrorKinds = ErrorKinds()
+    timing: Timing
   ) {
     self.service = service
     base = settings.url(service)
     exchange = Exchange(service: service.name, http: http, calling: settings.calling, timing: timing)
     self.tokens = tokens
-    self.kinds = kinds
     self.clock = clock
     limit = settings.calling.maxAnswerBytes
+    reader = AnswerReader(service, limit: limit)
     timeout = settings.calling.timeoutSeconds
   }
 
   /// The same service, with the same circuit breaker, for calls whose codes mean something else.
   func taking(_ kinds: ErrorKinds) -> ServiceClient {
     var other = self
-    other.kinds = kinds
+    other.reader = AnswerReader(service, limit: limit, kinds: kinds)
     return other
   }
 
@@ -56,27 +57,7 @@ struct ServiceClient: Sendable {
     _ repeating: Exchange.Repeating, client: String? = nil
   ) async throws -> Answer {
     let response = try await send(operation, method, path, query: query, body: body.map { .json($0) }, repeating, client: client)
-    guard let answer = Answer(response.body, limit: limit) else {
-      if response.status >= 500 {
-        throw ServiceError(
-          .unavailable, service: service.name, code: CallFault.trouble, "\(operation): status \(response.status)")
-      }
-      if response.status >= 400 {
-        throw ServiceError(.refused, service: service.name, code: CallFault.status, "\(operation): status \(response.status)")
-      }
-      throw CallFault.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")
-    }
-    if var error = answer.error(service.name, operation, kinds) {
-      // A service in trouble may name a code of its own for it.
-      if response.status >= 500 { error.kind = .unavailable }
-      throw error
-    }
-    if response.status >= 400 {
-      throw ServiceError(
-        response.status >= 500 ? .unavailable : .refused, service: service.name,
-        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "\(operation): status \(response.status)")
-    }
-    return answer
+    return try reader.envelope(response, operation)
   }
 
   /// A body to send.
@@ -113,9 +94,7 @@ struct ServiceClient: Sendable {
         request.headers.set("Cookie", "Authorization=\(token)")
         return request
       }
-      let isRefused =
-        response.status == 401 || (response.body.count < 8192 && Answer(response.body, limit: 8192)?.isUnauthorised == true)
-      guard isRefused else {
+      guard reader.isTokenRefused(response) else {
         if response.status == 403 { throw unauthorised(operation, "the client lacks a role") }
         return response
       }
@@ -128,7 +107,4 @@ struct ServiceClient: Sendable {
   private func unauthorised(_ operation: String, _ why: String) -> ServiceError {
     ServiceError(.refused, service: service.name, code: CallFault.unauthorised, "\(operation): \(why)")
   }
-
-  /// An answer that lacks what it must have.
-  func unreadable(_ operation: String) -> ServiceError { CallFault.unreadable(service.name, operation, "lacks what was asked for") }
 }

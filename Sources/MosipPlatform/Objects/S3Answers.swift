@@ -1,30 +1,35 @@
 import HTTP
+import StageKit
 
 /// An error document of S3; only its code is read.
-struct S3Error {
-  let code: String
+package struct S3Error {
+  /// Nil where it cannot be read: an error all the same.
+  package let code: String?
 
   /// Nil when the body is none.
-  init?(_ body: [UInt8]) {
+  package init?(_ body: [UInt8]) {
     guard body.count <= 1 << 16 else { return nil }
     let text = String(decoding: body, as: UTF8.self)
-    guard text.contains("<Error"), let code = XMLPieces.first("Code", in: text), code.utf8.count <= 64,
-      code.utf8.allSatisfy({ (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) })
-    else { return nil }
-    self.code = code
+    guard text.contains("<Error") else { return nil }
+    code = XMLPieces.first("Code", in: text).flatMap { code in
+      let isCode = code.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+      return isCode && code.utf8.count <= 64 ? code : nil
+    }
   }
 }
 
 /// One page of a list of objects (`ListObjectsV2` with URL-encoded keys).
-struct S3Listing {
-  let keys: [String]
+package struct S3Listing {
+  package let keys: [String]
   /// Where the next page begins; nil for the last one.
-  let next: String?
+  package let next: String?
 
   /// Nil when the body is none.
-  init?(_ body: [UInt8]) {
-    let text = String(decoding: body, as: UTF8.self)
-    guard text.contains("<ListBucketResult"), let isCut = XMLPieces.first("IsTruncated", in: text) else { return nil }
+  package init?(_ body: [UInt8]) {
+    // Bytes that are no UTF-8 would be read as keys that nobody has.
+    guard let text = String(validating: body, as: UTF8.self), text.contains("<ListBucketResult"),
+      text.contains("</ListBucketResult>"), let isCut = XMLPieces.first("IsTruncated", in: text)
+    else { return nil }
     var keys: [String] = []
     for contents in XMLPieces.all("Contents", in: text) {
       guard let key = XMLPieces.first("Key", in: contents).flatMap(URLText.decode) else { return nil }
@@ -37,6 +42,53 @@ struct S3Listing {
     } else {
       next = nil
     }
+  }
+}
+
+/// What an answer of S3 says of a request that was not refused.
+package enum S3Outcome {
+  case done
+  case noKey
+  case noBucket
+
+  static let service = "object store"
+
+  /// - Throws: `ServiceError` RPR-OBJ-001, 002 or 005.
+  package init(_ answer: ClientResponse, _ operation: String) throws(ServiceError) {
+    if (200..<300).contains(answer.status) {
+      self = .done
+      return
+    }
+    let code = S3Error(answer.body)?.code
+    // An answer to HEAD has no body that would say what is missing.
+    if answer.status == 404 {
+      self = code == "NoSuchBucket" ? .noBucket : .noKey
+      return
+    }
+    let words = "\(operation): status \(answer.status)" + (code.map { ", \($0)" } ?? "")
+    if answer.status >= 500 || answer.status == 429 || code == "SlowDown" || code == "RequestTimeout" {
+      throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", words)
+    }
+    if answer.status == 401 || answer.status == 403 {
+      throw ServiceError(.refused, service: Self.service, code: "RPR-OBJ-005", words)
+    }
+    throw ServiceError(.refused, service: Self.service, code: "RPR-OBJ-002", words)
+  }
+}
+
+/// The metadata of an object, which S3 answers as header fields.
+package enum S3Metadata {
+  /// What the name of a field begins with.
+  static let prefix = "x-amz-meta-"
+
+  /// Nil for an object without.
+  package static func read(_ headers: Headers) -> [String: String]? {
+    var out: [String: String] = [:]
+    for (name, value) in headers {
+      let lower = name.lowercased()
+      if lower.hasPrefix(prefix) { out[String(lower.dropFirst(prefix.count))] = value }
+    }
+    return out.isEmpty ? nil : out
   }
 }
 

@@ -11,8 +11,7 @@ public struct S3ObjectStore: ObjectStore {
   private let settings: S3Settings
   private let exchange: Exchange
   private let base: String
-  private static let service = "object store"
-  static let metadataPrefix = "x-amz-meta-"
+  private static let service = S3Outcome.service
   /// What S3 keeps of metadata: names and values together.
   private static let metadataLimit = 2048
 
@@ -40,7 +39,7 @@ public struct S3ObjectStore: ObjectStore {
   public func get(account: String, container: String, key: String) async throws -> [UInt8]? {
     let place = try place(account, container, key)
     let answer = try await send("reading an object", "GET", place.path)
-    switch try check(answer, "reading an object") {
+    switch try S3Outcome(answer, "reading an object") {
     case .done: return answer.body
     case .noKey, .noBucket: return nil
     }
@@ -63,7 +62,7 @@ public struct S3ObjectStore: ObjectStore {
         (name: "encoding-type", value: "url"), (name: "list-type", value: "2"), (name: "prefix", value: within + prefix),
       ]
       let answer = try await send("listing objects", "GET", "/" + bucket, query: query)
-      if case .done = try check(answer, "listing objects") {
+      if case .done = try S3Outcome(answer, "listing objects") {
         guard let page = S3Listing(answer.body) else {
           throw CallFault.unreadable(Self.service, "listing objects", "is no list of objects")
         }
@@ -78,7 +77,7 @@ public struct S3ObjectStore: ObjectStore {
 
   public func delete(account: String, container: String, key: String) async throws {
     let answer = try await send("removing an object", "DELETE", try place(account, container, key).path)
-    _ = try check(answer, "removing an object")
+    _ = try S3Outcome(answer, "removing an object")
   }
 
   public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
@@ -89,7 +88,7 @@ public struct S3ObjectStore: ObjectStore {
     headers.set("x-amz-metadata-directive", "REPLACE")
     headers.set("Content-Type", "application/octet-stream")
     let answer = try await send("setting metadata", "PUT", place.path, headers: headers, body: [])
-    if case .done = try check(answer, "setting metadata") {
+    if case .done = try S3Outcome(answer, "setting metadata") {
       // A copy can begin with 200 and end in an error.
       if answer.body.isEmpty || S3Error(answer.body) == nil { return }
       throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", "setting metadata: the copy failed")
@@ -99,19 +98,14 @@ public struct S3ObjectStore: ObjectStore {
 
   public func metadata(account: String, container: String, key: String) async throws -> [String: String]? {
     guard let headers = try await head(try place(account, container, key)) else { return nil }
-    var out: [String: String] = [:]
-    for (name, value) in headers {
-      let lower = name.lowercased()
-      if lower.hasPrefix(Self.metadataPrefix) { out[String(lower.dropFirst(Self.metadataPrefix.count))] = value }
-    }
-    return out.isEmpty ? nil : out
+    return S3Metadata.read(headers)
   }
 
   /// Whether the service can be reached and takes our keys, in words for a person.
   public func reachability() async -> (isGood: Bool, words: String) {
     do {
       let answer = try await send("listing buckets", "GET", "/")
-      _ = try check(answer, "listing buckets")
+      _ = try S3Outcome(answer, "listing buckets")
       return (true, "answers and takes our keys")
     } catch {
       return (false, (error as? ServiceError)?.description ?? "does not answer")
@@ -162,7 +156,7 @@ public struct S3ObjectStore: ObjectStore {
         throw refused("RPR-OBJ-004", "metadata of which one name is the beginning of another")
       }
       size += name.utf8.count + value.utf8.count
-      headers.set(metadataPrefix + name, value)
+      headers.set(S3Metadata.prefix + name, value)
     }
     guard size <= metadataLimit else { throw refused("RPR-OBJ-004", "more than \(metadataLimit) bytes of metadata") }
     return headers
@@ -179,10 +173,10 @@ public struct S3ObjectStore: ObjectStore {
     var headers = try Self.fields(of: metadata)
     headers.set("Content-Type", "application/octet-stream")
     let answer = try await send("storing an object", "PUT", place.path, headers: headers, body: bytes)
-    if case .done = try check(answer, "storing an object") { return }
+    if case .done = try S3Outcome(answer, "storing an object") { return }
     try await make(bucket: place.bucket)
     let again = try await send("storing an object", "PUT", place.path, headers: headers, body: bytes)
-    guard case .done = try check(again, "storing an object") else {
+    guard case .done = try S3Outcome(again, "storing an object") else {
       throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", "storing an object: the bucket is gone again")
     }
   }
@@ -191,12 +185,12 @@ public struct S3ObjectStore: ObjectStore {
     let answer = try await send("making a bucket", "PUT", "/" + bucket, body: [])
     // Another one made it meanwhile.
     if answer.status == 409, let code = S3Error(answer.body)?.code, code.hasPrefix("BucketAlready") { return }
-    _ = try check(answer, "making a bucket")
+    _ = try S3Outcome(answer, "making a bucket")
   }
 
   private func head(_ place: Place) async throws -> Headers? {
     let answer = try await send("looking for an object", "HEAD", place.path)
-    switch try check(answer, "looking for an object") {
+    switch try S3Outcome(answer, "looking for an object") {
     case .done: return answer.headers
     case .noKey, .noBucket: return nil
     }
@@ -217,26 +211,5 @@ public struct S3ObjectStore: ObjectStore {
     let ready = request
     // Every request of a store may be made twice.
     return try await exchange.send(operation, .always, troubleIsAnswer: true) { ready }
-  }
-
-  private enum Outcome {
-    case done
-    case noKey
-    case noBucket
-  }
-
-  private func check(_ answer: ClientResponse, _ operation: String) throws -> Outcome {
-    if (200..<300).contains(answer.status) { return .done }
-    let code = S3Error(answer.body)?.code
-    // An answer to HEAD has no body that would say what is missing.
-    if answer.status == 404 { return code == "NoSuchBucket" ? .noBucket : .noKey }
-    let words = "\(operation): status \(answer.status)" + (code.map { ", \($0)" } ?? "")
-    if answer.status >= 500 || answer.status == 429 || code == "SlowDown" || code == "RequestTimeout" {
-      throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", words)
-    }
-    if answer.status == 401 || answer.status == 403 {
-      throw ServiceError(.refused, service: Self.service, code: "RPR-OBJ-005", words)
-    }
-    throw ServiceError(.refused, service: Self.service, code: "RPR-OBJ-002", words)
   }
 }

@@ -25,9 +25,17 @@ struct MosipAuditTrail: AuditTrail {
           "idType": .string(entry.idType), "description": .string(entry.description),
         ])
       let answer = try await client.call("an audit entry", "POST", "/v1/auditmanager/audits", body: body, .onlyUnsent).response
-      if answer["status"]?.bool == false {
-        throw ServiceError(.unavailable, service: client.service.name, code: CallFault.unreadable, "an audit entry: not taken")
-      }
+      try client.reader.auditTaken(answer)
+    }
+  }
+}
+
+/// The audit manager's answers.
+extension AnswerReader {
+  /// Makes sure that an entry was taken.
+  package func auditTaken(_ answer: JSONValue) throws(ServiceError) {
+    if answer["status"]?.bool == false {
+      throw ServiceError(.unavailable, service: service.name, code: CallFault.unreadable, "an audit entry: not taken")
     }
   }
 }

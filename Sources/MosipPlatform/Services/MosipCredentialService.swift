@@ -41,16 +41,27 @@ struct MosipCredentialService: CredentialService {
     let answer = try await client.call(
       "a credential request", "POST", Self.base + "/v2/requestgenerator/\(id)", body: body, .onlyUnsent
     ).response
-    guard let made = answer["requestId"]?.string, !made.isEmpty else { throw client.unreadable("a credential request") }
-    return made
+    return try client.reader.credentialRequest(answer)
   }
 
   private func status(of id: String) async throws -> String? {
     do {
       let answer = try await client.call("the state of a credential request", "GET", Self.base + "/get/\(id)", .always).response
-      return answer["statusCode"]?.string ?? ""
+      return client.reader.credentialState(answer)
     } catch let error as ServiceError where error.kind == .notFound {
       return nil
     }
   }
+}
+
+/// The credential request generator's answers.
+extension AnswerReader {
+  /// The id of a request that was made.
+  package func credentialRequest(_ answer: JSONValue) throws(ServiceError) -> String {
+    guard let made = answer["requestId"]?.string, !made.isEmpty else { throw unreadable("a credential request") }
+    return made
+  }
+
+  /// The state of a request; empty for one without.
+  package func credentialState(_ answer: JSONValue) -> String { answer["statusCode"]?.string ?? "" }
 }

@@ -7,7 +7,6 @@ import StageKit
 struct MosipHub: WebSubHub {
   private let client: ServiceClient
   private let tokens: ClientTokens
-  private static let service = "WebSub hub"
 
   init(_ client: ServiceClient, tokens: ClientTokens) {
     self.client = client
@@ -24,8 +23,8 @@ struct MosipHub: WebSubHub {
     // The hub knows no idempotency key. What it takes twice it delivers twice, which subscribers must bear anyway; what was lost is lost.
     let answer = try await client.send(
       "publishing", "POST", "/hub", query: [(name: "hub.mode", value: "publish"), (name: "hub.topic", value: topic)],
-      body: .bytes(body, type: "application/json"), .always, client: owner(of: topic), isTrouble: Self.isTrouble)
-    try check(answer, "publishing", isThere: false)
+      body: .bytes(body, type: "application/json"), .always, client: owner(of: topic), isTrouble: HubAnswer.isTrouble)
+    try HubAnswer.check(answer, "publishing", isThere: false)
   }
 
   func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {
@@ -35,28 +34,34 @@ struct MosipHub: WebSubHub {
     ])
     let answer = try await client.send(
       "subscribing", "POST", "/hub", body: .bytes(Array(form.utf8), type: "application/x-www-form-urlencoded"), .always,
-      client: owner(of: topic), isTrouble: Self.isTrouble)
-    try check(answer, "subscribing", isThere: true)
+      client: owner(of: topic), isTrouble: HubAnswer.isTrouble)
+    try HubAnswer.check(answer, "subscribing", isThere: true)
   }
+}
+
+/// What the hub answers: a form, not MOSIP's envelope.
+package enum HubAnswer {
+  private static let service = "WebSub hub"
 
   /// A hub that denies is up, although it says so with a 500.
-  private static let isTrouble: @Sendable (ClientResponse) -> Bool = { answer in
+  @Sendable package static func isTrouble(_ answer: ClientResponse) -> Bool {
     guard answer.status >= 500 || answer.status == 429 else { return false }
     return !String(decoding: answer.body.prefix(4096), as: UTF8.self).contains("hub.mode=denied")
   }
 
+  /// Makes sure that the hub did what it was asked for.
   /// - Parameter isThere: whether "already registered" is as good as success.
-  private func check(_ answer: ClientResponse, _ operation: String, isThere: Bool) throws {
+  package static func check(_ answer: ClientResponse, _ operation: String, isThere: Bool) throws(ServiceError) {
     let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
     if answer.status < 300, text.contains("hub.mode=accepted") { return }
     if text.contains("hub.mode=denied") {
       let isKnown = ["already registered", "already+registered", "already%20registered"].contains { text.lowercased().contains($0) }
       if isThere, isKnown { return }
       // An unauthorised subscriber gets 500 from it, so this is not the hub's trouble.
-      throw ServiceError(.refused, service: Self.service, code: "RPR-HUB-002", "\(operation): denied (status \(answer.status))")
+      throw ServiceError(.refused, service: service, code: "RPR-HUB-002", "\(operation): denied (status \(answer.status))")
     }
     throw ServiceError(
-      answer.status >= 500 || answer.status < 300 ? .unavailable : .refused, service: Self.service,
+      answer.status >= 500 || answer.status < 300 ? .unavailable : .refused, service: service,
       code: answer.status < 300 ? CallFault.unreadable : answer.status >= 500 ? CallFault.trouble : CallFault.status,
       "\(operation): status \(answer.status)")
   }

@@ -34,15 +34,24 @@ final class MosipIdSchemas: IdSchemaSource {
       // What was good a while ago is better than a standstill.
       return kept?.schema
     }
-    if answer.isNull { return nil }
-    // The schema is a text within the JSON.
-    guard let text = answer["schemaJson"]?.string else { throw client.unreadable("an id schema") }
-    guard let schema = try? IdSchema(json: Array(text.utf8)) else {
-      throw ServiceError(.refused, service: client.service.name, code: CallFault.unreadable, "an id schema: it is none")
-    }
+    guard let schema = try client.reader.idSchema(answer) else { return nil }
     known.withLock { known in
       if known.count >= 100 { known = [:] }
       known[version] = (schema, now)
+    }
+    return schema
+  }
+}
+
+/// Master data's answers.
+extension AnswerReader {
+  /// An id schema; nil where there is none of the version.
+  package func idSchema(_ answer: JSONValue) throws(ServiceError) -> IdSchema? {
+    if answer.isNull { return nil }
+    // The schema is a text within the JSON.
+    guard let text = answer["schemaJson"]?.string else { throw unreadable("an id schema") }
+    guard let schema = try? IdSchema(json: Array(text.utf8)) else {
+      throw ServiceError(.refused, service: service.name, code: CallFault.unreadable, "an id schema: it is none")
     }
     return schema
   }

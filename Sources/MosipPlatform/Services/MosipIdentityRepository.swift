@@ -20,7 +20,7 @@ struct MosipIdentityRepository: IdentityRepository {
   private static let base = "/idrepository/v1/identity"
   private static let noRecord = "IDR-IDC-007"
   private static let recordExists = "IDR-IDC-012"
-  private static let captures = "individualBiometrics"
+  fileprivate static let captures = "individualBiometrics"
 
   init(_ client: ServiceClient, vids: ServiceClient) {
     self.client = client
@@ -49,17 +49,14 @@ struct MosipIdentityRepository: IdentityRepository {
     } catch let error as ServiceError where error.kind == .notFound {
       return nil
     }
-    guard let status = answer["status"]?.string, let fields = answer["identity"], let uin = text(fields["UIN"]) else {
-      throw client.unreadable("an identity")
-    }
-    return Identity(uin: uin, rid: rid, status: status, fields: fields)
+    return try client.reader.identity(answer, rid: rid)
   }
 
   /// The RID of the latest registration of a UIN; empty where the repository is too old to tell.
   private func rid(of uin: String) async throws -> String {
     do {
       let answer = try await client.call("the RID of an identity", "GET", Self.base + "/rid/" + URLText.encode(uin), .always)
-      return answer.response["rid"]?.string ?? ""
+      return client.reader.latestRID(answer.response)
     } catch let error as ServiceError where error.kind == .notFound || error.code == CallFault.status {
       return ""
     }
@@ -95,20 +92,7 @@ struct MosipIdentityRepository: IdentityRepository {
     } catch let error as ServiceError where error.kind == .notFound {
       return nil
     }
-    guard answer["status"]?.string != nil else { throw client.unreadable(operation) }
-    guard let documents = answer["documents"], !documents.isNull else { return nil }
-    guard let list = documents.array else { throw client.unreadable(operation) }
-    for document in list {
-      guard let category = document["category"]?.string else { throw client.unreadable(operation) }
-      guard category.lowercased() == Self.captures.lowercased() else { continue }
-      guard let file = document["value"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else {
-        throw client.unreadable(operation)
-      }
-      do { return try CBEFF.read(file) } catch {
-        throw ServiceError(.refused, service: client.service.name, code: ServiceError.badBiometrics, error.message)
-      }
-    }
-    return nil
+    return try client.reader.keptCaptures(answer, operation)
   }
 
   func vids(uin: String) async throws -> [VirtualId] {
@@ -121,52 +105,13 @@ struct MosipIdentityRepository: IdentityRepository {
     } catch let error as ServiceError where error.kind == .notFound {
       return []
     }
-    guard let list = answer.array else {
-      if answer.isNull { return [] }
-      throw vidClient.unreadable("the VIDs of an identity")
-    }
-    // The member's spelling is upstream's; older repositories lack it, and the order is then theirs.
-    return try list.enumerated().sorted { a, b in
-      (a.element["genratedOnTimestamp"]?.string ?? "", a.offset) < (b.element["genratedOnTimestamp"]?.string ?? "", b.offset)
-    }.map { _, entry in
-      guard let vid = text(entry["vid"]), let type = entry["vidType"]?.string else {
-        throw vidClient.unreadable("the VIDs of an identity")
-      }
-      // The door shows active ones alone.
-      return VirtualId(
-        vid: vid, type: type.uppercased(), status: "ACTIVE", expiresAt: Self.expiry(entry["expiryTimestamp"]?.string))
-    }
-  }
-
-  /// The last instant of year 9999 is upstream's "never"; times come with and without a zone, and with any fraction.
-  private static func expiry(_ text: String?) -> Instant? {
-    guard let text, !text.hasPrefix("9999-") else { return nil }
-    if let instant = Instant(iso: text) ?? Instant(iso: text + "Z") { return instant }
-    guard let dot = text.firstIndex(of: ".") else { return nil }
-    return Instant(iso: text[..<dot] + "." + (text[text.index(after: dot)...].filter(\.isNumber) + "000").prefix(3) + "Z")
-  }
-
-  /// A text, or a number as it is written.
-  private func text(_ value: JSONValue?) -> String? {
-    switch value {
-    case .string(let text) where !text.isEmpty: text
-    case .number(let number): number.text
-    default: nil
-    }
+    return try vidClient.reader.vids(answer)
   }
 
   // MARK: drafts
 
   func hasDraft(rid: String) async throws -> Bool {
-    let response = try await client.send("looking for a draft", "HEAD", draft("", rid), .always)
-    switch response.status {
-    case 200: return true
-    case 204, 404: return false
-    default:
-      throw ServiceError(
-        response.status >= 500 ? .unavailable : .refused, service: client.service.name,
-        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "looking for a draft: status \(response.status)")
-    }
+    try client.reader.isDraftThere(try await client.send("looking for a draft", "HEAD", draft("", rid), .always))
   }
 
   func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws {
@@ -190,7 +135,7 @@ struct MosipIdentityRepository: IdentityRepository {
   }
 
   private func draftedUIN(_ rid: String) async throws -> String? {
-    text(try await client.call("a draft", "GET", draft("", rid), .always).response["identity"]?["UIN"])
+    client.reader.draftedUIN(try await client.call("a draft", "GET", draft("", rid), .always).response)
   }
 
   func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) async throws {
@@ -223,8 +168,7 @@ struct MosipIdentityRepository: IdentityRepository {
     do {
       // Not tried again without a look: of a call whose answer was lost the draft may be gone, and the identity there.
       let answer = try await client.call("publishing a draft", "GET", draft("/publish", rid), .onlyUnsent).response
-      guard let status = answer["status"]?.string else { throw client.unreadable("publishing a draft") }
-      return status
+      return try client.reader.publishedStatus(answer)
     } catch let error as ServiceError where [.notFound, .conflict].contains(error.kind) || error.isRetriable {
       if error.isRetriable, error.code.hasPrefix("IDR-") { throw error }
       // There is a draft still: whatever happened, the publishing did not end.
@@ -232,6 +176,96 @@ struct MosipIdentityRepository: IdentityRepository {
       if let known = try await identity(.rid(rid)) { return known.status }
       if error.kind == .notFound { return nil }
       throw error
+    }
+  }
+}
+
+/// The answers of the identity repository and of the VID service.
+extension AnswerReader {
+  /// The captures that an identity keeps; nil where it keeps none.
+  package func keptCaptures(_ answer: JSONValue, _ operation: String) throws(ServiceError) -> BiometricRecord? {
+    guard answer["status"]?.string != nil else { throw unreadable(operation) }
+    guard let documents = answer["documents"], !documents.isNull else { return nil }
+    guard let list = documents.array else { throw unreadable(operation) }
+    for document in list {
+      guard let category = document["category"]?.string else { throw unreadable(operation) }
+      guard category.lowercased() == MosipIdentityRepository.captures.lowercased() else { continue }
+      guard let file = document["value"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw unreadable(operation) }
+      do { return try CBEFF.read(file) } catch {
+        throw ServiceError(.refused, service: service.name, code: ServiceError.badBiometrics, error.message)
+      }
+    }
+    return nil
+  }
+
+  /// An identity; the answer does not hold a RID.
+  package func identity(_ answer: JSONValue, rid: String) throws(ServiceError) -> Identity {
+    guard let status = answer["status"]?.string, let fields = answer["identity"], let uin = text(fields["UIN"]) else {
+      throw unreadable("an identity")
+    }
+    return Identity(uin: uin, rid: rid, status: status, fields: fields)
+  }
+
+  /// The RID of the latest registration; empty where it is not told.
+  package func latestRID(_ answer: JSONValue) -> String { answer["rid"]?.string ?? "" }
+
+  /// The VIDs of an identity, the oldest first.
+  package func vids(_ answer: JSONValue) throws(ServiceError) -> [VirtualId] {
+    guard let list = answer.array else {
+      if answer.isNull { return [] }
+      throw unreadable("the VIDs of an identity")
+    }
+    // The member's spelling is upstream's; older repositories lack it, and the order is then theirs.
+    let sorted = list.enumerated().sorted { a, b in
+      (a.element["genratedOnTimestamp"]?.string ?? "", a.offset) < (b.element["genratedOnTimestamp"]?.string ?? "", b.offset)
+    }
+    var vids: [VirtualId] = []
+    for (_, entry) in sorted {
+      guard let vid = text(entry["vid"]), let type = entry["vidType"]?.string else {
+        throw unreadable("the VIDs of an identity")
+      }
+      // The door shows active ones alone.
+      vids.append(
+        VirtualId(vid: vid, type: type.uppercased(), status: "ACTIVE", expiresAt: Self.expiry(entry["expiryTimestamp"]?.string)))
+    }
+    return vids
+  }
+
+  /// Whether there is a draft.
+  package func isDraftThere(_ response: ClientResponse) throws(ServiceError) -> Bool {
+    switch response.status {
+    case 200: return true
+    case 204, 404: return false
+    default:
+      throw ServiceError(
+        response.status >= 500 ? .unavailable : .refused, service: service.name,
+        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "looking for a draft: status \(response.status)")
+    }
+  }
+
+  /// The UIN of a draft; nil for a draft without.
+  package func draftedUIN(_ answer: JSONValue) -> String? { text(answer["identity"]?["UIN"]) }
+
+  /// The status of an identity that was published.
+  package func publishedStatus(_ answer: JSONValue) throws(ServiceError) -> String {
+    guard let status = answer["status"]?.string else { throw unreadable("publishing a draft") }
+    return status
+  }
+
+  /// The last instant of year 9999 is upstream's "never"; times come with and without a zone, and with any fraction.
+  private static func expiry(_ text: String?) -> Instant? {
+    guard let text, !text.hasPrefix("9999-") else { return nil }
+    if let instant = Instant(iso: text) ?? Instant(iso: text + "Z") { return instant }
+    guard let dot = text.firstIndex(of: ".") else { return nil }
+    return Instant(iso: text[..<dot] + "." + (text[text.index(after: dot)...].filter(\.isNumber) + "000").prefix(3) + "Z")
+  }
+
+  /// A text, or a number as it is written.
+  private func text(_ value: JSONValue?) -> String? {
+    switch value {
+    case .string(let text) where !text.isEmpty: text
+    case .number(let number): number.text
+    default: nil
     }
   }
 }

@@ -47,8 +47,7 @@ final class MosipKeyManager: KeyManager {
         "aad": .string(Encoding.base64URL(aad)),
         "prependThumbprint": true,
       ])
-    guard let bytes = answer["data"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw client.unreadable(operation) }
-    return bytes
+    return try client.reader.data(answer, operation)
   }
 
   func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
@@ -69,8 +68,7 @@ final class MosipKeyManager: KeyManager {
 
   func sign(_ data: [UInt8]) async throws -> [UInt8] {
     let answer = try await ask("a signature", "/cssign", ["data": .string(Encoding.base64URL(data))])
-    guard let bytes = answer["data"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw client.unreadable("a signature") }
-    return bytes
+    return try client.reader.data(answer, "a signature")
   }
 
   func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
@@ -83,8 +81,7 @@ final class MosipKeyManager: KeyManager {
       [
         "data": .string(Encoding.base64URL(data)), "signature": .string(Encoding.base64URL(signature)), "publicKey": .string(key),
       ])
-    guard let isRight = answer["verified"]?.bool else { throw client.unreadable("checking a signature") }
-    return isRight
+    return try client.reader.isSignatureRight(answer)
   }
 
   /// The public key of a machine as master data has it; nil for a machine that it does not know.
@@ -99,7 +96,7 @@ final class MosipKeyManager: KeyManager {
     } catch let error as ServiceError where error.kind == .notFound {
       return nil
     }
-    guard let key = answer["signingPublicKey"]?.string, !key.isEmpty else { return nil }
+    guard let key = syncData.reader.machineKey(answer) else { return nil }
     machines.withLock { machines in
       // A machine is named by whoever sends a packet.
       if machines.count >= 10_000 { machines = [:] }
@@ -114,8 +111,7 @@ final class MosipKeyManager: KeyManager {
     let answer = try await client.call(
       "a partner's token", "GET", Self.base + "/tokenid/\(URLText.encode(id))/\(URLText.encode(partner))", .always
     ).response
-    guard let token = answer["tokenID"]?.string, token.utf8.count == 36 else { throw client.unreadable("a partner's token") }
-    return token
+    return try client.reader.partnerToken(answer)
   }
 
   func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String {
@@ -125,10 +121,7 @@ final class MosipKeyManager: KeyManager {
         "dataToSign": .string(Encoding.base64URL(payload)), "applicationId": .string(application), "referenceId": "SIGN",
         "includePayload": .bool(!detached), "includeCertificate": true, "includeCertHash": true,
       ])
-    guard let jws = answer["jwtSignedData"]?.string, jws.split(separator: ".", omittingEmptySubsequences: false).count == 3 else {
-      throw client.unreadable("a JWS")
-    }
-    return jws
+    return try client.reader.jws(answer)
   }
 
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
@@ -138,7 +131,47 @@ final class MosipKeyManager: KeyManager {
         "jwtSignatureData": .string(jws), "actualData": .string(Encoding.base64URL(payload)), "applicationId": .string(application),
         "referenceId": "SIGN", "validateTrust": false, "domain": .null,
       ])
-    guard let isRight = answer["signatureValid"]?.bool else { throw client.unreadable("checking a JWS") }
+    return try client.reader.isJWSRight(answer)
+  }
+}
+
+/// The answers of the key manager, and of sync data for the keys of machines.
+extension AnswerReader {
+  /// What was encrypted, decrypted or signed.
+  package func data(_ answer: JSONValue, _ operation: String) throws(ServiceError) -> [UInt8] {
+    guard let bytes = answer["data"]?.string.flatMap({ Encoding.bytes(base64: $0) }) else { throw unreadable(operation) }
+    return bytes
+  }
+
+  /// Whether a signature is right.
+  package func isSignatureRight(_ answer: JSONValue) throws(ServiceError) -> Bool {
+    guard let isRight = answer["verified"]?.bool else { throw unreadable("checking a signature") }
+    return isRight
+  }
+
+  /// The public key of a machine; nil for a machine without.
+  package func machineKey(_ answer: JSONValue) -> String? {
+    guard let key = answer["signingPublicKey"]?.string, !key.isEmpty else { return nil }
+    return key
+  }
+
+  /// A partner's token.
+  package func partnerToken(_ answer: JSONValue) throws(ServiceError) -> String {
+    guard let token = answer["tokenID"]?.string, token.utf8.count == 36 else { throw unreadable("a partner's token") }
+    return token
+  }
+
+  /// A JWS of three parts, which can stand in a header field as it is.
+  package func jws(_ answer: JSONValue) throws(ServiceError) -> String {
+    guard let jws = answer["jwtSignedData"]?.string, jws.utf8.allSatisfy({ $0 > 32 && $0 < 127 }),
+      jws.utf8.count(where: { $0 == UInt8(ascii: ".") }) == 2
+    else { throw unreadable("a JWS") }
+    return jws
+  }
+
+  /// Whether a JWS is right.
+  package func isJWSRight(_ answer: JSONValue) throws(ServiceError) -> Bool {
+    guard let isRight = answer["signatureValid"]?.bool else { throw unreadable("checking a JWS") }
     return isRight
   }
 }

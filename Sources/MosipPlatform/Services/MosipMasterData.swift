@@ -13,7 +13,7 @@ final class MosipMasterData: MasterData {
   private let languages: String
   private let timing: Timing
   private let known = Mutex<[String: (values: [MasterDataValue], fetchedAt: Double)]>([:])
-  private static let operation = "master data"
+  fileprivate static let operation = "master data"
   private static let keepSeconds = 300.0
 
   /// - Parameter languages: those whose names are asked for, e.g. `["eng", "fra"]`: the service answers none that it is not asked for.
@@ -32,7 +32,7 @@ final class MosipMasterData: MasterData {
       let answer = try await client.call(
         Self.operation, "GET", "/v1/masterdata/possiblevalues/" + URLText.encode(kind),
         query: [(name: "langCode", value: languages)], .always)
-      values = try read(answer.response)
+      values = try client.reader.masterData(answer.response)
     } catch let error as ServiceError where error.isRetriable && kept != nil {
       // What was good a while ago is better than a standstill.
       return kept?.values
@@ -44,15 +44,18 @@ final class MosipMasterData: MasterData {
     // The service tells a kind that it does not know from one without values by nothing.
     return values.isEmpty ? nil : values
   }
+}
 
-  /// `{"eng": [{"code": "FLE", "value": "Female", "dataType": "string"}], "fra": [...]}`; a language without values is not there.
-  private func read(_ response: JSONValue) throws -> [MasterDataValue] {
+/// Master data's answers.
+extension AnswerReader {
+  /// The values of a kind: `{"eng": [{"code": "FLE", "value": "Female", "dataType": "string"}], "fra": [...]}`; a language without values is not there.
+  package func masterData(_ response: JSONValue) throws(ServiceError) -> [MasterDataValue] {
     if response.isNull { return [] }
-    guard let object = response.object else { throw client.unreadable(Self.operation) }
+    guard let object = response.object else { throw unreadable(MosipMasterData.operation) }
     var values: [MasterDataValue] = []
     var places: [String: Int] = [:]
     for language in object where !language.value.isNull {
-      guard let list = language.value.array else { throw client.unreadable(Self.operation) }
+      guard let list = language.value.array else { throw unreadable(MosipMasterData.operation) }
       for entry in list {
         let name = try text("value", of: entry)
         // What has no code is known by its name alone.
@@ -69,10 +72,10 @@ final class MosipMasterData: MasterData {
   }
 
   /// A text of an entry without the blanks around it; nil when it is null or has nothing else.
-  private func text(_ member: String, of entry: JSONValue) throws -> String? {
-    guard entry.object != nil else { throw client.unreadable(Self.operation) }
+  private func text(_ member: String, of entry: JSONValue) throws(ServiceError) -> String? {
+    guard entry.object != nil else { throw unreadable(MosipMasterData.operation) }
     guard let value = entry[member], !value.isNull else { return nil }
-    guard let text = value.string else { throw client.unreadable(Self.operation) }
+    guard let text = value.string else { throw unreadable(MosipMasterData.operation) }
     guard let first = text.firstIndex(where: { !$0.isWhitespace }), let last = text.lastIndex(where: { !$0.isWhitespace })
     else { return nil }
     return String(text[first...last])

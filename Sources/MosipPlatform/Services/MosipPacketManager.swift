@@ -48,7 +48,7 @@ struct MosipPacketManager: PacketManager {
     guard !names.isEmpty else { return [:] }
     let answer = try await ask(
       "fields of a packet", "/searchFields", naming(packet, ["fields": .array(names.map { .string($0) })]))
-    return try texts(answer["fields"], "fields of a packet")
+    return try client.reader.fields(answer, "fields of a packet")
   }
 
   func allFields(of packet: PacketReference) async throws -> [String: String] {
@@ -65,23 +65,17 @@ struct MosipPacketManager: PacketManager {
   }
 
   func metaInfo(of packet: PacketReference) async throws -> [String: String] {
-    try texts(try await ask("meta information of a packet", "/metaInfo", naming(packet))["fields"], "meta information of a packet")
+    let answer = try await ask("meta information of a packet", "/metaInfo", naming(packet))
+    return try client.reader.fields(answer, "meta information of a packet")
   }
 
   func audits(of packet: PacketReference) async throws -> [[String: String]] {
-    let answer = try await ask("audits of a packet", "/audits", naming(packet))
-    if answer.isNull { return [] }
-    guard let list = answer.array else { throw client.unreadable("audits of a packet") }
-    return try list.map { try texts($0["fields"] ?? $0, "audits of a packet") }
+    try client.reader.audits(try await ask("audits of a packet", "/audits", naming(packet)))
   }
 
   func document(_ name: String, of packet: PacketReference) async throws -> PacketDocument? {
-    let answer = try await ask("a document of a packet", "/document", naming(packet, ["documentName": .string(name)]))
-    guard let text = answer["document"]?.string else { return nil }
-    guard let bytes = Encoding.bytes(base64: text) else { throw client.unreadable("a document of a packet") }
-    return PacketDocument(
-      content: bytes, type: answer["type"]?.string ?? "", format: answer["format"]?.string ?? "",
-      refNumber: answer["refNumber"]?.string)
+    try client.reader.document(
+      try await ask("a document of a packet", "/document", naming(packet, ["documentName": .string(name)])))
   }
 
   func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord? {
@@ -92,18 +86,11 @@ struct MosipPacketManager: PacketManager {
     if label != nil { packet.source = nil }
     let answer = try await ask(
       operation, "/biometrics", naming(packet, ["person": .string(label ?? person), "modalities": .null]))
-    if answer.isNull { return nil }
-    let record: BiometricRecord?
-    do { record = try BiometricRecord(json: answer) } catch {
-      throw ServiceError(.refused, service: client.service.name, code: ServiceError.badBiometrics, error.message)
-    }
-    guard let record else { throw client.unreadable(operation) }
-    return record
+    return try client.reader.captures(answer, operation)
   }
 
   func validate(_ packet: PacketReference) async throws -> [PacketFault] {
-    let answer = try await ask("validation of a packet", "/validatePacket", naming(packet))
-    guard let isValid = answer["valid"]?.bool else { throw client.unreadable("validation of a packet") }
+    let isValid = try client.reader.isPacketValid(try await ask("validation of a packet", "/validatePacket", naming(packet)))
     // Why, the packet manager keeps to itself.
     return isValid ? [] : [PacketFault(code: "KER-IOV-004", message: "the packet manager finds the packet not valid")]
   }
@@ -118,7 +105,7 @@ struct MosipPacketManager: PacketManager {
     } catch let error as ServiceError where error.kind == .notFound {
       return [:]
     }
-    let all = answer["tags"].map { $0.isNull } ?? true ? [:] : try texts(answer["tags"], "tags")
+    let all = try client.reader.tags(answer)
     guard let names else { return all }
     return all.filter { names.contains($0.key) }
   }
@@ -142,10 +129,59 @@ struct MosipPacketManager: PacketManager {
     _ = try await ask(
       "removing tags", "/deleteTag", ["id": .string(rid), "tagNames": .array(there.map { .string($0) })])
   }
+}
+
+/// The packet manager's answers.
+extension AnswerReader {
+  /// Fields of a packet, or its meta information.
+  package func fields(_ answer: JSONValue, _ operation: String) throws(ServiceError) -> [String: String] {
+    try texts(answer["fields"], operation)
+  }
+
+  /// Audits of a packet.
+  package func audits(_ answer: JSONValue) throws(ServiceError) -> [[String: String]] {
+    if answer.isNull { return [] }
+    guard let list = answer.array else { throw unreadable("audits of a packet") }
+    var audits: [[String: String]] = []
+    for entry in list { audits.append(try texts(entry["fields"] ?? entry, "audits of a packet")) }
+    return audits
+  }
+
+  /// A document of a packet; nil where there is none.
+  package func document(_ answer: JSONValue) throws(ServiceError) -> PacketDocument? {
+    guard let text = answer["document"]?.string else { return nil }
+    guard let bytes = Encoding.bytes(base64: text) else { throw unreadable("a document of a packet") }
+    return PacketDocument(
+      content: bytes, type: answer["type"]?.string ?? "", format: answer["format"]?.string ?? "",
+      refNumber: answer["refNumber"]?.string)
+  }
+
+  /// The captures of a packet; nil where there are none.
+  package func captures(_ answer: JSONValue, _ operation: String) throws(ServiceError) -> BiometricRecord? {
+    if answer.isNull { return nil }
+    let record: BiometricRecord?
+    do { record = try BiometricRecord(json: answer) } catch {
+      throw ServiceError(.refused, service: service.name, code: ServiceError.badBiometrics, error.message)
+    }
+    guard let record else { throw unreadable(operation) }
+    return record
+  }
+
+  /// Whether a packet is valid.
+  package func isPacketValid(_ answer: JSONValue) throws(ServiceError) -> Bool {
+    guard let isValid = answer["valid"]?.bool else { throw unreadable("validation of a packet") }
+    return isValid
+  }
+
+  /// The tags of a packet; none where it says nothing of them.
+  package func tags(_ answer: JSONValue) throws(ServiceError) -> [String: String] {
+    guard let tags = answer["tags"], !tags.isNull else { return [:] }
+    return try texts(tags, "tags")
+  }
 
   /// The members of an object as texts; nulls are absent.
-  private func texts(_ value: JSONValue?, _ operation: String) throws -> [String: String] {
-    guard let object = value?.object else { throw client.unreadable(operation) }
+  private func texts(_ value: JSONValue?, _ operation: String) throws(ServiceError) -> [String: String] {
+    guard let object = value?.object else { throw unreadable(operation) }
     var out: [String: String] = [:]
     for member in object where !member.value.isNull {
       out[member.key] = member.value.string ?? String(decoding: member.value.encoded(), as: UTF8.self)

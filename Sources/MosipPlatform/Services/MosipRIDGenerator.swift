@@ -1,4 +1,5 @@
 import HTTP
+import JSON
 import Registration
 import StageKit
 
@@ -15,11 +16,19 @@ struct MosipRIDGenerator: RIDGenerator {
     let answer = try await client.call(
       "a RID", "GET", "/v1/ridgenerator/generate/rid/\(URLText.encode(centerId))/\(URLText.encode(machineId))", .always
     ).response
-    guard let text = answer["rid"]?.string else { throw client.unreadable("a RID") }
+    return try client.reader.rid(answer, centerId: centerId, machineId: machineId)
+  }
+}
+
+/// The RID generator's answers.
+extension AnswerReader {
+  /// A new RID, which must be of the machine it was asked for.
+  package func rid(_ answer: JSONValue, centerId: String, machineId: String) throws(ServiceError) -> RID {
+    guard let text = answer["rid"]?.string else { throw unreadable("a RID") }
     do {
       return try RID(text, center: centerId, machine: machineId)
     } catch {
-      throw ServiceError(.unavailable, service: client.service.name, code: error.code, "what it gave is no RID of this machine")
+      throw ServiceError(.unavailable, service: service.name, code: error.code, "what it gave is no RID of this machine")
     }
   }
 }

@@ -1,5 +1,4 @@
 import HTTP
-import JSON
 import StageKit
 import Synchronization
 import System
@@ -23,8 +22,6 @@ final class ClientTokens: Sendable {
   private let timing: Timing
   private let clock: any WallClock
   private let realm: String
-  /// So long a token is taken to live when its door does not say.
-  private static let assumedLife = 60.0
 
   init(_ settings: MosipSettings, http: any HTTPExchange, clock: any WallClock, timing: Timing) {
     self.settings = settings
@@ -110,28 +107,10 @@ final class ClientTokens: Sendable {
     } catch let error as ServiceError {
       throw ServiceError(.unavailable, service: error.service, code: CallFault.noToken, "\(error.code): \(error.message)")
     }
-    guard answer.status == 200 else {
-      throw ServiceError(
-        .unavailable, service: MosipService.iam.name, code: CallFault.noToken,
-        "a token: status \(answer.status) (are client and secret right?)")
-    }
-    guard let body = try? JSONValue.parse(answer.body), let token = body["access_token"]?.string ?? body["token"]?.string,
-      !token.isEmpty, token.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: ";") })
-    else {
-      throw ServiceError(
-        .unavailable, service: MosipService.iam.name, code: CallFault.noToken, "a token: the answer holds none")
-    }
-    let life = max(1, body["expires_in"]?.double ?? lifeByItself(token) ?? Self.assumedLife)
+    let read = try TokenAnswer(answer, now: clock.now)
+    let life = read.life
     // A tenth of its life and at least half a minute before its end, but never before half of it.
-    return Held(token: token, renewAt: asked + max(life / 2, life - max(30, life / 10)), endsAt: asked + life - min(5, life / 10))
-  }
-
-  /// Seconds that a JWT says it has left.
-  private func lifeByItself(_ token: String) -> Double? {
-    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 3, let bytes = Encoding.bytes(base64: String(parts[1])),
-      let end = (try? JSONValue.parse(bytes))?["exp"]?.int
-    else { return nil }
-    return Double(end) - Double(clock.now.milliseconds) / 1000
+    return Held(
+      token: read.token, renewAt: asked + max(life / 2, life - max(30, life / 10)), endsAt: asked + life - min(5, life / 10))
   }
 }

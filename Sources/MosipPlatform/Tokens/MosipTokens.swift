@@ -81,17 +81,7 @@ final class MosipTokens: AccessTokens {
       let answer = try await exchange.send("the realm's keys", .always) {
         ClientRequest(url: url, timeoutSeconds: timeout, maxResponseBytes: 1 << 20)
       }
-      guard answer.status == 200, let list = (try? JSONValue.parse(answer.body))?["keys"]?.array else {
-        throw CallFault.unreadable(exchange.service, "the realm's keys", "holds none (status \(answer.status))")
-      }
-      var found: [String: RSAPublicKey] = [:]
-      for entry in list where entry["kty"]?.string == "RSA" && entry["use"]?.string ?? "sig" == "sig" {
-        guard let id = entry["kid"]?.string, let n = entry["n"]?.string.flatMap({ Encoding.bytes(base64: $0) }),
-          let e = entry["e"]?.string.flatMap({ Encoding.bytes(base64: $0) }),
-          let key = try? RSAPublicKey(modulus: n, exponent: e)
-        else { continue }
-        found[id] = key
-      }
+      let found = try RealmKeys.read(answer)
       let now = timing.now()
       // Keys that the realm no longer shows are no longer taken.
       keys.withLock { $0 = Keys(byId: found, fetchedAt: now, fetch: nil) }

@@ -95,7 +95,9 @@ public struct IdSchema: Sendable {
     do { rules = try JSONSchema(json) } catch { throw PacketError(.badSchema, error.description) }
     self.json = json
     self.fields = fields
-    places = Dictionary(uniqueKeysWithValues: fields.enumerated().map { ($1.name, $0) })
+    places = Dictionary(fields.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    // JSON tells names apart by their bytes, Swift by what they look like: an é can be one character or two.
+    guard places.count == fields.count else { throw PacketError(.badSchema, "two fields whose names look alike") }
   }
 
   private static func subPackets(category: String) -> Set<SubPacketName>? {

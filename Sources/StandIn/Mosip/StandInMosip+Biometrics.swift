@@ -51,6 +51,6 @@ extension StandInMosip {
         <BDB>\(Encoding.base64(segment.data))</BDB><SB>\(Encoding.base64(segment.signature))</SB>\(others ?? "")</BIR>
         """
     }
-    return Array("<BIR xmlns=\"\(CBEFF.namespace)\"><BIRInfo/>\(segments.joined())</BIR>".utf8)
+    return Array("<BIR xmlns=\"\(CBEFF.namespace)\"><BIRInfo><Integrity>false</Integrity></BIRInfo>\(segments.joined())</BIR>".utf8)
   }
 }

@@ -3,18 +3,18 @@ import Registration
 /// CBEFF files as packets and identities hold them.
 enum CaptureSample {
   static let finger = """
-    <BIR><BIRInfo/><BDBInfo><Format/><Type>Finger</Type><Subtype>Left IndexFinger</Subtype></BDBInfo><BDB>-_8B</BDB>\
+    <BIR><BIRInfo><Integrity>false</Integrity></BIRInfo><BDBInfo><Format><Organization>Mosip</Organization><Type>7</Type></Format><Type>Finger</Type><Subtype>Left IndexFinger</Subtype></BDBInfo><BDB>-_8B</BDB>\
     <SB>aC4ucw==</SB><others><entry key="EXCEPTION">false</entry><entry key="PAYLOAD">{"a":"&lt;&amp;"}</entry></others></BIR>
     """
   static let face = """
-    <BIR><BIRInfo/><BDBInfo><Format/><Type>Face</Type></BDBInfo><BDB>BAUG</BDB></BIR>
+    <BIR><BIRInfo><Integrity>false</Integrity></BIRInfo><BDBInfo><Format><Organization>Mosip</Organization><Type>7</Type></Format><Type>Face</Type></BDBInfo><BDB>BAUG</BDB></BIR>
     """
   private static let photo = """
-    <BIR><BIRInfo/><BDBInfo><Format/><Type>ExceptionPhoto</Type></BDBInfo><others><entry key="EXCEPTION">true</entry></others></BIR>
+    <BIR><BIRInfo><Integrity>false</Integrity></BIRInfo><BDBInfo><Format><Organization>Mosip</Organization><Type>7</Type></Format><Type>ExceptionPhoto</Type></BDBInfo><others><entry key="EXCEPTION">true</entry></others></BIR>
     """
 
   static func file(_ captures: String...) -> [UInt8] {
-    Array(#"<BIR xmlns="\#(CBEFF.namespace)"><BIRInfo/>\#(captures.joined())</BIR>"#.utf8)
+    Array(#"<BIR xmlns="\#(CBEFF.namespace)"><BIRInfo><Integrity>false</Integrity></BIRInfo>\#(captures.joined())</BIR>"#.utf8)
   }
   static let file = file(finger, face, photo)
 

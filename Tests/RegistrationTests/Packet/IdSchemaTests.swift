@@ -53,6 +53,12 @@ import Testing
       violations(["IDSchemaVersion": 1, "proofOfIdentity": ["value": "a", "refNumber": nil, "type": "b"]]) == [])
   }
 
+  @Test("Two names that look alike are no schema, and no crash")
+  func alike() {
+    let text = #"{"properties":{"identity":{"properties":{"pr\u00e9nom":{"type":"string"},"pre\u0301nom":{"type":"string"}}}}}"#
+    #expect { try IdSchema(json: Array(text.utf8)) } throws: { ($0 as? PacketError)?.code == .badSchema }
+  }
+
   @Test("What other keywords ask for is ignored, as MOSIP does")
   func ignored() {
     #expect(violations(["IDSchemaVersion": -1]) == [])
