@@ -1,3 +1,5 @@
+import System
+
 /// A request for a client to send.
 public struct ClientRequest: Sendable {
   /// What is sent as the body.
@@ -6,6 +8,8 @@ public struct ClientRequest: Sendable {
     case none
     /// These bytes; the content type is a header field of the request.
     case bytes([UInt8])
+    /// The bytes of a source, read while they are sent; the content type is a header field of the request.
+    case source(any ByteSource)
     /// `multipart/form-data` of these parts (RFC 7578); the client writes the `Content-Type` field.
     case multipart([FormPart])
 
@@ -29,6 +33,9 @@ public struct ClientRequest: Sendable {
   public var timeoutSeconds: Double?
   /// Most bytes of a response's body; more is an error (`tooLarge`).
   public var maxResponseBytes: Int
+  /// Whether the body of an answer below 300 goes into a file without a name, so that a large one is never in memory: it is the answer's
+  /// `content` then.
+  public var spoolsAnswer = false
   /// Whether a connection of its own is opened. Then the request is sent once at most: on a kept connection that turns out to be dead libcurl
   /// would send it again, and nobody can know whether the peer had acted on the first one.
   public var isSentOnce: Bool
@@ -110,8 +117,10 @@ public struct ClientResponse: Sendable {
   public var status: Int
   /// The header fields.
   public var headers: Headers
-  /// The body as it was sent.
+  /// The body as it was sent; empty when `content` has it.
   public var body: [UInt8]
+  /// The body of an answer that was spooled (`ClientRequest.spoolsAnswer`).
+  public var content: (any ByteSource)?
 
   /// A response; clients make them, and tests.
   public init(status: Int, headers: Headers = [:], body: [UInt8] = []) {

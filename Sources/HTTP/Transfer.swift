@@ -1,6 +1,7 @@
 import CCurl
 import Glibc
 import Synchronization
+import System
 
 /// One request on its way through libcurl.
 final class Transfer: @unchecked Sendable {
@@ -15,9 +16,14 @@ final class Transfer: @unchecked Sendable {
   private var headers = Headers()
   private var body: [UInt8] = []
   private var isTooLarge = false
+  private var spool: Spool?
+  private var spoolFailed = false
+  /// How much of a source was sent.
+  private var sent = 0
   private var list: UnsafeMutablePointer<curl_slist>?
   private var form: OpaquePointer?
   private var upload: UnsafeMutableBufferPointer<UInt8>?
+  private var isUpload = false
 
   init(_ request: ClientRequest, target: String, _ continuation: CheckedContinuation<ClientResponse, any Error>) {
     self.request = request
@@ -86,6 +92,18 @@ final class Transfer: @unchecked Sendable {
     case .none where ["POST", "PUT", "PATCH"].contains(request.method): setBytes(handle, [])
     case .none: break
     case .bytes(let bytes): setBytes(handle, bytes)
+    case .source(let source):
+      let context = Unmanaged.passUnretained(self).toOpaque()
+      regproc_curl_set_number(handle, CURLOPT_UPLOAD, 1)
+      regproc_curl_set_size(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(source.count))
+      regproc_curl_set_pointer(handle, CURLOPT_READDATA, context)
+      regproc_curl_set_sink(handle, CURLOPT_READFUNCTION, bodyWanted)
+      regproc_curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
+      regproc_curl_set_seek(handle, CURLOPT_SEEKFUNCTION, bodySought)
+      // libcurl asks first whether the body is welcome; a server that does not know the question is not waited for. The field itself cannot
+      // be taken out: libcurl 7.88 signs it all the same.
+      regproc_curl_set_number(handle, CURLOPT_EXPECT_100_TIMEOUT_MS, 100)
+      isUpload = true
     case .multipart(let parts):
       form = curl_mime_init(handle)
       for part in parts {
@@ -107,7 +125,7 @@ final class Transfer: @unchecked Sendable {
       }
       regproc_curl_set_pointer(handle, CURLOPT_MIMEPOST, UnsafeRawPointer(form))
     }
-    if request.method != "GET" || form != nil || upload != nil {
+    if request.method != "GET" || form != nil || upload != nil || isUpload {
       regproc_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method)
     }
     return true
@@ -123,7 +141,25 @@ final class Transfer: @unchecked Sendable {
     if request.headers["Content-Type"] == nil { list = curl_slist_append(list, "Content-Type:") }
   }
 
+  /// The next bytes of a source; nil when they cannot be read.
+  func send(into buffer: UnsafeMutableRawBufferPointer) -> Int? {
+    guard case .source(let source) = request.body else { return nil }
+    let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, source.count - sent)])
+    guard !part.isEmpty else { return 0 }
+    guard (try? source.read(at: sent, into: part)) != nil else { return nil }
+    sent += part.count
+    return part.count
+  }
+
+  /// Goes to a place of a source, when it has to be sent again.
+  func seek(_ offset: Int) -> Bool {
+    guard case .source(let source) = request.body, (0...source.count).contains(offset) else { return false }
+    sent = offset
+    return true
+  }
+
   func receive(body bytes: UnsafeRawBufferPointer) -> Bool {
+    if request.spoolsAnswer { return receive(spooled: bytes) }
     guard body.count + bytes.count <= request.maxResponseBytes else {
       isTooLarge = true
       return false
@@ -132,9 +168,23 @@ final class Transfer: @unchecked Sendable {
     return true
   }
 
+  private func receive(spooled bytes: UnsafeRawBufferPointer) -> Bool {
+    let spool = self.spool ?? Spool()
+    self.spool = spool
+    guard spool.count + bytes.count <= request.maxResponseBytes else {
+      isTooLarge = true
+      return false
+    }
+    spoolFailed = (try? spool.append(bytes)) == nil
+    return !spoolFailed
+  }
+
   func receive(header line: UnsafeRawBufferPointer) {
     // An interim response (100) or a followed redirect came before.
-    if line.starts(with: "HTTP/".utf8) { headers = Headers() }
+    if line.starts(with: "HTTP/".utf8) {
+      headers = Headers()
+      spool = nil
+    }
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
     var value = line[(colon + 1)...].drop { $0 == 32 || $0 == 9 }
     while let last = value.last, [13, 10, 32, 9].contains(last) { value = value.dropLast() }
@@ -146,7 +196,16 @@ final class Transfer: @unchecked Sendable {
     if code == CURLE_OK {
       var status = 0
       regproc_curl_get_number(handle, CURLINFO_RESPONSE_CODE, &status)
-      return .success(ClientResponse(status: status, headers: headers, body: body))
+      var response = ClientResponse(status: status, headers: headers, body: body)
+      if request.spoolsAnswer {
+        let content: any ByteSource
+        do { content = try spool?.finish() ?? MemorySource([]) } catch {
+          return .failure(self.error(.unreadableFile, "the answer cannot be kept"))
+        }
+        // What is no answer is read as one of the others.
+        if status < 300 { response.content = content } else { response.body = (try? content.bytes()) ?? [] }
+      }
+      return .success(response)
     }
     let kind: HTTPError.Code =
       switch code {
@@ -157,6 +216,7 @@ final class Transfer: @unchecked Sendable {
         CURLE_SSL_CIPHER, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS:
         .tls
       case CURLE_WRITE_ERROR where isTooLarge: .tooLarge
+      case CURLE_WRITE_ERROR where spoolFailed: .unreadableFile
       case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE, CURLE_SSL_SHUTDOWN_FAILED: .closed
       case CURLE_READ_ERROR, CURLE_ABORTED_BY_CALLBACK: .unreadableFile
       default: .protocol
@@ -192,6 +252,15 @@ private func transfer(_ context: UnsafeMutableRawPointer?) -> Transfer {
 // What libcurl calls, on the client's thread. Fewer bytes than given end the transfer.
 private let bodyArrived: regproc_curl_sink = { bytes, size, count, context in
   transfer(context).receive(body: UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+}
+
+private let bodyWanted: regproc_curl_sink = { bytes, size, count, context in
+  let buffer = UnsafeMutableRawBufferPointer(start: bytes, count: size * count)
+  return transfer(context).send(into: buffer) ?? regproc_curl_read_abort
+}
+
+private let bodySought: regproc_curl_seek = { context, offset, origin in
+  origin == SEEK_SET && transfer(context).seek(Int(offset)) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
 }
 
 private let headerArrived: regproc_curl_sink = { bytes, size, count, context in

@@ -57,6 +57,59 @@ import Testing
     }
   }
 
+  @Test func `a source is sent piece by piece, and an answer may go into a file`() async throws {
+    let bytes = SecureRandom.bytes((9 << 20) + 17)
+    let endpoint = Endpoint("PUT", "/x", maxBody: 16 << 20) { request in Response(status: 200, body: request.body) }
+    let missing = Endpoint("GET", "/none") { _ in Response(status: 404, body: Array("not here".utf8)) }
+    try await withServer([endpoint, missing]) { port in
+      let client = Client()
+      var request = ClientRequest(
+        method: "PUT", url: "http://127.0.0.1:\(port)/x", body: .source(MemorySource(bytes)), maxResponseBytes: 16 << 20)
+      #expect(try await client.send(request).body == bytes)
+      request.spoolsAnswer = true
+      // On the connection that was kept, too.
+      for _ in 0..<2 {
+        let answer = try await client.send(request)
+        #expect(answer.body.isEmpty && answer.content is FileSource)
+        #expect(try answer.content?.bytes() == bytes)
+      }
+      var small = request
+      small.body = .source(MemorySource([1, 2]))
+      #expect(try await client.send(small).content?.bytes() == [1, 2])
+      small.body = .source(MemorySource([]))
+      #expect(try await client.send(small).content?.count == 0)
+      // What says why there is no answer is read like any other.
+      var none = ClientRequest(url: "http://127.0.0.1:\(port)/none")
+      none.spoolsAnswer = true
+      let answer = try await client.send(none)
+      #expect(answer.status == 404 && answer.content == nil && answer.body == Array("not here".utf8))
+      request.maxResponseBytes = 1 << 20
+      #expect(await failure(client, request)?.code == .tooLarge)
+    }
+  }
+
+  /// A source that fails in its middle.
+  private final class Broken: ByteSource {
+    let count = 4 << 20
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+      if offset > 1 << 20 { throw ByteSourceError("gone") }
+      buffer.initializeMemory(as: UInt8.self, repeating: 7)
+    }
+  }
+
+  @Test func `a source that cannot be read to its end sends no whole request`() async throws {
+    let taken = Counter()
+    let endpoint = Endpoint("PUT", "/x", maxBody: 16 << 20) { _ in
+      taken.add()
+      return Response(status: 200)
+    }
+    try await withServer([endpoint]) { port in
+      let request = ClientRequest(method: "PUT", url: "http://127.0.0.1:\(port)/x", body: .source(Broken()))
+      #expect(await failure(Client(), request)?.code == .unreadableFile)
+    }
+    #expect(taken.value == 0)
+  }
+
   @Test func `connections are used again`() async throws {
     let endpoint = Endpoint("GET", "/") { _ in .empty() }
     try await withServer([endpoint], ServerSettings(maxConnections: 1)) { port in

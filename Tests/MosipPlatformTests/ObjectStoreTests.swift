@@ -103,6 +103,24 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
   }
 
+  @Test(arguments: StoreKind.there) func `a large object is stored and read piece by piece`(_ kind: StoreKind) async throws {
+    let large = rid()
+    try await kind.with { store in
+      let bytes = SecureRandom.bytes((12 << 20) + 5)
+      try await store.put(MemorySource(bytes), metadata: ["id": "1"], account: "acc", container: large, key: "a/b")
+      let source = try #require(try await store.source(account: "acc", container: large, key: "a/b"))
+      // The source keeps what the object was.
+      try await store.put([1], account: "acc", container: large, key: "a/b")
+      #expect(source.count == bytes.count && !(source is MemorySource))
+      #expect(try source.bytes() == bytes)
+      #expect(try await store.source(account: "acc", container: large, key: "a/b")?.bytes() == [1])
+      #expect(try await store.source(account: "acc", container: large, key: "none") == nil)
+      #expect(try await store.source(account: "acc", container: rid(), key: "none") == nil)
+      try await store.put(MemorySource(bytes), metadata: ["id": "2"], account: "acc", container: large, key: "a/b")
+      #expect(try await store.metadata(account: "acc", container: large, key: "a/b") == ["id": "2"])
+    }
+  }
+
   @Test(arguments: StoreKind.there) func `a container with more objects than a page is listed whole`(_ kind: StoreKind) async throws
   {
     try await kind.with { store in
@@ -223,10 +241,18 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   @Test(arguments: [
     "", "<html/>", "<ListBucketResult></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
     "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b",
+    "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b</Key></ListBucketResult>",
   ])
   func `a list that is none is a named error, not an empty store`(_ body: String) async throws {
     let store = store { _ in ClientResponse(status: 200, body: Array(body.utf8)) }
     #expect(await fault { try await store.keys(account: "acc", container: "r", prefix: "") }?.isRetriable == true)
+  }
+
+  @Test func `a list that never ends is a named error`() async throws {
+    let page =
+      "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
+    let store = store { _ in ClientResponse(status: 200, body: Array(page.utf8)) }
+    #expect(await fault { try await store.keys(account: "acc", container: "r", prefix: "") }?.code == "RPR-SVC-006")
   }
 
   @Test func `a list that is not UTF-8 is a named error, not a list of other names`() async throws {

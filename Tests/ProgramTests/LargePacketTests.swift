@@ -4,7 +4,9 @@ import JSON
 import Platform
 import Postgres
 import Registration
+import StageKit
 import System
+import TestS3
 import Testing
 
 extension ProgramTests {
@@ -17,10 +19,19 @@ extension ProgramTests {
       "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",
     ]
 
-    @Test func aPacketOf50MBGoesThroughTheStagesInLessThan80MBOfMemoryEach() async throws {
+    @Test(arguments: S3Server.isThere ? [false, true] : [false])
+    func aPacketOf50MBGoesThroughTheStagesInLessThan80MBOfMemoryEach(_ isOnS3: Bool) async throws {
       let broker = try await TransactionalBroker()
       let side = try OpenCRVSSide()
-      let processes = try await StageProcesses(broker, side, ["REGPROC_STAGE_PACKET_RECEIVER_MAX_FILE_SIZE": "60"])
+      var settings = ["REGPROC_STAGE_PACKET_RECEIVER_MAX_FILE_SIZE": "60"]
+      if isOnS3 {
+        let s3 = try await S3Server.settings()
+        settings["REGPROC_OBJECT_STORE"] = "s3"
+        settings["REGPROC_S3_URL"] = s3.url
+        settings["REGPROC_S3_ACCESS_KEY"] = s3.accessKey
+        settings["REGPROC_S3_SECRET_KEY"] = s3.secretKey
+      }
+      let processes = try await StageProcesses(broker, side, settings)
       for stage in Self.stages { try await processes.start(stage) }
       for stage in Self.stages { try await processes.waitUntilReady(stage) }
       let client = try Client(of: processes)
@@ -38,7 +49,10 @@ extension ProgramTests {
         let peak = try #require(processes.peakMemory(stage))
         #expect(peak < 80, "\(stage)")
       }
-      let objects = FileObjectStore(folder: processes.data + "/platform/objects", blocking: client.blocking)
+      let objects: any ObjectStore =
+        isOnS3
+        ? try await S3Server.store(accountIsBucket: true)
+        : FileObjectStore(folder: processes.data + "/platform/objects", blocking: client.blocking)
       #expect(try await objects.keys(account: "packet-manager", container: Self.rid, prefix: "").count == 3)
       try await processes.stop()
       try await broker.stop()

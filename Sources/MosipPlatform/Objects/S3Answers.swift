@@ -5,10 +5,12 @@ import StageKit
 package struct S3Error {
   /// Nil where it cannot be read: an error all the same.
   package let code: String?
+  /// The most bytes that one has.
+  package static let limit = 1 << 16
 
   /// Nil when the body is none.
   package init?(_ body: [UInt8]) {
-    guard body.count <= 1 << 16 else { return nil }
+    guard body.count <= Self.limit else { return nil }
     let text = String(decoding: body, as: UTF8.self)
     guard text.contains("<Error") else { return nil }
     code = XMLPieces.first("Code", in: text).flatMap { code in
@@ -35,6 +37,8 @@ package struct S3Listing {
       guard let key = XMLPieces.first("Key", in: contents).flatMap(URLText.decode) else { return nil }
       keys.append(key)
     }
+    // One that is not closed would be missing.
+    guard Array(text.utf8).ranges(of: Array("<Contents>".utf8)).count == keys.count else { return nil }
     self.keys = keys
     if isCut == "true" {
       guard let token = XMLPieces.first("NextContinuationToken", in: text), !token.isEmpty else { return nil }

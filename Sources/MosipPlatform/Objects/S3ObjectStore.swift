@@ -14,6 +14,8 @@ public struct S3ObjectStore: ObjectStore {
   private static let service = S3Outcome.service
   /// What S3 keeps of metadata: names and values together.
   private static let metadataLimit = 2048
+  /// Most bytes of an object that goes into a file: more than any packet has.
+  private static let largest = 1 << 30
 
   /// A store.
   public init(_ settings: S3Settings, http: any HTTPExchange, timing: Timing = .system) {
@@ -45,6 +47,25 @@ public struct S3ObjectStore: ObjectStore {
     }
   }
 
+  public func put(
+    _ source: any ByteSource, metadata: [String: String], account: String, container: String, key: String
+  ) async throws {
+    let place = try place(account, container, key)
+    if source.isSmall { return try await put(source.bytes(), metadata: metadata, place) }
+    var hash = HashStream()
+    try source.forEachPiece { hash.update($0) }
+    try await put(.source(source), hash: hash.finish(), metadata: metadata, place)
+  }
+
+  public func source(account: String, container: String, key: String) async throws -> (any ByteSource)? {
+    let place = try place(account, container, key)
+    let answer = try await send("reading an object", "GET", place.path, spools: true)
+    switch try S3Outcome(answer, "reading an object") {
+    case .done: return answer.content ?? MemorySource(answer.body)
+    case .noKey, .noBucket: return nil
+    }
+  }
+
   public func exists(account: String, container: String, key: String) async throws -> Bool {
     try await head(try place(account, container, key)) != nil
   }
@@ -67,6 +88,10 @@ public struct S3ObjectStore: ObjectStore {
           throw CallFault.unreadable(Self.service, "listing objects", "is no list of objects")
         }
         found += page.keys.compactMap { $0.hasPrefix(within) ? String($0.dropFirst(within.count)) : nil }
+        // A server that does not get on would be asked for ever.
+        if let next = page.next, next == token {
+          throw CallFault.unreadable(Self.service, "listing objects", "says to go on where it is")
+        }
         token = page.next
       } else {
         token = nil
@@ -87,10 +112,10 @@ public struct S3ObjectStore: ObjectStore {
     headers.set("x-amz-copy-source", place.path)
     headers.set("x-amz-metadata-directive", "REPLACE")
     headers.set("Content-Type", "application/octet-stream")
-    let answer = try await send("setting metadata", "PUT", place.path, headers: headers, body: [])
+    let answer = try await send("setting metadata", "PUT", place.path, headers: headers.withEmptyBody, body: .bytes([]))
     if case .done = try S3Outcome(answer, "setting metadata") {
-      // A copy can begin with 200 and end in an error.
-      if answer.body.isEmpty || S3Error(answer.body) == nil { return }
+      // A copy can begin with 200 and end in an error; an answer of that size is none.
+      if answer.body.count <= S3Error.limit, S3Error(answer.body) == nil { return }
       throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", "setting metadata: the copy failed")
     }
     throw ServiceError(.notFound, service: Self.service, code: "RPR-OBJ-006", "setting metadata: there is no such object")
@@ -170,19 +195,24 @@ public struct S3ObjectStore: ObjectStore {
   // MARK: requests
 
   private func put(_ bytes: [UInt8], metadata: [String: String], _ place: Place) async throws {
+    try await put(.bytes(bytes), hash: Hash.sha256(bytes), metadata: metadata, place)
+  }
+
+  private func put(_ body: ClientRequest.Body, hash: [UInt8], metadata: [String: String], _ place: Place) async throws {
     var headers = try Self.fields(of: metadata)
     headers.set("Content-Type", "application/octet-stream")
-    let answer = try await send("storing an object", "PUT", place.path, headers: headers, body: bytes)
+    headers.set("x-amz-content-sha256", Encoding.hex(hash))
+    let answer = try await send("storing an object", "PUT", place.path, headers: headers, body: body)
     if case .done = try S3Outcome(answer, "storing an object") { return }
     try await make(bucket: place.bucket)
-    let again = try await send("storing an object", "PUT", place.path, headers: headers, body: bytes)
+    let again = try await send("storing an object", "PUT", place.path, headers: headers, body: body)
     guard case .done = try S3Outcome(again, "storing an object") else {
       throw ServiceError(.unavailable, service: Self.service, code: "RPR-OBJ-001", "storing an object: the bucket is gone again")
     }
   }
 
   private func make(bucket: String) async throws {
-    let answer = try await send("making a bucket", "PUT", "/" + bucket, body: [])
+    let answer = try await send("making a bucket", "PUT", "/" + bucket, headers: Headers().withEmptyBody, body: .bytes([]))
     // Another one made it meanwhile.
     if answer.status == 409, let code = S3Error(answer.body)?.code, code.hasPrefix("BucketAlready") { return }
     _ = try S3Outcome(answer, "making a bucket")
@@ -198,18 +228,25 @@ public struct S3ObjectStore: ObjectStore {
 
   private func send(
     _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], headers: Headers = [:],
-    body: [UInt8]? = nil
+    body: ClientRequest.Body = .none, spools: Bool = false
   ) async throws -> ClientResponse {
     var request = ClientRequest(
-      method: method, url: base + path + (query.isEmpty ? "" : "?" + URLText.query(query)), headers: headers,
-      timeoutSeconds: settings.calling.timeoutSeconds, maxResponseBytes: settings.calling.maxAnswerBytes)
+      method: method, url: base + path + (query.isEmpty ? "" : "?" + URLText.query(query)), headers: headers, body: body,
+      timeoutSeconds: settings.calling.timeoutSeconds,
+      maxResponseBytes: spools ? Self.largest : settings.calling.maxAnswerBytes)
     request.signature = AWSSignature(region: settings.region, accessKey: settings.accessKey, secretKey: settings.secretKey)
-    if let body {
-      request.body = .bytes(body)
-      request.headers.set("x-amz-content-sha256", Encoding.hex(Hash.sha256(body)))
-    }
+    request.spoolsAnswer = spools
     let ready = request
     // Every request of a store may be made twice.
     return try await exchange.send(operation, .always, troubleIsAnswer: true) { ready }
+  }
+}
+
+extension Headers {
+  /// With what the signature says of a body without bytes.
+  fileprivate var withEmptyBody: Headers {
+    var headers = self
+    headers.set("x-amz-content-sha256", Encoding.hex(Hash.sha256([])))
+    return headers
   }
 }
