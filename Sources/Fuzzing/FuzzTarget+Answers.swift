@@ -68,6 +68,11 @@ extension FuzzTarget {
     let reader = AnswerReader(service, limit: 1 << 20)
     _ = reader.isTokenRefused(response)
     _ = read { try reader.isDraftThere(response) }
+    if service == .identityAuthentication, read({ try reader.authentication(response) }) == .belongs {
+      guard response.status < 400, (try? reader.envelope(response, "a call")) != nil else {
+        fatalError("an error that counts as a yes")
+      }
+    }
     guard let answer = read({ try reader.envelope(response, "a call").response }) else { return }
     let whole = try? JSONValue.parse(response.body, limits: JSONLimits(duplicateKeys: .keepLast))
     guard response.status < 400, whole?["errors"]?.array?.isEmpty ?? true else { fatalError("an error that counts as an answer") }
@@ -88,6 +93,10 @@ extension FuzzTarget {
     case .rids:
       if let rid = read({ try reader.rid(answer, centerId: "10001", machineId: "10002") }), !rid.text.hasPrefix("1000110002") {
         fatalError("a RID of another machine")
+      }
+    case .identityAuthentication:
+      if let certificate = read({ try reader.authenticationCertificate(answer) }) {
+        guard certificate.der.count <= size, !certificate.publicKey.spki.isEmpty else { fatalError("a certificate without a key") }
       }
     case .audit: _ = read { try reader.auditTaken(answer) }
     case .iam, .hub: break

@@ -22,6 +22,8 @@ public enum MosipService: String, Sendable, CaseIterable {
   case syncData = "sync-data"
   /// Id schemas, and what values fields may have.
   case masterData = "master-data"
+  /// Whether captures belong to a UIN: the internal door of ID authentication.
+  case identityAuthentication = "id-authentication"
 
   /// The name in errors and for people.
   public var name: String { rawValue.replacing("-", with: " ") }
@@ -40,6 +42,7 @@ public enum MosipService: String, Sendable, CaseIterable {
     case .audit: "http://auditmanager.kernel"
     case .syncData: "http://syncdata.kernel"
     case .masterData: "http://masterdata.kernel"
+    case .identityAuthentication: "http://ida-internal.ida"
     }
   }
 
@@ -57,6 +60,7 @@ public enum MosipService: String, Sendable, CaseIterable {
     case .audit: "/v1/auditmanager/actuator/health"
     case .syncData: "/v1/syncdata/actuator/health"
     case .masterData: "/v1/masterdata/actuator/health"
+    case .identityAuthentication: "/idauthentication/v1/internal/actuator/health"
     }
   }
 }

@@ -10,19 +10,26 @@ public struct MosipSettings: Sendable {
   public var issuer: String?
   /// The languages, by codes of three letters, in which the names of master data are asked for.
   public var languages: [String]
+  /// `env` of what is asked of ID authentication, which takes the names in its own settings (`mosip.identity.auth.internal.env`).
+  public var authenticationEnvironment: String
+  /// `domainUri` of the same: MOSIP's public URL; nil leaves it out.
+  public var authenticationDomain: String?
   /// How services are called.
   public var calling: CallSettings
 
   /// Settings.
   public init(
     urls: [MosipService: String] = [:], client: ClientCredentials, clients: [String: ClientCredentials] = [:],
-    issuer: String? = nil, languages: [String] = ["eng"], calling: CallSettings = CallSettings()
+    issuer: String? = nil, languages: [String] = ["eng"], authenticationEnvironment: String = "Staging",
+    authenticationDomain: String? = nil, calling: CallSettings = CallSettings()
   ) {
     self.urls = urls
     self.client = client
     self.clients = clients
     self.issuer = issuer
     self.languages = languages
+    self.authenticationEnvironment = authenticationEnvironment
+    self.authenticationDomain = authenticationDomain
     self.calling = calling
   }
 

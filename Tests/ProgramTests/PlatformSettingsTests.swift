@@ -23,7 +23,7 @@ extension ProgramTests {
         "platform: mosip\ndata: \(folder.path)/data\nmosip:\n  client-secret-file: \(secret)\n  iam-url: \(url)/auth/realms/mosip\n"
       for name in [
         "packet-manager", "id-repository", "vid-service", "key-manager", "credential-request", "websub-hub", "rid-generator",
-        "audit-manager", "sync-data",
+        "audit-manager", "sync-data", "id-authentication",
       ] {
         lines += "  \(name)-url: \(url)\n"
       }
@@ -35,6 +35,7 @@ extension ProgramTests {
       #expect(line("iam").hasPrefix("good") && line("iam").contains("gives our client a token"), "\(ended.output)")
       for name in [
         "packet manager", "id repository", "vid service", "credential request", "websub hub", "rid generator", "sync data",
+        "id authentication",
       ] {
         #expect(line(name).hasPrefix("good"), "\(name): \(ended.output)")
       }

@@ -65,6 +65,7 @@ extension MosipService {
     case .credentials: MosipCredentialService.kinds
     case .rids: MosipRIDGenerator.kinds
     case .masterData: MosipIdSchemas.kinds
+    case .identityAuthentication: MosipIdentityAuthentication.kinds
     case .iam, .hub, .audit: ErrorKinds()
     }
   }

@@ -14,6 +14,7 @@ struct ServiceClient: Sendable {
   private let clock: any WallClock
   private let limit: Int
   private let timeout: Double
+  private var showsBearer = false
 
   init(
     _ service: MosipService, _ settings: MosipSettings, tokens: ClientTokens, http: any HTTPExchange, clock: any WallClock,
@@ -33,6 +34,13 @@ struct ServiceClient: Sendable {
   func taking(_ kinds: ErrorKinds) -> ServiceClient {
     var other = self
     other.reader = AnswerReader(service, limit: limit, kinds: kinds)
+    return other
+  }
+
+  /// The same service, for doors that want the token in the field `Authorization` beside the cookie.
+  func showingBearer() -> ServiceClient {
+    var other = self
+    other.showsBearer = true
     return other
   }
 
@@ -92,6 +100,7 @@ struct ServiceClient: Sendable {
       let response = try await exchange.send(operation, repeating, troubleIsAnswer: true, isTrouble: isTrouble) {
         var request = request
         request.headers.set("Cookie", "Authorization=\(token)")
+        if showsBearer { request.headers.set("Authorization", "Bearer \(token)") }
         return request
       }
       guard reader.isTokenRefused(response) else {

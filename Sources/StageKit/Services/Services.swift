@@ -31,6 +31,8 @@ public struct Services: Sendable {
   public var masterData: any MasterData
   /// What compares biometrics.
   public var biometrics: any BiometricMatcher
+  /// What says whether captures belong to a person who is registered.
+  public var identityAuthentication: any IdentityAuthentication
   /// Who is told that applications came as packets.
   public var preRegistration: any PreRegistration
   /// Access tokens, ours and those of callers.
@@ -47,7 +49,8 @@ public struct Services: Sendable {
     objects: any ObjectStore, audit: any AuditTrail, rids: any RIDGenerator, schemas: any IdSchemaSource,
     virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock,
     masterData: any MasterData = NoMasterData(), biometrics: any BiometricMatcher = NoBiometricMatcher(),
-    preRegistration: any PreRegistration = NoPreRegistration()
+    preRegistration: any PreRegistration = NoPreRegistration(),
+    identityAuthentication: any IdentityAuthentication = NoIdentityAuthentication()
   ) {
     self.packets = packets
     self.registrations = registrations
@@ -63,6 +66,7 @@ public struct Services: Sendable {
     self.virusScanner = virusScanner
     self.masterData = masterData
     self.biometrics = biometrics
+    self.identityAuthentication = identityAuthentication
     self.preRegistration = preRegistration
     self.tokens = tokens
     self.http = http

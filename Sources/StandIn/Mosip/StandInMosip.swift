@@ -32,6 +32,7 @@ public final class StandInMosip: Sendable {
     var lastToken = 0
     var credentials: [String: (status: String, made: Int)] = [:]
     var subscriptions: [String] = []
+    var authenticationKey: AuthenticationKey?
   }
 
   let state = Mutex(State())
@@ -66,7 +67,7 @@ public final class StandInMosip: Sendable {
   public func start() throws -> String {
     let server = try Server(
       ServerSettings(host: "127.0.0.1", port: 0),
-      endpoints: iamDoors + packetDoors + identityDoors + keyDoors + otherDoors)
+      endpoints: iamDoors + packetDoors + identityDoors + keyDoors + authenticationDoors + otherDoors)
     let port = try server.start()
     let base = "http://127.0.0.1:\(port)"
     state.withLock { ($0.server, $0.base) = (server, base) }

@@ -25,6 +25,11 @@ extension SettingEntry {
         "mosip.languages", .languages, "CODES", default: "eng",
         "the languages that names of master data are asked for in (MOSIP's mandatory and optional ones), e.g. eng,fra"),
       SettingEntry(
+        "mosip.authentication-env", .text, "NAME", default: "Staging",
+        "env of what is asked of ID authentication (mosip.identity.auth.internal.env)"),
+      SettingEntry(
+        "mosip.authentication-domain", .text, "URL", "domainUri of what is asked of ID authentication: MOSIP's public URL"),
+      SettingEntry(
         "mosip.timeout-seconds", .integer(1...600), "N", default: "30", "for one try of a call"),
       SettingEntry(
         "mosip.attempts", .integer(1...20), "N", default: "3", "tries of a call that may be made twice"),
@@ -82,7 +87,9 @@ extension Settings {
     for service in MosipService.allCases { urls[service] = text(SettingEntry.urlSetting(of: service)) }
     return MosipSettings(
       urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"),
-      languages: (text("mosip.languages") ?? "eng").split(separator: ",").map { $0.trimmed }, calling: calling)
+      languages: (text("mosip.languages") ?? "eng").split(separator: ",").map { $0.trimmed },
+      authenticationEnvironment: text("mosip.authentication-env") ?? "Staging",
+      authenticationDomain: text("mosip.authentication-domain"), calling: calling)
   }
 
   /// Where the S3 service is.
