@@ -3,8 +3,8 @@ import StageKit
 
 /// Checks the person who introduces the applicant: registered, processed and active (facts/stages 6).
 ///
-/// Captures of the introducer are compared with those of the identity where the packet has some and a matcher is configured; births have
-/// none. What was not compared is said in the verdict, and ends the packet where a comparison is required.
+/// Captures of the introducer are compared with those of the identity where the packet has some, by a matcher or by ID authentication, if
+/// one is configured; births have none. What was not compared is said in the verdict, and ends the packet where a comparison is required.
 public struct IntroducerValidator: Stage {
   public static let spec = PluginSpec(
     name: "introducer-validator", summary: "checks that the packet's introducer is registered and active",
@@ -14,7 +14,11 @@ public struct IntroducerValidator: Stage {
         "what becomes of a packet that names no introducer"),
       SettingField(
         "biometrics", .choice(BiometricsRule.allCases.map(\.rawValue)), default: .text(BiometricsRule.ifPresent.rawValue),
-        "off: captures of the introducer are not looked at; if-present: they must match where the packet has some and a matcher is configured; required: without a match the packet ends"
+        "off: captures of the introducer are not looked at; if-present: they must match where the packet has some and what compares them is configured; required: without a match the packet ends"
+      ),
+      SettingField(
+        "biometrics-by", .choice(Comparison.allCases.map(\.rawValue)), default: .text(Comparison.matcher.rawValue),
+        "what compares captures. matcher: the matcher, with those that the identity repository keeps; id-authentication: MOSIP's ID authentication, by the introducer's UIN"
       ),
       SettingField(
         "introducer-processes", .texts, default: ["NEW", "OPENCRVS_NEW"],
@@ -25,12 +29,14 @@ public struct IntroducerValidator: Stage {
   private let mapping: IdentityMapping
   private let absentPasses: Bool
   private let biometricsRule: BiometricsRule
+  private let comparison: Comparison
   private let processes: Set<String>
 
   public init(settings: StageSettings) throws {
     mapping = try IdentityMapping(settings)
     absentPasses = settings.text("absent-introducer") == "pass"
     biometricsRule = BiometricsRule(rawValue: settings.text("biometrics")) ?? .ifPresent
+    comparison = Comparison(rawValue: settings.text("biometrics-by")) ?? .matcher
     processes = Set(settings.texts("introducer-processes"))
   }
 
@@ -89,14 +95,26 @@ public struct IntroducerValidator: Stage {
     }
     // What could not be captured, and the photo that says so, is nothing to compare.
     captured.segments.removeAll { $0.isException || $0.isExceptionPhoto }
-    guard let kept = try await context.services.identities.biometrics(uin: identity.uin) else {
-      // Upstream passes in silence.
-      return notCompared("the identity has none")
+    let outcome: BiometricMatch
+    switch comparison {
+    case .matcher:
+      guard let kept = try await context.services.identities.biometrics(uin: identity.uin) else {
+        // Upstream passes in silence.
+        return notCompared("the identity has none")
+      }
+      guard !captured.segments.isEmpty else { return notCompared("all captures are exceptions") }
+      outcome = try await context.services.biometrics.match(captured, with: kept)
+    case .identityAuthentication:
+      guard !captured.segments.isEmpty else { return notCompared("all captures are exceptions") }
+      switch try await context.services.identityAuthentication.authenticate(captured, uin: identity.uin) {
+      case .belongs: outcome = .matched
+      case .differs(let reason): outcome = .differs(reason)
+      case .notPossible(let why): outcome = .notCompared(why)
+      }
     }
-    guard !captured.segments.isEmpty else { return notCompared("all captures are exceptions") }
-    switch try await context.services.biometrics.match(captured, with: kept) {
+    switch outcome {
     case .matched: return .passed("RPR-IVM-SUCCESS-001", success)
-    case .differs(let kind): return .failed("RPR-IVM-FAILED-001", "INTRODUCER Biometric Authentication Failed - \(kind)")
+    case .differs(let what): return .failed("RPR-IVM-FAILED-001", "INTRODUCER Biometric Authentication Failed - \(what)")
     case .notCompared(let why): return notCompared(why)
     }
   }
@@ -121,6 +139,14 @@ public struct IntroducerValidator: Stage {
     case off
     case ifPresent = "if-present"
     case required
+  }
+
+  /// What compares the introducer's captures.
+  enum Comparison: String, CaseIterable {
+    /// As upstream has it since 1.2 (`facts/stages` 6).
+    case matcher
+    /// As upstream's `IntroducerValidator.validateUserBiometric` had it with `AuthUtil` (mosip/registration).
+    case identityAuthentication = "id-authentication"
   }
 
   private static let onHold = Verdict.retry(

@@ -154,6 +154,62 @@ import Testing
     #expect(try await world.judge(IntroducerValidator.self).kind == .error)
   }
 
+  // MARK: ID authentication
+
+  static let outcomes: [(rule: String, outcome: IdentityMatch, expected: String, comment: String)] = [
+    ("if-present", .belongs, "passed SUCCESS RPR-IVM-SUCCESS-001", "Successful"),
+    ("required", .belongs, "passed SUCCESS RPR-IVM-SUCCESS-001", "Successful"),
+    ("if-present", .differs("IDA-BIA-001"), "failed FAILED RPR-IVM-FAILED-001", "Failed - IDA-BIA-001"),
+    ("required", .differs("IDA-BIA-001"), "failed FAILED RPR-IVM-FAILED-001", "Failed - IDA-BIA-001"),
+    ("if-present", .notPossible("none kept"), "passed SUCCESS RPR-IVM-SUCCESS-001", "not compared: none kept"),
+    ("required", .notPossible("none kept"), "error ERROR RPR-SYS-EXCEPTION-001", "cannot be compared: none kept"),
+  ]
+  @Test(arguments: outcomes.indices) func idAuthenticationDecidesByTheRule(_ index: Int) async throws {
+    let row = Self.outcomes[index]
+    // The repository keeps no captures, and the matcher would say no: neither is asked.
+    let world = await captures(inPacket: ["Finger", "Finger exception", "ExceptionPhoto"], kept: false, match: .differs("Finger"))
+    await world.set { $0.authenticated = row.outcome }
+    let verdict = try await world.judge(
+      IntroducerValidator.self, ["biometrics": .text(row.rule), "biometrics-by": "id-authentication"])
+    #expect(word(verdict) == row.expected && verdict.comment.contains(row.comment), "\(verdict)")
+    #expect(!verdict.comment.contains("5075291708"))
+    #expect(await world.askedOf == ["5075291708"])
+    #expect(await world.compared == [["Finger"]])
+  }
+
+  @Test func idAuthenticationIsAskedOnlyWhereThereAreCapturesToCompare() async throws {
+    for (inPacket, rule) in [(nil, "if-present"), (nil, "required"), (["ExceptionPhoto"], "if-present"), (["Finger"], "off")] {
+      let world = await captures(inPacket: inPacket)
+      _ = try await world.judge(IntroducerValidator.self, ["biometrics": .text(rule), "biometrics-by": "id-authentication"])
+      #expect(await world.askedOf.isEmpty)
+    }
+    let world = await captures(inPacket: ["Finger"], match: .matched)
+    #expect(try await world.judge(IntroducerValidator.self) == success)
+    #expect(await world.askedOf.isEmpty, "the matcher is the default")
+  }
+
+  @Test func idAuthenticationThatIsNotConfiguredSaysSo() async throws {
+    #expect(
+      try await NoIdentityAuthentication().authenticate(BiometricRecord(segments: []), uin: "5075291708")
+        == .notPossible("ID authentication is not configured"))
+    let world = await captures(inPacket: ["Finger"])
+    let verdict = try await world.judge(IntroducerValidator.self, ["biometrics-by": "id-authentication"])
+    #expect(verdict.kind == .passed && verdict.comment.hasSuffix("not compared: ID authentication is not configured"))
+  }
+
+  @Test func idAuthenticationOutOfReachIsTriedAgainAndARefusalEndsThePacket() async throws {
+    let world = await captures(inPacket: ["Finger"])
+    await world.set { $0.authenticated = .belongs }
+    await world.fail("authenticate", with: Broken.unavailable)
+    await #expect(throws: ServiceError.self) {
+      try await world.judge(IntroducerValidator.self, ["biometrics-by": "id-authentication"])
+    }
+    #expect(try await world.judge(IntroducerValidator.self, ["biometrics-by": "id-authentication"]) == success)
+    await world.fail("authenticate", with: Broken.refused("IDA-MLC-009"))
+    let verdict = try await world.judge(IntroducerValidator.self, ["biometrics-by": "id-authentication"])
+    #expect(word(verdict) == "error ERROR RPR-SYS-EXCEPTION-001" && verdict.comment.contains("IDA-MLC-009"))
+  }
+
   @Test func theCountrysOwnFieldNamesAreRead() async throws {
     let world = await world(naming: "motherUIN", "5075291708")
     #expect(

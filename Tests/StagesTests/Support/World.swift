@@ -52,6 +52,8 @@ actor World {
   var kept: [String: BiometricRecord] = [:]
   var match = BiometricMatch.notCompared("no matcher is configured")
   var compared: [[String]] = []
+  var authenticated = IdentityMatch.notPossible("ID authentication is not configured")
+  var askedOf: [String] = []
   var told: [String] = []
   // The rest
   var auditTrail: [AuditEntry] = []
@@ -313,6 +315,16 @@ extension World: BiometricMatcher {
     try reading("match") {
       compared.append(captured.segments.map(\.type))
       return match
+    }
+  }
+}
+
+extension World: IdentityAuthentication {
+  func authenticate(_ captures: BiometricRecord, uin: String) throws -> IdentityMatch {
+    try reading("authenticate") {
+      askedOf.append(uin)
+      compared.append(captures.segments.map(\.type))
+      return authenticated
     }
   }
 }
