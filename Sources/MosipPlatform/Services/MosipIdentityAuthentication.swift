@@ -13,7 +13,8 @@ import System
 /// `IdAuthenticationErrorConstants`. Unlike upstream:
 /// - captures are sent as they are, without a bio SDK that would make templates of them first;
 /// - they are encrypted here and not by `internal/encrypt`, so that no capture travels in the clear;
-/// - each request has a transaction id of its own, where upstream always has 1234567890.
+/// - each request has a transaction id of its own, where upstream always has 1234567890;
+/// - members that upstream sends as null are left out (`specVersion`, `digitalId`, `deviceCode`, `purpose`, the scores).
 final class MosipIdentityAuthentication: IdentityAuthentication {
   /// What may go well later: the service's own trouble, keys that were changed, a clock that differs, and a UIN that has not come there
   /// yet (upstream asks the repository then; our callers have found the identity before).
@@ -62,7 +63,7 @@ final class MosipIdentityAuthentication: IdentityAuthentication {
 
   private func ask(_ segments: [BiometricSegment], _ uin: String, _ certificate: Certificate) async throws -> IdentityMatch {
     let body = try request(segments, uin, certificate)
-    // Each call is noted in the person's record, and may be told to the person: not tried again blindly.
+    // Each call is noted in the person's record (`needStoreAuthTransaction`): not tried again blindly.
     let response = try await client.send(Self.operation, "POST", Self.base + "/auth", body: .json(body), .onlyUnsent)
     return try client.reader.authentication(response)
   }
@@ -82,7 +83,7 @@ final class MosipIdentityAuthentication: IdentityAuthentication {
 
   private func request(_ segments: [BiometricSegment], _ uin: String, _ certificate: Certificate) throws -> JSONValue {
     let time = clock.now.iso
-    // Ten digits: what the service's pattern takes.
+    // Ten digits, as many as upstream's has.
     let transaction = String(SecureRandom.bytes(10).map { Character(UnicodeScalar(48 + $0 % 10)) })
     let thumbprint = JSONValue.string(Encoding.base64URL(certificate.thumbprint))
     var about: JSONObject = ["env": .string(environment)]

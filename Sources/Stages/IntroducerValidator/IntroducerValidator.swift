@@ -143,7 +143,7 @@ public struct IntroducerValidator: Stage {
 
   /// What compares the introducer's captures.
   enum Comparison: String, CaseIterable {
-    /// As upstream has it since 1.2 (`facts/stages` 6).
+    /// As upstream has it now (facts/stages 6).
     case matcher
     /// As upstream's `IntroducerValidator.validateUserBiometric` had it with `AuthUtil` (mosip/registration).
     case identityAuthentication = "id-authentication"
