@@ -34,6 +34,7 @@ public struct MosipPlatform: Sendable {
       hub: MosipHub(client(.hub), tokens: tokens), objects: objects, audit: MosipAuditTrail(client(.audit), clock: clock),
       rids: MosipRIDGenerator(client(.rids)), schemas: schemas, virusScanner: virusScanner,
       tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock,
-      masterData: MosipMasterData(masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing))
+      masterData: MosipMasterData(masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing),
+      notifier: MosipNotifier(client(.notifier), masterData: masterData.taking(MosipNotifier.templateKinds)))
   }
 }

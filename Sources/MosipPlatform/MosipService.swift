@@ -20,8 +20,10 @@ public enum MosipService: String, Sendable, CaseIterable {
   case audit = "audit-manager"
   /// Public keys of machines.
   case syncData = "sync-data"
-  /// Id schemas, and what values fields may have.
+  /// Id schemas, what values fields may have, and templates of notifications.
   case masterData = "master-data"
+  /// Short messages and mails.
+  case notifier
 
   /// The name in errors and for people.
   public var name: String { rawValue.replacing("-", with: " ") }
@@ -40,6 +42,7 @@ public enum MosipService: String, Sendable, CaseIterable {
     case .audit: "http://auditmanager.kernel"
     case .syncData: "http://syncdata.kernel"
     case .masterData: "http://masterdata.kernel"
+    case .notifier: "http://notifier.kernel"
     }
   }
 
@@ -57,6 +60,7 @@ public enum MosipService: String, Sendable, CaseIterable {
     case .audit: "/v1/auditmanager/actuator/health"
     case .syncData: "/v1/syncdata/actuator/health"
     case .masterData: "/v1/masterdata/actuator/health"
+    case .notifier: "/v1/notifier/actuator/health"
     }
   }
 }

@@ -65,6 +65,7 @@ extension MosipService {
     case .credentials: MosipCredentialService.kinds
     case .rids: MosipRIDGenerator.kinds
     case .masterData: MosipIdSchemas.kinds
+    case .notifier: MosipNotifier.kinds
     case .iam, .hub, .audit: ErrorKinds()
     }
   }

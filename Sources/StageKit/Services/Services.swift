@@ -33,6 +33,8 @@ public struct Services: Sendable {
   public var biometrics: any BiometricMatcher
   /// Who is told that applications came as packets.
   public var preRegistration: any PreRegistration
+  /// Who tells people how far their registration is.
+  public var notifier: any Notifier
   /// Access tokens, ours and those of callers.
   public var tokens: any AccessTokens
   /// HTTP to the outside.
@@ -47,7 +49,7 @@ public struct Services: Sendable {
     objects: any ObjectStore, audit: any AuditTrail, rids: any RIDGenerator, schemas: any IdSchemaSource,
     virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock,
     masterData: any MasterData = NoMasterData(), biometrics: any BiometricMatcher = NoBiometricMatcher(),
-    preRegistration: any PreRegistration = NoPreRegistration()
+    preRegistration: any PreRegistration = NoPreRegistration(), notifier: any Notifier = NoNotifier()
   ) {
     self.packets = packets
     self.registrations = registrations
@@ -64,6 +66,7 @@ public struct Services: Sendable {
     self.masterData = masterData
     self.biometrics = biometrics
     self.preRegistration = preRegistration
+    self.notifier = notifier
     self.tokens = tokens
     self.http = http
     self.clock = clock

@@ -73,7 +73,8 @@ extension World {
       services: Services(
         packets: self, registrations: self, identities: self, keys: self, envelopeKeys: unused, credentials: self,
         hub: unused, objects: self, audit: self, rids: unused, schemas: self, virusScanner: self, tokens: self,
-        http: unused, clock: FixedClock(now: now), masterData: self, biometrics: self, preRegistration: self),
+        http: unused, clock: FixedClock(now: now), masterData: self, biometrics: self, preRegistration: self,
+        notifier: self),
       store: unused, pipeline: self)
   }
 
