@@ -105,7 +105,8 @@ struct Announcements: Sendable {
       throw SyncFault("RPR-RGS-014", "`packetId` was announced for another registration")
     }
     var sealed: [UInt8]?
-    if let contact = Contact(announcement: record, language: language) {
+    let contact = Contact(announcement: record, language: language)
+    if contact.isReachable {
       sealed = try await context.services.keys.encryptPacket(contact.json.encoded(), referenceId: referenceId)
     }
     return try await register.sync(

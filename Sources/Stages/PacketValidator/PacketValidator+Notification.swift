@@ -29,15 +29,14 @@ extension PacketValidator {
     SettingField("notification-subject", .text, default: "Registration $RID", "the subject of mails where there is no template"),
   ]
 
-  /// The channels of the setting.
+  /// The channels of the setting, each once.
   /// - Throws: `SettingError` for a name that is none.
   static func channels(_ settings: StageSettings) throws -> [Channel] {
-    try settings.texts("notifications").map { name in
-      guard let channel = Channel(rawValue: name) else {
-        throw SettingError(stage: settings.stage, setting: "notifications", "names `\(name)`, which is neither sms nor email")
-      }
-      return channel
+    let names = settings.texts("notifications")
+    for name in names where Channel(rawValue: name) == nil {
+      throw SettingError(stage: settings.stage, setting: "notifications", "names `\(name)`, which is neither sms nor email")
     }
+    return Channel.allCases.filter { names.contains($0.rawValue) }
   }
 
   /// Tells the applicant of a verdict that is passed or failed. Nothing of the applicant gets into the log.

@@ -12,14 +12,16 @@ struct Contact: Sendable, Equatable, CustomStringConvertible {
   /// Three letters, e.g. `eng`.
   let language: String
 
-  /// Of an announcement; nil when it names neither a phone number nor a mail address.
-  init?(announcement: JSONValue, language: String) {
+  /// Of an announcement.
+  init(announcement: JSONValue, language: String) {
     name = Self.line(announcement["name"])
     phone = Self.line(announcement["phone"])
     email = Self.line(announcement["email"])
     self.language = language
-    if phone == nil, email == nil { return nil }
   }
+
+  /// Whether there is a phone number or a mail address.
+  var isReachable: Bool { phone != nil || email != nil }
 
   /// Reads what `json` wrote; nil for other bytes.
   /// - Parameter language: that of the announcement, for rows of MOSIP's own services, which name none here.
