@@ -87,6 +87,11 @@ extension FuzzTarget {
       guard Set(values.map(\.code)).count == values.count, values.allSatisfy({ !$0.code.isEmpty }) else {
         fatalError("a value twice, or without a code")
       }
+      if let text = read({ try reader.template(answer) }) ?? nil, text.utf8.count > size { fatalError("more than was sent") }
+    case .notifier:
+      if read({ try reader.messageTaken(answer, "a message") }) != nil, answer["status"]?.string?.lowercased() != "success" {
+        fatalError("a refusal that counts as sent")
+      }
     case .credentials:
       if let made = read({ try reader.credentialRequest(answer) }), made.isEmpty { fatalError("a request without an id") }
       _ = reader.credentialState(answer)

@@ -36,6 +36,7 @@ public struct MosipPlatform: Sendable {
       tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock,
       masterData: MosipMasterData(masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing),
       identityAuthentication: MosipIdentityAuthentication(
-        client(.identityAuthentication), settings, clock: clock, timing: timing))
+        client(.identityAuthentication), settings, clock: clock, timing: timing),
+      notifier: MosipNotifier(client(.notifier), masterData: masterData.taking(MosipNotifier.templateKinds)))
   }
 }

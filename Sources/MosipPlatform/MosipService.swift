@@ -20,10 +20,15 @@ public enum MosipService: String, Sendable, CaseIterable {
   case audit = "audit-manager"
   /// Public keys of machines.
   case syncData = "sync-data"
-  /// Id schemas, and what values fields may have.
+  /// Id schemas, what values fields may have, and templates of notifications.
   case masterData = "master-data"
   /// Whether captures belong to a UIN: the internal door of ID authentication.
   case identityAuthentication = "id-authentication"
+  /// Short messages and mails.
+  case notifier
+
+  /// Whether only stages that are set to call it need it: a deployment may be without.
+  public var isOptional: Bool { self == .identityAuthentication || self == .notifier }
 
   /// The name in errors and for people.
   public var name: String { rawValue.replacing("-", with: " ") }
@@ -43,6 +48,7 @@ public enum MosipService: String, Sendable, CaseIterable {
     case .syncData: "http://syncdata.kernel"
     case .masterData: "http://masterdata.kernel"
     case .identityAuthentication: "http://ida-internal.ida"
+    case .notifier: "http://notifier.kernel"
     }
   }
 
@@ -61,6 +67,7 @@ public enum MosipService: String, Sendable, CaseIterable {
     case .syncData: "/v1/syncdata/actuator/health"
     case .masterData: "/v1/masterdata/actuator/health"
     case .identityAuthentication: "/idauthentication/v1/internal/actuator/health"
+    case .notifier: "/v1/notifier/actuator/health"
     }
   }
 }

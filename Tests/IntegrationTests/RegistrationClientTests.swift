@@ -17,7 +17,8 @@ import Testing
 
   @Test(.enabled(if: python != nil, "no Python environment in REGPROC_TEST_VENV (deploy/scripts/test-venv makes it)"))
   func aRegistrationClientIsUnderstoodAndItsPacketBecomesAnIdentity() async throws {
-    let stand = try await Stand()
+    let letters = Letters()
+    let stand = try await Stand(notifier: letters)
     let referenceId = "10001_10002"
     let rid = "10001100020000120240229235959"
     let packet = try await packet(rid, referenceId, stand)
@@ -50,7 +51,21 @@ import Testing
     #expect(
       try await status("/externalstatus/search", "mosip.registration.external.status", rid, token, stand) == "UIN_GENERATED")
     #expect(try await stand.platform.services.identities.identity(.rid(rid))?.status == "ACTIVATED")
+    // The applicant was told, and the tables know no more whom.
+    let text = "Your registration \(rid) was received and checked. It is being processed."
+    #expect(await letters.sent == ["9876543210: \(text)", "applicant@example.org: Registration \(rid): \(text)"])
+    let left = try await stand.pool.with {
+      try $0.execute("SELECT count(*)::int FROM regprc.registration_list WHERE additional_info IS NOT NULL").only().int(0)
+    }
+    #expect(left == 0)
     await stand.stop()
+  }
+
+  /// Keeps what it is to send.
+  private actor Letters: Notifier {
+    var sent: [String] = []
+    func sendSMS(_ text: String, to number: String) { sent.append("\(number): \(text)") }
+    func sendEmail(_ text: String, subject: String, to address: String) { sent.append("\(address): \(subject): \(text)") }
   }
 
   private func packet(_ rid: String, _ referenceId: String, _ stand: Stand) async throws -> [UInt8] {

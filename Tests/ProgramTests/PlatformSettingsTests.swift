@@ -23,7 +23,7 @@ extension ProgramTests {
         "platform: mosip\ndata: \(folder.path)/data\nmosip:\n  client-secret-file: \(secret)\n  iam-url: \(url)/auth/realms/mosip\n"
       for name in [
         "packet-manager", "id-repository", "vid-service", "key-manager", "credential-request", "websub-hub", "rid-generator",
-        "audit-manager", "sync-data", "id-authentication",
+        "audit-manager", "sync-data", "id-authentication", "notifier",
       ] {
         lines += "  \(name)-url: \(url)\n"
       }

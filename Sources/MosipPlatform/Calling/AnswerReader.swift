@@ -66,6 +66,7 @@ extension MosipService {
     case .rids: MosipRIDGenerator.kinds
     case .masterData: MosipIdSchemas.kinds
     case .identityAuthentication: MosipIdentityAuthentication.kinds
+    case .notifier: MosipNotifier.kinds
     case .iam, .hub, .audit: ErrorKinds()
     }
   }

@@ -72,6 +72,8 @@ struct ServiceClient: Sendable {
   enum Body: Sendable {
     case json(JSONValue)
     case bytes([UInt8], type: String)
+    /// `multipart/form-data` of plain fields.
+    case form([(name: String, value: String)])
   }
 
   /// Calls and gives the answer as it is, whatever its status. A token that is not taken is renewed once and the call made again: it was
@@ -92,6 +94,8 @@ struct ServiceClient: Sendable {
     case .bytes(let bytes, let type):
       plain.headers.set("Content-Type", type)
       plain.body = .bytes(bytes)
+    case .form(let fields):
+      plain.body = .multipart(fields.map { FormPart($0.name, content: .bytes(Array($0.value.utf8))) })
     case nil: break
     }
     let request = plain

@@ -123,6 +123,15 @@ public protocol RegistrationRegister: Sendable {
   /// - Returns: the row as it now is.
   func sync(_ record: SyncRecord) async throws -> SyncRecord
 
+  /// As the other `sync`, with whom to notify, which is read by `takeAdditionalInfo` alone.
+  /// - Parameter additionalInfo: `registration_list.additional_info`: name, phone and mail address, encrypted with the packet key of the
+  ///   reference id; nil for nobody. What an earlier announcement of the packet id had is replaced.
+  func sync(_ record: SyncRecord, additionalInfo: [UInt8]?) async throws -> SyncRecord
+
+  /// Takes whom to notify away from the announcement of a workflow instance; nil when there is nobody, or when it was taken before. Of several
+  /// that ask at once one gets it.
+  func takeAdditionalInfo(workflowInstanceId: String) async throws -> [UInt8]?
+
   /// The announcement of a packet id.
   func synced(packetId: String) async throws -> SyncRecord?
 
@@ -146,6 +155,12 @@ public protocol RegistrationRegister: Sendable {
 }
 
 extension RegistrationRegister {
+  /// Without whom to notify, for a register that does not keep it.
+  public func sync(_ record: SyncRecord, additionalInfo: [UInt8]?) async throws -> SyncRecord { try await sync(record) }
+
+  /// Nobody, for a register that does not keep whom to notify.
+  public func takeAdditionalInfo(workflowInstanceId: String) async throws -> [UInt8]? { nil }
+
   /// None, for a register that keeps no requests.
   public func additionalInfoRequest(id: String) async throws -> AdditionalInfoRequestRecord? { nil }
 

@@ -35,6 +35,8 @@ public struct Services: Sendable {
   public var identityAuthentication: any IdentityAuthentication
   /// Who is told that applications came as packets.
   public var preRegistration: any PreRegistration
+  /// Who tells people how far their registration is.
+  public var notifier: any Notifier
   /// Access tokens, ours and those of callers.
   public var tokens: any AccessTokens
   /// HTTP to the outside.
@@ -50,7 +52,7 @@ public struct Services: Sendable {
     virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock,
     masterData: any MasterData = NoMasterData(), biometrics: any BiometricMatcher = NoBiometricMatcher(),
     preRegistration: any PreRegistration = NoPreRegistration(),
-    identityAuthentication: any IdentityAuthentication = NoIdentityAuthentication()
+    identityAuthentication: any IdentityAuthentication = NoIdentityAuthentication(), notifier: any Notifier = NoNotifier()
   ) {
     self.packets = packets
     self.registrations = registrations
@@ -68,6 +70,7 @@ public struct Services: Sendable {
     self.biometrics = biometrics
     self.identityAuthentication = identityAuthentication
     self.preRegistration = preRegistration
+    self.notifier = notifier
     self.tokens = tokens
     self.http = http
     self.clock = clock

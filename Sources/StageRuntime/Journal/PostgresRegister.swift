@@ -14,26 +14,45 @@ public struct PostgresRegister: RegistrationRegister {
     additional_info_req_id, ref_id, source
     """
 
-  public func sync(_ record: SyncRecord) async throws -> SyncRecord {
+  public func sync(_ record: SyncRecord) async throws -> SyncRecord { try await sync(record, additionalInfo: nil) }
+
+  public func sync(_ record: SyncRecord, additionalInfo: [UInt8]?) async throws -> SyncRecord {
     try await database {
       try await pool.with { connection in
         let rows = try connection.execute(
           """
-          INSERT INTO regprc.registration_list AS l (\(Self.listColumns), cr_by, cr_dtimes)
-          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'MOSIP_SYSTEM', now() AT TIME ZONE 'UTC')
+          INSERT INTO regprc.registration_list AS l (\(Self.listColumns), additional_info, cr_by, cr_dtimes)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'MOSIP_SYSTEM', now() AT TIME ZONE 'UTC')
           ON CONFLICT (packet_id) DO UPDATE SET packet_checksum = excluded.packet_checksum, packet_size = excluded.packet_size,
             client_status_code = excluded.client_status_code, client_status_comment = excluded.client_status_comment,
             lang_code = excluded.lang_code, additional_info_req_id = excluded.additional_info_req_id, ref_id = excluded.ref_id,
-            upd_by = 'MOSIP_SYSTEM', upd_dtimes = now() AT TIME ZONE 'UTC'
+            additional_info = excluded.additional_info, upd_by = 'MOSIP_SYSTEM', upd_dtimes = now() AT TIME ZONE 'UTC'
           RETURNING \(Self.listColumns)
           """,
           [
             .text(record.workflowInstanceId), .text(record.rid), .text(record.packetId), .text(record.process),
             .text(record.packetChecksum), .int(record.packetSize), .text(record.supervisorStatus),
             Value(record.supervisorComment), .text(record.languageCode), Value(record.additionalInfoRequestId),
-            .text(record.referenceId), Value(record.source),
+            .text(record.referenceId), Value(record.source), additionalInfo.map { .bytes($0) } ?? .null,
           ])
         return try Self.listRow(try rows.only())
+      }
+    }
+  }
+
+  public func takeAdditionalInfo(workflowInstanceId: String) async throws -> [UInt8]? {
+    try await database {
+      try await pool.with { connection in
+        // Whoever comes second waits for the row and then finds it empty.
+        try connection.execute(
+          """
+          UPDATE regprc.registration_list AS l SET additional_info = NULL
+          FROM (SELECT workflow_instance_id, additional_info FROM regprc.registration_list
+            WHERE workflow_instance_id = $1 AND additional_info IS NOT NULL FOR UPDATE) AS old
+          WHERE l.workflow_instance_id = old.workflow_instance_id
+          RETURNING old.additional_info
+          """, [.text(workflowInstanceId)]
+        ).first?.bytes(0)
       }
     }
   }

@@ -104,12 +104,18 @@ struct Announcements: Sendable {
     if let earlier = try await register.synced(packetId: packetId), earlier.rid != rid {
       throw SyncFault("RPR-RGS-014", "`packetId` was announced for another registration")
     }
+    var sealed: [UInt8]?
+    let contact = Contact(announcement: record, language: language)
+    if contact.isReachable {
+      sealed = try await context.services.keys.encryptPacket(contact.json.encoded(), referenceId: referenceId)
+    }
     return try await register.sync(
       SyncRecord(
         workflowInstanceId: SecureRandom.uuid(), rid: rid, packetId: packetId, process: process, packetChecksum: hash,
         packetSize: size, supervisorStatus: status, supervisorComment: text("supervisorComment"),
         languageCode: language,
-        additionalInfoRequestId: text("additionalInfoReqId"), referenceId: referenceId, source: nil))
+        additionalInfoRequestId: text("additionalInfoReqId"), referenceId: referenceId, source: nil),
+      additionalInfo: sealed)
   }
 
   /// A RID in v1; in v2 anything that may be a key, in the width of the tables.

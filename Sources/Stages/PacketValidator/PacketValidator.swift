@@ -3,9 +3,7 @@ import StageKit
 import System
 
 /// Checks the packet as a whole (facts/stages 4): the supervisor's word, the packet manager's checks of signature, hashes and id schema, the
-/// applicant's consent, the identity that an update changes, documents, biometrics, languages and master data.
-///
-/// The notification that upstream sends from here is not part of this product: `registration_list.additional_info` is never filled.
+/// applicant's consent, the identity that an update changes, documents, biometrics, languages and master data. Afterwards the applicant is told.
 public struct PacketValidator: Stage {
   public static let spec = PluginSpec(
     name: "packet-validator",
@@ -34,14 +32,19 @@ public struct PacketValidator: Stage {
         "unsigned-client-versions", .texts, default: .texts([]),
         "registration clients from before captures were signed: theirs are not asked for a signature"),
       IdentityMapping.setting,
-    ])
+    ] + notificationSettings)
 
   let mapping: IdentityMapping
   let settings: StageSettings
+  let channels: [Channel]
+  /// The beginnings of templates' codes by process.
+  let templates: [String: String]
 
   public init(settings: StageSettings) throws {
     self.settings = settings
     mapping = try IdentityMapping(settings)
+    channels = try Self.channels(settings)
+    templates = try Pairs(settings, "notification-templates").values
     for name in settings.texts("documents") where mapping.field(name) == nil {
       throw SettingError(stage: settings.stage, setting: "documents", "names `\(name)`, which identity-mapping lacks")
     }
@@ -58,6 +61,7 @@ public struct PacketValidator: Stage {
     // Upstream keeps the date and counts the failure whatever the checks say.
     verdict.packetCreatedAt = createdAt
     verdict.countsAsPacketTry = verdict.kind != .passed
+    await notify(message, verdict, context)
     return verdict
   }
 

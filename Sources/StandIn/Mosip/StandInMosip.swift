@@ -33,6 +33,8 @@ public final class StandInMosip: Sendable {
     var credentials: [String: (status: String, made: Int)] = [:]
     var subscriptions: [String] = []
     var authenticationKey: AuthenticationKey?
+    var messages: [SentMessage] = []
+    var templates: [String: String] = [:]
   }
 
   let state = Mutex(State())
@@ -67,7 +69,7 @@ public final class StandInMosip: Sendable {
   public func start() throws -> String {
     let server = try Server(
       ServerSettings(host: "127.0.0.1", port: 0),
-      endpoints: iamDoors + packetDoors + identityDoors + keyDoors + authenticationDoors + otherDoors)
+      endpoints: iamDoors + packetDoors + identityDoors + keyDoors + authenticationDoors + otherDoors + notifierDoors)
     let port = try server.start()
     let base = "http://127.0.0.1:\(port)"
     state.withLock { ($0.server, $0.base) = (server, base) }
@@ -99,9 +101,10 @@ public final class StandInMosip: Sendable {
 
   /// A door that needs one of our tokens.
   func door(
-    _ method: String, _ path: String, maxBody: Int = 64 << 20, _ work: @escaping @Sendable (Request) async throws -> Response
+    _ method: String, _ path: String, maxBody: Int = 64 << 20, multipart: MultipartPolicy? = nil,
+    _ work: @escaping @Sendable (Request) async throws -> Response
   ) -> Endpoint {
-    open(method, path, maxBody: maxBody) { [self] request in
+    open(method, path, maxBody: maxBody, multipart: multipart) { [self] request in
       guard let token = request.cookie("Authorization"), isGood(token) else {
         return Self.failed("KER-ATH-401", "Authentication Failed", status: 401)
       }
@@ -111,9 +114,10 @@ public final class StandInMosip: Sendable {
 
   /// A door that needs none.
   func open(
-    _ method: String, _ path: String, maxBody: Int = 1 << 20, _ work: @escaping @Sendable (Request) async throws -> Response
+    _ method: String, _ path: String, maxBody: Int = 1 << 20, multipart: MultipartPolicy? = nil,
+    _ work: @escaping @Sendable (Request) async throws -> Response
   ) -> Endpoint {
-    Endpoint(method, path, maxBody: maxBody) { [self] request in
+    Endpoint(method, path, maxBody: maxBody, multipart: multipart) { [self] request in
       let reaction = state.withLock { state -> Reaction? in
         state.asked["\(request.method) \(request.path)", default: 0] += 1
         if request.body.count < 1 << 16 { state.bodies["\(request.method) \(request.path)"] = request.body }

@@ -12,7 +12,10 @@ enum DoctorPlatform {
         let mosip = try settings.mosip()
         let http = PlatformChoice.http(caFile: settings.text("mosip.ca-file"))
         for found in await MosipPlatform.reachability(mosip, http: http, clock: SystemClock()) {
-          say("mosip", found.isGood, "\(found.service.name) at \(found.url) \(found.words)")
+          let isLeftOut = !found.isGood && found.service.isOptional
+          say(
+            "mosip", found.isGood || isLeftOut,
+            "\(found.service.name) at \(found.url) \(found.words)\(isLeftOut ? " (only some settings of stages need it)" : "")")
         }
       } catch {
         say("mosip", false, "\(error)")

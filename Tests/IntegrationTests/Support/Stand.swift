@@ -51,7 +51,7 @@ final class Stand: Sendable {
   init(
     kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
     routes text: String? = nil,
-    onMosip: Bool = false
+    onMosip: Bool = false, notifier: (any Notifier)? = nil
   )
     async throws
   {
@@ -76,6 +76,7 @@ final class Stand: Sendable {
       roles: ["mosip-mediator": ["REGISTRATION_PROCESSOR"], "opencrvs": ["x"], "opencrvs-mediator": ["y"]], hubURL: url + "/hub")
     var services = platform.services
     if onMosip { (mosip, services) = try Self.mosip(platform, pool) } else { mosip = nil }
+    if let notifier { services.notifier = notifier }
     broker = kafka == nil ? try EmbeddedCluster() : nil
     var engineSettings = EngineSettings(
       kafka: kafka ?? broker!.settings,
@@ -92,7 +93,7 @@ final class Stand: Sendable {
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET": Self.secret,
       "REGPROC_STAGE_MOSIP_MEDIATOR_REGISTRATION_STATUS_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL": url,
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_HUB_SECRET": "made-up-hub-secret",
-      "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url,
+      "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url, "REGPROC_STAGE_PACKET_VALIDATOR_NOTIFICATIONS": "sms,email",
     ]
     let broker = broker
     var makeTopics: Engine.TopicMaker?

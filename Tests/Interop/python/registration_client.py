@@ -103,7 +103,8 @@ def say(step, answer):
 
 
 RECORD = {
-    "registrationId": RID, "packetId": RID, "additionalInfoReqId": None, "name": "A. Applicant", "email": None, "phone": None,
+    "registrationId": RID, "packetId": RID, "additionalInfoReqId": None, "name": "A. Applicant",
+    "email": "applicant@example.org", "phone": "9876543210",
     "registrationType": PROCESS, "packetHashValue": hashlib.sha256(PACKET_BYTES).hexdigest().upper(),
     "packetSize": len(PACKET_BYTES), "supervisorStatus": "APPROVED", "supervisorComment": "looks right", "langCode": "eng",
 }

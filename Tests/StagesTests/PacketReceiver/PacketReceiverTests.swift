@@ -355,6 +355,30 @@ import Testing
     return record
   }
 
+  @Test func whomToNotifyIsKeptEncryptedAndNowhereElse() async throws {
+    try await Self.withReceiver { receiver async throws in
+      func changed(_ name: JSONValue, _ phone: JSONValue, _ email: JSONValue) -> JSONValue {
+        var record = Self.record
+        (record["name"], record["phone"], record["email"]) = (name, phone, email)
+        return record
+      }
+      let answer = try await receiver.sync(Self.request(changed("Asha\r\nRao", "9876543210", "asha@example.org")))
+      #expect(answer["errors"]?.isNull == true)
+      let row = try #require(await receiver.world.announcements.first)
+      let sealed = try #require(await receiver.world.additionalInfo[row.workflowInstanceId])
+      let json = try JSONValue.parse(await receiver.world.decryptPacket(sealed, referenceId: Sample.referenceId))
+      #expect(json == ["name": "Asha Rao", "phone": "9876543210", "email": "asha@example.org", "langCode": "eng"])
+      for text in ["\(row)", String(decoding: sealed, as: UTF8.self), String(decoding: answer.encoded(), as: UTF8.self)] {
+        for secret in ["Asha", "9876543210", "example.org"] { #expect(!text.contains(secret)) }
+      }
+      // The latest announcement counts, also when it names nobody.
+      for nobody in [changed("Asha", .null, ""), changed(.null, 7, ["a@b"])] {
+        _ = try await receiver.sync(Self.request(nobody))
+        #expect(await receiver.world.additionalInfo.isEmpty)
+      }
+    }
+  }
+
   @Test func anAnnouncementIsKeptAndARepeatKeepsItsWorkflowInstance() async throws {
     try await Self.withReceiver { receiver async throws in
       for _ in 1...2 {

@@ -74,7 +74,7 @@ extension World {
         packets: self, registrations: self, identities: self, keys: self, envelopeKeys: unused, credentials: self,
         hub: unused, objects: self, audit: self, rids: unused, schemas: self, virusScanner: self, tokens: self,
         http: unused, clock: FixedClock(now: now), masterData: self, biometrics: self, preRegistration: self,
-        identityAuthentication: self),
+        identityAuthentication: self, notifier: self),
       store: unused, pipeline: self)
   }
 

@@ -55,6 +55,10 @@ actor World {
   var authenticated = IdentityMatch.notPossible("ID authentication is not configured")
   var askedOf: [String] = []
   var told: [String] = []
+  // What was sent, and whom to tell by workflow instance
+  var messages: [String] = []
+  var templates: [String: String] = [:]
+  var additionalInfo: [String: [UInt8]] = [:]
   // The rest
   var auditTrail: [AuditEntry] = []
   var schema: IdSchema?
@@ -128,6 +132,14 @@ extension World: RegistrationRegister {
       announcements.append(record)
       return record
     }
+  }
+  func sync(_ record: SyncRecord, additionalInfo info: [UInt8]?) throws -> SyncRecord {
+    let row = try sync(record)
+    additionalInfo[row.workflowInstanceId] = info
+    return row
+  }
+  func takeAdditionalInfo(workflowInstanceId: String) throws -> [UInt8]? {
+    try reading("takeAdditionalInfo") { additionalInfo.removeValue(forKey: workflowInstanceId) }
   }
   func synced(packetId: String) throws -> SyncRecord? {
     try reading("synced") { announcements.first { $0.packetId == packetId } }
@@ -211,7 +223,7 @@ extension World: KeyManager {
   private static func lock(_ referenceId: String) -> [UInt8] { Array("sealed for \(referenceId):".utf8) }
 
   func encryptPacket(_ plaintext: [UInt8], referenceId: String) throws -> [UInt8] {
-    Self.lock(referenceId) + plaintext.map { $0 ^ 0x55 }
+    try reading("encryptPacket") { Self.lock(referenceId) + plaintext.map { $0 ^ 0x55 } }
   }
   func decryptPacket(_ ciphertext: [UInt8], referenceId: String) throws -> [UInt8] {
     try reading("decryptPacket") {
@@ -229,6 +241,16 @@ extension World: KeyManager {
     try reading("signJWS") { "header..\(Encoding.hex(Hash.sha256(payload)))" }
   }
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) throws -> Bool { true }
+}
+
+extension World: Notifier {
+  func sendSMS(_ text: String, to number: String) throws { try changing("sendSMS") { messages.append("\(number): \(text)") } }
+  func sendEmail(_ text: String, subject: String, to address: String) throws {
+    try changing("sendEmail") { messages.append("\(address): \(subject): \(text)") }
+  }
+  func template(_ code: String, language: String) throws -> String? {
+    try reading("template") { templates["\(language)/\(code)"] }
+  }
 }
 
 extension World: CredentialService {
