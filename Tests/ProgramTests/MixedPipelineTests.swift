@@ -12,7 +12,9 @@ extension ProgramTests {
       "tags", "workflowInstanceId",
     ]
 
-    private func rids(_ numbers: Range<Int>) -> [String] { numbers.map { "100011000100\($0)20260101120000" } }
+    private func rids(_ numbers: Range<Int>) -> [String] {
+      numbers.map { "10001100010" + String(repeating: "0", count: 4 - String($0).count) + "\($0)20260101120000" }
+    }
 
     /// What a Java stage may take for granted of a record of its input.
     private func expectReadable(_ record: JavaRecord, from stage: String) throws {
@@ -201,10 +203,14 @@ extension ProgramTests {
       // The second has its share once the group has settled.
       try await send(40)
       try await expectEachOnce()
-      for _ in 0..<10 where try await workers().count < 2 {
-        try await send(20)
+      let isShared = try await eventually {
+        if try await workers().count == 2 { return true }
+        try await send(4)
         try await expectEachOnce()
+        try await Task.sleep(for: .milliseconds(500))
+        return false
       }
+      #expect(isShared)
       #expect(try await workers() == ["one", "two"])
       #expect(try await pipeline.terminate("bridge", instance: "one")?.code == 0)
       try await send(40)
