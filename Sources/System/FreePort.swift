@@ -16,9 +16,9 @@ public enum FreePort {
       let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
       guard descriptor >= 0 else { return nil }
       sockets.append(descriptor)
-      guard
-        let port = (0..<50).lazy.compactMap({ _ in bound(descriptor, to: Int.random(in: range)) }).first ?? bound(descriptor, to: 0)
-      else { return nil }
+      var port: Int?
+      for _ in 0..<50 where port == nil { port = bound(descriptor, to: Int.random(in: range)) }
+      guard let port = port ?? bound(descriptor, to: 0) else { return nil }
       ports.append(port)
     }
     return ports
