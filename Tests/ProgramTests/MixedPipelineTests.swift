@@ -175,58 +175,6 @@ extension ProgramTests {
       try await pipeline.stop()
     }
 
-    /// A bridge that ends is expected back for as long as its session is: till then its partitions are nobody else's. That the other gets
-    /// them afterwards is not seen here, because this broker never lets a member go (facts/brokers).
-    @Test func twoBridgesShareTheWorkAndWhatOneLeavesItFindsAgain() async throws {
-      let pipeline = try await MixedPipeline()
-      let receiver = JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka)
-      let next = "securezone-notification-bus-in"
-      #expect(try await pipeline.command("topics", "create").code == 0)
-      try await pipeline.start("bridge", instance: "one")
-      try await pipeline.start("bridge", instance: "two")
-      var sent: [String] = []
-      func send(_ count: Int) async throws {
-        let more = rids((400 + sent.count)..<(400 + sent.count + count))
-        try await pipeline.register(more)
-        try await pipeline.send(receiver, more)
-        sent += more
-      }
-      func expectEachOnce() async throws {
-        #expect(try await pipeline.records(next, sent.count).map(\.rid).sorted() == sent, "\(pipeline.troubles)")
-      }
-      func workers() async throws -> Set<String> {
-        try await pipeline.sql { connection in
-          let rows = try connection.execute("SELECT DISTINCT worker FROM regproc.hop WHERE stage = 'packet-receiver' AND state = 2")
-          return Set(try rows.compactMap { try $0.textOrNull(0) })
-        }
-      }
-      // The second has its share once the group has settled.
-      try await send(40)
-      try await expectEachOnce()
-      let isShared = try await eventually {
-        if try await workers().count == 2 { return true }
-        try await send(4)
-        try await expectEachOnce()
-        try await Task.sleep(for: .milliseconds(500))
-        return false
-      }
-      #expect(isShared)
-      #expect(try await workers() == ["one", "two"])
-      #expect(try await pipeline.terminate("bridge", instance: "one")?.code == 0)
-      try await send(40)
-      try await pipeline.start("bridge", instance: "one")
-      try await send(40)
-      try await expectEachOnce()
-      let hops = try await pipeline.sql { connection in
-        try connection.execute(
-          "SELECT count(*), count(DISTINCT rid) FROM regproc.hop WHERE stage = 'packet-receiver' AND state = 2"
-        )
-        .first.map { [try $0.intOrNull(0), try $0.intOrNull(1)] }
-      }
-      #expect(hops == [sent.count, sent.count])
-      try await pipeline.stop()
-    }
-
     @Test func aStageChangesHandsByAnEditWhileAllRun() async throws {
       let pipeline = try await MixedPipeline()
       let stage = JavaPeer(prefix: "securezone-notification", kafka: pipeline.kafka)
