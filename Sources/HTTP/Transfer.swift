@@ -23,7 +23,6 @@ final class Transfer: @unchecked Sendable {
   private var list: UnsafeMutablePointer<curl_slist>?
   private var form: OpaquePointer?
   private var upload: UnsafeMutableBufferPointer<UInt8>?
-  private var isUpload = false
 
   init(_ request: ClientRequest, target: String, _ continuation: CheckedContinuation<ClientResponse, any Error>) {
     self.request = request
@@ -103,7 +102,6 @@ final class Transfer: @unchecked Sendable {
       // libcurl asks first whether the body is welcome; a server that does not know the question is not waited for. The field itself cannot
       // be taken out: libcurl 7.88 signs it all the same.
       regproc_curl_set_number(handle, CURLOPT_EXPECT_100_TIMEOUT_MS, 100)
-      isUpload = true
     case .multipart(let parts):
       form = curl_mime_init(handle)
       for part in parts {
@@ -125,7 +123,8 @@ final class Transfer: @unchecked Sendable {
       }
       regproc_curl_set_pointer(handle, CURLOPT_MIMEPOST, UnsafeRawPointer(form))
     }
-    if request.method != "GET" || form != nil || upload != nil || isUpload {
+    let hasBody = if case .none = request.body { false } else { true }
+    if request.method != "GET" || hasBody {
       regproc_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method)
     }
     return true

@@ -80,7 +80,7 @@ struct Decider: Sendable {
     }
     let name = flow.stages[index].name.value
     return Stage(
-      pauses: flow.pauses.filter { $0.after.isEmpty || $0.after.contains { $0.value == name } },
+      pauses: flow.pauses(after: name),
       passed: ways(.passed), failed: ways(.failed), retry: ways(.retry), error: ways(.error))
   }
 

@@ -79,7 +79,7 @@ extension RouteFile {
     var steps: [Explanation.Step] = []
     var isTaken = false
     let immune = message.tag("PAUSE_IMMUNITY_RULE_IDS") ?? ""
-    for rule in flow.pauses where rule.after.isEmpty || rule.after.contains(where: { $0.value == stage }) {
+    for rule in flow.pauses(after: stage) {
       let (holds, reason) = rule.when.explain(message)
       let isImmune = PauseRule.list(immune, has: rule.id.value)
       if holds, !isImmune { isTaken = true }

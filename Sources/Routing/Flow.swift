@@ -179,6 +179,11 @@ public struct Flow: Sendable, Hashable {
     return branches.map { Branch(when: $0.when, to: $0.to + stage.also, position: $0.position) }
   }
 
+  /// The pause rules that are asked after a stage, in the order of the file.
+  public func pauses(after stage: String) -> [PauseRule] {
+    pauses.filter { rule in rule.after.isEmpty || rule.after.contains { $0.value == stage } }
+  }
+
   /// The ways out of the stage at `index` for a verdict; nil is a message without one.
   public func branches(ofStageAt index: Int, for verdict: VerdictKind?) -> [Branch] {
     guard let verdict, verdict != .passed else { return passedBranches(ofStageAt: index) }

@@ -29,10 +29,7 @@ extension MessageSpace.Cell {
       part(pair.subject, pair.value, index < alike.count ? alike[index] : [])
     }
     if verdict == nil, withFlags {
-      func word(_ flag: FieldValue) -> String {
-        if case .bool(let truth) = flag { truth ? "true" : "false" } else { "null" }
-      }
-      parts.append("isValid \(word(isValid)), internalError \(word(internalError))")
+      parts.append("isValid \(Self.word(isValid)), internalError \(Self.word(internalError))")
     }
     return parts.isEmpty ? "any value" : parts.joined(separator: ", ")
   }

@@ -100,9 +100,7 @@ public struct RouteDiff: Sendable {
     let branches = [one, other].map { flow in
       flow.stages.firstIndex { $0.name.value == stage }.map { flow.branches(ofStageAt: $0, for: verdict) } ?? []
     }
-    let pauses = [one, other].flatMap { flow in
-      flow.pauses.filter { $0.after.isEmpty || $0.after.contains { $0.value == stage } }.map(\.when)
-    }
+    let pauses = [one, other].flatMap { $0.pauses(after: stage).map(\.when) }
     let space = MessageSpace(
       branches.flatMap { $0.compactMap(\.when) } + pauses, process: process, verdicts: [verdict])
     let lists = branches.map { $0.map { space.question($0.when) } } + pauses.map { [space.question($0)] }

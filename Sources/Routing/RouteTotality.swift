@@ -42,7 +42,7 @@ public struct RouteTotality: Sendable {
   private mutating func add(_ file: RouteFile, _ flow: Flow, _ index: Int, _ verdict: VerdictKind?) {
     let stage = flow.stages[index].name.value
     let branches = flow.branches(ofStageAt: index, for: verdict)
-    let pauses = flow.pauses.filter { $0.after.isEmpty || $0.after.contains { $0.value == stage } }.map(\.when)
+    let pauses = flow.pauses(after: stage).map(\.when)
     let space = MessageSpace(
       branches.compactMap(\.when) + pauses, process: flow.process.value, verdicts: [verdict])
     let lists = [branches.map { space.question($0.when) }] + pauses.map { [space.question($0)] }

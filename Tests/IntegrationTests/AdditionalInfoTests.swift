@@ -8,6 +8,8 @@ import StageRuntime
 import System
 import Testing
 
+@testable import Stages
+
 /// A registration waits for a packet of another process, and a registration client brings it (facts/bus-and-routes 7.4, stages 1, 14, 16).
 @Suite(.serialized) struct AdditionalInfoTests {
   private static let rid = "10001100020000220240229235959"
@@ -84,7 +86,7 @@ import Testing
       audits: [["eventId": "REG-EVT-001", "id": .string(Self.rid)]], creationDate: .now)
     draft.additionalInfoRequestID = request
     draft.iteration = request == nil ? nil : 1
-    return try await PacketWriter(keys: PlatformPacketKeys(keys: stand.platform.services.keys)).write(draft).content
+    return try await PacketWriter(keys: ServiceKeys(keys: stand.platform.services.keys)).write(draft).content
   }
 
   /// The status or the code of an announcement.

@@ -7,6 +7,8 @@ import StageRuntime
 import System
 import Testing
 
+@testable import Stages
+
 /// A client of other hands (Python) announces and uploads a packet, and asks what became of it.
 @Suite(.serialized) struct RegistrationClientTests {
   private static let python: String? = {
@@ -81,7 +83,7 @@ import Testing
         "operationsData": [],
         "capturedRegisteredDevices": [],
       ], audits: [["eventId": "REG-EVT-001", "id": .string(rid)]], creationDate: .now)
-    return try await PacketWriter(keys: PlatformPacketKeys(keys: stand.platform.services.keys)).write(draft).content
+    return try await PacketWriter(keys: ServiceKeys(keys: stand.platform.services.keys)).write(draft).content
   }
 
   private func status(

@@ -62,7 +62,7 @@ import Testing
             perform: { work in
               try await bench.resume.perform(work)
               return .done
-            }, gaveUp: { _, _ in })
+            })
         ], pool: bench.pool, wake: bench.wake, worker: "r")
       runner.start()
       defer {

@@ -14,6 +14,8 @@ public struct S3ObjectStore: ObjectStore {
   private static let service = S3Outcome.service
   /// What S3 keeps of metadata: names and values together.
   private static let metadataLimit = 2048
+  /// What the signature says of the body.
+  private static let hashField = "x-amz-content-sha256"
   /// Most bytes of an object that goes into a file: more than any packet has.
   private static let largest = 1 << 30
 
@@ -112,7 +114,7 @@ public struct S3ObjectStore: ObjectStore {
     headers.set("x-amz-copy-source", place.path)
     headers.set("x-amz-metadata-directive", "REPLACE")
     headers.set("Content-Type", "application/octet-stream")
-    let answer = try await send("setting metadata", "PUT", place.path, headers: headers.withEmptyBody, body: .bytes([]))
+    let answer = try await send("setting metadata", "PUT", place.path, headers: headers, body: .bytes([]))
     if case .done = try S3Outcome(answer, "setting metadata") {
       // A copy can begin with 200 and end in an error; an answer of that size is none.
       if answer.body.count <= S3Error.limit, S3Error(answer.body) == nil { return }
@@ -195,13 +197,14 @@ public struct S3ObjectStore: ObjectStore {
   // MARK: requests
 
   private func put(_ bytes: [UInt8], metadata: [String: String], _ place: Place) async throws {
-    try await put(.bytes(bytes), hash: Hash.sha256(bytes), metadata: metadata, place)
+    try await put(.bytes(bytes), hash: nil, metadata: metadata, place)
   }
 
-  private func put(_ body: ClientRequest.Body, hash: [UInt8], metadata: [String: String], _ place: Place) async throws {
+  /// - Parameter hash: of a source, which is read for it once.
+  private func put(_ body: ClientRequest.Body, hash: [UInt8]?, metadata: [String: String], _ place: Place) async throws {
     var headers = try Self.fields(of: metadata)
     headers.set("Content-Type", "application/octet-stream")
-    headers.set("x-amz-content-sha256", Encoding.hex(hash))
+    if let hash { headers.set(Self.hashField, Encoding.hex(hash)) }
     let answer = try await send("storing an object", "PUT", place.path, headers: headers, body: body)
     if case .done = try S3Outcome(answer, "storing an object") { return }
     try await make(bucket: place.bucket)
@@ -212,7 +215,7 @@ public struct S3ObjectStore: ObjectStore {
   }
 
   private func make(bucket: String) async throws {
-    let answer = try await send("making a bucket", "PUT", "/" + bucket, headers: Headers().withEmptyBody, body: .bytes([]))
+    let answer = try await send("making a bucket", "PUT", "/" + bucket, body: .bytes([]))
     // Another one made it meanwhile.
     if answer.status == 409, let code = S3Error(answer.body)?.code, code.hasPrefix("BucketAlready") { return }
     _ = try S3Outcome(answer, "making a bucket")
@@ -236,17 +239,9 @@ public struct S3ObjectStore: ObjectStore {
       maxResponseBytes: spools ? Self.largest : settings.calling.maxAnswerBytes)
     request.signature = AWSSignature(region: settings.region, accessKey: settings.accessKey, secretKey: settings.secretKey)
     request.spoolsAnswer = spools
+    if case .bytes(let bytes) = body { request.headers.set(Self.hashField, Encoding.hex(Hash.sha256(bytes))) }
     let ready = request
     // Every request of a store may be made twice.
     return try await exchange.send(operation, .always, troubleIsAnswer: true) { ready }
-  }
-}
-
-extension Headers {
-  /// With what the signature says of a body without bytes.
-  fileprivate var withEmptyBody: Headers {
-    var headers = self
-    headers.set("x-amz-content-sha256", Encoding.hex(Hash.sha256([])))
-    return headers
   }
 }

@@ -36,9 +36,9 @@ struct MosipPacketManager: PacketManager {
 
   /// What names a packet in every request.
   private func naming(_ packet: PacketReference, _ more: JSONObject = [:]) -> JSONValue {
-    let process = packet.iteration > 1 ? "\(packet.process)-\(packet.iteration)" : packet.process
     var out: JSONObject = [
-      "id": .string(packet.rid), "source": JSONValue(packet.source), "process": .string(process), "bypassCache": false,
+      "id": .string(packet.rid), "source": JSONValue(packet.source), "process": .string(packet.processNames[0]),
+      "bypassCache": false,
     ]
     for member in more { out[member.key] = member.value }
     return .object(out)

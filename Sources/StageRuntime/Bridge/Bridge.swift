@@ -38,9 +38,7 @@ struct Bridge: Sendable {
   }
 
   /// The stage as the journal and MOSIP's tables name it.
-  func file(_ stage: String, _ routes: RouteFile) -> StageFile {
-    directory[stage] ?? StageFile(elsewhere: stage, topicPrefix: routes.stages.topicPrefix(of: stage))
-  }
+  func file(_ stage: String, _ routes: RouteFile) -> StageFile { StageFile(stage, in: directory, or: routes) }
 
   /// An answer whose way is not decided yet.
   func begun(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
@@ -126,6 +124,11 @@ struct Bridge: Sendable {
 }
 
 extension StageFile {
+  /// A stage of ours, or one that only the route file knows.
+  init(_ name: String, in directory: [String: StageFile], or routes: RouteFile) {
+    self = directory[name] ?? StageFile(elsewhere: name, topicPrefix: routes.stages.topicPrefix(of: name))
+  }
+
   /// A stage of which there is no `stage.yaml` here. Upstream's class name follows from the topics (facts/bus-and-routes 3).
   init(elsewhere name: String, topicPrefix: String) {
     self.init(name: name, className: StageFile(name: topicPrefix).className, topicPrefix: topicPrefix)

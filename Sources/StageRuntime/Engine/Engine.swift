@@ -84,6 +84,12 @@ public final class Engine: Sendable {
 
     let assignment: KafkaConsumer.Assignment = settings.isAloneOnTheBus ? .all : .group
     let makeTopics = self.makeTopics
+    // Made before the workers start; an edit of the route file may name others.
+    let first = Set(Self.topics(of: units, by: routes))
+    let makeOthers: @Sendable ([String]) throws -> Void = { topics in
+      let others = topics.filter { !first.contains($0) }
+      if !others.isEmpty { try makeTopics(others, settings.partitions, settings.replication) }
+    }
     let stageWorkers = units.filter(\.spec.takesMessages).map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: [], assignment: assignment,
@@ -92,8 +98,7 @@ public final class Engine: Sendable {
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: byName, database: settings.database,
         openBus: { topics in
-          // An edit of the route file may have named new ones.
-          try makeTopics(topics, settings.partitions, settings.replication)
+          try makeOthers(topics)
           var bus = bus
           bus.topics = topics
           return try KafkaBus(bus)
@@ -107,8 +112,7 @@ public final class Engine: Sendable {
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: byName,
         database: settings.database,
         openBus: { topics in
-          // An edit of the route file may have named new ones.
-          try makeTopics(topics, settings.partitions, settings.replication)
+          try makeOthers(topics)
           return try KafkaBridgeBus(bus, topics: topics)
         })
     }
@@ -134,14 +138,14 @@ public final class Engine: Sendable {
         perform: { work in
           try await WorkflowEvents.publish(work, services: services)
           return .done
-        }, gaveUp: { _, _ in }))
+        }))
     performers.append(
       WorkRunner.Performer(
         stage: WorkflowEvents.stage, kind: WorkKind(WorkflowEvents.requested),
         perform: { work in
           try await WorkflowEvents.publishRequest(work, services: services)
           return .done
-        }, gaveUp: { _, _ in }))
+        }))
     let resume = Resume(
       pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake)
     performers.append(
@@ -150,7 +154,7 @@ public final class Engine: Sendable {
         perform: { work in
           try await resume.perform(work)
           return .done
-        }, gaveUp: { _, _ in }))
+        }))
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
@@ -184,8 +188,9 @@ public final class Engine: Sendable {
   }
 
   /// The names of all topics that these stages read.
-  public var topics: [String] {
-    let routes = table.routes
+  public var topics: [String] { Self.topics(of: units, by: table.routes) }
+
+  private static func topics(of units: [StageUnit], by routes: RouteFile) -> [String] {
     let inputs = units.filter(\.spec.takesMessages).flatMap { routes.inputs(of: $0.file) }
     return Array(Set(inputs + units.flatMap(\.furtherTopics))).sorted()
   }

@@ -1,5 +1,4 @@
 import Registration
-import Routing
 import StageKit
 import System
 

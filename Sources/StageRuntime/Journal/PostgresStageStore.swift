@@ -38,6 +38,16 @@ struct PostgresStageStore: StageStore {
     wake.signal(changes)
   }
 
+  /// The row of a piece of work; nothing where it is there already.
+  static func scheduling(_ work: WorkItem, stage: String) -> Statement {
+    Statement(
+      """
+      INSERT INTO regproc.work (stage, kind, key, payload, not_before)
+      VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now())) ON CONFLICT DO NOTHING
+      """,
+      [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(work.notBefore?.iso)])
+  }
+
   /// Applies changes inside a transaction that the caller began.
   static func apply(_ changes: [StageChange], stage: String, _ connection: Connection) throws {
     for change in changes {
@@ -67,12 +77,8 @@ struct PostgresStageStore: StageStore {
           "DELETE FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND key = $3",
           [.text(stage), .text(collection), .text(key)])
       case .schedule(let work):
-        _ = try connection.execute(
-          """
-          INSERT INTO regproc.work (stage, kind, key, payload, not_before)
-          VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now())) ON CONFLICT DO NOTHING
-          """,
-          [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(work.notBefore?.iso)])
+        let statement = scheduling(work, stage: stage)
+        _ = try connection.execute(statement.sql, statement.parameters)
       case .publish(let record):
         // A record that the broker refuses would hold up all others behind it (design 5.3: large data goes to the object store).
         guard record.value.count <= Self.largestRecord else {

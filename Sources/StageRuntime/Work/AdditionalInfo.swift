@@ -141,14 +141,7 @@ enum AdditionalInfo {
   }
 
   private static func work(_ kind: String, key: String, _ payload: JSONValue, at moment: Instant?) -> Statement {
-    Statement(
-      """
-      INSERT INTO regproc.work (stage, kind, key, payload, not_before)
-      VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now())) ON CONFLICT DO NOTHING
-      """,
-      [
-        .text(WorkflowEvents.stage), .text(kind), .text(key), .text(String(decoding: payload.encoded(), as: UTF8.self)),
-        Value(moment?.iso),
-      ])
+    PostgresStageStore.scheduling(
+      WorkItem(kind: kind, key: key, payload: payload, notBefore: moment), stage: WorkflowEvents.stage)
   }
 }

@@ -116,9 +116,7 @@ struct Resume: Sendable {
         throw ServiceError(.unavailable, service: "routes", code: "RPR-RTE-003", RouteVersions.unreadable(digest))
       }
     }
-    let stage =
-      directory[place.stage]
-      ?? StageFile(elsewhere: place.stage, topicPrefix: judge.routes.stages.topicPrefix(of: place.stage))
+    let stage = StageFile(place.stage, in: directory, or: judge.routes)
     let hop = HopHeader(id: place.hop.resumed, run: place.run, attempt: 1)
     let source = HopSource(
       stage: StageIdentity(name: stage.name, className: stage.className, transactionType: "WORKFLOW_RESUME"),

@@ -12,7 +12,7 @@ final class WorkRunner: Sendable {
     var stage: String
     var kind: WorkKind
     var perform: @Sendable (WorkItem) async throws -> WorkOutcome
-    var gaveUp: @Sendable (WorkItem, WorkFailure) async throws -> Void
+    var gaveUp: @Sendable (WorkItem, WorkFailure) async throws -> Void = { _, _ in }
   }
 
   private static let leaseSeconds = 30.0

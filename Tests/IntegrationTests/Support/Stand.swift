@@ -173,18 +173,3 @@ func birth(_ number: String, given: String = "Amina", family: String = "Banda", 
     {"resource":{"resourceType":"Patient","name":[{"use":"en","given":["Grace"],"family":["\(family)"]}],"birthDate":"1995-02-03","address":[{"type":"PRIMARY_ADDRESS","line":["12","Hill Road","East","","","URBAN"],"city":"Lakeside","district":"d0000000-0000-4000-8000-000000000001","state":"50000000-0000-4000-8000-000000000001","postalCode":"10101","country":"FAR"}]}}]}]}}
     """.utf8)
 }
-
-/// The platform's key manager as packets ask for keys.
-struct PlatformPacketKeys: PacketKeys {
-  let keys: any KeyManager
-  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try await keys.encryptPacket(plaintext, referenceId: refID)
-  }
-  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-    try await keys.decryptPacket(blob, referenceId: refID)
-  }
-  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
-  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-    try await keys.verify(plaintext, signature: signature, referenceId: refID)
-  }
-}

@@ -1,10 +1,10 @@
 import JSON
 import StageKit
-import Stages
 import System
 import Testing
 
 @testable import Registration
+@testable import Stages
 
 @Suite struct PacketUploaderTests {
   private static let path = "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)"
@@ -18,7 +18,7 @@ import Testing
       schema: Sample.schema, fields: ["phone": "9898989898"], metaInfo: ["metaData": []], audits: [["eventId": "A"]],
       creationDate: Sample.now)
     draft.documents["proofOfIdentity"] = PacketDocument(content: documents, type: "DOC001", format: "pdf")
-    return try await PacketWriter(keys: WorldKeys()).write(draft).content
+    return try await PacketWriter(keys: ServiceKeys(keys: World())).write(draft).content
   }
 
   private func world(_ packet: [UInt8], inLandingZone: Bool = true, retryCount: Int = 0) async -> World {
@@ -139,20 +139,5 @@ import Testing
 
   @Test func aMessageThatTheTablesDoNotKnowEndsInAnError() async throws {
     #expect(try await World().judge(PacketUploader.self).kind == .error)
-  }
-}
-
-/// The world's locks as a packet writer asks for them.
-private struct WorldKeys: PacketKeys {
-  private let world = World()
-  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try await world.encryptPacket(plaintext, referenceId: refID)
-  }
-  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-    try await world.decryptPacket(blob, referenceId: refID)
-  }
-  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await world.sign(plaintext) }
-  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-    try await world.verify(plaintext, signature: signature, referenceId: refID)
   }
 }
