@@ -35,6 +35,8 @@ struct Configuration: ~Copyable {
     // Enough to wait out a broker's restart, short enough to be back at once when it is.
     try set("reconnect.backoff.ms", "50")
     try set("reconnect.backoff.max.ms", "2000")
+    // A topic that was lost or widened is noticed within half a minute instead of five.
+    try set("topic.metadata.refresh.interval.ms", "30000")
     try set("log_level", settings.logsWarnings ? "4" : "0")
     if settings.logsWarnings {
       rd_kafka_conf_set_log_cb(raw, logLine)
@@ -59,7 +61,15 @@ struct Configuration: ~Copyable {
       try set("queued.max.messages.kbytes", "65536")
       try set("fetch.max.bytes", "8388608")
       try set("fetch.error.backoff.ms", "100")
-    case .producer:
+      // What a reader says of its partitions and brokers: some standstills come with no event and no line at all.
+      try set("statistics.interval.ms", "3000")
+    case .producer(let transactionalID):
+      // A worker's transaction lives milliseconds. That of a killed one holds up its stage and the next until this is over (and up to 10 s
+      // longer), unless it comes back under its name: librdkafka's default is a minute.
+      if transactionalID != nil { try set("transaction.timeout.ms", "10000") }
+      // So long a record waits for a topic that the metadata does not show. Below the time that a record may wait at all, or its failure
+      // would not say that the topic is missing.
+      try set("topic.metadata.propagation.max.ms", "5000")
       try set("acks", "all")
       try set("enable.idempotence", "true")
       try set("linger.ms", "5")
@@ -77,7 +87,10 @@ struct Configuration: ~Copyable {
       if let instance { try set("group.instance.id", instance) }
     case .producer(let transactionalID):
       try apply(settings.producerProperties)
-      if let transactionalID { try set("transactional.id", transactionalID) }
+      if let transactionalID {
+        try set("transactional.id", transactionalID)
+        try checkTimeouts(settings)
+      }
     case .admin: break
     }
   }
@@ -107,6 +120,25 @@ struct Configuration: ~Copyable {
     }
   }
 
+  /// librdkafka makes no client whose records or requests may outlive its transactions, and says so without a name that helps.
+  private func checkTimeouts(_ settings: KafkaSettings) throws(KafkaError) {
+    guard let limit = integer("transaction.timeout.ms") else { return }
+    let given = settings.properties.merging(settings.producerProperties) { $1 }
+    for (name, most) in [("message.timeout.ms", limit), ("delivery.timeout.ms", limit), ("socket.timeout.ms", limit + 100)] {
+      guard let value = given[name].flatMap({ Int($0) }), value > most else { continue }
+      throw .configuration(
+        "the property '\(name)' is above transaction.timeout.ms (\(limit)): lower the one, or set the other too")
+    }
+  }
+
+  /// The value of a property that is a number; nil when there is none.
+  func integer(_ name: String) -> Int? {
+    var text = [CChar](repeating: 0, count: 64)
+    var size = text.count
+    guard rd_kafka_conf_get(raw, name, &text, &size) == RD_KAFKA_CONF_OK else { return nil }
+    return Int(string(text))
+  }
+
   private func set(_ name: String, _ value: String) throws(KafkaError) {
     var text = [CChar](repeating: 0, count: 512)
     switch rd_kafka_conf_set(raw, name, value, &text, text.count) {
@@ -124,8 +156,7 @@ struct Configuration: ~Copyable {
 }
 
 private let log = Log("kafka")
-/// When a kind of line was last written, so that a dead broker does not fill the log with one line every 100 ms.
-private let lastLines = Mutex<[String: Int64]>([:])
+private let thinning = Mutex(LineThinning())
 
 private func logLine(
   _: OpaquePointer?, level: Int32, facility: UnsafePointer<CChar>?, text: UnsafePointer<CChar>?
@@ -134,20 +165,17 @@ private func logLine(
   let kind = String(cString: facility)
   // Properties of the other role are left out by librdkafka, which is what we want.
   guard kind != "CONFWARN" else { return }
-  let now = Instant.now.milliseconds
-  let quiet = lastLines.withLock { lines in
-    if let last = lines[kind], now - last < 10_000 { return true }
-    lines[kind] = now
-    return false
+  let line = String(cString: text)
+  let leftOut = thinning.withLock { $0.admit(kind: kind, text: line, at: monotonicMilliseconds()) }
+  switch leftOut {
+  case nil: return
+  case 0?: log.warning(line, ["kind": kind])
+  case let count?: log.warning(line, ["kind": kind, "leftOut": String(count)])
   }
-  if !quiet { log.warning(String(cString: text), ["kind": kind]) }
 }
+
+/// How many of the library's lines were left out since the start, because the same was said moments before.
+public var kafkaLinesLeftOut: Int { thinning.withLock { $0.leftOut } }
 
 private func ignoreLine(_: OpaquePointer?, level: Int32, _: UnsafePointer<CChar>?, _: UnsafePointer<CChar>?) {}
 
-/// Milliseconds of the machine's monotonic clock.
-func monotonicMilliseconds() -> Int {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-}

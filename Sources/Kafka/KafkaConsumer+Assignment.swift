@@ -68,7 +68,19 @@ extension KafkaConsumer {
     }
     let text = rd_kafka_event_error_string(event).map { String(cString: $0) }
     let error = KafkaError(number, "poll", detail: text)
-    return error.code == .fenced ? .failure(error) : .success(.problem(error))
+    return error.code == .fenced ? .failure(error) : .success(.problem(error, topic: topic(of: event, text)))
+  }
+
+  /// The topic that a problem is about. Of one that is not available librdkafka names it in its text only.
+  private func topic(of event: OpaquePointer, _ text: String?) -> String? {
+    if let place = rd_kafka_event_topic_partition(event) {
+      defer { rd_kafka_topic_partition_destroy(place) }
+      return String(cString: place.pointee.topic)
+    }
+    let beginning = "Subscribed topic not available: "
+    guard let text, text.hasPrefix(beginning) else { return nil }
+    let rest = text.dropFirst(beginning.count)
+    return String(rest.prefix { $0 != ":" })
   }
 
   /// The group refuses an assignment only when it has moved on, and then says so by another event.

@@ -1,15 +1,35 @@
 import CRdKafka
 import Glibc
+import System
 
 /// Where a consumer stands: committing, rewinding, pausing and measuring.
 extension KafkaConsumer {
-  /// Commits and waits for the broker's answer. Throws a `KafkaError`: `rebalanced` when the partitions went elsewhere meanwhile.
-  public func commit(_ offsets: [PartitionOffset]) throws(KafkaError) {
+  /// Commits and waits for the broker's answer, at most so long. Throws a `KafkaError`: `rebalanced` when the partitions went elsewhere
+  /// meanwhile, `timedOut` when there was no answer (it may still be done).
+  public func commit(_ offsets: [PartitionOffset], timeoutMilliseconds: Int = 30_000) throws(KafkaError) {
     guard !offsets.isEmpty else { return }
     let list = makeList(offsets)
     defer { rd_kafka_topic_partition_list_destroy(list) }
-    try check(rd_kafka_commit(client.raw, list, 0), "commit offsets")
-    if let error = list.firstError { throw KafkaError(error, "commit offsets") }
+    // librdkafka's own waiting commit waits without end for a coordinator.
+    let answers = rd_kafka_queue_new(client.raw)!
+    defer { rd_kafka_queue_destroy(answers) }
+    try check(rd_kafka_commit_queue(client.raw, list, answers, nil, nil), "commit offsets")
+    guard let event = rd_kafka_queue_poll(answers, Int32(clamping: timeoutMilliseconds)) else {
+      throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, "commit offsets")
+    }
+    defer { rd_kafka_event_destroy(event) }
+    try check(rd_kafka_event_error(event), "commit offsets")
+    if let error = rd_kafka_event_topic_partition_list(event)?.firstError { throw KafkaError(error, "commit offsets") }
+  }
+
+  /// The first and the next offset of a partition, asked of its broker. Blocks at most so long.
+  public func bounds(of partition: TopicPartition, timeoutMilliseconds: Int = 5000) throws(KafkaError) -> (first: Int64, end: Int64) {
+    var (low, high): (Int64, Int64) = (0, 0)
+    try check(
+      rd_kafka_query_watermark_offsets(
+        client.raw, partition.topic, partition.partition, &low, &high, Int32(clamping: timeoutMilliseconds)),
+      "read the bounds of \(partition)")
+    return (low, high)
   }
 
   /// Goes back (or forth) to these places, so that the next poll reads from there: after an aborted transaction, to
@@ -96,12 +116,7 @@ extension KafkaConsumer {
       try committed(timeoutMilliseconds: timeoutMilliseconds).map { ($0.partition, $0.offset) }, uniquingKeysWith: max)
     var lags: [TopicPartition: Int64] = [:]
     for partition in assignedPartitions {
-      var low: Int64 = 0
-      var high: Int64 = 0
-      try check(
-        rd_kafka_query_watermark_offsets(
-          client.raw, partition.topic, partition.partition, &low, &high, Int32(clamping: timeoutMilliseconds)),
-        "read watermarks")
+      let (low, high) = try bounds(of: partition, timeoutMilliseconds: timeoutMilliseconds)
       lags[partition] = max(0, high - max(low, committed[partition] ?? low))
     }
     return lags

@@ -1,6 +1,7 @@
 import CRdKafka
 import Glibc
 import Synchronization
+import System
 
 /// A consumer that is polled for batches by one thread of its own.
 ///
@@ -29,6 +30,7 @@ public final class KafkaConsumer: @unchecked Sendable {
     var pendingEvents: [PollResult.Event] = []
     var closed = false
     var statistics: KafkaStatistics?
+    var statisticsCount = 0
   }
 
   let client: ClientHandle
@@ -115,7 +117,10 @@ public final class KafkaConsumer: @unchecked Sendable {
       case RD_KAFKA_EVENT_STATS:
         if let text = rd_kafka_event_stats(event) {
           let snapshot = KafkaStatistics(json: UnsafeRawBufferPointer(start: text, count: strlen(text)))
-          state.withLock { $0.statistics = snapshot }
+          state.withLock { state in
+            state.statistics = snapshot
+            state.statisticsCount += 1
+          }
         }
       default: break
       }
@@ -145,8 +150,11 @@ public final class KafkaConsumer: @unchecked Sendable {
   /// The partitions that are ours now, in order.
   public var assignedPartitions: [TopicPartition] { state.withLock { $0.assigned.keys.sorted() } }
 
-  /// The latest statistics; nil unless the consumer property `statistics.interval.ms` is set and the first interval is over.
+  /// The latest statistics; nil before the first interval is over (`statistics.interval.ms`).
   public var statistics: KafkaStatistics? { state.withLock { $0.statistics } }
+
+  /// How many statistics came so far.
+  public var statisticsCount: Int { state.withLock { $0.statisticsCount } }
 
   /// With `.all`: takes partitions that were added since; returns them. With `.group` the group does that by itself.
   @discardableResult
@@ -167,9 +175,9 @@ public final class KafkaConsumer: @unchecked Sendable {
   /// Frees everything. Records already polled stay valid. Blocks at most so long; safe to repeat.
   ///
   /// Others take over at once, but for a static member's partitions: the group keeps those for it until its session is over, as it is
-  /// expected back. `forGood` says that it is not: it gives them up first.
-  public func close(forGood: Bool = false, timeoutMilliseconds: Int = 10_000) throws(KafkaError) {
-    if forGood, assignment == .group, !state.withLock({ $0.closed }) { leave() }
+  /// expected back under its name. `leaving` says that it is not: it gives them up first.
+  public func close(leaving: Bool = false, timeoutMilliseconds: Int = 10_000) throws(KafkaError) {
+    if leaving, assignment == .group, !state.withLock({ $0.closed }) { leave(timeoutMilliseconds: min(2000, timeoutMilliseconds)) }
     confirmRevocation()
     let first = state.withLock { state in
       defer {
@@ -198,9 +206,9 @@ public final class KafkaConsumer: @unchecked Sendable {
 
   /// Tells the group that this member is gone. A static member says so only while it is not being closed, and librdkafka does not tell when it
   /// has: it is sent once the assignment is gone, which another thread notices within milliseconds.
-  private func leave() {
+  private func leave(timeoutMilliseconds: Int) {
     guard rd_kafka_unsubscribe(client.raw) == RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-    let deadline = monotonicMilliseconds() + 2000
+    let deadline = monotonicMilliseconds() + timeoutMilliseconds
     var quiet = 0
     while quiet < 5, monotonicMilliseconds() < deadline {
       confirmRevocation()
@@ -244,8 +252,9 @@ public struct PollResult: Sendable {
     case lost([TopicPartition])
     /// The partition's end was reached (only with the property `enable.partition.eof`); the offset is the next to come.
     case reachedEnd(PartitionOffset)
-    /// Something is wrong that librdkafka goes on trying to mend, e.g. no broker answers.
-    case problem(KafkaError)
+    /// Something is wrong that librdkafka goes on trying to mend, e.g. no broker answers or a right is missing; with the topic where it is about
+    /// one. Mostly told once, however long it lasts.
+    case problem(KafkaError, topic: String?)
   }
 
   /// The records, in order within each partition.

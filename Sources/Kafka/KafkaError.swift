@@ -21,6 +21,8 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
     case unknownTopic
     /// The record is above the limit of the client or of the broker.
     case messageTooLarge
+    /// This user may not do that: a right is missing at the broker, or it does not let the user in.
+    case notAllowed
     /// No answer within the time given; whether it was done is not known.
     case timedOut
     /// A setting is unknown or not accepted.
@@ -37,6 +39,9 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
   public let operation: String
   /// librdkafka's or our own text.
   public let detail: String
+
+  /// True when the broker refuses a record for a reason of that record: of its topic or of its size. Others may well be taken.
+  public var isAboutRecord: Bool { code == .unknownTopic || code == .notAllowed || code == .messageTooLarge }
 
   /// True when the same call may simply be made again.
   public var isRetriable: Bool { code == .retriable || code == .timedOut }
@@ -61,7 +66,7 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
   init(consuming error: OpaquePointer, _ operation: String) {
     let number = rd_kafka_error_code(error)
     var code = Self.code(of: number)
-    if code != .fenced, code != .messageTooLarge, code != .configuration {
+    if code != .fenced, code != .configuration {
       if rd_kafka_error_is_fatal(error) != 0 {
         code = .fatal
       } else if rd_kafka_error_txn_requires_abort(error) != 0 {
@@ -92,6 +97,10 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
     case RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
       RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
       .timedOut
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+      RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+      RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+      .notAllowed
     case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
       RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST, RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
       .rebalanced

@@ -15,6 +15,7 @@ public final class KafkaProducer: @unchecked Sendable {
   public let isTransactional: Bool
   private let deliveries: Deliveries
   private let enqueueTimeout: Int
+  private let settings: KafkaSettings
   private var topics: [String: OpaquePointer] = [:]
   /// Most records of a batch go to one topic.
   private var lastTopic: (name: String, handle: OpaquePointer)?
@@ -22,7 +23,7 @@ public final class KafkaProducer: @unchecked Sendable {
 
   /// A producer; it connects in the background. `enqueueTimeoutMilliseconds` bounds how long `produce` waits when the
   /// buffer is full. Throws a `KafkaError` with code `configuration` for a bad property.
-  public init(settings: KafkaSettings, transactionalID: String? = nil, enqueueTimeoutMilliseconds: Int = 60_000)
+  public init(settings: KafkaSettings, transactionalID: String? = nil, enqueueTimeoutMilliseconds: Int = 30_000)
     throws(KafkaError)
   {
     let role = Configuration.Role.producer(transactionalID: transactionalID)
@@ -32,6 +33,7 @@ public final class KafkaProducer: @unchecked Sendable {
     rd_kafka_conf_set_dr_msg_cb(configuration.raw, noteDelivery)
     self.deliveries = deliveries
     client = ClientHandle(try configuration.makeHandle(role), keeping: deliveries)
+    self.settings = settings
     isTransactional = transactionalID != nil
     enqueueTimeout = enqueueTimeoutMilliseconds
   }
@@ -61,7 +63,7 @@ public final class KafkaProducer: @unchecked Sendable {
 
   /// As above, with headers that were written into a buffer.
   public func produce(
-    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: borrowing HeaderBuffer
+    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: borrowing HeaderBuffer, tag: Int = 0
   ) throws(KafkaError) {
     let list = rd_kafka_headers_new(headers.entries.count)
     headers.bytes.withUnsafeBytes { bytes in
@@ -71,7 +73,7 @@ public final class KafkaProducer: @unchecked Sendable {
         _ = rd_kafka_header_add(list, name, entry.name.utf8CodeUnitCount, address(of: value), value.count)
       }
     }
-    try enqueue(topic, key, value, list, nil, nil, 0)
+    try enqueue(topic, key, value, list, nil, nil, tag)
   }
 
   /// Takes the header list over.
@@ -116,10 +118,10 @@ public final class KafkaProducer: @unchecked Sendable {
       if let list { rd_kafka_headers_destroy(list) }
       if full {
         rd_kafka_error_destroy(error)
-        throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, "produce", detail: "the send buffer stayed full")
+        throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, "produce to \(topic)", detail: "the send buffer stayed full")
       }
-      let refused = KafkaError(consuming: error, "produce")
-      throw refused.code == .fatal ? KafkaError.fatal(of: client.raw, "produce") ?? refused : refused
+      let refused = KafkaError(consuming: error, "produce to \(topic)")
+      throw refused.code == .fatal ? KafkaError.fatal(of: client.raw, "produce to \(topic)") ?? refused : refused
     }
   }
 
@@ -149,6 +151,21 @@ public final class KafkaProducer: @unchecked Sendable {
     return deliveries.take()
   }
 
+  /// The deliveries that failed since the last question, without waiting for those under way.
+  public func takeFailures() -> [FailedDelivery] { deliveries.take() }
+
+  /// Whether the cluster has a topic, asked anew: what this client believes of it may be half a minute old. The answer also is what it believes
+  /// from then on. Blocks at most so long. Throws a `KafkaError` when there is no answer.
+  public func topicExists(_ topic: String, timeoutMilliseconds: Int = 5000) throws(KafkaError) -> Bool {
+    try client.partitionCounts(topic: topic, timeoutMilliseconds: Int32(clamping: timeoutMilliseconds))[topic] != nil
+  }
+
+  /// The bytes that a batch of records of a topic may have, by its `max.message.bytes`; nil when the cluster does not say.
+  public func recordLimit(of topic: String, timeoutMilliseconds: Int = 5000) -> Int? {
+    let admin = try? KafkaAdmin(settings: settings, timeoutMilliseconds: timeoutMilliseconds)
+    return (try? admin?.configuration(of: topic)["max.message.bytes"]).flatMap { Int($0) }
+  }
+
   /// Records that wait for the broker's answer.
   public var outstanding: Int { Int(rd_kafka_outq_len(client.raw)) }
 
@@ -160,7 +177,9 @@ public final class KafkaProducer: @unchecked Sendable {
   /// Gives up what is still in the buffer; every such record becomes a failed delivery.
   func purge() {
     _ = rd_kafka_purge(client.raw, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)
-    while rd_kafka_outq_len(client.raw) > 0, rd_kafka_flush(client.raw, 1000) != RD_KAFKA_RESP_ERR_NO_ERROR {}
+    // Answered by the library itself, so at once.
+    let deadline = monotonicMilliseconds() + 10_000
+    while rd_kafka_outq_len(client.raw) > 0, monotonicMilliseconds() < deadline { _ = rd_kafka_flush(client.raw, 1000) }
   }
 
   func forgetFailures() { _ = deliveries.take() }
@@ -172,7 +191,7 @@ public final class KafkaProducer: @unchecked Sendable {
       return known
     }
     guard let new = rd_kafka_topic_new(client.raw, topic, nil) else {
-      throw KafkaError(rd_kafka_last_error(), "produce", detail: "the topic name '\(topic)' is not possible")
+      throw KafkaError(rd_kafka_last_error(), "produce to \(topic)", detail: "this name of a topic is not possible")
     }
     topics[topic] = new
     return new
@@ -214,10 +233,11 @@ private func noteDelivery(
   _: OpaquePointer?, message: UnsafePointer<rd_kafka_message_t>?, state: UnsafeMutableRawPointer?
 ) {
   guard let message, let state, message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+  let topic = String(cString: rd_kafka_topic_name(message.pointee.rkt))
   Unmanaged<Deliveries>.fromOpaque(state).takeUnretainedValue().add(
     FailedDelivery(
-      tag: Int(bitPattern: message.pointee._private), topic: String(cString: rd_kafka_topic_name(message.pointee.rkt)),
-      error: KafkaError(message.pointee.err, "deliver")))
+      tag: Int(bitPattern: message.pointee._private), topic: topic,
+      error: KafkaError(message.pointee.err, "deliver to \(topic)")))
 }
 
 private let emptyBytes: StaticString = ""

@@ -6,6 +6,19 @@ public struct KafkaStatistics: Sendable, Hashable {
     public var lag: Int64?
     /// Records fetched ahead and not yet polled.
     public var fetched: Int64
+    /// What the library does for it: `active` when it is read, `offset-query` and `offset-wait` while its offset is asked for, `none` when
+    /// it is another member's.
+    public var fetchState = ""
+    /// The number of the broker that it is read from; -1 when none leads it.
+    public var broker: Int64 = -1
+  }
+
+  /// A broker, as this client is connected to it.
+  public struct Broker: Sendable, Hashable {
+    /// `host:port/number`.
+    public var name: String
+    /// `UP`, `DOWN`, or how far a connection is.
+    public var state: String
   }
 
   /// Bytes sent to brokers since the start.
@@ -16,8 +29,30 @@ public struct KafkaStatistics: Sendable, Hashable {
   public var recordsReceived: Int64 = 0
   /// The mean round trip to each broker that answered in the interval, in microseconds, by `host:port/id`.
   public var roundTripMicroseconds: [String: Int64] = [:]
-  /// The partitions that are read.
+  /// The partitions that are known.
   public var partitions: [TopicPartition: Partition] = [:]
+  /// The brokers by their numbers.
+  public var brokers: [Int64: Broker] = [:]
+  /// Where the member stands in its group: `steady` when it has what the group gave it; empty without a group.
+  public var joinState = ""
+  /// Whether the group's coordinator answers: `up` when it does; empty without a group.
+  public var groupState = ""
+
+  /// What keeps this consumer from reading, with the partition and the broker; nil when nothing does, also where another member has the partitions.
+  public var fault: String? {
+    if !groupState.isEmpty, groupState != "up" { return "the group's coordinator does not answer (\(groupState))" }
+    for (place, partition) in partitions.sorted(by: { $0.key < $1.key }) {
+      switch partition.fetchState {
+      case "offset-query", "offset-wait", "validate-epoch-wait":
+        return "the broker does not say where \(place) is to be read from (\(partition.fetchState))"
+      case "active":
+        guard let broker = brokers[partition.broker] else { return "no broker leads \(place)" }
+        if broker.state != "UP" { return "\(broker.name), which leads \(place), is \(broker.state)" }
+      default: continue
+      }
+    }
+    return nil
+  }
 
   /// Reads librdkafka's JSON. Unknown members are passed over; text that is not JSON gives what was read before it went wrong.
   init(json: UnsafeRawBufferPointer) {
@@ -31,13 +66,28 @@ public struct KafkaStatistics: Sendable, Hashable {
       case "rxmsgs": read.recordsReceived = scanner.integer()
       case "brokers":
         scanner.object { scanner, broker in
+          var (number, state) = (Int64(-1), "")
           scanner.object { scanner, name in
-            guard name == "rtt" else { return scanner.skip() }
-            scanner.object { scanner, name in
-              guard name == "avg" else { return scanner.skip() }
-              let average = scanner.integer()
-              if average > 0 { read.roundTripMicroseconds[broker] = average }
+            switch name {
+            case "nodeid": number = scanner.integer()
+            case "state": state = scanner.string()
+            case "rtt":
+              scanner.object { scanner, name in
+                guard name == "avg" else { return scanner.skip() }
+                let average = scanner.integer()
+                if average > 0 { read.roundTripMicroseconds[broker] = average }
+              }
+            default: scanner.skip()
             }
+          }
+          if number >= 0 { read.brokers[number] = Broker(name: broker, state: state) }
+        }
+      case "cgrp":
+        scanner.object { scanner, name in
+          switch name {
+          case "state": read.groupState = scanner.string()
+          case "join_state": read.joinState = scanner.string()
+          default: scanner.skip()
           }
         }
       case "topics":
@@ -53,6 +103,8 @@ public struct KafkaStatistics: Sendable, Hashable {
                   let lag = scanner.integer()
                   partition.lag = lag >= 0 ? lag : nil
                 case "fetchq_cnt": partition.fetched = scanner.integer()
+                case "fetch_state": partition.fetchState = scanner.string()
+                case "broker": partition.broker = scanner.integer()
                 default: scanner.skip()
                 }
               }
@@ -106,6 +158,15 @@ struct StatisticsScanner {
     }
     skip()  // a fraction, if there is one
     return negative ? -value : value
+  }
+
+  /// A text; empty for any other value, which is skipped.
+  mutating func string() -> String {
+    guard peek() == UInt8(ascii: "\"") else {
+      skip()
+      return ""
+    }
+    return text() ?? ""
   }
 
   /// Passes over one value.

@@ -105,20 +105,9 @@ public final class Semaphore: @unchecked Sendable {
   /// Waits until the value is above zero and lowers it by one.
   public func wait() { while sem_wait(handle) != 0 {} }
 
-  /// Waits at most so long; false when the time was up.
+  /// Waits at most so long, by a clock that nobody sets; false when the time was up.
   public func wait(milliseconds: Int) -> Bool {
-    var deadline = timespec()
-    clock_gettime(CLOCK_REALTIME, &deadline)
-    deadline.tv_sec += milliseconds / 1000
-    deadline.tv_nsec += milliseconds % 1000 * 1_000_000
-    if deadline.tv_nsec >= 1_000_000_000 {
-      deadline.tv_sec += 1
-      deadline.tv_nsec -= 1_000_000_000
-    }
-    while sem_timedwait(handle, &deadline) != 0 {
-      if errno == ETIMEDOUT { return false }
-    }
-    return true
+    regproc_semaphore_wait(handle, milliseconds) == 0
   }
 }
 

@@ -96,7 +96,7 @@ import Testing
       #expect(try gather(consumer, count: 1).texts == ["1"])
       broker.embedded!.setDown()
       let down = try gather(consumer) { all in
-        all.events.contains { if case .problem(let error) = $0 { error.isRetriable } else { false } }
+        all.events.contains { if case .problem(let error, _) = $0 { error.isRetriable } else { false } }
       }
       #expect(!down.events.isEmpty)
       broker.embedded!.setUp()

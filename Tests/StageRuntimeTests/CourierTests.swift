@@ -18,7 +18,19 @@ final class FakeSender: RecordSender {
     enum Fault: Sendable { case before, after }
     private let list: Mutex<[Fault]>
     let calls = Calls()
-    init(_ faults: Fault...) { list = Mutex(faults) }
+    /// Topics whose records are not taken.
+    private let topics = Mutex<[String: SendFailure.Kind]>([:])
+    /// The bytes that all records of a call may have together.
+    let limit: Int?
+    init(_ faults: Fault..., limit: Int? = nil) {
+      list = Mutex(faults)
+      self.limit = limit
+    }
+    func refuse(_ topic: String, _ kind: SendFailure.Kind?) { topics.withLock { $0[topic] = kind } }
+    func kind(_ record: OutgoingRecord, of all: [OutgoingRecord]) -> SendFailure.Kind? {
+      if let limit, all.filter({ $0.topic == record.topic }).reduce(0, { $0 + $1.size }) > limit { return .tooLarge }
+      return topics.withLock { $0[record.topic] }
+    }
     func next() -> Fault? { list.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
   }
 
@@ -27,7 +39,13 @@ final class FakeSender: RecordSender {
     self.faults = faults
   }
 
-  func send(_ records: [OutgoingRecord]) throws(BusFailure) {
+  func send(_ all: [OutgoingRecord]) throws(BusFailure) -> [SendFailure] {
+    let failures = all.indices.compactMap { index -> SendFailure? in
+      guard let kind = faults.kind(all[index], of: all) else { return nil }
+      return SendFailure(index: index, kind: kind, reason: "\(kind) \(all[index].topic)")
+    }
+    let refused = Set(failures.map(\.index))
+    let records = all.indices.filter { !refused.contains($0) }.map { all[$0] }
     let fault = faults.next()
     for record in records {
       switch record {
@@ -46,7 +64,10 @@ final class FakeSender: RecordSender {
       }
     }
     if fault == .after { throw BusFailure(kind: .retriable, message: "planned, after the broker had all") }
+    return failures
   }
+
+  func limit(of topic: String) -> Int? { faults.limit }
 
   func close() {}
 }
@@ -55,9 +76,17 @@ extension Bench {
   /// A courier on the fake broker; the caller stops it.
   func courier(reconcileAfter: Double = 3600, _ faults: FakeSender.Faults = FakeSender.Faults()) throws -> Courier {
     let broker = broker
-    let courier = Courier(database: database, wake: wake, reconcileAfter: reconcileAfter) { FakeSender(broker, faults) }
+    let courier = Courier(database: database, wake: wake, reconcileAfter: reconcileAfter, refuse: refusing) { _ in
+      FakeSender(broker, faults)
+    }
     courier.start()
     return courier
+  }
+
+  /// How the engine ends a message that no broker takes.
+  var refusing: @Sendable (OutgoingHop, String, [UInt8]) throws -> ConcludedHop {
+    let judge = Judge(routes: table.routes, directory: files, worker: "courier")
+    return { try UndeliverableMessage.conclude($0, $1, key: $2, by: judge, now: .now) }
   }
 
   /// As an upload enters: the hop of the entrance is concluded, and the next one waits.

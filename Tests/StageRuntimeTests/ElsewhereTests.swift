@@ -24,8 +24,9 @@ import Testing
   private func courier(_ bench: Bench) -> Courier {
     let (broker, table) = (bench.broker, bench.table)
     let courier = Courier(
-      database: bench.database, wake: bench.wake, reconcileAfter: 0, elsewhere: { table.routes.elsewhereStages }
-    ) { FakeSender(broker, FakeSender.Faults()) }
+      database: bench.database, wake: bench.wake, reconcileAfter: 0, elsewhere: { table.routes.elsewhereStages },
+      refuse: bench.refusing
+    ) { _ in FakeSender(broker, FakeSender.Faults()) }
     courier.start()
     return courier
   }

@@ -39,10 +39,9 @@ import Testing
       #expect(bench.broker.committed("a-bus-in") == 2, "the batch in hand is finished")
 
       try await bench.put("3")
-      let before = try #require(worker.thread.lastMovedAt)
-      #expect(try await eventually { (worker.thread.lastMovedAt ?? before) > before })
+      #expect(try await eventually { worker.watch.assignedPartitions == 0 })
       #expect(bench.broker.committed("a-bus-in") == 2, "what is the other's is left alone")
-      #expect(worker.thread.isTakingMessages && !worker.thread.isOutOfOrder)
+      #expect(worker.watch.hasJoined && worker.watch.faults.isEmpty)
 
       bench.table.replace(try Bench.routes(Bench.route))
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
@@ -74,7 +73,7 @@ import Testing
   @Test func aWorkerThatNeverHadABusBeginsWhenItsStageIsOurs() async throws {
     try await Bench.run(route: Self.elsewhere) { bench async throws in
       let worker = try bench.start("a")
-      #expect(try await eventually { worker.thread.isTakingMessages })
+      #expect(try await eventually { worker.watch.hasJoined })
       #expect(bench.openedTopics.isEmpty)
       try await bench.put("1")
       bench.table.replace(try Bench.routes(Bench.route))

@@ -30,7 +30,7 @@ private struct Receiver: Stage {
     let broker = bench.broker
     let worker = TopicWorker(
       unit: StageUnit(file: file, plugin: Receiver(take), context: context, settings: settings), pool: bench.pool,
-      forgetful: bench.pool, openBus: { broker.bus("events") })
+      forgetful: bench.pool, openBus: { broker.bus("events", $0) })
     worker.start()
     let threads = BlockingPool(name: "join", threads: 1)
     func end() async throws {

@@ -27,6 +27,8 @@ struct regproc_spawn_plan {
 /// Starts argv[0] (an absolute path) in a session of its own, with default signals, without inherited
 /// descriptors and, when a uid is given, as that user alone. The process id, or -errno of the step that failed.
 int regproc_spawn(const struct regproc_spawn_plan *plan);
+/// Waits at most so long for a `sem_t`, by the monotonic clock: 0, or -1 when the time was up.
+int regproc_semaphore_wait(void *semaphore, long milliseconds);
 /// Writes what the kernel holds back of the file system of a descriptor to its disk; 0 or -errno.
 int regproc_sync_file_system(int fd);
 #endif

@@ -7,10 +7,25 @@ protocol BridgeBus: AnyObject {
 
   /// Sends everything and moves the offsets behind the batch that was polled last, as one transaction where the broker has them. After an
   /// error nothing may be done with this bus but closing it; a new one reads the batch again.
-  func send(_ records: [BridgeOutgoing]) throws
+  /// - Parameter setAside: takes over what the broker refuses while it takes the rest, by its place, before the offsets move. What it refuses only
+  ///   afterwards is in the error (`BridgeRefusals`).
+  func send(_ records: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws
 
-  /// Takes back what `send` began and frees everything. `forGood` when other topics are read from now on: the group is told.
-  func close(forGood: Bool)
+  /// Takes back what `send` began and frees everything. `leaving` when it is not opened again at once: the group is told.
+  func close(leaving: Bool)
+}
+
+/// A record that the broker refuses for a reason of its own.
+struct BridgeRefusal: Sendable, Equatable {
+  /// Its place in what was sent.
+  var index: Int
+  var reason: String
+}
+
+/// A transaction failed because of these records; the others may be sent without them.
+struct BridgeRefusals: Error, CustomStringConvertible {
+  var all: [BridgeRefusal]
+  var description: String { all.first?.reason ?? "" }
 }
 
 /// The bridge's consumer and producer on Kafka.
@@ -28,58 +43,120 @@ final class KafkaBridgeBus: BridgeBus {
     var instance: String?
   }
 
-  private let consumer: KafkaConsumer
+  private static let limit = 30_000
+
+  private let reader: BusReader
   private let producer: KafkaProducer
-  private let isTransactional: Bool
+  private let watch: BusWatch
+  /// Where calls of the producer wait; nil without transactions.
+  private let thread: ProducerThread?
   private var next: [PartitionOffset] = []
   private var isOpen = false
 
-  init(_ settings: Settings, topics: [String]) throws {
-    isTransactional = settings.transactionalID != nil
-    producer = try KafkaProducer(settings: settings.kafka, transactionalID: settings.transactionalID)
-    if isTransactional { try producer.initTransactions() }
-    consumer = try KafkaConsumer(
+  init(_ settings: Settings, topics: [String], watch: BusWatch) throws {
+    self.watch = watch
+    let producer = try KafkaProducer(settings: settings.kafka, transactionalID: settings.transactionalID)
+    self.producer = producer
+    if settings.transactionalID != nil {
+      let thread = ProducerThread(watch: watch)
+      self.thread = thread
+      let limit = watch.limit(Self.limit)
+      do {
+        try thread.run("init transactions", limit: limit) { () throws(KafkaError) in
+          try producer.initTransactions(timeoutMilliseconds: limit)
+        }
+      } catch {
+        thread.close()
+        throw error
+      }
+    } else {
+      thread = nil
+    }
+    reader = try BusReader(
       settings: settings.kafka, group: settings.group, topics: topics, assignment: settings.assignment,
-      instance: settings.instance)
+      member: settings.instance, watch: watch)
   }
 
   func poll(max: Int, timeoutMilliseconds: Int) throws -> [BridgeRecord] {
-    let batch = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds).records
-    next = batch.nextOffsets.filter { consumer.owns($0.partition, since: batch.epoch) }
-    return batch.filter { consumer.owns($0) }.map { record in
+    let batch = try reader.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
+    next = batch.nextOffsets.filter { reader.owns($0.partition, since: batch.epoch) }
+    return batch.filter { reader.owns($0) }.map { record in
       BridgeRecord(
         origin: RecordOrigin(topic: record.topic, partition: record.partition, offset: record.offset), key: record.keyBytes,
         value: record.valueBytes, headers: record.headers)
     }
   }
 
-  func send(_ records: [BridgeOutgoing]) throws {
-    if isTransactional {
+  func send(_ records: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws {
+    if thread != nil {
       isOpen = true
       try producer.begin()
     }
-    for record in records {
-      try producer.produce(topic: record.topic, key: record.key, value: record.value, headers: record.headers)
+    var refused: [BridgeRefusal] = []
+    for (index, record) in records.enumerated() {
+      do throws(KafkaError) {
+        try producer.produce(record, tag: index + 1)
+      } catch {
+        guard error.isAboutRecord else { throw error }
+        let isThere = error.code == .unknownTopic && (try? producer.topicExists(record.topic, timeoutMilliseconds: watch.limit(2000))) == true
+        if isThere { try producer.produce(record, tag: index + 1) } else { refused.append(BridgeRefusal(index: index, reason: error.description)) }
+      }
     }
-    guard isTransactional else {
-      if !records.isEmpty, let failed = producer.flush().first { throw failed.error }
-      return try consumer.commit(next)
+    guard let thread else {
+      if !records.isEmpty { refused += try Self.refusals(producer.flush(timeoutMilliseconds: watch.limit(30_000))) }
+      if !refused.isEmpty { try setAside(refused) }
+      return try reader.commit(next)
     }
-    try producer.sendOffsets(next, group: try consumer.groupMetadata())
-    try commit()
+    if !refused.isEmpty { try setAside(refused) }
+    try commit(on: thread)
+    reader.settle(next)
     isOpen = false
   }
 
-  /// A commit whose answer is not known may only be repeated.
-  private func commit() throws {
-    for _ in 0..<3 {
-      do throws(KafkaError) { return try producer.commitTransaction() } catch { guard error.isRetriable else { throw error } }
+  private func commit(on thread: ProducerThread) throws {
+    let (producer, next, group) = (producer, next, try reader.groupMetadata())
+    do {
+      let limit = watch.limit(Self.limit)
+      try thread.run("send offsets to transaction", limit: limit) { () throws(KafkaError) in
+        try producer.sendOffsets(next, group: group, timeoutMilliseconds: limit)
+      }
+      // A commit whose answer is not known may only be repeated.
+      for attempt in 1...4 {
+        let limit = watch.limit(Self.limit)
+        do {
+          return try thread.run("commit transaction", limit: limit) { () throws(KafkaError) in
+            try producer.commitTransaction(timeoutMilliseconds: limit)
+          }
+        } catch let error as KafkaError {
+          guard error.isRetriable, attempt < 4 else { throw error }
+        }
+      }
+    } catch let error as KafkaError {
+      let refused = (try? Self.refusals(producer.takeFailures())) ?? []
+      throw refused.isEmpty ? error : BridgeRefusals(all: refused)
     }
-    try producer.commitTransaction()
   }
 
-  func close(forGood: Bool) {
-    if isOpen { try? producer.abortTransaction() }
-    try? consumer.close(forGood: forGood)
+  /// Those that say of themselves why; throws when another one has no answer.
+  private static func refusals(_ failed: [FailedDelivery]) throws(KafkaError) -> [BridgeRefusal] {
+    if let other = failed.first(where: { !$0.error.isAboutRecord }) { throw other.error }
+    return failed.map { BridgeRefusal(index: $0.tag - 1, reason: $0.error.description) }
+  }
+
+  func close(leaving: Bool) {
+    if isOpen, let thread {
+      let (producer, limit) = (producer, watch.limit(Self.limit))
+      try? thread.run("abort transaction", limit: limit) { () throws(KafkaError) in
+        try producer.abortTransaction(timeoutMilliseconds: limit)
+      }
+    }
+    thread?.close()
+    reader.close(leaving: leaving)
+  }
+}
+
+extension KafkaProducer {
+  fileprivate func produce(_ record: BridgeOutgoing, tag: Int) throws(KafkaError) {
+    try produce(topic: record.topic, key: record.key, value: record.value, headers: record.headers, tag: tag)
   }
 }

@@ -37,6 +37,11 @@ struct BridgeOutgoing: Sendable, Equatable {
 }
 
 extension BridgeOutgoing {
+  /// The hop that it is, when the journal has it.
+  var hop: HopHeader? {
+    headers.last { $0.name == "\(HopHeader.name)" }?.value.flatMap { bytes in bytes.withUnsafeBytes { HopHeader($0) } }
+  }
+
   /// A message on its way to a stage: value, key and headers are those of the record it was read from. `b3` and `RID`, which upstream's
   /// consumers take for granted, are made where a foreign producer forgot them.
   init(_ hop: OutgoingHop, from record: BridgeRecord) {

@@ -17,13 +17,14 @@ final class BridgeWorker: BusWorker {
   private let routes: RouteTable
   private let bridge: Bridge
   private let database: PostgresSettings
-  private let openBus: @Sendable (_ topics: [String]) throws -> any BridgeBus
+  private let openBus: @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
   private let log: Log
   let thread = WorkerThread()
+  let watch: BusWatch
 
   init(
     unit: StageUnit, name: String, commands: Bridge.Commands, routes: RouteTable, directory: [String: StageFile],
-    database: PostgresSettings, openBus: @escaping @Sendable (_ topics: [String]) throws -> any BridgeBus
+    database: PostgresSettings, openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
   ) {
     self.unit = unit
     self.name = name
@@ -32,53 +33,99 @@ final class BridgeWorker: BusWorker {
     self.database = database
     self.openBus = openBus
     self.log = unit.context.log
+    watch = BusWatch(unit.file.name, group: unit.file.group, log: unit.context.log)
   }
 
   func start() { thread.start(unit.file.name) { self.run() } }
 
-  func stop() { thread.requestStop() }
+  func stop() {
+    watch.stop(by: monotonicMilliseconds() + WorkerThread.stopLimit)
+    thread.requestStop()
+  }
 
   private func run() {
     var failures = 0
     while !thread.isStopping {
+      var isOpen = false
       do {
-        try session { failures = 0 }
+        try session(opened: { isOpen = true }) { failures = 0 }
       } catch {
         failures += 1
-        thread.isOutOfOrder = true
+        let reason = (error as? BusFailure)?.message ?? "\(error)"
+        watch.failed(reason)
+        if !isOpen { watch.outOfOrder("no connection to the bus or the database: \(reason)") }
         unit.meters.loopFailures.add(1, ordering: .relaxed)
-        log.warning("the bridge could not work; trying again", ["error": "\(error)"])
+        log.warning("the bridge could not work; trying again", ["error": reason])
         thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
       }
     }
   }
 
   /// Works until it is to stop, something fails, or an edit of the route file names other topics.
-  private func session(_ moved: () -> Void) throws {
+  private func session(opened: () -> Void, _ moved: () -> Void) throws {
     var (version, plan) = (routes.routes, BridgePlan(routes.routes))
     let topics = plan.topics
-    let bus = try openBus(topics)
-    var readsOthers = false
-    defer { bus.close(forGood: readsOthers) }
-    let connection = try Connection(database)
+    let bus = try watch.step("open the bus") { try openBus(topics, watch) }
+    // Whoever stops or reads other topics leaves; after a failure it is back at once.
+    var leaves = false
+    defer { bus.close(leaving: leaves || thread.isStopping) }
+    let connection = try watch.step("connect to the database") { try Connection(database) }
     defer { connection.close() }
-    thread.isOutOfOrder = false
+    opened()
+    watch.outOfOrder(nil)
     while !thread.isStopping {
-      let records = try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200)
-      thread.isTakingMessages = true
+      let records = try watch.step("poll") { try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200) }
       thread.moved()
+      for loss in watch.takeLosses() {
+        // What a stage elsewhere said is known to nobody else, and a stage that does not know our hop ids is not asked twice by itself.
+        log.error(
+          "what other stages wrote was lost: replay the registrations that wait for them, from the stage of the topic",
+          ["topic": loss.topic, "count": String(loss.count)])
+      }
       if routes.routes.digest != version.digest {
         (version, plan) = (routes.routes, BridgePlan(routes.routes))
         // What was polled is read again.
-        readsOthers = plan.topics != topics
-        if readsOthers { return }
+        leaves = plan.topics != topics
+        if leaves { return }
       }
-      guard !records.isEmpty else { continue }
+      guard !records.isEmpty else {
+        watch.idled()
+        continue
+      }
       let round = Round(worker: self, version: version, plan: plan, now: unit.context.services.clock.now)
-      let outgoing = try connection.transaction { try round.work(records, on: connection) }
-      try bus.send(outgoing)
+      let outgoing = try watch.step("journal") { try connection.transaction { try round.work(records, on: connection) } }
+      watch.sends(to: Array(Set(outgoing.map(\.topic))).sorted())
+      try watch.step("send") {
+        do {
+          try bus.send(outgoing) { try setAside($0, of: outgoing, connection) }
+        } catch let refusals as BridgeRefusals {
+          try setAside(refusals.all, of: outgoing, connection)
+          throw refusals
+        }
+      }
       round.count(unit.meters)
+      watch.passed()
       moved()
+    }
+  }
+
+  /// What the broker refuses for a reason of its own does not hold up the rest. The message of a hop is in the journal: the courier looks into it.
+  /// Any other record (a workflow command, what is forwarded as it is) becomes a dead letter.
+  private func setAside(_ refused: [BridgeRefusal], of outgoing: [BridgeOutgoing], _ connection: Connection) throws {
+    log.error("records were refused and are set aside", ["count": String(refused.count), "error": refused.first?.reason ?? ""])
+    try connection.transaction {
+      let known = try Journal.setAside(
+        refused.compactMap { refusal in outgoing[refusal.index].hop.map { Refusal(hop: $0.id, reason: refusal.reason) } }, connection)
+      let letters = refused.compactMap { refusal -> DeadLetter? in
+        let record = outgoing[refusal.index]
+        if let hop = record.hop, known.contains(hop.id) { return nil }
+        return DeadLetter(
+          stage: unit.file.name, code: "RPR-BUS-002", reason: refusal.reason, rid: nil, hop: nil,
+          origin: RecordOrigin(topic: record.topic, partition: -1, offset: -1), key: record.key, value: record.value)
+      }
+      guard !letters.isEmpty else { return }
+      let statement = Journal.deadLetters(letters)
+      _ = try connection.execute(statement.sql, statement.parameters)
     }
   }
 

@@ -7,7 +7,8 @@ protocol Bus: AnyObject {
 
   /// Sends everything and moves the offsets behind the batch that was polled last. Where the broker has transactions that is one, and its commit
   /// has only begun when this returns: `settle` says what became of it.
-  func send(_ outgoing: [OutgoingHop]) throws(BusFailure)
+  /// - Parameter setAside: takes over what the broker refuses while it takes the rest, before the offsets move.
+  func send(_ outgoing: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure)
 
   /// Waits until the commit that `send` began has ended. After a `retriable` failure it may be asked again.
   func settle() throws(BusFailure)
@@ -25,8 +26,8 @@ protocol Bus: AnyObject {
   /// Ends a waiting `poll`. From any thread.
   func wake()
 
-  /// Frees everything. `forGood` when these topics are not read again: the group is told, so that others get the partitions at once.
-  func close(forGood: Bool)
+  /// Frees everything. `leaving` when it is not opened again at once: the group is told, so that others get the partitions.
+  func close(leaving: Bool)
 }
 
 /// A record of a stage's topic.
@@ -43,4 +44,6 @@ struct BusRecord: Sendable {
 struct BusFailure: Error, Sendable {
   var kind: DeliveryLoop.Failure
   var message: String
+  /// The records because of which it went wrong; the others may be sent without them.
+  var refused: [Refusal] = []
 }

@@ -154,7 +154,7 @@ struct DeliveryLoop: Sendable {
     case (.claiming, .failed(let failure)), (.judging, .failed(let failure)), (.recording, .failed(let failure)):
       return settled(then: .rewind(failure))
 
-    case (.rewinding(.fatal), .rewound), (.rewinding, .failed): return go(.reopening, .reopen)
+    case (.rewinding(.fatal), .rewound), (.rewinding, .failed): return stopping ? stop() : go(.reopening, .reopen)
     case (.rewinding(.lostPartitions), .rewound): return stopping ? stop() : poll()
     case (.rewinding, .rewound): return stopping ? stop() : rest()
     case (.reopening, .reopened): return stopping ? stop() : rest()

@@ -4,6 +4,9 @@ import System
 
 /// A worker's consumer and producer on Kafka.
 final class KafkaBus: Bus {
+  /// Makes a producer for a transactional id, or without one.
+  typealias OpenProducer = @Sendable (_ kafka: KafkaSettings, _ transactionalID: String?) throws -> any BusProducer
+
   /// How a worker's clients are opened.
   struct Settings: Sendable {
     var kafka: KafkaSettings
@@ -15,18 +18,23 @@ final class KafkaBus: Bus {
     var instance: String?
     /// The header that names a record: the hop's, or the outbox's for further topics.
     var header = HopHeader.name
+    /// What a call that waits for the broker is given, and how much longer it is waited for before the producer is left behind; in milliseconds.
+    var limit = 30_000
+    var patience = 30_000
   }
 
   private let settings: Settings
-  private var consumer: KafkaConsumer
-  private var producer: KafkaProducer
+  private let watch: BusWatch
+  private let openProducer: OpenProducer
+  private var reader: BusReader
+  private var producer: any BusProducer
+  /// Where calls of the producer wait; nil without transactions.
+  private var thread: ProducerThread?
   private var batch: RecordBatch?
   /// The partitions of the batch in hand that were still ours when it was read.
   private var owned: Set<TopicPartition> = []
-  /// The batch whose transaction is being committed, or failed to be.
-  private var underWay: RecordBatch?
-  /// Made with the first transaction.
-  private var committer: Committer?
+  /// What is being committed, or failed to be.
+  private var underWay: Transaction?
   private var headers = HeaderBuffer()
   private let readsHops: Bool
   private let waker: Waker
@@ -38,40 +46,64 @@ final class KafkaBus: Bus {
     func wake() { consumer.withLock { $0?.wake() } }
   }
 
-  init(_ settings: Settings) throws {
+  /// A transaction that is being committed.
+  private struct Transaction {
+    var batch: RecordBatch?
+    var hops: [HopId]
+    var next: [PartitionOffset]
+    var end: TransactionEnd
+  }
+
+  /// - Parameter openProducer: how a producer is made; tests bring one that does not answer.
+  init(
+    _ settings: Settings, watch: BusWatch, openProducer: @escaping OpenProducer = { try KafkaProducer(settings: $0, transactionalID: $1) }
+  ) throws {
     self.settings = settings
+    self.watch = watch
+    self.openProducer = openProducer
     readsHops = "\(settings.header)" == "\(HopHeader.name)"
-    producer = try Self.openProducer(settings)
-    consumer = try Self.openConsumer(settings)
+    (producer, thread) = try Self.openProducer(settings, watch, openProducer)
+    reader = try Self.openReader(settings, watch)
     waker = Waker()
-    waker.set(consumer)
+    waker.set(reader.waker)
   }
 
-  private static func openProducer(_ settings: Settings) throws -> KafkaProducer {
-    let producer = try KafkaProducer(settings: settings.kafka, transactionalID: settings.transactionalID)
-    if settings.transactionalID != nil { try producer.initTransactions() }
-    return producer
+  private static func openProducer(
+    _ settings: Settings, _ watch: BusWatch, _ open: OpenProducer
+  ) throws -> (any BusProducer, ProducerThread?) {
+    let producer = try open(settings.kafka, settings.transactionalID)
+    guard settings.transactionalID != nil else { return (producer, nil) }
+    let thread = ProducerThread(watch: watch, patience: settings.patience)
+    let limit = watch.limit(settings.limit)
+    do {
+      try thread.run("init transactions", limit: limit) { () throws(KafkaError) in
+        try producer.initTransactions(timeoutMilliseconds: limit)
+      }
+    } catch {
+      thread.close()
+      throw error
+    }
+    return (producer, thread)
   }
 
-  private static func openConsumer(_ settings: Settings) throws -> KafkaConsumer {
-    try KafkaConsumer(
+  private static func openReader(_ settings: Settings, _ watch: BusWatch) throws -> BusReader {
+    try BusReader(
       settings: settings.kafka, group: settings.group, topics: settings.topics, assignment: settings.assignment,
-      instance: settings.instance)
+      member: settings.instance, watch: watch)
   }
 
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord] {
     try attempt {
       // The next poll gives partitions away that the group asked for. What is being committed for them has to end before.
-      if underWay != nil, consumer.hasPendingRevocation { return [] }
-      let result = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
-      let records = result.records
+      if underWay != nil, reader.hasPendingRevocation { return [] }
+      let records = try reader.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
       batch = records
       var out: [BusRecord] = []
       out.reserveCapacity(records.count)
       let partitions = records.firstOffsets.map(\.partition)
-      owned = Set(partitions.filter { consumer.owns($0, since: records.epoch) })
+      owned = Set(partitions.filter { reader.owns($0, since: records.epoch) })
       let ownsAll = owned.count == partitions.count
-      for record in records where ownsAll || consumer.owns(record) {
+      for record in records where ownsAll || reader.owns(record) {
         let header = record.header(settings.header)
         out.append(
           BusRecord(
@@ -89,40 +121,86 @@ final class KafkaBus: Bus {
     return batch.nextOffsets.filter { owned.contains($0.partition) }
   }
 
-  func send(_ outgoing: [OutgoingHop]) throws(BusFailure) {
+  func send(_ outgoing: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure) {
     try attempt {
-      guard settings.transactionalID != nil else {
-        for hop in outgoing { try producer.produce(hop, &headers) }
-        if !outgoing.isEmpty, let failed = producer.flush().first { throw failed.error }
-        try consumer.commit(next)
-        return
+      let isTransactional = settings.transactionalID != nil
+      if isTransactional { try producer.begin() }
+      var refused: [Refusal] = []
+      var looked: Set<String> = []
+      for (index, hop) in outgoing.enumerated() {
+        do throws(KafkaError) {
+          try producer.produce(hop, &headers, tag: index + 1)
+        } catch {
+          guard error.isAboutRecord else { throw error }
+          if let error = try again(hop, index, error, &looked) { refused.append(Refusal(hop: hop.id, error)) }
+        }
       }
-      try producer.begin()
-      for hop in outgoing { try producer.produce(hop, &headers) }
-      try producer.sendOffsets(next, group: try consumer.groupMetadata())
-      underWay = batch
-      let committer = self.committer ?? Committer()
-      self.committer = committer
-      committer.begin(producer)
+      guard isTransactional, let thread else {
+        if !outgoing.isEmpty {
+          for failed in producer.flush(timeoutMilliseconds: watch.limit(30_000)) {
+            guard failed.error.isAboutRecord else { throw failed.error }
+            refused.append(Refusal(hop: outgoing[failed.tag - 1].id, failed.error))
+          }
+        }
+        if !refused.isEmpty { try setAside(refused) }
+        return try reader.commit(next)
+      }
+      // The transaction goes on without them: what the client itself refuses is no part of it.
+      if !refused.isEmpty { try setAside(refused) }
+      let limit = watch.limit(settings.limit)
+      let end = TransactionEnd(producer, next, try reader.groupMetadata(), limit: limit)
+      underWay = Transaction(batch: batch, hops: outgoing.map(\.id), next: next, end: end)
+      thread.begin("commit transaction", limit: 2 * limit) { () throws(KafkaError) in try end.perform() }
+    }
+  }
+
+  /// A topic that the client believes missing is looked for once more, and the record tried once more.
+  private func again(
+    _ hop: OutgoingHop, _ index: Int, _ error: KafkaError, _ looked: inout Set<String>
+  ) throws(KafkaError) -> KafkaError? {
+    guard error.code == .unknownTopic, looked.insert(hop.topic).inserted,
+      (try? producer.topicExists(hop.topic, timeoutMilliseconds: watch.limit(2000))) == true
+    else { return error }
+    do throws(KafkaError) {
+      try producer.produce(hop, &headers, tag: index + 1)
+      return nil
+    } catch {
+      guard error.isAboutRecord else { throw error }
+      return error
     }
   }
 
   func settle() throws(BusFailure) {
     try attempt {
-      guard underWay != nil, let committer else { return }
-      if let failure = committer.outcome() {
+      guard let transaction = underWay, let thread else { return }
+      if let failure = try thread.outcome() {
         // A second question after an unknown outcome needs a second answer.
-        if failure.isRetriable { committer.begin(producer) }
-        throw failure
+        if failure.isRetriable {
+          let limit = watch.limit(settings.limit)
+          thread.begin("commit transaction", limit: 2 * limit) { () throws(KafkaError) in try transaction.end.perform(limit) }
+          throw failure
+        }
+        var refused = BusFailure(failure)
+        for failed in producer.takeFailures() {
+          guard failed.error.isAboutRecord, transaction.hops.indices.contains(failed.tag - 1) else { continue }
+          refused.refused.append(Refusal(hop: transaction.hops[failed.tag - 1], failed.error))
+        }
+        if let first = refused.refused.first { refused.message += "; \(first.reason)" }
+        throw refused
       }
+      reader.settle(transaction.next)
       underWay = nil
     }
   }
 
   func abort() throws(BusFailure) {
     try attempt {
-      committer?.wait()
-      try producer.abortTransaction()
+      guard let thread else { return }
+      _ = try thread.outcome()
+      let (producer, limit) = (producer, watch.limit(settings.limit))
+      try thread.run("abort transaction", limit: limit) { () throws(KafkaError) in
+        try producer.abortTransaction(timeoutMilliseconds: limit)
+      }
     }
   }
 
@@ -130,14 +208,14 @@ final class KafkaBus: Bus {
     try attempt {
       // The earlier batch first: of a partition in both its offset counts.
       var starts: [TopicPartition: PartitionOffset] = [:]
-      for batch in [underWay, batch] {
+      for batch in [underWay?.batch, batch] {
         guard let batch else { continue }
-        for start in batch.firstOffsets where starts[start.partition] == nil && consumer.owns(start.partition, since: batch.epoch) {
+        for start in batch.firstOffsets where starts[start.partition] == nil && reader.owns(start.partition, since: batch.epoch) {
           starts[start.partition] = start
         }
       }
       underWay = nil
-      try consumer.seek(to: Array(starts.values))
+      try reader.rewind(to: Array(starts.values))
     }
   }
 
@@ -146,27 +224,30 @@ final class KafkaBus: Bus {
       waker.set(nil)
       batch = nil
       underWay = nil
-      committer?.wait()
-      try? consumer.close()
-      producer = try Self.openProducer(settings)
-      consumer = try Self.openConsumer(settings)
-      waker.set(consumer)
+      thread?.close()
+      // Under the same transactional id: the broker ends what the one left behind had begun.
+      reader.close(leaving: false)
+      (producer, thread) = try Self.openProducer(settings, watch, openProducer)
+      reader = try Self.openReader(settings, watch)
+      waker.set(reader.waker)
     }
   }
 
   func wake() { waker.wake() }
 
-  func close(forGood: Bool) {
+  func close(leaving: Bool) {
     waker.set(nil)
     batch = nil
     underWay = nil
-    committer?.close()
-    try? consumer.close(forGood: forGood)
+    thread?.close()
+    reader.close(leaving: leaving)
   }
 
   private func attempt<T>(_ body: () throws -> T) throws(BusFailure) -> T {
     do {
       return try body()
+    } catch let failure as BusFailure {
+      throw failure
     } catch let error as KafkaError {
       throw BusFailure(error)
     } catch {
@@ -175,63 +256,29 @@ final class KafkaBus: Bus {
   }
 }
 
-/// Commits transactions on a thread of its own, one at a time, so that the worker's thread has the time for the next batch.
-private final class Committer: Sendable {
-  private struct State {
-    var producer: KafkaProducer?
-    var failure: KafkaError?
-    var isBusy = false
-    var isClosed = false
+/// The end of a transaction: its offsets, then its commit. After an answer that is not known it may be performed again, and goes on where it
+/// stood.
+private final class TransactionEnd: Sendable {
+  private let producer: any BusProducer
+  private let offsets: [PartitionOffset]
+  private let group: GroupMetadata
+  private let limit: Int
+  private let hasOffsets = Atomic<Bool>(false)
+
+  init(_ producer: any BusProducer, _ offsets: [PartitionOffset], _ group: GroupMetadata, limit: Int) {
+    self.producer = producer
+    self.offsets = offsets
+    self.group = group
+    self.limit = limit
   }
-  private let state = Mutex(State())
-  private let asked = Semaphore()
-  private let done = Semaphore()
 
-  init() { OwnedThread.start("commit") { self.work() } }
-
-  func begin(_ producer: KafkaProducer) {
-    state.withLock { state in
-      state.producer = producer
-      state.isBusy = true
+  func perform(_ given: Int? = nil) throws(KafkaError) {
+    let limit = given ?? limit
+    if !hasOffsets.load(ordering: .relaxed) {
+      try producer.sendOffsets(offsets, group: group, timeoutMilliseconds: limit)
+      hasOffsets.store(true, ordering: .relaxed)
     }
-    asked.signal()
-  }
-
-  /// Waits for the end of the commit; nil when it went well.
-  func outcome() -> KafkaError? {
-    wait()
-    return state.withLock { $0.failure }
-  }
-
-  /// Waits until nothing is being committed.
-  func wait() {
-    guard state.withLock({ $0.isBusy }) else { return }
-    done.wait()
-    state.withLock { $0.isBusy = false }
-  }
-
-  func close() {
-    wait()
-    state.withLock { $0.isClosed = true }
-    asked.signal()
-  }
-
-  private func work() {
-    while true {
-      asked.wait()
-      let producer = state.withLock { state -> KafkaProducer? in
-        defer { state.producer = nil }
-        return state.producer
-      }
-      guard let producer else {
-        if state.withLock({ $0.isClosed }) { return }
-        continue
-      }
-      var failure: KafkaError?
-      do { try producer.commitTransaction() } catch { failure = error }
-      state.withLock { $0.failure = failure }
-      done.signal()
-    }
+    try producer.commitTransaction(timeoutMilliseconds: limit)
   }
 }
 
@@ -239,32 +286,11 @@ extension BusFailure {
   init(_ error: KafkaError) {
     let kind: DeliveryLoop.Failure =
       switch error.code {
-      case .retriable, .timedOut, .unknownTopic, .messageTooLarge, .other: .retriable
+      case .retriable, .timedOut, .unknownTopic, .messageTooLarge, .notAllowed, .other: .retriable
       case .abortable: .abortable
       case .rebalanced: .lostPartitions
       case .fatal, .fenced, .configuration: .fatal
       }
     self.init(kind: kind, message: error.description)
   }
-}
-
-/// Sends records outside of any worker's transaction, each acknowledged before it returns.
-final class KafkaSender: RecordSender {
-  private let producer: KafkaProducer
-
-  init(_ settings: KafkaSettings) throws { producer = try KafkaProducer(settings: settings) }
-
-  func send(_ records: [OutgoingRecord]) throws(BusFailure) {
-    do {
-      var headers = HeaderBuffer()
-      for record in records { try producer.produce(record, &headers) }
-      if let failed = producer.flush().first { throw failed.error }
-    } catch let error as KafkaError {
-      throw BusFailure(error)
-    } catch {
-      throw BusFailure(kind: .retriable, message: "\(error)")
-    }
-  }
-
-  func close() {}
 }

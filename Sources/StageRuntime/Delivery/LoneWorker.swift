@@ -28,7 +28,7 @@ package final class LoneWorker: Sendable {
       transactionalID: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
     worker = StageWorker(
       unit: unit, name: "lone", mode: isTransactional ? .transactional : .acknowledged, routes: table, directory: byName,
-      database: database, openBus: { _ in try KafkaBus(bus) })
+      database: database, openBus: { try KafkaBus(bus, watch: $1) })
   }
 
   /// How many messages passed so far, counted when their batch is on the bus.

@@ -11,16 +11,27 @@ enum OutgoingRecord: Sendable {
   static let outboxHeader: StaticString = "regproc-outbox"
 }
 
-/// Puts records on the bus and returns when the broker has all of them.
-protocol RecordSender: AnyObject {
-  func send(_ records: [OutgoingRecord]) throws(BusFailure)
-  func close()
+extension OutgoingRecord {
+  var topic: String {
+    switch self {
+    case .hop(let hop): hop.topic
+    case .outbox(_, let topic, _, _): topic
+    }
+  }
+
+  /// The bytes of its value.
+  var size: Int {
+    switch self {
+    case .hop(let hop): hop.message.count
+    case .outbox(_, _, _, let value): value.count
+    }
+  }
 }
 
 extension KafkaProducer {
   /// Produces a message on its way: `b3` and `RID` as upstream's bridge demands them (facts/bus-and-routes 4), and our hop id. All hops
   /// of a RID are one trace.
-  func produce(_ hop: OutgoingHop, _ headers: inout HeaderBuffer) throws(KafkaError) {
+  func produce(_ hop: OutgoingHop, _ headers: inout HeaderBuffer, tag: Int = 0) throws(KafkaError) {
     headers.removeAll()
     headers.append("b3", capacity: 33) { out in
       writeHex(traceId(hop.key), into: out)
@@ -32,26 +43,26 @@ extension KafkaProducer {
     headers.append(HopHeader.name, capacity: HopHeader.maximumCount) {
       HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt).write(into: $0)
     }
-    try produce(topic: hop.topic, key: hop.key, value: hop.message, headers: headers)
+    try produce(topic: hop.topic, key: hop.key, value: hop.message, headers: headers, tag: tag)
   }
 
   /// Produces a record of either kind.
-  func produce(_ record: OutgoingRecord, _ headers: inout HeaderBuffer) throws(KafkaError) {
+  func produce(_ record: OutgoingRecord, _ headers: inout HeaderBuffer, tag: Int) throws(KafkaError) {
     switch record {
-    case .hop(let hop): try produce(hop, &headers)
+    case .hop(let hop): try produce(hop, &headers, tag: tag)
     case .outbox(let id, let topic, let key, let value):
       headers.removeAll()
       headers.append(OutgoingRecord.outboxHeader, id)
-      try produce(topic: topic, key: key, value: value, headers: headers)
+      try produce(topic: topic, key: key, value: value, headers: headers, tag: tag)
     }
   }
 
-  private func produce(topic: String, key: String, value: [UInt8], headers: HeaderBuffer) throws(KafkaError) {
+  private func produce(topic: String, key: String, value: [UInt8], headers: HeaderBuffer, tag: Int) throws(KafkaError) {
     var key = key
     let result = key.withUTF8 { key in
       value.withUnsafeBytes { value in
         Result { () throws(KafkaError) in
-          try produce(topic: topic, key: UnsafeRawBufferPointer(key), value: value, headers: headers)
+          try produce(topic: topic, key: UnsafeRawBufferPointer(key), value: value, headers: headers, tag: tag)
         }
       }
     }

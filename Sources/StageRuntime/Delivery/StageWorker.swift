@@ -17,15 +17,16 @@ final class StageWorker: BusWorker {
   private let name: String
   private let mode: DeliveryLoop.Mode
   private let database: PostgresSettings?
-  private let openBus: @Sendable (_ topics: [String]) throws -> any Bus
+  private let openBus: @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   private let log: Log
   let thread = WorkerThread()
+  let watch: BusWatch
   private let waker = Mutex<(@Sendable () -> Void)?>(nil)
 
   /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
   init(
     unit: StageUnit, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageFile],
-    database: PostgresSettings?, openBus: @escaping @Sendable (_ topics: [String]) throws -> any Bus
+    database: PostgresSettings?, openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   ) {
     self.unit = unit
     self.name = name
@@ -35,11 +36,13 @@ final class StageWorker: BusWorker {
     self.database = database
     self.openBus = openBus
     self.log = unit.context.log
+    watch = BusWatch(unit.file.name, group: unit.file.group, log: unit.context.log)
   }
 
   func start() { thread.start(unit.file.name) { self.run() } }
 
   func stop() {
+    watch.stop(by: monotonicMilliseconds() + WorkerThread.stopLimit)
     thread.requestStop()
     waker.withLock { $0 }?()
   }
@@ -58,8 +61,7 @@ final class StageWorker: BusWorker {
       }
       if !wasElsewhere { log.warning("the route file says that this stage runs elsewhere: its messages are left alone") }
       wasElsewhere = true
-      thread.isOutOfOrder = false
-      thread.isTakingMessages = true
+      watch.readsNothing()
       thread.moved()
       thread.rest(milliseconds: 300)
     }
@@ -70,20 +72,22 @@ final class StageWorker: BusWorker {
     var bus: (any Bus)?
     while bus == nil, !thread.isStopping, routes.routes.inputs(of: unit.file) == topics {
       do {
-        bus = try openBus(topics)
+        bus = try watch.step("open the bus") { try openBus(topics, watch) }
       } catch {
-        thread.isOutOfOrder = true
+        watch.outOfOrder("no connection to the bus: \(error)")
         log.error("no connection to the bus; trying again", ["error": "\(error)"])
         thread.rest(milliseconds: 2000)
       }
     }
     guard let bus else { return }
-    thread.isOutOfOrder = false
+    watch.outOfOrder(nil)
     let reference = Wakeable(bus)
     waker.withLock { $0 = { reference.bus.wake() } }
     Round(worker: self, bus: bus, topics: topics).run()
     waker.withLock { $0 = nil }
-    bus.close(forGood: !thread.isStopping)
+    // Also for a stop: who comes back under another name would else wait for this one's session, and one of the same name is back at once
+    // anyway (docs/decisions/leaving-the-group.md).
+    bus.close(leaving: true)
     if !thread.isStopping { log.info("an edit of the route file changes which topics this stage reads") }
   }
 
@@ -128,13 +132,20 @@ final class StageWorker: BusWorker {
         if worker.thread.isStopping || readsOthers { loop.requestStop() }
         let event = perform(action)
         worker.thread.moved()
-        if case .failed(let failure) = event {
-          worker.unit.meters.loopFailures.add(1, ordering: .relaxed)
-          if failure == .fatal { worker.thread.isOutOfOrder = true }
-        }
+        note(event)
         action = loop.next(event)
       }
       rollBack()
+    }
+
+    private func note(_ event: DeliveryLoop.Event) {
+      switch event {
+      case .failed: worker.unit.meters.loopFailures.add(1, ordering: .relaxed)
+      case .settled: worker.watch.passed()
+      case .sent where worker.mode == .acknowledged: worker.watch.passed()
+      case .polled(records: 0) where !loop.isUnderWay: worker.watch.idled()
+      default: break
+      }
     }
 
     /// Whether an edit of the route file names other topics than those that are read.
@@ -145,13 +156,21 @@ final class StageWorker: BusWorker {
       return worker.routes.routes.inputs(of: worker.unit.file) != topics
     }
 
+    /// Does an action; what waits for a broker or the database is watched.
     private func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
+      switch action {
+      case .judge, .rest, .stop: attempt(action)
+      default: worker.watch.step("\(action)") { attempt(action) }
+      }
+    }
+
+    private func attempt(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
       do {
         switch action {
         case .poll(let waits):
           records = try bus.poll(
             max: oneByOne > 0 ? 1 : worker.unit.file.batch, timeoutMilliseconds: waits ? 1000 : 0)
-          worker.thread.isTakingMessages = true
+          try makeGood(worker.watch.takeLosses())
           return .polled(records: records.count)
         case .claim:
           try claim()
@@ -166,14 +185,20 @@ final class StageWorker: BusWorker {
           var outgoing = outstanding
           outgoing.reserveCapacity(outgoing.count + concluded.count)
           for hop in concluded { for next in hop.outgoing where next.notBefore == nil { outgoing.append(next) } }
-          try bus.send(outgoing)
+          worker.watch.sends(to: Array(Set(outgoing.map(\.topic))).sorted())
+          try bus.send(outgoing) { try setAside($0) }
           oneByOne = max(0, oneByOne - records.count)
           sent = Tally(unreadable: unreadable.count)
           for i in concluded.indices { sent?.add(concluded[i]) }
           if worker.mode == .acknowledged { count() }
           return .sent
         case .settle:
-          try bus.settle()
+          do {
+            try bus.settle()
+          } catch let failure {
+            if !failure.refused.isEmpty { try setAside(failure.refused) }
+            throw failure
+          }
           count()
           return .settled
         case .abort:
@@ -187,15 +212,20 @@ final class StageWorker: BusWorker {
           worker.thread.rest(milliseconds: milliseconds)
           return .rested
         case .reopen:
-          try bus.reopen()
-          worker.thread.isOutOfOrder = false
+          do throws(BusFailure) { try bus.reopen() } catch {
+            worker.watch.outOfOrder("no connection to the bus: \(error.message)")
+            throw error
+          }
+          worker.watch.outOfOrder(nil)
           return .reopened
         case .stop: return .rested
         }
       } catch let failure as BusFailure {
+        worker.watch.failed("\(action): \(failure.message)")
         worker.log.warning("the bus failed", ["step": "\(action)", "kind": "\(failure.kind)", "error": failure.message])
         return .failed(failure.kind)
       } catch let error as PostgresError {
+        worker.watch.failed("\(action): \(error.description)")
         worker.log.warning("the journal failed", ["step": "\(action)", "error": error.description])
         if connection?.isHealthy != true { connection = nil }
         if action == .record, error.isAboutAValue { isolate() }
@@ -298,6 +328,30 @@ final class StageWorker: BusWorker {
       guard let sent else { return }
       self.sent = nil
       worker.unit.meters.count(sent)
+    }
+
+    /// Leaves to the courier what the broker refuses for a reason of its own, so that the rest goes on: it looks into each, and tries again with
+    /// growing pauses or makes it a dead letter.
+    private func setAside(_ refused: [Refusal]) throws {
+      guard let database = worker.database else {
+        throw BusFailure(kind: .retriable, message: refused[0].reason)
+      }
+      worker.log.error(
+        "records were refused and are set aside", ["count": String(refused.count), "error": refused[0].reason])
+      if connection == nil { connection = try Connection(database) }
+      if let connection { try Journal.setAside(refused, connection) }
+    }
+
+    /// Has sent again what was removed from a topic before it was read.
+    private func makeGood(_ losses: [BusWatch.Loss]) throws {
+      guard !losses.isEmpty, let database = worker.database else { return }
+      do {
+        if connection == nil { connection = try Connection(database) }
+        if let connection { for topic in Set(losses.map(\.topic)) { try Journal.resend(topic, connection) } }
+      } catch {
+        worker.watch.putBack(losses)
+        throw error
+      }
     }
 
     /// Ends the claim. A connection that cannot even roll back is given up; its locks end with it.

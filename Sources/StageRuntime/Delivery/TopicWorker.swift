@@ -4,52 +4,76 @@ import System
 
 /// Takes the records of a plugin's further topics. A record is given to the plugin until it takes it; then its row leaves the outbox, then
 /// the offset moves. So a record is taken at least once, and the plugin's own keys make that once.
-final class TopicWorker: Sendable {
-  private let unit: StageUnit
+final class TopicWorker: BusWorker {
+  let unit: StageUnit
+  let watch: BusWatch
   private let pool: Pool
   /// For rows that may stay a while longer when the database's server crashes.
   private let forgetful: Pool
-  private let openBus: @Sendable () throws -> any Bus
-  private let thread = WorkerThread()
+  private let openBus: @Sendable (BusWatch) throws -> any Bus
+  let thread = WorkerThread()
 
-  init(unit: StageUnit, pool: Pool, forgetful: Pool, openBus: @escaping @Sendable () throws -> any Bus) {
+  init(unit: StageUnit, pool: Pool, forgetful: Pool, openBus: @escaping @Sendable (BusWatch) throws -> any Bus) {
     self.unit = unit
     self.pool = pool
     self.forgetful = forgetful
     self.openBus = openBus
+    watch = BusWatch(unit.file.name, group: unit.file.group, log: unit.context.log)
   }
 
   func start() { thread.start("topics") { self.run() } }
 
-  func stop() { thread.requestStop() }
-
-  /// Waits for the thread to end. Never call it from a task.
-  func join() { thread.join() }
+  func stop() {
+    watch.stop(by: monotonicMilliseconds() + WorkerThread.stopLimit)
+    thread.requestStop()
+  }
 
   private func run() {
     var bus: (any Bus)?
     var failures = 0
     while !thread.isStopping {
       do {
-        let open = try bus ?? openBus()
+        let open = try bus ?? watch.step("open the bus") { try openBus(watch) }
         bus = open
-        let records = try open.poll(max: 100, timeoutMilliseconds: 200)
-        guard !records.isEmpty else { continue }
+        watch.outOfOrder(nil)
+        let records = try watch.step("poll") { () throws(BusFailure) in try open.poll(max: 100, timeoutMilliseconds: 200) }
+        thread.moved()
+        makeGood(watch.takeLosses())
+        guard !records.isEmpty else {
+          watch.idled()
+          continue
+        }
         guard takeAll(records) else {
           // Stopping in the middle: what was not taken is read again by the next owner.
           break
         }
-        try open.send([])
+        try watch.step("commit offsets") { () throws(BusFailure) in try open.send([]) { _ in } }
+        watch.passed()
         failures = 0
       } catch {
         failures += 1
+        let reason = (error as? BusFailure)?.message ?? "\(error)"
+        watch.failed(reason)
+        if bus == nil { watch.outOfOrder("no connection to the bus: \(reason)") }
         unit.context.log.warning("a further topic could not be read; trying again", ["error": "\(error)"])
-        bus?.close(forGood: false)
+        bus?.close(leaving: false)
         bus = nil
         thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
       }
     }
-    bus?.close(forGood: false)
+    bus?.close(leaving: true)
+  }
+
+  /// Has the outbox sent again what was removed from a topic before it was read.
+  private func makeGood(_ losses: [BusWatch.Loss]) {
+    guard !losses.isEmpty else { return }
+    let (pool, topics) = (pool, Array(Set(losses.map(\.topic))))
+    let isDone = blockingAwait {
+      (try? await pool.with {
+        try $0.execute("UPDATE regproc.outbox SET sent_at = NULL WHERE topic = ANY($1)", [.textArray(topics)])
+      }) != nil
+    }
+    if !isDone { watch.putBack(losses) }
   }
 
   private func takeAll(_ records: [BusRecord]) -> Bool {

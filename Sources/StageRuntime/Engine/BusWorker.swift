@@ -2,6 +2,7 @@
 protocol BusWorker: AnyObject, Sendable {
   var unit: StageUnit { get }
   var thread: WorkerThread { get }
+  var watch: BusWatch { get }
 
   func start()
   /// Asks it to finish the batch in hand and end.

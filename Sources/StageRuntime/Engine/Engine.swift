@@ -21,9 +21,9 @@ public final class Engine: Sendable {
   private let makeTopics: TopicMaker
   private let workers: [any BusWorker]
   private let stageWorkers: [StageWorker]
-  private let topicWorkers: [TopicWorker]
   private let runner: WorkRunner
   private let courier: Courier
+  private let watchdog: Watchdog
   private let versions: RouteVersions
   private let reports: RouteReports
   private let server: Server
@@ -97,11 +97,11 @@ public final class Engine: Sendable {
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: byName, database: settings.database,
-        openBus: { topics in
+        openBus: { topics, watch in
           try makeOthers(topics)
           var bus = bus
           bus.topics = topics
-          return try KafkaBus(bus)
+          return try KafkaBus(bus, watch: watch)
         })
     }
     let bridges = units.filter(\.spec.isBridge).map { unit in
@@ -111,20 +111,20 @@ public final class Engine: Sendable {
       return BridgeWorker(
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: byName,
         database: settings.database,
-        openBus: { topics in
+        openBus: { topics, watch in
           try makeOthers(topics)
-          return try KafkaBridgeBus(bus, topics: topics)
+          return try KafkaBridgeBus(bus, topics: topics, watch: watch)
         })
     }
     self.stageWorkers = stageWorkers
-    workers = stageWorkers + bridges
-    topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
+    let topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
         transactionalID: nil, instance: settings.member(unit.file.name),
         header: OutgoingRecord.outboxHeader)
-      return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, openBus: { try KafkaBus(bus) })
+      return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, openBus: { try KafkaBus(bus, watch: $0) })
     }
+    workers = stageWorkers + bridges + topicWorkers
     var performers: [WorkRunner.Performer] = units.flatMap { unit in
       unit.spec.work.map { kind in
         WorkRunner.Performer(
@@ -158,7 +158,13 @@ public final class Engine: Sendable {
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
-      elsewhere: { table.routes.elsewhereStages }, openSender: { try KafkaSender(settings.kafka) })
+      elsewhere: { table.routes.elsewhereStages },
+      refuse: { hop, reason, key in
+        let judge = Judge(routes: table.routes, directory: byName, worker: settings.instance)
+        return try UndeliverableMessage.conclude(hop, reason, key: key, by: judge, now: services.clock.now)
+      },
+      openSender: { try KafkaSender(settings.kafka, watch: $0) })
+    watchdog = Watchdog(workers.map(\.watch) + [courier.watch])
 
     reports = RouteReports(
       table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
@@ -210,15 +216,15 @@ public final class Engine: Sendable {
     for unit in units { try await unit.plugin.start(unit.context) }
     let port = try server.start()
     for worker in workers { worker.start() }
-    for worker in topicWorkers { worker.start() }
     courier.start()
+    watchdog.start()
     runner.start()
     reports.start()
     return port
   }
 
   /// True once every worker takes messages.
-  public var isReady: Bool { workers.allSatisfy(\.thread.isTakingMessages) }
+  public var isReady: Bool { workers.allSatisfy(\.watch.hasJoined) }
 
   /// The version of the route file in force.
   public var routes: RouteFile { table.routes }
@@ -258,16 +264,18 @@ public final class Engine: Sendable {
     await server.stop(graceSeconds: 5)
     runner.stop()
     reports.stop()
-    for worker in topicWorkers { worker.stop() }
     for worker in workers { worker.stop() }
-    try? await blocking.run { [workers, topicWorkers, runner, reports] in
+    try? await blocking.run { [workers, runner, reports] in
       for worker in workers { worker.join() }
-      for worker in topicWorkers { worker.join() }
       runner.join()
       reports.join()
     }
     courier.stop()
-    try? await blocking.run { [courier] in courier.join() }
+    watchdog.stop()
+    try? await blocking.run { [courier, watchdog] in
+      courier.join()
+      watchdog.join()
+    }
     forgetful.close()
     blocking.close()
   }

@@ -49,6 +49,6 @@ extension EngineSettings {
   /// By which a stage's producer of this process fences off its predecessor; nil without transactions.
   func transactionalID(_ stage: String) -> String? { isTransactional ? "regproc-\(stage)-\(instance)" : nil }
 
-  /// By which its consumer takes its partitions up again after a start; nil where there is no group.
+  /// By which its consumer takes its partitions up again after it was killed (`StaticMember`); nil where there is no group.
   func member(_ stage: String) -> String? { isAloneOnTheBus ? nil : "\(stage)-\(instance)" }
 }

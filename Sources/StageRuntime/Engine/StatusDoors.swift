@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Kafka
 import Postgres
 import StageKit
 import System
@@ -17,7 +18,7 @@ struct StatusDoors: Sendable {
   let startedAt: Instant
 
   /// A worker whose loop has not moved for so long is stuck.
-  private static let stuckAfter = 120.0
+  private static let stuckAfter = 120_000
 
   var endpoints: [Endpoint] {
     [
@@ -27,8 +28,14 @@ struct StatusDoors: Sendable {
           ["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
       },
       Endpoint("GET", "/actuator/health/readiness") { _ in
-        let ready = workers.allSatisfy(\.thread.isTakingMessages)
-        return answer(["status": .string(ready ? "UP" : "OUT_OF_SERVICE")], ready)
+        let waiting = workers.filter { !$0.watch.hasJoined }.map(\.watch.name)
+        let standing = standing
+        let ready = waiting.isEmpty && standing.isEmpty
+        return answer(
+          [
+            "status": .string(ready ? "UP" : "OUT_OF_SERVICE"), "withoutPartitions": .array(waiting.map { .string($0) }),
+            "standing": .array(standing.map(\.json)),
+          ], ready)
       },
       Endpoint("GET", "/actuator/health") { _ in await health() },
       Endpoint("GET", "/actuator/prometheus") { _ in
@@ -47,7 +54,25 @@ struct StatusDoors: Sendable {
   }
 
   private func isStuck(_ worker: any BusWorker) -> Bool {
-    worker.thread.lastMovedAt.map { Instant.now.seconds(since: $0) > Self.stuckAfter } ?? false
+    worker.thread.stillFor.map { $0 > Self.stuckAfter } ?? false
+  }
+
+  /// Who stands still, why, and for how long.
+  private struct Standing {
+    var name: String
+    var reason: String
+    var milliseconds: Int
+    var json: JSONValue {
+      ["name": .string(name), "reason": .string(reason), "seconds": JSONValue(milliseconds / 1000)]
+    }
+  }
+
+  private var watches: [BusWatch] { workers.map(\.watch) + [courier.watch] }
+
+  private var standing: [Standing] {
+    watches.compactMap { watch in
+      watch.standing.map { Standing(name: watch.name, reason: $0.reason, milliseconds: $0.milliseconds) }
+    }
   }
 
   private func answer(_ body: JSONObject, _ isGood: Bool) -> Response {
@@ -55,11 +80,16 @@ struct StatusDoors: Sendable {
   }
 
   private func health() async -> Response {
-    let databaseIsUp = (try? await pool.with { _ = try $0.execute("SELECT 1") }) != nil
-    let broken = workers.filter(\.thread.isOutOfOrder).map(\.unit.file.name)
+    let waiting = try? await pool.with { try WaitingTopic.all(on: $0) }
+    let databaseIsUp = waiting != nil
+    // What was refused a moment ago may have been taken meanwhile.
+    let refused = (waiting ?? []).filter { services.clock.now.seconds(since: $0.since) * 1000 >= Double(Standstill.said) }
+    let faults = watches.flatMap { watch in watch.faults.map { (name: watch.name, reason: $0) } }
+    let standing = standing
+    let busIsUp = faults.isEmpty && !standing.contains { $0.milliseconds >= Standstill.down }
     let scanner = await services.virusScanner.state()
     // A scanner out of reach matters to the stages that scan; the others do their work without it.
-    let isUp = databaseIsUp && broken.isEmpty && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
+    let isUp = databaseIsUp && busIsUp && refused.isEmpty && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
     return answer(
       [
@@ -67,9 +97,20 @@ struct StatusDoors: Sendable {
         "components": .object([
           "database": .object(["status": .string(databaseIsUp ? "UP" : "DOWN")]),
           "bus": .object([
-            "status": .string(broken.isEmpty ? "UP" : "DOWN"),
+            "status": .string(busIsUp ? "UP" : "DOWN"),
             "delivery": .string(isTransactional ? "transactional" : "acknowledged (at least once; side effects once)"),
-            "broken": .array(broken.map { .string($0) }),
+            "broken": .array(faults.map { ["name": .string($0.name), "reason": .string($0.reason)] }),
+            "standing": .array(standing.map(\.json)),
+          ]),
+          "topics": .object([
+            "status": .string(refused.isEmpty ? "UP" : "DOWN"),
+            "refused": .array(
+              refused.map {
+                [
+                  "topic": .string($0.topic), "stage": .string($0.stage), "waiting": JSONValue($0.count), "reason": .string($0.reason),
+                  "since": .string($0.since.iso),
+                ]
+              }),
           ]),
           "stages": .array(units.map { .string($0.file.name) }),
           "routes": .object([
@@ -88,6 +129,16 @@ struct StatusDoors: Sendable {
     for unit in units { for line in unit.meters.lines { byName[line.name, default: []].append((line.labels, line.value)) } }
     byName["regproc_courier_sent_total"] = [("", courier.sent.load(ordering: .relaxed))]
     byName["regproc_courier_healed_total"] = [("", courier.healed.load(ordering: .relaxed))]
+    for watch in workers.map(\.watch) {
+      let label = "stage=\"\(watch.name)\""
+      byName["regproc_assigned_partitions", default: []].append((label, watch.assignedPartitions))
+      byName["regproc_records_lost_total", default: []].append((label, watch.lost.load(ordering: .relaxed)))
+    }
+    for watch in watches {
+      byName["regproc_standstill_seconds", default: []].append(
+        ("name=\"\(watch.name)\"", (watch.standing?.milliseconds ?? 0) / 1000))
+    }
+    byName["regproc_kafka_log_lines_left_out_total"] = [("", kafkaLinesLeftOut)]
     byName["regproc_work_done_total"] = [("", runner.performed.load(ordering: .relaxed))]
     byName["regproc_work_failures_total"] = [("", runner.failures.load(ordering: .relaxed))]
     byName["regproc_routes_refused"] = [("", routes.lastRejection == nil ? 0 : 1)]

@@ -7,8 +7,8 @@ final class WorkerThread: Sendable {
   private let stopping = Atomic<Bool>(false)
   private let ended = Semaphore()
   private let lastStep = Atomic<Int64>(0)
-  private let broken = Atomic<Bool>(false)
-  private let ready = Atomic<Bool>(false)
+  /// How long a stop may take.
+  static let stopLimit = 20_000
 
   func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
     OwnedThread.start(name) {
@@ -38,23 +38,11 @@ final class WorkerThread: Sendable {
   }
 
   /// Notes that the work made a step.
-  func moved() { lastStep.store(Instant.now.milliseconds, ordering: .relaxed) }
+  func moved() { lastStep.store(Int64(monotonicMilliseconds()), ordering: .relaxed) }
 
-  /// When the work last made a step; nil before the first one. Health says that a worker hangs when this is long ago.
-  var lastMovedAt: Instant? {
+  /// Milliseconds since the work last made a step; nil before the first one. Liveness says that a worker hangs when these are many.
+  var stillFor: Int? {
     let last = lastStep.load(ordering: .relaxed)
-    return last > 0 ? Instant(milliseconds: last) : nil
-  }
-
-  /// True once the first poll came back.
-  var isTakingMessages: Bool {
-    get { ready.load(ordering: .relaxed) }
-    set { ready.store(newValue, ordering: .relaxed) }
-  }
-
-  /// True while there is no working connection.
-  var isOutOfOrder: Bool {
-    get { broken.load(ordering: .relaxed) }
-    set { broken.store(newValue, ordering: .relaxed) }
+    return last > 0 ? monotonicMilliseconds() - Int(last) : nil
   }
 }

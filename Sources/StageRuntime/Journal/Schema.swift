@@ -10,6 +10,7 @@ enum Schema {
     Migration(version: 4, name: "a dead letter for each record, once", sql: deadLettersOnce),
     Migration(version: 5, name: "by which id a stage elsewhere was sent its hop", sql: sentAs),
     Migration(version: 6, name: "requests for additional information", sql: additionalInfo),
+    Migration(version: 7, name: "what a broker refuses is set aside", sql: refusals),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
 
@@ -27,6 +28,13 @@ enum Schema {
     CREATE UNIQUE INDEX additional_info_request_id ON regprc.additional_info_request (additional_info_req_id);
     CREATE UNIQUE INDEX additional_info_request_of ON regprc.additional_info_request
       (reg_id, additional_info_process, additional_info_iteration);
+    """
+
+  /// Why a message waits that the broker does not take, and how often it did not.
+  private static let refusals = """
+    ALTER TABLE regproc.hop ADD COLUMN refusal text, ADD COLUMN refused_count int NOT NULL DEFAULT 0;
+    CREATE INDEX hop_refused ON regproc.hop (topic) WHERE refusal IS NOT NULL AND state = 0;
+    ALTER TABLE regproc.outbox ADD COLUMN refusal text, ADD COLUMN refused_count int NOT NULL DEFAULT 0, ADD COLUMN not_before timestamptz;
     """
 
   /// The row of a hop elsewhere has its answer's id (`BridgeJournal`). Should the stage become ours, its input may be read again from where

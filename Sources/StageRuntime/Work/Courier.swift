@@ -7,11 +7,17 @@ import System
 /// and sends again, under the same ids, what was sent and not taken for too long (reconcile, design 5.4). One mechanism for all of it: a
 /// row that is waiting is sent, and a row is sent until somebody takes it.
 ///
+/// What the broker refuses for a reason of its own does not hold up the rest: a message whose topic is not there, or may not be written, waits with
+/// growing pauses; one that is too large, sent alone, ends as an error of the stage that it was sent to, with a dead letter.
+///
 /// Several couriers work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
 /// journal knows the second one.
 final class Courier: Sendable {
   private let database: PostgresSettings
-  private let openSender: @Sendable () throws -> any RecordSender
+  private let openSender: @Sendable (BusWatch) throws -> any RecordSender
+  /// Ends a message that no broker takes, as an error of the stage that it was sent to.
+  private let refuse: @Sendable (_ hop: OutgoingHop, _ reason: String, _ key: [UInt8]) throws -> ConcludedHop
+  let watch: BusWatch
   private let bell: Semaphore
   private let thread = WorkerThread()
   private let log = Log("courier")
@@ -28,7 +34,8 @@ final class Courier: Sendable {
   init(
     database: PostgresSettings, wake: WakeUp, reconcileAfter: Double,
     elsewhere: @escaping @Sendable () -> [(process: String, stage: String)] = { [] },
-    openSender: @escaping @Sendable () throws -> any RecordSender
+    refuse: @escaping @Sendable (_ hop: OutgoingHop, _ reason: String, _ key: [UInt8]) throws -> ConcludedHop,
+    openSender: @escaping @Sendable (BusWatch) throws -> any RecordSender
   ) {
     // A mark that is forgotten means a record that is sent twice, which the journal knows.
     self.database = database.forgetful
@@ -36,11 +43,14 @@ final class Courier: Sendable {
     self.bell = wake.register()
     self.reconcileAfter = reconcileAfter
     self.elsewhere = elsewhere
+    self.refuse = refuse
+    watch = BusWatch("courier", log: log)
   }
 
   func start() { thread.start("courier") { self.run() } }
 
   func stop() {
+    watch.stop(by: monotonicMilliseconds() + WorkerThread.stopLimit)
     thread.requestStop()
     bell.signal()
   }
@@ -52,25 +62,29 @@ final class Courier: Sendable {
     var connection: Connection?
     var sender: (any RecordSender)?
     var failures = 0
-    var lastReconcile = Instant(milliseconds: 0)
+    var nextReconcile = 0
     while !thread.isStopping {
       var more = false
       do {
-        let open = try connection ?? Connection(database)
+        let open = try connection ?? watch.step("connect to the database") { try Connection(database) }
         connection = open
-        let out = try sender ?? openSender()
+        let out = try sender ?? openSender(watch)
         sender = out
-        more = try carryHops(open, out) == Self.batch
-        more = try carryOutbox(open, out) == Self.batch || more
-        if Instant.now.seconds(since: lastReconcile) > min(reconcileAfter / 4, 30) {
-          try reconcile(open)
-          lastReconcile = .now
+        let hops = try watch.step("carry") { try carryHops(open, out) }
+        let records = try watch.step("carry") { try carryOutbox(open, out) }
+        more = hops == Self.batch || records == Self.batch
+        if hops + records > 0 { watch.passed() } else { watch.idled() }
+        if monotonicMilliseconds() >= nextReconcile {
+          try watch.step("reconcile") { try reconcile(open) }
+          nextReconcile = monotonicMilliseconds() + Int(min(reconcileAfter / 4, 30) * 1000)
         }
         failures = 0
       } catch {
         failures += 1
-        log.warning("the courier could not work; trying again", ["error": "\(error)"])
-        connection = nil
+        let reason = (error as? BusFailure)?.message ?? "\(error)"
+        watch.failed(reason)
+        log.warning("the courier could not work; trying again", ["error": reason])
+        if !(error is BusFailure) { connection = nil }
         if let failure = error as? BusFailure, failure.kind == .fatal {
           sender?.close()
           sender = nil
@@ -84,7 +98,8 @@ final class Courier: Sendable {
   }
 
   private func carryHops(_ connection: Connection, _ sender: any RecordSender) throws -> Int {
-    try connection.transaction {
+    var failure: SendFailure?
+    let count = try connection.transaction {
       let rows = try connection.execute(
         """
         SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message, sent_count FROM regproc.hop
@@ -92,38 +107,130 @@ final class Courier: Sendable {
         """, [.int(Self.batch)])
       guard !rows.isEmpty else { return 0 }
       let hops = try rows.map(Journal.outgoing)
-      let again = try rows.reduce(0) { try $0 + ($1.int(8) > 0 ? 1 : 0) }
-      try sender.send(hops.map { .hop($0) })
+      watch.sends(to: Array(Set(hops.map(\.topic))).sorted())
+      let outcome = try send(hops.map { .hop($0) }, sender)
+      let taken = outcome.taken.map { hops[$0] }
       _ = try connection.execute(
         """
-        UPDATE regproc.hop SET state = 1, sent_at = now(), sent_count = sent_count + 1, not_before = NULL
+        UPDATE regproc.hop SET state = 1, sent_at = now(), sent_count = sent_count + 1, not_before = NULL, refusal = NULL, refused_count = 0
         WHERE hop_id = ANY($1::uuid[]) AND state = 0
-        """, [.textArray(hops.map(\.id.text))])
-      sent.add(hops.count - again, ordering: .relaxed)
+        """, [.textArray(taken.map(\.id.text))])
+      for waiting in outcome.waiting { watch.refused(waiting.reason, stage: hops[waiting.index].stage) }
+      _ = try connection.execute(
+        """
+        UPDATE regproc.hop AS h SET refusal = d.reason, refused_count = refused_count + 1,
+          not_before = now() + make_interval(secs => \(Self.pause))
+        FROM unnest($1::uuid[], $2::text[]) AS d(id, reason) WHERE h.hop_id = d.id AND h.state = 0
+        """, [.textArray(outcome.waiting.map { hops[$0.index].id.text }), .textArray(outcome.waiting.map(\.reason))])
+      for large in outcome.tooLarge { try end(hops[large.index], Array(try rows[large.index].text(6).utf8), large.reason, connection) }
+      let again = try outcome.taken.reduce(0) { try $0 + (rows[$1].int(8) > 0 ? 1 : 0) }
+      sent.add(taken.count - again, ordering: .relaxed)
       healed.add(again, ordering: .relaxed)
-      return hops.count
+      failure = outcome.failure
+      return taken.count + outcome.tooLarge.count
     }
+    if let failure { throw BusFailure(kind: .retriable, message: failure.reason) }
+    return count
   }
 
   private func carryOutbox(_ connection: Connection, _ sender: any RecordSender) throws -> Int {
-    try connection.transaction {
+    var failure: SendFailure?
+    let count = try connection.transaction {
       let rows = try connection.execute(
         """
         SELECT id::text, topic, record_key, value FROM regproc.outbox
-        WHERE sent_at IS NULL OR sent_at < now() - make_interval(secs => $2 * power(2, least(sent_count - 1, 10)))
+        WHERE (sent_at IS NULL OR sent_at < now() - make_interval(secs => $2 * power(2, least(sent_count - 1, 10))))
+          AND (not_before IS NULL OR not_before <= now())
         ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
         """, [.int(Self.batch), .double(reconcileAfter)])
       guard !rows.isEmpty else { return 0 }
       let ids = try rows.map { try $0.text(0) }
-      try sender.send(
-        try rows.map { row in
-          .outbox(id: try row.text(0), topic: try row.text(1), key: try row.text(2), value: try row.bytes(3))
-        })
+      let records: [OutgoingRecord] = try rows.map { row in
+        .outbox(id: try row.text(0), topic: try row.text(1), key: try row.text(2), value: try row.bytes(3))
+      }
+      watch.sends(to: Array(Set(records.map(\.topic))).sorted())
+      let outcome = try send(records, sender)
       _ = try connection.execute(
-        "UPDATE regproc.outbox SET sent_at = now(), sent_count = sent_count + 1 WHERE id = ANY($1::uuid[])", [.textArray(ids)])
-      sent.add(ids.count, ordering: .relaxed)
-      return ids.count
+        """
+        UPDATE regproc.outbox SET sent_at = now(), sent_count = sent_count + 1, not_before = NULL, refusal = NULL, refused_count = 0
+        WHERE id = ANY($1::uuid[])
+        """, [.textArray(outcome.taken.map { ids[$0] })])
+      for waiting in outcome.waiting { watch.refused(waiting.reason, stage: "") }
+      _ = try connection.execute(
+        """
+        UPDATE regproc.outbox AS o SET refusal = d.reason, refused_count = refused_count + 1,
+          not_before = now() + make_interval(secs => \(Self.pause))
+        FROM unnest($1::uuid[], $2::text[]) AS d(id, reason) WHERE o.id = d.id
+        """, [.textArray(outcome.waiting.map { ids[$0.index] }), .textArray(outcome.waiting.map(\.reason))])
+      for large in outcome.tooLarge {
+        let row = rows[large.index]
+        let letter = DeadLetter(
+          stage: "outbox", code: UndeliverableMessage.code, reason: large.reason, rid: nil, hop: nil,
+          origin: RecordOrigin(topic: try row.text(1), partition: -1, offset: -1), key: Array(try row.text(2).utf8), value: try row.bytes(3))
+        let statement = Journal.deadLetters([letter])
+        _ = try connection.execute(statement.sql, statement.parameters)
+        _ = try connection.execute("DELETE FROM regproc.outbox WHERE id = $1::uuid", [.text(ids[large.index])])
+      }
+      sent.add(outcome.taken.count, ordering: .relaxed)
+      failure = outcome.failure
+      return outcome.taken.count + outcome.tooLarge.count
     }
+    if let failure { throw BusFailure(kind: .retriable, message: failure.reason) }
+    return count
+  }
+
+  /// Seconds until a refused record is tried again, in SQL: 1, 2, 4 ... and at most five minutes.
+  private static let pause = "least(300, power(2, least(refused_count, 10)))"
+
+  /// What became of records that were sent together; by their places.
+  private struct Outcome {
+    var taken: [Int] = []
+    var waiting: [SendFailure] = []
+    var tooLarge: [SendFailure] = []
+    /// Set when none of them had an answer: nothing is known against any of them.
+    var failure: SendFailure?
+  }
+
+  /// Sends records, and once more alone those that were too large together: the limit is one for the batch that the client makes of them.
+  private func send(_ records: [OutgoingRecord], _ sender: any RecordSender) throws -> Outcome {
+    var failures = try sender.send(records)
+    for index in failures.indices where failures[index].kind == .tooLarge && records.count > 1 {
+      let place = failures[index].index
+      guard let alone = try sender.send([records[place]]).first else {
+        failures[index].index = -1
+        continue
+      }
+      failures[index] = SendFailure(index: place, kind: alone.kind, reason: alone.reason)
+    }
+    failures.removeAll { $0.index < 0 }
+    let failed = Set(failures.map(\.index))
+    var outcome = Outcome()
+    outcome.taken = records.indices.filter { !failed.contains($0) }
+    for var failure in failures {
+      if failure.kind == .tooLarge {
+        let record = records[failure.index]
+        let limit = sender.limit(of: record.topic).map { "; the topic's max.message.bytes is \($0)" } ?? ""
+        failure.reason += "; the value has \(record.size) bytes\(limit)"
+        log.error("a record is too large for its topic", ["topic": record.topic, "error": failure.reason])
+        outcome.tooLarge.append(failure)
+      } else {
+        outcome.waiting.append(failure)
+      }
+    }
+    // When nothing at all is answered the broker is away: then nobody's pause grows.
+    if outcome.taken.isEmpty, outcome.tooLarge.isEmpty, outcome.waiting.allSatisfy({ $0.kind == .unanswered }) {
+      outcome.failure = outcome.waiting.first
+      outcome.waiting = []
+    }
+    return outcome
+  }
+
+  /// Ends a message that no broker takes.
+  private func end(_ hop: OutgoingHop, _ key: [UInt8], _ reason: String, _ connection: Connection) throws {
+    let concluded = try refuse(hop, reason, key)
+    // Somebody who has the RID in hand goes first; the message is looked at again.
+    guard try connection.execute("SELECT pg_try_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(concluded.rid)))]).only().bool(0) else { return }
+    try Journal.record(connection, [concluded])
   }
 
   /// Puts back in line what was sent long ago and never taken.

@@ -128,9 +128,9 @@ final class Bench: Sendable {
       unit: StageUnit(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
       mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
       database: database,
-      openBus: { [self] topics in
+      openBus: { [self] topics, watch in
         opened.withLock { $0.append(topics) }
-        return broker.bus(topics[0])
+        return broker.bus(topics[0], watch)
       })
     workers.withLock { $0.append(worker) }
     worker.start()

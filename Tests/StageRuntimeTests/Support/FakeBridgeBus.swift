@@ -17,6 +17,7 @@ final class FakeBridgeBroker: Sendable {
     var committed: [String: Int] = [:]
     var faults: [Fault] = []
     var opened: [[String]] = []
+    var refused: Set<String> = []
   }
   private let state = Mutex(State())
 
@@ -27,6 +28,8 @@ final class FakeBridgeBroker: Sendable {
         BridgeRecord(origin: origin, key: key.map { Array($0.utf8) }, value: value.map { Array($0.utf8) }, headers: headers))
     }
   }
+  /// A topic that is not there: its records are refused.
+  func refuse(_ topic: String) { state.withLock { _ = $0.refused.insert(topic) } }
   /// What the next sends do.
   func plan(_ faults: Fault...) { state.withLock { $0.faults += faults } }
   /// Everything that readers of committed records see.
@@ -61,7 +64,11 @@ final class FakeBridgeBroker: Sendable {
       return Array(records)
     }
 
-    func send(_ records: [BridgeOutgoing]) throws {
+    func send(_ all: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws {
+      let missing = broker.state.withLock { $0.refused }
+      let refused = all.indices.filter { missing.contains(all[$0].topic) }
+      if !refused.isEmpty { try setAside(refused.map { BridgeRefusal(index: $0, reason: "no topic \(all[$0].topic)") }) }
+      let records = all.filter { !missing.contains($0.topic) }
       let position = position
       let fault = broker.state.withLock { state -> Fault? in
         let fault = state.faults.isEmpty ? nil : state.faults.removeFirst()
@@ -73,7 +80,7 @@ final class FakeBridgeBroker: Sendable {
       if let fault { throw BusFailure(kind: .retriable, message: "planned: \(fault)") }
     }
 
-    func close(forGood: Bool) {}
+    func close(leaving: Bool) {}
   }
 }
 
@@ -131,7 +138,7 @@ extension Bench {
     database.applicationName = "bridge-1"
     let worker = BridgeWorker(
       unit: unit, name: "bridge-1", commands: commands, routes: table, directory: files, database: database,
-      openBus: { broker.bus($0) })
+      openBus: { topics, _ in broker.bus(topics) })
     worker.start()
     return worker
   }

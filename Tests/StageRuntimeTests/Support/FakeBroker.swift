@@ -41,6 +41,10 @@ final class FakeBroker: Sendable {
     var buses = 0
     var closed = 0
     var isOver = false
+    /// What is refused, by its topic: at once, or only when the transaction ends.
+    var refused: Set<String> = []
+    var refusedLate: Set<String> = []
+    var refusals = 0
   }
   private let state = Mutex(State())
   let isTransactional: Bool
@@ -66,15 +70,33 @@ final class FakeBroker: Sendable {
       $0.committed[topic] = nil
     }
   }
+  /// A topic whose records are refused, as one that is not there: at once, or only at the end of the transaction.
+  func refuse(_ topic: String, late: Bool = false) {
+    state.withLock { _ = late ? $0.refusedLate.insert(topic) : $0.refused.insert(topic) }
+  }
+  /// From now on it takes everything.
+  func allowAll() {
+    state.withLock { state in (state.refused, state.refusedLate) = ([], []) }
+  }
+  /// How often something was refused.
+  var refusals: Int { state.withLock { $0.refusals } }
+  func isRefused(_ topic: String, late: Bool = false) -> Bool {
+    state.withLock { state in
+      let isRefused = (late ? state.refusedLate : state.refused).contains(topic)
+      if isRefused { state.refusals += 1 }
+      return isRefused
+    }
+  }
   /// Lets all threads go that stand where they died.
   func end() { state.withLock { $0.isOver = true } }
   var isOver: Bool { state.withLock { $0.isOver } }
 
-  func bus(_ topic: String) -> FakeBus {
+  func bus(_ topic: String, _ watch: BusWatch? = nil) -> FakeBus {
     let number = state.withLock { state in
       state.buses += 1
       return state.buses
     }
+    watch?.assigned([topic], partitions: 1)
     return FakeBus(self, topic: topic, number: number)
   }
 
@@ -165,8 +187,16 @@ final class FakeBus: Bus, @unchecked Sendable {
     }
   }
 
-  func send(_ outgoing: [OutgoingHop]) throws(BusFailure) {
+  func send(_ all: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure) {
     try broker.pass(.send)
+    let refused = all.filter { broker.isRefused($0.topic) }
+    if !refused.isEmpty {
+      do { try setAside(refused.map { Refusal(hop: $0.id, reason: "no topic \($0.topic)") }) } catch {
+        throw BusFailure(kind: .retriable, message: "\(error)")
+      }
+    }
+    let ids = Set(refused.map(\.id))
+    let outgoing = all.filter { !ids.contains($0.id) }
     guard broker.isOwner(topic, number) else {
       throw BusFailure(
         kind: broker.isTransactional ? .fatal : .lostPartitions, message: "another worker has the partition")
@@ -185,6 +215,11 @@ final class FakeBus: Bus, @unchecked Sendable {
   func settle() throws(BusFailure) {
     try broker.pass(.settle)
     guard let transaction = underWay else { return }
+    let refused = transaction.hops.filter { broker.isRefused($0.topic, late: true) }
+    if !refused.isEmpty {
+      throw BusFailure(
+        kind: .abortable, message: "refused late", refused: refused.map { Refusal(hop: $0.id, reason: "no topic \($0.topic)") })
+    }
     guard broker.isOwner(topic, number) else { throw BusFailure(kind: .fatal, message: "another worker has the partition") }
     broker.append(transaction.hops)
     broker.commit(topic, transaction.end)
@@ -204,5 +239,5 @@ final class FakeBus: Bus, @unchecked Sendable {
     join()
   }
   func wake() { bell.signal() }
-  func close(forGood: Bool) { broker.close() }
+  func close(leaving: Bool) { broker.close() }
 }

@@ -1,0 +1,178 @@
+import Kafka
+import System
+
+/// A worker's consumer, with what its events mean: every one of them is told to the worker's `BusWatch`.
+///
+/// It also looks for what no event tells: records that were removed before they were read, and transaction markers behind the last
+/// record, which would show as a lag for ever.
+final class BusReader {
+  private let consumer: KafkaConsumer
+  private let watch: BusWatch
+  /// Behind the last record that came of each partition.
+  private var seen: [TopicPartition: Int64] = [:]
+  /// Behind the last record whose offset is committed.
+  private var settled: [TopicPartition: Int64] = [:]
+  /// Partitions of which it is not known yet whether they begin where the group left off.
+  private var unchecked: Set<TopicPartition> = []
+  private var statisticsSeen = 0
+  private var idleSince: Int?
+  private var nextCheck = 0
+
+  /// Between two tries of what is only looked after.
+  private static let checkPause = 10_000
+
+  init(_ consumer: KafkaConsumer, watch: BusWatch) {
+    self.consumer = consumer
+    self.watch = watch
+    watch.joins()
+  }
+
+  /// Opens a consumer; as a static member of its group where it has a name there.
+  convenience init(
+    settings: KafkaSettings, group: String, topics: [String], assignment: KafkaConsumer.Assignment, member: String?, watch: BusWatch
+  ) throws(KafkaError) {
+    self.init(
+      try KafkaConsumer(
+        settings: settings, group: group, topics: topics, assignment: assignment,
+        instance: member.map { StaticMember.id($0, topics: topics) }), watch: watch)
+  }
+
+  var hasPendingRevocation: Bool { consumer.hasPendingRevocation }
+  func owns(_ partition: TopicPartition, since epoch: UInt64) -> Bool { consumer.owns(partition, since: epoch) }
+  func owns(_ record: RecordView) -> Bool { consumer.owns(record) }
+  func groupMetadata() throws(KafkaError) -> GroupMetadata { try consumer.groupMetadata() }
+  var waker: KafkaConsumer { consumer }
+
+  func poll(max: Int, timeoutMilliseconds: Int) throws(KafkaError) -> RecordBatch {
+    let result = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
+    for event in result.events { take(event) }
+    let now = monotonicMilliseconds()
+    if result.records.isEmpty {
+      let since = idleSince ?? now
+      idleSince = since
+      if now - since >= 1000, now >= nextCheck { lookAfter(now) }
+    } else {
+      idleSince = nil
+      watch.received(result.records.topics)
+      let starts = result.records.firstOffsets
+      if now >= nextCheck, starts.contains(where: { unchecked.contains($0.partition) }) { checkStarts(now) }
+      for start in starts { checkGap(before: start) }
+      for next in result.records.nextOffsets { seen[next.partition] = next.offset }
+    }
+    let count = consumer.statisticsCount
+    if count != statisticsSeen, let statistics = consumer.statistics {
+      statisticsSeen = count
+      watch.reads(fault: statistics.fault)
+    }
+    return result.records
+  }
+
+  private func take(_ event: PollResult.Event) {
+    switch event {
+    case .assigned(let partitions):
+      unchecked.formUnion(partitions)
+      for partition in partitions { (seen[partition], settled[partition]) = (nil, nil) }
+      nextCheck = 0
+      watch.assigned(Set(partitions.map(\.topic)), partitions: consumer.assignedPartitions.count)
+    case .revoked(let partitions), .lost(let partitions):
+      for partition in partitions {
+        unchecked.remove(partition)
+        (seen[partition], settled[partition]) = (nil, nil)
+      }
+      watch.revoked(left: consumer.assignedPartitions.count)
+    case .problem(let error, let topic): watch.problem(error, topic: topic)
+    case .reachedEnd: break
+    }
+  }
+
+  /// Notes what is committed.
+  func settle(_ offsets: [PartitionOffset]) {
+    for place in offsets { settled[place.partition] = max(settled[place.partition] ?? 0, place.offset) }
+  }
+
+  /// Commits, for a bus without transactions.
+  func commit(_ offsets: [PartitionOffset]) throws(KafkaError) {
+    try consumer.commit(offsets, timeoutMilliseconds: watch.limit(30_000))
+    settle(offsets)
+  }
+
+  /// Reads from these places again.
+  func rewind(to starts: [PartitionOffset]) throws(KafkaError) {
+    try consumer.seek(to: starts, timeoutMilliseconds: watch.limit(10_000))
+    for start in starts { seen[start.partition] = start.offset }
+  }
+
+  func close(leaving: Bool) { try? consumer.close(leaving: leaving, timeoutMilliseconds: watch.limit(10_000)) }
+
+  // MARK: what no event tells
+
+  private func lookAfter(_ now: Int) {
+    nextCheck = now + Self.checkPause
+    if !unchecked.isEmpty { checkStarts(now) }
+    commitPositions()
+  }
+
+  /// Compares where the group left off with what is still there. Asks the broker a few times after each assignment, then no more.
+  private func checkStarts(_ now: Int) {
+    guard let committed = try? consumer.committed(timeoutMilliseconds: watch.limit(5000)) else {
+      nextCheck = now + Self.checkPause
+      return
+    }
+    for place in committed where unchecked.contains(place.partition) {
+      guard let first = try? consumer.bounds(of: place.partition, timeoutMilliseconds: watch.limit(2000)).first else { continue }
+      unchecked.remove(place.partition)
+      note(removed: first, from: place)
+      if settled[place.partition] == nil { settled[place.partition] = max(place.offset, first) }
+      if seen[place.partition] == nil { seen[place.partition] = max(place.offset, first) }
+    }
+    // Those without a commit begin at their first record.
+    unchecked.subtract(Set(unchecked).subtracting(committed.map(\.partition)))
+  }
+
+  /// Of one record a marker may stand before the next; a larger hole is looked into.
+  private func checkGap(before start: PartitionOffset) {
+    guard let expected = seen[start.partition], start.offset - expected >= 2,
+      let first = try? consumer.bounds(of: start.partition, timeoutMilliseconds: watch.limit(2000)).first
+    else { return }
+    note(removed: min(first, start.offset), from: PartitionOffset(start.partition, expected))
+  }
+
+  private func note(removed first: Int64, from place: PartitionOffset) {
+    if first > place.offset { watch.lost(Int(first - place.offset), of: place.partition.topic) }
+  }
+
+  /// Commits behind markers that follow the last record, where everything that came is committed: what follows can only be markers and
+  /// what was taken back.
+  private func commitPositions() {
+    let behind = consumer.positions().compactMap { position -> PartitionOffset? in
+      guard let next = position.next, let settled = settled[position.partition], seen[position.partition] == settled, next > settled
+      else { return nil }
+      return PartitionOffset(position.partition, next)
+    }
+    guard !behind.isEmpty, (try? consumer.commit(behind, timeoutMilliseconds: watch.limit(2000))) != nil else { return }
+    for place in behind { (seen[place.partition], settled[place.partition]) = (place.offset, place.offset) }
+  }
+}
+
+/// The id by which a group knows a member that comes back.
+enum StaticMember {
+  /// `<name>-<hash of the topics>`: Kafka hands a returning member its old partitions, whatever it subscribes to now, so one that reads other
+  /// topics is another member. At most 249 characters of those that Kafka allows.
+  static func id(_ name: String, topics: [String]) -> String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for topic in Set(topics).sorted() {
+      for byte in topic.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      hash = (hash ^ 0) &* 0x100_0000_01b3
+    }
+    let allowed = name.utf8.map { byte -> Character in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+        Character(UnicodeScalar(byte))
+      default: "_"
+      }
+    }
+    let digits = String(hash >> 32, radix: 16)
+    return String(allowed.prefix(240)) + "-" + String(repeating: "0", count: 8 - digits.count) + digits
+  }
+}
