@@ -151,7 +151,11 @@ public final class KafkaAdmin: TopicAdmin {
       do throws(KafkaError) {
         return try body(current)
       } catch {
-        guard isWorthAnotherTry(error), monotonicMilliseconds() + Self.pause < end else { throw error }
+        guard isWorthAnotherTry(error), monotonicMilliseconds() + Self.pause < end else {
+          // A client says the same thing of its connections once in 30 seconds only, so the next call would not hear it.
+          if error.operation == "connect", let next = try? Self.open(settings) { client.withLock { $0 = next } }
+          throw error
+        }
       }
       usleep(UInt32(Self.pause) * 1000)
       let next = try Self.open(settings)

@@ -77,7 +77,11 @@ import YAML
   }
 
   @Test func aTopicWithOtherReplicasOrWithoutThemIsNotAsPlanned() throws {
-    let text = "version: 1\nflows: {}\n"
+    let text = """
+      version: 1
+      on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+      flows: { NEW: { route: [packet-validator: { passed: complete-as-processed }] } }
+      """
     let routes = try #require(RouteFile.read(Array(text.utf8), name: "r", stages: .registrationProcessor).file)
     let reader = TopicPlan.Reader(StageFile(name: "packet-validator"), takesMessages: true, furtherTopics: [])
     let name = "packet-validator-bus-in"
