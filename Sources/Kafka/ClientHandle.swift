@@ -33,18 +33,17 @@ final class ClientHandle: @unchecked Sendable {
 
   /// Partition counts of topics; a topic that does not exist is left out. Blocks at most so long.
   func partitionCounts(topic: String?, timeoutMilliseconds: Int32) throws(KafkaError) -> [String: Int] {
+    try metadata(topic: topic, timeoutMilliseconds: timeoutMilliseconds).partitionCounts
+  }
+
+  /// What the cluster says of one topic, or of all; a topic that does not exist is left out. Blocks at most so long.
+  func metadata(topic: String?, timeoutMilliseconds: Int32) throws(KafkaError) -> ClusterMetadata {
     var answer: UnsafePointer<rd_kafka_metadata>?
     let handle = topic.flatMap { rd_kafka_topic_new(raw, $0, nil) }
     defer { if let handle { rd_kafka_topic_destroy(handle) } }
     let error = rd_kafka_metadata(raw, handle == nil ? 1 : 0, handle, &answer, timeoutMilliseconds)
     guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let answer else { throw KafkaError(error, "read metadata") }
     defer { rd_kafka_metadata_destroy(answer) }
-    var counts: [String: Int] = [:]
-    for i in 0..<Int(answer.pointee.topic_cnt) {
-      let topic = answer.pointee.topics[i]
-      guard topic.err == RD_KAFKA_RESP_ERR_NO_ERROR, topic.partition_cnt > 0 else { continue }
-      counts[String(cString: topic.topic)] = Int(topic.partition_cnt)
-    }
-    return counts
+    return ClusterMetadata(answer.pointee)
   }
 }

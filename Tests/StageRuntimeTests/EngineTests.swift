@@ -217,8 +217,7 @@ import Testing
       let broker = try EmbeddedCluster()
       let text = Self.throughC.replacing("- c", with: "- c: { runs: elsewhere }").replacing(
         "flows:", with: "forwards: { old-b-bus-in: b, old-c-bus-in: c }\nflows:")
-      try await withEngine(bench, routes: Bench.routes(text), broker: broker) { engine, _ async throws in
-        #expect(engine.topics == ["a-bus-in", "b-bus-in", "old-b-bus-in"])
+      try await withEngine(bench, routes: Bench.routes(text), broker: broker) { _, _ async throws in
         // As a Java stage of an older release sends it: bare key, no hop id of ours.
         try await bench.register("1")
         let message = try bench.message("1")

@@ -1,3 +1,4 @@
+import Kafka
 import Routing
 import StageKit
 import Testing
@@ -51,13 +52,17 @@ import YAML
 
   @Test func whatTheClusterHasOtherwiseIsFoundAndNothingElseIsTouched() throws {
     let plan = try plan()
+    func there(_ count: Int) -> [ClusterMetadata.Partition] {
+      (0..<count).map { ClusterMetadata.Partition(number: $0, replicas: 3, inSync: 3) }
+    }
     let existing = [
       "addr-bus-in": 4, "addr-new-bus-out": 2, "births": 8, "c-m-d-validator-bus-in": 4,
       "verification-bus-in": 4, "verification-update-bus-out": 4, "somebody-elses-bus-in": 1, "orders": 3,
-    ]
+    ].mapValues(there)
+    let day = ["retention.ms": "86400000"]
     let found = plan.differences(
-      existing: existing,
-      retention: ["addr-bus-in": 86_400_000, "addr-new-bus-out": 86_400_000, "births": -1])
+      ClusterMetadata(brokers: 3, topics: existing),
+      configuration: ["addr-bus-in": day, "addr-new-bus-out": day, "births": ["retention.ms": "-1"]])
     #expect(
       found == [
         .fewerPartitions("addr-new-bus-out", now: 2), .morePartitions("births", now: 8), .retention("births", now: -1),
@@ -69,5 +74,34 @@ import YAML
     #expect(made.map(\.name).count == 4)
     #expect(
       made.allSatisfy { $0.partitions == 4 && $0.replication == 3 && $0.configuration == ["retention.ms": "86400000"] })
+  }
+
+  @Test func aTopicWithOtherReplicasOrWithoutThemIsNotAsPlanned() throws {
+    let text = """
+      version: 1
+      on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+      flows: { NEW: { route: [packet-validator: { passed: complete-as-processed }] } }
+      """
+    let routes = try #require(RouteFile.read(Array(text.utf8), name: "r", stages: .registrationProcessor).file)
+    let reader = TopicPlan.Reader(StageFile(name: "packet-validator"), takesMessages: true, furtherTopics: [])
+    let name = "packet-validator-bus-in"
+    func found(_ replication: Int, brokers: Int = 3, _ partitions: [ClusterMetadata.Partition]) -> [TopicPlan.Difference] {
+      TopicPlan(routes, readers: [reader], partitions: partitions.count, replication: replication, retention: nil).differences(
+        ClusterMetadata(brokers: brokers, topics: [name: partitions]),
+        configuration: [name: ["min.insync.replicas": "2"]])
+    }
+    typealias Partition = ClusterMetadata.Partition
+    #expect(found(3, [Partition(number: 0, replicas: 3, inSync: 2)]).isEmpty)
+    #expect(found(3, [Partition(number: 0, replicas: 1, inSync: 2)]) == [.replicas(name, now: 1)])
+    // The cluster's own number is right whatever it is, but one copy among several brokers is told.
+    #expect(found(-1, [Partition(number: 0, replicas: 2, inSync: 2)]).isEmpty)
+    #expect(found(-1, [Partition(number: 0, replicas: 1, inSync: 2)]) == [.loneReplica(name, brokers: 3)])
+    #expect(found(-1, brokers: 1, [Partition(number: 0, replicas: 1, inSync: 2)]).isEmpty)
+    #expect(
+      found(
+        -1,
+        [
+          Partition(number: 0, replicas: 3, inSync: 1), Partition(number: 1, hasLeader: false, replicas: 3, inSync: 0),
+        ]) == [.leaderless(name, partitions: [1]), .belowMinimum(name, partitions: [0], minimum: 2)])
   }
 }

@@ -18,7 +18,11 @@ public final class Engine: Sendable {
   /// For leases and ends of durable work, which is done at least once anyway.
   private let forgetful: Pool
   private let wake: WakeUp
-  private let makeTopics: TopicMaker
+  private let topicNeeds: @Sendable (RouteFile) -> TopicNeeds
+  /// How topics are made on the embedded cluster, which loses none and asks for no rights; nil for a real one.
+  private let makeTopics: TopicMaker?
+  /// What is wrong with the topics, for health and metrics.
+  public let topicCare: TopicCare
   private let workers: [any BusWorker]
   private let stageWorkers: [StageWorker]
   private let runner: WorkRunner
@@ -76,20 +80,17 @@ public final class Engine: Sendable {
         pipeline: pipeline)
       return StageUnit(file: file, plugin: try type.init(settings: stageSettings), context: context, settings: stageSettings)
     }
-    let maker: TopicMaker = { names, partitions, replication in
-      let admin = try KafkaAdmin(settings: settings.kafka)
-      _ = try admin.createTopics(names.map { KafkaAdmin.NewTopic($0, partitions: partitions, replication: replication) })
-    }
-    self.makeTopics = makeTopics ?? maker
+    self.makeTopics = makeTopics
+    let own = units.map { TopicPlan.Reader($0.file, takesMessages: $0.spec.takesMessages, furtherTopics: $0.furtherTopics) }
+    let all = Self.readers(directory, catalogue, environment)
+    let bridge = units.first(where: \.spec.isBridge)?.bridgeCommands
+    let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = { TopicNeeds($0, own: own, all: all, bridge: bridge) }
+    self.topicNeeds = topicNeeds
+    topicCare = TopicCare(
+      partitions: settings.partitions, replication: settings.replication, needs: { topicNeeds(table.routes) },
+      open: { try KafkaAdmin(settings: settings.kafka, totalMilliseconds: $0) })
 
     let assignment: KafkaConsumer.Assignment = settings.isAloneOnTheBus ? .all : .group
-    let makeTopics = self.makeTopics
-    // Made before the workers start; an edit of the route file may name others.
-    let first = Set(Self.topics(of: units, by: routes))
-    let makeOthers: @Sendable ([String]) throws -> Void = { topics in
-      let others = topics.filter { !first.contains($0) }
-      if !others.isEmpty { try makeTopics(others, settings.partitions, settings.replication) }
-    }
     let stageWorkers = units.filter(\.spec.takesMessages).map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: [], assignment: assignment,
@@ -98,7 +99,6 @@ public final class Engine: Sendable {
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: byName, database: settings.database,
         openBus: { topics, watch in
-          try makeOthers(topics)
           var bus = bus
           bus.topics = topics
           return try KafkaBus(bus, watch: watch)
@@ -111,10 +111,7 @@ public final class Engine: Sendable {
       return BridgeWorker(
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: byName,
         database: settings.database,
-        openBus: { topics, watch in
-          try makeOthers(topics)
-          return try KafkaBridgeBus(bus, topics: topics, watch: watch)
-        })
+        openBus: { topics, watch in try KafkaBridgeBus(bus, topics: topics, watch: watch) })
     }
     self.stageWorkers = stageWorkers
     let topicWorkers = units.filter { !$0.furtherTopics.isEmpty }.map { unit in
@@ -170,7 +167,7 @@ public final class Engine: Sendable {
       table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
 
     let status = StatusDoors(
-      units: units, workers: workers, runner: runner, courier: courier, routes: table, pool: pool, services: services,
+      units: units, workers: workers, runner: runner, courier: courier, topicCare: topicCare, routes: table, pool: pool, services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt)
     server = try Server(
       settings.http, endpoints: units.flatMap { $0.plugin.endpoints($0.context) } + endpoints + status.endpoints)
@@ -193,21 +190,34 @@ public final class Engine: Sendable {
     return given
   }
 
-  /// The names of all topics that these stages read.
-  public var topics: [String] { Self.topics(of: units, by: table.routes) }
+  /// All stages with what they read. What another process's settings say wrong is told there.
+  private static func readers(
+    _ directory: [StageFile], _ catalogue: [any Stage.Type], _ environment: [String: String]
+  ) -> [TopicPlan.Reader] {
+    directory.compactMap { file in
+      guard let spec = catalogue.first(where: { $0.spec.name == file.plugin })?.spec else { return nil }
+      let settings = try? StageSettings(stage: file.name, declared: spec.settings, given: given(file, spec, environment))
+      return TopicPlan.Reader(
+        file, takesMessages: spec.takesMessages,
+        furtherTopics: settings.map { settings in spec.topics.map { settings.filled($0) } } ?? [])
+    }
+  }
 
-  private static func topics(of units: [StageUnit], by routes: RouteFile) -> [String] {
-    let inputs = units.filter(\.spec.takesMessages).flatMap { routes.inputs(of: $0.file) }
-    return Array(Set(inputs + units.flatMap(\.furtherTopics))).sorted()
+  /// Makes the topics that stages and courier read and write, before anything is sent: a broker that makes topics by itself would give
+  /// them a number of partitions of its own.
+  private func ensureTopics(_ needs: TopicNeeds, totalMilliseconds: Int) throws {
+    if let makeTopics {
+      try makeTopics(needs.topics, settings.partitions, settings.replication)
+    } else {
+      try topicCare.ensure(needs, totalMilliseconds: totalMilliseconds)
+    }
   }
 
   /// Starts everything and opens the doors.
   /// - Returns: the port of the HTTP doors.
   public func start() async throws -> Int {
-    let topics = topics
-    let settings = settings
-    let makeTopics = makeTopics
-    try await blocking.run { try makeTopics(topics, settings.partitions, settings.replication) }
+    if makeTopics == nil { for problem in settings.kafka.libraryProblems { log.warning(problem.words) } }
+    try await blocking.run { [self] in try ensureTopics(topicNeeds(table.routes), totalMilliseconds: 60_000) }
     if settings.isAloneOnTheBus {
       try await database { try await pool.with { try Journal.takeOver($0) } }
     }
@@ -220,6 +230,7 @@ public final class Engine: Sendable {
     watchdog.start()
     runner.start()
     reports.start()
+    if makeTopics == nil { topicCare.start() }
     return port
   }
 
@@ -230,10 +241,18 @@ public final class Engine: Sendable {
   public var routes: RouteFile { table.routes }
 
   /// Puts a checked route file in force: from the next batch on. Blocks until the version is kept in the database.
-  /// - Returns: false when the database is out of reach; the old version stays. Try again.
+  /// - Returns: false when the database is out of reach, or its topics cannot be made; the old version stays. Try again.
   public func take(_ routes: RouteFile) -> Bool {
     let old = table.routes
     if old.digest != routes.digest {
+      let needs = topicNeeds(routes)
+      if needs != topicNeeds(old) {
+        do { try ensureTopics(needs, totalMilliseconds: 8000) } catch {
+          let reason = "the topics of the new version are not there; trying again: \(error)"
+          if table.lastRejection != reason { refuseRoutes(reason) }
+          return false
+        }
+      }
       let versions = versions
       let isKept = blockingAwait { (try? await versions.keep(routes)) != nil }
       guard isKept else {
@@ -264,11 +283,13 @@ public final class Engine: Sendable {
     await server.stop(graceSeconds: 5)
     runner.stop()
     reports.stop()
+    topicCare.stop()
     for worker in workers { worker.stop() }
-    try? await blocking.run { [workers, runner, reports] in
+    try? await blocking.run { [workers, runner, reports, topicCare, makeTopics] in
       for worker in workers { worker.join() }
       runner.join()
       reports.join()
+      if makeTopics == nil { topicCare.join() }
     }
     courier.stop()
     watchdog.stop()

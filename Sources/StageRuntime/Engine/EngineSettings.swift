@@ -19,7 +19,7 @@ public struct EngineSettings: Sendable {
   public var isAloneOnTheBus: Bool
   /// Partitions of topics that are made.
   public var partitions: Int
-  /// Replicas of topics that are made.
+  /// Replicas of topics that are made; -1 is the cluster's own number.
   public var replication: Int
   /// Seconds after which a message that nobody took is sent again.
   public var reconcileAfter: Double
@@ -29,7 +29,7 @@ public struct EngineSettings: Sendable {
   /// Settings with defaults for a small machine.
   public init(
     kafka: KafkaSettings, database: PostgresSettings, http: ServerSettings = ServerSettings(), instance: String,
-    isTransactional: Bool = true, isAloneOnTheBus: Bool = false, partitions: Int = 4, replication: Int = 1,
+    isTransactional: Bool = true, isAloneOnTheBus: Bool = false, partitions: Int = 4, replication: Int = -1,
     reconcileAfter: Double = 300, connections: Int = 8
   ) {
     self.kafka = kafka

@@ -11,6 +11,7 @@ struct StatusDoors: Sendable {
   let workers: [any BusWorker]
   let runner: WorkRunner
   let courier: Courier
+  let topicCare: TopicCare
   let routes: RouteTable
   let pool: Pool
   let services: Services
@@ -89,7 +90,9 @@ struct StatusDoors: Sendable {
     let busIsUp = faults.isEmpty && !standing.contains { $0.milliseconds >= Standstill.down }
     let scanner = await services.virusScanner.state()
     // A scanner out of reach matters to the stages that scan; the others do their work without it.
-    let isUp = databaseIsUp && busIsUp && refused.isEmpty && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
+    let problems = topicCare.problems
+    let topicsAreUp = refused.isEmpty && problems.isEmpty
+    let isUp = databaseIsUp && busIsUp && topicsAreUp && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
     return answer(
       [
@@ -103,7 +106,8 @@ struct StatusDoors: Sendable {
             "standing": .array(standing.map(\.json)),
           ]),
           "topics": .object([
-            "status": .string(refused.isEmpty ? "UP" : "DOWN"),
+            "status": .string(topicsAreUp ? "UP" : "DOWN"), "problems": .array(problems.map { .string($0) }),
+            "warnings": .array(topicCare.warnings.map { .string($0) }),
             "refused": .array(
               refused.map {
                 [

@@ -21,6 +21,14 @@ public struct TopicPlan: Sendable {
     case fewerPartitions(String, now: Int)
     /// It has more: as good, and never made fewer.
     case morePartitions(String, now: Int)
+    /// It has another number of copies than the plan; nothing here changes that.
+    case replicas(String, now: Int)
+    /// It has one copy although the cluster has several brokers: it stands still while one broker is away.
+    case loneReplica(String, brokers: Int)
+    /// Partitions that no broker leads: nothing can be written to them or read.
+    case leaderless(String, partitions: [Int])
+    /// Partitions with fewer copies up to date than a write needs.
+    case belowMinimum(String, partitions: [Int], minimum: Int)
     /// Its records are kept for another time; milliseconds, -1 for ever, nil when the cluster does not say.
     case retention(String, now: Int?)
     /// A topic of a known stage that neither route file nor stages need.
@@ -29,7 +37,8 @@ public struct TopicPlan: Sendable {
     /// The topic's name.
     public var topic: String {
       switch self {
-      case .missing(let name), .fewerPartitions(let name, _), .morePartitions(let name, _), .retention(let name, _),
+      case .missing(let name), .fewerPartitions(let name, _), .morePartitions(let name, _), .replicas(let name, _),
+        .loneReplica(let name, _), .leaderless(let name, _), .belowMinimum(let name, _, _), .retention(let name, _),
         .unneeded(let name):
         name
       }
@@ -54,7 +63,7 @@ public struct TopicPlan: Sendable {
   public private(set) var topics: [Topic] = []
   /// Partitions of each.
   public let partitions: Int
-  /// Copies of each.
+  /// Copies of each; -1 is the cluster's own number.
   public let replication: Int
   /// How long records are kept, in milliseconds; nil leaves it to the cluster.
   public let retention: Int?
@@ -82,15 +91,11 @@ public struct TopicPlan: Sendable {
     }
     for flow in routes.flows {
       let process = flow.process.value
+      let entered = flow.stages.indices.reduce(into: Set()) { $0.formUnion(flow.next(ofStageAt: $1)) }
       for (index, stage) in flow.stages.enumerated() {
         let name = stage.name.value
         let isElsewhere = stage.runsElsewhere || own[name] == nil
-        let isEntered = flow.stages.indices.contains { other in
-          VerdictKind.allCases.contains { verdict in
-            flow.branches(ofStageAt: other, for: verdict).contains { $0.to.contains { $0.value == .stage(name) } }
-          }
-        }
-        if isEntered, isElsewhere || index > 0 || own[name]?.takesMessages == true {
+        if entered.contains(name), isElsewhere || index > 0 || own[name]?.takesMessages == true {
           need(routes.busIn(of: name), "\(process): input of \(name)")
         }
         if isElsewhere || bridged {
@@ -106,22 +111,41 @@ public struct TopicPlan: Sendable {
   }
 
   /// What a cluster has otherwise.
-  /// - Parameters:
-  ///   - existing: its topics with their numbers of partitions.
-  ///   - retention: `retention.ms` of a topic, where it is known.
-  public func differences(existing: [String: Int], retention known: [String: Int]) -> [Difference] {
+  /// - Parameter configuration: of the topics for which it is known, by Kafka's names.
+  public func differences(_ cluster: ClusterMetadata, configuration: [String: [String: String]]) -> [Difference] {
     var found: [Difference] = []
     for topic in topics {
-      guard let now = existing[topic.name] else {
+      guard let there = cluster.topics[topic.name] else {
         found.append(.missing(topic.name))
         continue
       }
-      if now < partitions { found.append(.fewerPartitions(topic.name, now: now)) }
-      if now > partitions { found.append(.morePartitions(topic.name, now: now)) }
-      if let retention, known[topic.name] != retention { found.append(.retention(topic.name, now: known[topic.name])) }
+      if there.count < partitions { found.append(.fewerPartitions(topic.name, now: there.count)) }
+      if there.count > partitions { found.append(.morePartitions(topic.name, now: there.count)) }
+      found += Self.copies(topic.name, there, cluster.brokers, configuration[topic.name] ?? [:], planned: replication)
+      let kept = configuration[topic.name]?["retention.ms"].flatMap { Int($0) }
+      if let retention, kept != retention { found.append(.retention(topic.name, now: kept)) }
     }
+    let existing = cluster.topics
     let needed = Set(topics.map(\.name))
     for name in existing.keys.sorted() where !needed.contains(name) && isOfStage(name) { found.append(.unneeded(name)) }
+    return found
+  }
+
+  private static func copies(
+    _ name: String, _ partitions: [ClusterMetadata.Partition], _ brokers: Int, _ configuration: [String: String], planned: Int
+  ) -> [Difference] {
+    var found: [Difference] = []
+    let fewest = partitions.map(\.replicas).min() ?? 0
+    if planned > 0, let other = partitions.map(\.replicas).first(where: { $0 != planned }) {
+      found.append(.replicas(name, now: other))
+    } else if fewest == 1, brokers > 1 {
+      found.append(.loneReplica(name, brokers: brokers))
+    }
+    let leaderless = partitions.filter { !$0.hasLeader }.map(\.number)
+    if !leaderless.isEmpty { found.append(.leaderless(name, partitions: leaderless)) }
+    guard let minimum = configuration["min.insync.replicas"].flatMap({ Int($0) }) else { return found }
+    let below = partitions.filter { $0.hasLeader && $0.inSync < minimum }.map(\.number)
+    if !below.isEmpty { found.append(.belowMinimum(name, partitions: below, minimum: minimum)) }
     return found
   }
 
@@ -140,6 +164,17 @@ public struct TopicPlan: Sendable {
       return KafkaAdmin.NewTopic(
         name, partitions: partitions, replication: replication,
         configuration: retention.map { ["retention.ms": String($0)] } ?? [:])
+    }
+  }
+}
+
+extension Flow {
+  /// The stages that a message may go to behind a stage, whatever that says of it.
+  func next(ofStageAt index: Int) -> Set<String> {
+    VerdictKind.allCases.reduce(into: []) { found, verdict in
+      for branch in branches(ofStageAt: index, for: verdict) {
+        for case .stage(let name) in branch.to.map(\.value) { found.insert(name) }
+      }
     }
   }
 }

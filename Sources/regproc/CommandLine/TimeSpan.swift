@@ -9,4 +9,14 @@ enum TimeSpan {
     else { return nil }
     return seconds
   }
+
+  /// A time in milliseconds in its largest whole unit; below zero it is for ever.
+  static func words(_ milliseconds: Int) -> String {
+    if milliseconds < 0 { return "ever" }
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
+    where milliseconds.isMultiple(of: size) {
+      return String(milliseconds / size) + unit
+    }
+    return "\(milliseconds) ms"
+  }
 }

@@ -19,6 +19,10 @@ enum DoctorCommand {
       let word = good ? console.painted("good", "32") : console.painted("bad ", "31;1")
       console.out("\(word)  \(name.padded(to: 10)) \(text)\n")
     }
+    func warn(_ name: String, _ text: String) {
+      console.out("\(console.painted("warn", "33"))  \(name.padded(to: 10)) \(text)\n")
+    }
+    var plan: TopicPlan?
     say(
       "home", settings.home.folder != nil,
       settings.home.folder ?? "none: start where routes.yaml and stages/ are, or say --home FOLDER")
@@ -32,6 +36,9 @@ enum DoctorCommand {
           "routes", true,
           "\(settings.routesFile), \(routes.flows.count == 1 ? "1 flow" : "\(routes.flows.count) flows")"
             + (count == 0 ? "" : ", \(count) warnings (regproc routes check)"))
+        plan = TopicPlan(
+          routes, readers: try stages.topicReaders, partitions: settings.partitions, replication: settings.replication,
+          retention: nil)
       } catch let problems as FileProblems {
         say("routes", false, "\(settings.routesFile) has faults (regproc routes check)")
         console.err(problems.rendered(colour: console.errorsAreColoured))
@@ -43,12 +50,7 @@ enum DoctorCommand {
     let pool = BlockingPool(name: "doctor", threads: 1)
     defer { pool.close() }
     if let kafka = try settings.kafka() {
-      do {
-        let count = try await pool.run { try KafkaAdmin(settings: kafka).listTopics().count }
-        say("kafka", true, "\(kafka.bootstrapServers), \(count) topics")
-      } catch {
-        say("kafka", false, "\(kafka.bootstrapServers): \(error); is the broker up, and are address and security right?")
-      }
+      await DoctorKafka.check(kafka, plan, pool, say, warn)
     } else {
       say("kafka", true, "none configured: `up` brings a broker of its own, for trying things out only")
     }

@@ -44,27 +44,10 @@ enum TopicsCommand {
   private static func make(_ arguments: Arguments, _ settings: Settings) throws -> TopicPlan {
     let folder = try StageFolder(settings)
     let (routes, _) = try folder.routes(settings.routesFile)
-    let readers = try folder.stages.compactMap { file -> TopicPlan.Reader? in
-      guard let plugin = Catalogue.plugin(named: file.plugin) else { return nil }
-      let given = try StageSettings(stage: file.name, declared: plugin.spec.settings, given: file.settings)
-      return TopicPlan.Reader(
-        file, takesMessages: plugin.spec.takesMessages, furtherTopics: plugin.spec.topics.map { given.filled($0) })
-    }
     let retention = arguments.text("retention") ?? "7d"
     return TopicPlan(
-      routes, readers: readers, partitions: settings.partitions,
+      routes, readers: try folder.topicReaders, partitions: settings.partitions,
       replication: settings.replication, retention: milliseconds(retention), bridged: arguments.has("bridge"))
-  }
-
-  private static func differences(_ plan: TopicPlan, _ admin: KafkaAdmin) throws -> [TopicPlan.Difference] {
-    let existing = try admin.listTopics()
-    var retention: [String: Int] = [:]
-    if plan.retention != nil {
-      for topic in plan.topics where existing[topic.name] != nil {
-        retention[topic.name] = try admin.configuration(of: topic.name)["retention.ms"].flatMap { Int($0) }
-      }
-    }
-    return plan.differences(existing: existing, retention: retention)
   }
 
   private static func runPlan(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
@@ -76,7 +59,7 @@ enum TopicsCommand {
     if let kafka {
       let pool = BlockingPool(name: "topics", threads: 1)
       defer { pool.close() }
-      found = try await pool.run { try differences(plan, KafkaAdmin(settings: kafka)) }
+      found = try await pool.run { try plan.differences(from: KafkaAdmin(settings: kafka)) }
     }
     if arguments.has("json") {
       for topic in plan.topics { console.out(json(topic, plan, found).encoded() + [10]) }
@@ -89,18 +72,19 @@ enum TopicsCommand {
         "topic", "partitions", "replicas", "retention", kafka == nil ? "needed for" : "cluster",
       ])
       for topic in plan.topics {
-        let states = found.filter { $0.topic == topic.name }.map { words($0, plan) }
+        let states = found.filter { $0.topic == topic.name }.map { plan.words($0) }
         let state =
           kafka == nil
           ? topic.reasons.joined(separator: "; ") : states.isEmpty ? "as planned" : states.joined(separator: "; ")
         table.add([
-          topic.name, String(plan.partitions), String(plan.replication), plan.retention.map(time) ?? "cluster's", state,
+          topic.name, String(plan.partitions), plan.replication < 0 ? "cluster's" : String(plan.replication),
+          plan.retention.map(TimeSpan.words) ?? "cluster's", state,
         ])
       }
       console.out(table.rendered(console))
-      for case .unneeded(let name) in found { console.out("\(name): \(words(.unneeded(name), plan))\n") }
+      for case .unneeded(let name) in found { console.out("\(name): \(plan.words(.unneeded(name)))\n") }
     }
-    return found.contains(where: isFault) ? 1 : 0
+    return found.contains(where: \.isFault) ? 1 : 0
   }
 
   private static func runCreate(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
@@ -114,7 +98,7 @@ enum TopicsCommand {
     defer { pool.close() }
     let done = try await pool.run { () throws -> [(action: String, topic: String, words: String)] in
       let admin = try KafkaAdmin(settings: kafka)
-      let found = try differences(plan, admin)
+      let found = try plan.differences(from: admin)
       if !isDry { try admin.createTopics(plan.newTopics(found)) }
       var done: [(action: String, topic: String, words: String)] = []
       for difference in found {
@@ -126,7 +110,7 @@ enum TopicsCommand {
         case .unneeded(let name) where deletes:
           if !isDry { try admin.deleteTopics([name]) }
           done.append(("removed", name, "nobody needs it"))
-        default: done.append(("left", difference.topic, words(difference, plan)))
+        default: done.append(("left", difference.topic, plan.words(difference)))
         }
       }
       return done
@@ -148,40 +132,12 @@ enum TopicsCommand {
     return 0
   }
 
-  /// More partitions than planned, and topics that nobody needs, do no harm.
-  private static func isFault(_ difference: TopicPlan.Difference) -> Bool {
-    switch difference {
-    case .missing, .fewerPartitions, .retention: true
-    case .morePartitions, .unneeded: false
-    }
-  }
-
-  private static func words(_ difference: TopicPlan.Difference, _ plan: TopicPlan) -> String {
-    switch difference {
-    case .missing: "missing"
-    case .fewerPartitions(_, let now): "has \(now) partitions: --grow makes them \(plan.partitions)"
-    case .morePartitions(_, let now): "has \(now) partitions"
-    case .retention(_, let now):
-      "keeps records for \(now.map(time) ?? "an unknown time"): set retention.ms with Kafka's own tools"
-    case .unneeded: "no flow and no stage needs it: --delete removes it"
-    }
-  }
-
-  private static func time(_ milliseconds: Int) -> String {
-    if milliseconds < 0 { return "ever" }
-    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
-    where milliseconds.isMultiple(of: size) {
-      return String(milliseconds / size) + unit
-    }
-    return "\(milliseconds) ms"
-  }
-
   private static func json(_ topic: TopicPlan.Topic, _ plan: TopicPlan, _ found: [TopicPlan.Difference]) -> JSONValue {
     [
       "topic": .string(topic.name), "needed": true, "partitions": JSONValue(plan.partitions),
       "replication": JSONValue(plan.replication), "retention.ms": plan.retention.map { JSONValue($0) } ?? .null,
       "reasons": .array(topic.reasons.map { .string($0) }),
-      "differences": .array(found.filter { $0.topic == topic.name }.map { .string(words($0, plan)) }),
+      "differences": .array(found.filter { $0.topic == topic.name }.map { .string(plan.words($0)) }),
     ]
   }
 }

@@ -8,6 +8,8 @@ struct SettingEntry: Sendable {
     case text
     case path
     case integer(ClosedRange<Int>)
+    /// A number of copies, or -1 for the cluster's own.
+    case replicas
     case boolean
     case logLevel
     /// One of these words.
@@ -29,6 +31,7 @@ struct SettingEntry: Sendable {
       case .text, .path: text.isEmpty ? "a text that is not empty" : nil
       case .integer(let range):
         Int(text).map(range.contains) == true ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+      case .replicas: Int(text).map { $0 == -1 || (1...10).contains($0) } == true ? nil : "-1 or a whole number from 1 to 10"
       case .boolean: text == "true" || text == "false" ? nil : "true or false"
       case .logLevel: Log.Level(text) == nil ? "debug, info, warning or error" : nil
       case .choice(let words): words.contains(text) ? nil : words.joined(separator: " or ")
@@ -108,7 +111,8 @@ struct SettingEntry: Sendable {
       "kafka.transactional", .boolean, "BOOLEAN", default: "true",
       "messages and offsets in one Kafka transaction; off for a broker without real transactions"),
     SettingEntry("kafka.partitions", .integer(1...1000), "N", default: "4", "partitions of topics that are made"),
-    SettingEntry("kafka.replication", .integer(1...10), "N", default: "1", "replicas of topics that are made"),
+    SettingEntry(
+      "kafka.replication", .replicas, "N", default: "-1", "replicas of topics that are made; -1: as many as the cluster gives"),
     SettingEntry(
       "database.connection", flag: "database", "CONNECTION",
       "Postgres, as libpq takes it (host=... dbname=...); without it `up` starts a Postgres of its own"),
