@@ -1,5 +1,7 @@
 /// Finds the endpoint of a request. Of two patterns that fit a path the more special one wins (`/packets/new` before
 /// `/packets/{rid}`); endpoints of which neither is more special are refused when the router is made.
+///
+/// A slash at the end of a path says nothing: MOSIP's hub delivers to `<callback>/`.
 struct Router: Sendable {
   enum Match {
     case endpoint(Endpoint, parameters: [String: String])
@@ -54,7 +56,7 @@ struct Router: Sendable {
   init(_ endpoints: [Endpoint]) throws {
     var routes: [Int: [Route]] = [:]
     for endpoint in endpoints {
-      let segments = try Self.parse(endpoint.pathPattern)
+      let segments = Self.withoutEnd(try Self.parse(endpoint.pathPattern)) { $0 == .literal("") }
       let route = Route(endpoint: endpoint, segments: segments)
       var peers = routes[segments.count, default: []]
       for other in peers where other.endpoint.method == endpoint.method && route.overlaps(other) {
@@ -88,7 +90,13 @@ struct Router: Sendable {
     }
   }
 
+  /// A path or pattern without the empty segment that a slash at its end leaves. `/` alone keeps its only one.
+  private static func withoutEnd<S>(_ segments: [S], isEmpty: (S) -> Bool) -> [S] {
+    segments.count > 1 && segments.last.map(isEmpty) == true ? segments.dropLast() : segments
+  }
+
   func match(_ method: String, _ path: [String]) -> Match {
+    let path = Self.withoutEnd(path) { $0.isEmpty }
     let wanted = method == "HEAD" ? ["HEAD", "GET"] : [method]
     var allowed: Set<String> = []
     var best: (Endpoint, [String: String], rank: Int)?

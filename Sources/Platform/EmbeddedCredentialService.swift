@@ -116,7 +116,8 @@ public struct EmbeddedCredentialService: CredentialService {
     ])
     let bytes = credential.encoded()
     let sealed = try await envelopeKeys.seal(bytes, for: request.issuer)
-    let proof = try await keys.signJWS(Array(Encoding.base64URL(bytes).utf8), application: "CREDENTIAL_SERVICE", detached: true)
+    // Over the JSON itself: MOSIP's service hands base64url(JSON) to jwtSign, which decodes it before it signs.
+    let proof = try await keys.signJWS(bytes, application: "CREDENTIAL_SERVICE", detached: true)
     var data = request.additionalData.object ?? [:]
     data["credential"] = .string(Encoding.base64URL(sealed))
     data["proof"] = .object(["signature": .string(proof)])

@@ -7,11 +7,13 @@ import System
 public struct EmbeddedKeyManager: KeyManager, PacketKeys {
   private let keys: KeyFolder
   private let blocking: BlockingPool
+  private let tokenRule: PartnerToken.Rule
 
   /// A key manager over a folder.
-  public init(keys: KeyFolder, blocking: BlockingPool) {
+  public init(keys: KeyFolder, blocking: BlockingPool, tokenRule: PartnerToken.Rule = .hashedTwice) {
     self.keys = keys
     self.blocking = blocking
+    self.tokenRule = tokenRule
   }
 
   private func pair(_ name: String) async throws -> KeyFolder.KeyPair {
@@ -62,7 +64,8 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
       (try keys.secret("token-uin-salt"), try keys.secret("token-partner-salt"))
     }
     return PartnerToken.make(
-      uin: id, uinSalt: Encoding.hex(uinSalt), partnerCode: partner, partnerSalt: Encoding.hex(partnerSalt)
+      uin: id, uinSalt: Encoding.hex(uinSalt), partnerCode: partner, partnerSalt: Encoding.hex(partnerSalt),
+      rule: tokenRule
     ) { Hash.sha256($0) }
   }
 

@@ -13,6 +13,8 @@ public final class EmbeddedPlatform: Sendable {
   public let endpoints: [Endpoint]
   /// The key folder.
   public let keys: KeyFolder
+  /// The path of the hub's door.
+  public static let hubPath = EmbeddedHub.path
   private let hub: EmbeddedHub
   private let identities: EmbeddedIdentityRepository
   private let forgetful: Pool
@@ -25,7 +27,8 @@ public final class EmbeddedPlatform: Sendable {
   ///   - idSchema: the id schema of version 0.1 as JSON.
   ///   - furtherSchemas: id schemas of other versions, by version.
   ///   - roles: the roles in the tokens of each client.
-  ///   - hubURL: where subscribers find the hub.
+  ///   - hubURL: where subscribers find the hub: an address that ends in `hubPath`.
+  ///   - hubGivesUpAfter: for how many seconds a subscriber may refuse a delivery before it is given up.
   ///   - objects: the object store; nil for one in the folder.
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
   ///   - virusScanner: what scans packets.
@@ -34,13 +37,14 @@ public final class EmbeddedPlatform: Sendable {
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
     furtherSchemas: [String: [UInt8]] = [:],
-    roles: [String: [String]], hubURL: String, objects: (any ObjectStore)? = nil, http: any HTTPExchange = CurlExchange(),
+    roles: [String: [String]], hubURL: String, hubGivesUpAfter: Double = 86_400, objects: (any ObjectStore)? = nil,
+    http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
     rules: IdObjectRules = .mosip, masterData: any MasterData = NoMasterData()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
-    let manager = EmbeddedKeyManager(keys: keys, blocking: blocking)
+    let manager = EmbeddedKeyManager(keys: keys, blocking: blocking, tokenRule: identifiers.tokenRule)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)
     let objects = objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking)
     var versions = furtherSchemas
@@ -49,7 +53,9 @@ public final class EmbeddedPlatform: Sendable {
     let tokens = EmbeddedTokens(keys: keys, blocking: blocking, roles: roles, clock: clock)
     // Leases and ends of deliveries; a delivery that is done twice is what subscribers must bear anyway.
     forgetful = Pool(pool.settings.forgetful, size: 1)
-    hub = EmbeddedHub(pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL)
+    hub = EmbeddedHub(
+      pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL,
+      giveUpAfter: hubGivesUpAfter)
     identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer, rules: identifiers)
     let credentials = EmbeddedCredentialService(
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)

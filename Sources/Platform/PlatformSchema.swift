@@ -8,7 +8,26 @@ public enum PlatformSchema {
     Migration(version: 1001, name: "platform: packets, audit, credentials, hub", sql: others),
     Migration(version: 1002, name: "platform: audit entries once", sql: auditOnce),
     Migration(version: 1010, name: "platform: free identifiers by the rules they were made by", sql: rules),
+    Migration(version: 1011, name: "platform: deliveries of the hub in their order, and those given up", sql: deliveries),
   ]
+
+  private static let deliveries = """
+    ALTER TABLE platform.hub_delivery ADD COLUMN number bigint, ADD COLUMN refused_since timestamptz, ADD COLUMN refusal text,
+      ADD COLUMN given_up_at timestamptz;
+    UPDATE platform.hub_delivery AS d SET number = o.number FROM (
+      SELECT e.message_id, e.callback, row_number() OVER (ORDER BY m.published_at) AS number
+      FROM platform.hub_delivery AS e JOIN platform.hub_message AS m ON m.id = e.message_id) AS o
+    WHERE d.message_id = o.message_id AND d.callback = o.callback;
+    ALTER TABLE platform.hub_delivery ALTER COLUMN number SET NOT NULL;
+    ALTER TABLE platform.hub_delivery ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY;
+    SELECT setval(pg_get_serial_sequence('platform.hub_delivery', 'number'), coalesce(max(number), 0) + 1, false)
+    FROM platform.hub_delivery;
+    DROP INDEX platform.hub_delivery_open;
+    CREATE UNIQUE INDEX hub_delivery_number ON platform.hub_delivery (number);
+    CREATE INDEX hub_delivery_open ON platform.hub_delivery (topic, callback, number) WHERE is_open;
+    CREATE INDEX hub_delivery_leased ON platform.hub_delivery (topic, callback) WHERE leased_until IS NOT NULL;
+    CREATE INDEX hub_delivery_given_up ON platform.hub_delivery (given_up_at) WHERE given_up_at IS NOT NULL;
+    """
 
   private static let identities = """
     CREATE SCHEMA IF NOT EXISTS platform;

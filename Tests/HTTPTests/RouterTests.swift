@@ -7,7 +7,8 @@ import Testing
   }
 
   @Test(arguments: [
-    [("GET", "/a"), ("get", "/a")], [("GET", "/a/{x}"), ("GET", "/a/{y}")], [("GET", "/{x}/b"), ("GET", "/a/{y}")],
+    [("GET", "/a"), ("get", "/a")], [("GET", "/a"), ("GET", "/a/")],
+    [("GET", "/a/{x}"), ("GET", "/a/{y}")], [("GET", "/{x}/b"), ("GET", "/a/{y}")],
     [("GET", "a")], [("GET", "/{x}/{x}")], [("GET", "/a{x}")], [("GET", "/{}")],
   ])
   func `endpoints that are there twice, contradict each other or cannot be read are refused`(_ list: [(String, String)]) {
@@ -29,6 +30,31 @@ import Testing
         #expect(String(decoding: post.body, as: UTF8.self) == "/p/{a}new")
         let empty = try await client.send(ClientRequest(url: "http://127.0.0.1:\(port)/p/"))
         #expect(empty.status == 404)
+      }
+    }
+  }
+
+  @Test func `a slash at the end of a path says nothing, and no empty segment stands for a parameter`() async throws {
+    let endpoints = [
+      endpoint("GET", "/"), endpoint("POST", "/callback"), endpoint("PATCH", "/identity/"), endpoint("GET", "/p/{a}"),
+      endpoint("GET", "/q/{a}/r"),
+    ]
+    try await withServer(endpoints) { port async throws in
+      let client = Client()
+      func answer(_ method: String, _ path: String) async throws -> (Int, String) {
+        let answer = try await client.send(ClientRequest(method: method, url: "http://127.0.0.1:\(port)\(path)"))
+        return (answer.status, String(decoding: answer.body, as: UTF8.self))
+      }
+      #expect(try await answer("POST", "/callback") == (200, "/callback"))
+      #expect(try await answer("POST", "/callback/") == (200, "/callback"))
+      #expect(try await answer("POST", "/callback/?a=1") == (200, "/callback"))
+      #expect(try await answer("PATCH", "/identity") == (200, "/identity/"))
+      #expect(try await answer("PATCH", "/identity/") == (200, "/identity/"))
+      #expect(try await answer("GET", "/p/1/") == (200, "/p/{a}1"))
+      #expect(try await answer("GET", "/") == (200, "/"))
+      #expect(try await answer("GET", "/callback/").0 == 405)
+      for path in ["/p/", "/p//", "/callback//", "/q//r", "/q//r/", "/x/"] {
+        #expect(try await answer("GET", path).0 == 404, "\(path)")
       }
     }
   }

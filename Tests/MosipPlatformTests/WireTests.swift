@@ -128,4 +128,15 @@ import Testing
       #expect(world.standIn.count("/hub") == 5)
     }
   }
+
+  @Test(arguments: ["", "hub.mode=subscribe", "accepted, and verified later", "<html></html>"])
+  func `a hub of another make that accepts by its status alone is believed`(_ body: String) throws {
+    let answer = ClientResponse(status: 202, body: Array(body.utf8))
+    try HubAnswer.check(answer, "subscribing", isThere: true)
+    try HubAnswer.check(answer, "publishing", isThere: false)
+    let page = ClientResponse(status: 200, body: Array(body.utf8))
+    #expect(throws: ServiceError.self) { try HubAnswer.check(page, "subscribing", isThere: true) }
+    let denied = ClientResponse(status: 202, body: Array("hub.mode=denied&hub.reason=no".utf8))
+    #expect(throws: ServiceError.self) { try HubAnswer.check(denied, "subscribing", isThere: true) }
+  }
 }

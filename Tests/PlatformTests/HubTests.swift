@@ -10,68 +10,20 @@ import Testing
 
 @testable import Platform
 
-/// Subscribers as the hub sees them: what they answer is up to the test.
-final class Subscribers: HTTPExchange {
-  struct Delivery: Sendable {
-    var url: String
-    var body: [UInt8]
-    var signature: String?
-    var link: String?
-    var type: String?
-  }
-  private struct State {
-    var deliveries: [Delivery] = []
-    var intents: [String] = []
-    var answers: [String: [Int]] = [:]
-    var confirms = true
-    var isReachable = true
-  }
-  private let state = Mutex(State())
-
-  var deliveries: [Delivery] { state.withLock { $0.deliveries } }
-  var intents: [String] { state.withLock { $0.intents } }
-  var bodies: [String] { deliveries.map { String(decoding: $0.body, as: UTF8.self) } }
-  /// The statuses of the next deliveries to a callback; 200 afterwards. 0 stands for a callback that cannot be reached.
-  func answer(_ callback: String, _ statuses: Int...) { state.withLock { $0.answers[callback] = statuses } }
-  func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
-  func reachable(_ isReachable: Bool) { state.withLock { $0.isReachable = isReachable } }
-
-  func send(_ request: ClientRequest) async throws -> ClientResponse {
-    try state.withLock { state in
-      guard state.isReachable else { throw Unreachable() }
-      if request.method == "GET" {
-        state.intents.append(request.url)
-        let challenge = request.url.split(separator: "&").first { $0.hasPrefix("hub.challenge=") }?.dropFirst(14) ?? ""
-        return ClientResponse(status: 200, body: state.confirms ? Array(challenge.utf8) : Array("no".utf8))
-      }
-      var body: [UInt8] = []
-      if case .bytes(let bytes) = request.body { body = bytes }
-      state.deliveries.append(
-        Delivery(
-          url: request.url, body: body, signature: request.headers["X-Hub-Signature"], link: request.headers["Link"],
-          type: request.headers["Content-Type"]))
-      var answers = state.answers[request.url] ?? []
-      let status = answers.isEmpty ? 200 : answers.removeFirst()
-      state.answers[request.url] = answers
-      if status == 0 { throw Unreachable() }
-      return ClientResponse(status: status)
-    }
-  }
-
-  struct Unreachable: Error {}
-}
-
 @Suite(.serialized) struct HubTests {
-  private static let topic = "opencrvs-partner/CREDENTIAL_ISSUED"
-  private static let callback = "http://subscriber/callback"
-  private static let secret = "made-up-secret"
+  static let topic = "opencrvs-partner/CREDENTIAL_ISSUED"
+  static let callback = "http://subscriber/callback"
+  static let secret = "made-up-secret"
 
   /// Runs a test with a hub that delivers.
-  private func withHub(_ body: (EmbeddedHub, Subscribers, World) async throws -> Void) async throws {
+  func withHub(
+    giveUpAfter: Double = EmbeddedHub.patience, _ body: (EmbeddedHub, Subscribers, World) async throws -> Void
+  ) async throws {
     try await World.run { world async throws in
       let subscribers = Subscribers()
       let hub = EmbeddedHub(
-        pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
+        pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub",
+        giveUpAfter: giveUpAfter)
       hub.start()
       do {
         try await body(hub, subscribers, world)
@@ -83,16 +35,16 @@ final class Subscribers: HTTPExchange {
     }
   }
 
-  private func subscribe(_ hub: EmbeddedHub, _ callback: String = callback, topic: String = topic) async throws {
+  func subscribe(_ hub: EmbeddedHub, _ callback: String = callback, topic: String = topic) async throws {
     try await hub.subscribe(topic: topic, callback: callback, secret: Self.secret, leaseSeconds: 600)
   }
 
-  private func publish(_ hub: EmbeddedHub, _ body: String, key: String? = nil, topic: String = topic) async throws {
+  func publish(_ hub: EmbeddedHub, _ body: String, key: String? = nil, topic: String = topic) async throws {
     try await hub.publish(Array(body.utf8), topic: topic, idempotencyKey: key ?? body)
   }
 
   /// Nothing is open that could be delivered now.
-  private func isQuiet(_ world: World) async throws -> Bool {
+  func isQuiet(_ world: World) async throws -> Bool {
     try await world.number("SELECT count(*) FROM platform.hub_delivery WHERE is_open") == 0
   }
 
@@ -134,7 +86,7 @@ final class Subscribers: HTTPExchange {
       try await publish(hub, "two")
       #expect(try await eventually { subscribers.bodies.contains("two") })
       #expect(try await eventually { try await isQuiet(world) })
-      #expect(subscribers.bodies.sorted() == ["one", "two"])
+      #expect(subscribers.bodies == ["one", "two"])
       #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 1)
     }
   }
@@ -148,6 +100,147 @@ final class Subscribers: HTTPExchange {
       #expect(subscribers.bodies == ["one", "one", "one"])
       #expect(try await world.number("SELECT attempt FROM platform.hub_delivery") == 3)
     }
+  }
+
+  @Test func aSubscriptionGetsOneDeliveryAtATimeInTheOrderOfPublicationFromHoweverManyProcesses() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      subscribers.think(.milliseconds(5))
+      let pools = [world.anotherPool(), world.anotherPool()]
+      let others = pools.map {
+        EmbeddedHub(pool: $0, forgetful: $0, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
+      }
+      for other in others { other.start() }
+      // Some are there before the subscription is.
+      for n in 0..<10 { try await publish(hub, "m\(n)") }
+      try await subscribe(hub)
+      try await subscribe(hub, "http://other/")
+      for n in 10..<40 { try await publish(others[n % 2], "m\(n)") }
+      #expect(try await eventually { try await isQuiet(world) })
+      for callback in [Self.callback, "http://other/"] {
+        let bodies = subscribers.deliveries.filter { $0.url == callback }.map { String(decoding: $0.body, as: UTF8.self) }
+        #expect(bodies == (0..<40).map { "m\($0)" }, "\(callback)")
+      }
+      #expect(subscribers.mostAtOnce == 1)
+      try await world.blocking.run { for other in others { other.stop() } }
+      for pool in pools { pool.close() }
+    }
+  }
+
+  @Test func ofASubscriptionOneAtATimeAlsoWhenManyPublishAtOnce() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      subscribers.think(.milliseconds(2))
+      let pool = world.anotherPool()
+      let other = EmbeddedHub(pool: pool, forgetful: pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
+      other.start()
+      try await subscribe(hub)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for n in 0..<40 { group.addTask { try await publish(n % 2 == 0 ? hub : other, "m\(n)") } }
+        try await group.waitForAll()
+      }
+      #expect(try await eventually { try await isQuiet(world) })
+      #expect(subscribers.bodies.sorted() == (0..<40).map { "m\($0)" }.sorted())
+      #expect(subscribers.mostAtOnce == 1)
+      try await world.blocking.run { other.stop() }
+      pool.close()
+    }
+  }
+
+  @Test func whatIsNotTakenHoldsBackWhatFollowsInItsSubscriptionAndNothingElse() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      try await subscribe(hub, topic: "OTHER")
+      try await subscribe(hub, "http://other/")
+      subscribers.answer(Self.callback, 500, 200, 0, 503)
+      try await publish(hub, "one")
+      #expect(try await eventually { !subscribers.bodies.isEmpty })
+      try await publish(hub, "two")
+      try await publish(hub, "free", topic: "OTHER")
+      #expect(try await eventually { try await isQuiet(world) })
+      func bodies(_ url: String) -> [String] {
+        subscribers.deliveries.filter { $0.url == url }.map { String(decoding: $0.body, as: UTF8.self) }
+      }
+      let own = bodies(Self.callback).filter { $0 != "free" }
+      #expect(
+        own.firstIndex(of: "two").map { own[..<$0].allSatisfy { $0 == "one" } && own[$0...].allSatisfy { $0 == "two" } } == true)
+      #expect(own.count { $0 == "one" } >= 2)
+      #expect(bodies("http://other/") == ["one", "two"])
+    }
+  }
+
+  @Test func whatASubscriberRefusesForGoodIsGivenUpAndKeptAndWhatFollowsGetsThrough() async throws {
+    try await withHub(giveUpAfter: 0) { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      subscribers.answer(Self.callback, 500)
+      try await publish(hub, "poison")
+      try await publish(hub, "good")
+      #expect(try await eventually { try await isQuiet(world) })
+      #expect(subscribers.bodies == ["poison", "good"])
+      let kept = """
+        SELECT count(*) FROM platform.hub_delivery AS d JOIN platform.hub_message AS m ON m.id = d.message_id
+        WHERE d.given_up_at IS NOT NULL AND d.refusal = 'status 500' AND convert_from(m.body, 'UTF8') = 'poison'
+        """
+      #expect(try await world.number(kept) == 1)
+      // Neither a renewal nor time brings it again.
+      try await subscribe(hub)
+      try await publish(hub, "last")
+      #expect(try await eventually { try await isQuiet(world) })
+      #expect(subscribers.bodies == ["poison", "good", "last"])
+    }
+  }
+
+  @Test func beforeItsTimeNothingThatIsRefusedIsGivenUpAndWhoIsNotThereIsWaitedFor() async throws {
+    try await withHub(giveUpAfter: 3600) { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      subscribers.answer(Self.callback, 400, 500)
+      try await publish(hub, "one")
+      #expect(try await eventually { try await isQuiet(world) })
+      #expect(subscribers.bodies == ["one", "one", "one"])
+    }
+    try await withHub(giveUpAfter: 0) { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      subscribers.answer(Self.callback, 0, 503, 429)
+      try await publish(hub, "one")
+      #expect(try await eventually { try await isQuiet(world) })
+      #expect(subscribers.bodies == ["one", "one", "one", "one"])
+    }
+  }
+
+  @Test func aSubscriptionThatIsRenewedDoesNotWaitForThePauseThatItsAbsenceMade() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      subscribers.answer(Self.callback, 0)
+      try await publish(hub, "one")
+      #expect(try await eventually { try await world.number("SELECT attempt FROM platform.hub_delivery") == 2 })
+      try await world.run("UPDATE platform.hub_delivery SET not_before = now() + interval '1 day'")
+      try await subscribe(hub)
+      #expect(try await eventually { try await isQuiet(world) })
+    }
+  }
+
+  @Test func whatAnOlderProgramOwedIsDeliveredInItsOrder() async throws {
+    let before = PlatformSchema.migrations.filter { $0.version < 1011 }
+    let pool = Pool(try await TestDatabase.make(before), size: 2)
+    try await pool.with { connection in
+      for n in [3, 1, 2] {
+        _ = try connection.execute(
+          """
+          WITH m AS (INSERT INTO platform.hub_message (topic, dedupe_key, body, published_at)
+            VALUES ('T', 'k' || $1, convert_to('m' || $1, 'UTF8'), now() + make_interval(secs => $1::int)) RETURNING id)
+          INSERT INTO platform.hub_delivery (message_id, callback, topic) SELECT id, 'http://s/', 'T' FROM m
+          """, [.int(n)])
+      }
+      _ = try Migrator.apply(PlatformSchema.migrations, on: connection)
+      _ = try connection.execute(
+        """
+        WITH m AS (INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ('T', 'k4', 'm4') RETURNING id)
+        INSERT INTO platform.hub_delivery (message_id, callback, topic) SELECT id, 'http://s/', 'T' FROM m
+        """)
+      let order = try connection.execute(
+        "SELECT convert_from(m.body, 'UTF8') FROM platform.hub_delivery AS d JOIN platform.hub_message AS m ON m.id = d.message_id ORDER BY d.number"
+      ).map { try $0.text(0) }
+      #expect(order == ["m1", "m2", "m3", "m4"])
+    }
+    pool.close()
   }
 
   @Test func whatWasPublishedBeforeASubscriptionIsOwedToIt() async throws {
@@ -183,7 +276,7 @@ final class Subscribers: HTTPExchange {
       #expect(subscribers.bodies == ["one"])
       try await subscribe(hub)
       #expect(try await eventually { try await isQuiet(world) })
-      #expect(subscribers.bodies.sorted() == ["one", "one", "two"])
+      #expect(subscribers.bodies == ["one", "one", "two"])
     }
   }
 
@@ -233,8 +326,9 @@ final class Subscribers: HTTPExchange {
     try await withHub { hub, subscribers, world async throws in
       try await world.blocking.run { hub.stop() }
       try await subscribe(hub)
+      try await subscribe(hub, topic: "OTHER")
       try await publish(hub, "held")
-      try await publish(hub, "over")
+      try await publish(hub, "over", topic: "OTHER")
       try await world.run(
         """
         UPDATE platform.hub_delivery d SET leased_until = now() + CASE WHEN convert_from(m.body, 'UTF8') = 'held' THEN interval '1 hour'
@@ -262,78 +356,6 @@ final class Subscribers: HTTPExchange {
       }
       #expect(try await eventually { try await isQuiet(world) })
       #expect(subscribers.bodies.sorted() == (0..<20).map { "m\($0)" }.sorted())
-    }
-  }
-
-  // MARK: the door
-
-  private struct Door: Sendable {
-    var endpoint: Endpoint
-    var token: String
-
-    func post(_ query: [(String, String)], form: String = "", body: [UInt8]? = nil, token: String? = nil) async throws
-      -> (Int, String)
-    {
-      var headers: Headers = ["Content-Type": "application/x-www-form-urlencoded"]
-      headers.set("Cookie", "Authorization=\(token ?? self.token)")
-      let request = Request(
-        method: "POST", path: "/hub", query: query.map { (name: $0.0, value: $0.1) }, headers: headers,
-        body: body ?? Array(form.utf8))
-      let response = try await endpoint.handler(request)
-      return (response.status, String(decoding: response.body, as: UTF8.self))
-    }
-  }
-
-  private func door(_ hub: EmbeddedHub, _ world: World) async throws -> Door {
-    let tokens = EmbeddedTokens(keys: world.keys, blocking: world.blocking, roles: [:], clock: world.clock)
-    return Door(endpoint: hub.endpoints(tokens: tokens)[0], token: try await tokens.token(client: "mediator"))
-  }
-
-  @Test func theDoorSpeaksUpstreamsForms() async throws {
-    try await withHub { hub, subscribers, world async throws in
-      let door = try await door(hub, world)
-      #expect(try await door.post([], form: "hub.mode=register&hub.topic=T") == (200, "hub.mode=accepted"))
-      let subscription = "hub.topic=T&hub.callback=http%3A%2F%2Fs%2F&hub.secret=made-up&hub.lease_seconds=100"
-      #expect(try await door.post([], form: "hub.mode=subscribe&" + subscription) == (202, "hub.mode=accepted"))
-      #expect(subscribers.intents.last?.hasSuffix("&hub.lease_seconds=100") == true)
-      let body = Array("{\"a\":1}".utf8)
-      let publish = [("hub.mode", "publish"), ("hub.topic", "T")]
-      #expect(try await door.post(publish, body: body) == (200, "hub.mode=accepted"))
-      #expect(try await door.post(publish, body: body) == (200, "hub.mode=accepted"))
-      #expect(try await eventually { try await isQuiet(world) && !subscribers.bodies.isEmpty })
-      #expect(subscribers.bodies == ["{\"a\":1}"])
-      #expect(try await door.post([], form: "hub.mode=unsubscribe&" + subscription) == (202, "hub.mode=accepted"))
-      #expect(subscribers.intents.last?.contains("hub.mode=unsubscribe") == true)
-      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 0)
-    }
-  }
-
-  @Test func theDoorDeniesWhatItCannotDo() async throws {
-    try await withHub { hub, subscribers, world async throws in
-      let door = try await door(hub, world)
-      #expect(try await door.post([], form: "hub.mode=register&hub.topic=T", token: "x").0 == 401)
-      for form in [
-        "hub.topic=T", "hub.mode=subscribe", "hub.mode=subscribe&hub.topic=T",
-        "hub.mode=subscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs",
-        "hub.mode=dance&hub.topic=T",
-      ] {
-        let (status, text) = try await door.post([], form: form)
-        #expect(status == 400 && text.hasPrefix("hub.mode=denied&hub.reason="), "\(form)")
-      }
-      subscribers.confirm(false)
-      let (status, text) = try await door.post(
-        [], form: "hub.mode=subscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs&hub.secret=a")
-      #expect(status == 400 && text.hasPrefix("hub.mode=denied"))
-    }
-  }
-
-  @Test func whoDoesNotConfirmAnUnsubscriptionStaysSubscribed() async throws {
-    try await withHub { hub, subscribers, world async throws in
-      let door = try await door(hub, world)
-      try await subscribe(hub, "http://s/", topic: "T")
-      subscribers.confirm(false)
-      #expect(try await door.post([], form: "hub.mode=unsubscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs%2F").0 == 400)
-      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 1)
     }
   }
 }

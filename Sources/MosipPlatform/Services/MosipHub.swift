@@ -54,7 +54,10 @@ package enum HubAnswer {
   package static func check(_ answer: ClientResponse, _ operation: String, isThere: Bool) throws(ServiceError) {
     let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
     if answer.status < 300, text.contains("hub.mode=accepted") { return }
-    if text.contains("hub.mode=denied") {
+    let isDenied = text.contains("hub.mode=denied")
+    // A hub of another make says no more than the status: 202 is W3C WebSub's answer to a subscription, whatever stands in the body (5.1).
+    if answer.status == 202, !isDenied { return }
+    if isDenied {
       let isKnown = ["already registered", "already+registered", "already%20registered"].contains { text.lowercased().contains($0) }
       if isThere, isKnown { return }
       // An unauthorised subscriber gets 500 from it, so this is not the hub's trouble.

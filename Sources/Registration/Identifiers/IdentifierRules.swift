@@ -13,6 +13,8 @@ public struct IdentifierRules: Sendable, Hashable {
   public var uinFill: Int
   /// The same for VIDs.
   public var vidFill: Int
+  /// What partners' tokens of a UIN are made by.
+  public var tokenRule = PartnerToken.Rule.hashedTwice
 
   /// Rules of one's own; the defaults are MOSIP's filters (facts/packet-and-crypto 4) and a pool that a small machine fills in a moment.
   public init(
@@ -40,6 +42,7 @@ public struct IdentifierRules: Sendable, Hashable {
       rid = RIDRules(sequenceStart: start)
     }
     if let fill = number("uin." + IdentifierSetting.fill), IdentifierSetting.fills.contains(fill) { uinFill = fill }
+    if let rule = value(IdentifierSetting.tokenRule).flatMap(PartnerToken.Rule.init(rawValue:)) { tokenRule = rule }
     if let fill = number("vid." + IdentifierSetting.fill), IdentifierSetting.fills.contains(fill) { vidFill = fill }
   }
 }
@@ -61,12 +64,13 @@ public struct IdentifierSetting: Sendable {
   public func isValue(_ text: String) -> Bool { check(text) }
 
   static let sequenceStart = "rid.sequence-initial-value"
+  static let tokenRule = "uin.token-rule"
   static let fill = "pool-fill"
   static let fills = 10...1_000_000
 
-  /// All of them: the filters of UINs, those of VIDs, the pools' sizes, the count of RIDs.
+  /// All of them: the filters of UINs, those of VIDs, the pools' sizes, the rule of tokens, the count of RIDs.
   public static let all: [IdentifierSetting] =
-    filters("uin", .uin) + [poolFill("uin", "UINs")] + filters("vid", .vid) + [poolFill("vid", "VIDs")] + [
+    filters("uin", .uin) + [poolFill("uin", "UINs"), token] + filters("vid", .vid) + [poolFill("vid", "VIDs")] + [
       IdentifierSetting(
         name: sequenceStart, meaning: "where a machine's count of RIDs begins, and begins again behind 99999",
         defaultValue: "1", wanted: "a whole number from 1 to 99999",
@@ -84,6 +88,12 @@ public struct IdentifierSetting: Sendable {
         })
     }
   }
+
+  private static let token = IdentifierSetting(
+    name: tokenRule, meaning: "the version of MOSIP's key manager whose tokens of a UIN for a partner are made: 1.3.0 or 1.2.x",
+    defaultValue: PartnerToken.Rule.hashedTwice.rawValue,
+    wanted: PartnerToken.Rule.allCases.map(\.rawValue).joined(separator: " or "),
+    check: { PartnerToken.Rule(rawValue: $0) != nil })
 
   private static func poolFill(_ kind: String, _ what: String) -> IdentifierSetting {
     IdentifierSetting(

@@ -18,7 +18,7 @@ public struct CredentialRequestor: Stage {
         "labels of the packet's metaData that go along as additionalData, e.g. `opencrvsBRN`"),
       SettingField(
         "additional-data", .texts, default: .texts([]),
-        "fixed additionalData as `name=value`; `{rid}` stands for the RID"),
+        "fixed additionalData as `name=value`, beside registrationId; `{rid}` stands for the RID"),
       SettingField("success-code", .text, default: nil, "the sub status of success"),
       SettingField("success-comment", .text, default: nil, "the comment of success"),
       SettingField("failure-code", .text, default: nil, "the sub status when the credential service refuses"),
@@ -77,7 +77,8 @@ public struct CredentialRequestor: Stage {
   }
 
   private func additionalData(_ message: Message, _ context: StageContext) async throws -> JSONValue {
-    var data = JSONObject()
+    // Always: a partner that keeps its requests by RID, as mosip-api does, finds them by nothing else.
+    var data: JSONObject = ["registrationId": .string(message.rid)]
     for name in fixed.names {
       data[name] = .string(fixed.values[name, default: ""].replacing("{rid}", with: message.rid))
     }

@@ -170,7 +170,7 @@ final class Pipeline: Sendable {
       try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
       let platform = try PlatformChoice(
         settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
-        roles: roles, hubURL: url)
+        roles: roles, publicURL: url)
       try await platform.start()
       var engineSettings = EngineSettings(
         kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)

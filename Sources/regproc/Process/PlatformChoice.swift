@@ -18,10 +18,11 @@ final class PlatformChoice: Sendable {
   ///   - folder: where keys are, and objects unless they are in S3; made when it is missing.
   ///   - plan: the id schema, and what else the country says of its packets.
   ///   - roles: what is in the tokens of the product's own clients, when the tokens are its own as well.
+  ///   - publicURL: where others find this process's endpoints.
   /// - Throws: `Failure` for settings, `ServiceError` for keys.
   init(
     _ settings: Settings, folder: String, pool: Pool, register: any RegistrationRegister, plan: PipelinePlan,
-    roles: [String: [String]], hubURL: String
+    roles: [String: [String]], publicURL: String
   ) throws {
     try Files.makeFolder(folder, mode: 0o700)
     let objects: (any ObjectStore)? =
@@ -29,7 +30,8 @@ final class PlatformChoice: Sendable {
     guard settings.usesMosip else {
       let platform = try EmbeddedPlatform(
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
-        furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: hubURL,
+        furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: publicURL + EmbeddedPlatform.hubPath,
+        hubGivesUpAfter: Double(settings.integer("hub.give-up-hours")) * 3600,
         objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
         masterData: plan.masterData ?? NoMasterData())
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)

@@ -12,6 +12,9 @@ extension SettingEntry {
         "object-store", .choice(["folder", "s3"]), flag: "object-store", "NAME", default: "folder",
         "where packets are kept: in the data folder, or in S3"),
       SettingEntry(
+        "hub.give-up-hours", .integer(1...8760), "N", default: "24",
+        "for so long the embedded hub repeats a delivery that its subscriber refuses; what follows waits for it"),
+      SettingEntry(
         "mosip.client-id", default: "mosip-regproc-client", "our client in MOSIP's Keycloak"),
       SettingEntry("mosip.client-secret", isSecret: true, "its secret; better in mosip.client-secret-file"),
       SettingEntry("mosip.client-secret-file", .path, "FILE", "a file whose first line is our client's secret"),

@@ -1,3 +1,4 @@
+import Cryptography
 import System
 import Testing
 
@@ -24,6 +25,25 @@ import Testing
       return try #require(Encoding.bytes(hex: hash))
     }
     #expect(token == "273393825211881392579205222189157953")
+  }
+
+  /// What key manager 1.2.0.1 and 1.3.0 gave when they ran.
+  @Test(arguments: [
+    (PartnerToken.Rule.hashedOnce, "278939171954774616643591060706367570"),
+    (PartnerToken.Rule.hashedTwice, "368015191291307517711076150208934563"),
+  ])
+  func `the token equals the one of the key manager whose rule is set`(_ rule: PartnerToken.Rule, _ token: String) {
+    let made = PartnerToken.make(
+      uin: "5075291708", uinSalt: "salt1", partnerCode: "opencrvs-partner", partnerSalt: "salt2", rule: rule
+    ) { Hash.sha256($0) }
+    #expect(made == token)
+  }
+
+  @Test func `the rule is a setting, and the newest where nothing is set`() {
+    #expect(IdentifierRules { _ in nil }.tokenRule == .hashedTwice)
+    #expect(IdentifierRules { $0 == "uin.token-rule" ? "1.2.x" : nil }.tokenRule == .hashedOnce)
+    let setting = IdentifierSetting.all.first { $0.name == "uin.token-rule" }
+    #expect(setting?.defaultValue == "1.3.0" && setting?.isValue("1.2.x") == true && setting?.isValue("1.2") == false)
   }
 
   @Test func `large integers are written in decimal`() {

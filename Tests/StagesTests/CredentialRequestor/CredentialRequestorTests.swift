@@ -58,7 +58,7 @@ import Testing
     let request = try #require(await world.credentials.values.first)
     #expect(
       request.id == "2541892807463570" && request.credentialType == "opencrvs" && request.issuer == "opencrvs-partner")
-    #expect(request.additionalData == ["opencrvsBRN": "2024B123"])
+    #expect(request.additionalData == ["registrationId": .string(Sample.rid), "opencrvsBRN": "2024B123"])
   }
 
   @Test(arguments: [
@@ -68,7 +68,16 @@ import Testing
     let world = await world()
     await world.set { $0.metaInfo["metaData"] = metaData }
     #expect(try await world.judge(CredentialRequestor.self, Self.opencrvs).kind == .passed)
-    #expect(await world.credentials.values.first?.additionalData == [:])
+    #expect(await world.credentials.values.first?.additionalData == ["registrationId": .string(Sample.rid)])
+  }
+
+  @Test func aPartnerThatWantsAnotherTypeGetsItByASettingAlone() async throws {
+    let world = await world()
+    var settings = Self.opencrvs
+    settings["credential-type"] = "vercred"
+    #expect(try await world.judge(CredentialRequestor.self, settings).kind == .passed)
+    let request = try #require(await world.credentials.values.first)
+    #expect(request.credentialType == "vercred" && request.additionalData["registrationId"]?.string == Sample.rid)
   }
 
   @Test func aPacketManagerOutOfReachIsWaitedForRatherThanTheNumberLost() async throws {

@@ -1,0 +1,81 @@
+import Registration
+import StageKit
+import System
+import TestDatabase
+import Testing
+
+@testable import HTTP
+@testable import Platform
+
+/// The hub's door, in upstream's forms.
+extension HubTests {
+  private struct Door: Sendable {
+    var endpoint: Endpoint
+    var token: String
+
+    func post(_ query: [(String, String)], form: String = "", body: [UInt8]? = nil, token: String? = nil) async throws
+      -> (Int, String)
+    {
+      var headers: Headers = ["Content-Type": "application/x-www-form-urlencoded"]
+      headers.set("Cookie", "Authorization=\(token ?? self.token)")
+      let request = Request(
+        method: "POST", path: "/hub", query: query.map { (name: $0.0, value: $0.1) }, headers: headers,
+        body: body ?? Array(form.utf8))
+      let response = try await endpoint.handler(request)
+      return (response.status, String(decoding: response.body, as: UTF8.self))
+    }
+  }
+
+  private func door(_ hub: EmbeddedHub, _ world: World) async throws -> Door {
+    let tokens = EmbeddedTokens(keys: world.keys, blocking: world.blocking, roles: [:], clock: world.clock)
+    return Door(endpoint: hub.endpoints(tokens: tokens)[0], token: try await tokens.token(client: "mediator"))
+  }
+
+  @Test func theDoorSpeaksUpstreamsForms() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      let door = try await door(hub, world)
+      #expect(try await door.post([], form: "hub.mode=register&hub.topic=T") == (200, "hub.mode=accepted"))
+      let subscription = "hub.topic=T&hub.callback=http%3A%2F%2Fs%2F&hub.secret=made-up&hub.lease_seconds=100"
+      #expect(try await door.post([], form: "hub.mode=subscribe&" + subscription) == (202, "hub.mode=accepted"))
+      #expect(subscribers.intents.last?.hasSuffix("&hub.lease_seconds=100") == true)
+      let body = Array("{\"a\":1}".utf8)
+      let publish = [("hub.mode", "publish"), ("hub.topic", "T")]
+      #expect(try await door.post(publish, body: body) == (200, "hub.mode=accepted"))
+      #expect(try await door.post(publish, body: body) == (200, "hub.mode=accepted"))
+      #expect(try await eventually { try await isQuiet(world) && subscribers.bodies.count == 2 })
+      #expect(subscribers.bodies == ["{\"a\":1}", "{\"a\":1}"], "whoever gives no key means what it says twice")
+      #expect(try await door.post([], form: "hub.mode=unsubscribe&" + subscription) == (202, "hub.mode=accepted"))
+      #expect(subscribers.intents.last?.contains("hub.mode=unsubscribe") == true)
+      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 0)
+    }
+  }
+
+  @Test func theDoorDeniesWhatItCannotDo() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      let door = try await door(hub, world)
+      #expect(try await door.post([], form: "hub.mode=register&hub.topic=T", token: "x").0 == 401)
+      for form in [
+        "hub.topic=T", "hub.mode=subscribe", "hub.mode=subscribe&hub.topic=T",
+        "hub.mode=subscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs",
+        "hub.mode=dance&hub.topic=T",
+      ] {
+        let (status, text) = try await door.post([], form: form)
+        #expect(status == 400 && text.hasPrefix("hub.mode=denied&hub.reason="), "\(form)")
+      }
+      subscribers.confirm(false)
+      let (status, text) = try await door.post(
+        [], form: "hub.mode=subscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs&hub.secret=a")
+      #expect(status == 400 && text.hasPrefix("hub.mode=denied"))
+    }
+  }
+
+  @Test func whoDoesNotConfirmAnUnsubscriptionStaysSubscribed() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      let door = try await door(hub, world)
+      try await subscribe(hub, "http://s/", topic: "T")
+      subscribers.confirm(false)
+      #expect(try await door.post([], form: "hub.mode=unsubscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs%2F").0 == 400)
+      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 1)
+    }
+  }
+}
