@@ -108,7 +108,7 @@ let package = Package(
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase"]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
-    tests("Stages", ["Stages"]),
+    tests("Stages", ["Stages", "StandIn"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn"]),
     // They start the built program.
     tests(

@@ -11,6 +11,8 @@ public struct Endpoint: Sendable {
   /// A server that stops closes the connection of a request that it does not take or finish, instead of answering 503:
   /// for senders to whom any answer means that they are done.
   public let hangsUp: Bool
+  /// True for one made by `init(anythingBelow:)`.
+  let isForUnknownPaths: Bool
   let handler: @Sendable (Request) async throws -> Response
 
   /// An endpoint. The handler runs in a task of its own, and only for complete requests; it is cancelled when the server
@@ -25,6 +27,20 @@ public struct Endpoint: Sendable {
     self.maxBody = maxBody
     self.multipart = multipart
     self.hangsUp = hangsUp
+    self.handler = handler
+    isForUnknownPaths = false
+  }
+
+  /// What answers any request below a path where no other endpoint has the path.
+  public init(
+    anythingBelow prefix: String, maxBody: Int = 1 << 20, handler: @escaping @Sendable (Request) async throws -> Response
+  ) {
+    method = "*"
+    pathPattern = prefix
+    self.maxBody = maxBody
+    multipart = nil
+    hangsUp = false
+    isForUnknownPaths = true
     self.handler = handler
   }
 }

@@ -52,11 +52,21 @@ struct Router: Sendable {
 
   /// By number of segments, the special ones before those they are within.
   private let routes: [Int: [Route]]
+  /// What answers unknown paths, the longer prefixes first.
+  private let below: [(prefix: [Segment], endpoint: Endpoint)]
 
   init(_ endpoints: [Endpoint]) throws {
     var routes: [Int: [Route]] = [:]
+    var below: [(prefix: [Segment], endpoint: Endpoint)] = []
     for endpoint in endpoints {
       let segments = Self.withoutEnd(try Self.parse(endpoint.pathPattern)) { $0 == .literal("") }
+      if endpoint.isForUnknownPaths {
+        guard !below.contains(where: { $0.prefix == segments }) else {
+          throw HTTPError(.invalidSettings, "two endpoints answer what is unknown below \(endpoint.pathPattern)")
+        }
+        below.append((segments, endpoint))
+        continue
+      }
       let route = Route(endpoint: endpoint, segments: segments)
       var peers = routes[segments.count, default: []]
       for other in peers where other.endpoint.method == endpoint.method && route.overlaps(other) {
@@ -73,6 +83,7 @@ struct Router: Sendable {
       routes[segments.count] = peers
     }
     self.routes = routes
+    self.below = below.sorted { $0.prefix.count > $1.prefix.count }
   }
 
   private static func parse(_ pattern: String) throws -> [Segment] {
@@ -107,7 +118,12 @@ struct Router: Sendable {
       if best == nil || rank < best!.rank { best = (route.endpoint, parameters, rank) }
     }
     if let best { return .endpoint(best.0, parameters: best.1) }
-    guard !allowed.isEmpty else { return .notFound }
+    guard !allowed.isEmpty else {
+      let found = below.first { entry in
+        path.count > entry.prefix.count && zip(entry.prefix, path).allSatisfy { $0 == .literal($1) }
+      }
+      return found.map { .endpoint($0.endpoint, parameters: [:]) } ?? .notFound
+    }
     if allowed.contains("GET") { allowed.insert("HEAD") }
     return .wrongMethod(allowed: allowed.sorted())
   }

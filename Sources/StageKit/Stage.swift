@@ -37,6 +37,9 @@ public protocol Stage: Sendable {
 
   /// Called once when the stage starts, before its first message and before its doors open. Scheduling standing work is done here.
   func start(_ context: StageContext) async throws
+
+  /// Counts of its own since it was started, for the metrics: `regproc_stage_<name>_total`.
+  var counts: [String: Int] { get }
 }
 
 extension Stage {
@@ -48,6 +51,7 @@ extension Stage {
   public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome { .done }
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {}
   public func start(_ context: StageContext) async throws {}
+  public var counts: [String: Int] { [:] }
 }
 
 /// What a plugin says of itself.

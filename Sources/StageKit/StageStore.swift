@@ -68,6 +68,8 @@ public struct WorkKind: Sendable {
   public var name: String
   /// How many pieces of this kind one process does at the same time.
   public var concurrency: Int
+  /// The plugin's integer setting that says `concurrency`; nil when none does.
+  public var concurrencySetting: String?
   /// Tries before the work is given up; nil for never.
   public var tries: Int?
   /// Seconds before the second try; doubled each time up to `longestPause`.
@@ -77,10 +79,12 @@ public struct WorkKind: Sendable {
 
   /// A kind of work.
   public init(
-    _ name: String, concurrency: Int = 4, tries: Int? = nil, firstPause: Double = 0.5, longestPause: Double = 300
+    _ name: String, concurrency: Int = 4, concurrencySetting: String? = nil, tries: Int? = nil, firstPause: Double = 0.5,
+    longestPause: Double = 300
   ) {
     self.name = name
     self.concurrency = concurrency
+    self.concurrencySetting = concurrencySetting
     self.tries = tries
     self.firstPause = firstPause
     self.longestPause = longestPause

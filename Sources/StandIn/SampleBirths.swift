@@ -80,14 +80,18 @@ public struct SampleBirths: Sendable {
   /// Who is in a birth's event.
   private enum Family: Int { case motherAndFather, motherFirst, fatherOnly, informantOnly, withoutAddress, twins }
 
-  /// So many births. The six kinds of family come in turn, in turning languages, old and new form alternating; each round begins one kind
-  /// further on, so that every kind comes in both forms. Twins are two births.
+  /// How an event is written: by OpenCRVS 1.2 and before (types as texts, families as lists), by 1.3 and 1.4 (types as codings), and by
+  /// later releases (families as texts, with a Composition).
+  private enum Form: Int { case old, middle, new }
+
+  /// So many births. The six kinds of family come in turn, in turning languages and forms; each round begins one kind further on, so that
+  /// every kind comes in each form. Twins are two births. The phone of every third is none that MOSIP's identity schema takes.
   public mutating func make(_ count: Int) -> [Birth] {
     var births: [Birth] = []
     var twin: (child: Person, mother: Person, father: Person, tongue: Tongue)?
     for index in 0..<count {
       let tongue = twin?.tongue ?? Self.tongues[index % Self.tongues.count]
-      let isNew = index % 2 == 1
+      let form = Form(rawValue: index % 3) ?? .old
       let family = twin != nil ? .twins : Family(rawValue: (index / 6 + index) % 6) ?? .motherAndFather
       let isGirl = dice.roll(2) == 0
       let familyName = dice.pick(tongue.families)
@@ -117,7 +121,7 @@ public struct SampleBirths: Sendable {
         line: [String(1 + dice.roll(99)), tongue.street, "Ward \(1 + dice.roll(9))"], town: tongue.town,
         place: 1 + dice.roll(2),
         postalCode: "10\(100 + dice.roll(900))")
-      births.append(event(index, isNew, family, child, mother, father, home))
+      births.append(event(index, form, family, child, mother, father, home))
     }
     return births
   }
@@ -142,8 +146,9 @@ public struct SampleBirths: Sendable {
   // MARK: the event
 
   private func event(
-    _ index: Int, _ isNew: Bool, _ family: Family, _ child: Person, _ mother: Person, _ father: Person, _ home: Address
+    _ index: Int, _ form: Form, _ family: Family, _ child: Person, _ mother: Person, _ father: Person, _ home: Address
   ) -> Birth {
+    let isNew = form == .new
     let number = "\(year)B\(run)\(String(index + 1, radix: 36).uppercased().leftPadded(to: 3))"
     let record = id("e", index)
     let address = family == .withoutAddress ? nil : home
@@ -154,15 +159,15 @@ public struct SampleBirths: Sendable {
     let task = entry("Task", id("f", index), isNew, task(number, record, informant, index))
     let childEntry = entry(
       "Patient", child.id, isNew,
-      patient(child, isNew, identifiers: [("BIRTH_REGISTRATION_NUMBER", number)], address: nil))
-    let motherEntry = entry("Patient", mother.id, isNew, patient(mother, isNew, identifiers: [], address: address))
+      patient(child, form, identifiers: [("BIRTH_REGISTRATION_NUMBER", number)], address: nil))
+    let motherEntry = entry("Patient", mother.id, isNew, patient(mother, form, identifiers: [], address: address))
     // Where there is a mother the father has no address of his own.
     let fatherEntry = entry(
-      "Patient", father.id, isNew, patient(father, isNew, identifiers: [], address: hasMother ? nil : address))
+      "Patient", father.id, isNew, patient(father, form, identifiers: [], address: hasMother ? nil : address))
     let teller = Person(
       id: id("d", index), given: mother.given, family: mother.family, tongue: mother.tongue, gender: "female",
       birthDate: "1955-02-03")
-    let tellerEntry = entry("Patient", teller.id, isNew, patient(teller, isNew, identifiers: [], address: address))
+    let tellerEntry = entry("Patient", teller.id, isNew, patient(teller, form, identifiers: [], address: address))
     let related = entry(
       "RelatedPerson", id("9", index), isNew,
       [
@@ -220,14 +225,18 @@ public struct SampleBirths: Sendable {
       "businessStatus": ["coding": [["system": "http://opencrvs.org/specs/reg-status", "code": "REGISTERED"]]],
       "extension": [
         ["url": .string(about + "contact-person"), "valueString": .string(informant)],
-        ["url": .string(about + "contact-person-phone-number"), "valueString": .string("+2607000\(10_000 + index)")],
+        [
+          "url": .string(about + "contact-person-phone-number"),
+          "valueString": .string((index % 3 == 0 ? "+260" : "0") + "7000\(10_000 + index)"),
+        ],
       ],
     ]
   }
 
-  private func patient(_ person: Person, _ isNew: Bool, identifiers: [(String, String)], address: Address?)
+  private func patient(_ person: Person, _ form: Form, identifiers: [(String, String)], address: Address?)
     -> JSONObject
   {
+    let isNew = form == .new
     var out: JSONObject = [
       "active": true,
       "name": [
@@ -242,8 +251,8 @@ public struct SampleBirths: Sendable {
     out["identifier"] = .array(
       identifiers.map { kind, value in
         let type: JSONValue =
-          isNew
-          ? ["coding": [["system": "http://opencrvs.org/specs/identifier-type", "code": .string(kind)]]] : .string(kind)
+          form == .old
+          ? .string(kind) : ["coding": [["system": "http://opencrvs.org/specs/identifier-type", "code": .string(kind)]]]
         return ["value": .string(value), "type": type]
       })
     if let address {

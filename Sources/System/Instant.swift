@@ -182,6 +182,12 @@ public struct CivilTime: Hashable, Sendable {
         }
         guard at > start else { return nil }
       }
+    } else if skip(46) {
+      // Java's shortest text of a time leaves out seconds that are 00; upstream's mediator puts `.000Z` behind it. Only
+      // zeros: ISO 8601 would read anything else as a part of the minute.
+      let start = at
+      while at < text.count, text[at] == 48 { at += 1 }
+      guard at > start else { return nil }
     }
     var offset = 0
     if !skip(UInt8(ascii: "Z")) {

@@ -58,4 +58,26 @@ import Testing
       }
     }
   }
+
+  @Test func `what answers unknown paths below a path answers those alone, whatever the method`() async throws {
+    let unknown = ["/a", "/a/b"].map { prefix in
+      Endpoint(anythingBelow: prefix) { .text("nothing at \($0.path) below \(prefix)", status: 404) }
+    }
+    try await withServer(unknown + [endpoint("POST", "/a/b/c")]) { port in
+      let client = Client()
+      for (method, path, expected) in [
+        ("POST", "/a/b/c", "200 /a/b/c"), ("PUT", "/a/b/d/e", "404 nothing at /a/b/d/e below /a/b"),
+        ("GET", "/a/x", "404 nothing at /a/x below /a"),
+      ] {
+        let answer = try await client.send(ClientRequest(method: method, url: "http://127.0.0.1:\(port)\(path)"))
+        #expect("\(answer.status) \(String(decoding: answer.body, as: UTF8.self))" == expected)
+      }
+      for (path, status) in [("/a/b/c", 405), ("/a", 404), ("/b/x", 404)] {
+        let answer = try await client.send(ClientRequest(url: "http://127.0.0.1:\(port)\(path)"))
+        #expect(answer.status == status)
+        #expect(!String(decoding: answer.body, as: UTF8.self).contains("nothing at"))
+      }
+    }
+    #expect(throws: HTTPError.self) { try Server(endpoints: unknown + unknown) }
+  }
 }

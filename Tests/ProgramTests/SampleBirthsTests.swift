@@ -48,10 +48,29 @@ extension ProgramTests {
       }
     }
 
-    @Test func bothFormsAndEveryKindOfFamilyOccur() async throws {
+    @Test func somePhonesAreTakenByTheShippedIdentitySchemaAndSomeAreNot() async throws {
+      let phones = try await births(12).compactMap { birth in
+        resources(birth, "Task").first?["extension"]?.array?
+          .first { $0["url"]?.string?.hasSuffix("/contact-person-phone-number") == true }?["valueString"]?.string
+      }
+      #expect(phones.count == 12)
+      // The shipped pattern: ten digits, with or without a plus.
+      #expect(phones.count { $0.wholeMatch(of: /[+]*[0-9]{10}/) != nil } == 8)
+    }
+
+    @Test func everyFormAndEveryKindOfFamilyOccur() async throws {
       let all = try await births(48)
       let newForm = all.filter { !resources($0, "Composition").isEmpty }
-      #expect(newForm.count == 24)
+      #expect(newForm.count == 16)
+      let middleForm = all.filter { birth in
+        resources(birth, "Composition").isEmpty
+          && resources(birth, "Patient").allSatisfy { person in
+            person["name"]?[0]?["family"]?.array != nil
+              && person["identifier"]?.array?.allSatisfy { $0["type"]?["coding"] != nil } == true
+          }
+          && resources(birth, "Patient").contains { $0["identifier"]?.array?.isEmpty == false }
+      }
+      #expect(middleForm.count == 16)
       #expect(
         all.contains {
           resources($0, "Patient").count == 1

@@ -17,6 +17,12 @@ import Testing
     #expect(Instant(iso: "2024-02-29 10:15:07.5-0130")?.iso == "2024-02-29T11:45:07.500Z")
   }
 
+  @Test func aMomentWhoseSecondsJavaLeftOutHasSecondZero() {
+    #expect(Instant(iso: "2026-11-29T21:30.000Z")?.iso == "2026-11-29T21:30:00.000Z")
+    #expect(Instant(iso: "2026-11-29T21:30.5Z") == nil)
+    #expect(Instant(iso: "2026-11-29T21:30.Z") == nil)
+  }
+
   @Test(arguments: [
     "", "2023-02-29T00:00:00Z", "2024-13-01T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01T00:00:00",
     "2024-01-01T00:00:00.Z", "x",

@@ -21,6 +21,8 @@ struct StageUnit: Sendable {
   let meters: StageMeters
   /// The names of its further topics, settings filled in.
   let furtherTopics: [String]
+  /// The kinds of durable work, settings filled in.
+  let work: [WorkKind]
   /// Who carries out workflow commands, for the bridge.
   let bridgeCommands: Bridge.Commands
 
@@ -32,6 +34,11 @@ struct StageUnit: Sendable {
     self.identity = StageIdentity(file)
     self.meters = StageMeters(stage: file.name)
     self.furtherTopics = type(of: plugin).spec.topics.map { settings.filled($0) }
+    self.work = type(of: plugin).spec.work.map { kind in
+      var kind = kind
+      if let setting = kind.concurrencySetting { kind.concurrency = settings.integer(setting) }
+      return kind
+    }
     let isBridge = type(of: plugin).spec.isBridge
     self.bridgeCommands = isBridge ? Bridge.Commands(rawValue: settings.text("workflow-commands")) ?? .publish : .publish
   }

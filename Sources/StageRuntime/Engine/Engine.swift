@@ -123,7 +123,7 @@ public final class Engine: Sendable {
     }
     workers = stageWorkers + bridges + topicWorkers
     var performers: [WorkRunner.Performer] = units.flatMap { unit in
-      unit.spec.work.map { kind in
+      unit.work.map { kind in
         WorkRunner.Performer(
           stage: unit.file.name, kind: kind, perform: { try await unit.plugin.perform($0, unit.context) },
           gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) })

@@ -130,7 +130,12 @@ struct StatusDoors: Sendable {
 
   private func metrics() -> String {
     var byName: [String: [(labels: String, value: Int)]] = [:]
-    for unit in units { for line in unit.meters.lines { byName[line.name, default: []].append((line.labels, line.value)) } }
+    for unit in units {
+      for line in unit.meters.lines { byName[line.name, default: []].append((line.labels, line.value)) }
+      for (name, value) in unit.plugin.counts {
+        byName["regproc_stage_\(name)_total", default: []].append(("stage=\"\(unit.file.name)\"", value))
+      }
+    }
     byName["regproc_courier_sent_total"] = [("", courier.sent.load(ordering: .relaxed))]
     byName["regproc_courier_healed_total"] = [("", courier.healed.load(ordering: .relaxed))]
     for watch in workers.map(\.watch) {

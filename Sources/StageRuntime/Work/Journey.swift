@@ -66,6 +66,8 @@ public struct Journey: Sendable {
   public var hops: [Hop]
   /// The replays.
   public var runs: [Run]
+  /// What the event said and the packet does not have, as the mediator that made it tells: fields and rules, no values.
+  public var leftOut: [String]
 
   /// Reads the journey of a RID; nil when nobody has ever seen it.
   public static func read(rid: String, on connection: Connection) throws -> Journey? {
@@ -96,7 +98,16 @@ public struct Journey: Sendable {
     let status = try connection.execute(
       "SELECT status_code FROM regprc.registration WHERE reg_id = $1 ORDER BY cr_dtimes DESC LIMIT 1", [.text(rid)]
     ).first?.text(0)
-    return Journey(rid: rid, process: try last.text(19), status: status, hops: hops, runs: runs)
+    let leftOut = try connection.execute(
+      """
+      SELECT note FROM regproc.stage_record AS owner
+      JOIN regproc.stage_record AS birth ON birth.stage = owner.stage AND birth.collection = 'birth_transactions'
+        AND birth.key = owner.document->>'txnId'
+      CROSS JOIN jsonb_array_elements_text(birth.document->'leftOut') WITH ORDINALITY AS notes(note, place)
+      WHERE owner.stage = 'mosip-mediator' AND owner.collection = 'rids' AND owner.key = $1 ORDER BY place
+      """, [.text(rid)]
+    ).map { try $0.text(0) }
+    return Journey(rid: rid, process: try last.text(19), status: status, hops: hops, runs: runs, leftOut: leftOut)
   }
 
   /// True when nothing of it waits or is on its way.
@@ -120,6 +131,7 @@ public struct Journey: Sendable {
             "worker": text(hop.worker), "routeDigest": text(hop.routeDigest),
           ])
         }),
+      "leftOut": .array(leftOut.map { .string($0) }),
       "replays": .array(
         runs.map { run in
           .object([

@@ -12,10 +12,11 @@ struct BirthPacket: Sendable {
   let settings: StageSettings
   let mapping: BirthMapping
 
-  /// The upload file: an encrypted container of encrypted sub-packets.
+  /// The upload file, an encrypted container of encrypted sub-packets, and what of the event is not in it
+  /// (`BirthMapping.Identity.leftOut`).
   /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that
   ///   does not answer.
-  func encoded(_ context: StageContext) async throws -> [UInt8] {
+  func encoded(_ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
     guard let schema = try await context.services.schemas.schema(version: mapping.schemaVersion) else {
       // A matter of set-up: the birth waits until the schema is there.
       throw ServiceError(
@@ -30,7 +31,7 @@ struct BirthPacket: Sendable {
       let draft = PacketDraft(
         rid: rid, source: settings.text("source"), process: settings.text("birth-process"), refID: referenceId,
         schemaVersion: mapping.schemaVersion, schema: schema,
-        fields: Dictionary(identity.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
+        fields: Dictionary(identity.fields.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
         audits: audits(at: now),
         creationDate: now)
       let packet = try await PacketWriter(keys: ServiceKeys(keys: context.services.keys)).write(draft)
@@ -39,7 +40,9 @@ struct BirthPacket: Sendable {
           "the id schema lacks fields of a birth",
           ["rid": rid, "fields": packet.ignoredFields.sorted().joined(separator: " ")])
       }
-      return packet.content
+      return (
+        packet.content, identity.leftOut + packet.ignoredFields.sorted().map { "\($0): the identity schema has no such field" }
+      )
     } catch let error as PacketError {
       context.log.warning("a packet cannot be made", ["rid": rid, "error": "\(error.code)"])
       throw MediatorFault(.packetCreation, "the packet cannot be made (\(error.code))")

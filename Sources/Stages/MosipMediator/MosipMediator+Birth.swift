@@ -69,7 +69,11 @@ extension MosipMediator {
     -> Response?
   {
     guard let known = try await context.store.record(Records.births, transaction) else { return nil }
-    guard known.document["digest"]?.string == event.digest, let rid = known.document["rid"]?.string else {
+    let rid = known.document["rid"]?.string ?? ""
+    let isSame = try await event.isSame(as: known.document) {
+      try await context.services.objects.get(account: Accounts.events, container: rid, key: $0)
+    }
+    guard isSame, !rid.isEmpty else {
       throw MediatorFault(.conflict, "the same record was received before with other content")
     }
     return taken(rid, context)

@@ -42,11 +42,11 @@ extension MosipMediator {
       case Status.ridGenerated:
         try await advance(&record, to: Status.creating, context)
       case Status.creating:
-        let bytes = try await packetBytes(record, rid, context)
-        try await advance(
-          &record, to: Status.created,
-          with: ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)],
-          context)
+        let (bytes, leftOut) = try await packetBytes(record, rid, context)
+        var more: JSONObject = ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)]
+        // The journey of the RID shows it.
+        if let leftOut { more["leftOut"] = .array(leftOut.map { .string($0) }) }
+        try await advance(&record, to: Status.created, with: more, context)
       case Status.created:
         guard let bytes = try await keptPacket(record, rid, context) else {
           try await advance(&record, to: Status.creating, context)
@@ -82,16 +82,18 @@ extension MosipMediator {
       "the packet was lost between two steps again and again")
   }
 
-  /// The packet that was made before, else a new one, kept in the object store.
-  private func packetBytes(_ record: StageRecord, _ rid: String, _ context: StageContext) async throws -> [UInt8] {
-    if let bytes = try await keptPacket(record, rid, context) { return bytes }
+  /// The packet that was made before, else a new one, kept in the object store, with what was left out of it.
+  private func packetBytes(_ record: StageRecord, _ rid: String, _ context: StageContext) async throws -> (
+    content: [UInt8], leftOut: [String]?
+  ) {
+    if let bytes = try await keptPacket(record, rid, context) { return (bytes, nil) }
     guard
       let eventBytes = try await context.services.objects.get(
         account: Accounts.events, container: rid, key: record.document["object"]?.string ?? "")
     else { throw MediatorFault(.unknown, "the event is not in the object store").workFailure }
-    let bytes: [UInt8]
+    let (bytes, leftOut): ([UInt8], [String])
     do {
-      bytes = try await BirthPacket(
+      (bytes, leftOut) = try await BirthPacket(
         event: CRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping
       ).encoded(context)
     } catch let fault as MediatorFault {
@@ -99,7 +101,10 @@ extension MosipMediator {
     }
     try await context.services.objects.put(
       bytes, account: Accounts.packets, container: rid, key: Self.packetKey(rid, Digest.upperHex(bytes)))
-    return bytes
+    if !leftOut.isEmpty {
+      context.log.info("not all of a birth is in its packet", ["rid": rid, "leftOut": leftOut.joined(separator: "; ")])
+    }
+    return (bytes, leftOut)
   }
 
   /// The packet that the record names by its hash. Two processes that work on one birth make different bytes: which of

@@ -52,10 +52,6 @@ extension MosipMediator {
     guard HubSignature.isWebSub(signature, body: request.body, secret: hubSecret) else {
       throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
     }
-    do {
-      return try JSONValue.parse(request.body)
-    } catch {
-      throw MediatorFault(.unreadable, "the delivery is not readable JSON (\(error))")
-    }
+    return try MediatorBodies.json(request.body, "the delivery")
   }
 }

@@ -109,6 +109,7 @@ public struct MosipMediator: Stage {
   let hubSecret: [UInt8]
   /// OpenCRVS' own auth service, when the OpenCRVS side takes no tokens of the realm.
   let auth: OpenCRVSAuth?
+  let foreignText = ForeignText()
 
   /// Makes the mediator of one stage.
   /// - Throws: `SettingError` when a mapping cannot be read, the lease is too short or a client secret is missing.
@@ -138,8 +139,12 @@ public struct MosipMediator: Stage {
       Endpoint("POST", Self.credentialPath, handler: answer.handling { try await takeCredential($0, context) }),
       Endpoint("GET", Self.workflowPath, handler: answer.handling { try intent($0, workflowTopic, context) }),
       Endpoint("POST", Self.workflowPath, handler: answer.handling { try await takeWorkflowCompleted($0, context) }),
+      answer.unknownPaths(below: "/opencrvs/v1"),
     ]
   }
+
+  /// How often text came that is not UTF-8.
+  public var counts: [String: Int] { [ForeignText.metric: foreignText.count] }
 
   /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {
@@ -185,7 +190,8 @@ public struct MosipMediator: Stage {
   var referenceId: String { settings.text("center-id") + "_" + settings.text("machine-id") }
 
   func answer(_ context: StageContext) -> MediatorAnswer {
-    MediatorAnswer(id: "mosip-opencrvs-mediator", clock: context.services.clock, log: context.log)
+    MediatorAnswer(
+      id: "mosip-opencrvs-mediator", clock: context.services.clock, log: context.log, foreignText: foreignText)
   }
 
   func door(_ context: StageContext) -> MediatorDoor {

@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import StageKit
+import System
 
 /// Makes MOSIP's identity fields of a birth (facts/opencrvs-and-websub 3.3, packet-and-crypto 2.2). Unlike upstream it
 /// takes phone and e-mail from the event, finds an address without a mother too, leaves out what is not known and
@@ -65,26 +66,39 @@ struct BirthMapping: Sendable {
     dummyEmail = settings.text("dummy-email")
   }
 
-  /// The identity fields of a birth.
+  /// What the mapping makes of a birth.
+  struct Identity: Sendable {
+    /// MOSIP's identity fields.
+    var fields: JSONObject
+    /// What the event says and no field has, a sentence each, with the field's name and never its value.
+    var leftOut: [String] = []
+  }
+
+  /// The identity of a birth.
   /// - Parameter accepts: whether the identity schema takes a text as the value of a field.
   /// - Throws: OPN-CRVS-006 when name or date of birth are missing, -032 for a location nobody knows; `ServiceError`
   ///   when locations cannot be looked up now.
   func identity(
     of bundle: CRVSBundle, through http: any HTTPExchange, accepts: (_ field: String, _ value: String) -> Bool
-  ) async throws -> JSONObject {
+  ) async throws -> Identity {
     let child = bundle.subject
     var fields: JSONObject = ["IDSchemaVersion": .string(schemaVersion)]
+    var leftOut: [String] = []
 
     var names: [(language: String, value: String)] = []
     for name in child.names {
       let language = languages.code(of: name.language)
-      if !names.contains(where: { $0.language == language }) { names.append((language, name.value)) }
+      if let taken = names.first(where: { $0.language == language }) {
+        if taken.value != name.value { leftOut.append("fullName: a further name in \(language), of which there can be one") }
+      } else {
+        names.append((language, name.value))
+      }
     }
-    guard !names.isEmpty else { throw MediatorFault(.identity, "the child has no name") }
+    guard !names.isEmpty else { throw MediatorFault(.identity, "fullName: the child has no name") }
     fields["fullName"] = .array(names.map { ["language": .string($0.language), "value": .string($0.value)] })
 
     guard let birthDate = child.birthDate.flatMap(Self.mosipDate) else {
-      throw MediatorFault(.identity, "the child has no date of birth of the form yyyy-MM-dd")
+      throw MediatorFault(.identity, "dateOfBirth: the child has no date of birth that is a day of the calendar, as yyyy-MM-dd")
     }
     fields["dateOfBirth"] = .string(birthDate)
     if let gender = child.gender {
@@ -104,6 +118,8 @@ struct BirthMapping: Sendable {
         guard let value, !FHIR.isBlank(value) else { continue }
         if let name = rule.isLookedUp ? try await locationName(value, http) : value {
           fields[rule.field] = simple(name)
+        } else {
+          leftOut.append("\(rule.field): the id of a location, which is not looked up without locations-url")
         }
       }
     }
@@ -113,11 +129,12 @@ struct BirthMapping: Sendable {
     ] {
       if let value, accepts(field, value) {
         fields[field] = .string(value)
-      } else if !dummy.isEmpty {
-        fields[field] = .string(dummy)
+        continue
       }
+      if value != nil { leftOut.append("\(field): the event's does not fit the identity schema") }
+      if !dummy.isEmpty { fields[field] = .string(dummy) }
     }
-    return fields
+    return Identity(fields: fields, leftOut: leftOut)
   }
 
   private func simple(_ value: String) -> JSONValue {
@@ -151,8 +168,8 @@ struct BirthMapping: Sendable {
       guard isRight else { return nil }
     }
     let date = String(decoding: bytes, as: UTF8.self)
-    let (month, day) = (Int(date.dropFirst(5).prefix(2)) ?? 0, Int(date.suffix(2)) ?? 0)
-    guard (1...12).contains(month), (1...31).contains(day) else { return nil }
+    let (year, month, day) = (Int(date.prefix(4)) ?? 0, Int(date.dropFirst(5).prefix(2)) ?? 0, Int(date.suffix(2)) ?? 0)
+    guard day >= 1, day <= CivilTime.days(inMonth: month, of: year) else { return nil }
     return date.replacing("-", with: "/")
   }
 

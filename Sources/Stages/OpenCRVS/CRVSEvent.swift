@@ -13,20 +13,15 @@ struct CRVSEvent: Sendable {
   /// The whole event without inline images, otherwise as it came.
   private(set) var document: JSONValue
   let bundle: CRVSBundle
-  /// SHA-256, lower-case hex, of topic and bundle: the same for the same content, whatever delivery it came with and in
-  /// whatever order its members were written.
+  /// SHA-256, lower-case hex, of topic and bundle without application ids: the same for the same content, whatever
+  /// delivery it came with and in whatever order its members were written.
   let digest: String
   private let contextIndex: Int
 
   /// Reads an event.
-  /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child.
+  /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -017 for what is not UTF-8.
   init(_ body: [UInt8]) throws(MediatorFault) {
-    let value: JSONValue
-    do {
-      value = try JSONValue.parse(body, limits: JSONLimits(maximumBytes: Self.largest))
-    } catch {
-      throw MediatorFault(.unreadable, "the event is not readable JSON (\(error))")
-    }
+    let value = try MediatorBodies.json(body, "the event", largest: Self.largest)
     guard let topic = value["event"]?["hub"]?["topic"]?.string, FHIR.isIdentifier(topic) else {
       throw MediatorFault(.unreadable, "the event has no topic")
     }
@@ -42,34 +37,44 @@ struct CRVSEvent: Sendable {
     self.topic = topic
     self.document = document
     contextIndex = index
-    digest = Digest.hex(JSONValue.array([.string(topic), contexts[index]]).encoded(sortedKeys: true))
+    digest = Digest.hex(
+      JSONValue.array([.string(topic), CommonForm.withoutApplicationIds(contexts[index])]).encoded(sortedKeys: true))
   }
 
   /// The event in UTF-8.
   var encoded: [UInt8] { document.encoded() }
 
-  /// The event with an identifier MOSIP_AID in coding form at the child (or deceased), instead of any that was there.
+  /// The event in the form that both mediators read, with an identifier MOSIP_AID at the child (or deceased) instead of
+  /// any that was there.
   func carrying(applicationId: String) -> [UInt8] {
-    guard var contexts = document["event"]?["context"]?.array, var entries = contexts[contextIndex]["entry"]?.array
-    else {
-      return encoded
-    }
-    let place = bundle.subject.entry
-    let kept = (entries[place]["resource"]?["identifier"]?.array ?? []).filter { FHIR.code($0["type"]) != "MOSIP_AID" }
-    let identifier: JSONValue = [
-      "type": ["coding": [["system": "http://opencrvs.org/specs/identifier-type", "code": "MOSIP_AID"]]],
-      "value": .string(applicationId),
-    ]
+    var common = commonForm
+    guard var entries = common["entry"]?.array else { return encoded }
+    let place = CommonForm.subject(common, bundle)
     var resource = entries[place]["resource"]
-    resource?["identifier"] = .array(kept + [identifier])
+    let others = resource?["identifier"]?.array ?? []
+    resource?["identifier"] = .array(others + [CommonForm.identifier(CommonForm.applicationId, applicationId)])
     entries[place]["resource"] = resource
-    contexts[contextIndex]["entry"] = .array(entries)
+    common["entry"] = .array(entries)
     var event = document["event"]
+    var contexts = event?["context"]?.array ?? []
+    contexts[contextIndex] = common
     event?["context"] = .array(contexts)
     var out = document
     out["event"] = event
     return out.encoded()
   }
+
+  /// Whether a record that is kept, with its digest and the event itself, is of the same content. The digest alone does
+  /// not tell: releases before counted the application id, and one side may have been sent another form than now.
+  func isSame(as record: JSONValue, kept: (_ object: String) async throws -> [UInt8]?) async throws -> Bool {
+    if record["digest"]?.string == digest { return true }
+    guard let object = record["object"]?.string, let bytes = try await kept(object), let other = try? CRVSEvent(bytes)
+    else { return false }
+    return topic == other.topic
+      && commonForm.encoded(sortedKeys: true) == other.commonForm.encoded(sortedKeys: true)
+  }
+
+  private var commonForm: JSONValue { CommonForm.of(document["event"]?["context"]?[contextIndex] ?? .null, bundle) }
 
   private static func withoutImages(_ bundle: JSONValue) -> JSONValue {
     guard let entries = bundle["entry"]?.array else { return bundle }

@@ -9,6 +9,7 @@ struct MediatorAnswer: Sendable {
   let id: String
   let clock: any WallClock
   let log: Log
+  let foreignText: ForeignText
 
   /// A success; with a fault it says what could not be done although the request was taken.
   func message(_ text: String, _ more: JSONObject = [:], but fault: MediatorFault? = nil) -> Response {
@@ -31,6 +32,13 @@ struct MediatorAnswer: Sendable {
     return .json(body.encoded(), status: status)
   }
 
+  /// What is answered at paths below `prefix` where there is nothing.
+  func unknownPaths(below prefix: String) -> Endpoint {
+    Endpoint(
+      anythingBelow: prefix,
+      handler: handling { _ in throw MediatorFault(.noEndpoint, "there is no such endpoint") })
+  }
+
   /// A handler whose errors become answers of this shape. What may work later is 503, so that senders try again.
   func handling(_ body: @escaping @Sendable (Request) async throws -> Response)
     -> @Sendable (Request) async throws -> Response
@@ -40,6 +48,7 @@ struct MediatorAnswer: Sendable {
         return try await body(request)
       } catch let fault as MediatorFault {
         log.info("a request is refused", ["path": request.path, "code": fault.code.rawValue])
+        if fault.code == .notUTF8 { foreignText.add(path: request.path, log) }
         return self.fault(fault)
       } catch let error as ServiceError where error.isRetriable {
         log.warning(

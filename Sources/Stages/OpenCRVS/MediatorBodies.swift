@@ -12,6 +12,21 @@ package enum MediatorBodies {
     case refused(String)
   }
 
+  /// The JSON of a body.
+  /// - Throws: OPN-CRVS-017 for text that is not UTF-8, -001 for anything else that is no JSON.
+  static func json(
+    _ body: [UInt8], _ what: String, largest: Int = JSONLimits.standard.maximumBytes
+  ) throws(MediatorFault) -> JSONValue {
+    do {
+      return try JSONValue.parse(body, limits: JSONLimits(maximumBytes: largest))
+    } catch  where error.code == .invalidUTF8 {
+      // opencrvs/mosip-mediator cuts each character to one byte. What was there cannot be told from it.
+      throw MediatorFault(.notUTF8, "\(what) is not UTF-8: its sender must send UTF-8, and no text is guessed")
+    } catch {
+      throw MediatorFault(.unreadable, "\(what) is not readable JSON (\(error))")
+    }
+  }
+
   /// An event of OpenCRVS, with another application id.
   package static func webhook(_ body: [UInt8], applicationId: String) -> Reading {
     do { return .read(try CRVSEvent(body).carrying(applicationId: applicationId)) } catch { return .refused(error.code.rawValue) }

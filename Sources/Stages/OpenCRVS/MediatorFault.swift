@@ -23,6 +23,10 @@ struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
     case conflict = "OPN-CRVS-015"
     /// Ours, unused upstream: taken and kept, but this kind of event has no way yet.
     case notYet = "OPN-CRVS-016"
+    /// Ours, unused upstream: the sender does not send UTF-8.
+    case notUTF8 = "OPN-CRVS-017"
+    /// Ours, unused upstream: nothing is at this path.
+    case noEndpoint = "OPN-CRVS-018"
     case decryption = "OPN-CRVS-022"
     case signature = "OPN-CRVS-026"
     case ridUnreadable = "OPN-CRVS-031"
@@ -34,6 +38,7 @@ struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
       switch self {
       case .tokenInvalid, .tokenMissing: 401
       case .roleMissing: 403
+      case .noEndpoint: 404
       case .conflict: 409
       case .subscription, .unknown: 500
       case .noAuthToken, .serviceUnreachable, .ridGeneration: 503

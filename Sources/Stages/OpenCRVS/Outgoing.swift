@@ -68,7 +68,7 @@ struct Outgoing: Sendable {
         "refuses with \(status)")
     }
     private static let final = Set(
-      [MediatorFault.Code.unreadable, .identity, .conflict, .notYet, .ridUnreadable].map(\.rawValue))
+      [MediatorFault.Code.unreadable, .notUTF8, .identity, .conflict, .notYet, .ridUnreadable].map(\.rawValue))
 
     var description: String { "\(service) refuses with \(status)\(code.map { " \($0)" } ?? "")" }
   }

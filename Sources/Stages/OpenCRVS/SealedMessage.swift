@@ -27,12 +27,7 @@ struct SealedMessage: Sendable {
   /// Reads a body; both base64 alphabets are taken, padded or not.
   /// - Throws: OPN-CRVS-001 for what is no such JSON, -022 and -026 for data and signature that are no base64.
   init(_ body: [UInt8], largest: Int) throws(MediatorFault) {
-    let value: JSONValue
-    do {
-      value = try JSONValue.parse(body, limits: JSONLimits(maximumBytes: largest))
-    } catch {
-      throw MediatorFault(.unreadable, "the request is not readable JSON (\(error))")
-    }
+    let value = try MediatorBodies.json(body, "the request", largest: largest)
     guard let data = value["data"]?.string, !data.isEmpty else {
       throw MediatorFault(.unreadable, "the request has no data")
     }

@@ -66,11 +66,7 @@ extension OpencrvsMediator {
     let message = try SealedMessage(request.body, largest: 1 << 20)
     let plaintext = try await message.open(
       as: MediatorOwner.opencrvs, from: MediatorOwner.mosip, signed: .plaintext, context.services.envelopeKeys)
-    do {
-      return try JSONValue.parse(plaintext)
-    } catch {
-      throw MediatorFault(.unreadable, "the message is not readable JSON (\(error))")
-    }
+    return try MediatorBodies.json(plaintext, "the message")
   }
 
   /// Keeps what came back, and schedules that OpenCRVS is told, in one commit.

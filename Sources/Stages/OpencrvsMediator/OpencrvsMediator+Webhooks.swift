@@ -75,7 +75,10 @@ extension OpencrvsMediator {
 
   private func answerOfKnown(_ event: CRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
     guard let known = try await context.store.record(Records.events, key) else { return nil }
-    guard known.document["digest"]?.string == event.digest else {
+    let isSame = try await event.isSame(as: known.document) {
+      try await context.services.objects.get(account: Self.eventAccount, container: RecordKey.container(key), key: $0)
+    }
+    guard isSame else {
       throw MediatorFault(.conflict, "the same record was received before with other content")
     }
     return taken(known.document["status"]?.string != "Parked", context)

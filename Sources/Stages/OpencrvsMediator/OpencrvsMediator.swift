@@ -15,7 +15,8 @@ public struct OpencrvsMediator: Stage {
     summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens and errors back",
     takesMessages: false,
     work: [
-      WorkKind(forward, concurrency: 32), WorkKind(tell, concurrency: 16), WorkKind(subscription, concurrency: 1),
+      WorkKind(forward, concurrencySetting: "forwarded-at-once"), WorkKind(tell, concurrency: 16),
+      WorkKind(subscription, concurrency: 1),
     ],
     settings: [
       SettingField(
@@ -47,6 +48,10 @@ public struct OpencrvsMediator: Stage {
         "where OpenCRVS takes application ids, UIN tokens and errors as {\"BRN\",…} (OPENHIM_MEDIATOR_URL)"),
       SettingField("mosip-url", .text, default: nil, "base URL of the MOSIP-side mediator, before /opencrvs/v1"),
       SettingField(
+        "forwarded-at-once", .integer, default: 32,
+        "how many births one process sends to the MOSIP side at the same time; 1, in one process, before upstream's mediator, which two requests at once break until it is restarted"
+      ),
+      SettingField(
         "opencrvs-client", .text, default: "opencrvs", "the client whose token is shown to OpenCRVS (CLIENT_ID)"),
       SettingField(
         "mosip-client", .text, default: "opencrvs-mediator",
@@ -77,6 +82,7 @@ public struct OpencrvsMediator: Stage {
   let secret: [UInt8]
   /// OpenCRVS' own auth service, when tokens of the OpenCRVS side are not those of the realm.
   let auth: OpenCRVSAuth?
+  let foreignText = ForeignText()
 
   /// Makes the mediator of one stage.
   /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start, or a client secret.
@@ -84,6 +90,9 @@ public struct OpencrvsMediator: Stage {
     self.settings = settings
     secret = Array(settings.text("sha-secret").utf8)
     auth = try OpenCRVSAuth(settings)
+    guard settings.integer("forwarded-at-once") >= 1 else {
+      throw SettingError(stage: settings.stage, setting: "forwarded-at-once", "must be at least 1")
+    }
     if settings.boolean("subscribe-at-start") {
       for name in ["webhooks-url", "webhook-url"] where settings.text(name).isEmpty {
         throw SettingError(stage: settings.stage, setting: name, "must be given when subscribe-at-start is true")
@@ -106,6 +115,9 @@ public struct OpencrvsMediator: Stage {
       Endpoint("POST", "/receiveStatus", handler: answer.handling { try await takeStatus($0, context) }),
     ]
   }
+
+  /// How often text came that is not UTF-8.
+  public var counts: [String: Int] { [ForeignText.metric: foreignText.count] }
 
   /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {
@@ -135,7 +147,8 @@ public struct OpencrvsMediator: Stage {
   }
 
   func answer(_ context: StageContext) -> MediatorAnswer {
-    MediatorAnswer(id: "opencrvs-mediator", clock: context.services.clock, log: context.log)
+    MediatorAnswer(
+      id: "opencrvs-mediator", clock: context.services.clock, log: context.log, foreignText: foreignText)
   }
 
   func door(_ context: StageContext) -> MediatorDoor {

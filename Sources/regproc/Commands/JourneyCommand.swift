@@ -33,6 +33,7 @@ enum JourneyCommand {
           ].map { TextTable.Cell($0) })
     }
     around.console.out(table.rendered(around.console))
+    for note in journey.leftOut { around.console.out("\nleft out of the packet: \(note)\n") }
     for run in journey.runs {
       around.console.out(
         "\nrun \(run.number): replayed from \(run.fromStage) by \(run.author) at \(run.startedAt.iso)"

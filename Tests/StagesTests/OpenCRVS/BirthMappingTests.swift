@@ -26,6 +26,12 @@ struct BirthMappingTests {
   func fields(
     _ resources: [JSONValue], _ given: [String: SettingValue] = [:], http: NoHTTP = NoHTTP()
   ) async throws -> JSONObject {
+    try await identity(resources, given, http: http).fields
+  }
+
+  func identity(
+    _ resources: [JSONValue], _ given: [String: SettingValue] = [:], http: NoHTTP = NoHTTP()
+  ) async throws -> BirthMapping.Identity {
     let schema = try #require(try await FakeSchemas().schema(version: "0.1"))
     return try await mapping(given).identity(of: Births.read(resources), through: http) { field, value in
       schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
@@ -89,6 +95,26 @@ struct BirthMappingTests {
     #expect(dummy["phone"] == "9898989898")
   }
 
+  @Test("says what it leaves out by field and rule, never by value")
+  func saysWhatIsLeftOut() async throws {
+    var child = Births.child()
+    child["name"] = [
+      ["use": "en", "given": ["Amina"], "family": ["Banda"]], ["use": "tlh", "given": ["Second"]],
+      ["use": "english", "given": ["Amina"], "family": "Banda"],
+    ]
+    let resources = [Births.task(phone: "+260789456123"), child, Births.mother()]
+    let leftOut = try await identity(resources, ["dummy-phone": "9898989898"]).leftOut
+    #expect(
+      leftOut == [
+        "fullName: a further name in eng, of which there can be one",
+        "region: the id of a location, which is not looked up without locations-url",
+        "zone: the id of a location, which is not looked up without locations-url",
+        "phone: the event's does not fit the identity schema",
+      ])
+    let nothing = [Births.task(phone: nil), Births.child()]
+    #expect(try await identity(nothing).leftOut.isEmpty)
+  }
+
   @Test("looks locations up, retries when that fails, and gives up on one that OpenCRVS does not know")
   func locations() async throws {
     let resources = [Births.task(), Births.child(), Births.mother()]
@@ -135,6 +161,10 @@ struct BirthMappingTests {
   func dates() {
     #expect(BirthMapping.mosipDate("2024-02-29") == "2024/02/29")
     #expect(BirthMapping.mosipDate("2024-02-29T10:00:00Z") == "2024/02/29")
+    #expect(BirthMapping.mosipDate("2000-02-29") == "2000/02/29")
+    for none in ["2025-02-30", "2025-02-29", "1900-02-29", "2025-04-31", "2025-01-00"] {
+      #expect(BirthMapping.mosipDate(none) == nil, "\(none)")
+    }
     for wrong in ["2024-13-01", "2024-00-10", "2024-1-1", "29-02-2024", "2024/02/29", "2024-02-299", "", "२०२४-०२-२९"] {
       #expect(BirthMapping.mosipDate(wrong) == nil, "\(wrong)")
     }

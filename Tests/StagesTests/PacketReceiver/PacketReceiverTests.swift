@@ -464,6 +464,13 @@ import Testing
     }
   }
 
+  @Test func anAnnouncementWhoseTimestampLacksTheSecondsIsTaken() async throws {
+    try await Self.withReceiver { receiver async throws in
+      let answer = try await receiver.sync(Self.request(Self.record), timestamp: "2026-11-29T21:30.000Z")
+      #expect(answer["response"]?[0]?["status"] == "SUCCESS")
+    }
+  }
+
   @Test func whatCannotBeReadIsNamedWithItsCode() async throws {
     try await Self.withReceiver { receiver async throws in
       let good = Self.request(Self.record)
