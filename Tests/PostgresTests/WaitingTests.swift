@@ -18,17 +18,18 @@ import Testing
     var settings = SharedCluster.settings
     settings.options["options"] = "-c idle_in_transaction_session_timeout=1234 --statement_timeout=0 -c lock_timeout=77"
     for settings in [settings, settings.forgetful] {
-      try await blocking {
+      try await blocking { [settings] in
         let connection = try Connection(settings)
         defer { connection.close() }
-        let shown = { try connection.execute("show \($0)").only().text(0) }
+        let shown = { (name: String) throws -> String in try connection.execute("show \(name)").only().text(0) }
         #expect(try shown("idle_in_transaction_session_timeout") == "1234ms")
         #expect(try shown("lock_timeout") == "77ms")
-        try connection.unhurried { #expect(try shown("statement_timeout") == "0") }
+        let unhurried = try connection.unhurried { try shown("statement_timeout") }
+        #expect(unhurried == "0")
         #expect(try shown("statement_timeout") == "0")
       }
     }
-    try await blocking {
+    try await blocking { [settings] in
       let connection = try Connection(settings.forgetful)
       defer { connection.close() }
       #expect(try connection.execute("show synchronous_commit").only().text(0) == "off")
