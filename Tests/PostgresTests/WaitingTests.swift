@@ -8,7 +8,7 @@ import Testing
   @Test func theServerEndsWhatAGoneClientBegan() async throws {
     #expect(SharedCluster.settings.sessionScript.contains("set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5"))
     #expect(SharedCluster.settings.sessionScript.contains("set tcp_user_timeout = 30000"))
-    try await SharedCluster.connected { connection in
+    try await SharedCluster.connected { connection throws in
       #expect(try connection.execute("show idle_in_transaction_session_timeout").only().text(0) == "1min")
       #expect(try connection.execute("show statement_timeout").only().text(0) == "1min")
     }
