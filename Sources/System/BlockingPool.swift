@@ -144,12 +144,13 @@ public enum OwnedThread {
 }
 
 /// Runs async work from a thread of ours and waits for it. Never call it from a task.
-public func blockingAwait<T: Sendable>(_ body: @escaping @Sendable () async -> T) -> T {
+public func blockingAwait<T: Sendable>(meanwhile: Meanwhile? = nil, _ body: @escaping @Sendable () async -> T) -> T {
   let done = Semaphore()
   let box = Mutex<T?>(nil)
   let boxed = Boxed(box: box, done: done)
   Task.detached { boxed.finish(await body()) }
-  done.wait()
+  var meanwhile = meanwhile
+  if meanwhile?.wait(for: done) == nil { done.wait() }
   return boxed.take()
 }
 
