@@ -10,6 +10,10 @@
 #include <time.h>
 
 int regproc_thread_name(const char *name) { return pthread_setname_np(pthread_self(), name); }
+long regproc_random(void *buffer, size_t size) { return getrandom(buffer, size, 0); }
+int regproc_exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -1; }
+int regproc_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
 int regproc_semaphore_wait(void *semaphore, long milliseconds) {
   struct timespec deadline;
   clock_gettime(CLOCK_MONOTONIC, &deadline);

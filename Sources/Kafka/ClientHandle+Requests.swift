@@ -1,4 +1,5 @@
 import CRdKafka
+import System
 
 /// Requests of an admin client, whose main queue tells meanwhile why there is no connection.
 extension ClientHandle {

@@ -1,6 +1,7 @@
 import CRdKafka
 import Glibc
 import Synchronization
+import System
 
 /// Makes, lists, describes and removes topics. Every method blocks; call it from a thread of your own or through a `BlockingPool`.
 ///

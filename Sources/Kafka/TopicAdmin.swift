@@ -1,5 +1,6 @@
 import CRdKafka
 import Glibc
+import System
 
 /// A topic to be made.
 public struct NewTopic: Sendable, Hashable {
