@@ -77,7 +77,7 @@ struct IdentifierPools: Sendable {
     let count = min(size(kind), Self.chunk)
     do {
       _ = try add(count, kind, ifBelow: 1, turn: .waits, connection)
-    } catch let error as PostgresError where error.sqlState == Self.lockTimeout {
+    } catch let error as PostgresError where error.isLockTimeout {
       // Whoever fills has stopped in the midst of it. Numbers of one's own are as good as his.
       _ = try add(count, kind, ifBelow: 1, turn: .none, connection)
     }
@@ -85,7 +85,6 @@ struct IdentifierPools: Sendable {
 
   private func size(_ kind: Kind) -> Int { kind == .uin ? rules.uinFill : rules.vidFill }
   private func mark(_ kind: Kind) -> Value { .text(marks[kind] ?? "") }
-  private static let lockTimeout = "55P03"
 
   private func isBelow(_ few: Int, _ kind: Kind, _ connection: Connection) throws -> Bool {
     try connection.execute(

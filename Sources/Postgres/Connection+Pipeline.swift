@@ -20,10 +20,10 @@ extension Connection {
     let distinct = Set(keys)
     try makeRoom(for: distinct.count { !prepared.contains($0) }, keeping: distinct)
 
-    guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw giveUp() }
+    guard PQenterPipelineMode(handle) == 1 else { throw giveUp() }
     let steps = try send(keys, buffers)
     let (results, failure) = try receive(steps, count: statements.count)
-    guard PQexitPipelineMode(handle) == 1, PQsetnonblocking(handle, 0) == 0 else { throw giveUp() }
+    guard PQexitPipelineMode(handle) == 1 else { throw giveUp() }
     if let failure {
       if Self.isStale(failure) { for key in distinct { prepared.remove(key) } }
       throw failure
@@ -64,14 +64,8 @@ extension Connection {
       steps.append(.run(index: index))
     }
     guard PQpipelineSync(handle) == 1 else { throw giveUp() }
-    // The server stops reading while nobody reads its answers, so both directions move together.
-    while true {
-      let state = PQflush(handle)
-      if state == 0 { return steps }
-      guard state > 0 else { throw giveUp() }
-      waitForSocket(POLLIN | POLLOUT, milliseconds: -1)
-      guard PQconsumeInput(handle) == 1 else { throw giveUp() }
-    }
+    try flush()
+    return steps
   }
 
   private func receive(_ steps: [Step], count: Int) throws -> (results: [Rows], failure: PostgresError?) {
@@ -83,7 +77,7 @@ extension Connection {
       switch step {
       case .prepare(_, _, let of), .run(let of): index = of
       }
-      guard let result = PQgetResult(handle) else { throw giveUp() }
+      guard let result = try nextResult() else { throw giveUp() }
       if PQresultStatus(result) == PGRES_PIPELINE_ABORTED {
         PQclear(result)
       } else {
@@ -100,18 +94,18 @@ extension Connection {
         }
       }
       // Each answer ends with a null.
-      while let surplus = PQgetResult(handle) {
+      while let surplus = try nextResult() {
         PQclear(surplus)
         guard PQstatus(handle) == CONNECTION_OK else { throw giveUp() }
       }
     }
-    guard let end = PQgetResult(handle) else { throw giveUp() }
+    guard let end = try nextResult() else { throw giveUp() }
     defer { PQclear(end) }
     guard PQresultStatus(end) == PGRES_PIPELINE_SYNC else {
       // An error at the sync itself: a deferred constraint or a serialization failure at the implicit commit.
       let error = PostgresError(result: end)
       guard PQstatus(handle) == CONNECTION_OK else { throw giveUp(error) }
-      while let surplus = PQgetResult(handle) {
+      while let surplus = try nextResult() {
         let isSync = PQresultStatus(surplus) == PGRES_PIPELINE_SYNC
         PQclear(surplus)
         if isSync { return (results, failure ?? error) }
@@ -124,15 +118,9 @@ extension Connection {
 
   /// The sync that follows an error's null.
   private func afterNull(_ results: [Rows], _ failure: PostgresError) throws -> ([Rows], PostgresError?) {
-    guard let end = PQgetResult(handle) else { throw giveUp(failure) }
+    guard let end = try nextResult() else { throw giveUp(failure) }
     defer { PQclear(end) }
     guard PQresultStatus(end) == PGRES_PIPELINE_SYNC else { throw giveUp(failure) }
     return (results, failure)
-  }
-
-  /// The connection is of no more use: half a pipeline cannot be taken back.
-  private func giveUp(_ error: PostgresError = .lost) -> PostgresError {
-    interrupter.end()
-    return error
   }
 }

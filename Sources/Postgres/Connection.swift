@@ -24,15 +24,20 @@ public final class Connection {
   public let interrupter: Interrupter
   var prepared = PreparedStatements()
   private var isClosed = false
+  /// How long the server may be silent while it owes an answer, in milliseconds; negative without a limit.
+  private(set) var silenceLimit: Int32
+  private let settings: PostgresSettings
 
-  /// Whether the server said that it ends this session (57P01 to 57P05): it says so before it closes the socket, and between
+  /// Whether the server said that it ends this session (57P01 to 57P05, 25P03): it says so before it closes the socket, and between
   /// two statements libpq takes that for a notice. Other notices are dropped.
   private final class Farewell { var came = false }
   private let farewell = Farewell()
 
   private static let heard: PQnoticeReceiver = { context, notice in
     guard let context, let state = PQresultErrorField(notice, Int32(UInt8(ascii: "C"))) else { return }
-    if strncmp(state, "57P", 3) == 0 { Unmanaged<Farewell>.fromOpaque(context).takeUnretainedValue().came = true }
+    if PostgresError.isFarewell(String(cString: state)) {
+      Unmanaged<Farewell>.fromOpaque(context).takeUnretainedValue().came = true
+    }
   }
 
   /// Opens a connection, with UTC as the session's time zone. Blocks at most about `connectTimeoutSeconds` for each address
@@ -53,13 +58,14 @@ public final class Connection {
       throw PostgresError(.connectionFailed, "cannot connect to \(settings): \(reason)")
     }
     self.handle = handle
+    self.settings = settings
+    // A little longer than the server's own limit, so that a server that lives ends the statement and keeps the connection.
+    silenceLimit = settings.answerTimeoutSeconds.map { Int32(clamping: $0 * 1000 + 5000) } ?? -1
     interrupter = Interrupter(handle)
+    // Sending waits in `flush`, with a limit, and nowhere in libpq.
+    PQsetnonblocking(handle, 1)
     PQsetNoticeReceiver(handle, Self.heard, Unmanaged.passUnretained(farewell).toOpaque())
-    try script(
-      """
-      set time zone 'UTC'; set datestyle = 'ISO'; set bytea_output = 'hex'; set extra_float_digits = 1;
-      set standard_conforming_strings = on; set client_min_messages = warning
-      """)
+    try script(settings.sessionScript)
   }
 
   deinit { close() }
@@ -108,7 +114,20 @@ public final class Connection {
   /// Runs SQL without parameters that may hold several statements, in one implicit transaction unless it says otherwise.
   public func script(_ sql: String) throws {
     try checkUsable()
-    _ = try finished(PQexec(handle, sql))
+    _ = try answer(PQsendQuery(handle, sql))
+  }
+
+  /// Runs a closure whose statements may take as long as they need, e.g. migrations. Not on a thread that others wait for: a server that is
+  /// frozen meanwhile is waited for as well.
+  public func unhurried<T>(_ body: () throws -> T) throws -> T {
+    let limit = silenceLimit
+    try script("set statement_timeout = 0")
+    silenceLimit = -1
+    defer {
+      silenceLimit = limit
+      try? script(settings.statementLimitScript)
+    }
+    return try body()
   }
 
   /// Runs a closure between begin and commit; rolls back and throws on when it throws.
@@ -145,13 +164,13 @@ public final class Connection {
       try makeRoom(for: 1, keeping: [])
       name = prepared.newName()
       let types = key.types
-      _ = try finished(PQprepare(handle, name, key.sql, Int32(types.count), types))
+      _ = try answer(PQsendPrepare(handle, name, key.sql, Int32(types.count), types))
       prepared.add(key, name)
     }
-    let result = buffer.withPointers { values, lengths, formats in
-      PQexecPrepared(handle, name, buffer.count, values, lengths, formats, 0)
-    }
-    return try finished(result)
+    return try answer(
+      buffer.withPointers { values, lengths, formats in
+        PQsendQueryPrepared(handle, name, buffer.count, values, lengths, formats, 0)
+      })
   }
 
   /// Drops prepared statements that were not used for long.
@@ -184,15 +203,6 @@ public final class Connection {
       PQclear(result)
       interrupter.end()
       throw PostgresError(.misuse, "COPY is not supported")
-    }
-  }
-
-  /// Waits until the socket is ready for one of the events; false when the time was up. A negative time waits for ever.
-  @discardableResult func waitForSocket(_ events: Int32, milliseconds: Int32) -> Bool {
-    var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
-    while true {
-      let ready = poll(&descriptor, 1, milliseconds)
-      if ready >= 0 || errno != EINTR { return ready != 0 }
     }
   }
 }

@@ -28,7 +28,8 @@ public final class Interrupter: Sendable {
   deinit { forget() }
 
   /// Asks the server to end the statement in course, which then throws `.cancelled`; the connection stays good. False when
-  /// the request could not be delivered. It opens a connection of its own for that, so it blocks for a moment.
+  /// the request could not be delivered. It opens a connection of its own for that, so it blocks for a moment, and
+  /// without a limit where the server is frozen: `end` is for threads that others wait for.
   @discardableResult public func cancel() -> Bool {
     guard let ticket = state.withLock({ $0.ticket }) else { return false }
     var reason = [CChar](repeating: 0, count: 256)

@@ -44,6 +44,11 @@ public enum Migrator {
     -> [Migration]
   {
     try check(migrations)
+    // Another process may be at a long migration.
+    return try connection.unhurried { try applyAlone(migrations, connection) }
+  }
+
+  private static func applyAlone(_ migrations: [Migration], _ connection: Connection) throws -> [Migration] {
     _ = try connection.execute("select pg_advisory_lock($1)", [.int(lock)])
     defer { _ = try? connection.execute("select pg_advisory_unlock($1)", [.int(lock)]) }
     try connection.script(

@@ -61,6 +61,9 @@ public struct PostgresError: Error, Sendable, Hashable {
     self.sqlState = sqlState
   }
 
+  /// True when a lock was not to be had within `lock_timeout` (55P03).
+  public var isLockTimeout: Bool { sqlState == "55P03" }
+
   /// True when the same work may succeed later without a change.
   public var isRetriable: Bool {
     switch code {
@@ -111,13 +114,17 @@ extension PostgresError {
       case "42703": .undefinedColumn
       case "42601": .syntax
       case "42804", "42883", "42846", "42P18": .typeMismatch
-      case "57P01", "57P02", "57P03", "57P05": .connectionFailed
+      case _ where Self.isFarewell(state): .connectionFailed
       case _ where state.hasPrefix("08"): .connectionFailed
       case _ where state.hasPrefix("22"): .typeMismatch
       default: .other
       }
     self.init(code, Self.withoutData(field("M") ?? "no message", state: state), sqlState: state)
   }
+
+  /// With these the server ends a session, or refuses to begin one: it shuts down, somebody ended it, or it was idle for too long, by itself or
+  /// in a transaction (25P03, 25P04).
+  static func isFarewell(_ state: String) -> Bool { state.hasPrefix("57P") || state == "25P03" || state == "25P04" }
 
   /// Reports of class 22 (data exceptions) quote the value that was refused: what stands between the first and the last
   /// quotation mark, or after a colon, is cut. A server that speaks another language quotes with other marks, so then all goes.

@@ -1,4 +1,5 @@
 import CPQ
+import Glibc
 
 /// Where a database is and who enters it. Printing it in any way shows no password.
 public struct PostgresSettings: Sendable, Hashable {
@@ -17,6 +18,9 @@ public struct PostgresSettings: Sendable, Hashable {
   }
   /// How long one attempt to connect may take, in seconds (libpq takes 2 at the least).
   public var connectTimeoutSeconds: Int
+  /// How long the server may work on one statement, and a little more how long it may be silent while it owes an answer; nil for no limit.
+  /// The server keeps to it by itself (`statement_timeout`); a server that is frozen or out of reach cannot, so the client does as well.
+  public var answerTimeoutSeconds: Int?
   /// The name that `pg_stat_activity` shows.
   public var applicationName: String
   /// Further libpq connection parameters by their names, e.g. `sslmode` and `sslrootcert`
@@ -30,13 +34,15 @@ public struct PostgresSettings: Sendable, Hashable {
   /// Settings given field by field.
   public init(
     host: String, port: Int = 5432, user: String, database: String, password: String? = nil,
-    connectTimeoutSeconds: Int = 5, applicationName: String = "regproc", options: [String: String] = [:]
+    connectTimeoutSeconds: Int = 5, answerTimeoutSeconds: Int? = 60, applicationName: String = "regproc",
+    options: [String: String] = [:]
   ) {
     self.host = host
     self.port = port
     self.user = user
     self.database = database
     self.connectTimeoutSeconds = connectTimeoutSeconds
+    self.answerTimeoutSeconds = answerTimeoutSeconds
     self.applicationName = applicationName
     self.options = options
     secret = Secret(value: password)
@@ -87,8 +93,49 @@ public struct PostgresSettings: Sendable, Hashable {
   /// half there, and a crash of one of our own processes loses nothing.
   public var forgetful: PostgresSettings {
     var other = self
-    other.options["options"] = [options["options"], "-c synchronous_commit=off"].compactMap(\.self).joined(separator: " ")
+    other.options["options"] = [startOptions, "-c synchronous_commit=off"].compactMap(\.self).joined(separator: " ")
     return other
+  }
+
+  /// The same database, for statements that take as long as they need: what people ask for and reads or changes all rows.
+  public var unhurried: PostgresSettings {
+    var other = self
+    other.answerTimeoutSeconds = nil
+    return other
+  }
+
+  /// What the caller has the server set for the session (`-c name=value`); libpq takes it from the environment where no text names it.
+  private var startOptions: String? { options["options"] ?? getenv("PGOPTIONS").map { String(cString: $0) } }
+
+  /// The SQL that begins each session. It is sent after the start and not with it: a pooler in between refuses unknown start parameters.
+  var sessionScript: String {
+    let given = startOptions ?? ""
+    return Self.sessionForm
+      + limits.filter { !given.contains($0.name) }.map { "; set \($0.name) = \($0.value)" }.joined()
+  }
+
+  /// The SQL that ends `Connection.unhurried`.
+  var statementLimitScript: String {
+    guard let seconds = answerTimeoutSeconds, startOptions?.contains("statement_timeout") != true else {
+      return "reset statement_timeout"
+    }
+    return "set statement_timeout = \(seconds * 1000)"
+  }
+
+  private static let sessionForm = """
+    set time zone 'UTC'; set datestyle = 'ISO'; set bytea_output = 'hex'; set extra_float_digits = 1;
+    set standard_conforming_strings = on; set client_min_messages = warning
+    """
+
+  /// What ends the transaction, and with it the locks, of a client that is gone. Of one whose host vanished the server hears nothing for two
+  /// hours by the system's defaults; of one that is frozen it hears that all is well, since the kernel answers. Whoever is slow and alive
+  /// says so on the connection before the last one (milliseconds) is over.
+  private var limits: [(name: String, value: Int)] {
+    let always: [(name: String, value: Int)] = [
+      ("tcp_keepalives_idle", 15), ("tcp_keepalives_interval", 5), ("tcp_keepalives_count", 3), ("tcp_user_timeout", 30_000),
+      ("idle_in_transaction_session_timeout", 60_000),
+    ]
+    return answerTimeoutSeconds.map { always + [("statement_timeout", $0 * 1000)] } ?? always
   }
 
   /// What libpq is given, in an order that does not change.

@@ -102,12 +102,18 @@ private final class ServerKeeper: Sendable {
   func start() throws {
     OwnedThread.start("postgres-keeper") { self.keep() }
     let forgiving = ContinuousClock.now.advanced(by: .seconds(15))
+    // Recovery after a crash goes through 512 MB of log at the most.
+    let patience = ContinuousClock.now.advanced(by: .seconds(600))
     while true {
       let (process, ends) = state.withLock { ($0.process, $0.ends) }
       if let process, let note = place.note(), note.process == process, note.isReady { return }
       if ends > 0, ContinuousClock.now > forgiving || !isForgivable() {
         halt()
         throw PostgresError(.clusterFailed, "the private Postgres in \(place.data) does not start\(place.logTail())")
+      }
+      if ContinuousClock.now > patience {
+        halt()
+        throw PostgresError(.clusterFailed, "the private Postgres in \(place.data) takes no connections after 10 minutes")
       }
       usleep(10_000)
     }

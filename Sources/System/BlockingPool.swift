@@ -108,14 +108,14 @@ public final class Semaphore: @unchecked Sendable {
   /// Waits at most so long; false when the time was up.
   public func wait(milliseconds: Int) -> Bool {
     var deadline = timespec()
-    clock_gettime(CLOCK_REALTIME, &deadline)
+    clock_gettime(CLOCK_MONOTONIC, &deadline)
     deadline.tv_sec += milliseconds / 1000
     deadline.tv_nsec += milliseconds % 1000 * 1_000_000
     if deadline.tv_nsec >= 1_000_000_000 {
       deadline.tv_sec += 1
       deadline.tv_nsec -= 1_000_000_000
     }
-    while sem_timedwait(handle, &deadline) != 0 {
+    while regproc_semaphore_wait(handle, deadline.tv_sec, deadline.tv_nsec) != 0 {
       if errno == ETIMEDOUT { return false }
     }
     return true
@@ -155,12 +155,13 @@ public enum OwnedThread {
 }
 
 /// Runs async work from a thread of ours and waits for it. Never call it from a task.
-public func blockingAwait<T: Sendable>(_ body: @escaping @Sendable () async -> T) -> T {
+public func blockingAwait<T: Sendable>(meanwhile: Meanwhile? = nil, _ body: @escaping @Sendable () async -> T) -> T {
   let done = Semaphore()
   let box = Mutex<T?>(nil)
   let boxed = Boxed(box: box, done: done)
   Task.detached { boxed.finish(await body()) }
-  done.wait()
+  var meanwhile = meanwhile
+  if meanwhile?.wait(for: done) == nil { done.wait() }
   return boxed.take()
 }
 

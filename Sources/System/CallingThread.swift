@@ -18,13 +18,15 @@ public final class CallingThread: TaskExecutor {
     signal.signal()
   }
 
-  /// Runs the work and waits for its outcome. Only one call at a time; never call it from a task.
-  public func run<T: Sendable>(_ body: @escaping @Sendable () async -> T) -> T {
+  /// Runs the work and waits for its outcome. Only one call at a time; never call it from a task. What is to be done meanwhile is done between
+  /// two pieces of the work.
+  public func run<T: Sendable>(meanwhile: Meanwhile? = nil, _ body: @escaping @Sendable () async -> T) -> T {
     let outcome = Outcome<T>()
     Task.detached(executorPreference: self) { outcome.set(await body()) }
+    var meanwhile = meanwhile
     while true {
       if let value = outcome.take() { return value }
-      signal.wait()
+      if meanwhile?.wait(for: signal) == nil { signal.wait() }
       let next = jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
       next?.runSynchronously(on: asUnownedTaskExecutor())
     }

@@ -5,6 +5,8 @@
 
 /// Names the calling thread (at most 15 bytes).
 int regproc_thread_name(const char *name);
+/// Waits for a semaphore (a `sem_t`) until a moment of CLOCK_MONOTONIC, which nobody sets; 0, or -1 with `errno`.
+int regproc_semaphore_wait(void *semaphore, long seconds, long nanoseconds);
 /// Fills a buffer with random bytes of the kernel; the number of bytes written, or -1.
 long regproc_random(void *buffer, size_t size);
 /// The exit code of a wait status, or -1 when a signal ended the process.

@@ -103,7 +103,7 @@ final class BridgeWorker: BusWorker {
       for record in records { read(record) }
       if !answers.isEmpty {
         let claim = try Journal.claim(
-          connection, locks: answers.map { Journal.lockKey($0.message.rid) }, hops: answers.map(\.hop.id))
+          connection, rids: answers.map(\.message.rid), hops: answers.map(\.hop.id))
         // Only one answer of an id, should a batch hold two.
         var seen: Set<HopId> = []
         answers.removeAll { !seen.insert($0.hop.id).inserted }

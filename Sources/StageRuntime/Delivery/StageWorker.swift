@@ -103,6 +103,8 @@ final class StageWorker: BusWorker {
     private let here = CallingThread()
     private var loop: DeliveryLoop
     private var connection: Connection?
+    private var pulse: ClaimPulse?
+    private var held = HeldRIDNotes()
     private var records: [BusRecord] = []
     private var incoming: [IncomingMessage] = []
     private var unreadable: [DeadLetter] = []
@@ -195,6 +197,9 @@ final class StageWorker: BusWorker {
       } catch let failure as BusFailure {
         worker.log.warning("the bus failed", ["step": "\(action)", "kind": "\(failure.kind)", "error": failure.message])
         return .failed(failure.kind)
+      } catch let error as HeldRID {
+        if held.isDue(error) { worker.log.warning("another worker holds a registration; its batch waits", ["reason": "\(error)"]) }
+        return .failed(.retriable)
       } catch let error as PostgresError {
         worker.log.warning("the journal failed", ["step": "\(action)", "error": error.description])
         if connection?.isHealthy != true { connection = nil }
@@ -236,12 +241,15 @@ final class StageWorker: BusWorker {
         }
       }
       guard let database = worker.database else { return }
-      if connection == nil { connection = try Connection(database) }
+      if connection == nil {
+        let new = try Connection(database)
+        (connection, pulse) = (new, try ClaimPulse(for: new))
+      }
       guard let connection else { return }
       _ = try connection.execute("BEGIN")
       guard !incoming.isEmpty else { return }
       let claim = try Journal.claim(
-        connection, locks: incoming.map { Journal.lockKey($0.message.rid) }, hops: incoming.map(\.hop.id))
+        connection, rids: incoming.map(\.message.rid), hops: incoming.map(\.hop.id))
       outstanding = claim.outstanding
       if !claim.known.isEmpty {
         worker.unit.meters.redelivered.add(claim.known.count, ordering: .relaxed)
@@ -267,8 +275,12 @@ final class StageWorker: BusWorker {
       let batch = incoming
       // One lane needs no other thread.
       let isAlone = min(unit.file.parallelism, batch.count) <= 1
+      let meanwhile = connection.flatMap { pulse?.whileJudging($0) }
       let result =
-        isAlone ? here.run { await judgeAll(batch, judge, unit) } : blockingAwait { await judgeAll(batch, judge, unit) }
+        isAlone
+        ? here.run(meanwhile: meanwhile) { await judgeAll(batch, judge, unit) }
+        : blockingAwait(meanwhile: meanwhile) { await judgeAll(batch, judge, unit) }
+      if meanwhile != nil, let failure = pulse?.failure { throw failure }
       concluded = try result.get()
     }
 

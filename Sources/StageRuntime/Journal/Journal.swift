@@ -23,20 +23,39 @@ struct Journal: Sendable {
     return Int64(bitPattern: hash)
   }
 
+  /// How long a claim waits for a lock, in milliseconds: other workers hold theirs for as long as they judge a batch, mostly far below a second.
+  private static let lockWait = 5000
+
   /// Locks the RIDs of a batch until the transaction ends and finds out which of its hops are known.
   ///
   /// The locks are taken in one order by everybody, so claims wait for each other but never in a circle. They end with the transaction or
-  /// with the connection, so a killed process leaves none.
-  static func claim(_ connection: Connection, locks: [Int64], hops: [HopId]) throws -> Claim {
-    _ = try connection.execute(
-      "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
-      [.intArray(locks.map { Int($0) })])
-    let rows = try connection.execute(
-      """
-      SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2
-      UNION ALL SELECT sent_as::text FROM regproc.hop WHERE sent_as = ANY($1::uuid[]) AND state >= 2
-      """,
-      [.textArray(hops.map(\.text))])
+  /// with the connection, so a killed process leaves none. One that is frozen keeps them until the server ends its transaction
+  /// (`idle_in_transaction_session_timeout`, a minute), so that is how long its RIDs stand at the most. The others of its partition stand
+  /// with them, since a partition's offset moves past all of them or none.
+  ///
+  /// Throws `HeldRID` when a lock was not to be had in time. The transaction is over then.
+  static func claim(_ connection: Connection, rids: [String], hops: [HopId], lockWait: Int = Journal.lockWait) throws -> Claim {
+    let answers: [Rows]
+    do {
+      answers = try connection.pipeline([
+        lockLimit(milliseconds: lockWait),
+        Statement(
+          "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
+          [.intArray(rids.map { Int(lockKey($0)) })]),
+        Statement(
+          """
+          SELECT hop_id::text FROM regproc.hop WHERE hop_id = ANY($1::uuid[]) AND state >= 2
+          UNION ALL SELECT sent_as::text FROM regproc.hop WHERE sent_as = ANY($1::uuid[]) AND state >= 2
+          """,
+          [.textArray(hops.map(\.text))]),
+        // What the batch records next are rows that few others touch, and none of them for long.
+        lockLimit(milliseconds: 30_000),
+      ])
+    } catch let error as PostgresError where error.isLockTimeout {
+      _ = try connection.execute("ROLLBACK")
+      throw try HeldRID.find(rids, connection)
+    }
+    let rows = answers[2]
     var claim = Claim()
     for row in rows { if let id = HopId(text: try row.text(0)) { claim.known.insert(id) } }
     if !claim.known.isEmpty {
@@ -48,6 +67,11 @@ struct Journal: Sendable {
       for row in open { claim.outstanding.append(try outgoing(row)) }
     }
     return claim
+  }
+
+  /// Bounds the waiting for locks up to the end of the transaction.
+  private static func lockLimit(milliseconds: Int) -> Statement {
+    Statement("SELECT set_config('lock_timeout', $1, true)", [.text(String(milliseconds))])
   }
 
   static func outgoing(_ row: Row) throws -> OutgoingHop {

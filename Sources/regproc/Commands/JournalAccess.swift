@@ -24,7 +24,8 @@ struct JournalAccess: Sendable {
     return try await pool.run {
       let access = try open(settings)
       defer { access.cluster?.stop() }
-      let connection = try Connection(access.database)
+      // People wait for it, and end it when they like: replays and reports go over all rows.
+      let connection = try Connection(access.database.unhurried)
       defer { connection.close() }
       return try body(connection, access)
     }

@@ -111,9 +111,9 @@ final class Bench: Sendable {
     TemporaryFolder.remove(folder)
   }
 
-  /// Starts a worker of a stage. Its database connections carry its name.
+  /// Starts a worker of a stage. Its database connections carry its name, and what the session's options say.
   @discardableResult func start(
-    _ stage: String, name: String = "w1",
+    _ stage: String, name: String = "w1", session options: String? = nil, answerTimeoutSeconds: Int? = 60,
     _ judge: @escaping @Sendable (Message) async throws -> Verdict = { _ in .passed("OK", "fine") }
   ) throws -> StageWorker {
     let file = try #require(files[stage])
@@ -123,6 +123,8 @@ final class Bench: Sendable {
     let settings = try StageSettings(stage: stage, declared: [], given: [:])
     var database = database
     database.applicationName = name
+    database.answerTimeoutSeconds = answerTimeoutSeconds
+    database.options["options"] = options
     let broker = broker
     let worker = StageWorker(
       unit: StageUnit(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
