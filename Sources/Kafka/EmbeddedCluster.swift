@@ -57,8 +57,14 @@ public final class EmbeddedCluster: @unchecked Sendable {
     case unknownMember = 25
     /// Final for a record.
     case topicAuthorizationFailed = 29
+    /// The topic is not there: with `setError`.
+    case unknownTopic = 3
+    /// The user may not use the group.
+    case groupAuthorizationFailed = 30
     /// Another producer took over the number.
     case invalidProducerEpoch = 47
+    /// An open transaction holds the group's offsets: the client asks again, in silence.
+    case unstableOffsetCommit = 88
   }
 
   /// Starts brokers. Throws a `KafkaError` if they cannot be started.
@@ -100,6 +106,11 @@ public final class EmbeddedCluster: @unchecked Sendable {
   public func failNext(_ request: Request, _ failures: [Failure]) {
     var errors = failures.map { rd_kafka_resp_err_t($0.rawValue) }
     rd_kafka_mock_push_request_errors_array(cluster, request.rawValue, errors.count, &errors)
+  }
+
+  /// What the cluster says of a topic from now on; nil: that it is there.
+  public func setError(_ failure: Failure?, of topic: String) {
+    rd_kafka_mock_topic_set_error(cluster, topic, failure.map { rd_kafka_resp_err_t($0.rawValue) } ?? RD_KAFKA_RESP_ERR_NO_ERROR)
   }
 
   /// Forgets failures that are still to come for a kind of request.

@@ -49,7 +49,7 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The operation, the error's name and its text.
   public var description: String { "Kafka: \(operation): \(detail) (\(name))" }
 
-  init(code: Code, name: String, operation: String, detail: String) {
+  package init(code: Code, name: String, operation: String, detail: String) {
     self.code = code
     self.name = name
     self.operation = operation

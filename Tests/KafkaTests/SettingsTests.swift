@@ -77,6 +77,48 @@ import Testing
     #expect(figures?.partitions == [TopicPartition("t", 0): KafkaStatistics.Partition(lag: 9, fetched: 2)])
   }
 
+  @Test("a transaction of a killed worker ends after ten seconds, unless somebody wants it otherwise")
+  func transactionTimeout() throws {
+    var settings = KafkaSettings(bootstrapServers: "127.0.0.1:1", logsWarnings: false)
+    func value(_ name: String) throws -> String? {
+      try settings.properties(ofProducer: "id").first { $0.name == name }?.value
+    }
+    #expect(try value("transaction.timeout.ms") == "10000")
+    #expect(try value("topic.metadata.propagation.max.ms") == "5000")
+    #expect(try value("topic.metadata.refresh.interval.ms") == "30000")
+    _ = try KafkaProducer(settings: settings, transactionalID: "id")
+    settings.producerProperties["transaction.timeout.ms"] = "20000"
+    #expect(try value("transaction.timeout.ms") == "20000")
+    settings.properties["message.timeout.ms"] = "20000"
+    _ = try KafkaProducer(settings: settings, transactionalID: "id")
+  }
+
+  @Test("what may outlive a transaction is refused, with what to change", arguments: ["message.timeout.ms", "delivery.timeout.ms", "socket.timeout.ms"])
+  func outliving(name: String) {
+    let settings = KafkaSettings(bootstrapServers: "127.0.0.1:1", properties: [name: "60000"], logsWarnings: false)
+    let error = #expect(throws: KafkaError.self) { try KafkaProducer(settings: settings, transactionalID: "id") }
+    #expect(error?.code == .configuration)
+    #expect(error?.detail.contains(name) == true && error?.detail.contains("transaction.timeout.ms (10000)") == true)
+    #expect(throws: Never.self) { try KafkaProducer(settings: settings) }
+  }
+
+  @Test("statistics say what keeps a consumer from reading, with partition and broker")
+  func faults() {
+    func fault(_ brokers: String, _ partition: String, _ group: String = "\"state\":\"up\",\"join_state\":\"steady\"") -> String? {
+      let text = "{\"brokers\":{\(brokers)},\"topics\":{\"t\":{\"partitions\":{\"3\":{\(partition)}}}},\"cgrp\":{\(group)}}"
+      return Array(text.utf8).withUnsafeBytes { KafkaStatistics(json: $0).fault }
+    }
+    let good = "\"b:9/1\":{\"nodeid\":1,\"state\":\"UP\"}"
+    #expect(fault(good, "\"fetch_state\":\"active\",\"broker\":1") == nil)
+    #expect(fault(good, "\"fetch_state\":\"none\",\"broker\":-1") == nil)
+    #expect(fault(good, "\"fetch_state\":\"active\",\"broker\":-1") == "no broker leads t/3")
+    #expect(fault(good, "\"fetch_state\":\"offset-wait\",\"broker\":1")?.contains("t/3") == true)
+    #expect(
+      fault("\"b:9/1\":{\"nodeid\":1,\"state\":\"CONNECT\"}", "\"fetch_state\":\"active\",\"broker\":1")
+        == "b:9/1, which leads t/3, is CONNECT")
+    #expect(fault(good, "\"fetch_state\":\"active\",\"broker\":1", "\"state\":\"wait-coord\"")?.contains("coordinator") == true)
+  }
+
   @Test("statistics cut anywhere do no harm")
   func cutStatistics() {
     let text = Array(

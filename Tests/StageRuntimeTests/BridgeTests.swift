@@ -315,4 +315,19 @@ import Testing
       }
     }
   }
+
+  @Test func whatTheBrokerDoesNotTakeIsSetAsideAndTheRestIsRouted() async throws {
+    try await Bench.run(route: Self.mixed) { bench async throws in
+      let broker = FakeBridgeBroker()
+      broker.refuse("a-bus-in")
+      broker.refuse("workflow-internal-action")
+      cmd.send("1", to: broker)
+      abis.send("2", to: broker)
+      try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.isDone }) }
+      #expect(try await bench.text("SELECT refusal FROM regproc.hop WHERE rid = '1' AND stage = 'a' AND state = 0") == "no topic a-bus-in")
+      // Nobody else has the command.
+      #expect(try await bench.text("SELECT code || ' ' || topic FROM regproc.dead_letter") == "RPR-BUS-002 workflow-internal-action")
+      #expect(broker.sent.isEmpty)
+    }
+  }
 }

@@ -263,4 +263,78 @@ extension Bench {
       #expect(bench.broker.records("a-bus-in").compactMap(\.hop?.run) == [3])
     }
   }
+
+  @Test(arguments: [SendFailure.Kind.noTopic, .unanswered])
+  func messagesOfATopicThatIsNotThereWaitWithGrowingPausesAndAllOthersGo(_ kind: SendFailure.Kind) async throws {
+    try await Bench.run { bench async throws in
+      let faults = FakeSender.Faults()
+      faults.refuse("a-bus-in", kind)
+      // More than one batch of them, so that nothing else fits beside.
+      for n in 0..<600 { try await bench.enter("waits-\(n)") }
+      try await bench.run("UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid IN ('waits-0', 'waits-599') AND state = 0")
+      let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
+      try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [1]))])
+      let courier = try bench.courier(faults)
+      #expect(try await eventually { bench.broker.records("c-bus-in").count == 2 && bench.broker.records("t").count == 1 })
+      #expect(
+        try await eventually {
+          try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 0 AND refused_count > 1 AND not_before > now()") ?? 0 > 0
+        })
+      let waiting = try await bench.pool.with { try WaitingTopic.all(on: $0) }
+      #expect(waiting.map(\.topic) == ["a-bus-in"] && waiting.map(\.stage) == ["a"] && waiting.map(\.count) == [598])
+      #expect(waiting.first?.reason.contains("a-bus-in") == true)
+      faults.refuse("a-bus-in", nil)
+      try await bench.run("UPDATE regproc.hop SET not_before = now() WHERE state = 0")
+      bench.wake.signal()
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 598 })
+      #expect(try await eventually { try await bench.pool.with { try WaitingTopic.all(on: $0) }.isEmpty })
+      courier.stop()
+    }
+  }
+
+  @Test func aBrokerThatTakesNothingMakesNobodyWaitLonger() async throws {
+    try await Bench.run { bench async throws in
+      let faults = FakeSender.Faults()
+      faults.refuse("a-bus-in", .unanswered)
+      try await bench.enter("1")
+      let courier = try bench.courier(faults)
+      #expect(try await eventually { courier.watch.cause != nil })
+      #expect(try await bench.number("SELECT max(refused_count) FROM regproc.hop") == 0)
+      faults.refuse("a-bus-in", nil)
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
+      courier.stop()
+    }
+  }
+
+  @Test func aMessageThatIsTooLargeAloneEndsAsAnErrorOfItsStageAndThoseThatWereOnlyTogetherAreSent() async throws {
+    try await Bench.run { bench async throws in
+      for rid in ["1", "2", "3"] { try await bench.enter(rid) }
+      let size = try #require(try await bench.number("SELECT max(length(message)) FROM regproc.hop WHERE state = 0"))
+      // Two do not fit together; the third does not fit at all.
+      try await bench.run(
+        "UPDATE regproc.hop SET message = replace(convert_from(message, 'UTF8'), '\"tags\":{}', '\"tags\":{\"T\":\"' || repeat('x', 500) || '\"}')::bytea WHERE rid = '3' AND state = 0")
+      let courier = try bench.courier(FakeSender.Faults(limit: size + 10))
+      #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
+      #expect(try await eventually { try await bench.status("3") == "FAILED" })
+      courier.stop()
+      let hop = try #require(try await bench.journey("3")?.hops.last)
+      #expect(hop.stage == "a" && hop.verdict == "error" && hop.subStatusCode == "RPR-BUS-001")
+      #expect(hop.comment?.contains("max.message.bytes is \(size + 10)") == true)
+      #expect(try await bench.text("SELECT code || ' ' || topic || ' ' || rid FROM regproc.dead_letter") == "RPR-BUS-001 a-bus-in 3")
+      for rid in ["1", "2"] { #expect(try await bench.status(rid) == "PROCESSING") }
+    }
+  }
+
+  @Test func aRecordOfAFurtherTopicThatIsTooLargeIsADeadLetterWithItsBytes() async throws {
+    try await Bench.run { bench async throws in
+      let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
+      try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [UInt8](repeating: 65, count: 100)))])
+      try await store.commit([.publish(TopicRecord(topic: "t", key: "l", value: [66]))])
+      let courier = try bench.courier(FakeSender.Faults(limit: 50))
+      #expect(try await eventually { bench.broker.records("t").count == 1 })
+      #expect(try await eventually { try await bench.number("SELECT length(value) FROM regproc.dead_letter WHERE topic = 't'") == 100 })
+      #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.outbox") == 1 })
+      courier.stop()
+    }
+  }
 }

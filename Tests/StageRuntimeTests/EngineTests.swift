@@ -280,4 +280,51 @@ import Testing
     fclose(file)
     try #require(rename(path + ".new", path) == 0)
   }
+
+  @Test func whatTheBrokerRefusesIsInHealthByTopicAndStageAfterFifteenSeconds() async throws {
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { _, url in
+        #expect(try await get(url + "/actuator/health").status == 200)
+        try await bench.run(
+          """
+          INSERT INTO regproc.hop (hop_id, rid, process, iteration, run, try, stage, state, topic, record_key, message, not_before, refusal,
+            decided_at)
+          VALUES (gen_random_uuid(), '1', 'TEST', 1, 1, 1, 'elsewhere', 0, 'elsewhere-bus-in', '1', '{}', now() + interval '1 hour',
+            'no such topic', now() - interval '14 s')
+          """)
+        #expect(try await get(url + "/actuator/health").status == 200, "it may be there in a moment")
+        try await bench.run("UPDATE regproc.hop SET decided_at = now() - interval '16 s'")
+        let health = try await get(url + "/actuator/health")
+        #expect(health.status == 503)
+        let refused = try JSONValue.parse(Array(health.text.utf8))["components"]?["topics"]?["refused"]?.array?.first
+        #expect(refused?["topic"]?.string == "elsewhere-bus-in" && refused?["stage"]?.string == "elsewhere")
+        #expect(refused?["reason"]?.string == "no such topic")
+        #expect(try await get(url + "/actuator/health/liveness").status == 200, "nobody is restarted for it")
+      }
+    }
+  }
+
+  @Test func aWorkerThatStandsStillIsNotReadyThenDownAndNeverKilledForIt() async throws {
+    try await Bench.run { bench async throws in
+      try await withEngine(bench) { engine, url in
+        let watch = try #require(engine.watches.first { $0.name == "a" })
+        #expect(try await get(url + "/actuator/prometheus").text.contains("regproc_assigned_partitions{stage=\"a\"} 2"))
+        // Each time anew: an idle worker's own word of it is over after some seconds.
+        func stands(_ seconds: Int, _ path: String, _ status: Int, _ word: String) async throws -> Bool {
+          try await eventually {
+            watch.stand("the broker is away", since: monotonicMilliseconds() - seconds * 1000)
+            let answer = try await get(url + path)
+            return answer.status == status && answer.text.contains(word)
+          }
+        }
+        #expect(try await stands(16, "/actuator/health/readiness", 503, "the broker is away"))
+        #expect(try await stands(16, "/actuator/health", 200, "the broker is away"))
+        #expect(try await stands(31, "/actuator/health", 503, "the broker is away"))
+        #expect(try await stands(31, "/actuator/health/liveness", 200, "UP"))
+        #expect(try await stands(31, "/actuator/prometheus", 200, "regproc_standstill_seconds{name=\"a\"} 31"))
+        watch.passed()
+        #expect(try await eventually { try await get(url + "/actuator/health/readiness").status == 200 })
+      }
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import Postgres
 import Registration
 import StageKit
+import Synchronization
 import System
 import TestDatabase
 import Testing
@@ -358,6 +359,49 @@ import Testing
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
       #expect(try await bench.text("SELECT pkt_cr_dtimes::text FROM regprc.registration") == "2024-02-29 23:59:59.123")
       #expect(try await bench.number("SELECT trn_retry_count FROM regprc.registration") == 2)
+    }
+  }
+
+  @Test(arguments: [false, true])
+  func aTopicThatTheBrokerDoesNotHaveHoldsUpOnlyTheMessagesForIt(_ late: Bool) async throws {
+    let route = Bench.route.replacing("- a\n", with: "- a: { next: [{ when: { tags.WAY: C }, to: c }, { to: b }] }\n          - c\n")
+    try await Bench.run(route: route) { bench async throws in
+      bench.broker.refuse("c-bus-in", late: late)
+      for rid in ["1", "2", "3"] { try await bench.register(rid) }
+      for (rid, tags) in [("1", [:]), ("2", ["WAY": "C"]), ("3", [:])] {
+        bench.broker.put("a-bus-in", try bench.message(rid, tags: tags), hop: HopHeader(id: Bench.first(rid), run: 1, attempt: 1))
+      }
+      let calls = Calls()
+      try bench.start("a") { message in
+        calls.note(message.rid)
+        return .passed("OK", "fine")
+      }
+      #expect(try await eventually { bench.broker.isDone("a-bus-in") && bench.broker.records("b-bus-in").count >= 2 })
+      #expect(calls.list == ["1", "2", "3"], "nothing is judged twice")
+      #expect(bench.broker.refusals == 1)
+      #expect(try await bench.text("SELECT refusal FROM regproc.hop WHERE stage = 'c' AND state = 0") == "no topic c-bus-in")
+      bench.broker.allowAll()
+      let courier = try bench.courier()
+      #expect(try await eventually { bench.broker.records("c-bus-in").count == 1 })
+      courier.stop()
+    }
+  }
+
+  @Test func whatRetentionTookIsSentAgainAtOnceAndJudgedOnce() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      let courier = try bench.courier()
+      for rid in ["1", "2"] { try await bench.enter(rid) }
+      #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'a' AND state = 1") == 2 })
+      bench.broker.wipe("a-bus-in")
+      let worker = try bench.start("a") { message in
+        calls.note(message.rid)
+        return .passed("OK", "fine")
+      }
+      worker.watch.lost(2, of: "a-bus-in")
+      #expect(try await eventually { calls.list.sorted() == ["1", "2"] }, "reconcile would come after an hour")
+      #expect(worker.watch.lost.load(ordering: .relaxed) == 2)
+      courier.stop()
     }
   }
 }

@@ -51,6 +51,14 @@ final class BusWatch: Sendable {
   /// A step failed.
   func failed(_ reason: String) { state.withLock { $0.standstill.fails(reason, at: monotonicMilliseconds()) } }
 
+  /// The same, of something that began earlier.
+  func stand(_ reason: String, since moment: Int) {
+    state.withLock { state in
+      state.standstill.passes()
+      state.standstill.fails(reason, at: moment)
+    }
+  }
+
   /// A batch went through.
   func passed() { state.withLock { $0.standstill.passes() } }
 
@@ -176,6 +184,9 @@ final class BusWatch: Sendable {
   var standing: (reason: String, milliseconds: Int)? {
     state.withLock { $0.standstill.standing(at: monotonicMilliseconds()) }
   }
+
+  /// What would be said if it lasts.
+  var cause: Standstill.Cause? { state.withLock { $0.standstill.cause } }
 
   /// Writes the line that is due: once when it stands, once when that is over. From one thread, every second.
   func tell() {

@@ -234,6 +234,9 @@ public final class Engine: Sendable {
     return port
   }
 
+  /// What the bus does for each worker, and for the courier.
+  var watches: [BusWatch] { workers.map(\.watch) + [courier.watch] }
+
   /// True once every worker takes messages.
   public var isReady: Bool { workers.allSatisfy(\.watch.hasJoined) }
 

@@ -56,10 +56,11 @@ enum DoctorCommand {
     }
     if let database = try settings.database() {
       do {
-        let status = try await pool.run {
+        let (status, waiting) = try await pool.run {
           let connection = try Connection(database)
           defer { connection.close() }
-          return try Migrator.pending(EngineSchema.migrations, on: connection)
+          let status = try Migrator.pending(EngineSchema.migrations, on: connection)
+          return (status, status.pending.isEmpty ? try WaitingTopic.all(on: connection) : [])
         }
         let isUnchanged = status.changed.isEmpty
         say(
@@ -67,6 +68,12 @@ enum DoctorCommand {
           isUnchanged
             ? "\(database), \(status.pending.count) migrations to do at the next start"
             : "\(database): migrations \(status.changed) were applied with another text; this is another program's database")
+        for topic in waiting {
+          say(
+            "waiting", false,
+            "\(topic.count) messages wait for \(topic.topic)\(topic.stage.isEmpty ? "" : " (stage \(topic.stage))") since "
+              + "\(topic.since.iso): \(topic.reason). Is the topic there (`regproc topics create`), and may this user write it?")
+        }
       } catch {
         say("database", false, "\(database): \(error)")
       }

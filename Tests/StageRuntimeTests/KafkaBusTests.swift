@@ -1,0 +1,300 @@
+import Kafka
+import StageKit
+import Synchronization
+import System
+import Testing
+
+@testable import StageRuntime
+
+/// A worker's bus on the embedded cluster, with the faults that it can show.
+@Suite(.serialized) struct KafkaBusTests {
+  /// What a test works with, on a thread of its own.
+  private struct Place: Sendable {
+    let cluster: EmbeddedCluster
+    let watch = BusWatch("a", group: "g", log: Log("test"))
+    let input = "in-\(SecureRandom.uuid())"
+    let output = "out-\(SecureRandom.uuid())"
+
+    init() throws {
+      cluster = try EmbeddedCluster()
+      try cluster.createTopic(input)
+      try cluster.createTopic(output)
+    }
+
+    func settings(transactional: Bool = false, group: String = "g") -> KafkaBus.Settings {
+      KafkaBus.Settings(
+        kafka: cluster.settings, group: group, topics: [input], assignment: .group,
+        transactionalID: transactional ? "id-\(input)" : nil, instance: nil, limit: 3000, patience: 500)
+    }
+
+    func put(_ count: Int, to topic: String? = nil) throws {
+      let producer = try KafkaProducer(settings: cluster.settings)
+      for number in 0..<count { try producer.produce(topic: topic ?? input, key: nil, value: [UInt8(number % 256)]) }
+      #expect(producer.flush().isEmpty)
+    }
+
+    func hop(_ topic: String, _ number: Int) -> OutgoingHop {
+      OutgoingHop(
+        id: .first(rid: "\(number)", process: "P", iteration: 1, run: 1, stage: topic), parent: nil, run: 1, attempt: 1, stage: topic, topic: topic,
+        key: "\(number)", message: [1], notBefore: nil)
+    }
+
+    /// Polls until so many records came or the condition holds; at most half a minute.
+    func poll(_ bus: KafkaBus, _ count: Int = .max, until done: () -> Bool = { false }) throws -> [BusRecord] {
+      var records: [BusRecord] = []
+      let end = monotonicMilliseconds() + 30_000
+      while records.count < count, !done(), monotonicMilliseconds() < end { records += try bus.poll(max: 100, timeoutMilliseconds: 100) }
+      return records
+    }
+  }
+
+  private func run(_ body: @escaping @Sendable (Place) throws -> Void) async throws {
+    let threads = BlockingPool(name: "bus", threads: 1)
+    defer { threads.close() }
+    try await threads.run { try body(try Place()) }
+  }
+
+  @Test func aWorkerIsReadyOnlyWhenTheGroupHasGivenItsPartitions() async throws {
+    try await run { place in
+      let bus = try KafkaBus(place.settings(), watch: place.watch)
+      _ = try bus.poll(max: 1, timeoutMilliseconds: 0)
+      #expect(!place.watch.hasJoined, "a poll that came back says nothing")
+      _ = try place.poll(bus, until: { place.watch.hasJoined })
+      #expect(place.watch.assignedPartitions == 1)
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test(arguments: [EmbeddedCluster.Request.findCoordinator, .joinGroup])
+  func aMissingRightToReadTheGroupPutsTheWorkerOutOfOrderUntilItIsGiven(_ request: EmbeddedCluster.Request) async throws {
+    try await run { place in
+      place.cluster.failNext(request, Array(repeating: .groupAuthorizationFailed, count: 500))
+      let bus = try KafkaBus(place.settings(), watch: place.watch)
+      _ = try place.poll(bus, until: { !place.watch.faults.isEmpty })
+      #expect(place.watch.faults.first?.contains("GROUP_AUTHORIZATION_FAILED") == true)
+      #expect(!place.watch.hasJoined)
+      place.cluster.clearFailures(request)
+      _ = try place.poll(bus, until: { place.watch.hasJoined })
+      #expect(place.watch.faults.isEmpty)
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test func aTopicThatMayNotBeReadOrIsNotThereIsNamed() async throws {
+    for failure in [EmbeddedCluster.Failure.topicAuthorizationFailed, .unknownTopic] {
+      try await run { place in
+        place.cluster.setError(failure, of: place.input)
+        let bus = try KafkaBus(place.settings(), watch: place.watch)
+        _ = try place.poll(bus, until: { !place.watch.faults.isEmpty })
+        #expect(place.watch.faults.first?.contains(place.input) == true)
+        bus.close(leaving: true)
+      }
+    }
+  }
+
+  @Test func offsetsThatAnOpenTransactionHoldsBackAreSeenThoughNoEventTellsOfThem() async throws {
+    try await run { place in
+      try place.put(1)
+      place.cluster.failNext(.offsetFetch, Array(repeating: .unstableOffsetCommit, count: 10_000))
+      let bus = try KafkaBus(place.settings(), watch: place.watch)
+      _ = try place.poll(bus, until: { place.watch.cause?.reason.contains("is to be read from") == true })
+      #expect(place.watch.hasJoined && place.watch.faults.isEmpty)
+      #expect(place.watch.cause?.reason.contains("\(place.input)/0") == true)
+      place.cluster.clearFailures(.offsetFetch)
+      #expect(try place.poll(bus, 1).count == 1)
+      _ = try place.poll(bus, until: { place.watch.cause == nil })
+      #expect(place.watch.cause == nil)
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test func aBrokerThatIsAwayIsNamedAndForgottenWhenItIsBackThoughNoRecordComes() async throws {
+    try await run { place in
+      let bus = try KafkaBus(place.settings(), watch: place.watch)
+      _ = try place.poll(bus, until: { place.watch.hasJoined })
+      place.cluster.setDown()
+      _ = try place.poll(bus, until: { place.watch.cause != nil })
+      #expect(place.watch.cause != nil)
+      place.cluster.setUp()
+      _ = try place.poll(bus, until: { place.watch.cause == nil })
+      #expect(place.watch.cause == nil)
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test(arguments: [true, false])
+  func aRecordForATopicThatIsNotThereIsSetAsideAndTheOthersAreSent(_ transactional: Bool) async throws {
+    try await run { place in
+      try place.put(1)
+      let missing = "missing-\(place.input)"
+      try place.cluster.createTopic(missing)
+      place.cluster.setError(.unknownTopic, of: missing)
+      let bus = try KafkaBus(place.settings(transactional: transactional), watch: place.watch)
+      var aside: [Refusal] = []
+      var isDone = false
+      // The first time the client does not know it yet, and only the delivery fails: a transaction is then taken back.
+      while !isDone {
+        #expect(try place.poll(bus, 1).count == 1)
+        aside = []
+        do throws(BusFailure) {
+          try bus.send([place.hop(missing, 1), place.hop(place.output, 2)]) { aside += $0 }
+          try bus.settle()
+          isDone = true
+        } catch {
+          #expect(transactional && error.kind == .abortable && error.refused.map(\.hop) == [place.hop(missing, 1).id])
+          try bus.abort()
+          try bus.rewind()
+          // What was refused is the courier's now: the batch is sent without it.
+          #expect(try place.poll(bus, 1).count == 1)
+          try bus.send([place.hop(place.output, 2)]) { aside += $0 }
+          do throws(BusFailure) { try bus.settle() } catch {
+            // The mock's sequence numbers are off once after a failed produce.
+            try bus.abort()
+            try bus.rewind()
+            continue
+          }
+          aside = error.refused
+          isDone = true
+        }
+      }
+      #expect(aside.map(\.hop) == [place.hop(missing, 1).id])
+      #expect(aside.first?.reason.contains(missing) == true)
+      let reader = try KafkaConsumer(settings: place.cluster.settings, group: "r", topics: [place.output], assignment: .all)
+      let end = monotonicMilliseconds() + 30_000
+      var count = 0
+      while count == 0, monotonicMilliseconds() < end { count += try reader.poll(max: 10, timeoutMilliseconds: 100).records.count }
+      #expect(count >= 1)
+      try reader.close()
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test func aRecordThatTheBrokerFindsTooLargeIsNamedWhenTheTransactionFailsByIt() async throws {
+    try await run { place in
+      try place.put(1)
+      let bus = try KafkaBus(place.settings(transactional: true), watch: place.watch)
+      #expect(try place.poll(bus, 1).count == 1)
+      place.cluster.failNext(.produce, [.messageTooLarge])
+      try bus.send([place.hop(place.output, 1)]) { _ in }
+      let failure = #expect(throws: BusFailure.self) { try bus.settle() }
+      #expect(failure?.kind == .abortable, "asking again can never help")
+      #expect(failure?.refused.map(\.hop) == [place.hop(place.output, 1).id])
+      try bus.abort()
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test func whoStopsLeavesTheGroupAndTheOthersHaveItsPartitionsLongBeforeItsSessionIsOver() async throws {
+    try await run { place in
+      var settings = place.settings()
+      settings.kafka.consumerProperties["session.timeout.ms"] = "60000"
+      settings.instance = "one"
+      let first = try KafkaBus(settings, watch: place.watch)
+      _ = try place.poll(first, until: { place.watch.hasJoined })
+      let other = BusWatch("b", group: "g", log: Log("test"))
+      settings.instance = "two"
+      let second = try KafkaBus(settings, watch: other)
+      first.close(leaving: true)
+      let start = monotonicMilliseconds()
+      while other.assignedPartitions == 0, monotonicMilliseconds() - start < 50_000 {
+        _ = try second.poll(max: 1, timeoutMilliseconds: 100)
+      }
+      #expect(other.assignedPartitions == 1, "a member that does not leave is waited for 60 s")
+      second.close(leaving: true)
+    }
+  }
+
+  @Test func recordsThatWereRemovedBeforeTheyWereReadAreCountedByTopic() async throws {
+    try await run { place in
+      try place.put(10)
+      var settings = place.settings()
+      settings.assignment = .all
+      let bus = try KafkaBus(settings, watch: place.watch)
+      #expect(try place.poll(bus, 10).count == 10)
+      try bus.send([]) { _ in }
+      bus.close(leaving: true)
+      // The embedded cluster keeps about 5 MB of a partition.
+      let producer = try KafkaProducer(settings: place.cluster.settings)
+      let large = [UInt8](repeating: 0, count: 100_000)
+      for _ in 0..<120 { try producer.produce(topic: place.input, key: nil, value: large) }
+      #expect(producer.flush().isEmpty)
+      let next = try KafkaBus(settings, watch: place.watch)
+      let first = try place.poll(next, 1).first
+      let losses = place.watch.takeLosses()
+      #expect(losses.map(\.topic) == [place.input])
+      #expect(losses.first.map { Int64($0.count) } == first.map { $0.origin.offset - 10 })
+      #expect(place.watch.takeLosses().isEmpty)
+      next.close(leaving: true)
+    }
+  }
+
+  @Test func aCallOfTheProducerThatNeverComesBackIsLeftBehindAndTheWorkGoesOnUnderTheSameName() async throws {
+    try await run { place in
+      try place.put(1)
+      let stuck = Stuck()
+      let bus = try KafkaBus(
+        place.settings(transactional: true), watch: place.watch,
+        openProducer: { StubbornProducer(try KafkaProducer(settings: $0, transactionalID: $1), stuck) })
+      #expect(try place.poll(bus, 1).count == 1)
+      try bus.send([place.hop(place.output, 1)]) { _ in }
+      let failure = #expect(throws: BusFailure.self) { try bus.settle() }
+      #expect(failure?.kind == .fatal)
+      #expect(failure?.message.contains("left behind") == true)
+      try bus.reopen()
+      #expect(try place.poll(bus, 1).count == 1, "the batch is read again")
+      try bus.send([place.hop(place.output, 1)]) { _ in }
+      try bus.settle()
+      #expect(stuck.opened == 2)
+      bus.close(leaving: true)
+      stuck.release()
+    }
+  }
+
+  /// The first producer's offsets are never answered.
+  private final class Stuck: Sendable {
+    private let state = Mutex((opened: 0, isOver: false))
+    var opened: Int { state.withLock { $0.opened } }
+    func open() -> Int {
+      state.withLock { state in
+        state.opened += 1
+        return state.opened
+      }
+    }
+    func release() { state.withLock { $0.isOver = true } }
+    func wait() {
+      let pause = Semaphore()
+      while !state.withLock({ $0.isOver }) { _ = pause.wait(milliseconds: 20) }
+    }
+  }
+
+  private final class StubbornProducer: BusProducer {
+    private let producer: KafkaProducer
+    private let stuck: Stuck
+    private let number: Int
+    init(_ producer: KafkaProducer, _ stuck: Stuck) {
+      self.producer = producer
+      self.stuck = stuck
+      number = stuck.open()
+    }
+    func initTransactions(timeoutMilliseconds: Int) throws(KafkaError) { try producer.initTransactions(timeoutMilliseconds: timeoutMilliseconds) }
+    func begin() throws(KafkaError) { try producer.begin() }
+    func produce(_ hop: OutgoingHop, _ headers: inout HeaderBuffer, tag: Int) throws(KafkaError) {
+      try producer.produce(hop, &headers, tag: tag)
+    }
+    func sendOffsets(_ offsets: [PartitionOffset], group: GroupMetadata, timeoutMilliseconds: Int) throws(KafkaError) {
+      if number == 1 { stuck.wait() }
+      try producer.sendOffsets(offsets, group: group, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    func commitTransaction(timeoutMilliseconds: Int) throws(KafkaError) {
+      try producer.commitTransaction(timeoutMilliseconds: timeoutMilliseconds)
+    }
+    func abortTransaction(timeoutMilliseconds: Int) throws(KafkaError) {
+      try producer.abortTransaction(timeoutMilliseconds: timeoutMilliseconds)
+    }
+    func flush(timeoutMilliseconds: Int) -> [FailedDelivery] { producer.flush(timeoutMilliseconds: timeoutMilliseconds) }
+    func takeFailures() -> [FailedDelivery] { producer.takeFailures() }
+    func topicExists(_ topic: String, timeoutMilliseconds: Int) throws(KafkaError) -> Bool {
+      try producer.topicExists(topic, timeoutMilliseconds: timeoutMilliseconds)
+    }
+  }
+}

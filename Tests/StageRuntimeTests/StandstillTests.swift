@@ -1,0 +1,99 @@
+import Kafka
+import System
+import Testing
+
+@testable import StageRuntime
+
+@Suite struct StandstillTests {
+  @Test func aCallThatDoesNotComeBackIsSaidOnceAfterFifteenSecondsAndOnceWhenItIsOver() {
+    var standstill = Standstill()
+    standstill.begins("settle", at: 1000)
+    #expect(standstill.standing(at: 15_999) == nil && standstill.line(at: 15_999) == nil)
+    #expect(standstill.line(at: 16_000) == .stands(reason: "no answer: settle", milliseconds: 15_000))
+    #expect(standstill.line(at: 20_000) == nil)
+    #expect(standstill.standing(at: 31_000)?.milliseconds == 30_000)
+    standstill.ends()
+    #expect(standstill.line(at: 31_001) == .over(milliseconds: 30_001))
+    #expect(standstill.line(at: 40_000) == nil)
+  }
+
+  @Test func whatFailsAgainAndAgainStandsSinceItsFirstFailureUntilABatchPasses() {
+    var standstill = Standstill()
+    for second in 0..<20 {
+      standstill.begins("send", at: second * 1000)
+      standstill.ends()
+      standstill.fails("no topic", at: second * 1000 + 10)
+      // The poll that reads the batch again brings it at once, so nothing is idle.
+    }
+    #expect(standstill.standing(at: 20_000)?.reason == "no topic")
+    #expect(standstill.standing(at: 20_000)?.milliseconds == 19_990)
+    standstill.passes()
+    #expect(standstill.standing(at: 60_000) == nil)
+  }
+
+  @Test func aFailureIsOverWhenThereIsNothingToDoForSomeSeconds() {
+    var standstill = Standstill()
+    standstill.fails("lost", at: 0)
+    standstill.idles(at: 1000)
+    standstill.idles(at: 5000)
+    #expect(standstill.cause != nil, "a poll may bring nothing for a moment")
+    standstill.idles(at: 6000)
+    #expect(standstill.cause == nil)
+  }
+
+  @Test func aGroupThatGivesNoPartitionsStands() {
+    var standstill = Standstill()
+    standstill.joins(at: 0)
+    standstill.joins(at: 9000)
+    #expect(standstill.standing(at: 15_000)?.reason == "the group gives no partitions")
+    standstill.hasJoined()
+    #expect(standstill.standing(at: 15_000) == nil)
+  }
+
+  @Test func aReaderWhoseBrokerIsAwayStandsSinceItWasLastSeenWell() {
+    var standstill = Standstill()
+    standstill.reads(fault: nil, at: 3000)
+    standstill.reads(fault: "b:1 is DOWN", at: 6000)
+    standstill.reads(fault: "b:1 is CONNECT", at: 9000)
+    #expect(standstill.standing(at: 18_000)?.reason == "b:1 is CONNECT")
+    standstill.reads(fault: nil, at: 19_000)
+    #expect(standstill.standing(at: 60_000) == nil)
+  }
+
+  @Test func theWorkOfAStageIsNoStandstillHoweverLongItTakes() {
+    var standstill = Standstill()
+    standstill.begins("claim", at: 0)
+    standstill.ends()
+    #expect(standstill.standing(at: 600_000) == nil)
+  }
+
+  @Test func aMemberThatReadsOtherTopicsIsAnotherMember() {
+    let id = StaticMember.id("packet-validator-pod-1", topics: ["a", "b"])
+    #expect(id == StaticMember.id("packet-validator-pod-1", topics: ["b", "a", "a"]))
+    #expect(id != StaticMember.id("packet-validator-pod-1", topics: ["a"]))
+    #expect(id != StaticMember.id("packet-validator-pod-1", topics: ["ab"]))
+    #expect(id != StaticMember.id("packet-validator-pod-2", topics: ["a", "b"]))
+    #expect(id.hasPrefix("packet-validator-pod-1-"))
+    let odd = StaticMember.id(String(repeating: "ä /", count: 200), topics: ["a"])
+    #expect(odd.utf8.count <= 249)
+    #expect(odd.utf8.allSatisfy { $0 < 128 && $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "/") })
+  }
+
+  private func error(_ code: KafkaError.Code, _ name: String) -> KafkaError {
+    KafkaError(code: code, name: name, operation: "poll", detail: "planned")
+  }
+
+  @Test func aRightThatIsMissingPutsTheWorkerOutOfOrderUntilItIsGivenPartitionsOrRecords() {
+    let watch = BusWatch("a", group: "g", log: Log("test"))
+    watch.joins()
+    #expect(!watch.hasJoined)
+    watch.problem(error(.notAllowed, "GROUP_AUTHORIZATION_FAILED"), topic: nil)
+    watch.problem(error(.notAllowed, "TOPIC_AUTHORIZATION_FAILED"), topic: "t")
+    watch.problem(error(.retriable, "_TRANSPORT"), topic: nil)
+    #expect(watch.faults.count == 2)
+    watch.assigned(["u"], partitions: 1)
+    #expect(watch.hasJoined && watch.faults.count == 1, "another topic's partitions say nothing of this one")
+    watch.received(["t"])
+    #expect(watch.faults.isEmpty)
+  }
+}
