@@ -11,6 +11,7 @@ enum Schema {
     Migration(version: 5, name: "by which id a stage elsewhere was sent its hop", sql: sentAs),
     Migration(version: 6, name: "requests for additional information", sql: additionalInfo),
     Migration(version: 7, name: "what a broker refuses is set aside", sql: refusals),
+    Migration(version: 8, name: "transactions that other programs write", sql: transactionsOfOthers),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
 

@@ -68,6 +68,8 @@ public struct Journey: Sendable {
   public var runs: [Run]
   /// What the event said and the packet does not have, as the mediator that made it tells: fields and rules, no values.
   public var leftOut: [String]
+  /// What programs other than this one wrote of it, e.g. stages that run elsewhere.
+  public var transactionsOfOthers: [Transaction]
 
   /// Reads the journey of a RID; nil when nobody has ever seen it.
   public static func read(rid: String, on connection: Connection) throws -> Journey? {
@@ -107,7 +109,9 @@ public struct Journey: Sendable {
       WHERE owner.stage = 'mosip-mediator' AND owner.collection = 'rids' AND owner.key = $1 ORDER BY place
       """, [.text(rid)]
     ).map { try $0.text(0) }
-    return Journey(rid: rid, process: try last.text(19), status: status, hops: hops, runs: runs, leftOut: leftOut)
+    return Journey(
+      rid: rid, process: try last.text(19), status: status, hops: hops, runs: runs, leftOut: leftOut,
+      transactionsOfOthers: try Transaction.read(rid: rid, on: connection))
   }
 
   /// True when nothing of it waits or is on its way.
@@ -132,6 +136,13 @@ public struct Journey: Sendable {
           ])
         }),
       "leftOut": .array(leftOut.map { .string($0) }),
+      "transactionsOfOthers": .array(
+        transactionsOfOthers.map {
+          .object([
+            "type": .string($0.type), "statusCode": .string($0.statusCode), "subStatusCode": text($0.subStatusCode),
+            "author": .string($0.author), "createdAt": moment($0.createdAt),
+          ])
+        }),
       "replays": .array(
         runs.map { run in
           .object([

@@ -34,6 +34,10 @@ enum JourneyCommand {
     }
     around.console.out(table.rendered(around.console))
     for note in journey.leftOut { around.console.out("\nleft out of the packet: \(note)\n") }
+    for transaction in journey.transactionsOfOthers {
+      let status = [transaction.statusCode, transaction.subStatusCode].compactMap { $0 }.joined(separator: " ")
+      around.console.out("\nwritten by \(transaction.author) at \(transaction.createdAt.iso): \(transaction.type) \(status)\n")
+    }
     for run in journey.runs {
       around.console.out(
         "\nrun \(run.number): replayed from \(run.fromStage) by \(run.author) at \(run.startedAt.iso)"

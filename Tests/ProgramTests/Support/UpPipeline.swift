@@ -9,11 +9,14 @@ final class UpPipeline: Sendable {
   let side: OpenCRVSSide
   /// Further words of the command line.
   private let options: [String]
+  /// Further variables.
+  private let environment: [String: String]
   var url: String { "http://127.0.0.1:\(port)" }
 
-  init(_ folder: String, side: OpenCRVSSide, options: [String] = []) {
+  init(_ folder: String, side: OpenCRVSSide, options: [String] = [], environment: [String: String] = [:]) {
     self.folder = folder
     self.options = options
+    self.environment = environment
     self.side = side
   }
 
@@ -34,7 +37,7 @@ final class UpPipeline: Sendable {
   func launch() async throws -> Program {
     try await Program(
       ["up", "--data", folder, "--port", "\(port)", "--reconcile", "5", "--log-level", "warning"] + options,
-      environment: side.environment)
+      environment: side.environment.merging(environment) { $1 })
   }
 
   struct NoDatabase: Error {}

@@ -1,0 +1,183 @@
+import Postgres
+import StageKit
+import System
+import TestDatabase
+import Testing
+
+@testable import StageRuntime
+
+/// What MOSIP's own programs do with `registration_transaction` and `registration`, with the statements that Hibernate makes of it.
+@Suite(.serialized) struct TransactionsOfOthersTests {
+  private static let columns =
+    "id, reg_id, trn_type_code, remarks, parent_regtrn_id, ref_id, ref_id_type, status_code, lang_code, status_comment, cr_by, "
+    + "cr_dtimes, upd_by, upd_dtimes, is_deleted, del_dtimes, sub_status_code"
+
+  /// A role that has what docs/mixed-pipelines.md gives to MOSIP's, and a connection of it.
+  private func stranger(_ bench: Bench, _ connection: Connection) throws -> Connection {
+    let role = "stranger_" + Encoding.hex(SecureRandom.bytes(4))
+    try connection.script(
+      """
+      CREATE ROLE \(role) LOGIN;
+      GRANT USAGE ON SCHEMA regprc TO \(role);
+      GRANT SELECT, UPDATE ON regprc.registration TO \(role);
+      GRANT SELECT, INSERT, UPDATE ON regprc.registration_transaction TO \(role);
+      """)
+    var settings = bench.database
+    settings.user = role
+    settings.options["options"] = "-c search_path=regprc"
+    return try Connection(settings)
+  }
+
+  @discardableResult private func insert(_ id: String, _ rid: String, on connection: Connection) throws -> Rows {
+    try connection.execute(
+      """
+      INSERT INTO regprc.registration_transaction (\(Self.columns)) VALUES ($1, $2, 'DEMOGRAPHIC_VERIFICATION',
+        'updated registration status record', NULL, $2, 'updated registration record', 'SUCCESS', 'eng', 'fine', 'MOSIP_SYSTEM',
+        now() AT TIME ZONE 'UTC', 'MOSIP_SYSTEM', now() AT TIME ZONE 'UTC', NULL, NULL, 'RPR-RPS-001')
+      """, [.text(id), .text(rid)])
+  }
+
+  private func ownHop(_ rid: String, _ connection: Connection) throws -> String {
+    try connection.execute(
+      """
+      INSERT INTO regproc.hop (hop_id, rid, process, iteration, run, try, stage, state, transaction_type, status_code, done_at)
+      VALUES (gen_random_uuid(), $1, 'NEW', 1, 1, 1, 'a', 2, 'A', 'SUCCESS', now()) RETURNING hop_id::text
+      """, [.text(rid)]
+    ).only().text(0)
+  }
+
+  @Test func aJavaStageWritesItsTransactionWithOnlyItsOwnRightsAndReadsItBack() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.pool.with { connection in
+        let ours = try ownHop("1", connection)
+        let java = try stranger(bench, connection)
+        #expect(
+          try java.execute(
+            """
+            INSERT INTO regprc.registration_transaction (id, reg_id, trn_type_code, status_code, lang_code, cr_by, cr_dtimes, sub_status_code)
+            VALUES ('1','1','DEMOGRAPHIC_VERIFICATION','SUCCESS','eng','MOSIP',now(),'RPR-001')
+            """
+          ).affected == 1)
+        #expect(try insert("2", "1", on: java).affected == 1)
+        let select = "SELECT id, is_deleted FROM regprc.registration_transaction"
+        #expect(try java.execute(select + " WHERE id = $1", [.text("1")]).only().bool(1) == false, "a default is one")
+        #expect(try java.execute(select + " WHERE id = $1", [.text("2")]).only().textOrNull(1) == nil, "NULL stays NULL")
+        #expect(Set(try java.execute(select + " WHERE reg_id = $1", [.text("1")]).map { try $0.text(0) }) == ["1", "2", ours])
+
+        let update = "UPDATE registration_transaction SET status_code = 'FAILED', sub_status_code = $2 WHERE id = $1"
+        #expect(try java.execute(update, [.text("2"), .text("X")]).affected == 1)
+        #expect(try java.execute(update, [.text("3"), .text("X")]).affected == 0)
+        let changed = try java.execute(
+          "SELECT status_code, sub_status_code, status_comment FROM registration_transaction WHERE id = '2'"
+        ).only()
+        #expect([try changed.text(0), try changed.text(1), try changed.text(2)] == ["FAILED", "X", "fine"])
+        #expect(throws: PostgresError.self) { try java.execute("SELECT 1 FROM regproc.transaction_of_others") }
+      }
+    }
+  }
+
+  @Test func anIdIsThereOnceAndTheJournalsOwnTransactionsStayAsTheyAre() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.pool.with { connection in
+        let ours = try ownHop("1", connection)
+        let java = try stranger(bench, connection)
+        try insert("2", "1", on: java)
+        for taken in ["2", ours] {
+          let error = #expect(throws: PostgresError.self) { try insert(taken, "1", on: java) }
+          #expect(error?.code == .uniqueViolation(constraint: "transaction_of_others_pkey"))
+        }
+        for change in ["SET status_code = 'FAILED' WHERE id = $1", "SET id = $1 WHERE id = '2'"] {
+          let error = #expect(throws: PostgresError.self) {
+            try java.execute("UPDATE regprc.registration_transaction \(change)", [.text(ours)])
+          }
+          #expect(error?.sqlState == "42501" && error?.message.contains("journal") == true)
+        }
+        // Deleting is nothing that a stage does: only who may everything can, and only what others wrote.
+        #expect(throws: PostgresError.self) { try java.execute("DELETE FROM regprc.registration_transaction WHERE id = '2'") }
+        let delete = "DELETE FROM regprc.registration_transaction WHERE id = $1"
+        #expect(throws: PostgresError.self) { try connection.execute(delete, [.text(ours)]) }
+        #expect(try connection.execute(delete, [.text("2")]).affected == 1)
+        let left = try connection.execute("SELECT id, status_code FROM regprc.registration_transaction")
+        #expect(try left.map { try $0.text(0) + $0.text(1) } == [ours + "SUCCESS"])
+      }
+    }
+  }
+
+  @Test func ofInsertsOfOneIdAtTheSameTimeOneSucceeds() async throws {
+    try await Bench.run { bench async throws in
+      let ends = try await withThrowingTaskGroup(of: PostgresError.Code?.self) { group in
+        for _ in 0..<5 {
+          group.addTask {
+            do {
+              let affected = try await bench.pool.with { try insert("7", "1", on: $0).affected }
+              #expect(affected == 1)
+              return nil
+            } catch let error as PostgresError {
+              return error.code
+            }
+          }
+        }
+        return try await group.reduce(into: [PostgresError.Code?]()) { $0.append($1) }
+      }
+      #expect(ends.count { $0 == nil } == 1)
+      #expect(ends.count { $0 == .uniqueViolation(constraint: "transaction_of_others_pkey") } == 4)
+    }
+  }
+
+  /// MOSIP's reprocessor sends first and writes then: could it not write, it would repeat the first row at every tick.
+  @Test func theReprocessorFindsARowNoMoreOnceItHasWrittenThatItRepeatedIt() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.register("1")
+      try await bench.pool.with { connection in
+        _ = try connection.execute(
+          """
+          UPDATE regprc.registration SET latest_trn_status_code = 'SUCCESS', reg_stage_name = 'AStage', reg_process_retry_count = 0,
+            latest_trn_dtimes = now() AT TIME ZONE 'UTC' - interval '1 hour'
+          """)
+        let java = try stranger(bench, connection)
+        func found() throws -> [String] {
+          try java.execute(
+            """
+            SELECT * FROM registration r WHERE r.latest_trn_status_code IN ('SUCCESS', 'REPROCESS', 'IN_PROGRESS')
+              AND r.reg_process_retry_count <= 20 AND r.latest_trn_dtimes < now() AT TIME ZONE 'UTC' - interval '900 seconds'
+              AND r.status_code NOT IN ('PAUSED', 'RESUMABLE', 'PAUSED_FOR_ADDITIONAL_INFO', 'REJECTED', 'FAILED', 'PROCESSED')
+              AND r.reg_stage_name NOT IN ('PacketReceiverStage') ORDER BY r.upd_dtimes LIMIT 100
+            """
+          ).map { try $0.text("workflow_instance_id") }
+        }
+        #expect(try found() == ["w-1"])
+        let id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+        #expect(try insert(id, "1", on: java).affected == 1)
+        let row = try java.execute("SELECT cr_by, lang_code, is_active FROM registration WHERE workflow_instance_id = 'w-1'").only()
+        #expect(
+          try java.execute(
+            """
+            UPDATE regprc.registration SET latest_trn_id = $1, latest_trn_type_code = 'PACKET_REPROCESS',
+              latest_trn_status_code = 'REPROCESS', latest_trn_dtimes = now() AT TIME ZONE 'UTC', reg_process_retry_count = 1,
+              reg_stage_name = 'AStage', cr_by = $2, lang_code = $3, is_active = $4, status_comment = '', trn_retry_count = NULL,
+              upd_by = 'MOSIP_SYSTEM', upd_dtimes = now() AT TIME ZONE 'UTC', pkt_cr_dtimes = NULL, source = NULL, iteration = 1,
+              is_deleted = false, resume_timestamp = NULL, status_code = 'PROCESSING' WHERE workflow_instance_id = 'w-1'
+            """, [.text(id), .text(try row.text(0)), .text(try row.text(1)), .bool(try row.bool(2))]
+          ).affected == 1)
+        #expect(try found() == [])
+      }
+    }
+  }
+
+  @Test func theJourneyShowsWhatAStageElsewhereWrote() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.pool.with { connection in
+        _ = try ownHop("1", connection)
+        try insert("2", "1", on: connection)
+        try insert("3", "other", on: connection)
+      }
+      let journey = try #require(try await bench.journey("1"))
+      let transaction = try #require(journey.transactionsOfOthers.first)
+      #expect(journey.transactionsOfOthers.count == 1)
+      #expect(transaction.type == "DEMOGRAPHIC_VERIFICATION" && transaction.statusCode == "SUCCESS")
+      #expect(transaction.author == "MOSIP_SYSTEM" && transaction.subStatusCode == "RPR-RPS-001")
+      #expect(abs(Instant.now.seconds(since: transaction.createdAt)) < 3600, "in UTC")
+      #expect(journey.json["transactionsOfOthers"]?[0]?["type"] == "DEMOGRAPHIC_VERIFICATION")
+    }
+  }
+}
