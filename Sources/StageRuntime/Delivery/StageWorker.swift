@@ -227,6 +227,7 @@ final class StageWorker: BusWorker {
         worker.log.warning("the bus failed", ["step": "\(action)", "kind": "\(failure.kind)", "error": failure.message])
         return .failed(failure.kind)
       } catch let error as HeldRID {
+        worker.watch.failed("\(action): \(error)")
         if held.isDue(error) { worker.log.warning("another worker holds a registration; its batch waits", ["reason": "\(error)"]) }
         return .failed(.retriable)
       } catch let error as PostgresError {
@@ -236,6 +237,7 @@ final class StageWorker: BusWorker {
         if action == .record, error.isAboutAValue { isolate() }
         return .failed(.retriable)
       } catch {
+        worker.watch.failed("\(action): \(Judge.comment(on: error))")
         worker.log.warning("a batch could not be worked on", ["step": "\(action)", "error": Judge.comment(on: error)])
         return .failed(.retriable)
       }
