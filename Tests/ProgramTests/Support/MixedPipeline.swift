@@ -45,7 +45,7 @@ final class MixedPipeline: Sendable {
     routesFile = try folder.write(Self.routes, to: "routes.yaml")
     // What the Java stages have; the broker may be one that makes no topic by itself.
     let kafka = kafka
-    try await blocking.run {
+    _ = try await blocking.run {
       try KafkaAdmin(settings: kafka).createTopics(Self.javaTopics.map { KafkaAdmin.NewTopic($0, partitions: 4) })
     }
     environment = [
