@@ -34,7 +34,9 @@ final class TestBroker: Sendable {
       settings = cluster.settings
     case .external(let address):
       embedded = nil
-      settings = OutsideBroker.settings(address)
+      var outside = OutsideBroker.settings(address)
+      outside.consumerProperties = ["fetch.wait.max.ms": "10"]
+      settings = outside
     }
   }
 

@@ -15,10 +15,8 @@ public enum OutsideBroker {
 
   /// How a client reaches it.
   public static func settings(_ address: String) -> KafkaSettings {
-    KafkaSettings(
-      bootstrapServers: address,
-      // noida-db answers a fetch with all there is, and waits as long as it may.
-      properties: ["receive.message.max.bytes": "2000000000"], consumerProperties: ["fetch.wait.max.ms": "10"], logsWarnings: false)
+    // noida-db answers a fetch with all there is.
+    KafkaSettings(bootstrapServers: address, properties: ["receive.message.max.bytes": "2000000000"], logsWarnings: false)
   }
 
   /// Removes the topics of every pipeline and these groups, so that a test reads nothing of the one before: topics have fixed names, and a
