@@ -147,7 +147,7 @@ final class Stand: Sendable {
 }
 
 /// Waits until something holds, for as long as a busy machine may need.
-func eventually(seconds: Double = 60, _ holds: () async throws -> Bool) async throws -> Bool {
+func eventually(seconds: Double = 180, _ holds: () async throws -> Bool) async throws -> Bool {
   let end = Instant.now.advanced(bySeconds: seconds)
   while Instant.now < end {
     if try await holds() { return true }
