@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test build setup bench fuzz format lint clean
+.PHONY: run test test-broker build setup bench fuzz format lint clean
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
@@ -12,6 +12,9 @@ run: setup          ## installs what is missing, builds, and sends 20 sample bir
 test: setup         ## every test that needs no outside help
 	@deploy/scripts/setup clamav-daemon || echo "test: no ClamAV to be had: the tests with a real scanner are skipped" >&2
 	deploy/scripts/test
+
+test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone: make test-broker BROKER=host:port
+	deploy/scripts/test --broker "$(BROKER)"
 
 build: setup
 	swift build $(SWIFT_FLAGS)

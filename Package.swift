@@ -94,28 +94,31 @@ let package = Package(
       name: "TestS3", dependencies: ["MosipPlatform", "Platform", "TestDatabase", "CLinux"], path: "Tests/TestS3",
       swiftSettings: strict),
 
+    // The broker that tests are given from outside, cleared for each of them
+    .target(name: "TestKafka", dependencies: ["Kafka", "System"], path: "Tests/TestKafka", swiftSettings: strict),
+
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
     tests("YAML", ["YAML"]),
-    tests("Kafka", ["Kafka"]),
+    tests("Kafka", ["Kafka", "TestKafka"]),
     tests("Postgres", ["Postgres"]),
     tests("HTTP", ["HTTP"]),
     tests("Cryptography", ["Cryptography"]),
     tests("Routing", ["Routing", "YAML", "JSON"]),
     tests("Registration", ["Registration"]),
     tests("StageKit", ["StageKit"]),
-    tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase"]),
+    tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase", "TestKafka"]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),
-    tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn"]),
+    tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),
     // They start the built program.
     tests(
       "Program",
       [
-        "regproc", "StandIn", "Platform", "Registration", "TestDatabase", "TestS3", "Kafka", "Postgres", "HTTP", "JSON", "CLinux",
-        "System",
+        "regproc", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "Kafka", "Postgres", "HTTP",
+        "JSON", "CLinux", "StageKit", "System",
       ]),
   ]
 )

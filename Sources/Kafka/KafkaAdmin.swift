@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 import System
 
-/// Makes, lists, describes and removes topics. Every method blocks; call it from a thread of your own or through a `BlockingPool`.
+/// Makes, lists, describes and removes topics, and removes groups. Every method blocks; call it from a thread of your own or through a `BlockingPool`.
 ///
 /// librdkafka sends such a request to the broker that it takes for the controller, which for some seconds after a broker's death may be
 /// the dead one, and waits for that one alone. So each request has a short limit, and after it a new client asks again, until a longer
@@ -95,6 +95,28 @@ public final class KafkaAdmin: TopicAdmin {
       }
     }
     try waitUntilNone { counts in names.filter { counts[$0] != nil } }
+  }
+
+  /// Removes consumer groups with their offsets; one that does not exist is fine. Throws for one that has members (NON_EMPTY_GROUP).
+  public func deleteGroups(_ names: [String]) throws(KafkaError) {
+    guard !names.isEmpty else { return }
+    try persistently { client throws(KafkaError) in
+      var requests: [OpaquePointer?] = names.map { rd_kafka_DeleteGroup_new($0) }
+      defer { for request in requests { rd_kafka_DeleteGroup_destroy(request) } }
+      let event = try client.ask("delete groups", RD_KAFKA_ADMIN_OP_DELETEGROUPS, limit: requestLimit) { options, queue in
+        rd_kafka_DeleteGroups(client.raw, &requests, requests.count, options, queue)
+      }
+      defer { rd_kafka_event_destroy(event) }
+      var count = 0
+      let results = rd_kafka_DeleteGroups_result_groups(rd_kafka_event_DeleteGroups_result(event), &count)
+      for result in UnsafeBufferPointer(start: results, count: count) {
+        guard let error = rd_kafka_group_result_error(result) else { continue }
+        let code = rd_kafka_error_code(error)
+        if code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND { continue }
+        let name = String(cString: rd_kafka_group_result_name(result))
+        throw KafkaError(code, "delete group \(name)", detail: String(cString: rd_kafka_error_string(error)))
+      }
+    }
   }
 
   /// Asks the controller to raise a topic's number of partitions.

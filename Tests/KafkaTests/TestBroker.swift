@@ -1,5 +1,5 @@
-import Glibc
 import System
+import TestKafka
 
 @testable import Kafka
 
@@ -11,7 +11,7 @@ enum BrokerKind: Sendable, CustomStringConvertible {
   /// The embedded cluster, and the broker at REGPROC_TEST_KAFKA when that is set.
   static let all: [BrokerKind] = [.embedded] + external
   /// Only a broker that does transactions: empty (and the tests skipped) without REGPROC_TEST_KAFKA.
-  static let external: [BrokerKind] = getenv("REGPROC_TEST_KAFKA").map { [.external(String(cString: $0))] } ?? []
+  static let external: [BrokerKind] = OutsideBroker.address.map { [.external($0)] } ?? []
 
   var description: String {
     switch self {
@@ -34,9 +34,9 @@ final class TestBroker: Sendable {
       settings = cluster.settings
     case .external(let address):
       embedded = nil
-      settings = KafkaSettings(
-        bootstrapServers: address, properties: ["receive.message.max.bytes": "2000000000"],
-        consumerProperties: ["fetch.wait.max.ms": "10"], logsWarnings: false)
+      var outside = OutsideBroker.settings(address)
+      outside.consumerProperties = ["fetch.wait.max.ms": "10"]
+      settings = outside
     }
   }
 

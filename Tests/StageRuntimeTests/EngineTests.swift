@@ -7,21 +7,24 @@ import Routing
 import StageKit
 import System
 import TestDatabase
+import TestKafka
 import Testing
 
 @testable import StageRuntime
 
 @Suite(.serialized) struct EngineTests {
-  /// An engine with stages a, b and c on an embedded broker, over the bench's database.
+  /// An engine with stages a, b and c on a broker with nothing on it, over the bench's database.
   private func withEngine(
-    _ bench: Bench, routes: RouteFile? = nil, broker: EmbeddedCluster? = nil, plugin: any Stage.Type = TestStage.self,
+    _ bench: Bench, routes: RouteFile? = nil, broker: PipelineBroker? = nil, plugin: any Stage.Type = TestStage.self,
     scanner: (any VirusScanner)? = nil,
     _ body: (Engine, _ url: String) async throws -> Void
   ) async throws {
-    let broker = try broker ?? EmbeddedCluster()
+    var broker = broker
+    if broker == nil { broker = try await bench.pipelineBroker() }
+    let bus = try #require(broker)
     var settings = EngineSettings(
-      kafka: broker.settings, database: bench.database, instance: "engine", isTransactional: false,
-      isAloneOnTheBus: true,
+      kafka: bus.settings, database: bench.database, instance: "engine", isTransactional: bus.isOutside,
+      isAloneOnTheBus: !bus.isOutside,
       partitions: 2, reconcileAfter: 3600, connections: 3)
     settings.http = ServerSettings(host: "127.0.0.1", port: 0)
     var services = bench.platform.services
@@ -36,9 +39,7 @@ import Testing
       directory: Array(bench.files.values),
       catalogue: [plugin], routes: try routes ?? Bench.routes(Bench.route), services: services,
       pool: bench.pool,
-      makeTopics: { names, partitions, _ in
-        for name in names { try broker.createTopic(name, partitions: partitions) }
-      })
+      makeTopics: bus.makeTopics)
     let port = try await engine.start()
     do {
       #expect(try await eventually { engine.isReady })
@@ -88,8 +89,9 @@ import Testing
         let health = try await get(url + "/actuator/health")
         let components = try JSONValue.parse(Array(health.text.utf8))["components"]
         #expect(health.status == 200 && components?["database"]?["status"]?.string == "UP")
+        let promise = OutsideBroker.address == nil ? "acknowledged" : "transactional"
         #expect(
-          components?["bus"]?["delivery"]?.string?.hasPrefix("acknowledged") == true,
+          components?["bus"]?["delivery"]?.string?.hasPrefix(promise) == true,
           "what the bus promises is said openly")
         #expect(components?["virusScanner"]?["scanner"]?.string == "none", "that nothing is scanned is said openly")
         #expect(components?["virusScanner"]?["status"]?.string == "OFF")
@@ -214,7 +216,7 @@ import Testing
 
   @Test func forwardedTopicsAreReadByTheirStageAndInputsOfStagesElsewhereByNobodyHere() async throws {
     try await Bench.run { bench async throws in
-      let broker = try EmbeddedCluster()
+      let broker = try await bench.pipelineBroker()
       let text = Self.throughC.replacing("- c", with: "- c: { runs: elsewhere }").replacing(
         "flows:", with: "forwards: { old-b-bus-in: b, old-c-bus-in: c }\nflows:")
       try await withEngine(bench, routes: Bench.routes(text), broker: broker) { _, _ async throws in

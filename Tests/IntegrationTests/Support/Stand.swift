@@ -13,13 +13,13 @@ import Stages
 import StandIn
 import Synchronization
 import System
+import TestKafka
 
-/// Everything of one pipeline in this process, for a test: embedded broker or a given one, a private Postgres, all stages, and a stand-in
+/// Everything of one pipeline in this process, for a test: an embedded broker or the outside one, a private Postgres, all stages, and a stand-in
 /// OpenCRVS that takes what comes back.
 final class Stand: Sendable {
   let folder: String
   let cluster: PrivateCluster
-  let broker: EmbeddedCluster?
   let platform: EmbeddedPlatform
   let engine: Engine
   let pool: Pool
@@ -49,7 +49,7 @@ final class Stand: Sendable {
   }
 
   init(
-    kafka: KafkaSettings? = nil, plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
+    plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
     routes text: String? = nil,
     onMosip: Bool = false, notifier: (any Notifier)? = nil
   )
@@ -77,13 +77,13 @@ final class Stand: Sendable {
     var services = platform.services
     if onMosip { (mosip, services) = try Self.mosip(platform, pool) } else { mosip = nil }
     if let notifier { services.notifier = notifier }
-    broker = kafka == nil ? try EmbeddedCluster() : nil
-    var engineSettings = EngineSettings(
-      kafka: kafka ?? broker!.settings,
-      database: settings, http: ServerSettings(host: "127.0.0.1", port: port, uploadFolder: folder), instance: "test",
-      isTransactional: kafka != nil, isAloneOnTheBus: kafka == nil, reconcileAfter: 5)
-    engineSettings.partitions = 2
     let files = try stages ?? Self.stageFiles()
+    let broker = try await PipelineBroker(groups: files.map(\.group))
+    var engineSettings = EngineSettings(
+      kafka: broker.settings,
+      database: settings, http: ServerSettings(host: "127.0.0.1", port: port, uploadFolder: folder), instance: "test",
+      isTransactional: broker.isOutside, isAloneOnTheBus: !broker.isOutside, reconcileAfter: 5)
+    engineSettings.partitions = 2
     let reading = RouteFile.read(
       try text.map { Array($0.utf8) } ?? Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
     guard let routes = reading.file else { throw reading.problems[0] }
@@ -95,16 +95,9 @@ final class Stand: Sendable {
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_HUB_SECRET": "made-up-hub-secret",
       "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url, "REGPROC_STAGE_PACKET_VALIDATOR_NOTIFICATIONS": "sms,email",
     ]
-    let broker = broker
-    var makeTopics: Engine.TopicMaker?
-    if let broker {
-      makeTopics = { names, partitions, _ in
-        for name in names { try broker.createTopic(name, partitions: partitions) }
-      }
-    }
     engine = try Engine(
       engineSettings, run: files, directory: files, catalogue: plugins, routes: routes, services: services, pool: pool,
-      environment: environment, endpoints: platform.endpoints, makeTopics: makeTopics)
+      environment: environment, endpoints: platform.endpoints, makeTopics: broker.makeTopics)
     try await platform.start()
     _ = try await engine.start()
   }
@@ -154,7 +147,7 @@ final class Stand: Sendable {
 }
 
 /// Waits until something holds, for as long as a busy machine may need.
-func eventually(seconds: Double = 60, _ holds: () async throws -> Bool) async throws -> Bool {
+func eventually(seconds: Double = 180, _ holds: () async throws -> Bool) async throws -> Bool {
   let end = Instant.now.advanced(bySeconds: seconds)
   while Instant.now < end {
     if try await holds() { return true }

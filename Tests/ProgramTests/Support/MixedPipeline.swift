@@ -21,6 +21,10 @@ final class MixedPipeline: Sendable {
 
     """
 
+  private static let javaTopics = [
+    "packet-receiver-new-bus-out", "c-m-d-validator-bus-in", "c-m-d-validator-new-bus-out", "workflow-internal-action",
+  ]
+
   let database: PostgresSettings
   let kafka: KafkaSettings
   let routesFile: String
@@ -39,6 +43,11 @@ final class MixedPipeline: Sendable {
     database = try await blocking.run { try cluster.start() }
     kafka = KafkaSettings(bootstrapServers: broker.address, logsWarnings: false)
     routesFile = try folder.write(Self.routes, to: "routes.yaml")
+    // What the Java stages have; the broker may be one that makes no topic by itself.
+    let kafka = kafka
+    _ = try await blocking.run {
+      try KafkaAdmin(settings: kafka).createTopics(Self.javaTopics.map { KafkaAdmin.NewTopic($0, partitions: 4) })
+    }
     environment = [
       "REGPROC_KAFKA_BOOTSTRAP_SERVERS": broker.address,
       "REGPROC_DATABASE": "host=\(database.host) user=postgres dbname=postgres", "REGPROC_ROUTES": routesFile,
@@ -91,7 +100,7 @@ final class MixedPipeline: Sendable {
   func command(_ words: String...) async throws -> Program.Ended { try await Program.run(words, environment: environment) }
 
   func stop() async throws {
-    for program in programs.withLock({ Array($0.values) }) { try await program.killed() }
+    try await broker.end(programs.withLock { Array($0.values) })
     let cluster = cluster
     try await blocking.run { cluster.stop() }
     blocking.close()

@@ -127,7 +127,7 @@ final class StageProcesses: Sendable {
   }
 
   func stop() async throws {
-    for program in programs.withLock({ Array($0.values) }) { try await program.killed() }
+    try await broker.end(programs.withLock { Array($0.values) })
     client.close()
     let cluster = cluster
     try await blocking.run { cluster.stop() }

@@ -1,8 +1,10 @@
 import Glibc
 import Kafka
+import StageKit
 import System
+import TestKafka
 
-/// A broker over TCP with real transactions: the one at REGPROC_TEST_KAFKA, else noida-db out of the tests' Python environment
+/// A broker over TCP with real transactions and nothing on it: the one at REGPROC_TEST_KAFKA, else noida-db out of the tests' Python environment
 /// (REGPROC_TEST_VENV, which deploy/scripts/setup fills), with a folder of its own.
 final class TransactionalBroker: Sendable {
   let address: String
@@ -19,11 +21,18 @@ final class TransactionalBroker: Sendable {
     return nil
   }()
 
-  private static let given = getenv("REGPROC_TEST_KAFKA").map { String(cString: $0) }
+  /// The groups of the stages that the program comes with.
+  private static var groups: [String] {
+    let folder = Program.repository + "/stages"
+    return TemporaryFolder.names(in: folder).compactMap { name in
+      let file = "\(folder)/\(name)/stage.yaml"
+      return TemporaryFolder.read(file).flatMap { StageFile.read($0, name: name, file: file).stage?.group }
+    }
+  }
 
   /// Whether there is one; when not, the reader of the log is told so, since a skipped proof must not look like one.
   static let isThere: Bool = {
-    if given != nil || program != nil { return true }
+    if OutsideBroker.address != nil || program != nil { return true }
     let words =
       "NOT TESTED: there is no Kafka broker with transactions here. deploy/scripts/setup installs one from PyPI; "
       + "REGPROC_TEST_KAFKA=host:port names another one.\n"
@@ -34,7 +43,8 @@ final class TransactionalBroker: Sendable {
   struct NotStarted: Error { var errors: String }
 
   init() async throws {
-    if let given = Self.given {
+    if let given = OutsideBroker.address {
+      try await OutsideBroker.clear(given, groups: Self.groups)
       address = given
       program = nil
       folder = nil
@@ -54,6 +64,15 @@ final class TransactionalBroker: Sendable {
     else {
       throw NotStarted(errors: started.errors)
     }
+  }
+
+  /// Ends programs that read it. On a broker of others they leave their groups: a killed one stays a member for a while, on noida-db for ever.
+  func end(_ programs: [Program]) async throws {
+    if program == nil {
+      for program in programs { program.signal(SIGTERM) }
+      for program in programs { _ = try await program.ended() }
+    }
+    for program in programs { try await program.killed() }
   }
 
   func stop() async throws {

@@ -8,6 +8,7 @@ import StageKit
 import Synchronization
 import System
 import TestDatabase
+import TestKafka
 import Testing
 
 @testable import StageRuntime
@@ -142,6 +143,9 @@ final class Bench: Sendable {
   var pipeline: PostgresPipeline {
     PostgresPipeline(pool: pool, routes: table, directory: files, worker: "test", wake: wake, clock: SystemClock())
   }
+
+  /// A broker for an engine of these stages, in place of the fake one.
+  func pipelineBroker() async throws -> PipelineBroker { try await PipelineBroker(groups: files.values.map(\.group)) }
 
   /// The server's own database, from which this one can be closed.
   var administration: PostgresSettings {
