@@ -264,11 +264,24 @@ extension Bench {
     }
   }
 
-  @Test(arguments: [SendFailure.Kind.noTopic, .unanswered])
-  func messagesOfATopicThatIsNotThereWaitWithGrowingPausesAndAllOthersGo(_ kind: SendFailure.Kind) async throws {
+  @Test func messagesOfADeadPartitionDoNotComeFirstAgainAndAgain() async throws {
     try await Bench.run { bench async throws in
       let faults = FakeSender.Faults()
-      faults.refuse("a-bus-in", kind)
+      faults.refuse("a-bus-in", .unanswered)
+      for n in 0..<600 { try await bench.enter("waits-\(n)") }
+      let courier = try bench.courier(faults)
+      #expect(try await eventually { courier.watch.cause != nil })
+      try await bench.enter("late")
+      try await bench.run("UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid = 'late' AND state = 0")
+      #expect(try await eventually { bench.broker.records("c-bus-in").count == 1 })
+      courier.stop()
+    }
+  }
+
+  @Test func messagesOfATopicThatIsNotThereWaitWithGrowingPausesAndAllOthersGo() async throws {
+    try await Bench.run { bench async throws in
+      let faults = FakeSender.Faults()
+      faults.refuse("a-bus-in", .noTopic)
       // More than one batch of them, so that nothing else fits beside.
       for n in 0..<600 { try await bench.enter("waits-\(n)") }
       try await bench.run("UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid IN ('waits-0', 'waits-599') AND state = 0")

@@ -364,7 +364,7 @@ import Testing
 
   @Test(arguments: [false, true])
   func aTopicThatTheBrokerDoesNotHaveHoldsUpOnlyTheMessagesForIt(_ late: Bool) async throws {
-    let route = Bench.route.replacing("- a\n", with: "- a: { next: [{ when: { tags.WAY: C }, to: c }, { to: b }] }\n          - c\n")
+    let route = Bench.route.replacing("- a\n", with: "- a: { next: [{ when: { tags.WAY: C }, to: c }, { to: b }] }\n      - c\n")
     try await Bench.run(route: route) { bench async throws in
       bench.broker.refuse("c-bus-in", late: late)
       for rid in ["1", "2", "3"] { try await bench.register(rid) }

@@ -233,6 +233,8 @@ final class KafkaBus: Bus {
     }
   }
 
+  var statistics: KafkaStatistics? { reader.waker.statistics }
+
   func wake() { waker.wake() }
 
   func close(leaving: Bool) {

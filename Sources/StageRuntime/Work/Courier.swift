@@ -115,6 +115,10 @@ final class Courier: Sendable {
         UPDATE regproc.hop SET state = 1, sent_at = now(), sent_count = sent_count + 1, not_before = NULL, refusal = NULL, refused_count = 0
         WHERE hop_id = ANY($1::uuid[]) AND state = 0
         """, [.textArray(taken.map(\.id.text))])
+      // Others are next: a full batch of a dead partition must not come first again and again.
+      _ = try connection.execute(
+        "UPDATE regproc.hop SET not_before = now() + interval '2 s' WHERE hop_id = ANY($1::uuid[]) AND state = 0",
+        [.textArray(outcome.unanswered.map { hops[$0].id.text })])
       for waiting in outcome.waiting { watch.refused(waiting.reason, stage: hops[waiting.index].stage) }
       _ = try connection.execute(
         """
@@ -155,6 +159,9 @@ final class Courier: Sendable {
         UPDATE regproc.outbox SET sent_at = now(), sent_count = sent_count + 1, not_before = NULL, refusal = NULL, refused_count = 0
         WHERE id = ANY($1::uuid[])
         """, [.textArray(outcome.taken.map { ids[$0] })])
+      _ = try connection.execute(
+        "UPDATE regproc.outbox SET not_before = now() + interval '2 s' WHERE id = ANY($1::uuid[])",
+        [.textArray(outcome.unanswered.map { ids[$0] })])
       for waiting in outcome.waiting { watch.refused(waiting.reason, stage: "") }
       _ = try connection.execute(
         """
@@ -187,7 +194,8 @@ final class Courier: Sendable {
     var taken: [Int] = []
     var waiting: [SendFailure] = []
     var tooLarge: [SendFailure] = []
-    /// Set when none of them had an answer: nothing is known against any of them.
+    /// All of them, when none had an answer: nothing is known against any of them, and nobody's pause grows.
+    var unanswered: [Int] = []
     var failure: SendFailure?
   }
 
@@ -217,9 +225,9 @@ final class Courier: Sendable {
         outcome.waiting.append(failure)
       }
     }
-    // When nothing at all is answered the broker is away: then nobody's pause grows.
     if outcome.taken.isEmpty, outcome.tooLarge.isEmpty, outcome.waiting.allSatisfy({ $0.kind == .unanswered }) {
       outcome.failure = outcome.waiting.first
+      outcome.unanswered = outcome.waiting.map(\.index)
       outcome.waiting = []
     }
     return outcome
