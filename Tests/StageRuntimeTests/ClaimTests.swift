@@ -45,10 +45,8 @@ import Testing
     var notes = HeldRIDNotes()
     let held = { HeldRID(rid: "1", holder: .init(process: $0, application: "x", address: nil, state: "active", seconds: 1)) }
     let now = ContinuousClock.now
-    #expect(notes.isDue(held(7), now: now))
-    #expect(!notes.isDue(held(7), now: now + .seconds(59)))
-    #expect(notes.isDue(held(8), now: now + .seconds(59)))
-    #expect(notes.isDue(held(7), now: now + .seconds(61)))
+    let told = [(7, 0), (7, 59), (8, 59), (7, 61)].map { notes.isDue(held($0), now: now + .seconds($1)) }
+    #expect(told == [true, false, true, true])
   }
 
   @Test func whatAFrozenWorkerHoldsIsJudgedOnceWhenTheServerHasEndedItsTransaction() async throws {
