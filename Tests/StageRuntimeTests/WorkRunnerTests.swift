@@ -198,7 +198,7 @@ import Testing
     }
   }
 
-  @Test func theEndOfAWayIsPublishedOnceForEachHop() async throws {
+  @Test func theEndOfAWayIsPublishedOnceForEachRun() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       try bench.start("a") { _ in .failed("NO", "no") }

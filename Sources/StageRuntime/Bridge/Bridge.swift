@@ -73,9 +73,11 @@ struct Bridge: Sendable {
     for destination in decision.destinations {
       switch destination {
       case .stage(let name):
+        let (id, key) = (hop.id.next(name), answer.record.keyText(rid: message.rid))
         let next = OutgoingHop(
-          id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: routes.busIn(of: name),
-          key: answer.record.keyText(rid: message.rid), message: answer.record.value ?? [], notBefore: nil)
+          id: id, parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: routes.busIn(of: name),
+          key: routes.key(key, to: name, of: answer.process, hop: id, isFirst: hop.run == 1), message: answer.record.value ?? [],
+          notBefore: nil)
         outcome.hop.outgoing.append(next)
         outcome.records.append(BridgeOutgoing(next, from: answer.record))
       case .command(let command):

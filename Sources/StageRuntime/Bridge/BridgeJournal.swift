@@ -16,24 +16,24 @@ enum BridgeJournal {
   /// What the journal knows of the hop that an answer ends.
   struct Place: Sendable, Equatable {
     /// The run that the answer belongs to.
-    var run = 1
+    var run: Int
     /// The try that it answers.
-    var attempt = 1
+    var attempt: Int
     /// The hop was ended by a newer run meanwhile: the answer comes too late and leads nowhere.
     var isSuperseded = false
   }
 
-  /// Finds the places of answers that are not in the journal yet, in their order, and hands the rows over. The caller holds the RIDs' locks.
-  static func take(_ answers: [Answer], on connection: Connection) throws -> [Place] {
+  /// Finds the places of answers that are not in the journal yet, in their order, and hands the rows over; nil for an answer to no hop of ours.
+  /// The caller holds the RIDs' locks.
+  static func take(_ answers: [Answer], on connection: Connection) throws -> [Place?] {
     guard !answers.isEmpty else { return [] }
     let rows = try connection.execute(
       """
-      SELECT h.hop_id::text, h.run, h.try, h.state, m.run
+      SELECT h.hop_id::text, h.run, h.try, h.state
       FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) WITH ORDINALITY AS d(rid, process, iteration, stage, n)
       LEFT JOIN LATERAL (
         SELECT hop_id, run, try, state FROM regproc.hop WHERE rid = d.rid AND process = d.process AND iteration = d.iteration
           AND stage = d.stage ORDER BY state < 2 DESC, run DESC, decided_at DESC LIMIT 1) AS h ON true
-      LEFT JOIN LATERAL (SELECT max(run) AS run FROM regproc.hop WHERE rid = d.rid) AS m ON true
       ORDER BY d.n
       """,
       [
@@ -42,9 +42,9 @@ enum BridgeJournal {
       ])
     var (olds, news): ([String], [String]) = ([], [])
     var handed: Set<String> = []
-    var places: [Place] = []
+    var places: [Place?] = []
     for (answer, row) in zip(answers, rows) {
-      var place = Place(run: try row.intOrNull(4) ?? 1)
+      var place: Place?
       // 2 is a hop that has its answer: this is another one, as after a retry that upstream's reprocessor made.
       if let old = try row.textOrNull(0), try row.int(3) != 2, handed.insert(old).inserted {
         place = Place(run: try row.int(1), attempt: try row.int(2), isSuperseded: try row.int(3) == 3)

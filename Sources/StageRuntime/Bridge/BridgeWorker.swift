@@ -115,7 +115,8 @@ final class BridgeWorker: BusWorker {
     log.error("records were refused and are set aside", ["count": String(refused.count), "error": refused.first?.reason ?? ""])
     try connection.transaction {
       let known = try Journal.setAside(
-        refused.compactMap { refusal in outgoing[refusal.index].hop.map { Refusal(hop: $0.id, reason: refusal.reason) } }, connection)
+        refused.compactMap { refusal in outgoing[refusal.index].hop.map { Refusal(hop: $0.id, reason: refusal.reason) } },
+        connection)
       let letters = refused.compactMap { refusal -> DeadLetter? in
         let record = outgoing[refusal.index]
         if let hop = record.hop, known.contains(hop.id) { return nil }
@@ -149,15 +150,20 @@ final class BridgeWorker: BusWorker {
     func work(_ records: [BridgeRecord], on connection: Connection) throws -> [BridgeOutgoing] {
       for record in records { read(record) }
       if !answers.isEmpty {
+        let foreign = answers.filter { $0.record.hop == nil }
         let claim = try Journal.claim(
-          connection, rids: answers.map(\.message.rid), hops: answers.map(\.hop.id))
+          connection, rids: answers.map(\.message.rid), hops: answers.map(\.hop.id),
+          foreign: foreign.map { ForeignRecord($0.message, process: $0.process, stage: $0.stage) })
         // Only one answer of an id, should a batch hold two.
         var seen: Set<HopId> = []
         answers.removeAll { !seen.insert($0.hop.id).inserted }
         let known = answers.filter { claim.known.contains($0.hop.id) }
         answers.removeAll { claim.known.contains($0.hop.id) }
         try again(known, claim, connection)
-        try decide(connection)
+        var places: [HopId: ForeignRecord.Place] = [:]
+        for (answer, place) in zip(foreign, claim.places) { places[answer.hop.id] = place }
+        try leaveRepeats(places, claim.outstanding, connection)
+        try decide(places, connection)
       }
       try Journal.record(connection, outcomes.map(\.hop))
       if !letters.isEmpty {
@@ -210,7 +216,7 @@ final class BridgeWorker: BusWorker {
     /// What was journaled before and did not reach the bus.
     private func again(_ known: [Bridge.Answer], _ claim: Journal.Claim, _ connection: Connection) throws {
       guard !known.isEmpty else { return }
-      redelivered = known.count
+      redelivered += known.count
       let records = known.reduce(into: [:]) { $0[$1.hop.id] = $1.record }
       for hop in claim.outstanding {
         let record = hop.parent.flatMap { records[$0] }
@@ -229,7 +235,29 @@ final class BridgeWorker: BusWorker {
       }
     }
 
-    private func decide(_ connection: Connection) throws {
+    /// Leaves out answers to no hop of ours that repeat what is known. What that led to and nobody has taken is sent again.
+    private func leaveRepeats(
+      _ places: [HopId: ForeignRecord.Place], _ sent: [OutgoingHop], _ connection: Connection
+    ) throws {
+      // Of several answers of one place in a batch the first one speaks.
+      var taken: Set<ForeignRecord> = []
+      var records: [HopId: BridgeRecord] = [:]
+      answers.removeAll { answer in
+        guard let place = places[answer.hop.id] else { return false }
+        let isFirst = taken.insert(ForeignRecord(answer.message, process: answer.process, stage: answer.stage)).inserted
+        // Every answer that another stage owes us has a row that is open.
+        if isFirst, place.isOpen || !place.isRepeat(leadsBack: { _ in false }) { return false }
+        for hop in place.done { records[hop] = answer.record }
+        redelivered += 1
+        return true
+      }
+      let again = Set(sent.map(\.id))
+      for hop in try Journal.outstanding(of: records.keys, connection) where !again.contains(hop.id) {
+        outgoing.append(hop.parent.flatMap { records[$0] }.map { BridgeOutgoing(hop, from: $0) } ?? BridgeOutgoing(hop))
+      }
+    }
+
+    private func decide(_ known: [HopId: ForeignRecord.Place], _ connection: Connection) throws {
       let places = try BridgeJournal.take(
         answers.map {
           BridgeJournal.Answer(
@@ -237,8 +265,10 @@ final class BridgeWorker: BusWorker {
         }, on: connection)
       for (answer, place) in zip(answers, places) {
         var answer = answer
-        if answer.record.hop == nil { (answer.hop.run, answer.hop.attempt) = (place.run, place.attempt) }
-        if place.isSuperseded {
+        if let known = known[answer.hop.id] {
+          (answer.hop.run, answer.hop.attempt) = (place?.run ?? known.run, place?.attempt ?? known.nextTry)
+        }
+        if place?.isSuperseded == true {
           worker.log.info("the answer of a run that was ended is left aside", ["rid": answer.message.rid])
           continue
         }

@@ -79,6 +79,11 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
     HopId(hashing: ["first", rid, process, String(iteration), String(run), stage].map { Array($0.utf8) })
   }
 
+  /// By what the end of a run is known, whichever hop it came by: a registration ends once in a run.
+  static func completion(rid: String, process: String, iteration: Int, run: Int) -> HopId {
+    HopId(hashing: ["completed", rid, process, String(iteration), String(run)].map { Array($0.utf8) })
+  }
+
   /// The hop that this one sends to a stage.
   public func next(_ stage: String) -> HopId { derived("next", stage) }
 
@@ -88,7 +93,8 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
   /// The hop by which a registration that waits after this one goes on.
   public var resumed: HopId { derived("resume") }
 
-  /// The hop of a record that a foreign stage sent: such a record carries no id, but its time of sending makes it unique.
+  /// The hop of a record that a foreign stage sent: such a record carries no id, and the same bytes are the same record. Others may be a
+  /// repeat all the same (`ForeignRecord`).
   public static func foreign(stage: String, value: [UInt8]) -> HopId {
     HopId(hashing: [Array("foreign".utf8), Array(stage.utf8), value])
   }

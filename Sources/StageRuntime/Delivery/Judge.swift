@@ -9,6 +9,8 @@ struct IncomingMessage: Sendable {
   var hop: HopHeader
   var origin: RecordOrigin
   var takenAt: Instant
+  /// Whether the record carried no hop of ours.
+  var isForeign = false
 }
 
 /// One stage as this process runs it.
@@ -191,11 +193,11 @@ struct Judge: Sendable {
     for destination in decision.destinations {
       switch destination {
       case .stage(let name):
-        let topic = routes.busIn(of: name)
+        let (topic, id) = (routes.busIn(of: name), hop.id.next(name))
         concluded.outgoing.append(
           OutgoingHop(
-            id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: topic, key: key,
-            message: bytes, notBefore: nil))
+            id: id, parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: topic,
+            key: routes.key(key, to: name, of: concluded.process, hop: id, isFirst: hop.run == 1), message: bytes, notBefore: nil))
       case .command(let command):
         apply(command, to: &concluded, incoming: incoming, stage: stage, hop: hop, now: now)
       }
@@ -220,10 +222,11 @@ struct Judge: Sendable {
       again.isValid = true
       again.internalError = false
       again.lastHopTimestamp = now
+      let id = hop.id.nextTry
       concluded.outgoing.append(
         OutgoingHop(
-          id: hop.id.nextTry, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name,
-          topic: stage.busIn, key: incoming.rid, message: again.encoded(),
+          id: id, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name, topic: stage.busIn,
+          key: routes.key(incoming.rid, to: stage.name, of: concluded.process, hop: id, isFirst: false), message: again.encoded(),
           notBefore: now.advanced(bySeconds: stage.pause(after: hop.attempt))))
     case .pauseAndRequestAdditionalInfo(let request):
       concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"

@@ -265,7 +265,8 @@ final class StageWorker: BusWorker {
           let value = record.value ?? []
           let message = try Message(decoding: value)
           let hop = record.hop ?? HopHeader(id: .foreign(stage: stage, value: value), run: 1, attempt: 1)
-          incoming.append(IncomingMessage(message: message, hop: hop, origin: record.origin, takenAt: now))
+          incoming.append(
+            IncomingMessage(message: message, hop: hop, origin: record.origin, takenAt: now, isForeign: record.hop == nil))
         } catch {
           worker.log.error(
             "a record cannot be read", ["topic": record.origin.topic, "offset": String(record.origin.offset), "error": "\(error)"])
@@ -280,12 +281,24 @@ final class StageWorker: BusWorker {
       guard let connection else { return }
       _ = try connection.execute("BEGIN")
       guard !incoming.isEmpty else { return }
+      let foreign = incoming.indices.filter { incoming[$0].isForeign }
       let claim = try Journal.claim(
-        connection, rids: incoming.map(\.message.rid), hops: incoming.map(\.hop.id))
+        connection, rids: incoming.map(\.message.rid), hops: incoming.map(\.hop.id),
+        foreign: foreign.map { ForeignRecord(incoming[$0].message, stage: stage) })
       outstanding = claim.outstanding
-      if !claim.known.isEmpty {
-        worker.unit.meters.redelivered.add(claim.known.count, ordering: .relaxed)
-        incoming.removeAll { claim.known.contains($0.hop.id) }
+      var known = claim.known
+      if !foreign.isEmpty {
+        let repeats = incoming.settle(foreign, claim.places, at: stage, by: worker.routes.routes, known: known)
+        known.formUnion(repeats.hops)
+        let sent = Set(outstanding.map(\.id))
+        outstanding += try Journal.outstanding(of: repeats.done.subtracting(claim.known), connection).filter {
+          !sent.contains($0.id)
+        }
+      }
+      if !known.isEmpty {
+        let count = incoming.count
+        incoming.removeAll { known.contains($0.hop.id) }
+        worker.unit.meters.redelivered.add(count - incoming.count, ordering: .relaxed)
       }
       // The same hop twice in one batch: the first one speaks for both.
       if incoming.count > 1 {

@@ -12,8 +12,8 @@ struct Journal: Sendable {
     var known: Set<HopId> = []
     /// What those hops sent and nobody has taken: to be sent again under the same ids.
     var outstanding: [OutgoingHop] = []
-    /// The latest run of each RID that has more than one.
-    var runs: [String: Int] = [:]
+    /// Where the foreign records of the batch belong, in their order.
+    var places: [ForeignRecord.Place] = []
   }
 
   /// The lock of a RID: two workers never process the same RID at once, whatever the keys of their records are.
@@ -34,10 +34,12 @@ struct Journal: Sendable {
   /// with them, since a partition's offset moves past all of them or none.
   ///
   /// Throws `HeldRID` when a lock was not to be had in time. The transaction is over then.
-  static func claim(_ connection: Connection, rids: [String], hops: [HopId], lockWait: Int = Journal.lockWait) throws -> Claim {
+  static func claim(
+    _ connection: Connection, rids: [String], hops: [HopId], foreign: [ForeignRecord] = [], lockWait: Int = Journal.lockWait
+  ) throws -> Claim {
     let answers: [Rows]
     do {
-      answers = try connection.pipeline([
+      var statements = [
         lockLimit(milliseconds: lockWait),
         Statement(
           "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
@@ -50,7 +52,9 @@ struct Journal: Sendable {
           [.textArray(hops.map(\.text))]),
         // What the batch records next are rows that few others touch, and none of them for long.
         lockLimit(milliseconds: 30_000),
-      ])
+      ]
+      if !foreign.isEmpty { statements.append(places(of: foreign)) }
+      answers = try connection.pipeline(statements)
     } catch let error as PostgresError where error.isLockTimeout {
       _ = try connection.execute("ROLLBACK")
       throw try HeldRID.find(rids, connection)
@@ -58,14 +62,8 @@ struct Journal: Sendable {
     let rows = answers[2]
     var claim = Claim()
     for row in rows { if let id = HopId(text: try row.text(0)) { claim.known.insert(id) } }
-    if !claim.known.isEmpty {
-      let open = try connection.execute(
-        """
-        SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message FROM regproc.hop
-        WHERE parent = ANY($1::uuid[]) AND state = 1
-        """, [.textArray(claim.known.map(\.text))])
-      for row in open { claim.outstanding.append(try outgoing(row)) }
-    }
+    claim.outstanding = try outstanding(of: claim.known, connection)
+    if !foreign.isEmpty { claim.places = try answers[4].map(place) }
     return claim
   }
 
@@ -265,8 +263,9 @@ struct Journal: Sendable {
       SELECT $3, $4, key, payload::jsonb FROM unnest($1::text[], $2::text[]) AS d(key, payload) ON CONFLICT DO NOTHING
       """,
       [
-        .textArray(hops.map(\.id.text)), .textArray(payloads), .text(WorkflowEvents.stage),
-        .text(WorkflowEvents.completed),
+        .textArray(
+          hops.map { HopId.completion(rid: $0.rid, process: $0.process, iteration: $0.iteration, run: $0.run).text }),
+        .textArray(payloads), .text(WorkflowEvents.stage), .text(WorkflowEvents.completed),
       ]
     )
   }

@@ -25,6 +25,8 @@ public struct Replay: Sendable {
     public var stage: String
     /// The stages where an earlier run was still under way; this run takes its place.
     public var superseded: [String]
+    /// The key of its first message when something else runs the stage; nil for a stage of ours.
+    public var keyElsewhere: String?
   }
 
   private let routes: RouteFile
@@ -55,10 +57,15 @@ public struct Replay: Sendable {
       let place = try standing(rid, connection)
       let target = try target(place, rid: rid, asked: stage, isForced: isForced)
       let run = try Journal.nextRun(rid: rid, connection)
-      let started = Started(rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage))
+      let hop = try first(rid, place, to: target, run: run)
+      let started = Started(
+        rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage),
+        keyElsewhere: routes.runsElsewhere(target.name, of: place.process) ? hop.key : nil)
       if isDryRun { return started }
       try Journal.supersede(rid: rid, by: run, connection)
-      try send(rid, place, to: target, run: run, connection)
+      let statement = Journal.insertOutgoing(
+        [hop], workflowInstanceIds: [place.instance], rids: [rid], processes: [place.process], iterations: [place.iteration])
+      _ = try connection.execute(statement.sql, statement.parameters)
       try Journal.noteRun(rid: rid, run: run, from: target.name, author: author, reason: reason, connection)
       _ = try connection.execute(
         """
@@ -126,6 +133,12 @@ public struct Replay: Sendable {
         code: "no-such-flow", message: "the route file has no flow \(place.process), the process of RID \(rid)")
     }
     let names = flow.stages.map(\.name.value)
+    // A stage that something else runs reads its topic, too, unless it is where uploads come in.
+    let readers = names.filter { name in
+      let file = StageFile(name, in: directory, or: routes)
+      return takesMessages.contains(name)
+        || routes.runsElsewhere(name, of: place.process) && file.className != "PacketReceiverStage"
+    }
     let name: String
     if let asked {
       guard names.contains(asked) else {
@@ -139,32 +152,27 @@ public struct Replay: Sendable {
     } else if place.lastVerdict != "passed" {
       name = place.lastStage
     } else {
-      name = names.first { takesMessages.contains($0) } ?? ""
+      name = readers.first ?? ""
     }
-    guard let file = directory[name], takesMessages.contains(name) else {
+    guard readers.contains(name) else {
       throw Refusal(
         code: "no-such-stage",
         message: "stage \(name) takes no messages from the bus, so nothing can be replayed from it; "
-          + "the first that does is \(names.first { takesMessages.contains($0) } ?? "none")")
+          + "the first that does is \(readers.first ?? "none")")
     }
-    return file
+    return StageFile(name, in: directory, or: routes)
   }
 
   /// The first hop of the new run, for the courier.
-  private func send(_ rid: String, _ place: Standing, to target: StageFile, run: Int, _ connection: Connection) throws {
+  private func first(_ rid: String, _ place: Standing, to target: StageFile, run: Int) throws -> OutgoingHop {
     let now = Instant.now
     // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
     let message = try Message(
       process: place.process, rid: rid, isValid: true, internalError: false, messageBusAddress: nil, tags: nil,
       lastHopTimestamp: now, source: place.source, iteration: place.iteration, workflowInstanceId: place.instance)
-    let hop = OutgoingHop(
-      id: .first(rid: rid, process: place.process, iteration: place.iteration, run: run, stage: target.name),
-      parent: nil,
-      run: run, attempt: 1, stage: target.name, topic: target.busIn, key: rid, message: message.encoded(),
-      notBefore: now)
-    let statement = Journal.insertOutgoing(
-      [hop], workflowInstanceIds: [place.instance], rids: [rid], processes: [place.process],
-      iterations: [place.iteration])
-    _ = try connection.execute(statement.sql, statement.parameters)
+    let id = HopId.first(rid: rid, process: place.process, iteration: place.iteration, run: run, stage: target.name)
+    return OutgoingHop(
+      id: id, parent: nil, run: run, attempt: 1, stage: target.name, topic: target.busIn,
+      key: routes.key(rid, to: target.name, of: place.process, hop: id, isFirst: false), message: message.encoded(), notBefore: now)
   }
 }

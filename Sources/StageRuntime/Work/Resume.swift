@@ -143,9 +143,11 @@ struct Resume: Sendable {
       ? .failed("RPR-WAS-001", "nothing came in time: the registration is rejected", status: .rejected)
       : .passed("RPR-WAS-001", "the registration goes on from \(target ?? "")")
     let outgoing = target.map { name in
-      OutgoingHop(
-        id: hop.id.next(name), parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: judge.routes.busIn(of: name),
-        key: order.rid, message: message.encoded(), notBefore: now)
+      let id = hop.id.next(name)
+      return OutgoingHop(
+        id: id, parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: judge.routes.busIn(of: name),
+        key: judge.routes.key(order.rid, to: name, of: place.process, hop: id, isFirst: false), message: message.encoded(),
+        notBefore: now)
     }
     return ConcludedHop(
       source: source, id: hop.id, parent: place.hop, run: hop.run, attempt: 1, rid: order.rid, process: place.process,

@@ -40,6 +40,11 @@ enum ReplayCommand {
       let places = started.superseded.joined(separator: ", ")
       around.console.err("The run under way \(isDryRun ? "would end" : "ended") before \(places).\n")
     }
+    if let key = started.keyElsewhere {
+      around.console.err(
+        "\(started.stage) runs elsewhere: the message \(isDryRun ? "would get" : "gets") the key \(key), "
+          + "new to that stage, which may drop a second record of a key for 15 minutes.\n")
+    }
     if isDryRun { return 0 }
     if isWaiting {
       around.console.err("Nothing runs now: it begins with the next start on this data: regproc up --data \(folder)\n")
