@@ -178,4 +178,3 @@ private func logLine(
 public var kafkaLinesLeftOut: Int { thinning.withLock { $0.leftOut } }
 
 private func ignoreLine(_: OpaquePointer?, level: Int32, _: UnsafePointer<CChar>?, _: UnsafePointer<CChar>?) {}
-

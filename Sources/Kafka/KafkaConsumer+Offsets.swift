@@ -23,7 +23,8 @@ extension KafkaConsumer {
   }
 
   /// The first and the next offset of a partition, asked of its broker. Blocks at most so long.
-  public func bounds(of partition: TopicPartition, timeoutMilliseconds: Int = 5000) throws(KafkaError) -> (first: Int64, end: Int64) {
+  public func bounds(of partition: TopicPartition, timeoutMilliseconds: Int = 5000) throws(KafkaError) -> (first: Int64, end: Int64)
+  {
     var (low, high): (Int64, Int64) = (0, 0)
     try check(
       rd_kafka_query_watermark_offsets(

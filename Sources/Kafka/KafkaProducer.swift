@@ -162,7 +162,8 @@ public final class KafkaProducer: @unchecked Sendable {
 
   /// The bytes that a batch of records of a topic may have, by its `max.message.bytes`; nil when the cluster does not say.
   public func recordLimit(of topic: String, timeoutMilliseconds: Int = 5000) -> Int? {
-    let admin = try? KafkaAdmin(settings: settings, requestMilliseconds: timeoutMilliseconds, totalMilliseconds: timeoutMilliseconds)
+    let admin = try? KafkaAdmin(
+      settings: settings, requestMilliseconds: timeoutMilliseconds, totalMilliseconds: timeoutMilliseconds)
     return (try? admin?.configuration(of: topic)["max.message.bytes"]).flatMap { Int($0) }
   }
 

@@ -6,8 +6,7 @@ public struct KafkaStatistics: Sendable, Hashable {
     public var lag: Int64?
     /// Records fetched ahead and not yet polled.
     public var fetched: Int64
-    /// What the library does for it: `active` when it is read, `offset-query` and `offset-wait` while its offset is asked for, `none` when
-    /// it is another member's.
+    /// What the library does for it: `active` when it is read, anything else while its offset is asked for or when it is another member's.
     public var fetchState = ""
     /// The number of the broker that it is read from; -1 when none leads it.
     public var broker: Int64 = -1
@@ -38,18 +37,16 @@ public struct KafkaStatistics: Sendable, Hashable {
   /// Whether the group's coordinator answers: `up` when it does; empty without a group.
   public var groupState = ""
 
-  /// What keeps this consumer from reading, with the partition and the broker; nil when nothing does, also where another member has the partitions.
-  public var fault: String? {
+  /// What keeps a consumer from reading the partitions that it was given, with the partition and the broker; nil when nothing does.
+  public func fault(of assigned: [TopicPartition]) -> String? {
     if !groupState.isEmpty, groupState != "up" { return "the group's coordinator does not answer (\(groupState))" }
-    for (place, partition) in partitions.sorted(by: { $0.key < $1.key }) {
-      switch partition.fetchState {
-      case "offset-query", "offset-wait", "validate-epoch-wait":
-        return "the broker does not say where \(place) is to be read from (\(partition.fetchState))"
-      case "active":
-        guard let broker = brokers[partition.broker] else { return "no broker leads \(place)" }
-        if broker.state != "UP" { return "\(broker.name), which leads \(place), is \(broker.state)" }
-      default: continue
+    for place in assigned {
+      // Until its offset is known a partition is not looked at by anybody.
+      guard let partition = partitions[place], partition.fetchState == "active" else {
+        return "the broker does not say where \(place) is to be read from"
       }
+      guard let broker = brokers[partition.broker] else { return "no broker leads \(place)" }
+      if broker.state != "UP" { return "\(broker.name), which leads \(place), is \(broker.state)" }
     }
     return nil
   }

@@ -104,7 +104,7 @@ extension ProgramTests {
 
       // It dies at each of its steps, is started again and does the work again; what it had committed and not sent is lost.
       var next = 6
-      for moment in [JavaNeighbour.Moment.beforeWork, .afterTransaction, .afterUpdate] {
+      for moment in [JavaNeighbour.Moment.beforeWork, .afterTransaction, .afterUpdate, .afterSending] {
         java.dies(moment)
         next += 2
         sender.allow(next)
@@ -114,18 +114,25 @@ extension ProgramTests {
         #expect(try await ended(next))
       }
       java.dies(.afterCommit)
-      sender.allow(14)
+      sender.allow(16)
       #expect(try await eventually { !java.isAlive })
       await java.kill()
       java.start()
-      #expect(try await ended(13))
+      #expect(try await ended(15))
       try await replayLost(1)
-      #expect(try await ended(14))
+      #expect(try await ended(16))
+
+      // MOSIP's reprocessor repeats what has ended, at our stage and at the output of Java's.
+      let reprocessor = JavaReprocessor(kafka: kafka, database: database)
+      for (number, topic) in zip(numbers, ["securezone-notification-opencrvs_new-bus-out", "packet-uploader-bus-in"]) {
+        let rid = try #require(side.standIn.returned(number).rid)
+        try await threads.run { try reprocessor.repeats(rid, topic: topic, copies: 3) }
+      }
 
       // An exception of it: OpenCRVS is told, and a replay makes it good.
       java.throwsOnce()
-      sender.allow(15)
-      #expect(try await ended(15))
+      sender.allow(17)
+      #expect(try await ended(17))
       let told = numbers.filter { !side.standIn.returned($0).errors.isEmpty }
       let failed = try #require(told.first.map { side.standIn.returned($0) }?.rid)
       #expect(told.count == 1)

@@ -324,9 +324,12 @@ import Testing
       cmd.send("1", to: broker)
       abis.send("2", to: broker)
       try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.isDone }) }
-      #expect(try await bench.text("SELECT refusal FROM regproc.hop WHERE rid = '1' AND stage = 'a' AND state = 0") == "no topic a-bus-in")
+      #expect(
+        try await bench.text("SELECT refusal FROM regproc.hop WHERE rid = '1' AND stage = 'a' AND state = 0") == "no topic a-bus-in"
+      )
       // Nobody else has the command.
-      #expect(try await bench.text("SELECT code || ' ' || topic FROM regproc.dead_letter") == "RPR-BUS-002 workflow-internal-action")
+      #expect(
+        try await bench.text("SELECT code || ' ' || topic FROM regproc.dead_letter") == "RPR-BUS-002 workflow-internal-action")
       #expect(broker.sent.isEmpty)
     }
   }

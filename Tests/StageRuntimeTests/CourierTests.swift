@@ -284,14 +284,16 @@ extension Bench {
       faults.refuse("a-bus-in", .noTopic)
       // More than one batch of them, so that nothing else fits beside.
       for n in 0..<600 { try await bench.enter("waits-\(n)") }
-      try await bench.run("UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid IN ('waits-0', 'waits-599') AND state = 0")
+      try await bench.run(
+        "UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid IN ('waits-0', 'waits-599') AND state = 0")
       let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
       try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [1]))])
       let courier = try bench.courier(faults)
       #expect(try await eventually { bench.broker.records("c-bus-in").count == 2 && bench.broker.records("t").count == 1 })
       #expect(
         try await eventually {
-          try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 0 AND refused_count > 1 AND not_before > now()") ?? 0 > 0
+          try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 0 AND refused_count > 1 AND not_before > now()")
+            ?? 0 > 0
         })
       let waiting = try await bench.pool.with { try WaitingTopic.all(on: $0) }
       #expect(waiting.map(\.topic) == ["a-bus-in"] && waiting.map(\.stage) == ["a"] && waiting.map(\.count) == [598])
@@ -325,7 +327,8 @@ extension Bench {
       let size = try #require(try await bench.number("SELECT max(length(message)) FROM regproc.hop WHERE state = 0"))
       // Two do not fit together; the third does not fit at all.
       try await bench.run(
-        "UPDATE regproc.hop SET message = replace(convert_from(message, 'UTF8'), '\"tags\":{}', '\"tags\":{\"T\":\"' || repeat('x', 500) || '\"}')::bytea WHERE rid = '3' AND state = 0")
+        "UPDATE regproc.hop SET message = replace(convert_from(message, 'UTF8'), '\"tags\":{}', '\"tags\":{\"T\":\"' || repeat('x', 500) || '\"}')::bytea WHERE rid = '3' AND state = 0"
+      )
       let courier = try bench.courier(FakeSender.Faults(limit: size + 10))
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
       #expect(try await eventually { try await bench.status("3") == "FAILED" })
@@ -333,7 +336,8 @@ extension Bench {
       let hop = try #require(try await bench.journey("3")?.hops.last)
       #expect(hop.stage == "a" && hop.verdict == "error" && hop.subStatusCode == "RPR-BUS-001")
       #expect(hop.comment?.contains("max.message.bytes is \(size + 10)") == true)
-      #expect(try await bench.text("SELECT code || ' ' || topic || ' ' || rid FROM regproc.dead_letter") == "RPR-BUS-001 a-bus-in 3")
+      #expect(
+        try await bench.text("SELECT code || ' ' || topic || ' ' || rid FROM regproc.dead_letter") == "RPR-BUS-001 a-bus-in 3")
       for rid in ["1", "2"] { #expect(try await bench.status(rid) == "PROCESSING") }
     }
   }
@@ -345,7 +349,8 @@ extension Bench {
       try await store.commit([.publish(TopicRecord(topic: "t", key: "l", value: [66]))])
       let courier = try bench.courier(FakeSender.Faults(limit: 50))
       #expect(try await eventually { bench.broker.records("t").count == 1 })
-      #expect(try await eventually { try await bench.number("SELECT length(value) FROM regproc.dead_letter WHERE topic = 't'") == 100 })
+      #expect(
+        try await eventually { try await bench.number("SELECT length(value) FROM regproc.dead_letter WHERE topic = 't'") == 100 })
       #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.outbox") == 1 })
       courier.stop()
     }

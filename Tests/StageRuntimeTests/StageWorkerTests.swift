@@ -392,7 +392,8 @@ import Testing
       let calls = Calls()
       let courier = try bench.courier()
       for rid in ["1", "2"] { try await bench.enter(rid) }
-      #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'a' AND state = 1") == 2 })
+      #expect(
+        try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'a' AND state = 1") == 2 })
       bench.broker.wipe("a-bus-in")
       let worker = try bench.start("a") { message in
         calls.note(message.rid)

@@ -98,8 +98,13 @@ final class KafkaBridgeBus: BridgeBus {
         try producer.produce(record, tag: index + 1)
       } catch {
         guard error.isAboutRecord else { throw error }
-        let isThere = error.code == .unknownTopic && (try? producer.topicExists(record.topic, timeoutMilliseconds: watch.limit(2000))) == true
-        if isThere { try producer.produce(record, tag: index + 1) } else { refused.append(BridgeRefusal(index: index, reason: error.description)) }
+        let isThere =
+          error.code == .unknownTopic && (try? producer.topicExists(record.topic, timeoutMilliseconds: watch.limit(2000))) == true
+        if isThere {
+          try producer.produce(record, tag: index + 1)
+        } else {
+          refused.append(BridgeRefusal(index: index, reason: error.description))
+        }
       }
     }
     guard let thread else {

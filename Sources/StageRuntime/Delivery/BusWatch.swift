@@ -55,6 +55,7 @@ final class BusWatch: Sendable {
   func stand(_ reason: String, since moment: Int) {
     state.withLock { state in
       state.standstill.passes()
+      state.standstill.ends()
       state.standstill.fails(reason, at: moment)
     }
   }
@@ -194,7 +195,8 @@ final class BusWatch: Sendable {
     switch line {
     case .stands(let reason, let milliseconds)?:
       log.error(
-        "stands still", ["reason": reason, "seconds": String(milliseconds / 1000), "sendsTo": topics.joined(separator: " "), "group": group])
+        "stands still",
+        ["reason": reason, "seconds": String(milliseconds / 1000), "sendsTo": topics.joined(separator: " "), "group": group])
     case .over(let milliseconds)?: log.warning("goes on", ["stoodSeconds": String(milliseconds / 1000)])
     case nil: break
     }

@@ -56,7 +56,8 @@ final class KafkaBus: Bus {
 
   /// - Parameter openProducer: how a producer is made; tests bring one that does not answer.
   init(
-    _ settings: Settings, watch: BusWatch, openProducer: @escaping OpenProducer = { try KafkaProducer(settings: $0, transactionalID: $1) }
+    _ settings: Settings, watch: BusWatch,
+    openProducer: @escaping OpenProducer = { try KafkaProducer(settings: $0, transactionalID: $1) }
   ) throws {
     self.settings = settings
     self.watch = watch
@@ -232,8 +233,6 @@ final class KafkaBus: Bus {
       waker.set(reader.waker)
     }
   }
-
-  var statistics: KafkaStatistics? { reader.waker.statistics }
 
   func wake() { waker.wake() }
 

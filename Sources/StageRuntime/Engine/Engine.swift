@@ -167,7 +167,8 @@ public final class Engine: Sendable {
       table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
 
     let status = StatusDoors(
-      units: units, workers: workers, runner: runner, courier: courier, topicCare: topicCare, routes: table, pool: pool, services: services,
+      units: units, workers: workers, runner: runner, courier: courier, topicCare: topicCare, routes: table, pool: pool,
+      services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt)
     server = try Server(
       settings.http, endpoints: units.flatMap { $0.plugin.endpoints($0.context) } + endpoints + status.endpoints)

@@ -111,7 +111,8 @@ struct StatusDoors: Sendable {
             "refused": .array(
               refused.map {
                 [
-                  "topic": .string($0.topic), "stage": .string($0.stage), "waiting": JSONValue($0.count), "reason": .string($0.reason),
+                  "topic": .string($0.topic), "stage": .string($0.stage), "waiting": JSONValue($0.count),
+                  "reason": .string($0.reason),
                   "since": .string($0.since.iso),
                 ]
               }),

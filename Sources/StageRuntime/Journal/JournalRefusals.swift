@@ -34,7 +34,8 @@ extension Journal {
       """
     ).map {
       WaitingTopic(
-        topic: try $0.textOrNull(0) ?? "", stage: try $0.text(1), count: try $0.int(2), reason: try $0.text(3), since: try $0.instant(4))
+        topic: try $0.textOrNull(0) ?? "", stage: try $0.text(1), count: try $0.int(2), reason: try $0.text(3),
+        since: try $0.instant(4))
     }
   }
 }

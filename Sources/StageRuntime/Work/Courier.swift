@@ -126,7 +126,9 @@ final class Courier: Sendable {
           not_before = now() + make_interval(secs => \(Self.pause))
         FROM unnest($1::uuid[], $2::text[]) AS d(id, reason) WHERE h.hop_id = d.id AND h.state = 0
         """, [.textArray(outcome.waiting.map { hops[$0.index].id.text }), .textArray(outcome.waiting.map(\.reason))])
-      for large in outcome.tooLarge { try end(hops[large.index], Array(try rows[large.index].text(6).utf8), large.reason, connection) }
+      for large in outcome.tooLarge {
+        try end(hops[large.index], Array(try rows[large.index].text(6).utf8), large.reason, connection)
+      }
       let again = try outcome.taken.reduce(0) { try $0 + (rows[$1].int(8) > 0 ? 1 : 0) }
       sent.add(taken.count - again, ordering: .relaxed)
       healed.add(again, ordering: .relaxed)
@@ -173,7 +175,8 @@ final class Courier: Sendable {
         let row = rows[large.index]
         let letter = DeadLetter(
           stage: "outbox", code: UndeliverableMessage.code, reason: large.reason, rid: nil, hop: nil,
-          origin: RecordOrigin(topic: try row.text(1), partition: -1, offset: -1), key: Array(try row.text(2).utf8), value: try row.bytes(3))
+          origin: RecordOrigin(topic: try row.text(1), partition: -1, offset: -1), key: Array(try row.text(2).utf8),
+          value: try row.bytes(3))
         let statement = Journal.deadLetters([letter])
         _ = try connection.execute(statement.sql, statement.parameters)
         _ = try connection.execute("DELETE FROM regproc.outbox WHERE id = $1::uuid", [.text(ids[large.index])])
@@ -237,7 +240,8 @@ final class Courier: Sendable {
   private func end(_ hop: OutgoingHop, _ key: [UInt8], _ reason: String, _ connection: Connection) throws {
     let concluded = try refuse(hop, reason, key)
     // Somebody who has the RID in hand goes first; the message is looked at again.
-    guard try connection.execute("SELECT pg_try_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(concluded.rid)))]).only().bool(0) else { return }
+    guard try connection.execute("SELECT pg_try_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(concluded.rid)))]).only().bool(0)
+    else { return }
     try Journal.record(connection, [concluded])
   }
 

@@ -37,6 +37,7 @@ final class JavaNeighbour: Sendable {
     var className: String
     var transactionType: String
     var subStatusCode: String
+    var statusCode = "SUCCESS"
   }
 
   struct Died: Error {}

@@ -60,8 +60,12 @@ final class JavaStatusService {
       INSERT INTO regprc.registration_transaction (cr_by, cr_dtimes, del_dtimes, is_deleted, lang_code, parent_regtrn_id, ref_id,
         ref_id_type, reg_id, remarks, status_code, status_comment, sub_status_code, trn_type_code, upd_by, upd_dtimes, id)
       VALUES ('MOSIP_SYSTEM', $1::timestamp, NULL, NULL, 'eng', $2, $3, 'updated registration record', $3,
-        'updated registration status record', 'SUCCESS', 'done', $4, $5, 'MOSIP_SYSTEM', $1::timestamp, $6)
-      """, [.text(now), Value(parent), .text(rid), .text(subStatusCode), .text(stage.transactionType), .text(id)])
+        'updated registration status record', $7, 'done', $4, $5, 'MOSIP_SYSTEM', $1::timestamp, $6)
+      """,
+      [
+        .text(now), Value(parent), .text(rid), .text(subStatusCode), .text(stage.transactionType), .text(id),
+        .text(stage.statusCode),
+      ])
     guard inserted.affected == 1 else { throw Failed(reason: "the insert made \(inserted.affected) rows") }
     try reach(.afterTransaction)
 
@@ -69,10 +73,10 @@ final class JavaStatusService {
     row["status_code"] = latest["status_code"]
     row["latest_trn_id"] = .string(id)
     row["latest_trn_type_code"] = .string(stage.transactionType)
-    row["latest_trn_status_code"] = "SUCCESS"
+    row["latest_trn_status_code"] = .string(stage.statusCode)
     row["latest_trn_dtimes"] = .string(now)
     row["reg_stage_name"] = .string(stage.className)
-    row["last_success_stage_name"] = .string(stage.className)
+    if stage.statusCode == "SUCCESS" { row["last_success_stage_name"] = .string(stage.className) }
     row["status_comment"] = "done"
     row["upd_by"] = "MOSIP_SYSTEM"
     row["upd_dtimes"] = .string(now)
