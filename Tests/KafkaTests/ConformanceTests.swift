@@ -309,4 +309,69 @@ import Testing
       try consumer.close()
     }
   }
+
+  @Test(
+    "a static member that leaves gives its partitions up at once, one that only closes is expected back", arguments: BrokerKind.external,
+    [true, false])
+  func leaving(kind: BrokerKind, leaves: Bool) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let (topic, group) = (try broker.topic(partitions: 2), broker.group())
+      func member(_ name: String) throws -> KafkaConsumer {
+        var settings = broker.settings
+        settings.consumerProperties["session.timeout.ms"] = "60000"
+        return try KafkaConsumer(settings: settings, group: group, topics: [topic], instance: "\(group)-\(name)")
+      }
+      let (first, second) = (try member("one"), try member("two"))
+      func poll(_ consumers: [KafkaConsumer], milliseconds: Int, until done: () -> Bool) throws {
+        let end = monotonicMilliseconds() + milliseconds
+        while !done(), monotonicMilliseconds() < end { for one in consumers { _ = try one.poll(max: 1, timeoutMilliseconds: 50) } }
+      }
+      try poll([first, second], milliseconds: 50_000) { first.assignedPartitions.count == 1 && second.assignedPartitions.count == 1 }
+      #expect(first.assignedPartitions.count == 1 && second.assignedPartitions.count == 1)
+      try first.close(leaving: leaves)
+      try poll([second], milliseconds: leaves ? 40_000 : 5000) { second.assignedPartitions.count == 2 }
+      #expect(second.assignedPartitions.count == (leaves ? 2 : 1))
+      try second.close(leaving: true)
+    }
+  }
+
+  @Test("a commit that the coordinator does not answer ends in its time")
+  func unansweredCommit() async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(.embedded)
+      let topic = try broker.topic()
+      try broker.send(["1"], to: topic)
+      let consumer = try broker.consumer(broker.group(), [topic])
+      let batch = try gather(consumer, count: 1).batches[0]
+      try consumer.commit(batch.nextOffsets)
+      broker.embedded!.setDown()
+      let error = #expect(throws: KafkaError.self) { try consumer.commit(batch.nextOffsets, timeoutMilliseconds: 300) }
+      #expect(error?.isRetriable == true)
+      broker.embedded!.setUp()
+      try consumer.close()
+    }
+  }
+
+  @Test("behind the marker of a transaction nothing is left to read, once the position is committed", arguments: BrokerKind.external)
+  func lagBehindMarkers(kind: BrokerKind) async throws {
+    try await onOwnThread {
+      let broker = try TestBroker(kind)
+      let topic = try broker.topic()
+      let producer = try broker.producer(transactionalID: broker.group())
+      try producer.initTransactions()
+      try producer.begin()
+      try producer.produce(topic: topic, key: nil, value: [1])
+      try producer.commitTransaction()
+      let consumer = try broker.consumer(broker.group(), [topic])
+      try consumer.commit(try gather(consumer, count: 1).batches[0].nextOffsets)
+      let end = monotonicMilliseconds() + 20_000
+      while consumer.positions().first?.next != 2, monotonicMilliseconds() < end {
+        #expect(try consumer.poll(max: 1, timeoutMilliseconds: 100).records.isEmpty)
+      }
+      try consumer.commit(consumer.positions().compactMap { place in place.next.map { PartitionOffset(place.partition, $0) } })
+      #expect(try consumer.lag().values.allSatisfy { $0 == 0 })
+      try consumer.close()
+    }
+  }
 }

@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func aRetryThatNobodyHereWillMakeIsJudgedAsTheNextTry() async throws {
-    let route = Bench.route.replacing("          - a\n", with: "          - a: { retry: anonymous-profile }\n")
+    let route = Bench.route.replacing("      - a\n", with: "      - a: { retry: anonymous-profile }\n")
     try await Bench.run(route: route) { bench async throws in
       let calls = Calls()
       try await bench.register("1")
@@ -107,7 +107,7 @@ import Testing
   @Test(arguments: [("REPROCESS", 2), ("RESUMABLE", 2), ("PAUSED", 1), ("FAILED", 1)])
   func aRegistrationThatStandsGoesOnByUpstreamsMessageUnlessItIsPausedOrHasEnded(_ status: String, _ times: Int) async throws {
     let route = Bench.route.replacing(
-      "          - a\n", with: "          - a: { next: [{ when: { tags.STOP: now }, to: anonymous-profile }, { to: b }] }\n")
+      "      - a\n", with: "      - a: { next: [{ when: { tags.STOP: now }, to: anonymous-profile }, { to: b }] }\n")
     try await Bench.run(route: route) { bench async throws in
       let calls = Calls()
       try await bench.register("1")

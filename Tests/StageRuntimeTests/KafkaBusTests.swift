@@ -15,9 +15,9 @@ import Testing
     let input = "in-\(SecureRandom.uuid())"
     let output = "out-\(SecureRandom.uuid())"
 
-    init(partitions: Int = 1) throws {
+    init() throws {
       cluster = try EmbeddedCluster()
-      try cluster.createTopic(input, partitions: partitions)
+      try cluster.createTopic(input)
       try cluster.createTopic(output)
     }
 
@@ -51,10 +51,10 @@ import Testing
     }
   }
 
-  private func run(partitions: Int = 1, _ body: @escaping @Sendable (Place) throws -> Void) async throws {
+  private func run(_ body: @escaping @Sendable (Place) throws -> Void) async throws {
     let threads = BlockingPool(name: "bus", threads: 1)
     defer { threads.close() }
-    try await threads.run { try body(try Place(partitions: partitions)) }
+    try await threads.run { try body(try Place()) }
   }
 
   @Test func aWorkerIsReadyOnlyWhenTheGroupHasGivenItsPartitions() async throws {
@@ -184,32 +184,6 @@ import Testing
       #expect(failure?.refused.map(\.hop) == [place.hop(place.output, 1).id])
       try bus.abort()
       bus.close(leaving: true)
-    }
-  }
-
-  @Test func whoStopsLeavesTheGroupAndTheOthersHaveItsPartitionsLongBeforeItsSessionIsOver() async throws {
-    try await run(partitions: 2) { place in
-      var settings = place.settings()
-      settings.kafka.consumerProperties["session.timeout.ms"] = "60000"
-      settings.instance = "one"
-      let first = try KafkaBus(settings, watch: place.watch)
-      let other = BusWatch("b", group: "g", log: Log("test"))
-      settings.instance = "two"
-      let second = try KafkaBus(settings, watch: other)
-      let end = monotonicMilliseconds() + 60_000
-      while place.watch.assignedPartitions + other.assignedPartitions < 2 || other.assignedPartitions == 0,
-        monotonicMilliseconds() < end
-      {
-        for bus in [first, second] { _ = try bus.poll(max: 1, timeoutMilliseconds: 50) }
-      }
-      #expect(place.watch.assignedPartitions == 1 && other.assignedPartitions == 1)
-      first.close(leaving: true)
-      let start = monotonicMilliseconds()
-      while other.assignedPartitions < 2, monotonicMilliseconds() - start < 50_000 {
-        _ = try second.poll(max: 1, timeoutMilliseconds: 100)
-      }
-      #expect(other.assignedPartitions == 2, "a member that does not leave is waited for 60 s")
-      second.close(leaving: true)
     }
   }
 

@@ -405,4 +405,30 @@ import Testing
       courier.stop()
     }
   }
+
+  @Test func aWorkerThatStopsLeavesItsGroup() async throws {
+    try await Bench.run { bench async throws in
+      let worker = try bench.start("a")
+      #expect(try await eventually { worker.watch.hasJoined })
+      worker.stop()
+      #expect(try await eventually { bench.broker.closed == 1 })
+      #expect(bench.broker.left == 1, "whoever comes under another name would wait for its session")
+    }
+  }
+
+  @Test func aStopWaitsForACommitThatIsNotAnsweredNoLongerThanItWasGiven() {
+    var loop = DeliveryLoop(mode: .transactional)
+    for event in [DeliveryLoop.Event.polled(records: 1), .claimed, .judged, .recorded] { _ = loop.next(event) }
+    #expect(loop.next(.sent) == .poll(waits: false))
+    loop.requestStop()
+    #expect(loop.next(.polled(records: 0)) == .settle)
+    #expect(loop.next(.failed(.fatal)) == .rewind(seek: false))
+    #expect(loop.next(.rewound) == .stop, "nothing is opened anew for a stop")
+    let watch = BusWatch("a", log: Log("test"))
+    #expect(watch.limit(30_000) == 30_000)
+    watch.stop(by: monotonicMilliseconds() + 5000)
+    #expect(watch.limit(30_000) <= 5000 && watch.limit(200) == 200)
+    watch.stop(by: monotonicMilliseconds() + 60_000)
+    #expect(watch.limit(30_000) <= 5000, "the first word counts")
+  }
 }

@@ -40,6 +40,7 @@ final class FakeBroker: Sendable {
     var owners: [String: Int] = [:]
     var buses = 0
     var closed = 0
+    var left = 0
     var isOver = false
     /// What is refused, by its topic: at once, or only when the transaction ends.
     var refused: Set<String> = []
@@ -102,7 +103,14 @@ final class FakeBroker: Sendable {
 
   /// How many buses were closed.
   var closed: Int { state.withLock { $0.closed } }
-  fileprivate func close() { state.withLock { $0.closed += 1 } }
+  /// How many of them told their group that they leave.
+  var left: Int { state.withLock { $0.left } }
+  fileprivate func close(leaving: Bool) {
+    state.withLock { state in
+      state.closed += 1
+      if leaving { state.left += 1 }
+    }
+  }
 
   fileprivate func pass(_ step: Step) throws(BusFailure) {
     let fault = state.withLock { state -> Fault? in
@@ -239,5 +247,5 @@ final class FakeBus: Bus, @unchecked Sendable {
     join()
   }
   func wake() { bell.signal() }
-  func close(leaving: Bool) { broker.close() }
+  func close(leaving: Bool) { broker.close(leaving: leaving) }
 }
