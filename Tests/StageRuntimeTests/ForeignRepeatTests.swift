@@ -88,8 +88,7 @@ import Testing
   }
 
   @Test func aRetryThatNobodyHereWillMakeIsJudgedAsTheNextTry() async throws {
-    let route = Bench.route.replacing("      - a\n", with: "      - a: { retry: anonymous-profile }\n")
-    try await Bench.run(route: route) { bench async throws in
+    try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
       try put(bench, second: 0)
@@ -98,6 +97,8 @@ import Testing
         return calls.list.count == 1 ? .retry("NO", "later") : .passed("OK", "fine")
       }
       #expect(try await eventually { try await bench.journey("1")?.hops.first?.verdict == "retry" })
+      // As when another engine has taken the retry over.
+      try await bench.run("DELETE FROM regproc.hop WHERE state = 0")
       try put(bench, second: 1)
       #expect(try await eventually { bench.broker.records("b-bus-in").count == 1 })
       #expect(try await bench.journey("1")?.hops.filter { $0.stage == "a" }.map(\.attempt) == [1, 2])
@@ -106,17 +107,17 @@ import Testing
 
   @Test(arguments: [("REPROCESS", 2), ("RESUMABLE", 2), ("PAUSED", 1), ("FAILED", 1)])
   func aRegistrationThatStandsGoesOnByUpstreamsMessageUnlessItIsPausedOrHasEnded(_ status: String, _ times: Int) async throws {
-    let route = Bench.route.replacing(
-      "      - a\n", with: "      - a: { next: [{ when: { tags.STOP: now }, to: anonymous-profile }, { to: b }] }\n")
-    try await Bench.run(route: route) { bench async throws in
+    try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
       try put(bench, second: 0)
       try bench.start("a") { message in
         calls.note(message.rid)
-        return .passed("OK", "fine", tags: ["STOP": "now"])
+        return .passed("OK", "fine")
       }
       #expect(try await eventually { try await bench.journey("1")?.hops.first?.state == "done" })
+      // Nothing of it is under way, as when MOSIP's engine has paused it.
+      try await bench.run("DELETE FROM regproc.hop WHERE stage = 'b'")
       try await bench.run("UPDATE regprc.registration SET status_code = $1", [.text(status)])
       try put(bench, second: 1)
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })

@@ -377,7 +377,7 @@ import Testing
         return .passed("OK", "fine")
       }
       #expect(try await eventually { bench.broker.isDone("a-bus-in") && bench.broker.records("b-bus-in").count >= 2 })
-      #expect(calls.list == ["1", "2", "3"], "nothing is judged twice")
+      #expect(calls.list.sorted() == ["1", "2", "3"], "nothing is judged twice")
       #expect(bench.broker.refusals == 1)
       #expect(try await bench.text("SELECT refusal FROM regproc.hop WHERE stage = 'c' AND state = 0") == "no topic c-bus-in")
       bench.broker.allowAll()
