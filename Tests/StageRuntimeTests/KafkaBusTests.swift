@@ -21,10 +21,13 @@ import Testing
       try cluster.createTopic(output)
     }
 
-    func settings(transactional: Bool = false, group: String = "g") -> KafkaBus.Settings {
-      KafkaBus.Settings(
-        kafka: cluster.settings, group: group, topics: [input], assignment: .group,
-        transactionalID: transactional ? "id-\(input)" : nil, instance: nil, limit: 15_000, patience: 500)
+    func settings(transactional: Bool = false, group: String = "g", limit: Int = 15_000) -> KafkaBus.Settings {
+      var kafka = cluster.settings
+      // What is not there is given up sooner than in earnest.
+      kafka.producerProperties["topic.metadata.propagation.max.ms"] = "1000"
+      return KafkaBus.Settings(
+        kafka: kafka, group: group, topics: [input], assignment: .group,
+        transactionalID: transactional ? "id-\(input)" : nil, instance: nil, limit: limit, patience: 500)
     }
 
     func put(_ count: Int, to topic: String? = nil) throws {
@@ -216,7 +219,7 @@ import Testing
       try place.put(1)
       let stuck = Stuck()
       let bus = try KafkaBus(
-        place.settings(transactional: true), watch: place.watch,
+        place.settings(transactional: true, limit: 2000), watch: place.watch,
         openProducer: { StubbornProducer(try KafkaProducer(settings: $0, transactionalID: $1), stuck) })
       #expect(try place.poll(bus, 1).count == 1)
       try bus.send([place.hop(place.output, 1)]) { _ in }

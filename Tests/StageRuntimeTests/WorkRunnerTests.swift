@@ -124,6 +124,34 @@ import Testing
     }
   }
 
+  @Test func ofAKindThatIsDoneOneAtATimeNoTwoPiecesAreInHandAtOnce() async throws {
+    try await Bench.run { bench async throws in
+      let calls = Calls()
+      try await withRunner(bench, kind: WorkKind("k", concurrency: 1)) { item in
+        calls.note("begun")
+        try await Task.sleep(for: .milliseconds(20))
+        calls.note("done")
+        return .done
+      } _: { _ in
+        try await schedule(bench, "1", "2", "3", "4")
+        #expect(try await eventually { try await isDone(bench, 4) })
+      }
+      #expect(calls.list == (1...4).flatMap { _ in ["begun", "done"] })
+    }
+  }
+
+  @Test func howManyPiecesAreDoneAtOnceIsWhatTheStagesSettingSays() throws {
+    struct Sender: Stage {
+      static let spec = PluginSpec(
+        name: "sender", summary: "sends",
+        work: [WorkKind("k", concurrency: 9, concurrencySetting: "at-once"), WorkKind("l", concurrency: 9)],
+        settings: [SettingField("at-once", .integer, default: 5, "how many at once")])
+      init(settings: StageSettings) throws {}
+    }
+    let settings = try StageSettings(stage: "s", declared: Sender.spec.settings, given: ["at-once": .integer(1)])
+    #expect(Sender.spec.work(by: settings).map(\.concurrency) == [1, 9])
+  }
+
   @Test func twoRunnersNeverDoTheSamePiece() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()

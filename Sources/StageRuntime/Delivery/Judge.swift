@@ -36,13 +36,20 @@ struct StageUnit: Sendable {
     self.identity = StageIdentity(file)
     self.meters = StageMeters(stage: file.name)
     self.furtherTopics = type(of: plugin).spec.topics.map { settings.filled($0) }
-    self.work = type(of: plugin).spec.work.map { kind in
+    self.work = spec.work(by: settings)
+    let isBridge = type(of: plugin).spec.isBridge
+    self.bridgeCommands = isBridge ? Bridge.Commands(rawValue: settings.text("workflow-commands")) ?? .publish : .publish
+  }
+}
+
+extension PluginSpec {
+  /// The kinds of durable work, with what a stage's settings say of them.
+  func work(by settings: StageSettings) -> [WorkKind] {
+    work.map { kind in
       var kind = kind
       if let setting = kind.concurrencySetting { kind.concurrency = settings.integer(setting) }
       return kind
     }
-    let isBridge = type(of: plugin).spec.isBridge
-    self.bridgeCommands = isBridge ? Bridge.Commands(rawValue: settings.text("workflow-commands")) ?? .publish : .publish
   }
 }
 

@@ -173,12 +173,14 @@ struct Resume: Sendable {
     var iteration: Int
     var source: String?
 
-    /// Nil when the registration does not wait (any more), or at another hop than the order says.
+    /// Nil when the registration does not wait (any more), or at another hop than the order says. The id may be a transaction of others, which
+    /// is any text.
     static func read(_ order: Order, _ connection: Connection) throws -> Place? {
       let rows = try connection.execute(
         """
         SELECT h.hop_id::text, h.stage, h.verdict, h.run, r.process, coalesce(r.iteration, 1), r.source
-        FROM regprc.registration AS r JOIN regproc.hop AS h ON h.hop_id = r.latest_trn_id::uuid
+        FROM regprc.registration AS r JOIN regproc.hop AS h ON h.hop_id =
+          CASE WHEN r.latest_trn_id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN r.latest_trn_id::uuid END
         WHERE r.workflow_instance_id = $1 AND r.status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
           AND ($2::text IS NULL OR r.latest_trn_id = $2)
         """, [.text(order.instance), Value(order.pausedAt)])
