@@ -57,21 +57,7 @@ final class KafkaBridgeBus: BridgeBus {
     self.watch = watch
     let producer = try KafkaProducer(settings: settings.kafka, transactionalID: settings.transactionalID)
     self.producer = producer
-    if settings.transactionalID != nil {
-      let thread = ProducerThread(watch: watch)
-      self.thread = thread
-      let limit = watch.limit(Self.limit)
-      do {
-        try thread.run("init transactions", limit: limit) { () throws(KafkaError) in
-          try producer.initTransactions(timeoutMilliseconds: limit)
-        }
-      } catch {
-        thread.close()
-        throw error
-      }
-    } else {
-      thread = nil
-    }
+    thread = settings.transactionalID == nil ? nil : try ProducerThread(opening: producer, limit: Self.limit, watch: watch)
     reader = try BusReader(
       settings: settings.kafka, group: settings.group, topics: topics, assignment: settings.assignment,
       member: settings.instance, watch: watch)
@@ -93,19 +79,13 @@ final class KafkaBridgeBus: BridgeBus {
       try producer.begin()
     }
     var refused: [BridgeRefusal] = []
+    var insistence = Insistence()
+    let limit = watch.limit(2000)
     for (index, record) in records.enumerated() {
-      do throws(KafkaError) {
-        try producer.produce(record, tag: index + 1)
-      } catch {
-        guard error.isAboutRecord else { throw error }
-        let isThere =
-          error.code == .unknownTopic && (try? producer.topicExists(record.topic, timeoutMilliseconds: watch.limit(2000))) == true
-        if isThere {
-          try producer.produce(record, tag: index + 1)
-        } else {
-          refused.append(BridgeRefusal(index: index, reason: error.description))
-        }
-      }
+      let refusal = try insistence.refusal(
+        of: record.topic, exists: { (topic) throws(KafkaError) in try producer.topicExists(topic, timeoutMilliseconds: limit) },
+        { () throws(KafkaError) in try producer.produce(record, tag: index + 1) })
+      if let refusal { refused.append(BridgeRefusal(index: index, reason: refusal.description)) }
     }
     guard let thread else {
       if !records.isEmpty { refused += try Self.refusals(producer.flush(timeoutMilliseconds: watch.limit(30_000))) }

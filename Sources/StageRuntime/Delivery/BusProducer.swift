@@ -15,6 +15,33 @@ protocol BusProducer: AnyObject, Sendable {
 
 extension KafkaProducer: BusProducer {}
 
+/// Produces the records of one batch. A topic that the client believes missing is looked up once: what it believes may be half a minute old.
+struct Insistence {
+  private var looked: Set<String> = []
+
+  /// Produces a record, and once more when its topic is there after all.
+  /// - Returns: why the broker refuses it for a reason of its own; nil when it is on its way.
+  mutating func refusal(
+    of topic: String, exists: (String) throws(KafkaError) -> Bool, _ produce: () throws(KafkaError) -> Void
+  ) throws(KafkaError) -> KafkaError? {
+    do throws(KafkaError) {
+      try produce()
+      return nil
+    } catch {
+      guard error.isAboutRecord else { throw error }
+      let isThere = error.code == .unknownTopic && looked.insert(topic).inserted && (try? exists(topic)) == true
+      guard isThere else { return error }
+    }
+    do throws(KafkaError) {
+      try produce()
+      return nil
+    } catch {
+      guard error.isAboutRecord else { throw error }
+      return error
+    }
+  }
+}
+
 /// A record that the broker (or the client, from what the broker told it) refuses for a reason of its own, while others are taken: its topic is
 /// not there, it may not be written, the record is too large.
 struct Refusal: Sendable, Equatable {

@@ -74,17 +74,7 @@ final class KafkaBus: Bus {
   ) throws -> (any BusProducer, ProducerThread?) {
     let producer = try open(settings.kafka, settings.transactionalID)
     guard settings.transactionalID != nil else { return (producer, nil) }
-    let thread = ProducerThread(watch: watch, patience: settings.patience)
-    let limit = watch.limit(settings.limit)
-    do {
-      try thread.run("init transactions", limit: limit) { () throws(KafkaError) in
-        try producer.initTransactions(timeoutMilliseconds: limit)
-      }
-    } catch {
-      thread.close()
-      throw error
-    }
-    return (producer, thread)
+    return (producer, try ProducerThread(opening: producer, limit: settings.limit, patience: settings.patience, watch: watch))
   }
 
   private static func openReader(_ settings: Settings, _ watch: BusWatch) throws -> BusReader {
@@ -127,14 +117,13 @@ final class KafkaBus: Bus {
       let isTransactional = settings.transactionalID != nil
       if isTransactional { try producer.begin() }
       var refused: [Refusal] = []
-      var looked: Set<String> = []
+      var insistence = Insistence()
+      let lookUp = watch.limit(2000)
       for (index, hop) in outgoing.enumerated() {
-        do throws(KafkaError) {
-          try producer.produce(hop, &headers, tag: index + 1)
-        } catch {
-          guard error.isAboutRecord else { throw error }
-          if let error = try again(hop, index, error, &looked) { refused.append(Refusal(hop: hop.id, error)) }
-        }
+        let refusal = try insistence.refusal(
+          of: hop.topic, exists: { (topic) throws(KafkaError) in try producer.topicExists(topic, timeoutMilliseconds: lookUp) },
+          { () throws(KafkaError) in try producer.produce(hop, &headers, tag: index + 1) })
+        if let refusal { refused.append(Refusal(hop: hop.id, refusal)) }
       }
       guard isTransactional, let thread else {
         if !outgoing.isEmpty {
@@ -152,22 +141,6 @@ final class KafkaBus: Bus {
       let end = TransactionEnd(producer, next, try reader.groupMetadata(), limit: limit)
       underWay = Transaction(batch: batch, hops: outgoing.map(\.id), next: next, end: end)
       thread.begin("commit transaction", limit: 2 * limit) { () throws(KafkaError) in try end.perform() }
-    }
-  }
-
-  /// A topic that the client believes missing is looked for once more, and the record tried once more.
-  private func again(
-    _ hop: OutgoingHop, _ index: Int, _ error: KafkaError, _ looked: inout Set<String>
-  ) throws(KafkaError) -> KafkaError? {
-    guard error.code == .unknownTopic, looked.insert(hop.topic).inserted,
-      (try? producer.topicExists(hop.topic, timeoutMilliseconds: watch.limit(2000))) == true
-    else { return error }
-    do throws(KafkaError) {
-      try producer.produce(hop, &headers, tag: index + 1)
-      return nil
-    } catch {
-      guard error.isAboutRecord else { throw error }
-      return error
     }
   }
 

@@ -27,6 +27,20 @@ final class ProducerThread: Sendable {
     OwnedThread.start("producer") { self.work() }
   }
 
+  /// A thread for a producer whose transactional id is registered first, which ends what an earlier owner of the id left.
+  convenience init(opening producer: any BusProducer, limit: Int, patience: Int = 30_000, watch: BusWatch) throws {
+    self.init(watch: watch, patience: patience)
+    let limit = watch.limit(limit)
+    do {
+      try run("init transactions", limit: limit) { () throws(KafkaError) in
+        try producer.initTransactions(timeoutMilliseconds: limit)
+      }
+    } catch {
+      close()
+      throw error
+    }
+  }
+
   /// Begins a call; `limit` is what the call itself was given, in milliseconds.
   func begin(_ name: String, limit: Int, _ job: @escaping @Sendable () throws(KafkaError) -> Void) {
     state.withLock { state in

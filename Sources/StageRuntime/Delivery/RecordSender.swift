@@ -45,24 +45,13 @@ final class KafkaSender: RecordSender {
       try producer.checkUsable()
       var headers = HeaderBuffer()
       var failures: [SendFailure] = []
-      var looked: Set<String> = []
+      var insistence = Insistence()
+      let limit = watch.limit(2000)
       for (index, record) in records.enumerated() {
-        do throws(KafkaError) {
-          try producer.produce(record, &headers, tag: index + 1)
-        } catch {
-          guard error.isAboutRecord else { throw error }
-          var refused: KafkaError? = error
-          // What the client believes of a topic may be half a minute old.
-          if error.code == .unknownTopic, looked.insert(record.topic).inserted,
-            (try? producer.topicExists(record.topic, timeoutMilliseconds: watch.limit(2000))) == true
-          {
-            do throws(KafkaError) {
-              try producer.produce(record, &headers, tag: index + 1)
-              refused = nil
-            } catch { refused = error }
-          }
-          if let refused { failures.append(SendFailure(index, refused)) }
-        }
+        let refusal = try insistence.refusal(
+          of: record.topic, exists: { (topic) throws(KafkaError) in try producer.topicExists(topic, timeoutMilliseconds: limit) },
+          { () throws(KafkaError) in try producer.produce(record, &headers, tag: index + 1) })
+        if let refusal { failures.append(SendFailure(index, refusal)) }
       }
       for failed in producer.flush(timeoutMilliseconds: watch.limit(20_000)) {
         failures.append(SendFailure(failed.tag - 1, failed.error))
