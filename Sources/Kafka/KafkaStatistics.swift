@@ -18,6 +18,8 @@ public struct KafkaStatistics: Sendable, Hashable {
     public var name: String
     /// `UP`, `DOWN`, or how far a connection is.
     public var state: String
+    /// Microseconds since anything came from it; -1 when nothing has.
+    public var silentMicroseconds: Int64 = -1
   }
 
   /// Bytes sent to brokers since the start.
@@ -37,6 +39,8 @@ public struct KafkaStatistics: Sendable, Hashable {
   /// Whether the group's coordinator answers: `up` when it does; empty without a group.
   public var groupState = ""
 
+  private static let longestSilence: Int64 = 8_000_000
+
   /// What keeps a consumer from reading the partitions that it was given, with the partition and the broker; nil when nothing does.
   public func fault(of assigned: [TopicPartition]) -> String? {
     if !groupState.isEmpty, groupState != "up" { return "the group's coordinator does not answer (\(groupState))" }
@@ -47,6 +51,11 @@ public struct KafkaStatistics: Sendable, Hashable {
       }
       guard let broker = brokers[partition.broker] else { return "no broker leads \(place)" }
       if broker.state != "UP" { return "\(broker.name), which leads \(place), is \(broker.state)" }
+      // A fetch is answered within `fetch.wait.max.ms`, half a second; the library itself gives up on a frozen broker after a minute. While
+      // records wait to be polled it may fetch nothing.
+      if broker.silentMicroseconds > Self.longestSilence, partition.fetched == 0 {
+        return "\(broker.name), which leads \(place), does not answer"
+      }
     }
     return nil
   }
@@ -63,11 +72,12 @@ public struct KafkaStatistics: Sendable, Hashable {
       case "rxmsgs": read.recordsReceived = scanner.integer()
       case "brokers":
         scanner.object { scanner, broker in
-          var (number, state) = (Int64(-1), "")
+          var (number, found) = (Int64(-1), Broker(name: broker, state: ""))
           scanner.object { scanner, name in
             switch name {
             case "nodeid": number = scanner.integer()
-            case "state": state = scanner.string()
+            case "state": found.state = scanner.string()
+            case "rxidle": found.silentMicroseconds = scanner.integer()
             case "rtt":
               scanner.object { scanner, name in
                 guard name == "avg" else { return scanner.skip() }
@@ -77,7 +87,7 @@ public struct KafkaStatistics: Sendable, Hashable {
             default: scanner.skip()
             }
           }
-          if number >= 0 { read.brokers[number] = Broker(name: broker, state: state) }
+          if number >= 0 { read.brokers[number] = found }
         }
       case "cgrp":
         scanner.object { scanner, name in

@@ -118,6 +118,10 @@ import Testing
     #expect(
       fault("\"b:9/1\":{\"nodeid\":1,\"state\":\"CONNECT\"}", "\"fetch_state\":\"active\",\"broker\":1")
         == "b:9/1, which leads t/3, is CONNECT")
+    let silent = "\"b:9/1\":{\"nodeid\":1,\"state\":\"UP\",\"rxidle\":9000000}"
+    #expect(fault(silent, "\"fetch_state\":\"active\",\"broker\":1")?.contains("does not answer") == true)
+    #expect(
+      fault(silent, "\"fetch_state\":\"active\",\"broker\":1,\"fetchq_cnt\":5") == nil, "nothing is fetched while records wait")
     #expect(fault(good, "\"fetch_state\":\"active\",\"broker\":1", "\"state\":\"wait-coord\"")?.contains("coordinator") == true)
   }
 

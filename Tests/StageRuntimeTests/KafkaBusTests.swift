@@ -128,6 +128,22 @@ import Testing
     }
   }
 
+  @Test func aBrokerThatIsFrozenIsNamedLongBeforeTheLibraryGivesItUp() async throws {
+    try await run { place in
+      var settings = place.settings()
+      // In a group the session would be over first.
+      settings.assignment = .all
+      let bus = try KafkaBus(settings, watch: place.watch)
+      try place.put(1)
+      #expect(try place.poll(bus, 1).count == 1)
+      place.cluster.setRoundTrip(milliseconds: 40_000)
+      _ = try place.poll(bus, until: { place.watch.cause?.reason.contains("does not answer") == true })
+      #expect(place.watch.cause?.reason.contains(place.input) == true)
+      place.cluster.setRoundTrip(milliseconds: 0)
+      bus.close(leaving: true)
+    }
+  }
+
   @Test(arguments: [true, false])
   func aRecordForATopicThatIsNotThereIsSetAsideAndTheOthersAreSent(_ transactional: Bool) async throws {
     try await run { place in
