@@ -39,22 +39,31 @@ public struct KafkaStatistics: Sendable, Hashable {
   /// Whether the group's coordinator answers: `up` when it does; empty without a group.
   public var groupState = ""
 
-  private static let longestSilence: Int64 = 8_000_000
+  /// What keeps a consumer from reading, and for how long at the least, in milliseconds.
+  public struct Fault: Sendable, Hashable {
+    /// In words, with partition and broker.
+    public var reason: String
+    /// So long it lasts already.
+    public var lasting = 0
+  }
+
+  private static let longestSilence: Int64 = 3_000_000
 
   /// What keeps a consumer from reading the partitions that it was given, with the partition and the broker; nil when nothing does.
-  public func fault(of assigned: [TopicPartition]) -> String? {
-    if !groupState.isEmpty, groupState != "up" { return "the group's coordinator does not answer (\(groupState))" }
+  public func fault(of assigned: [TopicPartition]) -> Fault? {
+    if !groupState.isEmpty, groupState != "up" { return Fault(reason: "the group's coordinator does not answer (\(groupState))") }
     for place in assigned {
       // Until its offset is known a partition is not looked at by anybody.
       guard let partition = partitions[place], partition.fetchState == "active" else {
-        return "the broker does not say where \(place) is to be read from"
+        return Fault(reason: "the broker does not say where \(place) is to be read from")
       }
-      guard let broker = brokers[partition.broker] else { return "no broker leads \(place)" }
-      if broker.state != "UP" { return "\(broker.name), which leads \(place), is \(broker.state)" }
+      guard let broker = brokers[partition.broker] else { return Fault(reason: "no broker leads \(place)") }
+      if broker.state != "UP" { return Fault(reason: "\(broker.name), which leads \(place), is \(broker.state)") }
       // A fetch is answered within `fetch.wait.max.ms`, half a second; the library itself gives up on a frozen broker after a minute. While
       // records wait to be polled it may fetch nothing.
       if broker.silentMicroseconds > Self.longestSilence, partition.fetched == 0 {
-        return "\(broker.name), which leads \(place), does not answer"
+        return Fault(
+          reason: "\(broker.name), which leads \(place), does not answer", lasting: Int(broker.silentMicroseconds / 1000))
       }
     }
     return nil

@@ -108,7 +108,7 @@ import Testing
   func faults() {
     func fault(_ brokers: String, _ partition: String, _ group: String = "\"state\":\"up\",\"join_state\":\"steady\"") -> String? {
       let text = "{\"brokers\":{\(brokers)},\"topics\":{\"t\":{\"partitions\":{\"3\":{\(partition)}}}},\"cgrp\":{\(group)}}"
-      return Array(text.utf8).withUnsafeBytes { KafkaStatistics(json: $0).fault(of: [TopicPartition("t", 3)]) }
+      return Array(text.utf8).withUnsafeBytes { KafkaStatistics(json: $0).fault(of: [TopicPartition("t", 3)])?.reason }
     }
     let good = "\"b:9/1\":{\"nodeid\":1,\"state\":\"UP\"}"
     #expect(fault(good, "\"fetch_state\":\"active\",\"broker\":1") == nil)

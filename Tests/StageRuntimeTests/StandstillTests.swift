@@ -60,6 +60,17 @@ import Testing
     #expect(standstill.standing(at: 60_000) == nil)
   }
 
+  @Test func aBrokerThatDoesNotAnswerStandsSinceItsLastAnswerAlsoWhenTheMembershipIsLostMeanwhile() {
+    var standstill = Standstill()
+    standstill.reads(fault: nil, at: 10_000)
+    standstill.reads(fault: "b:1 does not answer", lasting: 3500, at: 13_000)
+    #expect(standstill.cause?.since == 9500)
+    standstill.reads(fault: "b:1 does not answer", lasting: 6500, at: 16_000)
+    standstill.joins(at: 19_500)
+    #expect(standstill.standing(at: 24_499) == nil)
+    #expect(standstill.standing(at: 24_500)?.reason == "the group gives no partitions")
+  }
+
   @Test func theWorkOfAStageIsNoStandstillHoweverLongItTakes() {
     var standstill = Standstill()
     standstill.begins("claim", at: 0)

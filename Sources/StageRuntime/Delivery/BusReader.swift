@@ -62,7 +62,7 @@ final class BusReader {
     let count = consumer.statisticsCount
     if count != statisticsSeen, let statistics = consumer.statistics {
       statisticsSeen = count
-      watch.reads(fault: statistics.fault(of: consumer.assignedPartitions))
+      watch.reads(statistics.fault(of: consumer.assignedPartitions))
     }
     return result.records
   }

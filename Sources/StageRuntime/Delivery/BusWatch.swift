@@ -135,7 +135,9 @@ final class BusWatch: Sendable {
     }
   }
 
-  func reads(fault: String?) { state.withLock { $0.standstill.reads(fault: fault, at: monotonicMilliseconds()) } }
+  func reads(_ fault: KafkaStatistics.Fault?) {
+    state.withLock { $0.standstill.reads(fault: fault?.reason, lasting: fault?.lasting ?? 0, at: monotonicMilliseconds()) }
+  }
 
   func problem(_ error: KafkaError, topic: String?) {
     if error.code == .notAllowed || error.code == .unknownTopic {

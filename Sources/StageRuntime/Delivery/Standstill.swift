@@ -60,7 +60,8 @@ struct Standstill: Sendable {
 
   /// The group is asked for partitions: at first, and again when it took them away.
   mutating func joins(at now: Int) {
-    joining = joining ?? Cause(reason: "the group gives no partitions", since: now)
+    // A broker that stopped to answer takes the membership along some seconds later.
+    joining = joining ?? Cause(reason: "the group gives no partitions", since: reader?.since ?? now)
     (reader, readerWasGoodAt) = (nil, nil)
   }
 
@@ -68,12 +69,14 @@ struct Standstill: Sendable {
   mutating func hasJoined() { joining = nil }
 
   /// What the reader says of its brokers, every few seconds.
-  mutating func reads(fault: String?, at now: Int) {
+  mutating func reads(fault: String?, lasting: Int = 0, at now: Int) {
     guard let fault else {
       (reader, readerWasGoodAt) = (nil, now)
       return
     }
-    reader = Cause(reason: fault, since: reader?.since ?? readerWasGoodAt ?? now)
+    // What has lasted for a while was not good at the look before.
+    let since = lasting > 0 ? now - lasting : readerWasGoodAt ?? now
+    reader = Cause(reason: fault, since: min(reader?.since ?? since, since))
   }
 
   /// Whatever lasts longest.
