@@ -22,6 +22,8 @@ public final class EmbeddedHub: WebSubHub {
   private let ended = Semaphore()
   private let stopping = Atomic<Bool>(false)
   private let isStarted = Atomic<Bool>(false)
+  /// The leases of the deliveries in hand, by their numbers.
+  private let leases = Mutex<[Int: String]>([:])
   private let inHand = Atomic<Int>(0)
   private let observers: Mutex<[@Sendable (_ topic: String, _ body: [UInt8]) async -> Void]>
   private let log = Log("hub")
@@ -228,10 +230,16 @@ public final class EmbeddedHub: WebSubHub {
   }
 
   private func run() {
+    var renewAt = 0
     while !stopping.load(ordering: .acquiring) {
+      if monotonicMilliseconds() >= renewAt {
+        renewAt = monotonicMilliseconds() + 2000
+        blockingAwait { await self.renew() }
+      }
       let room = Self.atOnce - inHand.load(ordering: .acquiring)
       let due = room > 0 ? blockingAwait { await self.claim(room) } : []
       for delivery in due {
+        leases.withLock { $0[delivery.number] = delivery.lease }
         inHand.add(1, ordering: .acquiringAndReleasing)
         Task.detached {
           await self.deliver(delivery)
@@ -253,10 +261,23 @@ public final class EmbeddedHub: WebSubHub {
     }
   }
 
+  private func renew() async {
+    let held = leases.withLock { $0 }
+    guard !held.isEmpty else { return }
+    do {
+      let renewed = try await queue.renew(held)
+      // What has ended meanwhile is not held again.
+      leases.withLock { leases in for (number, lease) in renewed where leases[number] != nil { leases[number] = lease } }
+    } catch {
+      log.warning("deliveries in hand cannot be held further; they may be repeated", ["error": "\(error)"])
+    }
+  }
+
   /// Statuses by which a subscriber, or a proxy before it, says that it is not there now.
   private static let notNow: Set<Int> = [429, 502, 503, 504]
 
-  private func deliver(_ delivery: HubQueue.Delivery) async {
+  private func deliver(_ claimed: HubQueue.Delivery) async {
+    var delivery = claimed
     var status: Int?
     do {
       var request = ClientRequest(method: "POST", url: delivery.callback, body: .bytes(delivery.body))
@@ -270,6 +291,7 @@ public final class EmbeddedHub: WebSubHub {
       log.info(
         "a subscriber cannot be reached; tried again", ["topic": delivery.topic, "attempt": String(delivery.attempt)])
     }
+    if let lease = leases.withLock({ $0.removeValue(forKey: claimed.number) }) { delivery.lease = lease }
     do {
       switch status {
       case .some(200..<300): try await queue.taken(delivery)

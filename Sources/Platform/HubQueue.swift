@@ -22,7 +22,8 @@ struct HubQueue: Sendable {
   /// For how many seconds a delivery is refused before it is given up.
   let giveUpAfter: Double
 
-  private static let leaseSeconds = 60.0
+  /// Renewed while a delivery is in hand, so that what a killed process had is another's within seconds: it holds up all that follows it.
+  private static let leaseSeconds = 8.0
   private static let longestPause = 300.0
 
   /// No delivery of a subscription, named by the alias, is in hand.
@@ -74,6 +75,24 @@ struct HubQueue: Sendable {
             secret: secrets[[topic, callback]] ?? [], lease: try row.text(5))
         }
       }
+    }
+  }
+
+  /// Holds deliveries further that are in hand.
+  /// - Parameter held: their leases by their numbers.
+  /// - Returns: the new leases of those that are still held.
+  func renew(_ held: [Int: String]) async throws -> [Int: String] {
+    let held = held.sorted { $0.key < $1.key }
+    return try await pool.with { connection in
+      let rows = try connection.execute(
+        """
+        UPDATE platform.hub_delivery AS d SET leased_until = now() + make_interval(secs => $3)
+        FROM unnest($1::bigint[], $2::text[]) AS h(number, lease)
+        WHERE d.number = h.number AND d.leased_until = h.lease::timestamptz AND d.is_open RETURNING d.number, d.leased_until::text
+        """, [.intArray(held.map(\.key)), .textArray(held.map(\.value)), .double(Self.leaseSeconds)])
+      var renewed: [Int: String] = [:]
+      for row in rows { renewed[try row.int(0)] = try row.text(1) }
+      return renewed
     }
   }
 

@@ -322,6 +322,34 @@ import Testing
     }
   }
 
+  @Test func aSlowSubscriberKeepsItsDeliveryAndADeadHubsIsAnothersWithinSeconds() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      // Longer than a lease: it is renewed, and what follows waits.
+      subscribers.think(.seconds(11))
+      let second = EmbeddedHub(
+        pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
+      second.start()
+      try await publish(hub, "one")
+      #expect(try await eventually { subscribers.bodies.count >= 1 })
+      #expect(subscribers.mostAtOnce == 1)
+      subscribers.think(.zero)
+      #expect(try await eventually { try await isQuiet(world) })
+      #expect(subscribers.bodies == ["one"])
+      // A hub that claims and dies.
+      try await world.blocking.run { hub.stop() }
+      try await world.blocking.run { second.stop() }
+      try await publish(hub, "two")
+      try await publish(hub, "three")
+      #expect(try await HubQueue(pool: world.pool, sealer: world.sealer, giveUpAfter: 3600).claim(1).count == 1)
+      let third = EmbeddedHub(
+        pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
+      third.start()
+      #expect(try await eventually { subscribers.bodies == ["one", "two", "three"] })
+      try await world.blocking.run { third.stop() }
+    }
+  }
+
   @Test func aDeliveryWhoseHubDiedIsTakenOverAfterItsLeaseAndNotBefore() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await world.blocking.run { hub.stop() }
