@@ -34,8 +34,6 @@ public struct KafkaStatistics: Sendable, Hashable {
   public var partitions: [TopicPartition: Partition] = [:]
   /// The brokers by their numbers.
   public var brokers: [Int64: Broker] = [:]
-  /// Where the member stands in its group: `steady` when it has what the group gave it; empty without a group.
-  public var joinState = ""
   /// Whether the group's coordinator answers: `up` when it does; empty without a group.
   public var groupState = ""
 
@@ -100,11 +98,7 @@ public struct KafkaStatistics: Sendable, Hashable {
         }
       case "cgrp":
         scanner.object { scanner, name in
-          switch name {
-          case "state": read.groupState = scanner.string()
-          case "join_state": read.joinState = scanner.string()
-          default: scanner.skip()
-          }
+          if name == "state" { read.groupState = scanner.string() } else { scanner.skip() }
         }
       case "topics":
         scanner.object { scanner, topic in

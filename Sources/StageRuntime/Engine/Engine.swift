@@ -27,6 +27,8 @@ public final class Engine: Sendable {
   private let stageWorkers: [StageWorker]
   private let runner: WorkRunner
   private let courier: Courier
+  /// What the bus does for each worker, and for the courier.
+  let watches: [BusWatch]
   private let watchdog: Watchdog
   private let versions: RouteVersions
   private let reports: RouteReports
@@ -161,13 +163,15 @@ public final class Engine: Sendable {
         return try UndeliverableMessage.conclude(hop, reason, key: key, by: judge, now: services.clock.now)
       },
       openSender: { try KafkaSender(settings.kafka, watch: $0) })
-    watchdog = Watchdog(workers.map(\.watch) + [courier.watch])
+    watches = workers.map(\.watch) + [courier.watch]
+    watchdog = Watchdog(watches)
 
     reports = RouteReports(
       table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
 
     let status = StatusDoors(
-      units: units, workers: workers, runner: runner, courier: courier, topicCare: topicCare, routes: table, pool: pool,
+      units: units, workers: workers, runner: runner, courier: courier, watches: watches, topicCare: topicCare, routes: table,
+      pool: pool,
       services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt)
     server = try Server(
@@ -234,9 +238,6 @@ public final class Engine: Sendable {
     if makeTopics == nil { topicCare.start() }
     return port
   }
-
-  /// What the bus does for each worker, and for the courier.
-  var watches: [BusWatch] { workers.map(\.watch) + [courier.watch] }
 
   /// True once every worker takes messages.
   public var isReady: Bool { workers.allSatisfy(\.watch.hasJoined) }

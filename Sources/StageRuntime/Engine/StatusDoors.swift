@@ -11,6 +11,8 @@ struct StatusDoors: Sendable {
   let workers: [any BusWorker]
   let runner: WorkRunner
   let courier: Courier
+  /// Of each worker, and of the courier.
+  let watches: [BusWatch]
   let topicCare: TopicCare
   let routes: RouteTable
   let pool: Pool
@@ -67,8 +69,6 @@ struct StatusDoors: Sendable {
       ["name": .string(name), "reason": .string(reason), "seconds": JSONValue(milliseconds / 1000)]
     }
   }
-
-  private var watches: [BusWatch] { workers.map(\.watch) + [courier.watch] }
 
   private var standing: [Standing] {
     watches.compactMap { watch in
