@@ -76,7 +76,7 @@ extension ProgramTests {
         #expect(try await send(body, to: url, signature: signed(body)).answer == Answer(400, "OPN-CRVS-001"), "\(name)")
       }
       let noText: [UInt8] = [0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]
-      #expect(try await send(noText, to: url, signature: signed(noText)).answer == Answer(400, "OPN-CRVS-017"))
+      #expect(try await send(noText, to: url, signature: signed(noText)).answer == Answer(400, "OPN-CRVS-033"))
       #expect(
         try await send([UInt8](repeating: 32, count: 52_428_801), to: url, signature: "sha256=00").answer.status == 413)
       #expect(try await send(birth.body, to: url, signature: signed(birth.body), method: "PUT").answer.status == 405)

@@ -19,7 +19,7 @@ struct CRVSEvent: Sendable {
   private let contextIndex: Int
 
   /// Reads an event.
-  /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -017 for what is not UTF-8.
+  /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8.
   init(_ body: [UInt8]) throws(MediatorFault) {
     let value = try MediatorBodies.json(body, "the event", largest: Self.largest)
     guard let topic = value["event"]?["hub"]?["topic"]?.string, FHIR.isIdentifier(topic) else {
@@ -121,11 +121,14 @@ enum RecordKey {
     return isPlain && !key.isEmpty && key.utf8.count <= 64 ? key : Digest.hex(Array(key.utf8))
   }
 
-  /// The key of an event: a birth's is the record's id, as upstream has it; others add the kind and the moment of the
-  /// change (facts/opencrvs-and-websub 5.3).
+  /// The key of an event's work: a birth's is the record's id, as upstream has it; a death's adds its kind, since a record has one; all
+  /// others add kind and version, which is the moment of the change.
   static func of(_ event: CRVSEvent) -> String {
     let id = event.bundle.compositionId
-    if event.topic == "BIRTH_REGISTERED" { return of(id) }
-    return of("\(id):\(event.topic):\(event.bundle.task.lastModified ?? event.digest)")
+    switch EventKind(topic: event.topic) {
+    case .birth: return of(id)
+    case .death: return of("\(id):\(EventKind.death.rawValue)")
+    case let kind: return of("\(id):\(kind?.rawValue ?? event.topic):\(event.bundle.task.lastModified ?? event.digest)")
+    }
   }
 }

@@ -13,7 +13,7 @@ package enum MediatorBodies {
   }
 
   /// The JSON of a body.
-  /// - Throws: OPN-CRVS-017 for text that is not UTF-8, -001 for anything else that is no JSON.
+  /// - Throws: OPN-CRVS-033 for text that is not UTF-8, -001 for anything else that is no JSON.
   static func json(
     _ body: [UInt8], _ what: String, largest: Int = JSONLimits.standard.maximumBytes
   ) throws(MediatorFault) -> JSONValue {

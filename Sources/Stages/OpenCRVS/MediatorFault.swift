@@ -17,20 +17,38 @@ struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
     case ridGeneration = "OPN-CRVS-005"
     /// The event is whole but no identity can be made of it.
     case identity = "OPN-CRVS-006"
+    /// Ours, unused upstream: the person cannot be verified now.
+    case notVerifiable = "OPN-CRVS-007"
+    /// Ours, unused upstream: the event's data are not those of the identity.
+    case mismatch = "OPN-CRVS-008"
+    /// Ours, unused upstream: policy does not allow it, or wants a person to decide.
+    case notAllowed = "OPN-CRVS-009"
     case unknown = "OPN-CRVS-010"
     case syncOrUpload = "OPN-CRVS-011"
     /// Ours, unused upstream: the id was received before with other content, or its RID belongs to another id.
     case conflict = "OPN-CRVS-015"
-    /// Ours, unused upstream: taken and kept, but this kind of event has no way yet.
+    /// Ours, unused upstream: taken and kept, but events of this topic have no way to MOSIP.
     case notYet = "OPN-CRVS-016"
-    /// Ours, unused upstream: the sender does not send UTF-8.
-    case notUTF8 = "OPN-CRVS-017"
-    /// Ours, unused upstream: nothing is at this path.
-    case noEndpoint = "OPN-CRVS-018"
+    /// Ours, unused upstream: the state does not fit, e.g. a BLOCKED identity, or a reversal of somebody who is not deceased.
+    case state = "OPN-CRVS-017"
+    /// Ours, unused upstream: the id repository refuses a correction or an activation.
+    case changeRefused = "OPN-CRVS-018"
+    /// Ours, unused upstream: nothing came back in time. Told once; what comes later is told all the same.
+    case noResult = "OPN-CRVS-019"
     case decryption = "OPN-CRVS-022"
     case signature = "OPN-CRVS-026"
+    /// The UIN or VID of the event is none, or nobody has it.
+    case numberUnknown = "OPN-CRVS-028"
+    /// The event names no UIN or VID, and nothing that is kept leads to one.
+    case nobodyNamed = "OPN-CRVS-029"
+    /// The id repository refuses the deactivation.
+    case deactivation = "OPN-CRVS-030"
     case ridUnreadable = "OPN-CRVS-031"
     case location = "OPN-CRVS-032"
+    /// Ours, unused upstream: the sender does not send UTF-8.
+    case notUTF8 = "OPN-CRVS-033"
+    /// Ours, unused upstream: nothing is at this path.
+    case noEndpoint = "OPN-CRVS-034"
 
     /// The HTTP status that goes with it. Upstream's, but for what upstream leaves to its framework: a conflict is 409,
     /// what may work later is 503.

@@ -59,9 +59,9 @@ struct MosipMediatorNeighbourTests {
     let parts = String(decoding: Births.usual(given: "Ren#").encoded(), as: UTF8.self).split(separator: "#")
     let answer = try await send(Array(parts[0].utf8) + [0xe9] + Array(parts[1].utf8))
     #expect(answer.status == 400)
-    #expect(answer.code == "OPN-CRVS-017")
+    #expect(answer.code == "OPN-CRVS-033")
     #expect(stage.counts == ["not_utf8": 1])
-    #expect(world.state.withLock { $0.audits.map(\.description).allSatisfy { $0.contains("OPN-CRVS-017") } })
+    #expect(world.state.withLock { $0.audits.map(\.description).allSatisfy { $0.contains("OPN-CRVS-033") } })
     #expect(world.state.withLock { $0.audits.count } == 1)
     #expect(transaction() == nil)
   }
@@ -111,6 +111,6 @@ struct MosipMediatorNeighbourTests {
     #expect(response.status == 404)
     let value = try JSONValue.parse(response.body)
     #expect(value["id"] == "mosip-opencrvs-mediator" && value["version"] == "1.0" && value["response"] == .null)
-    #expect(value["errors"]?[0]?["errorCode"] == "OPN-CRVS-018")
+    #expect(value["errors"]?[0]?["errorCode"] == "OPN-CRVS-034")
   }
 }

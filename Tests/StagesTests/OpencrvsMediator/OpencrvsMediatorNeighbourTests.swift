@@ -49,7 +49,7 @@ struct OpencrvsMediatorNeighbourTests {
     let body = Array(parts[0].utf8) + letter + Array(parts[1].utf8)
     let answer = try await post(Births.webhook(body))
     #expect(answer.status == 400)
-    #expect(answer.code == "OPN-CRVS-017")
+    #expect(answer.code == "OPN-CRVS-033")
     #expect(answer.value["errors"]?[0]?["errorMessage"]?.string?.contains("UTF-8") == true)
     #expect(stage.counts == ["not_utf8": 1])
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
