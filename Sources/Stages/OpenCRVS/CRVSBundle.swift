@@ -16,6 +16,8 @@ struct CRVSBundle: Sendable {
   let spouse: CRVSPerson?
   /// The informant: the Patient that the RelatedPerson names, else the RelatedPerson itself.
   let informant: CRVSPerson?
+  /// The code of how somebody died, e.g. `NATURAL_CAUSES`.
+  let mannerOfDeath: String?
 
   /// - Throws: OPN-CRVS-001 naming what is missing: entries, Task, the record's id, child or deceased.
   init(_ bundle: JSONValue, topic: String) throws(MediatorFault) {
@@ -33,6 +35,7 @@ struct CRVSBundle: Sendable {
       throw MediatorFault(.unreadable, "the Task is about another kind of event than the topic")
     }
     self.kind = kind
+    mannerOfDeath = resources.observed("uncertified-manner-of-death")
     let composition = resources.all.first { $0.type == "Composition" }
     guard let id = self.task.compositionId ?? composition?.resource["id"]?.string, FHIR.isIdentifier(id) else {
       throw MediatorFault(.unreadable, "the Task names no record")
@@ -59,7 +62,8 @@ struct CRVSBundle: Sendable {
     let others = [mother, father, spouse, sectionedPatient("informant-details")].compactMap { $0?.entry }
     let toldOf = relatives.compactMap { resources.patient($0)?.entry }
     let unsectioned = patients.filter { !others.contains($0.entry) }
-    let unnamed = unsectioned.filter { !toldOf.contains($0.entry) }
+    // Nor is who is not known: an inactive Patient without a name, which is how a father that nobody named is written.
+    let unnamed = unsectioned.filter { !toldOf.contains($0.entry) && !$0.isUnknown }
     let number = self.task.registrationNumber(kind)
     let marked = Self.marked(unnamed, kind, number)
     if sectioned == nil, number == nil, marked == nil,
@@ -111,6 +115,19 @@ struct CRVSBundle: Sendable {
   /// The application id that the event already carries.
   var applicationId: String? { subject.identifier("MOSIP_AID") }
 
+  /// The number by which the child or the deceased is to be found: a UIN or a VID.
+  var nationalId: String? { subject.nationalId }
+  /// MOSIP's token of the child or the deceased.
+  var token: String? { subject.token }
+  /// The day a deceased died on, `yyyy-MM-dd`.
+  var dateOfDeath: String? { subject.dateOfDeath }
+  /// The number of the deceased's own birth certificate.
+  var birthNumber: String? { kind == .death ? subject.birthNumber : nil }
+  /// MOSIP's token of who was verified when the birth was declared: the mother, else the informant.
+  var guardianToken: String? {
+    [mother, informant].compactMap { $0 }.filter { $0.entry != subject.entry }.compactMap(\.token).first
+  }
+
   /// Where the child lives: with the mother, else the father, else the informant; nil when nobody has an address.
   var homeAddress: CRVSPerson.Address? {
     mother?.primaryAddress ?? father?.primaryAddress ?? informant?.primaryAddress
@@ -138,6 +155,17 @@ private struct Resources {
   /// The resources of a type.
   func people(_ type: String) -> [CRVSPerson] {
     all.filter { $0.type == type }.map { CRVSPerson(entry: $0.entry, resource: $0.resource) }
+  }
+
+  /// The code that the first Observation of this code has as its value.
+  func observed(_ code: String) -> String? {
+    all.lazy
+      .filter { found in
+        found.type == "Observation"
+          && (found.resource["code"]?["coding"]?.array ?? []).contains { $0["code"]?.string == code }
+      }
+      .compactMap { FHIR.code($0.resource["valueCodeableConcept"]) ?? $0.resource["valueString"]?.string }
+      .first { !FHIR.isBlank($0) }
   }
 
   /// What a reference such as `Patient/m1`, `/fhir/Patient/m1/<version>` or `urn:uuid:...` means.

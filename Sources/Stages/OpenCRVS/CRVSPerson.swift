@@ -51,6 +51,21 @@ struct CRVSPerson: Sendable {
   var gender: String? { FHIR.texts(resource["gender"]).first }
   var birthDate: String? { FHIR.texts(resource["birthDate"]).first }
 
+  /// What the country calls this person by: at a site with MOSIP the UIN or a VID, though the type says neither.
+  var nationalId: String? { identifier("NATIONAL_ID") }
+  /// The number of this person's own birth certificate.
+  var birthNumber: String? { identifier(CRVSTask.Kind.birth.numberType) }
+  /// What MOSIP gives a partner instead of the UIN: a token, in the newer form or in that of releases before 1.3.
+  var token: String? { identifier("MOSIP_PSUT_TOKEN_ID") ?? identifier("MOSIP_UINTOKEN") }
+
+  /// The day a deceased died on, `yyyy-MM-dd`; nil when none is given that can be read so.
+  var dateOfDeath: String? {
+    guard let text = FHIR.texts(resource["deceasedDateTime"]).first else { return nil }
+    let day = text.utf8.prefix(10)
+    let isDay = day.count == 10 && day.enumerated().allSatisfy { $0 == 4 || $0 == 7 ? $1 == 45 : (48...57).contains($1) }
+    return isDay ? String(text.prefix(10)) : nil
+  }
+
   /// An unknown father is an inactive Patient without a name (1.4).
   var isUnknown: Bool { resource["active"]?.bool == false && names.isEmpty }
 

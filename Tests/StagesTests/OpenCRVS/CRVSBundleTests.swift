@@ -149,6 +149,56 @@ struct CRVSBundleTests {
     #expect(given(bundle.spouse) == "Mary")
   }
 
+  @Test("as systems of 1.5 and 1.6 get it, without sections and an unknown father first, is about the child alone")
+  func filtered() throws {
+    let father: JSONValue = ["resourceType": "Patient", "id": "f1", "active": false, "name": []]
+    let told: JSONValue = [
+      "resourceType": "RelatedPerson", "id": "r1", "relationship": ["coding": [["code": "MOTHER"]]],
+      "patient": ["reference": "Patient/m1"],
+    ]
+    var mother = Births.mother()
+    mother["identifier"] = [
+      Births.identifier("NATIONAL_ID", "2518714850"), Births.identifier("MOSIP_PSUT_TOKEN_ID", "341500039"),
+    ]
+    for (number, task) in [("2022BTEST01", "2022BTEST01"), (nil, "2022BTEST01"), ("2022BTEST01", nil)] {
+      let bundle = try Births.read([told, father, mother, Births.child(number: number), Births.task(number: task)])
+      #expect(given(bundle.subject) == "Amina")
+      #expect(given(bundle.mother) == "Grace")
+      #expect(bundle.father == nil)
+      #expect(bundle.guardianToken == "341500039")
+      #expect(bundle.token == nil)
+      #expect(bundle.nationalId == nil)
+    }
+  }
+
+  @Test("of a death says who died, when and how, and by which numbers the deceased is known")
+  func deceased() throws {
+    let deceased: JSONValue = [
+      "resourceType": "Patient", "id": "d1", "deceasedBoolean": true, "deceasedDateTime": "2026-02-27T10:00:00Z",
+      "name": [["use": "en", "given": ["Peter"], "family": ["Phiri"]]],
+      "identifier": [
+        Births.identifier("NATIONAL_ID", "8215013740", coded: false),
+        Births.identifier("BIRTH_REGISTRATION_NUMBER", "2026BTEST01"), Births.identifier("MOSIP_UINTOKEN", "t1", coded: false),
+      ],
+    ]
+    func observed(_ code: String, _ value: JSONValue) -> JSONValue {
+      ["resourceType": "Observation", "code": ["coding": [["code": .string(code)]]], "valueCodeableConcept": value]
+    }
+    let bundle = try Births.read(
+      [
+        Births.task("DEATH"), deceased, observed("cause-of-death", ["coding": [["code": "X"]]]),
+        observed("uncertified-manner-of-death", ["coding": [["code": "NATURAL_CAUSES"]]]),
+      ], topic: "DEATH_REGISTERED")
+    #expect(bundle.nationalId == "8215013740")
+    #expect(bundle.birthNumber == "2026BTEST01")
+    #expect(bundle.token == "t1")
+    #expect(bundle.dateOfDeath == "2026-02-27")
+    #expect(bundle.mannerOfDeath == "NATURAL_CAUSES")
+    var undated = deceased
+    undated["deceasedDateTime"] = "in spring"
+    #expect(try Births.read([Births.task("DEATH"), undated], topic: "DEATH_REGISTERED").dateOfDeath == nil)
+  }
+
   @Test("without a mother lives at the father's, else the informant's address, else nowhere")
   func addresses() throws {
     var father = Births.mother(id: "f1")
