@@ -12,7 +12,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 /// A Debian library whose headers Swift reads as they are.
-func system(_ name: String, _ pkgConfig: String, _ apt: String) -> Target {
+func system(_ name: String, _ pkgConfig: String?, _ apt: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
 
@@ -33,6 +33,8 @@ let package = Package(
     system("CPQ", "libpq", "libpq-dev"),
     system("CYAML", "yaml-0.1", "libyaml-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
+    // Its pkg-config file has a flag that SwiftPM does not take.
+    system("CUTF8Proc", nil, "libutf8proc-dev"),
     shim("COpenSSL", ["crypto"]),
     shim("CCurl", ["curl"]),
     shim("CMicroHTTPD", ["microhttpd"]),
@@ -52,7 +54,7 @@ let package = Package(
 
     // What the field is about
     library("Routing", ["YAML", "JSON"]),
-    library("Registration", ["JSON", "JSONSchema", "Cryptography", "CZlib", "System"]),
+    library("Registration", ["JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),

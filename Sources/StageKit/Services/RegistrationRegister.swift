@@ -72,12 +72,14 @@ public struct RegistrationRecord: Sendable, Equatable {
   public var createdAt: Instant
   /// The last stage that succeeded, by its class name.
   public var lastSuccessStage: String?
+  /// What the latest stage says of its verdict (`status_comment`).
+  public var statusComment: String?
 
   /// A row.
   public init(
     workflowInstanceId: String, rid: String, process: String, iteration: Int, statusCode: String,
     latestTransactionStatus: String?, latestTransactionType: String?, latestTransactionAt: Instant?, retryCount: Int,
-    createdAt: Instant, lastSuccessStage: String?
+    createdAt: Instant, lastSuccessStage: String?, statusComment: String? = nil
   ) {
     self.workflowInstanceId = workflowInstanceId
     self.rid = rid
@@ -90,6 +92,7 @@ public struct RegistrationRecord: Sendable, Equatable {
     self.retryCount = retryCount
     self.createdAt = createdAt
     self.lastSuccessStage = lastSuccessStage
+    self.statusComment = statusComment
   }
 }
 

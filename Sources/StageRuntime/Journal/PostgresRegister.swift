@@ -127,7 +127,7 @@ public struct PostgresRegister: RegistrationRegister {
         try connection.execute(
           """
           SELECT workflow_instance_id, reg_id, process, iteration, status_code, latest_trn_status_code, latest_trn_type_code,
-            latest_trn_dtimes AT TIME ZONE 'UTC', trn_retry_count, cr_dtimes AT TIME ZONE 'UTC', last_success_stage_name
+            latest_trn_dtimes AT TIME ZONE 'UTC', trn_retry_count, cr_dtimes AT TIME ZONE 'UTC', last_success_stage_name, status_comment
           FROM regprc.registration WHERE \(condition) AND NOT coalesce(is_deleted, false) ORDER BY cr_dtimes
           """, [.text(value)]
         ).map { row in
@@ -136,7 +136,8 @@ public struct PostgresRegister: RegistrationRegister {
             iteration: try row.intOrNull(3) ?? 1, statusCode: try row.text(4),
             latestTransactionStatus: try row.textOrNull(5), latestTransactionType: try row.textOrNull(6),
             latestTransactionAt: try row.instantOrNull(7), retryCount: try row.intOrNull(8) ?? 0,
-            createdAt: try row.instant(9), lastSuccessStage: try row.textOrNull(10))
+            createdAt: try row.instant(9), lastSuccessStage: try row.textOrNull(10),
+            statusComment: try row.textOrNull(11))
         }
       }
     }

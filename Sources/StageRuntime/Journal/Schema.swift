@@ -12,6 +12,7 @@ enum Schema {
     Migration(version: 6, name: "requests for additional information", sql: additionalInfo),
     Migration(version: 7, name: "what a broker refuses is set aside", sql: refusals),
     Migration(version: 8, name: "transactions that other programs write", sql: transactionsOfOthers),
+    Migration(version: 9, name: "deaths, corrections and reversals as a table", sql: changes),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
 
@@ -234,6 +235,18 @@ enum Schema {
       seen_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (instance, stages)
     );
+    """
+
+  /// MOSIP's reports read births by such a table; changes stand beside them in the same form.
+  private static let changes = """
+    CREATE VIEW opencrvs.change_transactions AS
+      SELECT key::varchar(64) AS txn_id, (document->>'kind')::varchar(64) AS kind, (document->>'rid')::varchar(64) AS rid,
+        (document->>'subjectRid')::varchar(64) AS subject_rid, (document->>'status')::varchar(2048) AS status,
+        (document->>'what')::varchar(64) AS result, (document->>'errorCode')::varchar(64) AS error_code,
+        coalesce((document->>'take')::int, 1) AS try, 'mosip-mediator'::varchar(256) AS cr_by,
+        (created_at AT TIME ZONE 'UTC')::timestamp AS cr_dtimes, 'mosip-mediator'::varchar(256) AS upd_by,
+        (changed_at AT TIME ZONE 'UTC')::timestamp AS upd_dtimes, false AS is_deleted, NULL::timestamp AS del_dtimes
+      FROM regproc.stage_record WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
     """
 
   private static let stages = """

@@ -4,34 +4,50 @@ import Registration
 import StageKit
 import System
 
-/// The registration packet of a birth (facts/packet-and-crypto 2).
+/// The registration packet of a birth or of a correction (facts/packet-and-crypto 2).
 struct BirthPacket: Sendable {
   let event: CRVSEvent
   let rid: String
   let referenceId: String
   let settings: StageSettings
   let mapping: BirthMapping
+  /// The packet's process.
+  let process: String
+  /// What its meta data say beside what all packets say.
+  var furtherLabels: [(name: String, value: String)] = []
 
   /// The upload file, an encrypted container of encrypted sub-packets, and what of the event is not in it
   /// (`BirthMapping.Identity.leftOut`).
   /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that
   ///   does not answer.
   func encoded(_ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
+    let schema = try await schema(context)
+    let identity = try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
+      schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
+    }
+    let (content, leftOut) = try await written(identity.fields, context)
+    return (content, identity.leftOut + leftOut)
+  }
+
+  private func schema(_ context: StageContext) async throws -> IdSchema {
     guard let schema = try await context.services.schemas.schema(version: mapping.schemaVersion) else {
       // A matter of set-up: the birth waits until the schema is there.
       throw ServiceError(
         .unavailable, service: "id schemas", code: "OPN-CRVS-004",
         "there is no schema of version \(mapping.schemaVersion)")
     }
-    let identity = try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
-      schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
-    }
+    return schema
+  }
+
+  /// The upload file of identity fields, and which of them the identity schema does not have.
+  func written(_ fields: JSONObject, _ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
+    let schema = try await schema(context)
     let now = context.services.clock.now
     do {
       let draft = PacketDraft(
-        rid: rid, source: settings.text("source"), process: settings.text("birth-process"), refID: referenceId,
+        rid: rid, source: settings.text("source"), process: process, refID: referenceId,
         schemaVersion: mapping.schemaVersion, schema: schema,
-        fields: Dictionary(identity.fields.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
+        fields: Dictionary(fields.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
         audits: audits(at: now),
         creationDate: now)
       let packet = try await PacketWriter(keys: ServiceKeys(keys: context.services.keys)).write(draft)
@@ -40,9 +56,7 @@ struct BirthPacket: Sendable {
           "the id schema lacks fields of a birth",
           ["rid": rid, "fields": packet.ignoredFields.sorted().joined(separator: " ")])
       }
-      return (
-        packet.content, identity.leftOut + packet.ignoredFields.sorted().map { "\($0): the identity schema has no such field" }
-      )
+      return (packet.content, packet.ignoredFields.sorted().map { "\($0): the identity schema has no such field" })
     } catch let error as PacketError {
       context.log.warning("a packet cannot be made", ["rid": rid, "error": "\(error.code)"])
       throw MediatorFault(.packetCreation, "the packet cannot be made (\(error.code))")
@@ -55,10 +69,11 @@ struct BirthPacket: Sendable {
       .array(pairs.map { ["label": .string($0.0), "value": $0.1] })
     }
     var metaData: [(String, JSONValue)] = [
-      ("registrationType", .string(settings.text("birth-process"))), ("uin", .string(rid)),
+      ("registrationType", .string(process)), ("uin", .string(rid)),
       ("centerId", .string(settings.text("center-id"))), ("machineId", .string(settings.text("machine-id"))),
     ]
     if let number = event.bundle.registrationNumber { metaData.append(("opencrvsBRN", .string(number))) }
+    metaData += furtherLabels.map { ($0.name, .string($0.value)) }
     let operations = [
       "officerId", "officerBiometricFileName", "supervisorId", "supervisorBiometricFileName", "supervisorPassword",
       "officerPassword",

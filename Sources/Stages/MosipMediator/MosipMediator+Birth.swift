@@ -90,7 +90,7 @@ extension MosipMediator {
     return carried
   }
 
-  private func newRID(_ context: StageContext) async throws -> String {
+  func newRID(_ context: StageContext) async throws -> String {
     do {
       return try await context.services.rids.next(
         centerId: settings.text("center-id"), machineId: settings.text("machine-id")
@@ -125,7 +125,7 @@ extension MosipMediator {
   }
 
   /// What was not genuine or not readable leaves a trace in the audit trail and nowhere else.
-  private func recordRefusal(of id: String, _ fault: MediatorFault, _ context: StageContext) async {
+  func recordRefusal(of id: String, _ fault: MediatorFault, _ context: StageContext) async {
     let entry = AuditEntry(
       eventId: "OPENCRVS_BIRTH_REFUSED", eventName: "opencrvs birth refused", eventType: "OPENCRVS",
       module: context.stage,

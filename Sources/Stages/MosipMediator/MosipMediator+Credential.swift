@@ -77,13 +77,7 @@ extension MosipMediator {
     else {
       throw MediatorFault(.unreadable, "the credential event names no registration number")
     }
-    let token: String
-    do {
-      let first = try await context.services.keys.tokenId(uin, partner: settings.text("token-intermediary"))
-      token = try await context.services.keys.tokenId(first, partner: settings.text("uin-token-partner"))
-    } catch let error as ServiceError where error.kind == .refused {
-      throw MediatorFault(.tokenGeneration, "the key manager makes no token of the UIN (\(error.code))")
-    }
+    let token = try await uinToken(of: uin, context)
     var message: JSONObject = ["uinToken": .string(token), "opencrvsBRN": .string(number)]
     if let aid = stored?["rid"]?.string ?? event["data"]?["registrationId"]?.string { message["aid"] = .string(aid) }
     return .object(message)
@@ -106,7 +100,8 @@ extension MosipMediator {
       transaction = try await context.store.record(Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
     }
     if transaction == nil, let rid = event["data"]?["registrationId"]?.string, RecordKey.isRID(rid) {
-      transaction = try await context.store.record(Records.rids, rid)?.document["txnId"]?.string
+      let owner = try await context.store.record(Records.rids, rid)?.document
+      transaction = owner?["birth"]?.string ?? owner?["txnId"]?.string
     }
     guard let transaction else { return nil }
     return try await context.store.record(Records.births, transaction)

@@ -27,15 +27,13 @@ extension MosipMediator {
   }
 
   func makeAndUpload(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard var record = try await context.store.record(Records.births, work.key),
+    let transaction = work.payload["transaction"]?.string ?? work.key
+    guard var record = try await context.store.record(Records.births, transaction),
       let rid = record.document["rid"]?.string
     else {
       throw MediatorFault(.unknown, "there is no birth of this key").workFailure
     }
-    let registrations = RegistrationDoors(
-      statusURL: settings.text("registration-status-url"), receiverURL: settings.text("packet-receiver-url"),
-      referenceId: referenceId, process: settings.text("birth-process"), token: { try await mosipToken(context) },
-      services: context.services)
+    let registrations = registrations(process: settings.text("birth-process"), context)
     // A transaction has five steps; a lost object may send it back once or twice.
     for _ in 0..<12 {
       switch record.document["status"]?.string {
@@ -67,11 +65,7 @@ extension MosipMediator {
         try await advance(&record, to: Status.uploaded, context)
         context.log.info("a packet is uploaded", ["rid": rid])
       case Status.uploaded:
-        // Also those of processes that were overtaken.
-        let objects = context.services.objects
-        for key in try await objects.keys(account: Accounts.packets, container: rid, prefix: rid) {
-          try await objects.delete(account: Accounts.packets, container: rid, key: key)
-        }
+        try await removePackets(of: rid, context)
         return .done
       default:
         return .done
@@ -80,6 +74,20 @@ extension MosipMediator {
     throw ServiceError(
       .unavailable, service: context.stage, code: "OPN-CRVS-002",
       "the packet was lost between two steps again and again")
+  }
+
+  func registrations(process: String, _ context: StageContext) -> RegistrationDoors {
+    RegistrationDoors(
+      statusURL: settings.text("registration-status-url"), receiverURL: settings.text("packet-receiver-url"),
+      referenceId: referenceId, process: process, token: { try await mosipToken(context) }, services: context.services)
+  }
+
+  /// Removes the kept packets of a RID, also those of processes that were overtaken.
+  func removePackets(of rid: String, _ context: StageContext) async throws {
+    let objects = context.services.objects
+    for key in try await objects.keys(account: Accounts.packets, container: rid, prefix: rid) {
+      try await objects.delete(account: Accounts.packets, container: rid, key: key)
+    }
   }
 
   /// The packet that was made before, else a new one, kept in the object store, with what was left out of it.
@@ -94,7 +102,8 @@ extension MosipMediator {
     let (bytes, leftOut): ([UInt8], [String])
     do {
       (bytes, leftOut) = try await BirthPacket(
-        event: CRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping
+        event: CRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping,
+        process: settings.text("birth-process")
       ).encoded(context)
     } catch let fault as MediatorFault {
       throw fault.workFailure
@@ -115,7 +124,7 @@ extension MosipMediator {
       account: Accounts.packets, container: rid, key: Self.packetKey(rid, hash))
   }
 
-  private static func packetKey(_ rid: String, _ hash: String) -> String { "\(rid)-\(hash.prefix(32)).zip" }
+  static func packetKey(_ rid: String, _ hash: String) -> String { "\(rid)-\(hash.prefix(32)).zip" }
 
   private func advance(
     _ record: inout StageRecord, to status: String, with more: JSONObject = [:], _ context: StageContext
@@ -130,16 +139,21 @@ extension MosipMediator {
 
   /// No packet will come of this birth: it is marked, and the OpenCRVS side is told once.
   func packetGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
-    guard let record = try await context.store.record(Records.births, work.key),
+    let transaction = work.payload["transaction"]?.string ?? work.key
+    guard let record = try await context.store.record(Records.births, transaction),
       // Another process had more luck.
       record.document["status"]?.string != Status.uploaded
     else { return }
     var document = record.document
     document["status"] = .string(Status.failed)
     document["errorCode"] = .string(failure.code)
-    try await context.store.commit([
-      .put(collection: Records.births, key: work.key, document: document, ifVersion: record.version),
-      .schedule(statusWork(of: work.key, code: failure.code, message: failure.message)),
-    ])
+    var changes: [StageChange] = [
+      .put(collection: Records.births, key: transaction, document: document, ifVersion: record.version)
+    ]
+    // A birth that a correction made is the correction's to tell.
+    if document["by"] == nil {
+      changes.append(.schedule(statusWork(of: transaction, code: failure.code, message: failure.message)))
+    }
+    try await context.store.commit(changes)
   }
 }

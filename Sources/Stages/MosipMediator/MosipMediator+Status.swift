@@ -15,16 +15,38 @@ extension MosipMediator {
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
       throw MediatorFault(.unreadable, "the event names no registration or no result")
     }
-    if ["REJECTED", "FAILED"].contains(result), RecordKey.isRID(rid),
-      let transaction = try await context.store.record(Records.rids, rid)?.document["txnId"]?.string
+    if RecordKey.isRID(rid), let owner = try await context.store.record(Records.rids, rid)?.document,
+      let transaction = owner["txnId"]?.string
     {
       let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
-      let code = given ?? "PACKET_\(result)"
-      try await context.store.commit([
-        .schedule(statusWork(of: transaction, code: code, message: "the registration ended as \(result)"))
-      ])
+      if owner["change"]?.bool == true {
+        try await context.store.commit([
+          .schedule(
+            WorkItem(
+              kind: Self.ended, key: "\(transaction):\(result)",
+              payload: ["key": .string(transaction), "result": .string(result), "errorCode": JSONValue(given)]))
+        ])
+      } else if ["REJECTED", "FAILED"].contains(result) {
+        try await birthFailed(transaction, rid, result, given, context)
+      }
     }
     return answer(context).message("Received")
+  }
+
+  /// A birth that ended without a UIN: what comes after it in its record must not wait for one, and the OpenCRVS side is told.
+  private func birthFailed(
+    _ transaction: String, _ rid: String, _ result: String, _ code: String?, _ context: StageContext
+  ) async throws {
+    var changes: [StageChange] = [
+      .schedule(
+        statusWork(of: transaction, code: code ?? "PACKET_\(result)", message: "the registration ended as \(result)"))
+    ]
+    if let record = try await context.store.record(Records.births, transaction), record.document["rid"]?.string == rid {
+      var document = record.document
+      document["outcome"] = .string(result)
+      changes.append(.put(collection: Records.births, key: transaction, document: document, ifVersion: record.version))
+    }
+    try await context.store.commit(changes)
   }
 
   /// The work of reporting an error: one piece for each birth, so the first error is the one that is told.
@@ -34,6 +56,7 @@ extension MosipMediator {
   }
 
   func returnStatus(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    if let change = work.payload["change"]?.string { return try await returnChange(change, work, context) }
     guard let document = try await context.store.record(Records.births, work.key)?.document,
       let rid = document["rid"]?.string
     else {

@@ -3,24 +3,25 @@ import JSON
 import Registration
 import StageKit
 
-/// The MOSIP-side mediator: takes births from the OpenCRVS side, makes registration packets of them, announces and
-/// uploads these, and sends back UIN tokens and errors (facts/opencrvs-and-websub 3, 5.2, 5.3; packet-and-crypto 2, 6).
+/// The MOSIP-side mediator: takes events from the OpenCRVS side, makes registration packets of births and corrections, announces and
+/// uploads these, deactivates and activates identities, and sends back UIN tokens, results and errors.
 ///
-/// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on
-/// until it ends in a token or in one named error. Ordering: none between births. The same birth is taken once, and its
-/// packet is made once.
+/// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on until it ends in a
+/// result or in one named error. Ordering: none between records; the events of one record one after another in the order in which they were
+/// taken, and one change of a person at a time. The same event is taken once, and its packet is made once.
 public struct MosipMediator: Stage {
   /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "mosip-mediator",
-    summary: "takes births from the OpenCRVS side, makes and uploads their packets, sends UIN tokens and errors back",
+    summary: "takes events from the OpenCRVS side, makes packets of births and corrections, changes identities, sends results back",
     takesMessages: false, topics: ["{birth-topic}"],
     work: [
       WorkKind(packet, concurrency: 32), WorkKind(credential, concurrency: 32),
       WorkKind(credentialStatus, concurrency: 16),
+      WorkKind(change, concurrency: 16), WorkKind(ended, concurrency: 8),
       WorkKind(status, concurrency: 4), WorkKind(subscription, concurrency: 1),
     ],
-    settings: BirthMapping.settings + [
+    settings: BirthMapping.settings + ChangePolicy.settings + [
       SettingField(
         "birth-topic", .text, default: "OPENCRVS_BIRTH_RECORDS",
         "the topic that carries references to births (mosip.opencrvs.kafka.topic)"),
@@ -76,6 +77,10 @@ public struct MosipMediator: Stage {
   static let packet = "packet"
   static let credential = "credential"
   static let credentialStatus = "credential-status"
+  /// What becomes of a death, a correction or a reversal.
+  static let change = "change"
+  /// The end of a registration that a change made.
+  static let ended = "ended"
   static let status = "status"
   static let subscription = "subscription"
 
@@ -89,6 +94,14 @@ public struct MosipMediator: Stage {
     static let numbers = "registration_numbers"
     /// The caller's key to the RID that it was given.
     static let applicationIds = "application_ids"
+    /// Deaths, corrections and reversals by work key: also read as the table `opencrvs.change_transactions`.
+    static let changes = "change_transactions"
+    /// By OpenCRVS' record: the line of its changes, and what stands of it.
+    static let lines = "records"
+    /// Who was found, by the SHA-256 of the UIN token.
+    static let persons = "persons"
+    /// Registration number of a death to the record.
+    static let deathNumbers = "death_numbers"
     /// Credential events by event id.
     static let credentials = "credentials"
   }
@@ -106,16 +119,20 @@ public struct MosipMediator: Stage {
 
   let settings: StageSettings
   let mapping: BirthMapping
+  let policy: ChangePolicy
   let hubSecret: [UInt8]
   /// OpenCRVS' own auth service, when the OpenCRVS side takes no tokens of the realm.
   let auth: OpenCRVSAuth?
   let foreignText = ForeignText()
+  /// Corrections that came after a later one was done.
+  let stale = Tally()
 
   /// Makes the mediator of one stage.
   /// - Throws: `SettingError` when a mapping cannot be read, the lease is too short or a client secret is missing.
   public init(settings: StageSettings) throws {
     self.settings = settings
     mapping = try BirthMapping(settings)
+    policy = try ChangePolicy(settings)
     hubSecret = Array(settings.text("hub-secret").utf8)
     auth = try OpenCRVSAuth(settings)
     guard settings.integer("lease") >= 60 else {
@@ -126,11 +143,15 @@ public struct MosipMediator: Stage {
   /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
-    return [
-      // Base64 makes four bytes of three.
+    // Base64 makes four bytes of three.
+    let largest = CRVSEvent.largest / 3 * 4 + (1 << 20)
+    return EventKind.allCases.map { kind in
       Endpoint(
-        "POST", "/opencrvs/v1/birth", maxBody: CRVSEvent.largest / 3 * 4 + (1 << 20),
-        handler: answer.handling { try await takeBirth($0, context) }),
+        "POST", "/opencrvs/v1" + kind.path, maxBody: largest,
+        handler: answer.handling { request in
+          kind == .birth ? try await takeBirth(request, context) : try await takeChange(kind, request, context)
+        })
+    } + [
       Endpoint(
         "GET", "/opencrvs/v1/generateAid", handler: answer.handling { try await giveApplicationId($0, context) }),
       Endpoint(
@@ -143,8 +164,8 @@ public struct MosipMediator: Stage {
     ]
   }
 
-  /// How often text came that is not UTF-8.
-  public var counts: [String: Int] { [ForeignText.metric: foreignText.count] }
+  /// How often text came that is not UTF-8, and corrections that were overtaken.
+  public var counts: [String: Int] { [ForeignText.metric: foreignText.count, "stale_corrections": stale.count] }
 
   /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {
@@ -166,6 +187,8 @@ public struct MosipMediator: Stage {
     switch work.kind {
     case Self.packet: return try await makeAndUpload(work, context)
     case Self.credential: return try await returnToken(work, context)
+    case Self.change: return try await workOnChange(work, context)
+    case Self.ended: return try await registrationEnded(work, context)
     case Self.credentialStatus: return try await publishCredentialStatus(work, context)
     case Self.status: return try await returnStatus(work, context)
     case Self.subscription:

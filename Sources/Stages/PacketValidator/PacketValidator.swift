@@ -20,7 +20,7 @@ public struct PacketValidator: Stage {
         "documents", .texts, default: .texts(IdentityMapping.documents),
         "the fields that are documents, by their names in identity-mapping"),
       SettingField(
-        "update-processes", .texts, default: ["UPDATE", "RES_UPDATE"],
+        "update-processes", .texts, default: ["UPDATE", "RES_UPDATE", "OPENCRVS_UPDATE"],
         "processes whose packets must name an identity that exists"),
       SettingField(
         "languages", .texts, default: .texts([]),

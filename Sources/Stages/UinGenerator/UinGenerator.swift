@@ -19,7 +19,7 @@ public struct UinGenerator: Stage {
         "deactivation-processes", .texts, default: ["DEACTIVATED", "DEACTIVATE"],
         "processes that deactivate the packet's UIN"),
       SettingField(
-        "update-processes", .texts, default: ["UPDATE", "RES_UPDATE", "CRVS_DEATH"],
+        "update-processes", .texts, default: ["UPDATE", "RES_UPDATE", "CRVS_DEATH", "OPENCRVS_UPDATE"],
         "processes that write the packet's fields into the identity of the packet's UIN"),
       SettingField(
         "schema-version-as-number", .boolean, default: true,

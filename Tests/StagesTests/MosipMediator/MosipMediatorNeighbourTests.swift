@@ -60,7 +60,7 @@ struct MosipMediatorNeighbourTests {
     let answer = try await send(Array(parts[0].utf8) + [0xe9] + Array(parts[1].utf8))
     #expect(answer.status == 400)
     #expect(answer.code == "OPN-CRVS-033")
-    #expect(stage.counts == ["not_utf8": 1])
+    #expect(stage.counts["not_utf8"] == 1)
     #expect(world.state.withLock { $0.audits.map(\.description).allSatisfy { $0.contains("OPN-CRVS-033") } })
     #expect(world.state.withLock { $0.audits.count } == 1)
     #expect(transaction() == nil)

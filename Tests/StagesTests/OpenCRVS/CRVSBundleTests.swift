@@ -363,16 +363,17 @@ struct RecordKeyTests {
     #expect(RecordKey.container("../../etc") == Digest.hex(Array("../../etc".utf8)))
   }
 
-  @Test("tell a death's changes apart")
+  @Test("are one for the death of a record, and tell its corrections apart")
   func others() throws {
-    func key(_ moment: String) throws -> String {
+    func key(_ topic: String, _ moment: String) throws -> String {
       RecordKey.of(
         try CRVSEvent(
-          Births.event([Births.task("DEATH", lastModified: moment), Births.child()], topic: "DEATH_REGISTERED")
-            .encoded()))
+          Births.event([Births.task("DEATH", lastModified: moment), Births.child()], topic: topic).encoded()))
     }
-    #expect(try key("2024-01-01T00:00:00.000Z") != key("2024-01-02T00:00:00.000Z"))
-    #expect(try key("2024-01-01T00:00:00.000Z") == key("2024-01-01T00:00:00.000Z"))
-    #expect(try key("2024-01-01T00:00:00.000Z").count <= 64)
+    #expect(try key("DEATH_REGISTERED", "2024-01-01T00:00:00.000Z") == key("DEATH_REGISTERED", "2024-01-02T00:00:00.000Z"))
+    #expect(try key("DEATH_REGISTERED", "2024-01-01T00:00:00.000Z") == "\(Births.record):death")
+    #expect(try key("DEATH_CORRECTED", "2024-01-01T00:00:00.000Z") != key("DEATH_CORRECTED", "2024-01-02T00:00:00.000Z"))
+    #expect(try key("DEATH_CORRECTED", "2024-01-01T00:00:00.000Z") != key("DEATH_REVERSED", "2024-01-01T00:00:00.000Z"))
+    #expect(try key("DEATH_CORRECTED", "2024-01-01T00:00:00.000Z").count <= 64)
   }
 }

@@ -185,7 +185,8 @@ struct FakeSchemas: IdSchemaSource {
     "zone":{"fieldCategory":"pvt","$ref":"#/definitions/simpleType"},"dateOfBirth":{"fieldCategory":"pvt","type":"string"},
     "phone":{"fieldCategory":"pvt","type":"string","validators":[{"type":"regex","validator":"^[+]*([0-9]{1})([0-9]{9})$"}]},
     "email":{"fieldCategory":"pvt","type":"string","validators":[{"type":"regex","validator":"^[a-z]+@[a-z.]+$"}]},
-    "UIN":{"fieldCategory":"none","type":"string"},
+    "declaredAsDeceased":{"fieldCategory":"pvt","type":"string"},"deceasedDeclarationDate":{"fieldCategory":"pvt","type":"string"},
+    "typeOfDeath":{"fieldCategory":"pvt","type":"string"},"UIN":{"fieldCategory":"none","type":"string"},
     "IDSchemaVersion":{"fieldCategory":"none","type":"number","minimum":0}}}}}
     """
 }
@@ -204,19 +205,22 @@ struct FakeTokens: AccessTokens {
 }
 
 struct FakeRegister: RegistrationRegister {
+  let world: MediatorWorld
   func sync(_ record: SyncRecord) async throws -> SyncRecord { record }
   func synced(packetId: String) async throws -> SyncRecord? { nil }
   func synced(workflowInstanceId: String) async throws -> SyncRecord? { nil }
   func synced(rid: String) async throws -> [SyncRecord] { [] }
   func registration(workflowInstanceId: String) async throws -> RegistrationRecord? { nil }
   func registrations(rid: String) async throws -> [RegistrationRecord] {
-    [
-      RegistrationRecord(
-        workflowInstanceId: "w", rid: rid, process: "OPENCRVS_NEW", iteration: 1, statusCode: "REJECTED",
-        latestTransactionStatus: "FAILED", latestTransactionType: "VALIDATE_PACKET", latestTransactionAt: nil,
-        retryCount: 0,
-        createdAt: .now, lastSuccessStage: nil)
-    ]
+    if let known = world.state.withLock({ $0.registrations }) { return known[rid].map { [$0] } ?? [] }
+    return [Self.row(rid, "REJECTED", at: "VALIDATE_PACKET")]
+  }
+
+  static func row(_ rid: String, _ status: String, at transaction: String, comment: String? = nil) -> RegistrationRecord {
+    RegistrationRecord(
+      workflowInstanceId: "w", rid: rid, process: "OPENCRVS_NEW", iteration: 1, statusCode: status,
+      latestTransactionStatus: status == "PROCESSED" ? "SUCCESS" : "FAILED", latestTransactionType: transaction,
+      latestTransactionAt: nil, retryCount: 0, createdAt: .now, lastSuccessStage: nil, statusComment: comment)
   }
 }
 
@@ -307,7 +311,7 @@ struct FakeHTTP: HTTPExchange {
 }
 
 /// Services that no mediator may need.
-struct UnusedByMediators: PacketManager, IdentityRepository, CredentialService, VirusScanner, PipelineEntrance {
+struct UnusedByMediators: PacketManager, CredentialService, VirusScanner, PipelineEntrance {
   struct NotNeeded: Error {}
   var isScanning: Bool { false }
   func scan(_ bytes: [UInt8]) async throws -> String? { throw NotNeeded() }
@@ -321,18 +325,6 @@ struct UnusedByMediators: PacketManager, IdentityRepository, CredentialService, 
   func tags(of rid: String, named names: [String]?) async throws -> [String: String] { throw NotNeeded() }
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws { throw NotNeeded() }
   func deleteTags(of rid: String, named names: [String]) async throws { throw NotNeeded() }
-  func identity(_ reference: IdentityReference) async throws -> Identity? { throw NotNeeded() }
-  func hasDraft(rid: String) async throws -> Bool { throw NotNeeded() }
-  func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws { throw NotNeeded() }
-  func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) async throws {
-    throw NotNeeded()
-  }
-  func discardDraft(rid: String) async throws { throw NotNeeded() }
-  func publishDraft(rid: String, idempotencyKey: String) async throws -> String? { throw NotNeeded() }
-  func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
-    throw NotNeeded()
-  }
-  func vids(uin: String) async throws -> [VirtualId] { throw NotNeeded() }
   func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
     changes: [StageChange]

@@ -42,6 +42,12 @@ final class MediatorWorld: Sendable {
     var validTokens: [String: Set<String>] = ["good": []]
     var tokensAreDown = false
     var failures: [(kind: String, failure: WorkFailure)] = []
+    /// The id repository, by UIN.
+    var people: [String: FakeIdentities.Person] = [:]
+    /// What the id repository refuses next.
+    var patchRefusals: [ServiceError] = []
+    /// How registrations stand, by RID; nil for the one state that all of them have.
+    var registrations: [String: RegistrationRecord]?
   }
 
   let state = Mutex(State())
@@ -79,7 +85,7 @@ final class MediatorWorld: Sendable {
 
   func context(_ stage: String) -> StageContext {
     let services = Services(
-      packets: UnusedByMediators(), registrations: FakeRegister(), identities: UnusedByMediators(),
+      packets: UnusedByMediators(), registrations: FakeRegister(world: self), identities: FakeIdentities(world: self),
       keys: FakeKeyManager(keys: keys),
       envelopeKeys: FakeEnvelopeKeys(world: self), credentials: UnusedByMediators(), hub: FakeHub(world: self),
       objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),

@@ -1,0 +1,232 @@
+import JSON
+import Registration
+import StageKit
+import System
+
+/// What was decided is done: by a change of the identity under the change's own RID, or by a packet of its own process.
+extension MosipMediator {
+  func carryOut(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    switch change.text("plan") {
+    case "packet": return try await makePacket(&change, context)
+    case "exchange": return try await carryOutExchange(change, context)
+    default: break
+    }
+    let event = try await event(of: change, context)
+    let identity = try await subject(of: change, context)
+    var fields = JSONObject()
+    switch change.text("plan") {
+    case "status": fields = deceasedFields(change.text("deceased"), event)
+    case "death-data": fields = deathData(event)
+    default:
+      let all = try await mapped(event, context)
+      for name in change.changed { if let value = all[name] { fields[name] = value } }
+    }
+    try await patch(identity, rid: change.rid, status: change.text("to"), fields: fields, change, context)
+    return try await finish(change, .done, context)
+  }
+
+  /// PATCH of an identity with those fields that its schema has.
+  /// - Throws: `MediatorFault` when the id repository refuses it for good: OPN-CRVS-028 for nobody, -030 for a death, -018 for all else.
+  func patch(
+    _ identity: Identity, rid: String, status: String?, fields: JSONObject, _ change: ChangeRecord, _ context: StageContext
+  ) async throws {
+    var object = JSONObject()
+    if !fields.isEmpty {
+      let schema = try await schema(of: identity, context)
+      for member in fields where schema?.field(member.key) != nil { object[member.key] = member.value }
+    }
+    do {
+      try await context.services.identities.update(
+        uin: identity.uin, rid: rid, status: status, fields: object.isEmpty ? nil : .object(object),
+        idempotencyKey: "\(rid):\(context.stage)")
+    } catch let error as ServiceError where !error.isRetriable {
+      if error.kind == .notFound {
+        throw MediatorFault(.numberUnknown, "the id repository does not know the identity (\(error.code))")
+      }
+      throw MediatorFault(
+        change.kind == .death ? .deactivation : .changeRefused, "the id repository refuses the change with \(error.code)")
+    }
+  }
+
+  private func schema(of identity: Identity, _ context: StageContext) async throws -> IdSchema? {
+    let version: String? =
+      switch identity.fields["IDSchemaVersion"] {
+      case .string(let text)?: text
+      case .number(let number)?: number.text
+      default: nil
+      }
+    return try await context.services.schemas.schema(version: version ?? mapping.schemaVersion)
+  }
+
+  // MARK: what an event says
+
+  /// Y with what is known of the death, or N, which is all that can be taken back.
+  func deceasedFields(_ value: String?, _ event: CRVSEvent) -> JSONObject {
+    guard let value else { return [:] }
+    var fields: JSONObject = ["declaredAsDeceased": .string(value)]
+    if value == "Y" {
+      for member in deathData(event) { fields[member.key] = member.value }
+      if let token = event.bundle.informant?.token { fields["deceasedInformer"] = .string(token) }
+    }
+    return fields
+  }
+
+  /// Date and type of the death. OpenCRVS knows more manners of death than MOSIP's two types: only what is surely one of them is said.
+  func deathData(_ event: CRVSEvent) -> JSONObject {
+    var fields = JSONObject()
+    if let date = event.bundle.dateOfDeath.flatMap(BirthMapping.mosipDate) { fields["deceasedDeclarationDate"] = .string(date) }
+    if event.bundle.mannerOfDeath?.contains("NATURAL") == true { fields["typeOfDeath"] = "natural" }
+    return fields
+  }
+
+  /// The identity fields of an event.
+  func mapped(_ event: CRVSEvent, _ context: StageContext) async throws -> JSONObject {
+    let schema = try await context.services.schemas.schema(version: mapping.schemaVersion)
+    return try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
+      schema?.field(field) != nil && schema?.violations(of: [field: .string(value)], mandatory: []).isEmpty == true
+    }.fields
+  }
+
+  /// The fields with new values: against what was sent last for the record, or, where that is not known or not ours, against the identity.
+  /// A language that is gone is no difference: nothing can be taken out of an identity.
+  func differences(
+    _ change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
+  ) async throws -> JSONObject {
+    if change.kind == .deathCorrection, policy.deathCorrectionFields.isEmpty { return [:] }
+    let new = try await mapped(event, context)
+    var old = identity.fields.object ?? [:]
+    if change.kind == .birthCorrection,
+      let baseline = try await baseline(of: change, line(change.recordId, context), context)
+    {
+      old = try await mapped(baseline, context)
+    }
+    var out = JSONObject()
+    for member in new where member.key != "IDSchemaVersion" {
+      if change.kind == .deathCorrection, !policy.deathCorrectionFields.contains(member.key) { continue }
+      if !Self.covers(old[member.key], member.value) { out[member.key] = member.value }
+    }
+    return out
+  }
+
+  /// Whether a field has a value already: all that it says, in each of its languages.
+  private static func covers(_ old: JSONValue?, _ new: JSONValue) -> Bool {
+    guard let old else { return false }
+    guard let wanted = new.array, let known = old.array else {
+      return old.encoded(sortedKeys: true) == new.encoded(sortedKeys: true)
+    }
+    return wanted.allSatisfy { item in
+      known.contains { $0["language"]?.string == item["language"]?.string && $0["value"]?.string == item["value"]?.string }
+    }
+  }
+
+  /// The event whose data were sent last for a record: of its latest correction that was done, else of its birth; nil for an unknown record.
+  func baseline(of change: ChangeRecord, _ line: RecordLine, _ context: StageContext) async throws -> CRVSEvent? {
+    var place: (container: String, key: String)?
+    if let container = line.text("eventRid"), let key = line.text("eventObject") {
+      place = (container, key)
+    } else if let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document,
+      let rid = birth["rid"]?.string, let object = birth["object"]?.string
+    {
+      place = (rid, object)
+    }
+    guard let place,
+      let bytes = try await context.services.objects.get(account: Accounts.events, container: place.container, key: place.key)
+    else { return nil }
+    return try? CRVSEvent(bytes)
+  }
+
+  // MARK: by a packet
+
+  private func makePacket(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    let event = try await event(of: change, context)
+    let identity = try await subject(of: change, context)
+    var fields: JSONObject = ["IDSchemaVersion": .string(mapping.schemaVersion), "UIN": .string(identity.uin)]
+    let all = try await mapped(event, context)
+    for name in change.changed { if let value = all[name] { fields[name] = value } }
+    let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document["rid"]?.string
+    let packet = BirthPacket(
+      event: event, rid: change.rid, referenceId: referenceId, settings: settings, mapping: mapping,
+      process: settings.text("update-process"), furtherLabels: birth.map { [("correctionOf", $0)] } ?? [])
+    let (bytes, leftOut) = try await packet.written(fields, context)
+    let hash = Digest.upperHex(bytes)
+    try await context.services.objects.put(
+      bytes, account: Accounts.packets, container: change.rid, key: Self.packetKey(change.rid, hash))
+    try await advance(
+      &change, to: ChangeRecord.Status.packetCreated,
+      with: ["packetHash": .string(hash), "leftOut": .array(leftOut.map { .string($0) })], context)
+    return nil
+  }
+
+  /// Announces and uploads the packet.
+  func send(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    guard
+      let bytes = try await context.services.objects.get(
+        account: Accounts.packets, container: change.rid, key: Self.packetKey(change.rid, change.text("packetHash") ?? ""))
+    else {
+      try await advance(&change, to: ChangeRecord.Status.decided, context)
+      return nil
+    }
+    let registrations = registrations(process: settings.text("update-process"), context)
+    if change.status == ChangeRecord.Status.packetCreated {
+      try await registrations.sync(rid: change.rid, packet: bytes)
+      try await advance(&change, to: ChangeRecord.Status.synced, context)
+    }
+    guard try await registrations.upload(rid: change.rid, packet: bytes) else {
+      try await advance(&change, to: ChangeRecord.Status.packetCreated, context)
+      throw ServiceError(.unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
+    }
+    try await advance(
+      &change, to: ChangeRecord.Status.uploaded, also: [.schedule(Self.look(after: change, context))], context)
+    context.log.info("a packet of a correction is uploaded", ["rid": change.rid])
+    try await removePackets(of: change.rid, context)
+    return .done
+  }
+
+  // MARK: a birth instead of a correction
+
+  /// The person never got a UIN: a correction makes one with the corrected data, where that is allowed.
+  func makeInstead(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    guard change.kind == .birthCorrection, policy.createsByCorrection else {
+      throw MediatorFault(.state, "no UIN came of this birth")
+    }
+    let event = try await event(of: change, context)
+    guard let number = event.bundle.registrationNumber else {
+      throw MediatorFault(.unreadable, "the event has no registration number")
+    }
+    let key = RecordKey.of(change.recordId)
+    var changes: [StageChange] = []
+    let before = try await context.store.record(Records.births, key)
+    let birth: JSONValue = [
+      "rid": .string(change.rid), "status": .string(Status.ridGenerated), "digest": .string(event.digest),
+      "object": JSONValue(change.text("object")), "registrationNumber": .string(number), "by": .string(change.key),
+    ]
+    if let before {
+      changes.append(.put(collection: Records.births, key: key, document: birth, ifVersion: before.version))
+      if let old = before.document["rid"]?.string {
+        // Whoever would run the failed registration again would make a second UIN.
+        changes.append(
+          .put(collection: Records.rids, key: old, document: ["txnId": .string(key), "supersededBy": .string(change.rid)]))
+      }
+    } else {
+      changes.append(.insert(collection: Records.births, key: key, document: birth))
+    }
+    if try await context.store.record(Records.numbers, RecordKey.of(number)) == nil {
+      changes.append(.insert(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(key)]))
+    }
+    changes += [
+      .put(
+        collection: Records.rids, key: change.rid,
+        document: ["txnId": .string(change.key), "change": true, "birth": .string(key)]),
+      .schedule(WorkItem(kind: Self.packet, key: "\(key)#\(change.rid)", payload: ["transaction": .string(key)])),
+      .schedule(Self.look(after: change, context)),
+    ]
+    do {
+      try await advance(
+        &change, to: ChangeRecord.Status.uploaded, with: ["plan": "create", "what": "created", "subjectRid": .string(change.rid)],
+        also: changes, context)
+    } catch is StoreConflict {
+      return .again(afterSeconds: 0.5)
+    }
+    return .done
+  }
+}

@@ -1,0 +1,288 @@
+import JSON
+import Registration
+import StageKit
+import System
+
+/// The work on a change, from its event to the changed identity. The status of its transaction says which step comes next; each step may be done
+/// again. What is decided is written down before it is done, and a change of an identity carries the change's own RID, so that a second try
+/// tells its own work from somebody else's.
+extension MosipMediator {
+  /// Seconds from one look to the next while a change waits for something that nobody tells it.
+  private static let pause = 1.0
+
+  func workOnChange(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    let key = work.payload["key"]?.string ?? work.key
+    guard var change = try await change(key, context) else {
+      throw MediatorFault(.unknown, "there is no change of this key").workFailure
+    }
+    // Work of an earlier go that is found again has nothing left to do.
+    guard work.key == Self.work(on: key, take: change.take).key else { return .done }
+    do {
+      for _ in 0..<12 {
+        if change.hasEnded || change.status == ChangeRecord.Status.uploaded { return .done }
+        if let outcome = try await step(&change, context) { return outcome }
+      }
+    } catch let fault as MediatorFault {
+      return try await fail(change, fault, context)
+    } catch let failure as WorkFailure {
+      return try await fail(change, failure, context)
+    }
+    throw ServiceError(
+      .unavailable, service: context.stage, code: MediatorFault.Code.packetCreation.rawValue,
+      "a change was set back between two steps again and again")
+  }
+
+  /// One step; nil when the next one follows at once.
+  private func step(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    switch change.status {
+    case ChangeRecord.Status.taken: return try await findPerson(&change, context)
+    case ChangeRecord.Status.found: return try await verify(&change, context)
+    case ChangeRecord.Status.verified: return try await decide(&change, context)
+    case ChangeRecord.Status.decided: return try await carryOut(&change, context)
+    case ChangeRecord.Status.packetCreated, ChangeRecord.Status.synced:
+      return try await send(&change, context)
+    default: return .done
+    }
+  }
+
+  func advance(
+    _ change: inout ChangeRecord, to status: String, with more: JSONObject = [:], also changes: [StageChange] = [],
+    _ context: StageContext
+  ) async throws {
+    change.document["status"] = .string(status)
+    for member in more { change.document[member.key] = member.value }
+    try await context.store.commit(
+      [.put(collection: Records.changes, key: change.key, document: change.document, ifVersion: change.version)] + changes)
+    change.version += 1
+  }
+
+  // MARK: whose identity
+
+  private func findPerson(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    if change.isReleased { try await auditRelease(change, context) }
+    if let reason = ChangeDecision.hold(change.kind, isReleased: change.isReleased, policy) {
+      return try await hold(change, reason, context)
+    }
+    let event = try await event(of: change, context)
+    try checkDates(event, context)
+    let line = try await line(change.recordId, context)
+    if change.kind == .birthCorrection, let last = try await baseline(of: change, line, context)?.bundle.task.lastModified,
+      let moment = change.lastModified, isEarlier(moment, than: last)
+    {
+      return try await finish(change, .unchanged(isStale: true), context)
+    }
+    switch try await PersonSearch(change: change, event: event, line: line, context: context).find() {
+    case .person(let identity):
+      let person = PersonRecord.key(try await uinToken(of: identity.uin, context))
+      guard let lock = try await holding([person], for: change, [person: identity.rid], context) else {
+        return .again(afterSeconds: Self.pause / 2)
+      }
+      do {
+        try await advance(
+          &change, to: ChangeRecord.Status.found, with: ["subjectRid": .string(identity.rid), "person": .string(person)],
+          also: lock, context)
+      } catch is StoreConflict {
+        return .again(afterSeconds: Self.pause / 4)
+      }
+      return nil
+    case .waits:
+      return .again(afterSeconds: patience(change, context))
+    case .inactive(let status):
+      // A death of somebody who is inactive already changes nothing; of a BLOCKED one nothing is known.
+      guard change.kind == .death, status == "DEACTIVATED" else {
+        throw MediatorFault(.state, "the identity behind the VID is \(status)")
+      }
+      return try await finish(change, .unchanged(isStale: false), context)
+    case .neverMade: return try await makeInstead(&change, context)
+    case .nobody(let fault): throw fault
+    }
+  }
+
+  /// A birth of the future or a death of the future is a mistake of the record.
+  private func checkDates(_ event: CRVSEvent, _ context: StageContext) throws {
+    // Days begin up to 14 hours earlier than UTC's.
+    let today = Instant(milliseconds: context.services.clock.now.milliseconds + 14 * 3_600_000).iso.prefix(10)
+    let dates = [
+      ("dateOfBirth", event.bundle.subject.birthDate),
+      ("date of death", event.bundle.kind == .death ? event.bundle.dateOfDeath : nil),
+    ]
+    for (name, date) in dates {
+      if let date, BirthMapping.mosipDate(date) != nil, date.prefix(10) > today {
+        throw MediatorFault(.identity, "\(name): lies in the future")
+      }
+    }
+  }
+
+  /// Longer and longer looks, as long as a birth takes.
+  private func patience(_ change: ChangeRecord, _ context: StageContext) -> Double {
+    let waited = change.takenAt.map { context.services.clock.now.seconds(since: $0) } ?? 0
+    return min(max(Self.pause, waited / 20), 60)
+  }
+
+  /// The changes that make this change the holder of some people; nil while another one holds any of them.
+  func holding(
+    _ keys: [String], for change: ChangeRecord, _ rids: [String: String], _ context: StageContext
+  ) async throws -> [StageChange]? {
+    var changes: [StageChange] = []
+    for key in Set(keys).sorted() {
+      var person = try await person(key, context)
+      if let holder = person.holder, holder != change.key { return nil }
+      person.holder = change.key
+      if let rid = rids[key], !rid.isEmpty { person.rid = rid }
+      changes.append(person.change)
+    }
+    return changes
+  }
+
+  func uinToken(of uin: String, _ context: StageContext) async throws -> String {
+    do {
+      let first = try await context.services.keys.tokenId(uin, partner: settings.text("token-intermediary"))
+      return try await context.services.keys.tokenId(first, partner: settings.text("uin-token-partner"))
+    } catch let error as ServiceError where error.kind == .refused {
+      throw MediatorFault(.tokenGeneration, "the key manager makes no token of the UIN (\(error.code))")
+    }
+  }
+
+  /// The identity that the change was found to be about.
+  func subject(of change: ChangeRecord, _ context: StageContext) async throws -> Identity {
+    guard let rid = change.text("subjectRid"), let identity = try await context.services.identities.identity(.rid(rid)) else {
+      throw MediatorFault(.numberUnknown, "the identity that was found is not there any more")
+    }
+    return identity
+  }
+
+  // MARK: verification
+
+  private func verify(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    let isStatusChange = change.kind != .birthCorrection && change.kind != .deathCorrection
+    if isStatusChange, policy.verifiesDeaths {
+      try compare(try await event(of: change, context).bundle.subject, with: try await subject(of: change, context))
+    }
+    try await advance(&change, to: ChangeRecord.Status.verified, context)
+    return nil
+  }
+
+  /// - Throws: OPN-CRVS-008 for another person's data, -017 when too little can be compared.
+  func compare(_ person: CRVSPerson, with identity: Identity) throws(MediatorFault) {
+    switch PersonComparison(rule: policy.nameRule).compare(person, with: identity.fields) {
+    case .same: return
+    case .different(let names):
+      throw MediatorFault(.mismatch, "the event's data are not those of the identity: \(names.joined(separator: ", "))")
+    case .unknown:
+      throw MediatorFault(.state, "fewer than two of name, date of birth and gender can be compared with the identity")
+    }
+  }
+
+  // MARK: decision
+
+  private func decide(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    let event = try await event(of: change, context)
+    let identity = try await subject(of: change, context)
+    var facts = try await facts(of: change, event, identity, context)
+    var other: Identity?
+    if change.kind == .deathCorrection {
+      other = try await otherDeceased(change, event, identity, context)
+      facts.isAboutAnother = other != nil
+    }
+    switch ChangeDecision.make(facts, policy) {
+    case .unchanged: return try await finish(change, .unchanged(isStale: false), context)
+    case .hold(let reason): return try await hold(change, reason, context)
+    case .refuse(let fault): throw fault
+    case .status(let status, let deceased, let what):
+      try await advance(
+        &change, to: ChangeRecord.Status.decided,
+        with: ["plan": "status", "to": JSONValue(status), "deceased": JSONValue(deceased), "what": .string(what)], context)
+    case .deathData:
+      try await advance(&change, to: ChangeRecord.Status.decided, with: ["plan": "death-data", "what": "corrected"], context)
+    case .fields(let names):
+      let plan = policy.correctsByPacket && change.kind == .birthCorrection ? "packet" : "fields"
+      try await advance(
+        &change, to: ChangeRecord.Status.decided,
+        with: ["plan": .string(plan), "changed": .array(names.map { .string($0) }), "what": "corrected"], context)
+    case .exchange:
+      guard let other else { throw MediatorFault(.unknown, "an exchange without another person") }
+      return try await decideExchange(&change, event, identity, other, context)
+    }
+    return nil
+  }
+
+  private func facts(
+    of change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
+  ) async throws -> ChangeFacts {
+    let person = try await person(change.text("person") ?? "", context)
+    let line = try await standingLine(change, event, context)
+    var facts = ChangeFacts(kind: change.kind, status: identity.status)
+    facts.isFlagged = identity.fields["declaredAsDeceased"]?.string == "Y"
+    facts.isReleased = change.isReleased
+    facts.reversals = person.reversals
+    facts.stands = line.document["standing"]?.bool == true
+    facts.wasReversed = line.document["reversed"]?.bool == true
+    if change.kind == .birthReinstatement { facts.stands = line.document["revoked"]?.bool == true }
+    let others = person.reasons.filter { !$0.isOf(change.kind, line.key) }
+    facts.othersDeactivate = others.contains { $0.holds != .flag }
+    facts.othersFlag = others.contains { $0.holds != .revocation }
+    if let rid = person.deactivatedBy {
+      facts.isOurs = try await context.services.identities.identity(.rid(rid))?.uin == identity.uin
+    }
+    facts.daysSince = try await days(change, identity, line, context)
+    switch change.kind {
+    case .birthCorrection:
+      facts.differences = try await differences(change, event, identity, context).map(\.key).sorted()
+      if !facts.differences.isEmpty {
+        facts.hasBiometrics = try await context.services.identities.biometrics(uin: identity.uin) != nil
+      }
+    case .deathCorrection:
+      facts.differences = try await differences(change, event, identity, context).map(\.key).sorted()
+      facts.deathDataDiffer = deathData(event).contains { identity.fields[$0.key] != $0.value }
+    default: break
+    }
+    return facts
+  }
+
+  /// The line in which the death of a record stands: its own, or that of the record which its registration number belongs to.
+  func standingLine(_ change: ChangeRecord, _ event: CRVSEvent, _ context: StageContext) async throws -> RecordLine {
+    let own = try await line(change.recordId, context)
+    guard change.kind == .deathReversal || change.kind == .deathCorrection, own.document["standing"] == nil,
+      let number = event.bundle.registrationNumber,
+      let record = try await context.store.record(Records.deathNumbers, RecordKey.of(number))?.document["record"]?.string
+    else { return own }
+    return try await line(record, context)
+  }
+
+  /// Whole days since the death, as the identity says it, else since it was taken; of a birth since that was taken.
+  private func days(
+    _ change: ChangeRecord, _ identity: Identity, _ line: RecordLine, _ context: StageContext
+  ) async throws -> Int? {
+    let now = context.services.clock.now
+    if change.kind.subject == .death, let date = identity.fields["deceasedDeclarationDate"]?.string,
+      let moment = Instant(iso: date.replacing("/", with: "-") + "T00:00:00.000Z")
+    {
+      return Int(now.seconds(since: moment) / 86_400)
+    }
+    let rid =
+      change.kind.subject == .death
+      ? line.text("deathRid")
+      : try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document["rid"]?.string
+    return rid.flatMap { try? RID($0) }.map { Int(now.seconds(since: $0.timestamp) / 86_400) }
+  }
+
+  /// Whether a moment is earlier than another one; what is no time is compared as it is written.
+  private func isEarlier(_ a: String, than b: String) -> Bool {
+    guard let x = Instant(iso: a), let y = Instant(iso: b) else { return a < b }
+    return x < y
+  }
+
+  // MARK: waiting for a person, and audit
+
+  /// A release is a person's decision, which the audit trail must show; nothing that is released is done before it stands there.
+  private func auditRelease(_ change: ChangeRecord, _ context: StageContext) async throws {
+    let release = change.document["release"]
+    var entry = AuditEntry(
+      eventId: "OPENCRVS_CHANGE_RELEASED", eventName: "opencrvs change released", eventType: "OPENCRVS", module: context.stage,
+      id: change.rid,
+      description:
+        "\(change.kind.rawValue) released by \(release?["author"]?.string ?? "unknown"): \(release?["reason"]?.string ?? "")")
+    entry.idempotencyKey = "\(context.stage):release:\(change.key):\(change.take)"
+    try await context.services.audit.record([entry])
+  }
+}

@@ -1,0 +1,81 @@
+import JSON
+import Registration
+import StageKit
+
+/// A correction of a death that names another person: the new one is treated as deceased first, then the old one as not, each by a RID of its
+/// own, so that nobody is forgotten whatever breaks off between them.
+extension MosipMediator {
+  /// The person whom the event names as deceased, when it is another than the one whose death was registered.
+  func otherDeceased(
+    _ change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
+  ) async throws -> Identity? {
+    guard let number = event.bundle.nationalId else { return nil }
+    // The same number as before is the same person, also when nobody is found by it any more.
+    if let old = try await registeredNumber(change, context), old == number { return nil }
+    switch try await PersonSearch(change: change, event: event, line: line(change.recordId, context), context: context)
+      .named(isNewPerson: true)
+    {
+    case .person(let other)?: return other.uin == identity.uin ? nil : other
+    case .nobody(let fault)?: throw fault
+    case .inactive(let status)?:
+      throw MediatorFault(.state, "the identity behind the VID of the event is \(status)")
+    default: return nil
+    }
+  }
+
+  /// The number by which the death of this record named its person.
+  private func registeredNumber(_ change: ChangeRecord, _ context: StageContext) async throws -> String? {
+    let line = try await line(change.recordId, context)
+    let key = line.text("deathKey") ?? RecordKey.of("\(change.recordId):\(EventKind.death.rawValue)")
+    guard let death = try await self.change(key, context) else { return nil }
+    return try await event(of: death, context).bundle.nationalId
+  }
+
+  func decideExchange(
+    _ change: inout ChangeRecord, _ event: CRVSEvent, _ old: Identity, _ new: Identity, _ context: StageContext
+  ) async throws -> WorkOutcome? {
+    if new.status == "BLOCKED" { throw MediatorFault(.state, "the identity is BLOCKED and is left alone") }
+    if policy.verifiesDeaths { try compare(event.bundle.subject, with: new) }
+    guard let person = change.text("person") else { throw MediatorFault(.unknown, "the change holds nobody") }
+    let other = PersonRecord.key(try await uinToken(of: new.uin, context))
+    guard let locks = try await holding([other], for: change, [other: new.rid], context) else {
+      // Whoever holds the other one may wait for this one: it is let go meanwhile.
+      var held = try await self.person(person, context)
+      held.holder = nil
+      try await advance(&change, to: ChangeRecord.Status.taken, also: [held.change], context)
+      return .again(afterSeconds: 0.5)
+    }
+    let second = if let kept = change.text("secondRid") { kept } else { try await newRID(context) }
+    try await advance(
+      &change, to: ChangeRecord.Status.decided,
+      with: [
+        "plan": "exchange", "to": policy.deathAction.deactivates ? "DEACTIVATED" : nil, "what": "corrected", "changed": ["UIN"],
+        "otherRid": .string(new.rid), "otherPerson": .string(other),
+        "secondRid": .string(second),
+      ], also: locks, context)
+    return nil
+  }
+
+  func carryOutExchange(_ change: ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    let event = try await event(of: change, context)
+    let old = try await subject(of: change, context)
+    guard let rid = change.text("otherRid"), let second = change.text("secondRid"),
+      let new = try await context.services.identities.identity(.rid(rid))
+    else { throw MediatorFault(.numberUnknown, "the identity that was found is not there any more") }
+    let action = policy.deathAction
+    try await patch(
+      new, rid: change.rid, status: action.deactivates ? "DEACTIVATED" : nil,
+      fields: deceasedFields(action.flags ? "Y" : nil, event),
+      change, context)
+    let held = try await person(change.text("person") ?? "", context).reasons
+      .filter { !$0.isOf(change.kind, RecordKey.of(change.recordId)) }
+    let activates = action.deactivates && !held.contains { $0.holds != .flag }
+    let unflags = old.fields["declaredAsDeceased"]?.string == "Y" && !held.contains { $0.holds != .revocation }
+    if activates || unflags {
+      try await patch(
+        old, rid: second, status: activates ? "ACTIVATED" : nil, fields: deceasedFields(unflags ? "N" : nil, event), change, context
+      )
+    }
+    return try await finish(change, .done, context)
+  }
+}

@@ -1,0 +1,130 @@
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// The endpoints of deaths, corrections and reversals: each proves who sends, keeps the event, gives it a place in the line of its record, and
+/// answers; the work comes afterwards.
+extension MosipMediator {
+  /// `POST /death`, `/birthCorrection` and so on.
+  func takeChange(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> Response {
+    let event = try await opened(kind, request, context)
+    let key = RecordKey.of(event)
+    for _ in 0..<8 {
+      if let answer = try await answerOfKnownChange(event, kind, key, context) { return answer }
+      let rid = try await changeRID(of: event, context)
+      let object = "event-\(event.digest).json"
+      try await context.services.objects.put(event.encoded, account: Accounts.events, container: rid, key: object)
+      var line = try await self.line(event.bundle.compositionId, context)
+      line.queue.append(key)
+      do {
+        try await context.store.commit(
+          taking(event, kind, key, rid, object, context) + [line.change]
+            + (line.queue.count == 1 ? [.schedule(Self.work(on: key, take: 1))] : []))
+      } catch is StoreConflict {
+        // The same event at the same time, another event of the record, or a RID that is taken: looked at again.
+        continue
+      }
+      context.log.info("a change is taken", ["kind": kind.rawValue, "rid": rid])
+      return takenChange(kind, rid, context)
+    }
+    throw ServiceError(
+      .unavailable, service: context.stage, code: MediatorFault.Code.serviceUnreachable.rawValue,
+      "a record is changed by many at once")
+  }
+
+  private func taking(
+    _ event: CRVSEvent, _ kind: EventKind, _ key: String, _ rid: String, _ object: String, _ context: StageContext
+  ) -> [StageChange] {
+    let document: JSONValue = [
+      "kind": .string(kind.rawValue), "rid": .string(rid), "status": .string(ChangeRecord.Status.taken), "take": 1,
+      "recordId": .string(event.bundle.compositionId), "digest": .string(event.digest), "object": .string(object),
+      "numberKind": .string(kind.numberKind), "registrationNumber": JSONValue(event.bundle.registrationNumber),
+      "lastModified": JSONValue(event.bundle.task.lastModified), "takenAt": .string(context.services.clock.now.iso),
+    ]
+    return [
+      .insert(collection: Records.changes, key: key, document: document),
+      .insert(collection: Records.rids, key: rid, document: ["txnId": .string(key), "change": true]),
+    ]
+  }
+
+  /// The event of a request, proved to be the OpenCRVS side's and of this kind.
+  private func opened(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> CRVSEvent {
+    try await door(context).admit(request.cookie("Authorization"))
+    let message = try SealedMessage(request.body, largest: request.body.count)
+    do {
+      let plaintext = try await message.open(
+        as: MediatorOwner.mosip, from: MediatorOwner.opencrvs, signed: .envelope, context.services.envelopeKeys)
+      let event = try CRVSEvent(plaintext)
+      guard event.topic == kind.topic, event.bundle.kind == kind.subject else {
+        throw MediatorFault(.unreadable, "the event is not of the kind of this endpoint")
+      }
+      // The id is not signed: without this, one good message could be sent again under any other id. Upstream's is the record's.
+      guard [RecordKey.of(event), event.bundle.compositionId].contains(message.id) else {
+        throw MediatorFault(.unreadable, "the request's id is not that of the record in the event")
+      }
+      guard event.bundle.registrationNumber != nil else {
+        throw MediatorFault(.unreadable, "the event has no registration number")
+      }
+      return event
+    } catch let fault as MediatorFault {
+      await recordRefusal(of: message.id, fault, context)
+      throw fault
+    }
+  }
+
+  private func answerOfKnownChange(
+    _ event: CRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext
+  ) async throws -> Response? {
+    guard let known = try await change(key, context) else { return nil }
+    let isSame = try await event.isSame(as: known.document) {
+      try await context.services.objects.get(account: Accounts.events, container: known.rid, key: $0)
+    }
+    guard isSame else { throw MediatorFault(.conflict, "the same record was received before with other content") }
+    return takenChange(kind, known.rid, context)
+  }
+
+  /// Upstream answers a death with the application id as its message; the others are ours.
+  private func takenChange(_ kind: EventKind, _ rid: String, _ context: StageContext) -> Response {
+    answer(context).message(kind == .death ? rid : "Received.", ["aid": .string(rid)])
+  }
+
+  /// The application id that the event carries, if it is nobody's yet (a record that was a birth before carries the birth's), else a new one.
+  private func changeRID(of event: CRVSEvent, _ context: StageContext) async throws -> String {
+    if let carried = event.bundle.applicationId, RecordKey.isRID(carried),
+      try await context.store.record(Records.rids, carried) == nil
+    {
+      return carried
+    }
+    return try await newRID(context)
+  }
+
+  // MARK: what is stored
+
+  func change(_ key: String, _ context: StageContext) async throws -> ChangeRecord? {
+    try await context.store.record(Records.changes, key).map(ChangeRecord.init)
+  }
+
+  func line(_ record: String, _ context: StageContext) async throws -> RecordLine {
+    let key = RecordKey.of(record)
+    return RecordLine(key, try await context.store.record(Records.lines, key))
+  }
+
+  func person(_ key: String, _ context: StageContext) async throws -> PersonRecord {
+    PersonRecord(key, try await context.store.record(Records.persons, key))
+  }
+
+  /// The event of a change as it came.
+  func event(of change: ChangeRecord, _ context: StageContext) async throws -> CRVSEvent {
+    guard
+      let bytes = try await context.services.objects.get(
+        account: Accounts.events, container: change.rid, key: change.text("object") ?? "")
+    else { throw MediatorFault(.unknown, "the event is not in the object store") }
+    return try CRVSEvent(bytes)
+  }
+
+  /// The work on a change: one piece for each go, since a piece is scheduled once.
+  static func work(on key: String, take: Int) -> WorkItem {
+    WorkItem(kind: change, key: "\(key)#\(take)", payload: ["key": .string(key)])
+  }
+}

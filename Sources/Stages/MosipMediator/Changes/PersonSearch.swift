@@ -1,0 +1,155 @@
+import JSON
+import Registration
+import StageKit
+
+/// Whose identity a change is about: found by what is kept of the record, by the UIN or VID that the event names, by a registration number, or
+/// by a partner token; never by name. Keys that lead to different people lead to nobody.
+struct PersonSearch: Sendable {
+  enum Outcome: Sendable {
+    case person(Identity)
+    /// The birth that would lead there is still on its way.
+    case waits
+    /// The birth is known, and no UIN came of it; or no birth is known at all.
+    case neverMade
+    /// The VID of the event belongs to somebody whose UIN is not ACTIVATED: MOSIP finds no more by it. The status as MOSIP names it.
+    case inactive(String)
+    case nobody(MediatorFault)
+  }
+
+  let change: ChangeRecord
+  let event: CRVSEvent
+  let line: RecordLine
+  let context: StageContext
+
+  private var identities: any IdentityRepository { context.services.identities }
+
+  func find() async throws -> Outcome {
+    var found: [Identity] = []
+    var isWaiting = false
+    var inactive: String?
+    var isUnknownNumber = false
+    func add(_ identity: Identity?) {
+      if let identity, !found.contains(where: { $0.uin == identity.uin }) { found.append(identity) }
+    }
+
+    switch change.kind.subject {
+    case .birth:
+      for birth in try await births() {
+        switch try await child(of: birth) {
+        case .person(let identity): add(identity)
+        case .waits: isWaiting = true
+        default: break
+        }
+      }
+    case .death where change.kind == .death:
+      if let number = event.bundle.birthNumber, let birth = try await birth(number: number) {
+        switch try await child(of: birth) {
+        case .person(let identity): add(identity)
+        case .waits: isWaiting = true
+        default: break
+        }
+      }
+    case .death:
+      for rid in try await deathRIDs() { add(try await identities.identity(.rid(rid))) }
+    }
+
+    // A correction of a death may say that somebody else died: that is no second key to the one whose death was registered.
+    let isSettled = change.kind == .deathCorrection && !found.isEmpty
+    switch isSettled ? nil : try await named() {
+    case .person(let identity): add(identity)
+    case .inactive(let status): inactive = status
+    case .nobody: isUnknownNumber = true
+    default: break
+    }
+    if !isSettled, let token = event.bundle.token,
+      let rid = try await context.store.record(MosipMediator.Records.persons, PersonRecord.key(token))?.document["rid"]?.string
+    {
+      add(try await identities.identity(.rid(rid)))
+    }
+
+    guard found.count < 2 else {
+      return .nobody(MediatorFault(.state, "what the event names leads to different identities"))
+    }
+    if let person = found.first { return .person(person) }
+    if isWaiting { return .waits }
+    if let inactive { return .inactive(inactive) }
+    if isUnknownNumber { return .nobody(MediatorFault(.numberUnknown, "the UIN or VID of the event is none, or nobody has it")) }
+    if change.kind.subject == .birth { return .neverMade }
+    return .nobody(MediatorFault(.nobodyNamed, "the event names no UIN or VID, and nothing that is kept leads to one"))
+  }
+
+  /// By the UIN or VID of the event's person; nil when it names none that is a key.
+  /// - Parameter isNewPerson: whether it is meant to be another one than the person of the record.
+  func named(isNewPerson: Bool = false) async throws -> Outcome? {
+    guard let number = event.bundle.nationalId else { return nil }
+    let unknown = Outcome.nobody(MediatorFault(.numberUnknown, "the UIN or VID of the event is none, or nobody has it"))
+    let digits = number.utf8.map { $0 &- 48 }
+    guard digits.allSatisfy({ $0 < 10 }), Verhoeff.isValid(digits) else { return unknown }
+    let isVID = digits.count == 16
+    // After a death a VID leads to nobody: it is no key of what follows.
+    if isVID, !isNewPerson, change.kind == .deathReversal || change.kind == .deathCorrection { return nil }
+    do {
+      return try await identities.identity(isVID ? .vid(number) : .uin(number)).map { .person($0) } ?? unknown
+    } catch let error as ServiceError where error.code == Self.inactiveVID {
+      return .inactive(error.message.contains("BLOCKED") ? "BLOCKED" : "DEACTIVATED")
+    }
+  }
+
+  static let inactiveVID = "IDR-VID-004"
+
+  // MARK: by what is kept
+
+  /// The births of the record: its own, and the one that its registration number belongs to.
+  private func births() async throws -> [JSONValue] {
+    var keys = [RecordKey.of(change.recordId)]
+    if let number = event.bundle.registrationNumber, let key = try await birthKey(number: number), !keys.contains(key) {
+      keys.append(key)
+    }
+    var births: [JSONValue] = []
+    for key in keys {
+      if let birth = try await context.store.record(MosipMediator.Records.births, key)?.document { births.append(birth) }
+    }
+    return births
+  }
+
+  private func birthKey(number: String) async throws -> String? {
+    try await context.store.record(MosipMediator.Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
+  }
+
+  private func birth(number: String) async throws -> JSONValue? {
+    guard let key = try await birthKey(number: number) else { return nil }
+    return try await context.store.record(MosipMediator.Records.births, key)?.document
+  }
+
+  /// The identity of a birth that was taken here.
+  private func child(of birth: JSONValue) async throws -> Outcome {
+    guard let rid = birth["rid"]?.string else { return .neverMade }
+    if let identity = try await identities.identity(.rid(rid)) { return .person(identity) }
+    if birth["status"]?.string == MosipMediator.Status.failed || birth["outcome"]?.string != nil { return .neverMade }
+    let rows = try await context.services.registrations.registrations(rid: rid)
+    return rows.last.map { ["FAILED", "REJECTED"].contains($0.statusCode) } == true ? .neverMade : .waits
+  }
+
+  /// The RIDs by which the deaths of this record changed an identity, the one in force first.
+  private func deathRIDs() async throws -> [String] {
+    var rids = [line.text("rid")]
+    var records = [change.recordId]
+    if let number = event.bundle.registrationNumber,
+      let record = try await context.store.record(MosipMediator.Records.deathNumbers, RecordKey.of(number))?.document["record"]?
+        .string,
+      record != change.recordId
+    {
+      records.append(record)
+    }
+    for record in records {
+      if record != change.recordId {
+        rids.append(try await context.store.record(MosipMediator.Records.lines, RecordKey.of(record))?.document["rid"]?.string)
+      }
+      let death = RecordKey.of("\(record):\(EventKind.death.rawValue)")
+      if line.text("rid") == nil {
+        rids.append(try await context.store.record(MosipMediator.Records.changes, death)?.document["rid"]?.string)
+      }
+    }
+    return rids.compactMap { $0 }
+  }
+}
