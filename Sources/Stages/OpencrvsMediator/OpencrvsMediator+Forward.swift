@@ -104,8 +104,9 @@ extension OpencrvsMediator {
   {
     let keys = context.services.envelopeKeys
     let envelope = try await keys.seal(event.carrying(applicationId: aid), for: MediatorOwner.mosip)
+    // A birth's work key is the record's id too; upstream's mediator wants it as it is, however it is written.
     let message = SealedMessage(
-      id: key, envelope: envelope,
+      id: kind == .birth ? event.bundle.compositionId : key, envelope: envelope,
       signature: try await keys.sign(envelope, as: MediatorOwner.opencrvs))
     let response: ClientResponse
     do {

@@ -37,7 +37,7 @@ struct FieldNamesTests {
   @Test("says where it is wrong and what was meant")
   func faults() {
     let cases: [(text: String, code: String, place: String, hint: String?)] = [
-      ("", "empty", "1:1", nil), ("sections: {}\n", "missing-key", "1:1", nil),
+      ("", "wrong-type", "1:1", nil), ("sections: {}\n", "missing-key", "1:1", nil),
       ("version: 2\n", "version", "1:10", nil), ("version: 1\nsectoins: {}\n", "unknown-key", "2:1", "sections"),
       ("version: 1\nsections:\n  childs: x\n", "unknown-key", "3:3", "child"),
       ("version: 1\nidentifiers: [x]\n", "wrong-type", "2:14", nil),
