@@ -3,6 +3,7 @@ import JSON
 import Registration
 import Routing
 import System
+import YAML
 
 /// One kind of station in the pipeline: a validator, a generator, a mediator. Several stages may use one plugin, each with its own
 /// `stages/<name>/stage.yaml`.
@@ -14,6 +15,10 @@ import System
 public protocol Stage: Sendable {
   /// Name, summary, settings and what the plugin does: the one source of help, reference and the checks of `stage.yaml`.
   static var spec: PluginSpec { get }
+
+  /// Reads a file that a setting of the kind `file` names, to say what is wrong with it before anything starts; nil when nothing
+  /// can be.
+  static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck?
 
   /// Makes the plugin for one stage.
   /// - Throws: `SettingError` when the settings contradict each other.
@@ -42,7 +47,22 @@ public protocol Stage: Sendable {
   var counts: [String: Int] { get }
 }
 
+/// What a plugin finds wrong in a file.
+public struct FileCheck: Sendable {
+  /// What is wrong, in the order of the file.
+  public var problems: [Problem]
+  /// The file, for rendering the problems.
+  public var source: SourceText
+
+  /// What was found in a file.
+  public init(problems: [Problem], source: SourceText) {
+    self.problems = problems
+    self.source = source
+  }
+}
+
 extension Stage {
+  public static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck? { nil }
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
     throw ServiceError(.refused, service: context.stage, code: "RPR-STAGE-001", "this stage takes no messages from the bus")
   }

@@ -57,6 +57,14 @@ public struct StageFile: Sendable, Equatable {
   /// The base of the topic a Java stage of this name writes.
   public var busOut: String { topicPrefix + "-bus-out" }
 
+  /// Makes the names of files among its settings, which the file gives from its own folder, names from anywhere.
+  public mutating func resolveFiles(_ fields: [SettingField], in folder: String) {
+    for field in fields where field.kind == .file {
+      guard case .text(let name) = settings[field.name], !name.isEmpty, !name.hasPrefix("/") else { continue }
+      settings[field.name] = .text("\(folder)/\(name)")
+    }
+  }
+
   private static func className(_ name: String) -> String {
     name.split(separator: "-").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined() + "Stage"
   }

@@ -16,6 +16,8 @@ public struct SettingField: Sendable {
     case texts
     /// A text that is never printed.
     case secret
+    /// The name of a file. One in `stage.yaml` is looked for from the folder of that file.
+    case file
   }
 
   /// The name, in lower case with hyphens.
@@ -64,7 +66,7 @@ public enum SettingValue: Sendable, Equatable, ExpressibleByStringLiteral, Expre
   /// A list is split at commas.
   public init?(_ text: String, as kind: SettingField.Kind) {
     switch kind {
-    case .text, .secret: self = .text(text)
+    case .text, .secret, .file: self = .text(text)
     case .choice(let choices):
       guard choices.contains(text) else { return nil }
       self = .text(text)
@@ -123,7 +125,8 @@ public struct StageSettings: Sendable {
 
   private static func check(_ value: SettingValue, as kind: SettingField.Kind) -> SettingValue? {
     switch (kind, value) {
-    case (.text, .text), (.secret, .text), (.integer, .integer), (.decimal, .decimal), (.boolean, .boolean), (.texts, .texts):
+    case (.text, .text), (.secret, .text), (.file, .text), (.integer, .integer), (.decimal, .decimal), (.boolean, .boolean),
+      (.texts, .texts):
       value
     case (.choice(let choices), .text(let text)) where choices.contains(text): value
     case (.decimal, .integer(let number)): .decimal(Double(number))
@@ -178,6 +181,7 @@ extension SettingField.Kind {
     switch self {
     case .text: "text"
     case .secret: "text (secret)"
+    case .file: "the name of a file"
     case .choice(let choices): "one of " + choices.joined(separator: ", ")
     case .integer: "a whole number"
     case .decimal: "a number"

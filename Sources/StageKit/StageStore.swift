@@ -7,6 +7,14 @@ public protocol StageStore: Sendable {
   /// A record of this stage; nil when there is none.
   func record(_ collection: String, _ key: String) async throws -> StageRecord?
 
+  /// Records of a collection whose document has this text as a member, by key in ascending order of bytes.
+  /// - Parameters:
+  ///   - member: a name of letters, e.g. `status`.
+  ///   - after: only keys behind this one: the last of the page before; nil for the first page.
+  ///   - limit: the most records of the page; fewer come when there are no more.
+  func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
+    -> [StageRecord]
+
   /// Applies all changes in one transaction, or none of them.
   /// - Throws: `StoreConflict` when a record to insert exists or a version is not the expected one; `ServiceError` when the database is
   ///   out of reach.

@@ -130,7 +130,7 @@ public final class StandInOpenCRVS: Sendable {
         return
       }
       var known = state.returned[number] ?? Returned()
-      if let rid = body["MOSIP_AID"]?.string { known.rids.append(rid) }
+      if error == nil, let rid = body["MOSIP_AID"]?.string { known.rids.append(rid) }
       if let token = body["MOSIP_PSUT_TOKEN_ID"]?.string { known.tokens.append(token) }
       if let error { known.errors.append(error) }
       if known.endedAt == nil, known.hasEnded { known.endedAt = now }

@@ -31,6 +31,57 @@ import Testing
     try await bench.number("SELECT count(*) FROM regproc.work WHERE state = $1", [.int(state)]) == count
   }
 
+  @Test func recordsAreListedByAMemberPageByPage() async throws {
+    try await Bench.run { bench async throws in
+      let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
+      let other = PostgresStageStore(stage: "t", pool: bench.pool, wake: bench.wake)
+      func document(_ status: String, _ record: String) -> JSONValue {
+        ["status": .string(status), "recordId": .string(record)]
+      }
+      try await store.commit(
+        ["b", "a-1", "A", "a", "é"].map { .insert(collection: "events", key: $0, document: document("Parked", "r-1")) } + [
+          .insert(collection: "events", key: "c", document: document("Forwarded", "r-1")),
+          .insert(collection: "events", key: "d", document: document("Parked", "r-2'")),
+          .insert(collection: "others", key: "e", document: document("Parked", "r-1")),
+        ])
+      try await other.commit([.insert(collection: "events", key: "f", document: document("Parked", "r-1"))])
+      func keys(_ member: String, _ value: String, _ after: String?, _ limit: Int) async throws -> [String] {
+        try await store.records("events", where: member, is: value, after: after, limit: limit).map(\.key)
+      }
+      #expect(try await keys("status", "Parked", nil, 3) == ["A", "a", "a-1"])
+      #expect(try await keys("status", "Parked", "a-1", 3) == ["b", "d", "é"])
+      #expect(try await keys("status", "Parked", "é", 3) == [])
+      #expect(try await keys("recordId", "r-1", nil, 9) == ["A", "a", "a-1", "b", "c", "é"])
+      #expect(try await keys("recordId", "r-2'", nil, 9) == ["d"])
+      #expect(try await keys("nothing", "Parked", nil, 9) == [])
+      let first = try await store.records("events", where: "status", is: "Parked", after: nil, limit: 1).first
+      #expect(first?.document == document("Parked", "r-1") && first?.version == 1 && first?.collection == "events")
+    }
+  }
+
+  @Test func listingsHaveIndexes() async throws {
+    try await Bench.run { bench async throws in
+      func plan(_ condition: String) async throws -> String {
+        try await bench.pool.with { connection in
+          _ = try connection.execute("SET enable_seqscan = off", [])
+          _ = try connection.execute("SET enable_bitmapscan = off", [])
+          return try connection.execute(
+            """
+            EXPLAIN SELECT key FROM regproc.stage_record WHERE stage = 's' AND collection = 'events'
+            AND key COLLATE "C" > '' COLLATE "C" AND \(condition) ORDER BY key COLLATE "C" LIMIT 10
+            """, []
+          ).map { try $0.text(0) }.joined(separator: "\n")
+        }
+      }
+      for (condition, index) in [
+        ("document->>'status' = 'Parked'", "stage_record_parked"), ("document->>'recordId' = 'r-1'", "stage_record_about"),
+      ] {
+        let plan = try await plan(condition)
+        #expect(plan.contains(index) && !plan.contains("Sort"), "\(plan)")
+      }
+    }
+  }
+
   @Test func workIsDoneOnceAndItsChangesAreCommittedWithItsEnd() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()

@@ -27,6 +27,37 @@ struct PostgresStageStore: StageStore {
     }
   }
 
+  func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
+    -> [StageRecord]
+  {
+    precondition(Self.isWord(member), "a member is named by letters")
+    // The name of a state stands in the statement itself: only so does the planner know that a partial index holds all of it.
+    let isState = Self.isWord(value)
+    let stage = stage
+    return try await database {
+      try await pool.with { connection in
+        let rows = try connection.execute(
+          """
+          SELECT key, version, document FROM regproc.stage_record
+          WHERE stage = $1 AND collection = $2 AND key COLLATE "C" > $3 COLLATE "C"
+            AND document->>'\(member)' = \(isState ? "'\(value)'" : "$5::text")
+          ORDER BY key COLLATE "C" LIMIT $4
+          """,
+          [.text(stage), .text(collection), .text(key ?? ""), .int(limit)] + (isState ? [] : [.text(value)]))
+        return try rows.map { row in
+          StageRecord(
+            collection: collection, key: try row.text(0), version: try row.int(1),
+            document: try JSONValue.parse(Array(try row.text(2).utf8)))
+        }
+      }
+    }
+  }
+
+  /// Whether a text is letters alone, and few of them.
+  private static func isWord(_ text: String) -> Bool {
+    !text.isEmpty && text.utf8.count <= 32 && text.utf8.allSatisfy { (65...90).contains($0) || (97...122).contains($0) }
+  }
+
   func commit(_ changes: [StageChange]) async throws {
     guard !changes.isEmpty else { return }
     let stage = stage

@@ -13,8 +13,17 @@ enum Schema {
     Migration(version: 7, name: "what a broker refuses is set aside", sql: refusals),
     Migration(version: 8, name: "transactions that other programs write", sql: transactionsOfOthers),
     Migration(version: 9, name: "deaths, corrections and reversals as a table", sql: changes),
+    Migration(version: 10, name: "stage records by state and by the record they are about", sql: recordsBy),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
   ]
+
+  /// What waits for a way, in the order that a listing takes it; and all that is kept about one record of OpenCRVS.
+  private static let recordsBy = """
+    CREATE INDEX stage_record_parked ON regproc.stage_record (stage, collection, key COLLATE "C")
+      WHERE document->>'status' = 'Parked';
+    CREATE INDEX stage_record_about ON regproc.stage_record (stage, collection, (document->>'recordId'), key COLLATE "C")
+      WHERE document->>'recordId' IS NOT NULL;
+    """
 
   /// MOSIP's table, and the ways it is asked: by the id that a client names, and by what a correction packet's message says of itself.
   private static let additionalInfo = """

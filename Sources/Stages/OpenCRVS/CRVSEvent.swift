@@ -13,14 +13,19 @@ struct CRVSEvent: Sendable {
   /// The whole event without inline images, otherwise as it came.
   private(set) var document: JSONValue
   let bundle: CRVSBundle
-  /// SHA-256, lower-case hex, of topic and bundle without application ids: the same for the same content, whatever
-  /// delivery it came with and in whatever order its members were written.
+  /// SHA-256, lower-case hex, of topic and content of the bundle (`CommonForm.content`): the same for the same content,
+  /// whatever delivery it came with, however often OpenCRVS touched its Task since and in whatever order its members
+  /// were written.
   let digest: String
   private let contextIndex: Int
+  /// What the country calls things in its events.
+  private let names: FieldNames
+  /// The bundle in the names that both mediators read.
+  private let translated: JSONValue
 
-  /// Reads an event.
+  /// Reads an event of a country that has these names for things.
   /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8.
-  init(_ body: [UInt8]) throws(MediatorFault) {
+  init(_ body: [UInt8], names: FieldNames = .standard) throws(MediatorFault) {
     let value = try MediatorBodies.json(body, "the event", largest: Self.largest)
     guard let topic = value["event"]?["hub"]?["topic"]?.string, FHIR.isIdentifier(topic) else {
       throw MediatorFault(.unreadable, "the event has no topic")
@@ -29,7 +34,9 @@ struct CRVSEvent: Sendable {
       let index = contexts.firstIndex(where: { $0["resourceType"]?.string == "Bundle" })
     else { throw MediatorFault(.unreadable, "the event has no bundle") }
     contexts[index] = Self.withoutImages(contexts[index])
-    bundle = try CRVSBundle(contexts[index], topic: topic)
+    translated = names.translated(contexts[index])
+    bundle = try CRVSBundle(translated, topic: topic)
+    self.names = names
     var event = value["event"]
     event?["context"] = .array(contexts)
     var document = value
@@ -38,7 +45,7 @@ struct CRVSEvent: Sendable {
     self.document = document
     contextIndex = index
     digest = Digest.hex(
-      JSONValue.array([.string(topic), CommonForm.withoutApplicationIds(contexts[index])]).encoded(sortedKeys: true))
+      JSONValue.array([.string(topic), CommonForm.content(translated)]).encoded(sortedKeys: true))
   }
 
   /// The event in UTF-8.
@@ -65,16 +72,26 @@ struct CRVSEvent: Sendable {
   }
 
   /// Whether a record that is kept, with its digest and the event itself, is of the same content. The digest alone does
-  /// not tell: releases before counted the application id, and one side may have been sent another form than now.
+  /// not tell: releases before counted the application id and the state of the Task, and one side may have been sent
+  /// another form than now.
   func isSame(as record: JSONValue, kept: (_ object: String) async throws -> [UInt8]?) async throws -> Bool {
-    if record["digest"]?.string == digest { return true }
-    guard let object = record["object"]?.string, let bytes = try await kept(object), let other = try? CRVSEvent(bytes)
+    let known = record["digest"]?.string
+    if known == digest || known == formerDigest { return true }
+    guard let object = record["object"]?.string, let bytes = try await kept(object), let other = try? CRVSEvent(bytes, names: names)
     else { return false }
     return topic == other.topic
-      && commonForm.encoded(sortedKeys: true) == other.commonForm.encoded(sortedKeys: true)
+      && CommonForm.content(commonForm).encoded(sortedKeys: true)
+        == CommonForm.content(other.commonForm).encoded(sortedKeys: true)
   }
 
-  private var commonForm: JSONValue { CommonForm.of(document["event"]?["context"]?[contextIndex] ?? .null, bundle) }
+  /// The digest of releases that counted the state of the Task.
+  private var formerDigest: String {
+    let bundle = document["event"]?["context"]?[contextIndex] ?? .null
+    return Digest.hex(
+      JSONValue.array([.string(topic), CommonForm.withoutApplicationIds(bundle)]).encoded(sortedKeys: true))
+  }
+
+  private var commonForm: JSONValue { CommonForm.of(translated, bundle) }
 
   private static func withoutImages(_ bundle: JSONValue) -> JSONValue {
     guard let entries = bundle["entry"]?.array else { return bundle }

@@ -49,6 +49,48 @@ enum CommonForm {
     return out
   }
 
+  /// What of a bundle is content, for comparing: no application ids, and nothing that changes when OpenCRVS merely touches a record.
+  /// Of a Task that leaves what it is about and whom to ask; of all else everything but the version it was stored under.
+  static func content(_ bundle: JSONValue) -> JSONValue {
+    guard let entries = withoutApplicationIds(bundle)["entry"]?.array else { return bundle }
+    var out = bundle
+    out["meta"] = nil
+    out["timestamp"] = nil
+    out["entry"] = .array(
+      entries.map { entry in
+        guard var resource = entry["resource"] else { return entry }
+        var entry = entry
+        let type = resource["resourceType"]?.string ?? ""
+        if type == "Task" {
+          resource = taskContent(resource)
+          entry["fullUrl"] = nil
+        } else {
+          resource["meta"] = nil
+          if let url = entry["fullUrl"]?.string { entry["fullUrl"] = .string(withoutVersion(url, of: type)) }
+        }
+        entry["resource"] = resource
+        return entry
+      })
+    return out
+  }
+
+  private static func taskContent(_ task: JSONValue) -> JSONValue {
+    var out: JSONValue = ["resourceType": "Task"]
+    for member in ["code", "focus", "identifier"] { out[member] = task[member] }
+    let contacts = (task["extension"]?.array ?? []).filter {
+      FHIR.tail($0["url"]?.string)?.hasPrefix("contact-person") == true
+    }
+    if !contacts.isEmpty { out["extension"] = .array(contacts) }
+    return out
+  }
+
+  /// `/fhir/Patient/k1/3` without the 3.
+  private static func withoutVersion(_ url: String, of type: String) -> String {
+    let parts = url.split(separator: "/", omittingEmptySubsequences: false)
+    guard let place = parts.firstIndex(of: type[...]), place + 2 < parts.count else { return url }
+    return parts[...(place + 1)].joined(separator: "/")
+  }
+
   /// The places of the entries: subject, mother and the other Patients change places among each other, nothing else moves.
   private static func order(_ entries: [JSONValue], _ read: CRVSBundle) -> [Int] {
     let patients = entries.indices.filter { entries[$0]["resource"]?["resourceType"]?.string == "Patient" }

@@ -2,7 +2,7 @@ import HTTP
 import JSON
 import StageKit
 
-/// What comes back from the MOSIP side, and how OpenCRVS is told (facts/opencrvs-and-websub 2.4, 5.3 S6).
+/// What comes back from the MOSIP side, and how OpenCRVS is told.
 extension OpencrvsMediator {
   /// `POST /birthReceiveNid`: the UIN token of a birth.
   func takeToken(_ request: Request, _ context: StageContext) async throws -> Response {
@@ -27,7 +27,8 @@ extension OpencrvsMediator {
     return answer(context).message("Received")
   }
 
-  /// `POST /receiveStatus`: the result of an event that ends in no token, above all an error.
+  /// `POST /receiveStatus`: the result of an event, whatever its kind. Of a success OpenCRVS is told no more than the token of a birth or
+  /// a death, since it has no place for the rest.
   func takeStatus(_ request: Request, _ context: StageContext) async throws -> Response {
     let value = try await opened(request, context)
     guard let type = value["type"]?.string, let status = value["status"]?.string, ["success", "error"].contains(status)
@@ -46,18 +47,47 @@ extension OpencrvsMediator {
         "errorMessage": .string(Self.plain(error["errorMessage"]?.string ?? "")),
       ]
     }
+    let what = value["what"]?.string.flatMap { Self.results.contains($0) ? $0 : nil } ?? ""
+    let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100).map(JSONValue.string)
     if status == "error", errors.isEmpty { throw MediatorFault(.unreadable, "the message names no error") }
     let document: JSONValue = [
       "type": .string(type), "status": .string(status), "txnId": JSONValue(transaction), "aid": JSONValue(aid),
       "numberKind": JSONValue(number?.kind), "registrationNumber": JSONValue(number?.text),
-      "uinToken": JSONValue(value["uinToken"]?.string), "errors": .array(errors),
+      "uinToken": JSONValue(value["uinToken"]?.string), "what": .string(what), "changed": .array(changed),
+      "errors": .array(errors),
     ]
-    let what = status == "error" ? "error" : value["uinToken"]?.string != nil ? "token" : nil
+    let told =
+      switch (status, EventKind(rawValue: type)) {
+      case ("error", _): "error"
+      case (_, .birth), (_, .death): value["uinToken"]?.string.map { _ in "token" }
+      // The corrected birth had not reached MOSIP before: this is its first token.
+      case (_, .birthCorrection) where what == "created": value["uinToken"]?.string.map { _ in "token" }
+      default: nil as String?
+      }
     let isNew = try await keep(
-      document, in: Records.statuses, RecordKey.of("\(type):\(status):\(subject)"), telling: what, context
-    ) { _ in }
-    if isNew { context.log.info("a result is taken", ["type": type, "status": status, "aid": aid ?? ""]) }
+      document, in: Records.statuses, Self.statusKey(type, status, subject), telling: told, context
+    ) { known in
+      guard let before = known["uinToken"]?.string, let now = value["uinToken"]?.string, before != now else { return }
+      throw MediatorFault(.conflict, "another token was received before for the same result")
+    }
+    if isNew { context.log.info("a result is taken", ["type": type, "status": status, "what": what, "aid": aid ?? ""]) }
     return answer(context).message("Received")
+  }
+
+  /// What may have become of a piece of work.
+  private static let results: Set<String> = ["created", "deactivated", "flagged", "corrected", "activated", "unchanged"]
+
+  static func statusKey(_ type: String, _ status: String, _ subject: String) -> String {
+    RecordKey.of("\(type):\(status):\(subject)")
+  }
+
+  /// Whether a text may be the name of a field: no value of one passes.
+  private static func isFieldName(_ text: String) -> Bool {
+    guard let first = text.utf8.first, (65...90).contains(first) || (97...122).contains(first) else { return false }
+    return text.utf8.count <= 64
+      && text.utf8.allSatisfy {
+        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0)
+      }
   }
 
   /// Who sends, opened and proved.
@@ -98,7 +128,8 @@ extension OpencrvsMediator {
       payload: ["what": .string(what), "collection": .string(collection), "record": .string(key)])
   }
 
-  /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID" | "MOSIP_PSUT_TOKEN_ID" | "MOSIP_ERROR"}`, until OpenCRVS
+  /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID"}`, `{"BRN"|"DRN", "MOSIP_PSUT_TOKEN_ID"}` or
+  /// `{"BRN"|"DRN", "MOSIP_AID"?, "MOSIP_ERROR"}`, until OpenCRVS
   /// takes it: every refusal is tried again, since it is a person's registration that would be lost.
   func tell(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
@@ -116,6 +147,7 @@ extension OpencrvsMediator {
     default:
       let errors = document["errors"]?.array ?? []
       let texts = errors.map { "\($0["errorCode"]?.string ?? ""): \($0["errorMessage"]?.string ?? "")" }
+      if let aid = document["aid"]?.string { body["MOSIP_AID"] = .string(aid) }
       body["MOSIP_ERROR"] = .string(texts.joined(separator: "; "))
     }
     _ = try await Outgoing(http: context.services.http).post(

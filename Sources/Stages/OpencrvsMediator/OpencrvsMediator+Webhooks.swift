@@ -3,12 +3,11 @@ import JSON
 import Registration
 import StageKit
 
-/// What comes in from OpenCRVS, and the subscription that makes it come (facts/opencrvs-and-websub 1).
+/// What comes in from OpenCRVS, and the subscription that makes it come.
 extension OpencrvsMediator {
-  /// The six topics that OpenCRVS knows. Births go on to MOSIP; the others are taken and kept, but have no way yet.
-  static let knownTopics: Set<String> = [
-    "BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CERTIFIED", "DEATH_CERTIFIED", "BIRTH_CORRECTED", "DEATH_CORRECTED",
-  ]
+  /// The topics that OpenCRVS knows, and those of ours that it does not. A certificate that was printed is taken and kept, but has no way
+  /// to MOSIP.
+  static let knownTopics = Set(EventKind.allCases.map(\.topic) + ["BIRTH_CERTIFIED", "DEATH_CERTIFIED"])
 
   /// Tries until the event is kept. OpenCRVS takes any answer, a 500 too, for a delivery and never sends again; only a
   /// broken connection makes it try once more (facts/opencrvs-and-websub 1.2). So nothing but what is wrong with the
@@ -43,40 +42,46 @@ extension OpencrvsMediator {
       signature, body: request.body, secret: secret, acceptingRawBody: settings.boolean("accept-raw-body-signature"))
     guard isRight else { throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body") }
 
-    let event = try CRVSEvent(request.body)
+    let event = try event(request.body)
     guard Self.knownTopics.contains(event.topic) else { throw MediatorFault(.unreadable, "the topic is not known") }
     guard let number = event.bundle.registrationNumber else {
       throw MediatorFault(.unreadable, "the event has no registration number")
     }
     let key = RecordKey.of(event)
     if let answer = try await answerOfKnown(event, key, context) { return answer }
-
     let object = event.digest + ".json"
     try await context.services.objects.put(
       event.encoded, account: Self.eventAccount, container: RecordKey.container(key), key: object)
-    let isForwarded = event.topic == "BIRTH_REGISTERED"
+    let kind = EventKind(topic: event.topic)
     let record: JSONValue = [
-      "topic": .string(event.topic), "recordId": .string(event.bundle.compositionId),
+      "topic": .string(event.topic), "kind": JSONValue(kind?.rawValue), "recordId": .string(event.bundle.compositionId),
       "numberKind": .string(event.bundle.kind == .birth ? "BRN" : "DRN"), "registrationNumber": .string(number),
-      "digest": .string(event.digest), "object": .string(object), "status": isForwarded ? "Received" : "Parked",
+      "digest": .string(event.digest), "object": .string(object), "status": kind == nil ? "Parked" : "Received",
+      "lastModified": JSONValue(event.bundle.task.lastModified),
     ]
-    var changes: [StageChange] = [.insert(collection: Records.events, key: key, document: record)]
-    if isForwarded { changes.append(.schedule(WorkItem(kind: Self.forward, key: key))) }
-    do {
+    // Delivered twice, or something else of the same record at the same time: the other one was first.
+    let known = try await untilCommitted { () -> Response? in
+      if kind != nil, kind != .birth { try await takeUpParked(of: event.bundle.compositionId, context) }
+      if let answer = try await answerOfKnown(event, key, context) { return answer }
+      var changes: [StageChange] = [.insert(collection: Records.events, key: key, document: record)]
+      if kind != nil {
+        var queue = try await RecordQueue.of(event.bundle.compositionId, context.store)
+        queue.append(key)
+        changes += queue.changes + awaiting(key, context)
+      }
       try await context.store.commit(changes)
-    } catch let conflict as StoreConflict {
-      // Delivered twice at the same time: the other delivery was first.
-      guard let answer = try await answerOfKnown(event, key, context) else { throw conflict }
-      return answer
+      return nil
     }
+    if let known { return known }
     context.log.info("an event is taken", ["topic": event.topic, "record": key])
-    return taken(isForwarded, context)
+    return taken(kind != nil, context)
   }
 
   private func answerOfKnown(_ event: CRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
     guard let known = try await context.store.record(Records.events, key) else { return nil }
     let isSame = try await event.isSame(as: known.document) {
-      try await context.services.objects.get(account: Self.eventAccount, container: RecordKey.container(key), key: $0)
+      try await context.services.objects.get(
+        account: Self.eventAccount, container: Self.container(known.document, key), key: $0)
     }
     guard isSame else {
       throw MediatorFault(.conflict, "the same record was received before with other content")
@@ -113,7 +118,7 @@ extension OpencrvsMediator {
   }
 
   /// Subscribes to the topics that are not subscribed yet: OpenCRVS sends every event once for each subscription, also
-  /// for equal ones.
+  /// for equal ones. A topic that is refused keeps no other one from being subscribed to.
   func subscribe(_ context: StageContext) async throws {
     let (base, callback) = (settings.text("webhooks-url"), settings.text("webhook-url"))
     guard !base.isEmpty, !callback.isEmpty else {
@@ -126,6 +131,7 @@ extension OpencrvsMediator {
     let listed = try await outgoing.get(url, headers: headers, service: "OpenCRVS webhooks")
     let entries = (try? JSONValue.parse(listed.body))?["entries"]?.array ?? []
     let subscribed = Set(entries.filter { $0["callback"]?.string == callback }.compactMap { $0["topic"]?.string })
+    var refused: (any Error)?
     for topic in settings.texts("topics") where !subscribed.contains(topic) {
       let body: JSONValue = [
         "hub": [
@@ -133,8 +139,14 @@ extension OpencrvsMediator {
           "secret": .string(settings.text("sha-secret")),
         ]
       ]
-      _ = try await outgoing.post(body.encoded(), to: url, headers: headers, service: "OpenCRVS webhooks")
-      context.log.info("subscribed at OpenCRVS", ["topic": topic])
+      do {
+        _ = try await outgoing.post(body.encoded(), to: url, headers: headers, service: "OpenCRVS webhooks")
+        context.log.info("subscribed at OpenCRVS", ["topic": topic])
+      } catch let refusal as Outgoing.Refusal {
+        context.log.warning("OpenCRVS refuses a topic", ["topic": topic, "error": "\(refusal)"])
+        refused = refusal
+      }
     }
+    if let refused { throw refused }
   }
 }

@@ -3,20 +3,21 @@ import JSON
 import Registration
 import StageKit
 
-/// The OpenCRVS-side mediator: takes OpenCRVS' webhooks, sends births sealed and signed to the MOSIP-side mediator, and
-/// brings UIN tokens and errors back to OpenCRVS (facts/opencrvs-and-websub 2, 5.2, 5.3).
+/// The OpenCRVS-side mediator: takes OpenCRVS' webhooks, sends events sealed and signed to the MOSIP-side mediator, and
+/// brings UIN tokens, results and errors back to OpenCRVS.
 ///
 /// Delivery: what was answered with 200 is in the database and the object store before the answer, and is handed on at
-/// least once. Ordering: none between events. The same event is taken once, however often it is delivered.
+/// least once. Ordering: events of one record are handed on one after another, in the order taken; none between records.
+/// The same event is taken once, however often it is delivered.
 public struct OpencrvsMediator: Stage {
   /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "opencrvs-mediator",
-    summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens and errors back",
+    summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens, results and errors back",
     takesMessages: false,
     work: [
       WorkKind(forward, concurrencySetting: "forwarded-at-once"), WorkKind(tell, concurrency: 16),
-      WorkKind(subscription, concurrency: 1),
+      WorkKind(subscription, concurrency: 1), WorkKind(answer, concurrency: 4), WorkKind(takeUp, concurrency: 1),
     ],
     settings: [
       SettingField(
@@ -30,7 +31,7 @@ public struct OpencrvsMediator: Stage {
         "webhook-patience", .integer, default: 300, unit: "seconds",
         "how long a webhook waits for a database or object store that is away, before its connection is closed"),
       SettingField(
-        "topics", .texts, default: ["BIRTH_REGISTERED", "DEATH_REGISTERED"],
+        "topics", .texts, default: .texts(standardTopics),
         "the topics that are subscribed to at OpenCRVS"),
       SettingField(
         "subscribe-at-start", .boolean, default: false,
@@ -49,7 +50,15 @@ public struct OpencrvsMediator: Stage {
       SettingField("mosip-url", .text, default: nil, "base URL of the MOSIP-side mediator, before /opencrvs/v1"),
       SettingField(
         "forwarded-at-once", .integer, default: 32,
-        "how many births one process sends to the MOSIP side at the same time; 1, in one process, before upstream's mediator, which two requests at once break until it is restarted"
+        "how many events one process sends to the MOSIP side at the same time; 1, in one process, before upstream's mediator, which two requests at once break until it is restarted"
+      ),
+      SettingField(
+        "answer-within", .integer, default: 24, unit: "hours",
+        "how long MOSIP may take for an event before OpenCRVS is told OPN-CRVS-019, once; what comes later is told all the same; 0 for ever"
+      ),
+      SettingField(
+        "fields-file", .file, default: "",
+        "what the country calls sections, identifiers and fields in its events; without it, the names of OpenCRVS' reference country"
       ),
       SettingField(
         "opencrvs-client", .text, default: "opencrvs", "the client whose token is shown to OpenCRVS (CLIENT_ID)"),
@@ -65,11 +74,18 @@ public struct OpencrvsMediator: Stage {
   static let forward = "forward"
   static let tell = "tell"
   static let subscription = "subscription"
+  static let answer = "answer"
+  static let takeUp = "take-up"
+
+  /// What every release of OpenCRVS lets a system subscribe to and what has a way to MOSIP. The first two are all that it sends by itself.
+  static let standardTopics = ["BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CORRECTED", "DEATH_CORRECTED"]
 
   /// Collections of records.
   enum Records {
     /// What OpenCRVS sent, by `RecordKey`.
     static let events = "events"
+    /// The order of the events of each record, by record.
+    static let records = "records"
     /// UIN tokens that came back, by registration number.
     static let tokens = "tokens"
     /// Results that came back otherwise (S6).
@@ -82,14 +98,21 @@ public struct OpencrvsMediator: Stage {
   let secret: [UInt8]
   /// OpenCRVS' own auth service, when tokens of the OpenCRVS side are not those of the realm.
   let auth: OpenCRVSAuth?
+  /// What the country calls things in its events.
+  let names: FieldNames
   let foreignText = ForeignText()
 
   /// Makes the mediator of one stage.
-  /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start, or a client secret.
+  /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start, or a client secret, and for a fault in
+  ///   the file of the country's names.
   public init(settings: StageSettings) throws {
     self.settings = settings
     secret = Array(settings.text("sha-secret").utf8)
     auth = try OpenCRVSAuth(settings)
+    names = try FieldNames(settings, "fields-file")
+    guard settings.integer("answer-within") >= 0 else {
+      throw SettingError(stage: settings.stage, setting: "answer-within", "must be at least 0")
+    }
     guard settings.integer("forwarded-at-once") >= 1 else {
       throw SettingError(stage: settings.stage, setting: "forwarded-at-once", "must be at least 1")
     }
@@ -100,7 +123,12 @@ public struct OpencrvsMediator: Stage {
     }
   }
 
-  /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
+  /// Says what is wrong with the file of the country's names.
+  public static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck? {
+    setting == "fields-file" ? FieldNames.read(bytes, file: file).check : nil
+  }
+
+  /// Its endpoints; every error has the answer shape of both mediators.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
     return [
@@ -119,8 +147,13 @@ public struct OpencrvsMediator: Stage {
   /// How often text came that is not UTF-8.
   public var counts: [String: Int] { [ForeignText.metric: foreignText.count] }
 
-  /// Schedules its subscriptions.
+  /// Schedules its subscriptions, and takes up what an earlier version parked.
   public func start(_ context: StageContext) async throws {
+    if !(try await context.store.records(Records.events, where: "status", is: "Parked", after: nil, limit: 1)).isEmpty {
+      try await context.store.commit([
+        .schedule(WorkItem(kind: Self.takeUp, key: "start-\(context.services.clock.now.iso)"))
+      ])
+    }
     guard settings.boolean("subscribe-at-start") else { return }
     // The standing piece may not be due for hours; the other one is of this start.
     try await context.store.commit([
@@ -134,6 +167,10 @@ public struct OpencrvsMediator: Stage {
     switch work.kind {
     case Self.forward: return try await forward(work, context)
     case Self.tell: return try await tell(work, context)
+    case Self.answer: return try await checkAnswer(work, context)
+    case Self.takeUp:
+      try await takeUpParked(context)
+      return .done
     case Self.subscription:
       try await subscribe(context)
       return work.key == "standing" ? .again(afterSeconds: Double(settings.integer("resubscribe-every"))) : .done
@@ -145,6 +182,8 @@ public struct OpencrvsMediator: Stage {
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
     if work.kind == Self.forward { try await forwardGaveUp(work, failure, context) }
   }
+
+  func event(_ bytes: [UInt8]) throws(MediatorFault) -> CRVSEvent { try CRVSEvent(bytes, names: names) }
 
   func answer(_ context: StageContext) -> MediatorAnswer {
     MediatorAnswer(

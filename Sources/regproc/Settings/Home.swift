@@ -57,17 +57,31 @@ struct StageFolder: Sendable {
       let bytes = try Files.read(path)
       let reading = StageFile.read(bytes, name: name, file: path)
       var problems = reading.problems
-      if let stage = reading.stage {
-        if Catalogue.plugin(named: stage.plugin) == nil {
-          problems.append(Self.unknownPlugin(stage.plugin, bytes, path))
-        } else {
+      if var stage = reading.stage {
+        if let plugin = Catalogue.plugin(named: stage.plugin) {
+          stage.resolveFiles(plugin.spec.settings, in: "\(folder)/\(name)")
           stages.append(stage)
+          faults += try Self.faults(of: stage, plugin)
+        } else {
+          problems.append(Self.unknownPlugin(stage.plugin, bytes, path))
         }
       }
       if !problems.isEmpty { faults.append((problems, reading.source)) }
     }
     if faults.contains(where: { $0.problems.contains { $0.severity == .error } }) { throw FileProblems(faults) }
     self.stages = stages
+  }
+
+  /// What is wrong with the files that a stage's settings name.
+  private static func faults(of stage: StageFile, _ plugin: any Stage.Type) throws
+    -> [(problems: [Problem], source: SourceText)]
+  {
+    try plugin.spec.settings.compactMap { field in
+      guard field.kind == .file, case .text(let path) = stage.settings[field.name], !path.isEmpty,
+        let check = plugin.check(try Files.read(path), of: field.name, file: path), !check.problems.isEmpty
+      else { return nil }
+      return (check.problems, check.source)
+    }
   }
 
   private static func unknownPlugin(_ plugin: String, _ bytes: [UInt8], _ path: String) -> Problem {

@@ -59,7 +59,7 @@ struct Outcome: Sendable {
         out.instances[try row.text(0), default: []].insert(try row.textOrNull(1) ?? "-")
       }
       out.openWork = try connection.execute(
-        "SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work WHERE state = 0 AND kind NOT LIKE 'subscri%'",
+        "SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work WHERE state = 0 AND kind NOT LIKE 'subscri%' AND kind <> 'answer'",
         []
       ).map { "\(try $0.text(0)) \(try $0.text(1)) \(try $0.text(2)) \(try $0.text(3))" }
       out.deadLetters = try connection.execute("SELECT stage, code, reason FROM regproc.dead_letter", []).map {

@@ -71,7 +71,7 @@ struct MediatorCrashTests {
     #expect(Set(state.published.map(\.key)).count == 1, "\(name)")
     #expect(Set(state.published.compactMap { $0.body["event"]?["id"]?.string }).count == 1, "\(name)")
     #expect(state.published.allSatisfy { $0.body["event"]?["status"] == "served" }, "\(name)")
-    #expect(state.work.allSatisfy { $0.state == 1 }, "\(name)")
+    #expect(state.work.allSatisfy { $0.state == 1 || $0.item.kind == "answer" }, "\(name)")
     #expect(state.objects.keys.allSatisfy { !$0.hasPrefix("PACKET_MANAGER_ACCOUNT") }, "\(name)")
     #expect(state.failures.isEmpty, "\(name)")
   }
@@ -121,7 +121,7 @@ struct MediatorCrashTests {
           world.document("mosip-mediator", "birth_transactions", Births.record)?["status"] == "Failed",
           "step \(step) \(moment)")
         #expect(state.uploads.isEmpty)
-        #expect(state.work.allSatisfy { $0.state != 0 }, "step \(step) \(moment)")
+        #expect(state.work.allSatisfy { $0.state != 0 || $0.item.kind == "answer" }, "step \(step) \(moment)")
       }
     }
   }

@@ -363,17 +363,18 @@ struct RecordKeyTests {
     #expect(RecordKey.container("../../etc") == Digest.hex(Array("../../etc".utf8)))
   }
 
-  @Test("are one for the death of a record, and tell its corrections apart")
+  @Test("are one for all deliveries of a death, and tell its changes apart")
   func others() throws {
-    func key(_ topic: String, _ moment: String) throws -> String {
+    func key(_ moment: String, _ kind: EventKind) throws -> String {
       RecordKey.of(
         try CRVSEvent(
-          Births.event([Births.task("DEATH", lastModified: moment), Births.child()], topic: topic).encoded()))
+          Births.event([Births.task("DEATH", record: "r1", lastModified: moment), Births.child()], topic: kind.topic).encoded()))
     }
-    #expect(try key("DEATH_REGISTERED", "2024-01-01T00:00:00.000Z") == key("DEATH_REGISTERED", "2024-01-02T00:00:00.000Z"))
-    #expect(try key("DEATH_REGISTERED", "2024-01-01T00:00:00.000Z") == "\(Births.record):death")
-    #expect(try key("DEATH_CORRECTED", "2024-01-01T00:00:00.000Z") != key("DEATH_CORRECTED", "2024-01-02T00:00:00.000Z"))
-    #expect(try key("DEATH_CORRECTED", "2024-01-01T00:00:00.000Z") != key("DEATH_REVERSED", "2024-01-01T00:00:00.000Z"))
-    #expect(try key("DEATH_CORRECTED", "2024-01-01T00:00:00.000Z").count <= 64)
+    let (first, second) = ("2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z")
+    #expect(try key(first, .death) == "r1:death")
+    #expect(try key(second, .death) == "r1:death")
+    #expect(try key(first, .deathCorrection) == "r1:death-correction:\(first)")
+    #expect(try key(first, .deathCorrection) != key(second, .deathCorrection))
+    #expect(try key(first, .deathReversal).count <= 64)
   }
 }

@@ -32,6 +32,17 @@ struct MemoryStageStore: StageStore {
     try world.step { $0.records["\(stage)|\(collection)|\(key)"] }
   }
 
+  func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
+    -> [StageRecord]
+  {
+    try world.step { state in
+      let found = state.records.filter { place, record in
+        place.hasPrefix("\(stage)|\(collection)|") && record.document[member]?.string == value && record.key > key ?? ""
+      }
+      return Array(found.values.sorted { $0.key < $1.key }.prefix(limit))
+    }
+  }
+
   func commit(_ changes: [StageChange]) async throws { try world.step { try Self.apply(changes, stage, &$0) } }
 
   static func apply(_ changes: [StageChange], _ stage: String, _ state: inout MediatorWorld.State) throws {

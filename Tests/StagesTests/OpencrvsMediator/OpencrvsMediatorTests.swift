@@ -122,19 +122,6 @@ struct OpencrvsMediatorTests {
     #expect(world.allWork("forward") == 1)
   }
 
-  @Test("keeps a death and says that it has no way yet")
-  func death() async throws {
-    let event = Births.event([Births.task("DEATH"), Births.child()], topic: "DEATH_REGISTERED")
-    for _ in 0..<2 {
-      let response = try await post(Births.webhook(event))
-      #expect(response.status == 200)
-      #expect(response.code == "OPN-CRVS-016")
-    }
-    #expect(world.count("opencrvs-mediator", "events") == 1)
-    #expect(world.state.withLock { $0.objects.count } == 1)
-    #expect(world.openWork("forward") == 0)
-  }
-
   @Test("is not hurt by a record id full of quotes and slashes")
   func hostileIds() async throws {
     let record = "a\"'; DROP TABLE x --"
@@ -179,11 +166,11 @@ struct OpencrvsMediatorTests {
     try await stage.start(context)
     try await world.run([(stage, context)])
     let topics = world.state.withLock { $0.subscriptionsAtOpenCRVS.compactMap { $0["topic"]?.string } }
-    #expect(topics == ["BIRTH_REGISTERED", "DEATH_REGISTERED"])
+    #expect(topics == ["BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CORRECTED", "DEATH_CORRECTED"])
     #expect(try await world.call(stage, context, Request(method: "POST", path: "/subscribe")).status == 401)
     let asked = Request(method: "POST", path: "/subscribe", headers: ["Authorization": "Bearer good"])
     #expect(try await world.call(stage, context, asked).status == 202)
-    #expect(world.state.withLock { $0.subscriptionsAtOpenCRVS.count } == 2)
+    #expect(world.state.withLock { $0.subscriptionsAtOpenCRVS.count } == 4)
     world.state.withLock { $0.answers["/webhooks"] = [ClientResponse(status: 400)] }
     let refused = try await world.call(stage, context, asked)
     #expect(refused.status == 500)
@@ -421,7 +408,10 @@ struct OpencrvsMediatorTests {
     try await run()
     #expect(
       world.state.withLock { $0.atOpenCRVS } == [
-        ["BRN": "2022BTEST01", "MOSIP_ERROR": "PACKET_REJECTED: the registration ended as REJECTED"]
+        [
+          "BRN": "2022BTEST01", "MOSIP_AID": .string(MediatorWorld.rid(1)),
+          "MOSIP_ERROR": "PACKET_REJECTED: the registration ended as REJECTED",
+        ]
       ])
     var unnumbered = report
     unnumbered["opencrvsBRN"] = nil

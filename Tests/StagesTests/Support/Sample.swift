@@ -61,6 +61,9 @@ private struct Absent: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, Stag
   func next(centerId: String, machineId: String) async throws -> RID { throw Broken.unavailable }
   func send(_ request: ClientRequest) async throws -> ClientResponse { throw Broken.unavailable }
   func record(_ collection: String, _ key: String) async throws -> StageRecord? { nil }
+  func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
+    -> [StageRecord]
+  { [] }
   func commit(_ changes: [StageChange]) async throws {}
 }
 
