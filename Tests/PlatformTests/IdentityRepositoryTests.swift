@@ -23,7 +23,7 @@ import Testing
 
   @Test func aBirthBecomesAnActiveIdentityWithOnePerpetualVID() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       #expect(try await birth(repository, "1") == "ACTIVATED")
       let identity = try #require(try await repository.identity(.rid("1")))
       #expect(identity.status == "ACTIVATED" && identity.fields["fullName"]?.string == "Zoë Rao")
@@ -38,7 +38,7 @@ import Testing
 
   @Test func capturesOfAnIdentityAreKeptSealedAndReadAgain() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       let file =
         #"<BIR xmlns="\#(CBEFF.namespace)"><BIR><BIRInfo/><BDBInfo><Format/><Type>Face</Type></BDBInfo><BDB>AQID</BDB></BIR></BIR>"#
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
@@ -57,7 +57,7 @@ import Testing
 
   @Test func everyStepMayBeRepeatedAndTheRIDKeepsItsUIN() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let first = try await uin(repository, "1")
       for _ in 1...3 { #expect(try await birth(repository, "1") == "ACTIVATED") }
@@ -70,7 +70,7 @@ import Testing
 
   @Test func aDiscardedDraftBeginsAnewWithTheSameUIN() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
       let before = try await world.pool.with { try $0.execute("SELECT uin_hash FROM platform.draft").only().bytes(0) }
       try await repository.discardDraft(rid: "1")
@@ -88,7 +88,7 @@ import Testing
 
   @Test func discardingAPublishedDraftTakesNothingBack() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       try await repository.discardDraft(rid: "1")
       try await repository.discardDraft(rid: "unknown")
@@ -101,7 +101,7 @@ import Testing
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
-      let repositories = [world.repository(), world.repository(other)]
+      let repositories = [try world.repository(), try world.repository(other)]
       let answers = try await withThrowingTaskGroup(of: String?.self) { group in
         for task in 0..<8 { group.addTask { try await birth(repositories[task % 2], "1") } }
         return try await group.reduce(into: []) { $0.append($1) }
@@ -115,7 +115,7 @@ import Testing
 
   @Test func whatIsCutOffWithinAStepHasHappenedInFullOrNotAtAll() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       // The connection dies in the middle of the step: a trigger ends its own server process.
       try await world.pool.with { connection in
         try connection.script(
@@ -144,7 +144,7 @@ import Testing
 
   @Test func documentsOfADraftStayWhenALaterUpdateBringsNone() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
       let document = IdentityDocument(category: "POI", bytes: Array("%PDF-1.4".utf8))
       try await repository.updateDraft(rid: "1", fields: Self.fields, documents: [document], idempotencyKey: "k")
@@ -162,7 +162,7 @@ import Testing
 
   @Test func anIdentityIsDeactivatedAndActivatedAndARepeatAnswersTheSame() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
       for (rid, status) in [("2", "DEACTIVATED"), ("3", "ACTIVATED")] {
@@ -181,7 +181,7 @@ import Testing
 
   @Test func whatCannotBeIsRefusedWithMOSIPsCode() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       _ = try await birth(repository, "2")
       let (one, two) = (try await uin(repository, "1"), try await uin(repository, "2"))
@@ -209,7 +209,7 @@ import Testing
 
   @Test func aRIDThatChangedAnIdentityNeverGetsAUINOfItsOwn() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       _ = try await birth(repository, "2")
       let (one, two) = (try await uin(repository, "1"), try await uin(repository, "2"))
@@ -227,7 +227,7 @@ import Testing
 
   @Test func aDraftOverAnIdentityChangesTheFieldsItNamesAndNoOthers() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
       try await repository.createDraft(rid: "2", uin: uin, idempotencyKey: "2")
@@ -243,7 +243,7 @@ import Testing
 
   @Test func nothingOfAnIdentityStandsInTheDatabaseInTheClear() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
       let texts = try await world.pool.with { connection in
