@@ -23,7 +23,8 @@ struct BirthPacket: Sendable {
         .unavailable, service: "id schemas", code: "OPN-CRVS-004",
         "there is no schema of version \(mapping.schemaVersion)")
     }
-    let identity = try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
+    let identity = try await mapping.identity(of: event.bundle, through: context.services.http, completedBy: schema) {
+      field, value in
       schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
     }
     let now = context.services.clock.now
