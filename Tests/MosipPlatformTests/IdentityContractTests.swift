@@ -196,6 +196,22 @@ import Testing
     }
   }
 
+  @Test(arguments: Kind.allCases) func `the verification partner hears of a change of status without being asked for it`(
+    _ kind: Kind
+  ) async throws {
+    try await run(kind) { repository, uin, world in
+      func published(_ topic: String) async throws -> Int? {
+        try await world.number("SELECT count(*) FROM platform.hub_message WHERE topic = '\(topic)'")
+      }
+      try await repository.update(uin: uin, rid: rid(2), status: "DEACTIVATED", fields: nil, idempotencyKey: "k")
+      #expect(try await eventually { try await published("mpartner-default-auth/REMOVE_ID") == 2 })
+      try await repository.update(uin: uin, rid: rid(3), status: "ACTIVATED", fields: nil, idempotencyKey: "k")
+      #expect(try await eventually { try await published("IDENTITY_UPDATED") == 1 })
+      #expect(try await published("mpartner-default-auth/CREDENTIAL_ISSUED") == 1)
+      #expect(try await published("mpartner-default-auth/REMOVE_ID") == 2)
+    }
+  }
+
   @Test(arguments: Kind.allCases) func `what a new identity lacks is named, and the draft stays`(_ kind: Kind) async throws {
     try await run(kind) { repository, _, _ in
       var fields = try #require(Self.fields.object)

@@ -207,6 +207,80 @@ import Testing
     }
   }
 
+  @Test func aChangeWhoseTimeIsNotTheDatabasesIsRefusedForNow() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      _ = try await birth(repository, "1")
+      let uin = try await uin(repository, "1")
+      for (seconds, isTaken) in [(-70.0, false), (70, false), (-40, true), (40, true)] {
+        let clock = ShiftedClock(seconds: seconds)
+        let repository = try world.repository(clock: clock)
+        var refused: ServiceError?
+        do {
+          try await repository.update(
+            uin: uin, rid: "at \(seconds)", status: nil, fields: ["phone": "1"], idempotencyKey: "k")
+        } catch let error as ServiceError { refused = error }
+        if isTaken {
+          #expect(refused == nil)
+        } else {
+          #expect(refused?.code == "IDR-IDC-002" && refused?.kind == .unavailable)
+          #expect(refused?.message.contains("requesttime") == true)
+        }
+      }
+    }
+  }
+
+  @Test func aNewIdentityMustHaveWhatTheSchemaAndTheListDemandTogether() async throws {
+    try await World.run { world async throws in
+      let schema =
+        #"{"properties":{"identity":{"required":["IDSchemaVersion","province","zone","phone"],"properties":{"province":{"type":"string"}}}}}"#
+      for (list, missing) in [
+        (IdentityRules.mosipMandatory, "identity/province, identity/zone"), (["zone", "city"], "identity/zone"), ([], nil),
+      ] {
+        let rid = "\(list.count)"
+        let repository = try world.repository(schema: schema, rules: IdentityRules(mandatoryForNew: list))
+        var refused: ServiceError?
+        do { _ = try await birth(repository, rid) } catch let error as ServiceError { refused = error }
+        #expect(refused?.message == missing.map { "Missing Input Parameter - \($0)" })
+        #expect(refused?.code == missing.map { _ in "IDR-IDC-001" })
+        #expect(try await repository.hasDraft(rid: rid) == (missing != nil))
+      }
+    }
+  }
+
+  @Test func anUnknownVersionOfTheSchemaIsWaitedFor() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      _ = try await birth(repository, "1")
+      let uin = try await uin(repository, "1")
+      let refused = await code {
+        try await repository.update(uin: uin, rid: "2", status: nil, fields: ["IDSchemaVersion": 7], idempotencyKey: "k")
+      }
+      #expect(refused == "IDR-IDS-008")
+      #expect(try await repository.identity(.uin(uin))?.fields["IDSchemaVersion"] == 0.1)
+    }
+  }
+
+  @Test func aChangeThatAnOlderProgramMadeIsItsOwnRepeat() async throws {
+    try await World.run(PlatformSchema.migrations.filter { $0.version < 1012 }) { world async throws in
+      let uin = "5075291708"
+      let hash = Value.bytes(world.sealer.hash(uin))
+      let fields: JSONValue = ["IDSchemaVersion": 0.1, "UIN": .string(uin)]
+      try await world.run(
+        "INSERT INTO platform.identity (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, '2', 'ACTIVATED', $3)",
+        [hash, .bytes(try world.sealer.seal(Array(uin.utf8))), .bytes(try world.sealer.seal(fields.encoded()))])
+      try await world.run("INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ('1', $1, $1, 'PUBLISHED')", [hash])
+      try await world.run("INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ('1', $1), ('2', $1)", [hash])
+      _ = try await world.pool.with { try Migrator.apply(PlatformSchema.migrations, on: $0) }
+      let repository = try world.repository()
+      try await repository.update(uin: uin, rid: "2", status: "DEACTIVATED", fields: nil, idempotencyKey: "k")
+      #expect(try await repository.identity(.uin(uin))?.status == "ACTIVATED")
+      #expect(
+        await code { try await repository.update(uin: uin, rid: "1", status: "DEACTIVATED", fields: nil, idempotencyKey: "k") }
+          == "IDR-IDC-012")
+    }
+  }
+
   @Test func aRIDThatChangedAnIdentityNeverGetsAUINOfItsOwn() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
@@ -255,4 +329,10 @@ import Testing
       #expect(!texts.contains(hex("Zoë Rao")) && !texts.contains(hex(uin)) && !texts.contains(uin))
     }
   }
+}
+
+/// The machine's clock, so many seconds off.
+private struct ShiftedClock: WallClock {
+  var seconds: Double
+  var now: Instant { Instant.now.advanced(bySeconds: seconds) }
 }

@@ -24,8 +24,8 @@ final class World: Sendable {
   let blocking = BlockingPool(name: "platform-test", threads: 4)
 
   /// Runs a test in a world, which is taken down behind it.
-  static func run(_ body: (World) async throws -> Void) async throws {
-    let world = try World(await TestDatabase.make(PlatformSchema.migrations))
+  static func run(_ migrations: [Migration] = PlatformSchema.migrations, _ body: (World) async throws -> Void) async throws {
+    let world = try World(await TestDatabase.make(migrations))
     do {
       try await body(world)
     } catch {
