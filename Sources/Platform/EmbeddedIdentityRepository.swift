@@ -10,17 +10,29 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   private let pool: Pool
   private let sealer: Sealer
   private let identifiers: IdentifierPools
+  private let schemas: BundledIdSchemas
+  private let rules: IdentityRules
+  private let clock: any WallClock
+  /// Rung when a change has left something to be done.
+  let followUps = Semaphore()
   private let taken = Atomic<Int>(0)
   /// So many drafts from one look at the pools to the next.
   private let refillEvery: Int
   private let isFilling = Atomic<Bool>(false)
 
-  init(pool: Pool, sealer: Sealer, rules: IdentifierRules = IdentifierRules()) {
+  /// - Parameter clock: gives the times of changes.
+  init(
+    pool: Pool, sealer: Sealer, schemas: BundledIdSchemas, rules: IdentityRules = IdentityRules(),
+    identifiers numbers: IdentifierRules = IdentifierRules(), clock: any WallClock = SystemClock()
+  ) {
     self.pool = pool
     self.sealer = sealer
-    identifiers = IdentifierPools(sealer: sealer, rules: rules)
+    self.schemas = schemas
+    self.rules = rules
+    self.clock = clock
+    identifiers = IdentifierPools(sealer: sealer, rules: numbers)
     // Often enough that a dozen processes do not empty the last quarter between two looks.
-    refillEvery = max(1, min(rules.uinFill, rules.vidFill, 2000) / 50)
+    refillEvery = max(1, min(numbers.uinFill, numbers.vidFill, 2000) / 50)
   }
 
   /// Makes identifiers ahead, so that nobody waits for the first ones.
@@ -46,12 +58,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     }
   }
 
-  private func refused(_ kind: ServiceError.Kind, _ code: String, _ message: String) -> ServiceError {
-    ServiceError(kind, service: "identity repository", code: code, message)
-  }
-
   private static var boundToAnother: ServiceError {
-    ServiceError(.conflict, service: "identity repository", code: "IDR-IDC-012", "the RID is bound to another identity")
+    IdentityRules.refusal("IDR-IDC-012", "the RID is bound to another identity or another change", .conflict)
   }
 
   /// One writer for a RID at a time: creating, writing and publishing its draft never interleave.
@@ -63,23 +71,34 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     let sealer = sealer
     return try await database {
       try await pool.with { connection in
-        let columns = "SELECT i.sealed_uin, i.rid, i.status, i.fields FROM platform.identity i"
+        let columns = "SELECT i.sealed_uin, i.rid, i.status, i.fields"
+        let table = "FROM platform.identity i"
         let rows: Rows =
           switch reference {
-          case .uin(let uin): try connection.execute("\(columns) WHERE i.uin_hash = $1", [.bytes(sealer.hash(uin))])
+          case .uin(let uin): try connection.execute("\(columns) \(table) WHERE i.uin_hash = $1", [.bytes(sealer.hash(uin))])
           case .vid(let vid):
             try connection.execute(
-              "\(columns) JOIN platform.vid v USING (uin_hash) WHERE v.vid = $1 AND v.status = 'ACTIVE'", [.text(vid)])
+              """
+              \(columns), CASE WHEN v.status = 'ACTIVE' AND v.expires_at <= now() THEN 'EXPIRED' ELSE v.status END
+              \(table) JOIN platform.vid v USING (uin_hash) WHERE v.vid = $1
+              """, [.text(vid)])
           case .rid(let rid):
             try connection.execute(
-              "\(columns) JOIN platform.identity_rid r USING (uin_hash) WHERE r.rid = $1", [.text(rid)])
+              "\(columns) \(table) JOIN platform.identity_rid r USING (uin_hash) WHERE r.rid = $1", [.text(rid)])
           }
         guard let row = rows.first else { return nil }
+        if case .vid = reference { try Self.checkVID(status: try row.text(4), ofUIN: try row.text(2)) }
         return Identity(
           uin: String(decoding: try sealer.open(try row.bytes(0)), as: UTF8.self), rid: try row.text(1),
           status: try row.text(2), fields: try JSONValue.parse(try sealer.open(try row.bytes(3))))
       }
     }
+  }
+
+  /// A VID finds nobody once it is spent, nor while its UIN is not active.
+  private static func checkVID(status: String, ofUIN identity: String) throws {
+    guard status == "ACTIVE" else { throw IdentityRules.refusal("IDR-VID-001", "VID is \(status)") }
+    guard identity == "ACTIVATED" else { throw IdentityRules.refusal("IDR-VID-004", "\(identity) UIN") }
   }
 
   public func hasDraft(rid: String) async throws -> Bool {
@@ -192,7 +211,7 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   }
 
   public func publishDraft(rid: String, idempotencyKey: String) async throws -> String? {
-    let (identifiers, sealer) = (identifiers, sealer)
+    let (identifiers, sealer, rules, schemas) = (identifiers, sealer, rules, schemas)
     return try await stocked { connection in
       try Self.lock(rid, connection)
       let known = try connection.execute(
@@ -207,20 +226,20 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
       default: return nil
       }
       guard let drafted = try row.bytesOrNull(3) else {
-        throw ServiceError(
-          .refused, service: "identity repository", code: "IDR-IDC-002", "the draft has no identity yet")
+        throw IdentityRules.refusal("IDR-IDC-002", "the draft has no identity yet")
       }
+      var object = try JSONValue.parse(try sealer.open(drafted)).object ?? [:]
       // A draft for an identity that exists changes the fields it names; the others stay.
-      var fields = drafted
-      if let old = try connection.execute(
+      if let row = try connection.execute(
         "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]
       ).first {
-        var object = try JSONValue.parse(try sealer.open(try old.bytes(0))).object ?? [:]
-        for member in try JSONValue.parse(try sealer.open(drafted)).object ?? [:] {
-          object[member.key] = member.value
-        }
-        fields = try sealer.seal(JSONValue.object(object).encoded())
+        let old = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
+        object = IdentityMerge.merged(object, over: old)
+        try Self.count(IdentityMerge.changed(from: old, to: object), of: hash, rules, connection)
       }
+      // Published, every identity must be one that could be new.
+      try rules.check(object, mandatory: rules.mandatoryForNew, schemas: schemas)
+      let fields = try sealer.seal(JSONValue.object(object).encoded())
       let status = try connection.execute(
         """
         INSERT INTO platform.identity AS i (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, $3, 'ACTIVATED', $4)
@@ -249,35 +268,93 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
   }
 
   public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
-    let sealer = sealer
-    if let status, !["ACTIVATED", "BLOCKED", "DEACTIVATED"].contains(status) {
-      throw refused(.refused, "IDR-IDC-002", "there is no status \(status)")
-    }
+    let (sealer, rules, schemas, clock) = (sealer, rules, schemas, clock)
+    if let status, !["ACTIVATED", "BLOCKED", "DEACTIVATED"].contains(status) { throw IdentityRules.invalid("status") }
     try await database {
       try await pool.with { connection in
+        try Self.checkTime(clock, connection)
         try connection.transaction {
           try Self.lock(rid, connection)
           let hash = sealer.hash(uin)
-          let known = try connection.execute(
-            "SELECT uin_hash FROM platform.identity_rid WHERE rid = $1 UNION SELECT uin_hash FROM platform.draft WHERE rid = $1",
-            [.text(rid)])
-          for row in known where try row.bytes(0) != hash { throw Self.boundToAnother }
-          let rows = try connection.execute(
-            "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)])
-          guard let row = rows.first else {
-            throw ServiceError(
-              .notFound, service: "identity repository", code: "IDR-IDC-007", "there is no such identity")
-          }
-          var object = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
-          for member in fields?.object ?? [:] { object[member.key] = member.value }
+          guard
+            let row = try connection.execute(
+              "SELECT fields, status FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]
+            ).first
+          else { throw IdentityRules.unknown }
+          // Whatever happened since: a repeat sets nothing back.
+          if try Self.isRepeat(rid, of: hash, status, connection) { return }
+          let old = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
+          var change = JSONObject()
+          for member in fields?.object ?? [:] where !member.value.isNull { change[member.key] = member.value }
+          if change["IDSchemaVersion"] == nil { change["IDSchemaVersion"] = old["IDSchemaVersion"] }
+          change["UIN"] = .string(uin)
+          try rules.check(change, mandatory: IdentityRules.mandatoryForChange, schemas: schemas)
+          let new = IdentityMerge.merged(change, over: old)
+          try Self.count(IdentityMerge.changed(from: old, to: new), of: hash, rules, connection)
+          let before = try row.text(1)
+          let after = status ?? before
           _ = try connection.execute(
-            "UPDATE platform.identity SET status = coalesce($2, status), fields = $3, rid = $4, changed_at = now() WHERE uin_hash = $1",
-            [.bytes(hash), Value(status), .bytes(try sealer.seal(JSONValue.object(object).encoded())), .text(rid)])
+            "UPDATE platform.identity SET status = $2, fields = $3, rid = $4, changed_at = now() WHERE uin_hash = $1",
+            [.bytes(hash), .text(after), .bytes(try sealer.seal(JSONValue.object(new).encoded())), .text(rid)])
           _ = try connection.execute(
-            "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            [.text(rid), .bytes(hash)])
+            "INSERT INTO platform.identity_rid (rid, uin_hash, is_change, asked_status) VALUES ($1, $2, true, $3)",
+            [.text(rid), .bytes(hash), Value(status)])
+          var marks: [IdentityFollowUps.Kind] = []
+          if before != after { marks.append(after == "ACTIVATED" ? .new : .deleted) }
+          if after == "ACTIVATED" { marks.append(.updated) }
+          for mark in marks { try mark.mark(hash, rid: rid, connection) }
         }
       }
+    }
+    followUps.signal()
+  }
+
+  /// Whether this RID made this change of this identity already.
+  /// - Throws: IDR-IDC-012 for a RID that belongs to something else.
+  private static func isRepeat(_ rid: String, of hash: [UInt8], _ status: String?, _ connection: Connection) throws -> Bool {
+    if let known = try connection.execute(
+      "SELECT uin_hash, is_change, asked_status FROM platform.identity_rid WHERE rid = $1", [.text(rid)]
+    ).first {
+      let asked = try known.textOrNull(2)
+      guard try known.bytes(0) == hash, try known.bool(1), asked == status || asked == "UNKNOWN" else { throw boundToAnother }
+      return true
+    }
+    if let draft = try connection.execute("SELECT uin_hash, state FROM platform.draft WHERE rid = $1", [.text(rid)]).first {
+      guard try draft.bytes(0) == hash, try draft.text(1) == "DISCARDED" else { throw boundToAnother }
+    }
+    return false
+  }
+
+  /// The time of a request against the clock of the database, which all processes share.
+  private static func checkTime(_ clock: any WallClock, _ connection: Connection) throws {
+    let theirs = try connection.execute("SELECT clock_timestamp()").only().instant(0)
+    guard abs(Double(clock.now.milliseconds - theirs.milliseconds)) <= IdentityRules.mostDeviation * 1000 else {
+      // A matter of clocks, which can be set right.
+      var error = IdentityRules.invalid("requesttime")
+      error.kind = .unavailable
+      throw error
+    }
+  }
+
+  /// Counts a change of fields.
+  /// - Throws: IDR-IDC-013 for a field that was changed as often as it may be.
+  private static func count(
+    _ changed: Set<String>, of hash: [UInt8], _ rules: IdentityRules, _ connection: Connection
+  ) throws {
+    var exceeded: [String] = []
+    for field in changed.sorted() {
+      guard let limit = rules.updateLimits[field] else { continue }
+      let count = try connection.execute(
+        """
+        INSERT INTO platform.identity_update_count AS c (uin_hash, field, count) VALUES ($1, $2, 1)
+        ON CONFLICT (uin_hash, field) DO UPDATE SET count = c.count + 1 RETURNING count
+        """, [.bytes(hash), .text(field)]
+      ).only().int(0)
+      if count > limit { exceeded.append(field) }
+    }
+    guard exceeded.isEmpty else {
+      throw IdentityRules.refusal(
+        "IDR-IDC-013", "Update count limit for the attributes exceeded:- \(exceeded.joined(separator: ","))")
     }
   }
 
@@ -293,7 +370,7 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     }
     guard let file else { return nil }
     do { return try CBEFF.read(try sealer.open(file)) } catch let error as CBEFFError {
-      throw refused(.refused, ServiceError.badBiometrics, error.message)
+      throw IdentityRules.refusal(ServiceError.badBiometrics, error.message)
     }
   }
 

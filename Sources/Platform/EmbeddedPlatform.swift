@@ -17,6 +17,7 @@ public final class EmbeddedPlatform: Sendable {
   public static let hubPath = EmbeddedHub.path
   private let hub: EmbeddedHub
   private let identities: EmbeddedIdentityRepository
+  private let followUps: IdentityFollowUps
   private let forgetful: Pool
   private let blocking = BlockingPool(name: "platform", threads: 16)
 
@@ -33,6 +34,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
   ///   - virusScanner: what scans packets.
   ///   - rules: how identities are checked beside the schema.
+  ///   - identityRules: what the identity repository demands of identities and of changes.
   ///   - masterData: the country's master data.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
@@ -40,7 +42,7 @@ public final class EmbeddedPlatform: Sendable {
     roles: [String: [String]], hubURL: String, hubGivesUpAfter: Double = 86_400, objects: (any ObjectStore)? = nil,
     http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
-    rules: IdObjectRules = .mosip, masterData: any MasterData = NoMasterData()
+    rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     let sealer = try Sealer(keys)
@@ -56,9 +58,15 @@ public final class EmbeddedPlatform: Sendable {
     hub = EmbeddedHub(
       pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL,
       giveUpAfter: hubGivesUpAfter)
-    identities = EmbeddedIdentityRepository(pool: pool, sealer: sealer, rules: identifiers)
+    var identityRules = identityRules
+    identityRules.strictness = rules.strictness
+    identities = EmbeddedIdentityRepository(
+      pool: pool, sealer: sealer, schemas: schemas, rules: identityRules, identifiers: identifiers, clock: clock)
     let credentials = EmbeddedCredentialService(
       pool: pool, identities: identities, keys: manager, envelopeKeys: envelopes, hub: hub, clock: clock)
+    followUps = IdentityFollowUps(
+      pool: pool, sealer: sealer, hub: hub, credentials: credentials, partner: identityRules.verificationPartner, clock: clock,
+      bell: identities.followUps)
     hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }
     services = Services(
       packets: EmbeddedPacketManager(
@@ -71,15 +79,19 @@ public final class EmbeddedPlatform: Sendable {
     endpoints = hub.endpoints(tokens: tokens)
   }
 
-  /// Makes identifiers ahead and starts the hub's deliveries.
+  /// Makes identifiers ahead, and starts the hub's deliveries and what follows changes of identities.
   public func start() async throws {
     try await identities.prepare()
     hub.start()
+    followUps.start()
   }
 
-  /// Ends the hub's deliveries.
+  /// Ends the hub's deliveries and what follows changes of identities.
   public func stop() async {
-    try? await blocking.run { [hub] in hub.stop() }
+    try? await blocking.run { [hub, followUps] in
+      followUps.stop()
+      hub.stop()
+    }
     forgetful.close()
     blocking.close()
   }

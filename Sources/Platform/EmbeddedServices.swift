@@ -98,7 +98,10 @@ public struct BundledIdSchemas: IdSchemaSource {
     self.schemas = schemas
   }
 
-  public func schema(version: String) async throws -> IdSchema? { schemas[Self.key(version)] }
+  public func schema(version: String) async throws -> IdSchema? { bundled(version: version) }
+
+  /// As `schema`, for who cannot wait.
+  func bundled(version: String) -> IdSchema? { schemas[Self.key(version)] }
 
   /// Versions are numbers upstream: 0.1, 0.10 and 0.100 are one.
   private static func key(_ version: String) -> String { Double(version).map { "\($0)" } ?? version }

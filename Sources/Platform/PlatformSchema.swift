@@ -9,7 +9,33 @@ public enum PlatformSchema {
     Migration(version: 1002, name: "platform: audit entries once", sql: auditOnce),
     Migration(version: 1010, name: "platform: free identifiers by the rules they were made by", sql: rules),
     Migration(version: 1011, name: "platform: deliveries of the hub in their order, and those given up", sql: deliveries),
+    Migration(version: 1012, name: "platform: changes of identities, their counts and what follows them", sql: changes),
   ]
+
+  /// What a change of before asked for is not known any more: it is the repeat of itself, whatever it asks.
+  private static let changes = """
+    ALTER TABLE platform.identity_rid ADD COLUMN is_change boolean NOT NULL DEFAULT false, ADD COLUMN asked_status text;
+    UPDATE platform.identity_rid AS r SET is_change = true, asked_status = 'UNKNOWN'
+    WHERE NOT EXISTS (SELECT 1 FROM platform.draft AS d WHERE d.rid = r.rid AND d.state = 'PUBLISHED');
+    CREATE TABLE platform.identity_update_count (
+      uin_hash bytea NOT NULL,
+      field text NOT NULL,
+      count int NOT NULL,
+      PRIMARY KEY (uin_hash, field)
+    );
+    -- What the repository owes the verification partner and the subscribers after a change, in the order of the changes.
+    CREATE TABLE platform.identity_follow_up (
+      number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      uin_hash bytea NOT NULL,
+      kind text NOT NULL,
+      rid text NOT NULL,
+      attempt int NOT NULL DEFAULT 1,
+      not_before timestamptz NOT NULL DEFAULT now(),
+      leased_until timestamptz,
+      marked_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX identity_follow_up_owner ON platform.identity_follow_up (uin_hash, number);
+    """
 
   private static let deliveries = """
     ALTER TABLE platform.hub_delivery ADD COLUMN number bigint, ADD COLUMN refused_since timestamptz, ADD COLUMN refusal text,

@@ -29,7 +29,11 @@ import Testing
     try await repository.createDraft(rid: Self.rid, uin: nil, idempotencyKey: "k")
     let documents = captures ? [IdentityDocument(category: "individualBiometrics", bytes: CaptureSample.file)] : []
     try await repository.updateDraft(
-      rid: Self.rid, fields: ["fullName": "Zoë Rao", "IDSchemaVersion": 0.1], documents: documents, idempotencyKey: "k")
+      rid: Self.rid,
+      fields: [
+        "fullName": [["language": "eng", "value": "Zoë Rao"]], "gender": [["language": "eng", "value": "Female"]],
+        "IDSchemaVersion": 0.1,
+      ], documents: documents, idempotencyKey: "k")
     _ = try await repository.publishDraft(rid: Self.rid, idempotencyKey: "k")
     return try #require(try await repository.identity(.rid(Self.rid))).uin
   }

@@ -15,7 +15,10 @@ import Testing
   private static let rid = "10001100020000120240229235959"
   private static let other = "10001100020000220240229235959"
   private static let third = "10001100020000320240229235959"
-  private static let fields: JSONValue = ["fullName": [["language": "eng", "value": "Zoë Rao"]], "IDSchemaVersion": 0.1]
+  private static let fields: JSONValue = [
+    "fullName": [["language": "eng", "value": "Zoë Rao"]], "gender": [["language": "eng", "value": "Female"]],
+    "IDSchemaVersion": 0.1,
+  ]
 
   private func birth(_ repository: any IdentityRepository, _ rid: String) async throws -> String? {
     try await repository.createDraft(rid: rid, uin: nil, idempotencyKey: "\(rid):uin-generator")

@@ -14,7 +14,10 @@ import Testing
 @Suite(.serialized) struct FaultTests {
   private static let rid = "10001100020000120240229235959"
   private static let trouble = Response.text("upstream connect error", status: 503)
-  private static let fields: JSONValue = ["fullName": "Zoë Rao", "IDSchemaVersion": 0.1]
+  private static let fields: JSONValue = [
+    "fullName": [["language": "eng", "value": "Zoë Rao"]], "gender": [["language": "eng", "value": "Female"]],
+    "IDSchemaVersion": 0.1,
+  ]
 
   // MARK: tokens
 

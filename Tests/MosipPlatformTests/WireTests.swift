@@ -105,13 +105,17 @@ import Testing
 
   @Test func `a deactivation names registration, status and identity, and no more`() async throws {
     try await World.run { world async throws in
-      world.standIn.next("/idvid/", .answer(StandInMosip.failed("IDR-IDC-007", "No Record(s) found")))
+      let known = #"{"response":{"status":"ACTIVATED","identity":{"UIN":"5075291708","IDSchemaVersion":0.1}},"errors":null}"#
+      world.standIn.next("/idvid/", .answer(.json(known)))
       _ = await fault {
         try await world.mosip.identities.update(
           uin: "5075291708", rid: Self.rid, status: "DEACTIVATED", fields: nil, idempotencyKey: "k")
       }
       let sent = try body(world, "PATCH /idrepository/v1/identity/")
-      #expect(sent["request"] == ["registrationId": .string(Self.rid), "status": "DEACTIVATED", "identity": ["UIN": "5075291708"]])
+      #expect(
+        sent["request"] == [
+          "registrationId": .string(Self.rid), "status": "DEACTIVATED", "identity": ["UIN": "5075291708", "IDSchemaVersion": 0.1],
+        ])
     }
   }
 

@@ -9,7 +9,7 @@ import Testing
 @testable import Platform
 
 /// A hub that keeps what is published, and fails when told.
-private final class KeepingHub: WebSubHub {
+final class KeepingHub: WebSubHub {
   private struct State {
     var published: [(topic: String, key: String, body: [UInt8])] = []
     var failures = 0
@@ -45,10 +45,10 @@ private final class KeepingHub: WebSubHub {
   }
 
   private func stand(_ world: World, _ rules: IdentifierRules = World.rules) async throws -> Stand {
-    let repository = world.repository(nil, rules)
+    let repository = try world.repository(nil, rules)
     try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1")
     try await repository.updateDraft(
-      rid: "1", fields: ["fullName": "Zoë Rao", "phone": "1"], documents: [], idempotencyKey: "1")
+      rid: "1", fields: ["IDSchemaVersion": 0.1, "fullName": "Zoë Rao", "phone": "1"], documents: [], idempotencyKey: "1")
     _ = try await repository.publishDraft(rid: "1", idempotencyKey: "1")
     let uin = try #require(try await repository.identity(.rid("1"))).uin
     let vid = try #require(try await repository.vids(uin: uin).first).vid

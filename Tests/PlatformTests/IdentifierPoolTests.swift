@@ -10,7 +10,7 @@ import Testing
 @Suite(.serialized) struct IdentifierPoolTests {
   @Test func anEmptyPoolIsFilledByWhoeverNeedsOneFirst() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1:uin-generator")
       #expect(try await world.number("SELECT count(*) FROM platform.uin WHERE is_free") == World.fill - 1)
     }
@@ -20,7 +20,7 @@ import Testing
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
-      let repositories = [world.repository(), world.repository(other)]
+      let repositories = [try world.repository(), try world.repository(other)]
       try await withThrowingTaskGroup(of: Void.self) { group in
         for task in 0..<12 {
           group.addTask {
@@ -67,7 +67,7 @@ import Testing
 
   @Test func thePoolIsFilledAheadWhenFewAreLeft() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       try await repository.prepare()
       try await world.run(
         "UPDATE platform.uin SET is_free = false WHERE uin_hash IN (SELECT uin_hash FROM platform.uin LIMIT 76)")
@@ -126,7 +126,7 @@ import Testing
       let settings = victims
       let pools = (0..<3).map { _ in Pool(settings, size: 4) }
       defer { for pool in pools { pool.close() } }
-      let repositories = pools.map { world.repository($0, rules) }
+      let repositories = try pools.map { try world.repository($0, rules) }
       let failures = Tally()
       try await killing("victim", world) {
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -164,7 +164,7 @@ import Testing
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
-      let repositories = [world.repository(), world.repository(other)]
+      let repositories = [try world.repository(), try world.repository(other)]
       try await withThrowingTaskGroup(of: Void.self) { group in
         for task in 0..<10 {
           group.addTask {

@@ -99,7 +99,7 @@ import Testing
 
   @Test func settingsThatLeaveNoNumberAreRefusedByName() async throws {
     try await World.run { world async throws in
-      let repository = world.repository(nil, rules(["uin.not-start-with": "0,1,2,3,4,5,6,7,8,9"]))
+      let repository = try world.repository(nil, rules(["uin.not-start-with": "0,1,2,3,4,5,6,7,8,9"]))
       #expect(await code { try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1") } == "KER-UIG-001")
       #expect(try await world.number("SELECT count(*) FROM platform.draft") == 0)
     }

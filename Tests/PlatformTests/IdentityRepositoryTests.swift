@@ -23,7 +23,7 @@ import Testing
 
   @Test func aBirthBecomesAnActiveIdentityWithOnePerpetualVID() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       #expect(try await birth(repository, "1") == "ACTIVATED")
       let identity = try #require(try await repository.identity(.rid("1")))
       #expect(identity.status == "ACTIVATED" && identity.fields["fullName"]?.string == "Zoë Rao")
@@ -38,7 +38,7 @@ import Testing
 
   @Test func capturesOfAnIdentityAreKeptSealedAndReadAgain() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       let file =
         #"<BIR xmlns="\#(CBEFF.namespace)"><BIR><BIRInfo/><BDBInfo><Format/><Type>Face</Type></BDBInfo><BDB>AQID</BDB></BIR></BIR>"#
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
@@ -57,7 +57,7 @@ import Testing
 
   @Test func everyStepMayBeRepeatedAndTheRIDKeepsItsUIN() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let first = try await uin(repository, "1")
       for _ in 1...3 { #expect(try await birth(repository, "1") == "ACTIVATED") }
@@ -70,7 +70,7 @@ import Testing
 
   @Test func aDiscardedDraftBeginsAnewWithTheSameUIN() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
       let before = try await world.pool.with { try $0.execute("SELECT uin_hash FROM platform.draft").only().bytes(0) }
       try await repository.discardDraft(rid: "1")
@@ -88,7 +88,7 @@ import Testing
 
   @Test func discardingAPublishedDraftTakesNothingBack() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       try await repository.discardDraft(rid: "1")
       try await repository.discardDraft(rid: "unknown")
@@ -101,7 +101,7 @@ import Testing
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
-      let repositories = [world.repository(), world.repository(other)]
+      let repositories = [try world.repository(), try world.repository(other)]
       let answers = try await withThrowingTaskGroup(of: String?.self) { group in
         for task in 0..<8 { group.addTask { try await birth(repositories[task % 2], "1") } }
         return try await group.reduce(into: []) { $0.append($1) }
@@ -115,7 +115,7 @@ import Testing
 
   @Test func whatIsCutOffWithinAStepHasHappenedInFullOrNotAtAll() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       // The connection dies in the middle of the step: a trigger ends its own server process.
       try await world.pool.with { connection in
         try connection.script(
@@ -144,7 +144,7 @@ import Testing
 
   @Test func documentsOfADraftStayWhenALaterUpdateBringsNone() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
       let document = IdentityDocument(category: "POI", bytes: Array("%PDF-1.4".utf8))
       try await repository.updateDraft(rid: "1", fields: Self.fields, documents: [document], idempotencyKey: "k")
@@ -162,7 +162,7 @@ import Testing
 
   @Test func anIdentityIsDeactivatedAndActivatedAndARepeatAnswersTheSame() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
       for (rid, status) in [("2", "DEACTIVATED"), ("3", "ACTIVATED")] {
@@ -181,7 +181,7 @@ import Testing
 
   @Test func whatCannotBeIsRefusedWithMOSIPsCode() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       _ = try await birth(repository, "2")
       let (one, two) = (try await uin(repository, "1"), try await uin(repository, "2"))
@@ -207,9 +207,83 @@ import Testing
     }
   }
 
+  @Test func aChangeWhoseTimeIsNotTheDatabasesIsRefusedForNow() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      _ = try await birth(repository, "1")
+      let uin = try await uin(repository, "1")
+      for (seconds, isTaken) in [(-70.0, false), (70, false), (-40, true), (40, true)] {
+        let clock = ShiftedClock(seconds: seconds)
+        let repository = try world.repository(clock: clock)
+        var refused: ServiceError?
+        do {
+          try await repository.update(
+            uin: uin, rid: "at \(seconds)", status: nil, fields: ["phone": "1"], idempotencyKey: "k")
+        } catch let error as ServiceError { refused = error }
+        if isTaken {
+          #expect(refused == nil)
+        } else {
+          #expect(refused?.code == "IDR-IDC-002" && refused?.kind == .unavailable)
+          #expect(refused?.message.contains("requesttime") == true)
+        }
+      }
+    }
+  }
+
+  @Test func aNewIdentityMustHaveWhatTheSchemaAndTheListDemandTogether() async throws {
+    try await World.run { world async throws in
+      let schema =
+        #"{"properties":{"identity":{"required":["IDSchemaVersion","province","zone","phone"],"properties":{"province":{"type":"string"}}}}}"#
+      for (list, missing) in [
+        (IdentityRules.mosipMandatory, "identity/province, identity/zone"), (["zone", "city"], "identity/zone"), ([], nil),
+      ] {
+        let rid = "\(list.count)"
+        let repository = try world.repository(schema: schema, rules: IdentityRules(mandatoryForNew: list))
+        var refused: ServiceError?
+        do { _ = try await birth(repository, rid) } catch let error as ServiceError { refused = error }
+        #expect(refused?.message == missing.map { "Missing Input Parameter - \($0)" })
+        #expect(refused?.code == missing.map { _ in "IDR-IDC-001" })
+        #expect(try await repository.hasDraft(rid: rid) == (missing != nil))
+      }
+    }
+  }
+
+  @Test func anUnknownVersionOfTheSchemaIsWaitedFor() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      _ = try await birth(repository, "1")
+      let uin = try await uin(repository, "1")
+      let refused = await code {
+        try await repository.update(uin: uin, rid: "2", status: nil, fields: ["IDSchemaVersion": 7], idempotencyKey: "k")
+      }
+      #expect(refused == "IDR-IDS-008")
+      #expect(try await repository.identity(.uin(uin))?.fields["IDSchemaVersion"] == 0.1)
+    }
+  }
+
+  @Test func aChangeThatAnOlderProgramMadeIsItsOwnRepeat() async throws {
+    try await World.run(PlatformSchema.migrations.filter { $0.version < 1012 }) { world async throws in
+      let uin = "5075291708"
+      let hash = Value.bytes(world.sealer.hash(uin))
+      let fields: JSONValue = ["IDSchemaVersion": 0.1, "UIN": .string(uin)]
+      try await world.run(
+        "INSERT INTO platform.identity (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, '2', 'ACTIVATED', $3)",
+        [hash, .bytes(try world.sealer.seal(Array(uin.utf8))), .bytes(try world.sealer.seal(fields.encoded()))])
+      try await world.run("INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ('1', $1, $1, 'PUBLISHED')", [hash])
+      try await world.run("INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ('1', $1), ('2', $1)", [hash])
+      _ = try await world.pool.with { try Migrator.apply(PlatformSchema.migrations, on: $0) }
+      let repository = try world.repository()
+      try await repository.update(uin: uin, rid: "2", status: "DEACTIVATED", fields: nil, idempotencyKey: "k")
+      #expect(try await repository.identity(.uin(uin))?.status == "ACTIVATED")
+      #expect(
+        await code { try await repository.update(uin: uin, rid: "1", status: "DEACTIVATED", fields: nil, idempotencyKey: "k") }
+          == "IDR-IDC-012")
+    }
+  }
+
   @Test func aRIDThatChangedAnIdentityNeverGetsAUINOfItsOwn() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       _ = try await birth(repository, "2")
       let (one, two) = (try await uin(repository, "1"), try await uin(repository, "2"))
@@ -227,7 +301,7 @@ import Testing
 
   @Test func aDraftOverAnIdentityChangesTheFieldsItNamesAndNoOthers() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
       try await repository.createDraft(rid: "2", uin: uin, idempotencyKey: "2")
@@ -243,7 +317,7 @@ import Testing
 
   @Test func nothingOfAnIdentityStandsInTheDatabaseInTheClear() async throws {
     try await World.run { world async throws in
-      let repository = world.repository()
+      let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
       let texts = try await world.pool.with { connection in
@@ -255,4 +329,10 @@ import Testing
       #expect(!texts.contains(hex("Zoë Rao")) && !texts.contains(hex(uin)) && !texts.contains(uin))
     }
   }
+}
+
+/// The machine's clock, so many seconds off.
+private struct ShiftedClock: WallClock {
+  var seconds: Double
+  var now: Instant { Instant.now.advanced(bySeconds: seconds) }
 }

@@ -24,8 +24,8 @@ final class World: Sendable {
   let blocking = BlockingPool(name: "platform-test", threads: 4)
 
   /// Runs a test in a world, which is taken down behind it.
-  static func run(_ body: (World) async throws -> Void) async throws {
-    let world = try World(await TestDatabase.make(PlatformSchema.migrations))
+  static func run(_ migrations: [Migration] = PlatformSchema.migrations, _ body: (World) async throws -> Void) async throws {
+    let world = try World(await TestDatabase.make(migrations))
     do {
       try await body(world)
     } catch {
@@ -55,8 +55,16 @@ final class World: Sendable {
   /// MOSIP's rules, few identifiers at a time.
   static let rules = IdentifierRules(uinFill: fill, vidFill: fill)
 
-  func repository(_ pool: Pool? = nil, _ rules: IdentifierRules = rules) -> EmbeddedIdentityRepository {
-    EmbeddedIdentityRepository(pool: pool ?? self.pool, sealer: sealer, rules: rules)
+  /// A schema that takes everything.
+  static let anySchema = #"{"properties":{"identity":{"required":[],"properties":{}}}}"#
+
+  func repository(
+    _ pool: Pool? = nil, _ identifiers: IdentifierRules = rules, schema: String = anySchema, rules: IdentityRules = IdentityRules(),
+    clock: any WallClock = SystemClock()
+  ) throws -> EmbeddedIdentityRepository {
+    EmbeddedIdentityRepository(
+      pool: pool ?? self.pool, sealer: sealer, schemas: try BundledIdSchemas(version: "0.1", json: Array(schema.utf8)),
+      rules: rules, identifiers: identifiers, clock: clock)
   }
 
   /// Runs a statement and gives the first column of the first row.

@@ -40,6 +40,12 @@ package struct Answer: Sendable {
     // A list may begin with a warning that is not the point: the one that tells most about what to do counts.
     let chosen = errors.first { kinds.kind($0.code) != .refused } ?? first
     let code = Self.isCode(chosen.code) ? chosen.code : CallFault.unreadable
+    if let said = Self.plainText(chosen.code, chosen.text) {
+      return ServiceError(kinds.kind(code), service: service, code: code, said)
+    }
+    if Self.isAboutTime(chosen.code, chosen.text) {
+      return ServiceError(.unavailable, service: service, code: code, "\(operation), about requesttime: the clocks differ")
+    }
     let fields = errors.compactMap { Self.fieldPath($0.text) }
     var message = operation
     if errors.count > 1 { message += ", \(errors.count) errors" }
@@ -53,6 +59,28 @@ package struct Answer: Sendable {
       && text.utf8.allSatisfy {
         (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95
       }
+  }
+
+  /// Texts of the identity repository that are MOSIP's own words from end to end, which say what a caller must know.
+  private static func plainText(_ code: String, _ text: String) -> String? {
+    let isKnown: Bool
+    switch code {
+    case "IDR-VID-004": isKnown = text == "DEACTIVATED UIN" || text == "BLOCKED UIN"
+    case "IDR-VID-001":
+      isKnown = text.hasPrefix("VID is ") && text.utf8.count < 30 && text.utf8.dropFirst(7).allSatisfy { (65...90).contains($0) }
+    case "IDR-IDC-013":
+      let start = "Update count limit for the attributes exceeded:- "
+      isKnown =
+        text.hasPrefix(start) && text.utf8.count < 300
+        && text.dropFirst(start.count).allSatisfy { $0.isASCII && ($0.isLetter || $0 == "," || $0 == " ") }
+    default: isKnown = false
+    }
+    return isKnown ? text : nil
+  }
+
+  /// The identity repository refuses a request whose time is not its own: the next one, with another time, may be taken.
+  private static func isAboutTime(_ code: String, _ text: String) -> Bool {
+    code == "IDR-IDC-002" && text.lowercased().split { !$0.isLetter }.contains("requesttime")
   }
 
   /// The path of a field that a text is about, e.g. `identity/phone`: a name of the schema, never a value.

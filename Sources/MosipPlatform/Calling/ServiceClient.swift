@@ -44,7 +44,7 @@ struct ServiceClient: Sendable {
     return other
   }
 
-  /// A request in MOSIP's envelope. Members that a door wants beside `request` go into `beside`.
+  /// A request in MOSIP's envelope, with the time of now: to be made in the closure that makes the body of a try. Members that a door wants beside `request` go into `beside`.
   func envelope(id: String, version: String, request: JSONValue, beside: JSONObject = [:]) -> JSONValue {
     var out: JSONObject = [
       "id": .string(id), "version": .string(version), "requesttime": .string(clock.now.iso), "metadata": .null, "request": request,
@@ -57,20 +57,22 @@ struct ServiceClient: Sendable {
   /// - Parameters:
   ///   - operation: in words, without any id.
   ///   - path: behind the base URL, encoded.
+  ///   - body: makes the body, at each try anew: the services refuse one whose time is a minute old.
   ///   - client: the client whose token is shown; nil for our own.
   /// - Returns: the answer without errors.
   /// - Throws: `ServiceError`: of the service's own code when the answer has errors.
   func call(
-    _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], body: JSONValue? = nil,
-    _ repeating: Exchange.Repeating, client: String? = nil
+    _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [],
+    body: (@Sendable () throws -> JSONValue)? = nil, _ repeating: Exchange.Repeating, client: String? = nil
   ) async throws -> Answer {
-    let response = try await send(operation, method, path, query: query, body: body.map { .json($0) }, repeating, client: client)
+    let response = try await send(operation, method, path, query: query, body: body.map { .made($0) }, repeating, client: client)
     return try reader.envelope(response, operation)
   }
 
   /// A body to send.
   enum Body: Sendable {
-    case json(JSONValue)
+    /// JSON that is made at each try anew, for it holds the time.
+    case made(@Sendable () throws -> JSONValue)
     case bytes([UInt8], type: String)
     /// `multipart/form-data` of plain fields.
     case form([(name: String, value: String)])
@@ -87,10 +89,11 @@ struct ServiceClient: Sendable {
     if !query.isEmpty { url += "?" + URLText.query(query) }
     var plain = ClientRequest(method: method, url: url, timeoutSeconds: timeout, maxResponseBytes: limit)
     plain.headers.set("Accept", "application/json")
+    var making: (@Sendable () throws -> JSONValue)?
     switch body {
-    case .json(let value):
+    case .made(let make):
       plain.headers.set("Content-Type", "application/json")
-      plain.body = .bytes(value.encoded())
+      making = make
     case .bytes(let bytes, let type):
       plain.headers.set("Content-Type", type)
       plain.body = .bytes(bytes)
@@ -98,11 +101,12 @@ struct ServiceClient: Sendable {
       plain.body = .multipart(fields.map { FormPart($0.name, content: .bytes(Array($0.value.utf8))) })
     case nil: break
     }
-    let request = plain
+    let (request, make) = (plain, making)
     for turn in 0..<2 {
       let token = try await tokens.token(of: client)
       let response = try await exchange.send(operation, repeating, troubleIsAnswer: true, isTrouble: isTrouble) {
         var request = request
+        if let make { request.body = .bytes(try make().encoded()) }
         request.headers.set("Cookie", "Authorization=\(token)")
         if showsBearer { request.headers.set("Authorization", "Bearer \(token)") }
         return request

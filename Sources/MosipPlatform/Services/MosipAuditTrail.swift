@@ -15,16 +15,19 @@ struct MosipAuditTrail: AuditTrail {
 
   func record(_ entries: [AuditEntry]) async throws {
     for entry in entries {
-      let body = client.envelope(
-        id: "mosip.kernel.audit", version: "1.0",
-        request: [
-          "eventId": .string(entry.eventId), "eventName": .string(entry.eventName), "eventType": .string(entry.eventType),
-          "actionTimeStamp": .string(clock.now.iso), "hostName": "regproc", "hostIp": "0.0.0.0", "applicationId": "REGISTRATION",
-          "applicationName": "REGISTRATION", "sessionUserId": "SYSTEM", "sessionUserName": "SYSTEM", "createdBy": "SYSTEM",
-          "moduleName": .string(entry.module), "moduleId": .string(entry.module), "id": .string(entry.id),
-          "idType": .string(entry.idType), "description": .string(entry.description),
-        ])
-      let answer = try await client.call("an audit entry", "POST", "/v1/auditmanager/audits", body: body, .onlyUnsent).response
+      // The action's time is when it is recorded, not when a try is made.
+      let request: JSONValue = [
+        "eventId": .string(entry.eventId), "eventName": .string(entry.eventName), "eventType": .string(entry.eventType),
+        "actionTimeStamp": .string(clock.now.iso), "hostName": "regproc", "hostIp": "0.0.0.0", "applicationId": "REGISTRATION",
+        "applicationName": "REGISTRATION", "sessionUserId": "SYSTEM", "sessionUserName": "SYSTEM", "createdBy": "SYSTEM",
+        "moduleName": .string(entry.module), "moduleId": .string(entry.module), "id": .string(entry.id),
+        "idType": .string(entry.idType), "description": .string(entry.description),
+      ]
+      let client = client
+      let answer = try await client.call(
+        "an audit entry", "POST", "/v1/auditmanager/audits",
+        body: { client.envelope(id: "mosip.kernel.audit", version: "1.0", request: request) }, .onlyUnsent
+      ).response
       try client.reader.auditTaken(answer)
     }
   }

@@ -30,16 +30,16 @@ struct MosipCredentialService: CredentialService {
     let id = Self.requestId(idempotencyKey)
     if let status = try await status(of: id), !["FAILED", "CANCELLED"].contains(status) { return id }
     let digits = 100_000 + SecureRandom.bytes(4).reduce(0) { $0 << 8 | Int($1) } % 900_000
-    let body = client.envelope(
-      id: "mosip.credential.request.generator", version: "1.0",
-      request: [
-        "id": .string(request.id), "credentialType": .string(request.credentialType), "issuer": .string(request.issuer),
-        "encrypt": false, "encryptionKey": .string(String(digits)), "recepiant": .null, "user": .null, "sharableAttributes": .null,
-        "additionalData": request.additionalData,
-      ])
+    let content: JSONValue = [
+      "id": .string(request.id), "credentialType": .string(request.credentialType), "issuer": .string(request.issuer),
+      "encrypt": false, "encryptionKey": .string(String(digits)), "recepiant": .null, "user": .null, "sharableAttributes": .null,
+      "additionalData": request.additionalData,
+    ]
+    let client = client
     // Not tried again blindly: the next try begins with the look above.
     let answer = try await client.call(
-      "a credential request", "POST", Self.base + "/v2/requestgenerator/\(id)", body: body, .onlyUnsent
+      "a credential request", "POST", Self.base + "/v2/requestgenerator/\(id)",
+      body: { client.envelope(id: "mosip.credential.request.generator", version: "1.0", request: content) }, .onlyUnsent
     ).response
     return try client.reader.credentialRequest(answer)
   }

@@ -62,9 +62,9 @@ final class MosipIdentityAuthentication: IdentityAuthentication {
   }
 
   private func ask(_ segments: [BiometricSegment], _ uin: String, _ certificate: Certificate) async throws -> IdentityMatch {
-    let body = try request(segments, uin, certificate)
     // Each call is noted in the person's record (`needStoreAuthTransaction`): not tried again blindly.
-    let response = try await client.send(Self.operation, "POST", Self.base + "/auth", body: .json(body), .onlyUnsent)
+    let response = try await client.send(
+      Self.operation, "POST", Self.base + "/auth", body: .made { try self.request(segments, uin, certificate) }, .onlyUnsent)
     return try client.reader.authentication(response)
   }
 

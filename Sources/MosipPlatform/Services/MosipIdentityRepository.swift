@@ -12,7 +12,7 @@ struct MosipIdentityRepository: IdentityRepository {
   static let kinds = ErrorKinds(
     unavailable: [
       "IDR-IDC-004", "IDR-IDC-006", "IDR-IDC-008", "IDR-IDC-009", "IDR-IDC-010", "IDR-IDS-003", "IDR-IDS-004", "IDR-IDS-007",
-      "IDR-IDS-010", "IDR-IDS-011", "IDR-VID-002", "IDR-VID-005",
+      "IDR-IDS-008", "IDR-IDS-010", "IDR-IDS-011", "IDR-VID-002", "IDR-VID-005",
     ], notFound: ["IDR-IDC-007", "IDR-VID-006"], conflict: ["IDR-IDC-012"])
 
   private let client: ServiceClient
@@ -65,18 +65,27 @@ struct MosipIdentityRepository: IdentityRepository {
   func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws {
     var object = fields?.object ?? [:]
     object["UIN"] = .string(uin)
-    if object["IDSchemaVersion"] == nil, let known = try await record(uin, rid: "")?.fields["IDSchemaVersion"] {
-      object["IDSchemaVersion"] = known
+    if object["IDSchemaVersion"] == nil {
+      guard let known = try await record(uin, rid: "") else {
+        throw ServiceError(
+          .notFound, service: client.service.name, code: Self.noRecord, "a change of an identity: there is no such identity")
+      }
+      object["IDSchemaVersion"] = known.fields["IDSchemaVersion"]
     }
-    var request: JSONObject = ["registrationId": .string(rid), "identity": .object(object)]
-    if let status { request["status"] = .string(status) }
-    let body = client.envelope(id: "mosip.id.update", version: "v1", request: .object(request))
+    var parts: JSONObject = ["registrationId": .string(rid), "identity": .object(object)]
+    if let status { parts["status"] = .string(status) }
+    let (client, request) = (client, JSONValue.object(parts))
     do {
-      _ = try await client.call("a change of an identity", "PATCH", Self.base + "/", body: body, .always)
+      _ = try await client.call(
+        "a change of an identity", "PATCH", Self.base + "/",
+        body: { client.envelope(id: "mosip.id.update", version: "v1", request: request) }, .always)
     } catch let error as ServiceError where error.code == Self.recordExists {
-      // A RID may change one identity once: if it is this one, this is the repeat.
-      guard let known = try await identity(.rid(rid)), known.uin == uin, status == nil || known.status == status else {
-        throw error
+      // A RID may change one identity once: if it is this one, this is the repeat. What others made of the identity since says nothing of it.
+      guard let known = try await record(rid, rid: rid), known.uin == uin else { throw error }
+      guard status == nil || known.status == status else {
+        let latest = try await self.rid(of: uin)
+        guard !latest.isEmpty, latest != rid else { throw error }
+        return
       }
     }
   }
@@ -143,15 +152,16 @@ struct MosipIdentityRepository: IdentityRepository {
       var object = fields.object ?? [:]
       // What is drafted is replaced as a whole, its UIN as well.
       if let uin = try await draftedUIN(rid) { object["UIN"] = .string(uin) }
-      let body = client.envelope(
-        id: "mosip.id.update", version: "v1",
-        request: [
-          "identity": .object(object),
-          "documents": .array(
-            documents.map { ["category": .string($0.category), "value": .string(Encoding.base64URL($0.bytes))] }),
-          "registrationId": .string(rid), "status": "ACTIVATED", "biometricReferenceId": .null,
-        ])
-      _ = try await client.call("filling a draft", "PATCH", draft("/update", rid), body: body, .always)
+      let request: JSONValue = [
+        "identity": .object(object),
+        "documents": .array(
+          documents.map { ["category": .string($0.category), "value": .string(Encoding.base64URL($0.bytes))] }),
+        "registrationId": .string(rid), "status": "ACTIVATED", "biometricReferenceId": .null,
+      ]
+      let client = client
+      _ = try await client.call(
+        "filling a draft", "PATCH", draft("/update", rid),
+        body: { client.envelope(id: "mosip.id.update", version: "v1", request: request) }, .always)
     } catch let error as ServiceError where error.kind == .notFound {
       // A repeat after the draft was published changes nothing.
       guard try await identity(.rid(rid)) != nil else { throw error }

@@ -25,9 +25,22 @@ final class MosipKeyManager: KeyManager {
     self.timing = timing
   }
 
-  private func ask(_ operation: String, _ door: String, id: String = "string", _ request: JSONValue) async throws -> JSONValue {
-    try await client.call(
-      operation, "POST", Self.base + door, body: client.envelope(id: id, version: "v1.0", request: request), .always
+  /// - Parameter stamped: whether the request holds the time of its envelope as well.
+  private func ask(
+    _ operation: String, _ door: String, id: String = "string", stamped: Bool = false, _ request: JSONObject
+  ) async throws -> JSONValue {
+    let client = client
+    return try await client.call(
+      operation, "POST", Self.base + door,
+      body: {
+        var envelope = client.envelope(id: id, version: "v1.0", request: .object(request)).object ?? [:]
+        if stamped {
+          var request = request
+          request["timeStamp"] = envelope["requesttime"]
+          envelope["request"] = .object(request)
+        }
+        return .object(envelope)
+      }, .always
     ).response
   }
 
@@ -36,14 +49,13 @@ final class MosipKeyManager: KeyManager {
   private func cipher(_ operation: String, _ door: String, _ data: [UInt8], _ referenceId: String, _ nonce: [UInt8], _ aad: [UInt8])
     async throws -> [UInt8]
   {
-    let envelope = client.envelope(id: "", version: "", request: .null)
     let answer = try await ask(
       operation, door,
       // Upstream's id for both directions.
-      id: "mosip.cryptomanager.decrypt",
+      id: "mosip.cryptomanager.decrypt", stamped: true,
       [
-        "applicationId": "REGISTRATION", "referenceId": .string(referenceId), "timeStamp": envelope["requesttime"] ?? .null,
-        "data": .string(Encoding.base64URL(data)), "salt": .string(Encoding.base64URL(nonce)),
+        "applicationId": "REGISTRATION", "referenceId": .string(referenceId), "data": .string(Encoding.base64URL(data)),
+        "salt": .string(Encoding.base64URL(nonce)),
         "aad": .string(Encoding.base64URL(aad)),
         "prependThumbprint": true,
       ])

@@ -20,9 +20,13 @@ struct MosipNotifier: Notifier {
   }
 
   func sendSMS(_ text: String, to number: String) async throws {
-    let body = client.envelope(
-      id: "mosip.sms.send", version: "1.0", request: ["number": .string(number), "message": .string(text)])
-    let answer = try await client.call("a short message", "POST", "/v1/notifier/sms/send", body: body, .onlyUnsent).response
+    let client = client
+    let answer = try await client.call(
+      "a short message", "POST", "/v1/notifier/sms/send",
+      body: {
+        client.envelope(id: "mosip.sms.send", version: "1.0", request: ["number": .string(number), "message": .string(text)])
+      }, .onlyUnsent
+    ).response
     try client.reader.messageTaken(answer, "a short message")
   }
 

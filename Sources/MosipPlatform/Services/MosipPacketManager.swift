@@ -29,8 +29,10 @@ struct MosipPacketManager: PacketManager {
     async throws
     -> JSONValue
   {
-    try await client.call(
-      operation, "POST", Self.base + door, body: client.envelope(id: Self.requestId, version: "v1", request: request), repeating
+    let client = client
+    return try await client.call(
+      operation, "POST", Self.base + door,
+      body: { client.envelope(id: Self.requestId, version: "v1", request: request) }, repeating
     ).response
   }
 

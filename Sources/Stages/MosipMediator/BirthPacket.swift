@@ -22,7 +22,8 @@ struct BirthPacket: Sendable {
   ///   does not answer.
   func encoded(_ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
     let schema = try await schema(context)
-    let identity = try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
+    let identity = try await mapping.identity(of: event.bundle, through: context.services.http, completedBy: schema) {
+      field, value in
       schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
     }
     let (content, leftOut) = try await written(identity.fields, context)

@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Registration
 import StageKit
 import System
 
@@ -17,6 +18,12 @@ struct BirthMapping: Sendable {
   /// What stands in for a phone or an e-mail that is missing or not valid; empty to leave the field out.
   let dummyPhone: String
   let dummyEmail: String
+  /// What the id repository demands of a new identity, beside what an event always has.
+  let requiredFields: [String]
+  /// What stands in for one of them that the event does not have; empty for nothing.
+  let requiredDefault: String
+  /// Whether a birth without one of them is refused instead.
+  let isStrict: Bool
 
   static let settings: [SettingField] = [
     SettingField(
@@ -33,7 +40,8 @@ struct BirthMapping: Sendable {
       "which parts of an OpenCRVS address make addressLine1, 2, 3: line:from-to, counted from 1, the end left out"),
     SettingField(
       "location-mapping", .text, default: "region:state:id|zone:district:id|city:city:direct",
-      "which member of an OpenCRVS address makes which field; id is looked up at locations-url, direct is copied"),
+      "which member of an OpenCRVS address makes which field (region, province, city, zone, postalCode ...); id is looked up at "
+        + "locations-url, direct is copied"),
     SettingField(
       "locations-url", .text, default: "",
       "where `/<uuid>` gives a location's name (opencrvs.locations.url); empty leaves out locations that are only an id"
@@ -44,6 +52,16 @@ struct BirthMapping: Sendable {
     SettingField(
       "dummy-email", .text, default: "",
       "e-mail of births that have none the schema accepts (opencrvs.data.dummy.static.email); empty for none"),
+    SettingField(
+      "required-fields", .texts, default: ["addressLine1", "region", "province", "city", "zone"],
+      "what the id repository demands of a new identity, beside what an event always has "
+        + "(mandatory-attributes.id-repository.new-registration)"),
+    SettingField(
+      "required-field-default", .text, default: "NA",
+      "what stands in for one of required-fields that the event does not have; empty for nothing"),
+    SettingField(
+      "strict", .boolean, default: false,
+      "whether a birth without one of required-fields is refused (OPN-CRVS-006) instead of having the default"),
   ]
 
   /// - Throws: `SettingError` for a mapping that cannot be read.
@@ -64,6 +82,9 @@ struct BirthMapping: Sendable {
     locationsURL = settings.text("locations-url")
     dummyPhone = settings.text("dummy-phone")
     dummyEmail = settings.text("dummy-email")
+    requiredFields = settings.texts("required-fields")
+    requiredDefault = settings.text("required-field-default")
+    isStrict = settings.boolean("strict")
   }
 
   /// What the mapping makes of a birth.
@@ -75,11 +96,15 @@ struct BirthMapping: Sendable {
   }
 
   /// The identity of a birth.
-  /// - Parameter accepts: whether the identity schema takes a text as the value of a field.
-  /// - Throws: OPN-CRVS-006 when name or date of birth are missing, -032 for a location nobody knows; `ServiceError`
+  /// - Parameters:
+  ///   - schema: the identity schema of a new identity, which shall have all fields that are required: defaults stand in for those the event
+  ///     does not have. Nil for what the event says and no more, as a correction needs it.
+  ///   - accepts: whether the identity schema takes a text as the value of a field.
+  /// - Throws: OPN-CRVS-006 when name, date of birth or with `strict` a required field are missing, -032 for a location nobody knows; `ServiceError`
   ///   when locations cannot be looked up now.
   func identity(
-    of bundle: CRVSBundle, through http: any HTTPExchange, accepts: (_ field: String, _ value: String) -> Bool
+    of bundle: CRVSBundle, through http: any HTTPExchange, completedBy schema: IdSchema? = nil,
+    accepts: (_ field: String, _ value: String) -> Bool
   ) async throws -> Identity {
     let child = bundle.subject
     var fields: JSONObject = ["IDSchemaVersion": .string(schemaVersion)]
@@ -134,7 +159,26 @@ struct BirthMapping: Sendable {
       if value != nil { leftOut.append("\(field): the event's does not fit the identity schema") }
       if !dummy.isEmpty { fields[field] = .string(dummy) }
     }
-    return Identity(fields: fields, leftOut: leftOut)
+    var identity = Identity(fields: fields, leftOut: leftOut)
+    if let schema { try complete(&identity, schema) }
+    return identity
+  }
+
+  /// Gives an identity the fields that are required, those that its schema has, or refuses it.
+  private func complete(_ identity: inout Identity, _ schema: IdSchema) throws {
+    let missing = requiredFields.filter { identity.fields[$0] == nil && schema.field($0) != nil }
+    guard !missing.isEmpty else { return }
+    if isStrict { throw MediatorFault(.identity, "\(missing.joined(separator: ", ")): not in the event, and required") }
+    guard !requiredDefault.isEmpty else { return }
+    for name in missing {
+      let value = schema.field(name)?.type == .simple ? simple(requiredDefault) : .string(requiredDefault)
+      if schema.violations(of: [name: value], mandatory: []).isEmpty {
+        identity.fields[name] = value
+        identity.leftOut.append("\(name): not in the event, the default stands in")
+      } else {
+        identity.leftOut.append("\(name): not in the event, and the default does not fit the identity schema")
+      }
+    }
   }
 
   private func simple(_ value: String) -> JSONValue {

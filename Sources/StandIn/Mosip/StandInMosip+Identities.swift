@@ -78,16 +78,24 @@ extension StandInMosip {
       },
       door("PATCH", Self.identities + "/") { request in
         let content = try Self.content(request)
+        if !Self.isOfNow(request) { return Self.failed("IDR-IDC-002", "Invalid Input Parameter - requesttime") }
         let rid = try Self.text(content, "registrationId")
         guard var fields = content["identity"]?.object, let uin = fields["UIN"]?.string else {
           return Self.failed("IDR-IDC-001", "Missing Input Parameter - identity/UIN")
         }
+        guard fields["IDSchemaVersion"] != nil else {
+          return Self.failed("IDR-IDC-001", "Missing Input Parameter - identity/IDSchemaVersion")
+        }
+        // Unlike ours, upstream knows no repeats.
+        if try await repository.identity(.uin(uin)) == nil { return missing }
         if try await repository.identity(.rid(rid)) != nil { return exists }
         fields["UIN"] = nil
         try await repository.update(
-          uin: uin, rid: rid, status: content["status"]?.string, fields: fields.isEmpty ? nil : .object(fields),
-          idempotencyKey: "stand-in:\(rid)")
-        return Self.done(["status": .string(content["status"]?.string ?? "ACTIVATED")])
+          uin: uin, rid: rid, status: content["status"]?.string, fields: .object(fields), idempotencyKey: "stand-in:\(rid)")
+        return Self.done([
+          "status": JSONValue(try await repository.identity(.uin(uin))?.status), "identity": .null, "documents": .null,
+          "verifiedAttributes": .null,
+        ])
       },
       door("GET", "/idrepository/v1/vid/uin/{uin}") { request in
         let vids = try await repository.vids(uin: request.parameters["uin"] ?? "")
@@ -103,6 +111,14 @@ extension StandInMosip {
             }))
       },
     ]
+  }
+
+  /// A request is taken within a minute of its time, by the clock of the service.
+  private static func isOfNow(_ request: Request) -> Bool {
+    guard let body = try? JSONValue.parse(request.body), let time = body["requesttime"]?.string.flatMap({ Instant(iso: $0) }) else {
+      return false
+    }
+    return abs(time.milliseconds - Instant.now.milliseconds) <= 60_000
   }
 
   /// Upstream tells the kinds of ids apart by their rules, in effect by their length.

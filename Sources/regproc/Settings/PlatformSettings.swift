@@ -1,4 +1,5 @@
 import MosipPlatform
+import Platform
 import System
 
 /// Which platform services are used, and where they are.
@@ -14,6 +15,14 @@ extension SettingEntry {
       SettingEntry(
         "hub.give-up-hours", .integer(1...8760), "N", default: "24",
         "for so long the embedded hub repeats a delivery that its subscriber refuses; what follows waits for it"),
+      SettingEntry(
+        "identity.mandatory-fields", .text, "FIELDS", default: IdentityRules.mosipMandatory.joined(separator: ","),
+        "what the embedded id repository demands of a new identity where its schema does too, with commas between "
+          + "(mandatory-attributes.id-repository.new-registration)"),
+      SettingEntry(
+        "identity.verification-partner", .text, "PARTNER", default: IdentityRules.mosipPartner,
+        "the partner that verifies people online: the embedded id repository tells it of identities that are deactivated or activated"
+      ),
       SettingEntry(
         "mosip.client-id", default: "mosip-regproc-client", "our client in MOSIP's Keycloak"),
       SettingEntry("mosip.client-secret", isSecret: true, "its secret; better in mosip.client-secret-file"),
@@ -68,6 +77,14 @@ extension Settings {
   var usesMosip: Bool { text("platform") == "mosip" }
   /// Whether objects are kept in S3.
   var usesS3: Bool { text("object-store") == "s3" }
+
+  /// What the embedded id repository demands. `a|b` in the list is not "either", as in MOSIP: each counts by itself.
+  var identityRules: IdentityRules {
+    IdentityRules(
+      mandatoryForNew: (text("identity.mandatory-fields") ?? "").split { $0 == "," || $0 == "|" }.map { $0.trimmed }
+        .filter { !$0.isEmpty },
+      verificationPartner: text("identity.verification-partner") ?? IdentityRules.mosipPartner)
+  }
 
   /// How MOSIP's services are called.
   private var calling: CallSettings {

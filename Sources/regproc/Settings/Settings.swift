@@ -58,7 +58,7 @@ struct Settings: Sendable {
       throw FileProblems(problems.all, source: document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "kafka", "database", "hub", "mosip", "s3", "uin", "vid", "rid"] {
+    for section in ["http", "kafka", "database", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
       for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
         take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)

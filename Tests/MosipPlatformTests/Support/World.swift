@@ -35,8 +35,10 @@ final class World: Sendable {
     """
     {"definitions":{"simpleType":{"type":"array","items":{"type":"object","properties":{
       "language":{"type":"string"},"value":{"type":"string"}}}},"documentType":{"type":"object"},"biometricsType":{"type":"object"}},
-    "properties":{"identity":{"required":["IDSchemaVersion"],"properties":{
-      "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
+    "properties":{"identity":{"additionalProperties":false,"required":["IDSchemaVersion","fullName","gender"],"properties":{
+      "IDSchemaVersion":{"type":"number","fieldCategory":"none"},"UIN":{"type":"string","fieldCategory":"none"},
+      "gender":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
+      "dateOfBirth":{"type":"string","fieldCategory":"pvt","validators":[{"type":"regex","validator":"^[0-9/]{10}$"}]},
       "fullName":{"$ref":"#/definitions/simpleType","fieldCategory":"pvt"},
       "phone":{"type":"string","fieldCategory":"pvt"},
       "proofOfIdentity":{"$ref":"#/definitions/documentType","fieldCategory":"pvt"},

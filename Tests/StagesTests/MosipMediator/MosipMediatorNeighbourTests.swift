@@ -78,7 +78,9 @@ struct MosipMediatorNeighbourTests {
     #expect(
       transaction()?["leftOut"] == [
         "fullName: a further name in eng, of which there can be one",
-        "phone: the event's does not fit the identity schema",
+        "phone: the event's does not fit the identity schema", "addressLine1: not in the event, the default stands in",
+        "region: not in the event, the default stands in", "city: not in the event, the default stands in",
+        "zone: not in the event, the default stands in",
       ])
   }
 

@@ -115,6 +115,64 @@ struct BirthMappingTests {
     #expect(try await identity(nothing).leftOut.isEmpty)
   }
 
+  private static let region = #""region":{"#
+  private static let schema = FakeSchemas.text.replacing(
+    region, with: #""province":{"fieldCategory":"pvt","type":"string"},"region":{"#)
+
+  private func completed(
+    _ resources: [JSONValue], _ given: [String: SettingValue] = [:], schema text: String = schema
+  ) async throws -> BirthMapping.Identity {
+    let schema = try IdSchema(json: Array(text.utf8))
+    return try await mapping(given).identity(of: Births.read(resources), through: NoHTTP(), completedBy: schema) { _, _ in true }
+  }
+
+  @Test("gives a new identity what the id repository demands and the event does not have, and says so")
+  func defaults() async throws {
+    let identity = try await completed([Births.task(), Births.child()])
+    for name in ["addressLine1", "region", "city", "zone"] {
+      #expect(identity.fields[name] == [["language": "eng", "value": "NA"]], "\(name)")
+    }
+    #expect(identity.fields["province"] == "NA")
+    #expect(
+      identity.leftOut
+        == ["addressLine1", "region", "province", "city", "zone"].map { "\($0): not in the event, the default stands in" })
+    let some = try await completed([Births.task(), Births.child(), Births.mother()], ["required-field-default": "unknown"])
+    #expect(some.fields["city"] == [["language": "eng", "value": "Lakeside"]] && some.fields["province"] == "unknown")
+  }
+
+  @Test("takes no default that the schema does not have or does not take, and none when it is told so")
+  func noDefaults() async throws {
+    let births = [Births.task(), Births.child()]
+    let without = try await completed(births, schema: FakeSchemas.text)
+    #expect(without.fields["province"] == nil && without.leftOut.allSatisfy { !$0.hasPrefix("province") })
+    let number = FakeSchemas.text.replacing(Self.region, with: #""province":{"type":"number"},"region":{"#)
+    let unfit = try await completed(births, schema: number)
+    #expect(unfit.fields["province"] == nil)
+    #expect(unfit.leftOut.contains("province: not in the event, and the default does not fit the identity schema"))
+    for given: [String: SettingValue] in [["required-field-default": .text("")], ["required-fields": .texts([])]] {
+      let none = try await completed(births, given)
+      #expect(none.fields["region"] == nil && none.leftOut.isEmpty)
+    }
+    // As a correction needs it: only what the event says.
+    let said = try await identity(births)
+    #expect(said.fields["region"] == nil && said.leftOut.isEmpty)
+  }
+
+  @Test("refuses a birth without what is demanded when it is strict, by the fields' names")
+  func strict() async throws {
+    await #expect {
+      _ = try await self.completed([Births.task(), Births.child(), Births.mother()], ["strict": .boolean(true)])
+    } throws: {
+      guard let fault = $0 as? MediatorFault else { return false }
+      return fault.code == .identity && fault.message.hasPrefix("region, province, zone: ")
+    }
+    let mapped: [String: SettingValue] = [
+      "strict": .boolean(true), "location-mapping": "region:city:direct|province:city:direct|zone:city:direct|city:city:direct",
+    ]
+    let identity = try await completed([Births.task(), Births.child(), Births.mother()], mapped, schema: FakeSchemas.text)
+    #expect(identity.leftOut.isEmpty && identity.fields["zone"] == identity.fields["city"])
+  }
+
   @Test("looks locations up, retries when that fails, and gives up on one that OpenCRVS does not know")
   func locations() async throws {
     let resources = [Births.task(), Births.child(), Births.mother()]
