@@ -141,6 +141,8 @@ public struct SampleEvents: Sendable {
           []),
         ["OPN-CRVS-017", "OPN-CRVS-029"]),
       failing(
+        death("error-death-in-the-future", births[7], 7, isNew: true, identifiers: [], day: 30), ["OPN-CRVS-006"]),
+      failing(
         death(
           "error-death-of-somebody-else", somebodyElse, 6, isNew: true,
           identifiers: [("BIRTH_REGISTRATION_NUMBER", births[7].registrationNumber)]),
@@ -236,14 +238,15 @@ public struct SampleEvents: Sendable {
   /// The death of a child. In the newer form the informant stands before the deceased.
   /// - Parameter identifiers: how the deceased is named; by the number of the birth when nothing is said.
   private func death(
-    _ name: String, _ birth: SampleBirths.Birth, _ place: Int, isNew: Bool, identifiers: [(String, String)]? = nil
+    _ name: String, _ birth: SampleBirths.Birth, _ place: Int, isNew: Bool, identifiers: [(String, String)]? = nil,
+    day days: Int = -3
   ) -> Event {
     let (number, record, deceased) = (number(place), SampleBirths.id(run, "de", place), SampleBirths.id(run, "dp", place))
     let (informant, relation) = (SampleBirths.id(run, "di", place), SampleBirths.id(run, "dr", place))
     let names = identifiers ?? [("BIRTH_REGISTRATION_NUMBER", birth.registrationNumber)]
     var person = Self.person(birth, isNew: isNew, [("DEATH_REGISTRATION_NUMBER", number)] + names)
     person["deceasedBoolean"] = true
-    person["deceasedDateTime"] = .string(day(-3))
+    person["deceasedDateTime"] = .string(day(days))
     let teller: JSONValue = [
       "active": true, "name": [Self.name("Ruth", "Mwansa", "en", isNew)], "gender": "female", "birthDate": "1971-03-04",
       "identifier": [],

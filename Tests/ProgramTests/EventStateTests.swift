@@ -59,6 +59,10 @@ extension ProgramTests {
       #expect(done?.aid == "45451454520734120261129153731" && done?.token?.hasPrefix("3415") == true)
       let failed = try await states([change("Failed", code: "OPN-CRVS-029"), told("error", code: "OPN-CRVS-029")])
       #expect(failed?.end == .error("OPN-CRVS-029"))
+      let fields = try await states([change("Failed", what: "corrected", code: "OPN-CRVS-018")])
+      #expect(fields?.end == .error("OPN-CRVS-018"), "what was decided was not done")
+      let untold = try await states([change("Changed", what: "deactivated")])
+      #expect(untold != nil && untold?.end == nil)
       let running = try await states([change("Verified")])
       #expect(running != nil && running?.end == nil && running?.isHeld == false)
     }

@@ -93,6 +93,35 @@ import Testing
     }
   }
 
+  @Test func theQueueOfARecordWithALongIdIsFoundAsTheMediatorKeepsIt() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.pool.with { connection in
+        let long = String(repeating: "a", count: 65)
+        var document = change("Held")
+        document["recordId"] = .string(long)
+        try put("change_transactions", key, document, connection)
+        _ = try release(key, connection)
+        let kept = try connection.execute("SELECT key FROM regproc.stage_record WHERE collection = 'records'").only().text(0)
+        #expect(kept.count == 64 && kept.allSatisfy(\.isHexDigit) && Set(kept).count > 1, "its SHA-256")
+      }
+    }
+  }
+
+  @Test func whatWasDecidedButNotDoneIsNotShownAsDone() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.pool.with { connection in
+        var document = change("Failed")
+        document["what"] = "corrected"
+        document["changed"] = ["fullName"]
+        try put("change_transactions", key, document, connection)
+        let failed = try #require(try Change.read(keys: [key], on: connection).first)
+        #expect(failed.what == nil && failed.changed.isEmpty && failed.errorCode == "OPN-CRVS-009" && failed.hasFailed)
+        try put("change_transactions", "released", change("Verified"), connection)
+        #expect(try Change.read(keys: ["released"], on: connection).first?.errorCode == nil)
+      }
+    }
+  }
+
   @Test func whatCannotBeReleasedIsRefusedByName() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in

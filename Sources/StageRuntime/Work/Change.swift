@@ -50,11 +50,16 @@ public struct Change: Sendable {
   static let stage = "mosip-mediator"
   static let collection = "change_transactions"
   static let held = "Held"
+  private static let failed = "Failed"
+  /// OpenCRVS is told of it last.
+  private static let done = ["Changed", "Told"]
 
   /// Whether a person must decide.
   public var isHeld: Bool { status == Self.held }
-  /// Whether it is over, in one way or the other.
-  public var hasEnded: Bool { status == "Told" || status == "Failed" }
+  /// Whether what had to be done is done.
+  public var isDone: Bool { Self.done.contains(status) }
+  /// Whether it ended in an error.
+  public var hasFailed: Bool { status == Self.failed }
 
   /// The condition that a parameter is the work key, as a person has it or as it is kept, or the AID.
   static func isNamed(_ parameter: String) -> String {
@@ -89,13 +94,17 @@ public struct Change: Sendable {
       "SELECT \(columns) FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND \(condition) ORDER BY created_at, key",
       [.text(stage), .text(collection)] + parameters
     ).map { row in
+      let status = try row.textOrNull(4) ?? "unknown"
+      // What is decided is written down before it is done, and a released change keeps the code of its hold until it ends.
+      let (isDone, isStopped) = (done.contains(status), status == held || status == failed)
       let changed = try row.textOrNull(8).map { try JSONValue.parse(Array($0.utf8)) }
       return Change(
         key: try row.text(0), kind: try row.textOrNull(1) ?? "change", aid: try row.textOrNull(2),
         subjectRid: try row.textOrNull(3),
-        status: try row.textOrNull(4) ?? "unknown", numberKind: try row.textOrNull(5), registrationNumber: try row.textOrNull(6),
-        what: try row.textOrNull(7), changed: changed?.array?.compactMap(\.string) ?? [], errorCode: try row.textOrNull(9),
-        errorMessage: try row.textOrNull(10), take: try row.int(11), takenAt: try row.textOrNull(12),
+        status: status, numberKind: try row.textOrNull(5), registrationNumber: try row.textOrNull(6),
+        what: isDone ? try row.textOrNull(7) : nil, changed: isDone ? changed?.array?.compactMap(\.string) ?? [] : [],
+        errorCode: isStopped ? try row.textOrNull(9) : nil,
+        errorMessage: isStopped ? try row.textOrNull(10) : nil, take: try row.int(11), takenAt: try row.textOrNull(12),
         lastModified: try row.textOrNull(13), changedAt: try row.instant(14),
         release: try row.textOrNull(15).map {
           Release(author: $0, reason: try row.textOrNull(16) ?? "", at: try row.textOrNull(17) ?? "")

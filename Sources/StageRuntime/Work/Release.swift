@@ -44,7 +44,9 @@ public enum Release {
       let held = try held(name, connection)
       let rows = try connection.execute(
         """
-        SELECT document->>'status', document->>'kind', document->>'rid', coalesce((document->>'take')::int, 1) + 1, document->>'recordId'
+        SELECT document->>'status', document->>'kind', document->>'rid', coalesce((document->>'take')::int, 1) + 1,
+          CASE WHEN document->>'recordId' ~ '^[!-~]{1,64}$' THEN document->>'recordId'
+            ELSE encode(sha256(convert_to(document->>'recordId', 'UTF8')), 'hex') END
         FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND key = $3 FOR UPDATE
         """, [.text(Change.stage), .text(Change.collection), .text(held)])
       // Of two releases at once the second one sees the first.

@@ -89,17 +89,11 @@ enum ChangeOutput {
   /// What was done, or why not.
   private static func result(_ change: Change) -> String {
     if let what = change.what { return ([what] + change.changed).joined(separator: " ") }
-    // The code of a held change is that of its hold: once it is released it says nothing more.
-    guard change.isHeld || change.hasEnded || change.release == nil else { return "" }
     return [change.errorCode, change.errorMessage].compactMap { $0 }.joined(separator: " ")
   }
 
   private static func colour(_ change: Change) -> String? {
-    switch change.status {
-    case "Told": change.what == nil ? "31" : "32"
-    case "Failed": "31"
-    default: "33"
-    }
+    change.isDone ? "32" : change.hasFailed ? "31" : "33"
   }
 }
 

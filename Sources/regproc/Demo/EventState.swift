@@ -46,7 +46,7 @@ struct EventState: Sendable {
       }
       out[key, default: EventState()].token = try row.textOrNull(5)
       let changed = try row.textOrNull(3).map { try JSONValue.parse(Array($0.utf8)) }?.array?.compactMap(\.string) ?? []
-      out[key, default: EventState()].end = .done(what: try row.textOrNull(2) ?? "unchanged", changed: changed)
+      out[key, default: EventState()].end = .done(what: try row.textOrNull(2) ?? "", changed: changed)
     }
     let changes = try Change.read(keys: keys, on: connection)
     for change in changes {
@@ -65,9 +65,11 @@ struct EventState: Sendable {
   private mutating func take(_ change: Change) {
     aid = change.aid ?? aid
     isHeld = change.isHeld
-    guard end == nil, change.hasEnded else { return }
-    end =
-      change.status == "Told" && change.what != nil
-      ? .done(what: change.what ?? "", changed: change.changed) : .error(change.errorCode ?? "error")
+    // What is done ends when the OpenCRVS side is told of it.
+    if change.isDone, case .done(let what, let changed) = end {
+      end = .done(what: change.what ?? what, changed: changed)
+    } else if change.hasFailed, end == nil {
+      end = .error(change.errorCode ?? "error")
+    }
   }
 }
