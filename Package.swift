@@ -119,7 +119,8 @@ let package = Package(
     tests(
       "Program",
       [
-        "regproc", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "Kafka", "Postgres", "HTTP",
+        "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "Kafka",
+        "Postgres", "HTTP",
         "JSON", "CLinux", "StageKit", "System",
       ]),
   ]

@@ -13,6 +13,14 @@ public struct SampleBirths: Sendable {
     public var registrationNumber: String
     /// The webhook's body.
     public var body: [UInt8]
+    /// The id of the record.
+    public var recordId: String
+    /// The child's given name.
+    public var givenName: String
+    /// The child's family name.
+    public var familyName: String
+    /// The child's day of birth, `yyyy-MM-dd`.
+    public var birthDate: String
   }
 
   private struct Tongue {
@@ -202,7 +210,9 @@ public struct SampleBirths: Sendable {
       "timestamp": .string("\(child.birthDate)T08:00:00.000Z"), "id": .string(id("8", index)),
       "event": ["hub": ["topic": "BIRTH_REGISTERED"], "context": [bundle]],
     ]
-    return Birth(name: "sample-\(index + 1)", registrationNumber: number, body: body.encoded())
+    return Birth(
+      name: "sample-\(index + 1)", registrationNumber: number, body: body.encoded(), recordId: record, givenName: child.given,
+      familyName: child.family, birthDate: child.birthDate)
   }
 
   private func entry(_ type: String, _ id: String, _ isNew: Bool, _ members: JSONObject) -> JSONValue {
@@ -288,8 +298,10 @@ public struct SampleBirths: Sendable {
     ]
   }
 
+  private func id(_ kind: String, _ index: Int) -> String { Self.id(run, kind, index) }
+
   /// A UUID that is the same for the same run, kind and place.
-  private func id(_ kind: String, _ index: Int) -> String {
+  static func id(_ run: String, _ kind: String, _ index: Int) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in "\(run)/\(kind)/\(index)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     var mixed = Dice(state: hash)

@@ -36,7 +36,7 @@ extension ProgramTests {
       (["flie"], "there is no command flie"), (["demo", "--brith", "3"], "unknown option --brith"),
       (["demo", "--births"], "--births needs a value"),
       (["demo", "--births", "0"], "--births must be a whole number from 1"),
-      (["demo", "--json=yes"], "--json takes no value"), (["journey"], "RID is missing"),
+      (["demo", "--json=yes"], "--json takes no value"), (["journey"], "NAME is missing"),
       (["journey", "1", "2"], "one word too many"),
       (["demo", "--births", "1", "--births", "2"], "given twice"), (["routes"], "routes has the commands check"),
       (["up", "-p"], "options begin with two hyphens"),

@@ -6,7 +6,7 @@ extension ProgramTests {
   /// `regproc demo`, as a person or a script runs it.
   @Suite struct DemoTests {
     private static let keys = [
-      "file", "kind", "registrationNumber", "rid", "result", "errorCode", "uinToken", "hops", "seconds",
+      "file", "kind", "registrationNumber", "rid", "result", "errorCode", "uinToken", "hops", "seconds", "changed",
     ]
 
     private func lines(_ ended: Program.Ended) throws -> [JSONValue] { try ended.lines.map { try JSONValue.parse($0) } }
@@ -100,6 +100,24 @@ extension ProgramTests {
       #expect(ended.lines.count == 3)
       #expect(ended.lines[0].hasPrefix("registration "))
       #expect(ended.lines.dropFirst().allSatisfy { $0.contains("...") && $0.contains("passed") })
+    }
+
+    @Test func whatMustFailIsGoodWhenItFailsByItsCode() async throws {
+      let folder = try TemporaryFolder()
+      let made = try await Program.run("sample", "events", folder.path + "/events", "--run", "FAILS")
+      #expect(made.code == 0, "\(made.errors)")
+      let names = TemporaryFolder.names(in: folder.path + "/events").filter { $0.contains("-birth-error-") }
+      #expect(names.count == 2)
+      let files = names.map { "\(folder.path)/events/\($0)" }
+      let ended = try await Program.run(["demo", "--kind", "error"] + files + ["--json", "--data", folder.path + "/data"])
+      #expect(ended.code == 0, "\(ended.errors)")
+      let results = try lines(ended)
+      #expect(results.map { $0["errorCode"]?.string } == ["OPN-CRVS-006", "OPN-CRVS-006"])
+      #expect(results.allSatisfy { $0["rid"]?.string?.utf8.count == 29 && $0["seconds"] != .null })
+      // The same files as births, which they should have been.
+      let births = try await Program.run(["demo", "--kind", "birth"] + files + ["--data", folder.path + "/data"])
+      #expect(births.code == 1 && births.lines.count == 3 && births.output.contains("OPN-CRVS-006"), "\(births.errors)")
+      #expect(births.errors.contains("0 of 2 events ended as they should"))
     }
   }
 }

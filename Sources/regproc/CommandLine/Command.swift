@@ -50,18 +50,22 @@ struct Surroundings: Sendable {
 
 /// All commands, and how the words of a person reach one.
 enum Commands {
-  static let all: [Command] = [
-    UpCommand.command, DemoCommand.command, RunCommand.command, SendCommand.birth, SampleCommand.births,
-    RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command,
-    RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
-    RoutesTestCommand.command, RoutesDiffCommand.command, RoutesStatusCommand.command,
-    RoutesGraphCommand.command,
-    TopicsCommand.plan, TopicsCommand.create,
-    StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
-    ReplayCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate, IdCommand.check,
-    EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
-    PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command, version,
-  ]
+  static let all: [Command] =
+    [
+      UpCommand.command, DemoCommand.command, RunCommand.command,
+    ] + SendCommand.all + [
+      SampleCommand.births, SampleCommand.events,
+      RoutesCommand.check, RoutesCommand.explain, RoutesDecideCommand.command,
+      RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
+      RoutesTestCommand.command, RoutesDiffCommand.command, RoutesStatusCommand.command,
+      RoutesGraphCommand.command,
+      TopicsCommand.plan, TopicsCommand.create,
+      StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
+      ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
+      IdCommand.check,
+      EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
+      PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command, version,
+    ]
 
   /// The version that is told.
   static let versionNumber = "0.1.0"

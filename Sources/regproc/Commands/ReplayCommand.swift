@@ -26,7 +26,7 @@ enum ReplayCommand {
     let (routes, _) = try stages.routes(settings.routesFile)
     let replay = Replay(routes: routes, stages: stages.stages, takesMessages: stages.takesMessages)
     let (rid, from, reason) = (arguments.operands[0], arguments.text("from"), arguments.text("reason"))
-    let author = arguments.text("author") ?? around.environment["USER"] ?? around.environment["LOGNAME"] ?? "uid \(getuid())"
+    let author = arguments.text("author") ?? around.loginName
     let (isForced, isDryRun) = (arguments.has("force"), arguments.has("dry-run"))
     let (started, isWaiting, folder) = try await JournalAccess.with(settings) { connection, access in
       (
@@ -53,4 +53,9 @@ enum ReplayCommand {
     }
     return 0
   }
+}
+
+extension Surroundings {
+  /// Who runs the program.
+  var loginName: String { environment["USER"] ?? environment["LOGNAME"] ?? "uid \(getuid())" }
 }

@@ -4,18 +4,34 @@ import Registration
 import StandIn
 import System
 
-/// `regproc send birth FILE...`: an OpenCRVS event, signed as OpenCRVS signs it.
+/// `regproc send KIND FILE...`: an OpenCRVS event, signed as OpenCRVS signs it.
 enum SendCommand {
-  static let birth = Command(
-    name: "send birth", summary: "sends OpenCRVS birth events, signed, to a mediator",
-    operands: [Operand(name: "FILE", meaning: "webhook bodies as OpenCRVS sends them", isRepeatable: true)],
-    options: [
-      .text("to", "URL", "the mediator's /webhooks (default: of the pipeline that runs on the data folder)"),
-      .text("secret-file", "FILE", "the secret that OpenCRVS signs with (default: of the data folder)"),
-    ], takesSettings: true, example: "send birth birth.json --to http://127.0.0.1:8080/webhooks --secret-file secret", run: run)
+  /// One for each kind of event.
+  static let all = DemoEvent.Kind.allCases.map(command)
 
-  private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+  private static func command(_ kind: DemoEvent.Kind) -> Command {
+    let words = kind.rawValue.replacing("-", with: " ")
+    return Command(
+      name: "send \(kind.rawValue)", summary: "sends OpenCRVS \(words) events (\(kind.topic)), signed, to a mediator",
+      operands: [Operand(name: "FILE", meaning: "webhook bodies as OpenCRVS sends them", isRepeatable: true)],
+      options: [
+        .text("to", "URL", "the mediator's /webhooks (default: of the pipeline that runs on the data folder)"),
+        .text("secret-file", "FILE", "the secret that OpenCRVS signs with (default: of the data folder)"),
+      ], takesSettings: true,
+      example: "send \(kind.rawValue) \(kind.rawValue).json --to http://127.0.0.1:8080/webhooks --secret-file secret"
+    ) { try await run(kind, $0, $1) }
+  }
+
+  private static func run(_ kind: DemoEvent.Kind, _ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
+    let events = try arguments.operands.map { try DemoEvent(file: $0) }
+    // An event without a topic is sent: what is wrong with it is for the mediator to say.
+    if let other = events.first(where: { $0.topic != nil && $0.topic != kind.topic }) {
+      let right = DemoEvent.Kind.allCases.first { $0.topic == other.topic }
+      throw Failure(
+        "\(other.name) is no \(kind.rawValue): its topic is \(other.topic ?? "")"
+          + (right.map { "; send it with: regproc send \($0.rawValue)" } ?? ""))
+    }
     guard let url = arguments.text("to") ?? RunNote.read(in: settings.data).map({ $0.url + "/webhooks" }) else {
       throw Failure("nothing runs on \(settings.data); say where to send with --to http://HOST:PORT/webhooks")
     }
@@ -23,10 +39,6 @@ enum SendCommand {
     let secret = String(decoding: try Files.read(secretFile), as: UTF8.self).split(whereSeparator: \.isNewline).first.map(
       String.init)
     guard let secret, !secret.isEmpty else { throw Failure("\(secretFile) holds no secret") }
-    let events = try arguments.operands.map { try DemoEvent(file: $0) }
-    if let other = events.first(where: { $0.topic.map { !$0.hasPrefix("BIRTH") } ?? false }) {
-      throw Failure("\(other.name) is no birth: its topic is \(other.topic ?? "")")
-    }
     let client = Client()
     defer { client.close() }
     var isGood = true
@@ -45,7 +57,7 @@ enum SendCommand {
   }
 }
 
-/// `regproc sample births`: made-up events to send.
+/// `regproc sample`: made-up events to send.
 enum SampleCommand {
   static let births = Command(
     name: "sample births", summary: "writes made-up OpenCRVS birth events, to send",
@@ -70,6 +82,32 @@ enum SampleCommand {
     try Files.makeFolder(folder)
     for birth in births { try Files.write(birth.body + [10], to: "\(folder)/\(birth.name).json", mode: 0o644) }
     around.console.err("\(births.count) made-up births are in \(folder); send them with: regproc send birth \(folder)/*.json\n")
+    return 0
+  }
+
+  static let events = Command(
+    name: "sample events", summary: "writes made-up OpenCRVS events of all kinds, to send in their order",
+    details: """
+      Births, and what comes of them: deaths, corrections, a reversal, a revocation, and events that must end in an error. Files are numbered
+      in the order in which they must be sent; each kind's name is in that of its file.
+      """,
+    operands: [Operand(name: "FOLDER", meaning: "where one file for each is written")],
+    options: [
+      .number("seed", "N", 0...1_000_000_000, "the same seed and run make the same people (default: 1)"),
+      .text("run", "TEXT", "letters and digits in every registration number (default: of this moment)"),
+    ], example: "sample events events"
+  ) { arguments, around in
+    let samples = SampleEvents(
+      seed: UInt64(arguments.integer("seed") ?? 1), run: try runName(arguments.text("run")), year: birthYear, at: .now)
+    let (folder, events) = (arguments.operands[0], samples.all())
+    try Files.makeFolder(folder)
+    for (index, event) in events.enumerated() {
+      let (place, kind) = (String(index + 1), DemoEvent.Kind(topic: event.topic))
+      let file = "\(place.count < 2 ? "0" : "")\(place)-\(kind.rawValue)-\(event.name).json"
+      try Files.write(event.body + [10], to: "\(folder)/\(file)", mode: 0o644)
+    }
+    around.console.err(
+      "\(events.count) made-up events are in \(folder); send each with: regproc send KIND FILE\n")
     return 0
   }
 

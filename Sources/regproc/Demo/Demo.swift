@@ -4,7 +4,7 @@ import StandIn
 import Synchronization
 import System
 
-/// Sends events through a running pipeline and waits for what becomes of them.
+/// Sends events through a running pipeline, wave by wave, and waits for what becomes of them.
 final class Demo: Sendable {
   let events: [DemoEvent]
   let pipeline: Pipeline
@@ -19,9 +19,12 @@ final class Demo: Sendable {
     var refusal: String?
     /// What it said beside taking it.
     var codes: [String] = []
+    /// When its end was seen, for one whose end does not come to OpenCRVS.
+    var endedAt: ContinuousClock.Instant?
   }
   private let sent: Mutex<[Int: Sent]> = Mutex([:])
   private let seenProcesses: Mutex<[String]> = Mutex([])
+  private let released: Mutex<Set<String>> = Mutex([])
 
   init(
     events: [DemoEvent], pipeline: Pipeline, standIn: StandInOpenCRVS, signals: Signals, console: Console, timeout: Double
@@ -42,11 +45,18 @@ final class Demo: Sendable {
   func run() async throws -> ([DemoResult], Double) {
     let callback = try await subscribed()
     let beginning = ContinuousClock.now
-    await send(to: callback)
-    let last = await waitForAnswers(until: beginning + .seconds(timeout))
+    let end = beginning + .seconds(timeout)
+    for wave in Set(events.map(\.wave)).sorted() {
+      let indices = events.indices.filter { events[$0].wave == wave }
+      await send(indices, to: callback)
+      await waitForAnswers(to: indices, until: end)
+    }
+    let last = events.indices.compactMap(endedAt).max() ?? ContinuousClock.now
     console.progress("")
+    let states = try await states(of: Array(events.indices))
+    await waitForHops(of: states, until: end)
     var results: [DemoResult] = []
-    for index in events.indices { results.append(try await result(of: index)) }
+    for index in events.indices { results.append(try await result(of: index, events[index].key.flatMap { states[$0] })) }
     return (results, beginning.duration(to: last).inSeconds)
   }
 
@@ -63,12 +73,12 @@ final class Demo: Sendable {
     throw Failure("stopped before anything was sent")
   }
 
-  private func send(to callback: String) async {
-    let queue = NextIndex()
+  private func send(_ indices: [Int], to callback: String) async {
+    let queue = Queue(indices)
     await withTaskGroup(of: Void.self) { group in
-      for _ in 0..<min(8, events.count) {
+      for _ in 0..<min(8, indices.count) {
         group.addTask { [self] in
-          while let index = queue.take(below: events.count), !signals.isStopping {
+          while let index = queue.take(), !signals.isStopping {
             let start = ContinuousClock.now
             do {
               let codes = try await standIn.send(events[index].body, to: callback)
@@ -84,43 +94,36 @@ final class Demo: Sendable {
   }
 
   private func progress() {
-    let numbers = events.compactMap(\.registrationNumber)
     let count = sent.withLock { $0.count }
-    console.progress("  sent \(count) of \(events.count), came back \(standIn.ended(among: numbers))")
+    let ended = events.indices.count { endedAt($0) != nil }
+    console.progress("  sent \(count) of \(events.count), came back \(ended)")
+  }
+
+  /// When an event ended: a birth when its answer came to OpenCRVS.
+  private func endedAt(_ index: Int) -> ContinuousClock.Instant? {
+    let event = events[index]
+    guard event.kind == .birth else { return sent.withLock { $0[index]?.endedAt } }
+    return event.registrationNumber.flatMap { standIn.returned($0).endedAt }
   }
 
   /// Waits until every event that was taken has its answer.
-  /// - Returns: when the last answer came.
-  private func waitForAnswers(until end: ContinuousClock.Instant) async -> ContinuousClock.Instant {
+  private func waitForAnswers(to indices: [Int], until end: ContinuousClock.Instant) async {
     var turns = 0
     while ContinuousClock.now < end, !signals.isStopping {
-      let open = await openEvents(looksIntoStore: turns % 20 == 10)
-      if open.isEmpty { break }
+      let births = await openBirths(indices, looksIntoStore: turns % 20 == 10)
+      let isOver = await openChanges(indices).isEmpty && births.isEmpty
+      if isOver { return }
       turns += 1
       if turns % 4 == 0 { progress() }
       try? await Task.sleep(for: .milliseconds(25))
     }
-    let last = events.compactMap { $0.registrationNumber.flatMap { standIn.returned($0).endedAt } }.max() ?? ContinuousClock.now
-    // The token may be back before the last stage has written its hop.
-    let grace = min(end, ContinuousClock.now + .seconds(15))
-    while ContinuousClock.now < grace, !signals.isStopping {
-      var isOver = true
-      for event in events {
-        guard let number = event.registrationNumber, let rid = standIn.returned(number).rid,
-          let journey = try? await pipeline.pool.with({ try Journey.read(rid: rid, on: $0) })
-        else { continue }
-        if !journey.hasEnded { isOver = false }
-      }
-      if isOver { break }
-      try? await Task.sleep(for: .milliseconds(100))
-    }
-    return last
   }
 
-  private func openEvents(looksIntoStore: Bool) async -> [Int] {
+  private func openBirths(_ indices: [Int], looksIntoStore: Bool) async -> [Int] {
     let sent = sent.withLock { $0 }
     var open: [Int] = []
-    for (index, event) in events.enumerated() {
+    for index in indices {
+      let event = events[index]
       guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, let number = event.registrationNumber else {
         continue
       }
@@ -133,32 +136,102 @@ final class Demo: Sendable {
     return open
   }
 
-  /// What the mediator has kept of a registration number: for events that came back in an earlier demo.
-  private func known(_ number: String) async -> (rid: String?, token: String?, error: String?, result: String?)? {
+  /// The changes that were taken and have not ended; what policy holds is released on the way.
+  private func openChanges(_ indices: [Int]) async -> [Int] {
+    let sent = sent.withLock { $0 }
+    let waiting = indices.filter { index in
+      guard let mine = sent[index], mine.refusal == nil, mine.codes.isEmpty, mine.endedAt == nil else { return false }
+      return events[index].kind != .birth && events[index].key != nil
+    }
+    guard !waiting.isEmpty, let states = try? await states(of: waiting) else { return waiting }
+    var open: [Int] = []
+    for index in waiting {
+      let state = events[index].key.flatMap { states[$0] }
+      if state?.isHeld == true, !isMeantToBeHeld(events[index]) {
+        await release(events[index])
+      } else if state?.end != nil || state?.isHeld == true {
+        self.sent.withLock { $0[index]?.endedAt = ContinuousClock.now }
+        continue
+      }
+      open.append(index)
+    }
+    return open
+  }
+
+  private func states(of indices: [Int]) async throws -> [String: EventState] {
+    let keys = indices.compactMap { events[$0].key }
+    return try await pipeline.pool.with { try EventState.read(keys: keys, on: $0) }
+  }
+
+  /// Whether being held is the end that was asked for.
+  private func isMeantToBeHeld(_ event: DemoEvent) -> Bool {
+    guard case .error(let codes) = event.goal else { return false }
+    return codes.isEmpty || codes.contains(Self.heldCode)
+  }
+
+  /// What a change is told with that waits for a person.
+  private static let heldCode = "OPN-CRVS-009"
+
+  /// Decides as the person would who looked into a reversal: once for each change.
+  private func release(_ event: DemoEvent) async {
+    guard let key = event.key, released.withLock({ $0.insert(key).inserted }) else { return }
+    do {
+      _ = try await pipeline.pool.with {
+        try Release.start(
+          key, author: "regproc demo", reason: "the demo lets it go on, as a person would who looked into it", on: $0)
+      }
+      console.progress("")
+      console.err("regproc: \(event.name) was held, as policy has it, and is released: regproc release \(key) --reason ...\n")
+    } catch {
+      console.err("regproc: \(event.name) is held and cannot be released: \(error)\n")
+    }
+  }
+
+  /// The answer may be back before the last stage has written its hop.
+  private func waitForHops(of states: [String: EventState], until end: ContinuousClock.Instant) async {
+    let grace = min(end, ContinuousClock.now + .seconds(15))
+    while ContinuousClock.now < grace, !signals.isStopping {
+      var isOver = true
+      for event in events {
+        guard let rid = rid(of: event, event.key.flatMap { states[$0] }),
+          let journey = try? await pipeline.pool.with({ try Journey.read(rid: rid, on: $0) })
+        else { continue }
+        if !journey.hasEnded { isOver = false }
+      }
+      if isOver { return }
+      try? await Task.sleep(for: .milliseconds(100))
+    }
+  }
+
+  /// The application id. What came to OpenCRVS by a number may be that of another event of the same record.
+  private func rid(of event: DemoEvent, _ state: EventState?) -> String? {
+    state?.aid ?? (event.kind == .birth ? event.registrationNumber.flatMap { standIn.returned($0).rids.first } : nil)
+  }
+
+  /// What the mediator has kept of a registration number: for births that came back in an earlier demo.
+  private func known(_ number: String) async -> (token: String?, error: String?, result: String?)? {
     try? await pipeline.pool.with { connection in
       let rows = try connection.execute(
         """
-        SELECT collection, document->>'aid', document->>'uinToken', document->'errors'->0->>'errorCode' FROM regproc.stage_record
+        SELECT collection, document->>'uinToken', document->'errors'->0->>'errorCode' FROM regproc.stage_record
         WHERE stage = 'opencrvs-mediator' AND document->>'registrationNumber' = $1
+          AND (collection = 'tokens' OR collection = 'statuses' AND document->>'type' = 'birth')
         """, [.text(number)])
-      var out: (rid: String?, token: String?, error: String?, result: String?) = (nil, nil, nil, nil)
+      var out: (token: String?, error: String?, result: String?) = (nil, nil, nil)
       for row in rows {
-        if let rid = try row.textOrNull(1) { out.rid = rid }
-        switch try row.text(0) {
-        case "tokens":
-          out.token = try row.textOrNull(2)
+        if try row.text(0) == "tokens" {
+          out.token = try row.textOrNull(1)
           out.result = "uin-token"
-        case "statuses":
-          out.error = try row.textOrNull(3)
+        } else {
+          out.error = try row.textOrNull(2)
           if out.result == nil { out.result = "error" }
-        default: break
         }
       }
       return out
     }
   }
 
-  private func result(of index: Int) async throws -> DemoResult {
+  private func result(of index: Int, _ state: EventState?) async throws -> DemoResult {
     let event = events[index]
     let mine = sent.withLock { $0[index] }
     var result = DemoResult(event: event, result: "unfinished")
@@ -169,42 +242,63 @@ final class Demo: Sendable {
       console.err("regproc: \(event.name): \(refusal)\n")
       return result
     }
-    guard mine != nil, let number = event.registrationNumber else { return result }
-    let returned = standIn.returned(number)
-    let before = returned.rid == nil || (returned.token == nil && returned.error == nil) ? await known(number) : nil
-    result.rid = returned.rid ?? before?.rid
-    result.token = returned.token ?? before?.token
-    if let code = mine?.codes.first {
+    guard let mine, let number = event.registrationNumber else { return result }
+    result.rid = rid(of: event, state)
+    if let code = mine.codes.first {
       result.result = "error"
       result.errorCode = code
-    } else if result.token != nil {
-      result.result = "uin-token"
-    } else if let error = returned.error ?? before?.error {
-      result.result = "error"
-      result.errorCode = error.split(separator: ":").first.map(String.init)
+    } else if event.kind == .birth {
+      await birthEnd(number, &result)
+    } else {
+      changeEnd(state, number, &result)
     }
-    if let mine, let end = returned.endedAt { result.seconds = mine.at.duration(to: end).inSeconds }
+    if let end = endedAt(index) { result.seconds = mine.at.duration(to: end).inSeconds }
     if let rid = result.rid, let journey = try await pipeline.pool.with({ try Journey.read(rid: rid, on: $0) }) {
-      seenProcesses.withLock { $0.append(journey.process) }
+      if event.kind == .birth { seenProcesses.withLock { $0.append(journey.process) } }
       result.hops = journey.hops.map {
         DemoResult.Hop(stage: $0.stage, verdict: $0.verdict ?? $0.state, milliseconds: $0.milliseconds)
       }
     }
     return result
   }
-}
 
-/// Numbers from zero on, one for each who asks.
-private final class NextIndex: Sendable {
-  private let next = Mutex(0)
-
-  func take(below end: Int) -> Int? {
-    next.withLock { next in
-      guard next < end else { return nil }
-      defer { next += 1 }
-      return next
+  private func birthEnd(_ number: String, _ result: inout DemoResult) async {
+    let returned = standIn.returned(number)
+    let before = returned.token == nil && returned.error == nil ? await known(number) : nil
+    result.token = returned.token ?? before?.token
+    if result.token != nil {
+      result.result = "uin-token"
+    } else if let error = returned.error ?? before?.error {
+      result.result = "error"
+      result.errorCode = error.split(separator: ":").first.map(String.init)
     }
   }
+
+  private func changeEnd(_ state: EventState?, _ number: String, _ result: inout DemoResult) {
+    result.token = state?.token
+    switch state?.end {
+    case .done(let what, let changed):
+      // A correction of a birth that nobody sent is that birth.
+      result.result = what == "created" ? "uin-token" : what
+      result.changed = changed
+    case .error(let code):
+      result.result = "error"
+      result.errorCode = code
+    case nil where state?.isHeld == true:
+      result.result = "error"
+      result.errorCode = Self.heldCode
+    case nil: break
+    }
+  }
+}
+
+/// Elements in their order, one for each who asks.
+private final class Queue: Sendable {
+  private let rest: Mutex<ArraySlice<Int>>
+
+  init(_ elements: [Int]) { rest = Mutex(elements[...]) }
+
+  func take() -> Int? { rest.withLock { $0.popFirst() } }
 }
 
 extension Duration {

@@ -5,23 +5,58 @@ import StageRuntime
 import StandIn
 import System
 
-/// `regproc demo`: the whole way of some births, before the eyes of a person.
+/// `regproc demo`: the whole way of some events, before the eyes of a person.
 enum DemoCommand {
   static let command = Command(
-    name: "demo", summary: "sends births through the whole pipeline, shows what became of each, and stops",
+    name: "demo", summary: "sends events through the whole pipeline, shows what became of each, and stops",
     details: """
       Everything runs in this process, with a stand-in for OpenCRVS beside it: webhooks come in signed, over HTTP, and the UIN tokens go
-      back the same way. FILEs are webhook bodies as OpenCRVS sends them; without any, births are made up.
-      Exit code 0 only when every event ended as its kind should.
+      back the same way. FILEs are webhook bodies as OpenCRVS sends them, each of the kind that its topic says. Without any, events are made
+      up: births, then deaths, corrections, a death corrected, one reversed, a birth revoked, and events that must end in a named error.
+      What policy holds until a person decides is released, as `regproc release` does it.
+      Exit code 0 only when every event ended as it should.
       """,
     operands: [Operand(name: "FILE", meaning: "webhook bodies as OpenCRVS sends them", isRequired: false, isRepeatable: true)],
     options: [
-      .number("births", "N", 1...100_000, "so many made-up births (default: 20 without FILEs)"),
+      .number("births", "N", 1...100_000, "so many made-up births, and nothing else but FILEs"),
+      Option(
+        name: "kind", value: "KIND", meaning: "one kind alone, with what must come before it: \(kinds.joined(separator: ", "))",
+        check: { kinds.contains($0) ? nil : "one of \(kinds.joined(separator: ", "))" }),
       .number("seed", "N", 0...1_000_000_000, "the same seed makes the same people (default: 1)"),
       .number("timeout", "SECONDS", 1...86_400, "how long to wait for the answers (default: 120)"),
       .flag("json", "one object a line for each event, instead of the table"),
       .flag("reveal", "shows the UIN tokens in full"), .flag("keep", "stays up after the report, until Ctrl-C"),
-    ], takesSettings: true, example: "demo --births 20", run: run)
+    ], takesSettings: true, example: "demo --kind death", run: run)
+
+  private static let kinds = DemoEvent.Kind.allCases.map(\.rawValue) + ["error"]
+
+  /// What is sent: files, and what is made up.
+  private static func events(_ arguments: Arguments) throws -> [DemoEvent] {
+    let files = DemoEvent.inWaves(try arguments.operands.map { try DemoEvent(file: $0) })
+    let (kind, count) = (arguments.text("kind"), arguments.integer("births"))
+    if kind != nil, count != nil { throw WrongUse("--births makes births alone; --kind brings the births that it needs", command) }
+    let seed = UInt64(arguments.integer("seed") ?? 1)
+    if let count {
+      var samples = SampleBirths(seed: seed, run: try SampleCommand.runName(nil), year: SampleCommand.birthYear)
+      return files + samples.make(count).map { DemoEvent($0) }
+    }
+    if !files.isEmpty { return try files.map { try checked($0, kind) } }
+    let samples = SampleEvents(seed: seed, run: try SampleCommand.runName(nil), year: SampleCommand.birthYear, at: .now)
+    guard let kind else { return samples.all().map { DemoEvent($0) } }
+    let topic = DemoEvent.Kind(rawValue: kind)?.topic
+    return samples.only(topic.map { .topic($0) } ?? .errors).map { DemoEvent($0) }
+  }
+
+  /// A file that is of the kind that was asked for.
+  private static func checked(_ event: DemoEvent, _ kind: String?) throws -> DemoEvent {
+    var event = event
+    if kind == "error" {
+      event.goal = .error([])
+    } else if let kind, event.kind.rawValue != kind || event.topic != event.kind.topic {
+      throw Failure("\(event.name) is no \(kind): its topic is \(event.topic ?? "not said")")
+    }
+    return event
+  }
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let console = around.console
@@ -29,12 +64,7 @@ enum DemoCommand {
     var settings = try Settings(arguments, around)
     if arguments.text("data") == nil { settings.set("data", settings.data + "/demo", source: "demo") }
     settings.setLogLevel(default: "error")
-    var events = try arguments.operands.map { try DemoEvent(file: $0) }
-    if let count = arguments.integer("births") ?? (events.isEmpty ? 20 : nil) {
-      var samples = SampleBirths(
-        seed: UInt64(arguments.integer("seed") ?? 1), run: try SampleCommand.runName(nil), year: SampleCommand.birthYear)
-      events += samples.make(count).map { DemoEvent($0) }
-    }
+    let events = try events(arguments)
 
     var plan = try PipelinePlan(settings, run: ["all"], around)
     let folder = try DataFolder(settings.data)

@@ -1,4 +1,4 @@
-/// The table and the summary of a demo.
+/// The tables and the summary of a demo.
 struct DemoReport: Sendable {
   var results: [DemoResult]
   /// The stages in the order of the route file.
@@ -7,7 +7,21 @@ struct DemoReport: Sendable {
   var seconds: Double
   var revealsTokens: Bool
 
+  /// Births with their stages first, then what came of them, by kind; at the end what had to fail.
   func table(_ console: Console) -> String {
+    let births = results.filter(\.event.isBirthToToken)
+    let others = DemoEvent.Kind.allCases.flatMap { kind in
+      results.filter { $0.event.kind == kind && !$0.event.isBirthToToken && !$0.isToFail }
+    }
+    let failing = DemoEvent.Kind.allCases.flatMap { kind in results.filter { $0.event.kind == kind && $0.isToFail } }
+    let tables = [
+      births.isEmpty ? nil : self.births(births, console),
+      others.isEmpty && failing.isEmpty ? nil : changes(others + failing, console),
+    ]
+    return tables.compactMap { $0 }.joined(separator: "\n")
+  }
+
+  private func births(_ results: [DemoResult], _ console: Console) -> String {
     var table = TextTable(head: ["registration", "RID"] + stages.map(Self.short) + ["UIN token", "seconds"])
     for result in results {
       var row = [TextTable.Cell(result.event.registrationNumber ?? result.event.name), TextTable.Cell(result.rid ?? "-")]
@@ -28,11 +42,30 @@ struct DemoReport: Sendable {
     return table.rendered(console)
   }
 
+  private func changes(_ results: [DemoResult], _ console: Console) -> String {
+    var table = TextTable(head: ["registration", "AID", "kind", "result", "changed or error", "seconds"])
+    for result in results {
+      let colour = result.isGood ? "32" : result.result == "error" ? "31" : "33"
+      let detail = result.result == "error" ? result.errorCode ?? "error" : result.changed.joined(separator: " ")
+      // An error that had to be is as good as anything else.
+      table.rows.append(
+        [
+          result.event.registrationNumber ?? result.event.name, result.rid ?? "-",
+          result.event.kind.rawValue,
+        ].map { TextTable.Cell($0) } + [
+          TextTable.Cell(result.result + (result.isToFail && result.isGood ? ", as it must" : ""), colour),
+          TextTable.Cell(detail.isEmpty ? "-" : detail), TextTable.Cell(result.seconds.map(Self.decimals) ?? "-"),
+        ])
+    }
+    return table.rendered(console)
+  }
+
   var summary: String {
     let good = results.filter(\.isGood).count
     let rate = seconds > 0 ? Double(results.count) / seconds : 0
+    let what = results.allSatisfy { $0.event.kind == .birth } ? "births" : "events"
     return
-      "\(good) of \(results.count) events ended as they should, in \(Self.decimals(seconds)) s: \(Self.decimals(rate)) births/s\n"
+      "\(good) of \(results.count) events ended as they should, in \(Self.decimals(seconds)) s: \(Self.decimals(rate)) \(what)/s\n"
   }
 
   /// A UIN token is a person's: enough of it to tell it from another one.
@@ -56,4 +89,9 @@ struct DemoReport: Sendable {
     let tenths = Int((value * 10).rounded())
     return "\(tenths / 10).\(tenths % 10)"
   }
+}
+
+extension DemoResult {
+  /// Whether it had to end in an error.
+  var isToFail: Bool { if case .error = event.goal { true } else { false } }
 }
