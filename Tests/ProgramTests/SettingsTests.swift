@@ -111,6 +111,22 @@ extension ProgramTests {
       #expect(ended.code == 0, "\(ended.errors)")
     }
 
+    @Test func aFaultInTheFileOfACountrysNamesIsSaidWithItsPlaceBeforeAnythingStarts() async throws {
+      let folder = try TemporaryFolder()
+      let stage = "/stages/opencrvs-mediator/"
+      for name in ["routes.yaml", stage + "stage.yaml", stage + "fields.yaml"] {
+        let bytes = try #require(TemporaryFolder.read(Program.repository + "/" + name))
+        _ = try folder.write(bytes, to: name)
+      }
+      let good = try await Program.run("stages", "describe", "opencrvs-mediator", "--home", folder.path)
+      #expect(good.code == 0, "\(good.errors)")
+      _ = try folder.write("version: 1\nsections:\n  chlid: barn\n", to: stage + "fields.yaml")
+      let bad = try await Program.run("stages", "describe", "opencrvs-mediator", "--home", folder.path)
+      #expect(bad.code == 1)
+      #expect(bad.errors.contains("fields.yaml:3:3: error: sections has no key 'chlid'"), "\(bad.errors)")
+      #expect(bad.errors.contains("did you mean 'child'?"), "\(bad.errors)")
+    }
+
     @Test func aHomeWithoutRoutesIsRefused() async throws {
       let folder = try TemporaryFolder()
       let ended = try await Program.run("routes", "check", "--home", folder.path)

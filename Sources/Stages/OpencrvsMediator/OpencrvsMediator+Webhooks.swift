@@ -59,13 +59,16 @@ extension OpencrvsMediator {
       "digest": .string(event.digest), "object": .string(object), "status": kind == nil ? "Parked" : "Received",
       "lastModified": JSONValue(event.bundle.task.lastModified),
     ]
-    // Delivered twice, or something else of the same record at the same time: the other one was first.
+    var isFirst = true
     let known = try await untilCommitted { () -> Response? in
       if kind != nil, kind != .birth { try await takeUpParked(of: event.bundle.compositionId, context) }
-      if let answer = try await answerOfKnown(event, key, context) { return answer }
+      // Taken up just now; or delivered twice at the same time, and the other delivery was first.
+      if kind != .birth || !isFirst, let answer = try await answerOfKnown(event, key, context) { return answer }
+      isFirst = false
       var changes: [StageChange] = [.insert(collection: Records.events, key: key, document: record)]
       if kind != nil {
         var queue = try await RecordQueue.of(event.bundle.compositionId, context.store)
+        try await queue.dropEnded(context.store)
         queue.append(key)
         changes += queue.changes + awaiting(key, context)
       }

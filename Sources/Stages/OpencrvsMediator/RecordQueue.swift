@@ -28,6 +28,15 @@ struct RecordQueue: Sendable {
   /// Whether it is not kept yet.
   var isNew: Bool { version == nil }
 
+  /// Takes off the first ones that have ended without that: a process of an earlier version, which knows no queues, may have forwarded
+  /// them while both versions ran.
+  mutating func dropEnded(_ store: any StageStore) async throws {
+    while let first = keys.first {
+      if let event = try await store.record(OpencrvsMediator.Records.events, first), !Self.hasEnded(event.document) { return }
+      keys.removeFirst()
+    }
+  }
+
   mutating func append(_ key: String) { if !keys.contains(key) { keys.append(key) } }
   mutating func remove(_ key: String) { keys.removeAll { $0 == key } }
 

@@ -43,7 +43,8 @@ final class Stand: Sendable {
       let path = "\(home)/stages/\(name)/stage.yaml"
       guard FileManager.default.fileExists(atPath: path) else { return nil }
       let reading = StageFile.read(try read(path), name: name, file: path)
-      guard let stage = reading.stage else { throw reading.problems[0] }
+      guard var stage = reading.stage else { throw reading.problems[0] }
+      stage.resolveFiles(Catalogue.plugin(named: stage.plugin)?.spec.settings ?? [], in: "\(home)/stages/\(name)")
       return stage
     }
   }
