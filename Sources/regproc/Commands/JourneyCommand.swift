@@ -27,7 +27,7 @@ enum JourneyCommand {
     if let journey = record.journey {
       show(journey, around.console)
     } else if let rid = record.rid {
-      around.console.out("RID \(rid)  no stage has seen it\n")
+      around.console.out("RID \(rid)  no packet: no stage has seen it\n")
     }
     if !record.changes.isEmpty { around.console.out("\n" + ChangeOutput.text(record.changes, around.console)) }
     return 0
@@ -80,7 +80,7 @@ enum ChangeOutput {
         out += "\n\(change.key): released by \(release.author) at \(release.at): \(release.reason)\n"
       }
       if change.isHeld {
-        out += "\n\(change.key): held until a person decides: regproc release \(change.key) --reason TEXT\n"
+        out += "\n\(change.key): held until a person decides: regproc release \(change.aid ?? change.key) --reason TEXT\n"
       }
     }
     return out

@@ -148,7 +148,7 @@ final class Demo: Sendable {
     for index in waiting {
       let state = events[index].key.flatMap { states[$0] }
       if state?.isHeld == true, !isMeantToBeHeld(events[index]) {
-        await release(events[index])
+        await release(events[index], state?.aid)
       } else if state?.end != nil || state?.isHeld == true {
         self.sent.withLock { $0[index]?.endedAt = ContinuousClock.now }
         continue
@@ -173,7 +173,7 @@ final class Demo: Sendable {
   private static let heldCode = "OPN-CRVS-009"
 
   /// Decides as the person would who looked into a reversal: once for each change.
-  private func release(_ event: DemoEvent) async {
+  private func release(_ event: DemoEvent, _ aid: String?) async {
     guard let key = event.key, released.withLock({ $0.insert(key).inserted }) else { return }
     do {
       _ = try await pipeline.pool.with {
@@ -181,7 +181,8 @@ final class Demo: Sendable {
           key, author: "regproc demo", reason: "the demo lets it go on, as a person would who looked into it", on: $0)
       }
       console.progress("")
-      console.err("regproc: \(event.name) was held, as policy has it, and is released: regproc release \(key) --reason ...\n")
+      console.err(
+        "regproc: \(event.name) was held, as policy has it, and is released: regproc release \(aid ?? key) --reason ...\n")
     } catch {
       console.err("regproc: \(event.name) is held and cannot be released: \(error)\n")
     }
