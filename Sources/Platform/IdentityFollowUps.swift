@@ -51,6 +51,8 @@ final class IdentityFollowUps: Sendable {
   private static let leaseSeconds = 30.0
   private static let lookMilliseconds = 3000
   private static let longestPause = 300.0
+  /// So often what is refused is tried: for some half an hour.
+  private static let mostRefusals = 10
 
   /// - Parameters:
   ///   - partner: the online verification partner.
@@ -95,6 +97,12 @@ final class IdentityFollowUps: Sendable {
           try await carryOut(mark)
           try await done(mark)
         } catch let error as ServiceError {
+          if !error.isRetriable, mark.attempt >= Self.mostRefusals {
+            // What is refused for good must not hold up for ever what follows.
+            log.error("what follows a change of an identity is given up", ["kind": mark.kind?.rawValue ?? "", "code": error.code])
+            try await done(mark)
+            continue
+          }
           log.warning("what follows a change of an identity is put off", ["attempt": String(mark.attempt), "code": error.code])
           try await putOff(mark)
         }

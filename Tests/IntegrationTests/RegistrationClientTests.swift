@@ -71,12 +71,14 @@ import Testing
   }
 
   private func packet(_ rid: String, _ referenceId: String, _ stand: Stand) async throws -> [UInt8] {
+    let address: JSONValue = [["language": "eng", "value": "Lakeside"]]
     let draft = PacketDraft(
       rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: referenceId, schemaVersion: "0.1",
       schema: try IdSchema(json: Stand.read(Stand.home + "/stages/packet-validator/id-schema.json")),
       fields: [
         "IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Asha Rao"]],
         "gender": [["language": "eng", "value": "Female"]], "dateOfBirth": "2024/02/29",
+        "addressLine1": address, "region": address, "province": address, "city": address, "zone": address,
       ],
       metaInfo: [
         "metaData": [["label": "centerId", "value": "10001"], ["label": "opencrvsBRN", "value": "2024B000009"]],

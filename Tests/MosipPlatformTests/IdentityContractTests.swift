@@ -15,7 +15,7 @@ import Testing
 @Suite(.serialized) struct IdentityContractTests {
   private static let unknown = "5075291708"
 
-  private func rid(_ number: Int) -> String { "1000110002000\(number)0120240229235959" }
+  private func rid(_ number: Int) -> String { "100011000200\(number)0120240229235959" }
 
   private static let fields: JSONValue = [
     "IDSchemaVersion": 0.1, "fullName": [["language": "eng", "value": "Zoë Rao"], ["language": "fra", "value": "Zoé"]],

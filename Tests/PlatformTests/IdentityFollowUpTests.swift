@@ -10,14 +10,16 @@ import Testing
 
 @Suite(.serialized) struct IdentityFollowUpTests {
   private final class KeepingCredentials: CredentialService {
-    private let state = Mutex((requests: [(CredentialRequest, String)](), failures: 0))
+    private let state = Mutex((requests: [(CredentialRequest, String)](), failures: 0, kind: ServiceError.Kind.unavailable))
     var requests: [(CredentialRequest, String)] { state.withLock { $0.requests } }
-    func fail(_ times: Int) { state.withLock { $0.failures = times } }
+    func fail(_ times: Int, _ kind: ServiceError.Kind = .unavailable) {
+      state.withLock { state in (state.failures, state.kind) = (times, kind) }
+    }
     func request(_ request: CredentialRequest, idempotencyKey: String) async throws -> String {
       try state.withLock { state in
         if state.failures > 0 {
           state.failures -= 1
-          throw ServiceError(.unavailable, service: "credential service", code: "DOWN", "down")
+          throw ServiceError(state.kind, service: "credential service", code: "DOWN", "down")
         }
         state.requests.append((request, idempotencyKey))
       }
@@ -133,6 +135,20 @@ import Testing
       try await world.run("UPDATE platform.identity_follow_up SET not_before = now()")
       await stand.followUps.work()
       #expect(stand.topics.count == 3 && stand.credentials.requests.count == 1)
+    }
+  }
+
+  @Test(arguments: [ServiceError.Kind.refused, .unavailable])
+  func onlyWhatIsRefusedAgainAndAgainIsGivenUp(_ kind: ServiceError.Kind) async throws {
+    try await run { stand, world async throws in
+      stand.credentials.fail(1000, kind)
+      try await stand.change("2", "DEACTIVATED")
+      try await stand.change("3", "ACTIVATED")
+      for _ in 1...12 {
+        await stand.followUps.work()
+        try await world.run("UPDATE platform.identity_follow_up SET not_before = now()")
+      }
+      #expect(stand.topics.contains("IDENTITY_UPDATED") == (kind == .refused))
     }
   }
 

@@ -44,7 +44,8 @@ struct ServiceClient: Sendable {
     return other
   }
 
-  /// A request in MOSIP's envelope, with the time of now: to be made in the closure that makes the body of a try. Members that a door wants beside `request` go into `beside`.
+  /// A request in MOSIP's envelope, with the time of now: to be made in the closure that makes the body of a try. Members that an endpoint
+  /// wants beside `request` go into `beside`.
   func envelope(id: String, version: String, request: JSONValue, beside: JSONObject = [:]) -> JSONValue {
     var out: JSONObject = [
       "id": .string(id), "version": .string(version), "requesttime": .string(clock.now.iso), "metadata": .null, "request": request,

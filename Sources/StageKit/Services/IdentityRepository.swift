@@ -69,12 +69,15 @@ public struct VirtualId: Sendable, CustomStringConvertible {
 }
 
 /// MOSIP's identity repository with drafts (facts/stages 7, 8; opencrvs-and-websub 3.5). Errors are `ServiceError` with the repository's
-/// codes: IDR-IDS-003 key manager out of reach (retriable), IDR-IDC-012 record exists, IDR-IDC-007 no record.
+/// codes: IDR-IDS-003 key manager out of reach (retriable), IDR-IDC-012 record exists, IDR-IDC-007 no record, and final ones: IDR-IDC-001
+/// a field is missing, IDR-IDC-002 a field or value is not taken (about requesttime it is a matter of clocks, and retriable), IDR-IDC-013 a
+/// field was changed as often as it may be.
 ///
 /// Unlike upstream every creating call may be repeated: a draft of a RID keeps its UIN for ever, also when it was published or discarded,
 /// and publishing a published RID answers as the first time. So a RID never gets two UINs.
 public protocol IdentityRepository: Sendable {
-  /// An identity, or nil when there is none.
+  /// An identity, or nil when there is none. By UIN and RID it is found in every status, by RID also by those of its history.
+  /// - Throws: `ServiceError` refused for a VID that is spent (IDR-VID-001) or whose UIN is not ACTIVATED (IDR-VID-004).
   func identity(_ reference: IdentityReference) async throws -> Identity?
 
   /// Whether a draft of this RID waits to be published.
@@ -89,11 +92,14 @@ public protocol IdentityRepository: Sendable {
   /// Throws the draft away. Its UIN stays bound to the RID.
   func discardDraft(rid: String) async throws
 
-  /// Makes the draft the identity and gives it a perpetual VID. Repeating it answers the same.
+  /// Makes the draft the identity and gives it a perpetual VID. Repeating it answers the same. For an identity that exists its fields are
+  /// laid over it as `update` does. A draft that is refused, e.g. because a new identity lacks a field (IDR-IDC-001), stays.
   /// - Returns: the identity's status, or nil when there is neither a draft nor a published one of this RID.
   func publishDraft(rid: String, idempotencyKey: String) async throws -> String?
 
-  /// Changes status or fields of an identity (PATCH identity). Repeating it with the same RID answers the same.
+  /// Changes status or fields of an identity (PATCH identity). Texts in several languages are merged by language, other fields are replaced;
+  /// null and absent delete nothing, and without a status it keeps its own. A RID makes one change of one identity: repeating it changes
+  /// nothing, whatever happened since.
   func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) async throws
 
   /// What is kept of a person's own captures (`idvid?type=bio`); nil when nothing is.

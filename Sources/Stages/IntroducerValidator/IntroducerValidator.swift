@@ -63,7 +63,16 @@ public struct IntroducerValidator: Stage {
         return Refusal.system("Packet validation failed UIN or RID of Introducer Not Found in Packet")
       }
 
-      guard let identity = try await context.services.identities.identity(introducer) else {
+      let found: Identity?
+      do {
+        found = try await context.services.identities.identity(introducer)
+      } catch let error as ServiceError where error.code == "IDR-VID-004" {
+        // By VID the repository gives no identity that is not active, but says so.
+        return .failed("RPR-IVM-FAILED-001", "The introducer's identity is not active: \(error.message)")
+      } catch let error as ServiceError where error.code == "IDR-VID-001" {
+        found = nil
+      }
+      guard let identity = found else {
         return .error("RPR-IVM-FAILED-003", "Introducer UIN not Found for the Given RID")
       }
       guard identity.status == "ACTIVATED" else {

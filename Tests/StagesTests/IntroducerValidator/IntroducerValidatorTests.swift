@@ -66,9 +66,17 @@ import Testing
     #expect(!verdict.comment.contains("3645074956"))
   }
 
-  @Test(arguments: ["DEACTIVATED", "BLOCKED"])
-  func anIntroducerWhoIsNotActiveFails(_ status: String) async throws {
-    let world = await world(naming: "introducerUIN", "5075291708", status: status)
+  @Test func anIntroducerWhoseVIDIsSpentIsNotFound() async throws {
+    let world = await world(naming: "introducerVID", "2541892807463570")
+    await world.set { $0.vids["5075291708"]?[0].status = "REVOKED" }
+    let verdict = try await world.judge(IntroducerValidator.self)
+    #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-IVM-FAILED-003")
+  }
+
+  @Test(
+    arguments: ["DEACTIVATED", "BLOCKED"], [("introducerUIN", "5075291708"), ("introducerVID", "2541892807463570")])
+  func anIntroducerWhoIsNotActiveFails(_ status: String, _ named: (String, String)) async throws {
+    let world = await world(naming: named.0, named.1, status: status)
     let verdict = try await world.judge(IntroducerValidator.self)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-IVM-FAILED-001")
   }

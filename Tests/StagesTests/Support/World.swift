@@ -168,9 +168,20 @@ extension World: IdentityRepository {
       switch reference {
       case .uin(let uin): identities[uin]
       case .rid(let rid): identities.values.first { $0.rid == rid }
-      case .vid(let vid): vids.first { $0.value.contains { $0.vid == vid } }.flatMap { identities[$0.key] }
+      case .vid(let vid): try owner(of: vid)
       }
     }
+  }
+  /// As MOSIP's repository: neither by a VID that is spent nor by one whose UIN is not active.
+  private func owner(of vid: String) throws -> Identity? {
+    guard let (uin, owned) = vids.first(where: { $0.value.contains { $0.vid == vid } }) else { return nil }
+    if let status = owned.first(where: { $0.vid == vid })?.status, status != "ACTIVE" {
+      throw ServiceError(.refused, service: "identity repository", code: "IDR-VID-001", "VID is \(status)")
+    }
+    if let status = identities[uin]?.status, status != "ACTIVATED" {
+      throw ServiceError(.refused, service: "identity repository", code: "IDR-VID-004", "\(status) UIN")
+    }
+    return identities[uin]
   }
   func hasDraft(rid: String) throws -> Bool {
     try reading("hasDraft") { drafts[rid].map { !$0.isPublished } ?? false }
