@@ -113,7 +113,7 @@ struct ChangeBench {
   }
 
   func run() async throws {
-    for _ in 0..<4 { try await world.run([(stage, context)]) }
+    for _ in 0..<4 { try await world.run([(stage, context)], after: 60) }
   }
 
   func change(_ event: JSONValue) throws -> JSONValue? {
