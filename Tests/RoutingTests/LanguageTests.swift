@@ -116,7 +116,7 @@ import YAML
       ])
   }
 
-  @Test func theShippedFlowCanBeSaidInTwelveLinesAndAHead() throws {
+  @Test func theShippedFlowsCanBeSaidInALineForEachStageAndAHead() throws {
     let short = """
       version: 1
       flows:
@@ -134,6 +134,17 @@ import YAML
             - finalization
             - print
             - opencrvs: { passed: complete-as-processed, also: anonymous-profile }
+        OPENCRVS_UPDATE:
+          source: OPENCRVS
+          on: { failed: [complete-as-failed, anonymous-profile], error: [complete-as-failed, anonymous-profile], retry: mark-as-reprocess }
+          route:
+            - packet-receiver: { failed: complete-as-failed, error: complete-as-failed }
+            - securezone-notification: { failed: complete-as-failed, error: complete-as-failed }
+            - packet-uploader: { failed: complete-as-failed, error: complete-as-failed }
+            - packet-validator
+            - packet-classifier
+            - uin-generator
+            - finalization: { passed: complete-as-processed }
       """
     let file = try #require(read(short, .registrationProcessor).file)
     #expect(file.digest == (try shipped()).digest)

@@ -18,7 +18,7 @@ public struct PacketReceiver: Stage {
       SettingField("landing-zone-account", .text, default: "landing-zone", "the object store's account for uploads"),
       SettingField(
         "main-processes", .texts,
-        default: ["NEW", "UPDATE", "LOST", "RES_UPDATE", "ACTIVATE", "DEACTIVATE", "OPENCRVS_NEW"],
+        default: ["NEW", "UPDATE", "LOST", "RES_UPDATE", "ACTIVATE", "DEACTIVATE", "OPENCRVS_NEW", "OPENCRVS_UPDATE"],
         "processes that begin with a packet of their own"),
       SettingField(
         "sub-processes", .texts, default: ["BIOMETRIC_CORRECTION"],
