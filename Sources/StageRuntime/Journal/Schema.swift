@@ -23,6 +23,8 @@ enum Schema {
       WHERE document->>'status' = 'Parked';
     CREATE INDEX stage_record_about ON regproc.stage_record (stage, collection, (document->>'recordId'), key COLLATE "C")
       WHERE document->>'recordId' IS NOT NULL;
+    CREATE INDEX stage_record_numbered ON regproc.stage_record (stage, collection, (document->>'registrationNumber'), key COLLATE "C")
+      WHERE document->>'registrationNumber' IS NOT NULL;
     """
 
   /// MOSIP's table, and the ways it is asked: by the id that a client names, and by what a correction packet's message says of itself.

@@ -27,6 +27,10 @@ extension OpencrvsMediator {
       throw MediatorFault(.notYet, "events of this topic have no way to MOSIP").workFailure
     }
 
+    if kind == .death, let number = event.bundle.birthNumber, try await isOnItsWay(number, context) {
+      return .again(afterSeconds: 0.5)
+    }
+
     let aid: String
     if let kept = document["aid"]?.string {
       aid = kept
@@ -45,6 +49,13 @@ extension OpencrvsMediator {
     try await send(event, kind, work.key, aid, context)
     try await end(work.key, "Forwarded", context)
     return .done
+  }
+
+  /// Whether a birth of this number is here and not at the MOSIP side yet: a death that names its child by it alone would find nobody there.
+  private func isOnItsWay(_ number: String, _ context: StageContext) async throws -> Bool {
+    let events = try await context.store.records(
+      Records.events, where: "registrationNumber", is: number, after: nil, limit: 50)
+    return events.contains { $0.document["topic"]?.string == EventKind.birth.topic && !RecordQueue.hasEnded($0.document) }
   }
 
   /// An event that an earlier version took has no queue that keeps later events of its record behind it.

@@ -156,27 +156,42 @@ final class MediatorWorld: Sendable {
       let name = "\(open.stage)/\(open.item.kind)/\(open.item.key)"
       attempts[name, default: 0] += 1
       let (stage, context) = stages.first { $0.1.stage == open.stage }!
-      do {
-        switch try await stage.perform(open.item, context) {
-        case .done(let changes): try finish(open.stage, open.item, changes, 1)
-        case .again: standing.insert(name)
-        }
-      } catch let failure as WorkFailure {
-        do {
-          try await stage.gaveUp(open.item, failure, context)
-          try finish(open.stage, open.item, [], 2)
-          state.withLock { $0.failures.append((open.item.kind, failure)) }
-        } catch is Crash {}
-      } catch {
-        // Tried again, as the engine does.
-      }
+      if try await perform(open.item, stage, context) == .waits { standing.insert(name) }
     }
+  }
+
+  /// How one piece of work went on.
+  enum Progress { case ended, waits, failed }
+
+  /// Does one piece of work as the engine does: of two that do the same piece, the first one's end counts.
+  func perform(_ item: WorkItem, _ stage: any Stage, _ context: StageContext) async throws -> Progress {
+    do {
+      switch try await stage.perform(item, context) {
+      case .done(let changes): try finish(context.stage, item, changes, 1)
+      case .again: return .waits
+      }
+      return .ended
+    } catch let failure as WorkFailure {
+      do {
+        try await stage.gaveUp(item, failure, context)
+        try finish(context.stage, item, [], 2)
+        state.withLock { $0.failures.append((item.kind, failure)) }
+        return .ended
+      } catch is Crash {}
+    } catch {
+      // Tried again, as the engine does.
+    }
+    return .failed
   }
 
   private func finish(_ stage: String, _ item: WorkItem, _ changes: [StageChange], _ end: Int) throws {
     try step { state in
+      guard
+        let place = state.work.firstIndex(where: {
+          $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key && $0.state == 0
+        })
+      else { return }
       try MemoryStageStore.apply(changes, stage, &state)
-      let place = state.work.firstIndex { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }!
       state.work[place].state = end
     }
   }

@@ -178,8 +178,7 @@ extension MosipMediator {
     try await advance(
       &change, to: ChangeRecord.Status.uploaded, also: [.schedule(Self.look(after: change, context))], context)
     context.log.info("a packet of a correction is uploaded", ["rid": change.rid])
-    try await removePackets(of: change.rid, context)
-    return .done
+    return nil
   }
 
   // MARK: a birth instead of a correction

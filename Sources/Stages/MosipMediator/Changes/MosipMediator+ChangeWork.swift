@@ -19,7 +19,11 @@ extension MosipMediator {
     guard work.key == Self.work(on: key, take: change.take).key else { return .done }
     do {
       for _ in 0..<12 {
-        if change.hasEnded || change.status == ChangeRecord.Status.uploaded { return .done }
+        if change.hasEnded { return .done }
+        if change.status == ChangeRecord.Status.uploaded {
+          if change.text("plan") == "packet" { try await removePackets(of: change.rid, context) }
+          return .done
+        }
         if let outcome = try await step(&change, context) { return outcome }
       }
     } catch let fault as MediatorFault {
