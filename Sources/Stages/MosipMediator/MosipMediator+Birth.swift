@@ -70,6 +70,8 @@ extension MosipMediator {
   {
     guard let known = try await context.store.record(Records.births, transaction) else { return nil }
     let rid = known.document["rid"]?.string ?? ""
+    // A correction that came before its birth has made the UIN, by later data.
+    if known.document["by"] != nil { return taken(rid, context) }
     let isSame = try await event.isSame(as: known.document) {
       try await context.services.objects.get(account: Accounts.events, container: rid, key: $0)
     }

@@ -41,7 +41,13 @@ extension MosipMediator {
     }
     if record.document["status"]?.string != "Received" { return .done }
     do {
-      let message = try await tokenMessage(work.key, context)
+      guard let message = try await tokenMessage(work.key, context) else {
+        context.log.warning("a credential of nobody who was sent here is dropped", ["event": work.key])
+        strangers.add()
+        var document = record.document
+        document["status"] = "Dropped"
+        return .done(changes: [.put(collection: Records.credentials, key: work.key, document: document)])
+      }
       do {
         try await sendBack(message, id: "", to: "/birthReceiveNid", context)
       } catch let refusal as Outgoing.Refusal {
@@ -58,8 +64,8 @@ extension MosipMediator {
         + saying("served", work.key, document))
   }
 
-  /// `{"uinToken","opencrvsBRN","aid"}` of a credential event.
-  private func tokenMessage(_ key: String, _ context: StageContext) async throws -> JSONValue {
+  /// `{"uinToken","opencrvsBRN","aid"}` of a credential event; nil for one of a registration that nobody sent here.
+  private func tokenMessage(_ key: String, _ context: StageContext) async throws -> JSONValue? {
     let (event, stored) = try await keptEvent(key, context)
     let envelope = try await envelope(of: event, context)
     let plaintext: [UInt8]
@@ -72,15 +78,42 @@ extension MosipMediator {
       let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
     else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
 
-    guard let number = event["data"]?["opencrvsBRN"]?.string ?? stored?["registrationNumber"]?.string,
+    let birth = if let stored { stored } else { try await self.birth(ofSubject: subject, uin, context) }
+    guard let number = event["data"]?["opencrvsBRN"]?.string ?? birth?["registrationNumber"]?.string,
       FHIR.isIdentifier(number)
-    else {
-      throw MediatorFault(.unreadable, "the credential event names no registration number")
-    }
+    else { return nil }
     let token = try await uinToken(of: uin, context)
     var message: JSONObject = ["uinToken": .string(token), "opencrvsBRN": .string(number)]
-    if let aid = stored?["rid"]?.string ?? event["data"]?["registrationId"]?.string { message["aid"] = .string(aid) }
+    if let aid = birth?["rid"]?.string ?? event["data"]?["registrationId"]?.string { message["aid"] = .string(aid) }
+    if let rid = birth?["rid"]?.string { try await remember(token, rid, context) }
     return .object(message)
+  }
+
+  /// Keeps by which token the person of a birth is known: a later event may name nothing else.
+  private func remember(_ token: String, _ rid: String, _ context: StageContext) async throws {
+    for _ in 0..<8 {
+      var person = try await person(PersonRecord.key(token), context)
+      guard person.rid == nil else { return }
+      person.rid = rid
+      do {
+        return try await context.store.commit([person.change])
+      } catch is StoreConflict {
+        // A change of the same person: looked at again.
+      }
+    }
+  }
+
+  /// The birth behind a credential that says neither registration number nor RID beside it: by a RID at the end of the subject's id, else by
+  /// the latest registration of the identity.
+  private func birth(ofSubject subject: JSONValue, _ uin: String, _ context: StageContext) async throws -> JSONValue? {
+    var rids = [FHIR.tail(subject["id"]?.string)].compactMap { $0 }.filter(RecordKey.isRID)
+    if rids.isEmpty, let identity = try await context.services.identities.identity(.uin(uin)) { rids = [identity.rid] }
+    for rid in rids {
+      let owner = try await context.store.record(Records.rids, rid)?.document
+      guard let key = owner?["birth"]?.string ?? owner?["txnId"]?.string else { continue }
+      if let birth = try await context.store.record(Records.births, key)?.document { return birth }
+    }
+    return nil
   }
 
   /// The event as it came, and the birth that it belongs to when it is one of ours.

@@ -124,6 +124,8 @@ public struct MosipMediator: Stage {
   /// OpenCRVS' own auth service, when the OpenCRVS side takes no tokens of the realm.
   let auth: OpenCRVSAuth?
   let foreignText = ForeignText()
+  /// Credentials of registrations that nobody sent here.
+  let strangers = Tally()
   /// Corrections that came after a later one was done.
   let stale = Tally()
 
@@ -165,7 +167,7 @@ public struct MosipMediator: Stage {
   }
 
   /// How often text came that is not UTF-8, and corrections that were overtaken.
-  public var counts: [String: Int] { [ForeignText.metric: foreignText.count, "stale_corrections": stale.count] }
+  public var counts: [String: Int] { [ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count] }
 
   /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {

@@ -155,6 +155,18 @@ struct CorrectionTests {
     #expect(other.world.state.withLock { $0.uploads.count } == 1)
   }
 
+  @Test("that came before its birth leaves the birth nothing to do")
+  func beforeItsBirth() async throws {
+    let bench = try ChangeBench()
+    try await bench.take(Self.corrected())
+    let aid = try bench.change(Self.corrected())?["rid"]
+    let response = try await bench.send(ChangeBench.birth())
+    #expect(response.status == 200)
+    #expect(response.value["response"]?["aid"] == aid)
+    try await bench.run()
+    #expect(bench.world.state.withLock { $0.uploads.count } == 1)
+  }
+
   @Test("of a record that was never sent here, whose child has a UIN, differs from what the identity says")
   func againstIdentity() async throws {
     let bench = try ChangeBench(["correction-by": "patch"])

@@ -165,6 +165,53 @@ struct DeathTests {
     #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-017"])
   }
 
+  @Test("finds the person by the token that came back when that person was born, and nobody by a token that is not known")
+  func byToken() async throws {
+    let bench = try ChangeBench()
+    let rid = try await bench.born()
+    let token = "412600000000000000000000000000000017"
+    bench.world.state.withLock {
+      $0.records["mosip-mediator|persons|\(PersonRecord.key(token))"] = StageRecord(
+        collection: "persons", key: PersonRecord.key(token), version: 1, document: ["rid": .string(rid)])
+    }
+    func death(_ token: String, _ record: Int) -> JSONValue {
+      var event = ChangeBench.death(
+        record: "c0ffee00-0000-4000-8000-0000000000d\(record)", number: "2026DTEST0\(record)", id: nil, given: "Amina",
+        family: "Banda",
+        born: "2022-08-30", gender: "female")
+      let entries = (event["event"]?["context"]?[0]?["entry"]?.array ?? []).compactMap { $0["resource"] }.map { resource in
+        guard resource["id"] == "d1" else { return resource }
+        var resource = resource
+        resource["identifier"] = .array(
+          (resource["identifier"]?.array ?? []) + [Births.identifier("MOSIP_PSUT_TOKEN_ID", token)])
+        return resource
+      }
+      event = Births.event(entries, topic: "DEATH_REGISTERED")
+      return event
+    }
+    try await bench.take(death("412600000000000000000000000000000018", 1))
+    #expect(try bench.told().last?["errors"]?[0]?["errorCode"] == "OPN-CRVS-029")
+    try await bench.take(death(token, 2))
+    #expect(bench.person("5075291708")?.status == "DEACTIVATED")
+  }
+
+  @Test("by a VID that is spent names nobody, and is not tried for ever")
+  func spent() async throws {
+    let bench = try ChangeBench()
+    bench.world.state.withLock { $0.spentVIDs = [ChangeBench.vid] }
+    try await bench.take(ChangeBench.death())
+    #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-028"])
+  }
+
+  @Test("that could only flag an identity whose schema has no such field is refused, not told as done")
+  func noField() async throws {
+    let bench = try ChangeBench(["death-action": "flag"])
+    bench.world.state.withLock { $0.people[ChangeBench.uin]?.fields["IDSchemaVersion"] = "0.2" }
+    try await bench.take(ChangeBench.death())
+    #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-030"])
+    #expect(bench.person()?.patches.isEmpty == true)
+  }
+
   @Test("asks for who sends and what it is, as a birth does")
   func admits() async throws {
     let bench = try ChangeBench()

@@ -226,10 +226,6 @@ struct MosipMediatorReturnTests {
         credentialEvent(id: "e", credential: try sealedCredential("0000000000")), "serving_error_uin_token",
         "OPN-CRVS-003"
       ),
-      (
-        credentialEvent(id: "f", credential: try sealedCredential(), number: nil), "serving_error_json_parse",
-        "OPN-CRVS-001"
-      ),
     ]
     for (event, status, code) in cases {
       #expect(try await call(delivery(event)).status == 200)
@@ -242,6 +238,27 @@ struct MosipMediatorReturnTests {
     let told = world.state.withLock { $0.atOpenCRVS }
     #expect(told.count == 1)
     #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-022") == true)
+  }
+
+  @Test("drops the credential of somebody who was not sent here, and counts it")
+  func stranger() async throws {
+    try await upload()
+    #expect(try await call(delivery(credentialEvent(credential: try sealedCredential("8215013740"), number: nil))).status == 200)
+    try await run()
+    #expect(world.document("mosip-mediator", "credentials", "e1")?["status"] == "Dropped")
+    #expect(stage.counts["credentials_of_strangers"] == 1)
+    #expect(world.state.withLock { $0.atOpenCRVS.isEmpty && $0.published.isEmpty })
+  }
+
+  @Test("finds the birth of a credential without number by the latest registration of its identity, and keeps by which token it is known")
+  func byIdentity() async throws {
+    try await upload()
+    let rid = MediatorWorld.rid(1)
+    world.state.withLock { $0.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [rid]) }
+    _ = try await call(delivery(credentialEvent(credential: try sealedCredential(), number: nil)))
+    try await run()
+    #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST01", "MOSIP_PSUT_TOKEN_ID": .string(Self.token)])
+    #expect(world.document("mosip-mediator", "persons", PersonRecord.key(Self.token))?["rid"]?.string == rid)
   }
 
   @Test("tries until the OpenCRVS side takes the token, and gives up only when the token itself is refused")

@@ -30,6 +30,9 @@ struct FakeIdentities: IdentityRepository {
       if case .vid = reference, person.status != "ACTIVATED" {
         throw ServiceError(.refused, service: "vid service", code: "IDR-VID-004", "\(person.status) UIN")
       }
+      if case .vid(let vid) = reference, state.spentVIDs.contains(vid) {
+        throw ServiceError(.refused, service: "vid service", code: "IDR-VID-001", "VID is EXPIRED")
+      }
       var fields = person.fields
       fields["UIN"] = .string(uin)
       return Identity(uin: uin, rid: person.rids.last ?? "", status: person.status, fields: .object(fields))

@@ -179,7 +179,17 @@ extension MediatorWorld {
 
 struct FakeSchemas: IdSchemaSource {
   func schema(version: String) async throws -> IdSchema? {
-    version == "0.1" ? try IdSchema(json: Array(Self.text.utf8)) : nil
+    switch version {
+    case "0.1": try IdSchema(json: Array(Self.text.utf8))
+    // One that knows nothing of deaths.
+    case "0.2":
+      try IdSchema(
+        json: Array(
+          Self.text.replacing("declaredAsDeceased", with: "a").replacing("deceasedDeclarationDate", with: "b").replacing(
+            "typeOfDeath", with: "c"
+          ).utf8))
+    default: nil
+    }
   }
 
   /// The shape of MOSIP's default schema with the fields that births have.

@@ -44,6 +44,8 @@ final class MediatorWorld: Sendable {
     var failures: [(kind: String, failure: WorkFailure)] = []
     /// The id repository, by UIN.
     var people: [String: FakeIdentities.Person] = [:]
+    /// VIDs that have expired.
+    var spentVIDs: Set<String> = []
     /// What the id repository refuses next.
     var patchRefusals: [ServiceError] = []
     /// How registrations stand, by RID; nil for the one state that all of them have.

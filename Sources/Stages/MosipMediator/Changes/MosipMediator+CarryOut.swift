@@ -33,7 +33,12 @@ extension MosipMediator {
     var object = JSONObject()
     if !fields.isEmpty {
       let schema = try await schema(of: identity, context)
-      for member in fields where schema?.field(member.key) != nil { object[member.key] = member.value }
+      for member in fields where schema.field(member.key) != nil { object[member.key] = member.value }
+    }
+    let refusal = change.kind == .death ? MediatorFault.Code.deactivation : .changeRefused
+    // Nothing would be changed, and a change be told.
+    if status == nil, object.isEmpty {
+      throw MediatorFault(refusal, "the identity schema has no \(fields.map(\.key).sorted().joined(separator: ", "))")
     }
     do {
       try await context.services.identities.update(
@@ -43,19 +48,28 @@ extension MosipMediator {
       if error.kind == .notFound {
         throw MediatorFault(.numberUnknown, "the id repository does not know the identity (\(error.code))")
       }
-      throw MediatorFault(
-        change.kind == .death ? .deactivation : .changeRefused, "the id repository refuses the change with \(error.code)")
+      throw MediatorFault(refusal, "the id repository refuses the change with \(error.code)")
     }
   }
 
-  private func schema(of identity: Identity, _ context: StageContext) async throws -> IdSchema? {
+  private func schema(of identity: Identity, _ context: StageContext) async throws -> IdSchema {
     let version: String? =
       switch identity.fields["IDSchemaVersion"] {
       case .string(let text)?: text
       case .number(let number)?: number.text
       default: nil
       }
-    return try await context.services.schemas.schema(version: version ?? mapping.schemaVersion)
+    return try await schema(version: version ?? mapping.schemaVersion, context)
+  }
+
+  /// - Throws: `ServiceError` OPN-CRVS-004 for a version that is not there: a matter of set-up, for which everything waits.
+  func schema(version: String, _ context: StageContext) async throws -> IdSchema {
+    guard let schema = try await context.services.schemas.schema(version: version) else {
+      throw ServiceError(
+        .unavailable, service: "id schemas", code: MediatorFault.Code.serviceUnreachable.rawValue,
+        "there is no schema of version \(version)")
+    }
+    return schema
   }
 
   // MARK: what an event says
@@ -81,9 +95,9 @@ extension MosipMediator {
 
   /// The identity fields of an event.
   func mapped(_ event: CRVSEvent, _ context: StageContext) async throws -> JSONObject {
-    let schema = try await context.services.schemas.schema(version: mapping.schemaVersion)
+    let schema = try await schema(version: mapping.schemaVersion, context)
     return try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
-      schema?.field(field) != nil && schema?.violations(of: [field: .string(value)], mandatory: []).isEmpty == true
+      schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
     }.fields
   }
 

@@ -92,10 +92,15 @@ struct PersonSearch: Sendable {
       return try await identities.identity(isVID ? .vid(number) : .uin(number)).map { .person($0) } ?? unknown
     } catch let error as ServiceError where error.code == Self.inactiveVID {
       return .inactive(error.message.contains("BLOCKED") ? "BLOCKED" : "DEACTIVATED")
+    } catch let error as ServiceError where error.code == Self.spentVID {
+      return unknown
     }
   }
 
-  static let inactiveVID = "IDR-VID-004"
+  /// The UIN of the VID is not ACTIVATED.
+  private static let inactiveVID = "IDR-VID-004"
+  /// The VID has expired, was used up or revoked.
+  private static let spentVID = "IDR-VID-001"
 
   // MARK: by what is kept
 
