@@ -27,6 +27,7 @@ extension MosipMediator {
     let event = try await event(of: change, context)
     let outcome = try await end(change, ChangeRecord.Status.changed, more, context) { line, persons in
       try await leave(change, isDone, event, &line, &persons, more["stale"] != nil, context)
+        + (isDone ? noticeWork(of: change, context) : [])
     }
     context.log.info(
       "a change is done",
