@@ -3,6 +3,7 @@ import Postgres
 import Registration
 import StageKit
 import System
+import TestDatabase
 import Testing
 
 @testable import StageRuntime
@@ -31,7 +32,8 @@ import Testing
     var document: JSONObject = [
       "kind": "birth-correction", "rid": "1", "status": .string(status), "recordId": .string(record), "take": 1,
       "numberKind": "BRN", "registrationNumber": "2026BTEST01", "lastModified": "2026-03-01T09:00:00.000Z",
-      "errorCode": "OPN-CRVS-018", "errorMessage": "refused", "person": "p1", "subjectRid": "s1", "packetHash": "H", "secondRid": "2",
+      "errorCode": "OPN-CRVS-018", "errorMessage": "refused", "person": "p1", "subjectRid": "s1", "packetHash": "H",
+      "secondRid": "2",
       "release": ["author": "registrar", "reason": "a court's order", "at": "then"],
     ]
     if let plan { document["plan"] = .string(plan) }
@@ -136,7 +138,8 @@ import Testing
         try put("persons", "p1", ["rid": "s1"], connection)
         try put("records", record, ["queue": ["next"], "eventRid": "later"], connection)
         try put(
-          "change_transactions", "later", change("Told", plan: nil, ["rid": "later", "lastModified": "2026-04-01T09:00:00.000Z"]), connection)
+          "change_transactions", "later", change("Told", plan: nil, ["rid": "later", "lastModified": "2026-04-01T09:00:00.000Z"]),
+          connection)
         #expect(refusal(bench, connection)?.code == "outdated")
         try put("records", record, ["queue": ["next"]], connection)
         #expect(try work(connection).isEmpty)

@@ -51,7 +51,8 @@ public struct ChangeReplay: Sendable {
     try connection.transaction {
       let keys = try connection.execute(
         """
-        SELECT key FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND \(Change.isNamed("$3")) ORDER BY created_at, key LIMIT 1
+        SELECT key FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND \(Change.isNamed("$3"))
+        ORDER BY created_at, key LIMIT 1
         """, [.text(Change.stage), .text(Change.collection), .text(name)])
       guard let key = try keys.first?.text(0), let change = try NextGo.standing(key, connection) else { return nil }
       let note = Note(author: author, reason: reason, at: moment)
@@ -130,7 +131,8 @@ public struct ChangeReplay: Sendable {
       guard try !isUploaded(change, aid, connection) else {
         throw Replay.Refusal(
           code: "elsewhere",
-          message: "the packet of \(aid) was uploaded, and this database has not seen its registration: run it again where it runs; "
+          message:
+            "the packet of \(aid) was uploaded, and this database has not seen its registration: run it again where it runs; "
             + "once it has ended as processed, the change has too")
       }
       try refuse(stage)
@@ -241,7 +243,8 @@ public struct ChangeReplay: Sendable {
       ).first?.textOrNull(0)
       if let holder, holder != change.key {
         throw Replay.Refusal(
-          code: "busy", message: "another change of the same person is worked on; replay this one when it has ended: regproc journey \(holder)")
+          code: "busy",
+          message: "another change of the same person is worked on; replay this one when it has ended: regproc journey \(holder)")
       }
       if isDryRun { continue }
       _ = try connection.execute(

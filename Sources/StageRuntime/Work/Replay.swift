@@ -115,7 +115,8 @@ public struct Replay: Sendable {
     Refusal(
       code: "superseded",
       message: "RID \(rid) is history: a correction took its place and makes the UIN under RID \(successor) "
-        + "(regproc journey \(successor)). Running it again could make a second UIN for the same person; --force does not change that.")
+        + "(regproc journey \(successor)). Running it again could make a second UIN for the same person; --force does not change that."
+    )
   }
 
   /// Where a RID stands.

@@ -174,7 +174,9 @@ public struct MosipMediator: Stage {
   }
 
   /// How often text came that is not UTF-8, corrections that were overtaken, and messages that were not sent.
-  public var counts: [String: Int] { [ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "notices_unsent": unsent.count] }
+  public var counts: [String: Int] {
+    [ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "notices_unsent": unsent.count]
+  }
 
   /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {

@@ -23,7 +23,8 @@ struct NoticeTests {
     let bench = try bench(["reversal-allow": true])
     bench.world.state.withLock {
       $0.templates = [
-        "RPR_UIN_DEAC_EMAIL eng": "Dear $!name_eng,your UIN of ${RID} is no more. $UIN$5", "RPR_UIN_DEAC_EMAIL_SUB eng": "UIN of $RID",
+        "RPR_UIN_DEAC_EMAIL eng": "Dear $!name_eng,your UIN of ${RID} is no more. $UIN$5",
+        "RPR_UIN_DEAC_EMAIL_SUB eng": "UIN of $RID",
       ]
     }
     let death = ChangeBench.death()

@@ -271,9 +271,8 @@ extension MosipMediator {
 
   /// Whether a later event of the record's birth is done already.
   func isOutdated(_ change: ChangeRecord, _ line: RecordLine, _ context: StageContext) async throws -> Bool {
-    guard let last = try await baseline(of: change, line, context)?.bundle.task.lastModified, let moment = change.lastModified else {
-      return false
-    }
+    guard let last = try await baseline(of: change, line, context)?.bundle.task.lastModified, let moment = change.lastModified
+    else { return false }
     return isEarlier(moment, than: last)
   }
 

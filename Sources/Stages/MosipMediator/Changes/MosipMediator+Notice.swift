@@ -21,10 +21,12 @@ extension MosipMediator {
       "notify", .choice(Recipient.allCases.map(\.rawValue) + ["both", "none"]), default: "informant",
       "who is told after an identity was deactivated or activated: the contact of the event, that of the identity, both, or nobody"),
     SettingField(
-      "notifications", .texts, default: .texts(["email"]), "how they are told: sms, email (mosip.registration.processor.notification.types)"),
+      "notifications", .texts, default: .texts(["email"]),
+      "how they are told: sms, email (mosip.registration.processor.notification.types)"),
     SettingField(
       "notification-templates", .texts, default: .texts(["deactivated=RPR_UIN_DEAC", "activated=RPR_UIN_REAC"]),
-      "templates of MOSIP's master data: `activated=RPR_UIN_REAC` are RPR_UIN_REAC_SMS, RPR_UIN_REAC_EMAIL and RPR_UIN_REAC_EMAIL_SUB"),
+      "templates of MOSIP's master data: `activated=RPR_UIN_REAC` are RPR_UIN_REAC_SMS, RPR_UIN_REAC_EMAIL and RPR_UIN_REAC_EMAIL_SUB"
+    ),
     SettingField(
       "notification-deactivated", .text, default: "By the registration $RID an identity was deactivated.",
       "the text where there is no template; $RID and $name are filled in; empty: nothing is sent"),
@@ -77,7 +79,8 @@ extension MosipMediator {
 
   func sendNotice(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let change = try await change(work.payload["change"]?.string ?? "", context),
-      let recipient = work.payload["to"]?.string.flatMap(Recipient.init), let channel = work.payload["by"]?.string.flatMap(Channel.init)
+      let recipient = work.payload["to"]?.string.flatMap(Recipient.init),
+      let channel = work.payload["by"]?.string.flatMap(Channel.init)
     else { throw MediatorFault(.unknown, "there is no change to tell of").workFailure }
     do {
       let event = try await event(of: change, context)
@@ -118,7 +121,8 @@ extension MosipMediator {
   func noticeGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) {
     unsent.add()
     context.log.warning(
-      "nobody was told of a change", ["by": work.payload["by"]?.string ?? "", "to": work.payload["to"]?.string ?? "", "code": failure.code])
+      "nobody was told of a change",
+      ["by": work.payload["by"]?.string ?? "", "to": work.payload["to"]?.string ?? "", "code": failure.code])
   }
 
   /// Phone, mail address and name, as far as they are known.
