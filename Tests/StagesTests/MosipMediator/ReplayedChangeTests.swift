@@ -4,6 +4,7 @@ import StageKit
 import System
 import Testing
 
+@testable import HTTP
 @testable import Stages
 
 @Suite("A change that is replayed, on the MOSIP side")
@@ -125,7 +126,7 @@ struct ReplayedChangeTests {
     let bench = try ChangeBench()
     let event = CorrectionTests.corrected()
     _ = try await bench.send(event)
-    bench.world.state.withLock { $0.answers["/registrationstatus/sync"] = [ClientResponse(status: 404)] }
+    bench.world.state.withLock { $0.answers["/registrationstatus/sync"] = [ClientResponse(status: 200, body: Array(#"{"response":null,"errors":[{"errorCode":"RPR-RGS-001","message":"no"}]}"#.utf8))] }
     try await bench.run()
     try await bench.run()
     guard try bench.change(event)?["status"] == "Failed" else {
