@@ -126,7 +126,8 @@ struct ReplayedChangeTests {
     let bench = try ChangeBench()
     let event = CorrectionTests.corrected()
     _ = try await bench.send(event)
-    bench.world.state.withLock { $0.answers["/registrationstatus/sync"] = [ClientResponse(status: 200, body: Array(#"{"response":null,"errors":[{"errorCode":"RPR-RGS-001","message":"no"}]}"#.utf8))] }
+    let refusal = Array(#"{"response":null,"errors":[{"errorCode":"RPR-RGS-001","message":"no"}]}"#.utf8)
+    bench.world.state.withLock { $0.answers["/registrationstatus/sync"] = [ClientResponse(status: 200, body: refusal)] }
     try await bench.run()
     try await bench.run()
     guard try bench.change(event)?["status"] == "Failed" else {
