@@ -14,6 +14,18 @@ public struct Change: Sendable {
     public var at: String
   }
 
+  /// A person's decision to have it worked on, or told, once more.
+  public struct Replay: Sendable {
+    /// Who.
+    public var author: String
+    /// Why, if that was said.
+    public var reason: String?
+    /// When, as it was written down.
+    public var at: String
+    /// The go that it began.
+    public var take: Int
+  }
+
   /// The work key.
   public var key: String
   /// e.g. `birth-correction`.
@@ -46,13 +58,15 @@ public struct Change: Sendable {
   public var changedAt: Instant
   /// Who let it go on.
   public var release: Release?
+  /// Who replayed it.
+  public var replays: [Replay] = []
 
   static let stage = "mosip-mediator"
   static let collection = "change_transactions"
   static let held = "Held"
-  private static let failed = "Failed"
+  static let failed = "Failed"
   /// OpenCRVS is told of it last.
-  private static let done = ["Changed", "Told"]
+  static let done = ["Changed", "Told"]
 
   /// Whether a person must decide.
   public var isHeld: Bool { status == Self.held }
@@ -70,7 +84,8 @@ public struct Change: Sendable {
     key, document->>'kind', document->>'rid', document->>'subjectRid', document->>'status', document->>'numberKind',
     document->>'registrationNumber', document->>'what', document->'changed', document->>'errorCode', document->>'errorMessage',
     coalesce((document->>'take')::int, 1), document->>'takenAt', document->>'lastModified', changed_at,
-    document->'release'->>'author', document->'release'->>'reason', document->'release'->>'at'
+    document->'release'->>'author', document->'release'->>'reason', document->'release'->>'at',
+    document->'replays'
     """
 
   /// The changes that have one of these keys.
@@ -108,7 +123,8 @@ public struct Change: Sendable {
         lastModified: try row.textOrNull(13), changedAt: try row.instant(14),
         release: try row.textOrNull(15).map {
           Release(author: $0, reason: try row.textOrNull(16) ?? "", at: try row.textOrNull(17) ?? "")
-        })
+        },
+        replays: try row.textOrNull(18).map { try JSONValue.parse(Array($0.utf8)).array ?? [] }?.map(Replay.init) ?? [])
     }
   }
 
@@ -142,6 +158,19 @@ public struct Change: Sendable {
       "take": JSONValue(take), "lastModified": JSONValue(lastModified), "takenAt": JSONValue(takenAt),
       "changedAt": .string(changedAt.iso),
       "release": release.map { ["author": .string($0.author), "reason": .string($0.reason), "at": .string($0.at)] } ?? .null,
+      "replays": .array(
+        replays.map {
+          ["author": .string($0.author), "reason": JSONValue($0.reason), "at": .string($0.at), "take": JSONValue($0.take)]
+        }),
     ]
+  }
+}
+
+extension Change.Replay {
+  init(_ json: JSONValue) {
+    author = json["author"]?.string ?? "unknown"
+    reason = json["reason"]?.string
+    at = json["at"]?.string ?? ""
+    take = json["take"]?.int ?? 0
   }
 }

@@ -42,24 +42,20 @@ public enum Release {
     }
     return try connection.transaction {
       let held = try held(name, connection)
-      let rows = try connection.execute(
-        """
-        SELECT document->>'status', document->>'kind', document->>'rid', coalesce((document->>'take')::int, 1) + 1,
-          CASE WHEN document->>'recordId' ~ '^[!-~]{1,64}$' THEN document->>'recordId'
-            ELSE encode(sha256(convert_to(document->>'recordId', 'UTF8')), 'hex') END
-        FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND key = $3 FOR UPDATE
-        """, [.text(Change.stage), .text(Change.collection), .text(held)])
       // Of two releases at once the second one sees the first.
-      guard let row = rows.first, try row.textOrNull(0) == Change.held else {
-        throw notHeld(held, try rows.first?.textOrNull(0))
+      guard let change = try NextGo.standing(held, connection), change.status == Change.held else {
+        throw notHeld(held, try Change.read(keys: [held], on: connection).first?.status)
       }
-      let (take, record) = (try row.int(3), try row.textOrNull(4) ?? held)
-      let before = try waiting(record, connection).count { $0 != held }
-      let released = Released(
-        key: held, kind: try row.textOrNull(1) ?? "change", aid: try row.textOrNull(2), take: take, before: before)
+      let before = try NextGo.waiting(change.line, connection).count { $0 != held }
+      let released = Released(key: held, kind: change.kind, aid: change.aid, take: change.next, before: before)
       if isDryRun { return released }
-      try markReleased(held, take: take, author: author, reason: reason, at: moment, connection)
-      try queue(held, take: take, record: record, connection)
+      try NextGo.write(
+        held,
+        [
+          "status": "RID Generated", "take": JSONValue(change.next),
+          "release": ["author": .string(author), "reason": .string(reason), "at": .string(moment.iso)],
+        ], connection)
+      try NextGo.begin(held, take: change.next, in: change.line, connection)
       return released
     }
   }
@@ -93,46 +89,5 @@ public enum Release {
       code: "not-held",
       message:
         "\(key) is not held: its status is \(status ?? "unknown"). Only what policy holds is released (regproc journey \(key))")
-  }
-
-  private static func markReleased(
-    _ key: String, take: Int, author: String, reason: String, at moment: Instant, _ connection: Connection
-  ) throws {
-    let update: JSONValue = [
-      "status": "RID Generated", "take": JSONValue(take),
-      "release": ["author": .string(author), "reason": .string(reason), "at": .string(moment.iso)],
-    ]
-    _ = try connection.execute(
-      """
-      UPDATE regproc.stage_record SET document = document || $4::text::jsonb, version = version + 1, changed_at = now()
-      WHERE stage = $1 AND collection = $2 AND key = $3
-      """, [.text(Change.stage), .text(Change.collection), .text(key), .text(String(decoding: update.encoded(), as: UTF8.self))])
-  }
-
-  /// What waits of a record, whose row is locked from here on.
-  private static func waiting(_ record: String, _ connection: Connection) throws -> [String] {
-    let rows = try connection.execute(
-      "SELECT document->'queue' FROM regproc.stage_record WHERE stage = $1 AND collection = 'records' AND key = $2 FOR UPDATE",
-      [.text(Change.stage), .text(record)])
-    guard let text = try rows.first?.textOrNull(0) else { return [] }
-    return try JSONValue.parse(Array(text.utf8)).array?.compactMap(\.string) ?? []
-  }
-
-  /// Puts it at the end of its record's queue; where nothing is before it, its work begins.
-  private static func queue(_ key: String, take: Int, record: String, _ connection: Connection) throws {
-    let queued = try waiting(record, connection)
-    let queue = JSONValue.array((queued.filter { $0 != key } + [key]).map { .string($0) })
-    let document: JSONValue = ["queue": queue]
-    _ = try connection.execute(
-      """
-      INSERT INTO regproc.stage_record AS r (stage, collection, key, version, document) VALUES ($1, 'records', $2, 1, $3::text::jsonb)
-      ON CONFLICT (stage, collection, key)
-      DO UPDATE SET version = r.version + 1, document = r.document || excluded.document, changed_at = now()
-      """, [.text(Change.stage), .text(record), .text(String(decoding: document.encoded(), as: UTF8.self))])
-    guard queued.allSatisfy({ $0 == key }) else { return }
-    let payload: JSONValue = ["key": .string(key)]
-    _ = try connection.execute(
-      "INSERT INTO regproc.work (stage, kind, key, payload) VALUES ($1, 'change', $2, $3::text::jsonb) ON CONFLICT DO NOTHING",
-      [.text(Change.stage), .text("\(key)#\(take)"), .text(String(decoding: payload.encoded(), as: UTF8.self))])
   }
 }

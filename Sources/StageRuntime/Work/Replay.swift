@@ -8,7 +8,8 @@ import System
 public struct Replay: Sendable {
   /// Why a replay was refused.
   public struct Refusal: Error, Sendable, CustomStringConvertible {
-    /// `unknown-rid`, `in-flight`, `completed`, `no-such-stage`, `no-such-flow`.
+    /// `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`; of a change also `held`, `busy`, `outdated`,
+    /// `elsewhere`.
     public var code: String
     /// What is the matter and what to do.
     public var message: String
@@ -52,29 +53,70 @@ public struct Replay: Sendable {
     on connection: Connection
   ) throws -> Started {
     try connection.transaction {
-      // No worker has the RID in hand from here on, and of two replays at once the second one sees the first.
-      _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(rid)))])
-      let place = try standing(rid, connection)
-      let target = try target(place, rid: rid, asked: stage, isForced: isForced)
-      let run = try Journal.nextRun(rid: rid, connection)
-      let hop = try first(rid, place, to: target, run: run)
-      let started = Started(
-        rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage),
-        keyElsewhere: routes.runsElsewhere(target.name, of: place.process) ? hop.key : nil)
-      if isDryRun { return started }
-      try Journal.supersede(rid: rid, by: run, connection)
-      let statement = Journal.insertOutgoing(
-        [hop], workflowInstanceIds: [place.instance], rids: [rid], processes: [place.process], iterations: [place.iteration])
-      _ = try connection.execute(statement.sql, statement.parameters)
-      try Journal.noteRun(rid: rid, run: run, from: target.name, author: author, reason: reason, connection)
-      _ = try connection.execute(
-        """
-        UPDATE regprc.registration SET status_code = 'PROCESSING', resume_timestamp = NULL, default_resume_action = NULL,
-          pause_rule_ids = NULL, upd_by = $2, upd_dtimes = now() AT TIME ZONE 'UTC'
-        WHERE workflow_instance_id = $1
-        """, [Value(place.instance), .text(author)])
-      return started
+      try begin(
+        rid: rid, from: stage, author: author, reason: reason, isForced: isForced, isDryRun: isDryRun, on: connection)
     }
+  }
+
+  /// The same inside a transaction that the caller began.
+  func begin(
+    rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
+  ) throws -> Started {
+    // No worker has the RID in hand from here on, and of two replays at once the second one sees the first.
+    _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(rid)))])
+    let place = try standing(rid, connection)
+    try checkBirth(rid, isDryRun: isDryRun, connection)
+    let target = try target(place, rid: rid, asked: stage, isForced: isForced)
+    let run = try Journal.nextRun(rid: rid, connection)
+    let hop = try first(rid, place, to: target, run: run)
+    let started = Started(
+      rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage),
+      keyElsewhere: routes.runsElsewhere(target.name, of: place.process) ? hop.key : nil)
+    if isDryRun { return started }
+    try Journal.supersede(rid: rid, by: run, connection)
+    let statement = Journal.insertOutgoing(
+      [hop], workflowInstanceIds: [place.instance], rids: [rid], processes: [place.process], iterations: [place.iteration])
+    _ = try connection.execute(statement.sql, statement.parameters)
+    try Journal.noteRun(rid: rid, run: run, from: target.name, author: author, reason: reason, connection)
+    _ = try connection.execute(
+      """
+      UPDATE regprc.registration SET status_code = 'PROCESSING', resume_timestamp = NULL, default_resume_action = NULL,
+        pause_rule_ids = NULL, upd_by = $2, upd_dtimes = now() AT TIME ZONE 'UTC'
+      WHERE workflow_instance_id = $1
+      """, [Value(place.instance), .text(author)])
+    return started
+  }
+
+  /// A birth that is run again is on its way again: what comes after it in its record waits for its UIN. One for which a correction made the
+  /// UIN instead stays as it is: a second one would be one too many.
+  private func checkBirth(_ rid: String, isDryRun: Bool, _ connection: Connection) throws {
+    func owner(_ members: String) throws -> Row? {
+      try connection.execute(
+        "SELECT \(members) FROM regproc.stage_record WHERE stage = $1 AND collection = 'rids' AND key = $2",
+        [.text(Change.stage), .text(rid)]
+      ).first
+    }
+    guard let birth = try owner("coalesce(document->>'birth', document->>'txnId')")?.textOrNull(0) else { return }
+    // Whoever makes a UIN instead writes the birth too: the version tells him that he looked too early.
+    _ = try connection.execute(
+      """
+      SELECT 1 FROM regproc.stage_record WHERE stage = $1 AND collection = 'birth_transactions' AND key = $2 FOR UPDATE
+      """, [.text(Change.stage), .text(birth)])
+    if let successor = try owner("document->>'supersededBy'")?.textOrNull(0) { throw Self.superseded(rid, by: successor) }
+    if isDryRun { return }
+    _ = try connection.execute(
+      """
+      UPDATE regproc.stage_record SET document = document - 'outcome', version = version + 1, changed_at = now()
+      WHERE stage = $1 AND collection = 'birth_transactions' AND key = $2 AND document->>'rid' = $3
+      """, [.text(Change.stage), .text(birth), .text(rid)])
+  }
+
+  static func superseded(_ rid: String, by successor: String) -> Refusal {
+    Refusal(
+      code: "superseded",
+      message: "RID \(rid) is history: a correction took its place and makes the UIN under RID \(successor) "
+        + "(regproc journey \(successor)). Running it again could make a second UIN for the same person; --force does not change that."
+    )
   }
 
   /// Where a RID stands.

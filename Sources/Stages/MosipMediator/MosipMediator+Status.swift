@@ -19,15 +19,23 @@ extension MosipMediator {
       let transaction = owner["txnId"]?.string
     {
       let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
-      if owner["change"]?.bool == true {
+      if let successor = owner["supersededBy"]?.string {
+        // Its birth is another registration's by now, which says how that ends.
+        context.log.warning(
+          "a registration whose place another one took has ended", ["rid": rid, "result": result, "supersededBy": successor])
+      } else if owner["change"]?.bool == true {
+        // Each go may end as the one before it did.
+        let take = try await change(transaction, context)?.take ?? 1
         try await context.store.commit([
           .schedule(
             WorkItem(
-              kind: Self.ended, key: "\(transaction):\(result)",
+              kind: Self.ended, key: "\(transaction)\(take > 1 ? "#\(take)" : ""):\(result)",
               payload: ["key": .string(transaction), "result": .string(result), "errorCode": JSONValue(given)]))
         ])
       } else if ["REJECTED", "FAILED"].contains(result) {
         try await birthFailed(transaction, rid, result, given, context)
+      } else if result == "PROCESSED" {
+        try await birthSucceeded(transaction, rid, context)
       }
     }
     return answer(context).message("Received")
@@ -47,6 +55,19 @@ extension MosipMediator {
       changes.append(.put(collection: Records.births, key: transaction, document: document, ifVersion: record.version))
     }
     try await context.store.commit(changes)
+  }
+
+  /// A birth that had failed was run again and has a UIN now, which its credential brings to the OpenCRVS side: what comes after it in its
+  /// record finds that UIN.
+  private func birthSucceeded(_ transaction: String, _ rid: String, _ context: StageContext) async throws {
+    guard let record = try await context.store.record(Records.births, transaction), record.document["rid"]?.string == rid,
+      record.document["outcome"] != nil
+    else { return }
+    var document = record.document
+    document["outcome"] = nil
+    try await context.store.commit([
+      .put(collection: Records.births, key: transaction, document: document, ifVersion: record.version)
+    ])
   }
 
   /// The work of reporting an error: one piece for each birth, so the first error is the one that is told.

@@ -19,9 +19,10 @@ public struct MosipMediator: Stage {
       WorkKind(packet, concurrency: 32), WorkKind(credential, concurrency: 32),
       WorkKind(credentialStatus, concurrency: 16),
       WorkKind(change, concurrency: 16), WorkKind(ended, concurrency: 8),
-      WorkKind(status, concurrency: 4), WorkKind(subscription, concurrency: 1),
+      WorkKind(status, concurrency: 4), WorkKind(notify, concurrency: 4, tries: 5, firstPause: 5),
+      WorkKind(subscription, concurrency: 1),
     ],
-    settings: BirthMapping.settings + ChangePolicy.settings + [
+    settings: BirthMapping.settings + ChangePolicy.settings + noticeSettings + [
       SettingField(
         "birth-topic", .text, default: "OPENCRVS_BIRTH_RECORDS",
         "the topic that carries references to births (mosip.opencrvs.kafka.topic)"),
@@ -82,6 +83,8 @@ public struct MosipMediator: Stage {
   /// The end of a registration that a change made.
   static let ended = "ended"
   static let status = "status"
+  /// One message to one person by one channel.
+  static let notify = "notify"
   static let subscription = "subscription"
 
   /// Collections of records.
@@ -102,6 +105,8 @@ public struct MosipMediator: Stage {
     static let persons = "persons"
     /// Registration number of a death to the record.
     static let deathNumbers = "death_numbers"
+    /// Messages to people that are or were on their way.
+    static let notices = "notices"
     /// Credential events by event id.
     static let credentials = "credentials"
   }
@@ -120,6 +125,7 @@ public struct MosipMediator: Stage {
   let settings: StageSettings
   let mapping: BirthMapping
   let policy: ChangePolicy
+  let notices: NoticePolicy
   let hubSecret: [UInt8]
   /// OpenCRVS' own auth service, when the OpenCRVS side takes no tokens of the realm.
   let auth: OpenCRVSAuth?
@@ -128,6 +134,8 @@ public struct MosipMediator: Stage {
   let strangers = Tally()
   /// Corrections that came after a later one was done.
   let stale = Tally()
+  /// Messages to people that were given up.
+  let unsent = Tally()
 
   /// Makes the mediator of one stage.
   /// - Throws: `SettingError` when a mapping cannot be read, the lease is too short or a client secret is missing.
@@ -135,6 +143,7 @@ public struct MosipMediator: Stage {
     self.settings = settings
     mapping = try BirthMapping(settings)
     policy = try ChangePolicy(settings)
+    notices = try NoticePolicy(settings)
     hubSecret = Array(settings.text("hub-secret").utf8)
     auth = try OpenCRVSAuth(settings)
     guard settings.integer("lease") >= 60 else {
@@ -166,8 +175,13 @@ public struct MosipMediator: Stage {
     ]
   }
 
-  /// How often text came that is not UTF-8, and corrections that were overtaken.
-  public var counts: [String: Int] { [ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count] }
+  /// How often text came that is not UTF-8, corrections that were overtaken, credentials of strangers, and messages that were not sent.
+  public var counts: [String: Int] {
+    [
+      ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count,
+      "notices_unsent": unsent.count,
+    ]
+  }
 
   /// Schedules its subscriptions.
   public func start(_ context: StageContext) async throws {
@@ -193,6 +207,7 @@ public struct MosipMediator: Stage {
     case Self.ended: return try await registrationEnded(work, context)
     case Self.credentialStatus: return try await publishCredentialStatus(work, context)
     case Self.status: return try await returnStatus(work, context)
+    case Self.notify: return try await sendNotice(work, context)
     case Self.subscription:
       try await subscribe(context)
       return work.key == "standing" ? .again(afterSeconds: Double(settings.integer("lease")) / 2) : .done
@@ -205,6 +220,7 @@ public struct MosipMediator: Stage {
     switch work.kind {
     case Self.packet: try await packetGaveUp(work, failure, context)
     case Self.credential: try await credentialGaveUp(work, failure, context)
+    case Self.notify: noticeGaveUp(work, failure, context)
     default: break
     }
   }

@@ -64,8 +64,10 @@ extension OpencrvsMediator {
       case (_, .birthCorrection) where what == "created": value["uinToken"]?.string.map { _ in "token" }
       default: nil as String?
       }
+    // Told once more because a person wants it so, and once for each time.
+    let again = value["again"]?.int.map { ":\($0)" } ?? ""
     let isNew = try await keep(
-      document, in: Records.statuses, Self.statusKey(type, status, subject), telling: told, context
+      document, in: Records.statuses, Self.statusKey(type, status, subject + again), telling: told, context
     ) { known in
       guard let before = known["uinToken"]?.string, let now = value["uinToken"]?.string, before != now else { return }
       throw MediatorFault(.conflict, "another token was received before for the same result")

@@ -79,6 +79,9 @@ enum ChangeOutput {
       if let release = change.release {
         out += "\n\(change.key): released by \(release.author) at \(release.at): \(release.reason)\n"
       }
+      for replay in change.replays {
+        out += "\n\(change.key): replayed by \(replay.author) at \(replay.at)\(replay.reason.map { ": \($0)" } ?? "")\n"
+      }
       if change.isHeld {
         out += "\n\(change.key): held until a person decides: regproc release \(change.aid ?? change.key) --reason TEXT\n"
       }

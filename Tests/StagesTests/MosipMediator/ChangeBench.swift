@@ -19,8 +19,9 @@ struct ChangeBench {
   static let record = "c0ffee00-0000-4000-8000-0000000000d1"
   static let number = "2026DTEST01"
 
-  init(_ settings: [String: SettingValue] = [:]) throws {
+  init(_ settings: [String: SettingValue] = [:], hasNotifier: Bool = false) throws {
     world = try MediatorWorld()
+    world.state.withLock { $0.hasNotifier = hasNotifier }
     var given: [String: SettingValue] = ["reversal-within": 100_000, "revocation-within": 100_000]
     given.merge(settings) { $1 }
     (stage, context) = try world.mosip(given)

@@ -159,6 +159,26 @@ struct FakeAudit: AuditTrail {
   func record(_ entries: [AuditEntry]) async throws { try world.step { $0.audits += entries } }
 }
 
+/// Sends messages to people.
+struct FakeNotifier: Notifier {
+  let world: MediatorWorld
+
+  func sendSMS(_ text: String, to number: String) async throws { try send("\(number): \(text)") }
+  func sendEmail(_ text: String, subject: String, to address: String) async throws {
+    try send("\(address): \(subject): \(text)")
+  }
+  func template(_ code: String, language: String) async throws -> String? {
+    try world.step { $0.templates["\(code) \(language)"] }
+  }
+
+  private func send(_ message: String) throws {
+    try world.step { state in
+      if !state.messageRefusals.isEmpty { throw state.messageRefusals.removeFirst() }
+      state.messages.append(message)
+    }
+  }
+}
+
 struct FakeRIDs: RIDGenerator {
   let world: MediatorWorld
   func next(centerId: String, machineId: String) async throws -> RID {

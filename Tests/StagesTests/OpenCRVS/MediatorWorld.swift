@@ -46,6 +46,11 @@ final class MediatorWorld: Sendable {
     var people: [String: FakeIdentities.Person] = [:]
     /// VIDs that have expired.
     var spentVIDs: Set<String> = []
+    /// Whether there is somebody who sends messages to people, what was sent, by which templates, and what is refused next.
+    var hasNotifier = false
+    var messages: [String] = []
+    var templates: [String: String] = [:]
+    var messageRefusals: [ServiceError] = []
     /// What the id repository refuses next.
     var patchRefusals: [ServiceError] = []
     /// How registrations stand, by RID; nil for the one state that all of them have.
@@ -92,7 +97,8 @@ final class MediatorWorld: Sendable {
       envelopeKeys: FakeEnvelopeKeys(world: self), credentials: UnusedByMediators(), hub: FakeHub(world: self),
       objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
       schemas: FakeSchemas(),
-      virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
+      virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock,
+      notifier: state.withLock { $0.hasNotifier } ? FakeNotifier(world: self) : NoNotifier())
     return StageContext(
       stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: UnusedByMediators(),
       log: Log(stage))

@@ -179,6 +179,19 @@ struct EventKindsTests {
     }
   }
 
+  @Test("tells a known result once more when a person wants it so, once for each time")
+  func again() async throws {
+    let result: JSONObject = ["uinToken": "t1", "what": "deactivated"]
+    for again in [nil, nil, 3, 3, 4] {
+      var more = result
+      if let again { more["again"] = JSONValue(again) }
+      #expect(try await post(world.back("/receiveStatus", status("death", "success", more))).status == 200)
+      try await run()
+    }
+    #expect(world.state.withLock { $0.atOpenCRVS.count } == 3)
+    #expect(world.document("opencrvs-mediator", "statuses", RecordKey.of("death:success:r1:death:3")) != nil)
+  }
+
   @Test("refuses another token for the same death")
   func conflict() async throws {
     #expect(try await post(world.back("/receiveStatus", status("death", "success", ["uinToken": "t1"]))).status == 200)

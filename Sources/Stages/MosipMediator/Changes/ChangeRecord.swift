@@ -52,6 +52,8 @@ struct ChangeRecord: Sendable {
   var lastModified: String? { text("lastModified") }
   var takenAt: Instant? { text("takenAt").flatMap { Instant(iso: $0) } }
   var hasEnded: Bool { Status.ends.contains(status) }
+  /// Whether it failed because its registration did, which may be run again.
+  var hasFailedInItsRegistration: Bool { status == Status.failed && ["packet", "create"].contains(text("plan")) }
   /// The names of the fields that it changes.
   var changed: [String] { document["changed"]?.array?.compactMap(\.string) ?? [] }
 }

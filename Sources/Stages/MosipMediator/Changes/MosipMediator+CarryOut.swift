@@ -25,6 +25,20 @@ extension MosipMediator {
     return try await finish(change, .done, context)
   }
 
+  /// What an earlier go decided and had begun is carried on: an identity that was changed under this RID shows what the change itself did, so
+  /// nothing is searched and decided by it once more.
+  func carryOn(_ change: inout ChangeRecord, _ earlier: JSONObject, _ context: StageContext) async throws -> WorkOutcome? {
+    let people = [earlier["person"], earlier["otherPerson"]].compactMap { $0?.string }
+    guard let locks = try await holding(people, for: change, [:], context) else { return .again(afterSeconds: 0.5) }
+    change.document["earlier"] = nil
+    do {
+      try await advance(&change, to: ChangeRecord.Status.decided, with: earlier, also: locks, context)
+    } catch is StoreConflict {
+      return .again(afterSeconds: 0.5)
+    }
+    return nil
+  }
+
   /// PATCH of an identity with those fields that its schema has.
   /// - Throws: `MediatorFault` when the id repository refuses it for good: OPN-CRVS-028 for nobody, -030 for a death, -018 for all else.
   func patch(
@@ -190,7 +204,8 @@ extension MosipMediator {
       throw ServiceError(.unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
     }
     try await advance(
-      &change, to: ChangeRecord.Status.uploaded, also: [.schedule(Self.look(after: change, context))], context)
+      &change, to: ChangeRecord.Status.uploaded, with: ["uploadedAt": .string(context.services.clock.now.iso)],
+      also: [.schedule(Self.look(after: change, context))], context)
     context.log.info("a packet of a correction is uploaded", ["rid": change.rid])
     return nil
   }
@@ -215,7 +230,7 @@ extension MosipMediator {
     ]
     if let before {
       changes.append(.put(collection: Records.births, key: key, document: birth, ifVersion: before.version))
-      if let old = before.document["rid"]?.string {
+      if let old = before.document["rid"]?.string, old != change.rid {
         // Whoever would run the failed registration again would make a second UIN.
         changes.append(
           .put(collection: Records.rids, key: old, document: ["txnId": .string(key), "supersededBy": .string(change.rid)]))
@@ -230,7 +245,10 @@ extension MosipMediator {
       .put(
         collection: Records.rids, key: change.rid,
         document: ["txnId": .string(change.key), "change": true, "birth": .string(key)]),
-      .schedule(WorkItem(kind: Self.packet, key: "\(key)#\(change.rid)", payload: ["transaction": .string(key)])),
+      .schedule(
+        WorkItem(
+          kind: Self.packet, key: "\(key)#\(change.rid)" + (change.take > 1 ? "#\(change.take)" : ""),
+          payload: ["transaction": .string(key)])),
       .schedule(Self.look(after: change, context)),
     ]
     do {

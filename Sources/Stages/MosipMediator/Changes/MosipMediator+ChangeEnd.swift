@@ -27,6 +27,7 @@ extension MosipMediator {
     let event = try await event(of: change, context)
     let outcome = try await end(change, ChangeRecord.Status.changed, more, context) { line, persons in
       try await leave(change, isDone, event, &line, &persons, more["stale"] != nil, context)
+        + (isDone ? noticeWork(of: change, context) : [])
     }
     context.log.info(
       "a change is done",
@@ -60,8 +61,9 @@ extension MosipMediator {
     _ change: ChangeRecord, _ status: String, _ more: JSONObject, _ context: StageContext,
     effects: (inout RecordLine, inout [PersonRecord]) async throws -> [StageChange] = { _, _ in [] }
   ) async throws -> WorkOutcome {
+    let isLate = change.hasFailedInItsRegistration && status == ChangeRecord.Status.changed
     for _ in 0..<20 {
-      guard let fresh = try await self.change(change.key, context), !fresh.hasEnded else { return .done }
+      guard let fresh = try await self.change(change.key, context), isLate || !fresh.hasEnded else { return .done }
       guard fresh.version == change.version else {
         throw ServiceError(
           .unavailable, service: context.stage, code: MediatorFault.Code.serviceUnreachable.rawValue,
@@ -69,6 +71,8 @@ extension MosipMediator {
       }
       var document = fresh.document
       document["status"] = .string(status)
+      // The error was told of the go before.
+      if isLate { document["take"] = JSONValue(fresh.take + 1) }
       for member in more { document[member.key] = member.value }
       if status == ChangeRecord.Status.changed {
         document["errorCode"] = nil
@@ -78,7 +82,7 @@ extension MosipMediator {
       own.queue.removeAll { $0 == change.key }
       var changes: [StageChange] = [
         .put(collection: Records.changes, key: change.key, document: document, ifVersion: fresh.version),
-        .schedule(Self.telling(change)),
+        .schedule(Self.telling(change.key, take: isLate ? fresh.take + 1 : fresh.take)),
       ]
       if let next = own.queue.first, let record = try await self.change(next, context) {
         changes.append(.schedule(Self.work(on: next, take: record.take)))
@@ -88,6 +92,8 @@ extension MosipMediator {
       where !persons.contains(where: { $0.key == key }) {
         persons.append(try await person(key, context))
       }
+      // Its hold was given up when it failed: whoever has it now ends first.
+      if isLate, persons.contains(where: { $0.holder != nil && $0.holder != change.key }) { return .again(afterSeconds: 1) }
       let standing = try await standingLine(change, try await event(of: change, context), context)
       if standing.key == own.key {
         changes += try await effects(&own, &persons)
@@ -118,7 +124,7 @@ extension MosipMediator {
     switch change.kind {
     case .birth: return []
     case .birthCorrection:
-      guard !isStale else { return [] }
+      guard !isStale, try await !isOutdated(change, line, context) else { return [] }
       line.document["eventRid"] = .string(change.rid)
       line.document["eventObject"] = JSONValue(change.text("object"))
       // A corrected number leads there as well as the old one.
@@ -206,10 +212,15 @@ extension MosipMediator {
 
   /// The registration of a change has ended, or may have.
   func registrationEnded(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard let change = try await change(work.payload["key"]?.string ?? "", context), !change.hasEnded else { return .done }
+    guard let change = try await change(work.payload["key"]?.string ?? "", context) else { return .done }
+    let row = try await context.services.registrations.registrations(rid: change.rid).last
+    // Of a registration that was run again an earlier end may be told once more: what its row says is how it stands now.
+    let given = work.payload["result"]?.string
+    let result = change.take > 1 ? row?.statusCode ?? given : given ?? row?.statusCode
+    if change.hasFailedInItsRegistration, result == "PROCESSED" { return try await finish(change, .done, context) }
+    if change.hasEnded { return .done }
     // Its packet may have ended before anybody wrote down that it was sent.
     guard change.status == ChangeRecord.Status.uploaded else { return .again(afterSeconds: 1) }
-    let row = try await context.services.registrations.registrations(rid: change.rid).last
     if change.text("plan") == "create",
       let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document,
       birth["rid"]?.string == change.rid, birth["status"]?.string == Status.failed
@@ -219,7 +230,7 @@ extension MosipMediator {
         WorkFailure(code: birth["errorCode"]?.string ?? MediatorFault.Code.packetCreation.rawValue, "no packet could be made"),
         context)
     }
-    switch work.payload["result"]?.string ?? row?.statusCode {
+    switch result {
     case "PROCESSED"?: return try await finish(change, .done, context)
     case let result? where ["FAILED", "REJECTED"].contains(result):
       return try await fail(change, failure(result, work.payload["errorCode"]?.string, row), context)
@@ -245,19 +256,20 @@ extension MosipMediator {
   // MARK: telling
 
   /// The work of telling the OpenCRVS side how this go of a change ended.
-  private static func telling(_ change: ChangeRecord) -> WorkItem {
-    WorkItem(kind: status, key: "\(change.key)#\(change.take)", payload: ["change": .string(change.key)])
+  private static func telling(_ key: String, take: Int) -> WorkItem {
+    WorkItem(kind: status, key: "\(key)#\(take)", payload: ["change": .string(key)])
   }
 
   func returnChange(_ key: String, _ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let change = try await change(key, context) else {
       throw MediatorFault(.unknown, "there is no change of this key").workFailure
     }
-    // Released meanwhile: what the next go comes to is told instead.
-    guard work.key == Self.telling(change).key, change.hasEnded else { return .done }
+    // Released or replayed meanwhile: what the next go comes to is told instead.
+    guard work.key == Self.telling(key, take: change.take).key, change.hasEnded else { return .done }
     var message: JSONObject = [
       "type": .string(change.kind.rawValue), "status": "success", "txnId": .string(change.key), "aid": .string(change.rid),
     ]
+    if let again = work.payload["again"]?.int { message["again"] = JSONValue(again) }
     if let number = change.registrationNumber { message["opencrvs" + change.kind.numberKind] = .string(number) }
     if let code = change.text("errorCode") {
       message["status"] = "error"

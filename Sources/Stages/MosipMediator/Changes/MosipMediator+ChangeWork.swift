@@ -63,16 +63,19 @@ extension MosipMediator {
   // MARK: whose identity
 
   private func findPerson(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
-    if change.isReleased { try await auditRelease(change, context) }
+    try await auditDecisions(change, context)
+    if let earlier = change.document["earlier"]?.object,
+      try await context.services.identities.identity(.rid(change.rid)) != nil
+    {
+      return try await carryOn(&change, earlier, context)
+    }
     if let reason = ChangeDecision.hold(change.kind, isReleased: change.isReleased, policy) {
       return try await hold(change, reason, context)
     }
     let event = try await event(of: change, context)
     try checkDates(event, context)
     let line = try await line(change.recordId, context)
-    if change.kind == .birthCorrection, let last = try await baseline(of: change, line, context)?.bundle.task.lastModified,
-      let moment = change.lastModified, isEarlier(moment, than: last)
-    {
+    if change.kind == .birthCorrection, try await isOutdated(change, line, context) {
       return try await finish(change, .unchanged(isStale: true), context)
     }
     switch try await PersonSearch(change: change, event: event, line: line, context: context).find() {
@@ -270,6 +273,13 @@ extension MosipMediator {
     return rid.flatMap { try? RID($0) }.map { Int(now.seconds(since: $0.timestamp) / 86_400) }
   }
 
+  /// Whether a later event of the record's birth is done already.
+  func isOutdated(_ change: ChangeRecord, _ line: RecordLine, _ context: StageContext) async throws -> Bool {
+    guard let last = try await baseline(of: change, line, context)?.bundle.task.lastModified, let moment = change.lastModified
+    else { return false }
+    return isEarlier(moment, than: last)
+  }
+
   /// Whether a moment is earlier than another one; what is no time is compared as it is written.
   private func isEarlier(_ a: String, than b: String) -> Bool {
     guard let x = Instant(iso: a), let y = Instant(iso: b) else { return a < b }
@@ -278,15 +288,21 @@ extension MosipMediator {
 
   // MARK: waiting for a person, and audit
 
-  /// A release is a person's decision, which the audit trail must show; nothing that is released is done before it stands there.
-  private func auditRelease(_ change: ChangeRecord, _ context: StageContext) async throws {
-    let release = change.document["release"]
-    var entry = AuditEntry(
-      eventId: "OPENCRVS_CHANGE_RELEASED", eventName: "opencrvs change released", eventType: "OPENCRVS", module: context.stage,
-      id: change.rid,
-      description:
-        "\(change.kind.rawValue) released by \(release?["author"]?.string ?? "unknown"): \(release?["reason"]?.string ?? "")")
-    entry.idempotencyKey = "\(context.stage):release:\(change.key):\(change.take)"
-    try await context.services.audit.record([entry])
+  /// A release or a replay is a person's decision, which the audit trail must show; nothing is done before it stands there.
+  private func auditDecisions(_ change: ChangeRecord, _ context: StageContext) async throws {
+    func entry(_ what: String, _ decision: JSONValue, key: String) -> AuditEntry {
+      var entry = AuditEntry(
+        eventId: "OPENCRVS_CHANGE_\(what.uppercased())", eventName: "opencrvs change \(what)", eventType: "OPENCRVS",
+        module: context.stage, id: change.rid,
+        description:
+          "\(change.kind.rawValue) \(what) by \(decision["author"]?.string ?? "unknown"): \(decision["reason"]?.string ?? "")")
+      entry.idempotencyKey = "\(context.stage):\(key):\(change.key):\(change.take)"
+      return entry
+    }
+    if let replay = change.document["replays"]?.array?.last, replay["take"]?.int == change.take {
+      try await context.services.audit.record([entry("replayed", replay, key: "replay")])
+    } else if change.isReleased, let release = change.document["release"] {
+      try await context.services.audit.record([entry("released", release, key: "release")])
+    }
   }
 }
