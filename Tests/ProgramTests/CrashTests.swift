@@ -24,7 +24,9 @@ extension ProgramTests {
       var program = try await pipeline.start(Self.allowing)
       async let delivery: Void = sender.run(lanes: 12)
       // More may go than are waited for, so that the kill meets requests in the middle.
-      let moments: [(allowed: Int, accepted: Int, ended: Int)] = [(44, 34, 0), (90, 75, 1), (140, 120, 12), (sender.count, 150, 30)]
+      let moments: [(allowed: Int, accepted: Int, ended: Int)] = [
+        (44, 34, 0), (90, 75, 1), (140, 120, 12), (sender.count, 150, 30),
+      ]
       for moment in moments {
         sender.allow(moment.allowed)
         #expect(

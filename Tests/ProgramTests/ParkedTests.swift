@@ -21,7 +21,9 @@ extension ProgramTests {
       let births = events.filter(\.isBirthToToken)
       var deaths = events.filter { $0.kind == .death }
       // One of them is about somebody else than its number says, and has its end too.
-      let stranger = SampleEvents(seed: 7, run: "PARKED", year: 2025, at: .now).all().first { $0.name == "error-death-of-somebody-else" }
+      let stranger = SampleEvents(seed: 7, run: "PARKED", year: 2025, at: .now).all().first {
+        $0.name == "error-death-of-somebody-else"
+      }
       deaths.append(DemoEvent(try #require(stranger)))
       let eighth = SampleEvents(seed: 7, run: "PARKED", year: 2025, at: .now).all().first { $0.name == "sample-8" }
       let all = births + [DemoEvent(try #require(eighth))]

@@ -60,7 +60,9 @@ extension ProgramTests {
       secrets.add(named)
       // Nothing would be found of what is not known, nor by a search that finds nothing.
       #expect(secrets.counts.uins == births.count && secrets.counts.tokens == births.count && secrets.counts.vids >= births.count)
-      #expect(sent.allSatisfy { !secrets.found(in: String(decoding: $0.body, as: UTF8.self)).isEmpty || $0.name.contains("without-name") })
+      #expect(
+        sent.allSatisfy { !secrets.found(in: String(decoding: $0.body, as: UTF8.self)).isEmpty || $0.name.contains("without-name") }
+      )
 
       for path in ["/actuator/prometheus", "/actuator/health", "/webhooks?mode=none", "/regproc/v1/journey/\(outcome.rids[0])"] {
         places.append((path, try await answer(path, nil, pipeline)))

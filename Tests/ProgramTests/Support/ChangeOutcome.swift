@@ -54,7 +54,8 @@ struct ChangeOutcome: Sendable {
         "SELECT r.rid, i.status, i.fields FROM platform.identity_rid AS r JOIN platform.identity AS i USING (uin_hash)")
       {
         out.identities[try row.text(0)] = try row.text(1)
-        let names = try JSONValue.parse(try sealer.open(try row.bytes(2)))["fullName"]?.array?.compactMap { $0["value"]?.string } ?? []
+        let names =
+          try JSONValue.parse(try sealer.open(try row.bytes(2)))["fullName"]?.array?.compactMap { $0["value"]?.string } ?? []
         out.names[try row.text(0)] = names.joined(separator: ", ")
       }
       out.uins = try connection.execute("SELECT count(*)::int FROM platform.uin WHERE NOT is_free").map { try $0.int(0) }[0]
@@ -110,7 +111,10 @@ struct ChangeOutcome: Sendable {
     case (.done(let what, let changed), .results(let results)):
       #expect(results.contains(what), "\(event.name)", sourceLocation: sourceLocation)
       #expect(changed.isEmpty == (what != "corrected"), "\(event.name): \(changed)", sourceLocation: sourceLocation)
-      #expect(states[key]?.token == token, "\(event.name) is about another person", sourceLocation: sourceLocation)
+      // Whom a change is about that comes too late is not looked for.
+      if what != "unchanged" || states[key]?.token != nil {
+        #expect(states[key]?.token == token, "\(event.name) is about another person", sourceLocation: sourceLocation)
+      }
       // Of a death OpenCRVS is told the token, by the death's number.
       if event.kind == .death {
         #expect(told.map { Set($0.tokens) } == token.map { [$0] }, "\(event.name)", sourceLocation: sourceLocation)
@@ -127,7 +131,8 @@ struct ChangeOutcome: Sendable {
         sourceLocation: sourceLocation)
       #expect(told?.tokens == [], "\(event.name)", sourceLocation: sourceLocation)
     case (let end, let goal):
-      Issue.record("\(event.name) (\(key)) ended as \(end.map { "\($0)" } ?? "nothing"), not as \(goal)", sourceLocation: sourceLocation)
+      Issue.record(
+        "\(event.name) (\(key)) ended as \(end.map { "\($0)" } ?? "nothing"), not as \(goal)", sourceLocation: sourceLocation)
     }
   }
 

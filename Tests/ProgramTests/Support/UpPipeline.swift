@@ -14,7 +14,9 @@ final class UpPipeline: Sendable {
   private let logLevel: String
   var url: String { "http://127.0.0.1:\(port)" }
 
-  init(_ folder: String, side: OpenCRVSSide, options: [String] = [], logLevel: String = "warning", environment: [String: String] = [:]) {
+  init(
+    _ folder: String, side: OpenCRVSSide, options: [String] = [], logLevel: String = "warning", environment: [String: String] = [:]
+  ) {
     self.folder = folder
     self.options = options
     self.environment = environment

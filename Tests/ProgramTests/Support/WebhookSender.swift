@@ -73,11 +73,13 @@ final class WebhookSender: Sendable {
 
   private func deliver(_ delivery: Delivery) async {
     while !state.withLock({ $0.isStopped }) {
-      let mayGo = delivery.isDue() && state.withLock { state in
-        guard state.begun < state.limit else { return false }
-        state.begun += 1
-        return true
-      }
+      let mayGo =
+        delivery.isDue()
+        && state.withLock { state in
+          guard state.begun < state.limit else { return false }
+          state.begun += 1
+          return true
+        }
       if mayGo { break }
       try? await Task.sleep(for: .milliseconds(20))
     }
