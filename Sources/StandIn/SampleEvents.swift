@@ -180,7 +180,7 @@ public struct SampleEvents: Sendable {
   }
 
   /// An event of the same record as another one, later than it and with other content.
-  private func changed(
+  public func changed(
     _ name: String, _ topic: String, _ body: [UInt8], _ number: String, _ wave: Int, _ results: [String],
     _ edit: (inout JSONValue) -> Void = { _ in }
   ) -> Event {
@@ -235,9 +235,9 @@ public struct SampleEvents: Sendable {
   /// The number of a death.
   private func number(_ place: Int) -> String { "\(year + 1)D\(run)\(String(place).leftPadded(to: 3))" }
 
-  /// The death of a child. In the newer form the informant stands before the deceased.
+  /// The death of a child, of a record that has its place among the run's deaths. In the newer form the informant stands before the deceased.
   /// - Parameter identifiers: how the deceased is named; by the number of the birth when nothing is said.
-  private func death(
+  public func death(
     _ name: String, _ birth: SampleBirths.Birth, _ place: Int, isNew: Bool, identifiers: [(String, String)]? = nil,
     day days: Int = -3
   ) -> Event {

@@ -72,7 +72,7 @@ extension ProgramTests {
 
       let births = OpenCRVSSide.births(20, run: "JAVA")
       let numbers = births.map(\.registrationNumber)
-      let sender = BirthSender(births, to: pipeline.url + "/webhooks", from: side)
+      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       func ended(_ count: Int) async throws -> Bool {
         let came = try await eventually(seconds: 240) { side.standIn.ended(among: numbers) >= count }
         #expect(came, "\(side.standIn.ended(among: numbers)) of \(count): \(java.failures) \(program.errors.suffix(2000))")

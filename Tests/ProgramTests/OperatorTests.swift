@@ -16,7 +16,7 @@ extension ProgramTests {
     }
 
     private func send(_ births: [SampleBirths.Birth], to pipeline: UpPipeline) async throws {
-      let sender = BirthSender(births, to: pipeline.url + "/webhooks", from: pipeline.side)
+      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       sender.allow(births.count)
       await sender.run()
       #expect(

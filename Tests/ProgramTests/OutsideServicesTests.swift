@@ -42,7 +42,7 @@ extension ProgramTests {
       let pipeline = UpPipeline(data, side: side, options: ["--settings", try folder.write(lines, to: "mosip.yaml")])
       let births = OpenCRVSSide.births(2, run: "ONMOSIP")
       let program = try await pipeline.start()
-      let sender = BirthSender(births, to: pipeline.url + "/webhooks", from: side)
+      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       sender.allow(births.count)
       await sender.run()
       let numbers = births.map(\.registrationNumber)

@@ -12,7 +12,7 @@ extension ProgramTests {
       let processes = try await StageProcesses(broker, side)
       #expect(StageProcesses.stages.count == 12)
       try await processes.startAll()
-      let sender = BirthSender(births, to: processes.webhooks, from: side)
+      let sender = WebhookSender(births, to: processes.webhooks)
       func ended(_ count: Int) async throws -> Bool {
         try await eventually(seconds: 240) { side.standIn.ended(among: numbers) >= count }
       }
@@ -75,7 +75,7 @@ extension ProgramTests {
       let otherSide = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: otherSide)
       let program = try await pipeline.start()
-      let again = BirthSender(births, to: pipeline.url + "/webhooks", from: otherSide)
+      let again = WebhookSender(births, to: pipeline.url + "/webhooks")
       again.allow(births.count)
       await again.run()
       #expect(try await eventually(seconds: 240) { otherSide.standIn.ended(among: numbers) == births.count })

@@ -49,7 +49,7 @@ extension ProgramTests {
       let pipeline = UpPipeline(folder.path + "/data", side: side)
       let births = OpenCRVSSide.births(8, run: "TWICE")
       let program = try await pipeline.start()
-      let sender = BirthSender(births, to: pipeline.url + "/webhooks", from: side)
+      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       sender.allow(births.count)
       await sender.run()
       program.signal(SIGINT)

@@ -11,20 +11,25 @@ final class UpPipeline: Sendable {
   private let options: [String]
   /// Further variables.
   private let environment: [String: String]
+  private let logLevel: String
   var url: String { "http://127.0.0.1:\(port)" }
 
-  init(_ folder: String, side: OpenCRVSSide, options: [String] = [], environment: [String: String] = [:]) {
+  init(
+    _ folder: String, side: OpenCRVSSide, options: [String] = [], logLevel: String = "warning", environment: [String: String] = [:]
+  ) {
     self.folder = folder
     self.options = options
     self.environment = environment
+    self.logLevel = logLevel
     self.side = side
   }
 
   struct NotReady: Error { var errors: String }
 
   /// Starts it and waits until it takes events.
-  func start() async throws -> Program {
-    let program = try await launch()
+  /// - Parameter more: variables of this start alone.
+  func start(_ more: [String: String] = [:]) async throws -> Program {
+    let program = try await launch(more)
     guard try await eventually({ program.errors.contains("takes events") || !program.isRunning }), program.isRunning
     else {
       program.signal(SIGKILL)
@@ -34,10 +39,10 @@ final class UpPipeline: Sendable {
   }
 
   /// Starts it without waiting.
-  func launch() async throws -> Program {
+  func launch(_ more: [String: String] = [:]) async throws -> Program {
     try await Program(
-      ["up", "--data", folder, "--port", "\(port)", "--reconcile", "5", "--log-level", "warning"] + options,
-      environment: side.environment.merging(environment) { $1 })
+      ["up", "--data", folder, "--port", "\(port)", "--reconcile", "5", "--log-level", logLevel] + options,
+      environment: side.environment.merging(environment) { $1 }.merging(more) { $1 })
   }
 
   struct NoDatabase: Error {}
@@ -50,12 +55,17 @@ final class UpPipeline: Sendable {
 
   /// The first column of what a statement gives.
   func query(_ sql: String) async throws -> [String] {
+    try await read { connection in try connection.execute(sql).map { try $0.text(0) } }
+  }
+
+  /// Asks its database something.
+  func read<T: Sendable>(_ body: @escaping @Sendable (Connection) throws -> T) async throws -> T {
     let (settings, pool) = (try database(), BlockingPool(name: "query", threads: 1))
     defer { pool.close() }
     return try await pool.run {
       let connection = try Connection(settings)
       defer { connection.close() }
-      return try connection.execute(sql).map { try $0.text(0) }
+      return try body(connection)
     }
   }
 }

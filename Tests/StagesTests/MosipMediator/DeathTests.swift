@@ -60,6 +60,24 @@ struct DeathTests {
     #expect(bench.person(uin)?.status == "DEACTIVATED")
   }
 
+  @Test("and a revocation wait until the birth has ended, which else would get no credential", arguments: ["PROCESSED", "FAILED"])
+  func afterTheBirth(_ end: String) async throws {
+    for event in [
+      ChangeBench.death(id: nil, brn: "2022BTEST01", given: "Amina", family: "Banda", born: "2022-08-30", gender: "female"),
+      ChangeBench.birth(.birthRevocation, lastModified: "2022-09-02T08:00:00.000Z"),
+    ] {
+      let bench = try ChangeBench(["revocation-allow": true])
+      let rid = try await bench.born()
+      bench.world.state.withLock { $0.registrations = [rid: FakeRegister.row(rid, "PROCESSING", at: "PRINT_SERVICE")] }
+      try await bench.take(event)
+      #expect(bench.person("5075291708")?.status == "ACTIVATED")
+      #expect(try bench.change(event)?["status"] == "RID Generated")
+      bench.world.state.withLock { $0.registrations = [rid: FakeRegister.row(rid, end, at: "PRINT_SERVICE")] }
+      try await bench.run()
+      #expect(bench.person("5075291708")?.status == "DEACTIVATED")
+    }
+  }
+
   @Test(
     "ends in the code of what is wrong",
     arguments: [

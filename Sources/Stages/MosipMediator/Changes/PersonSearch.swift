@@ -129,11 +129,24 @@ struct PersonSearch: Sendable {
   /// The identity of a birth that was taken here.
   private func child(of birth: JSONValue) async throws -> Outcome {
     guard let rid = birth["rid"]?.string else { return .neverMade }
-    if let identity = try await identities.identity(.rid(rid)) { return .person(identity) }
-    if birth["status"]?.string == MosipMediator.Status.failed || birth["outcome"]?.string != nil { return .neverMade }
-    let rows = try await context.services.registrations.registrations(rid: rid)
-    return rows.last.map { ["FAILED", "REJECTED"].contains($0.statusCode) } == true ? .neverMade : .waits
+    let identity = try await identities.identity(.rid(rid))
+    if let identity, !endsAnIdentity { return .person(identity) }
+    if identity == nil, birth["status"]?.string == MosipMediator.Status.failed || birth["outcome"]?.string != nil {
+      return .neverMade
+    }
+    let status = try await context.services.registrations.registrations(rid: rid).last?.statusCode
+    // The last stages of a birth ask for credentials, which an identity that is not active any more does not get: the birth would end
+    // without its token.
+    if let identity { return status.map { Self.ends.contains($0) } ?? true ? .person(identity) : .waits }
+    return status.map { Self.failures.contains($0) } == true ? .neverMade : .waits
   }
+
+  /// Whether the change may make the identity inactive.
+  private var endsAnIdentity: Bool { change.kind == .death || change.kind == .birthRevocation }
+
+  /// How registrations end without an identity, and how they end at all.
+  private static let failures: Set<String> = ["FAILED", "REJECTED"]
+  private static let ends = failures.union(["PROCESSED"])
 
   /// The RIDs by which the deaths of this record changed an identity, the one in force first.
   private func deathRIDs() async throws -> [String] {
