@@ -42,6 +42,9 @@ extension MosipMediator {
     if record.document["status"]?.string != "Received" { return .done }
     do {
       let message = try await tokenMessage(work.key, context)
+      if let token = message["uinToken"]?.string, let rid = message["aid"]?.string, RecordKey.isRID(rid) {
+        try await keepPerson(token, rid, context)
+      }
       do {
         try await sendBack(message, id: "", to: "/birthReceiveNid", context)
       } catch let refusal as Outgoing.Refusal {
@@ -56,6 +59,20 @@ extension MosipMediator {
     return .done(
       changes: [.put(collection: Records.credentials, key: work.key, document: document)]
         + saying("served", work.key, document))
+  }
+
+  /// From now on the token leads to the person: a later event may name nobody but by it.
+  private func keepPerson(_ token: String, _ rid: String, _ context: StageContext) async throws {
+    while true {
+      var person = try await person(PersonRecord.key(token), context)
+      guard person.rid == nil else { return }
+      person.rid = rid
+      do {
+        return try await context.store.commit([person.change])
+      } catch is StoreConflict {
+        // A change of the same person was quicker.
+      }
+    }
   }
 
   /// `{"uinToken","opencrvsBRN","aid"}` of a credential event.
