@@ -13,18 +13,21 @@ extension OpencrvsMediator {
     guard let number = value["opencrvsBRN"]?.string, FHIR.isIdentifier(number) else {
       throw MediatorFault(.unreadable, "the message has no opencrvsBRN")
     }
-    let key = RecordKey.of(number)
+    try await keepToken(token, of: number, value["aid"]?.string, context)
+    return answer(context).message("Received")
+  }
+
+  /// Keeps the UIN token of a birth; OpenCRVS is told of it once, whichever way it comes.
+  private func keepToken(_ token: String, of number: String, _ aid: String?, _ context: StageContext) async throws {
     let document: JSONValue = [
-      "numberKind": "BRN", "registrationNumber": .string(number), "uinToken": .string(token),
-      "aid": JSONValue(value["aid"]?.string),
+      "numberKind": "BRN", "registrationNumber": .string(number), "uinToken": .string(token), "aid": JSONValue(aid),
     ]
-    let isNew = try await keep(document, in: Records.tokens, key, telling: "token", context) { known in
+    let isNew = try await keep(document, in: Records.tokens, RecordKey.of(number), telling: "token", context) { known in
       guard known["uinToken"]?.string == token else {
         throw MediatorFault(.conflict, "another token was received before for the same registration number")
       }
     }
-    if isNew { context.log.info("a UIN token is taken", ["aid": value["aid"]?.string ?? ""]) }
-    return answer(context).message("Received")
+    if isNew { context.log.info("a UIN token is taken", ["aid": aid ?? ""]) }
   }
 
   /// `POST /receiveStatus`: the result of an event, whatever its kind. Of a success OpenCRVS is told no more than the token of a birth or
@@ -60,10 +63,14 @@ extension OpencrvsMediator {
       switch (status, EventKind(rawValue: type)) {
       case ("error", _): "error"
       case (_, .birth), (_, .death): value["uinToken"]?.string.map { _ in "token" }
-      // The corrected birth had not reached MOSIP before: this is its first token.
-      case (_, .birthCorrection) where what == "created": value["uinToken"]?.string.map { _ in "token" }
       default: nil as String?
       }
+    if status == "success", type == EventKind.birthCorrection.rawValue, what == "created", let token = value["uinToken"]?.string,
+      let number
+    {
+      // The corrected birth had not reached MOSIP before: its token comes by the credential as well.
+      try await keepToken(token, of: number.text, aid, context)
+    }
     // Told once more because a person wants it so, and once for each time.
     let again = value["again"]?.int.map { ":\($0)" } ?? ""
     let isNew = try await keep(

@@ -52,7 +52,7 @@ final class Stand: Sendable {
   init(
     plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
     routes text: String? = nil,
-    onMosip: Bool = false, notifier: (any Notifier)? = nil
+    onMosip: Bool = false, notifier: (any Notifier)? = nil, settings more: [String: String] = [:]
   )
     async throws
   {
@@ -88,7 +88,7 @@ final class Stand: Sendable {
     let reading = RouteFile.read(
       try text.map { Array($0.utf8) } ?? Self.read(Self.home + "/routes.yaml"), name: "routes.yaml", stages: StageDirectory(files))
     guard let routes = reading.file else { throw reading.problems[0] }
-    let environment = [
+    var environment = [
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url,
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": openCRVSURL + "/mosip-openhim-mediator",
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET": Self.secret,
@@ -96,6 +96,7 @@ final class Stand: Sendable {
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url, "REGPROC_STAGE_MOSIP_MEDIATOR_HUB_SECRET": "made-up-hub-secret",
       "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url, "REGPROC_STAGE_PACKET_VALIDATOR_NOTIFICATIONS": "sms,email",
     ]
+    environment.merge(more) { $1 }
     engine = try Engine(
       engineSettings, run: files, directory: files, catalogue: plugins, routes: routes, services: services, pool: pool,
       environment: environment, endpoints: platform.endpoints, makeTopics: broker.makeTopics)

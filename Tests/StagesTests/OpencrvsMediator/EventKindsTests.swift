@@ -146,10 +146,11 @@ struct EventKindsTests {
     }
   }
 
-  @Test("tells the token of a birth that a correction brought to MOSIP")
+  @Test("tells the token of a birth that a correction brought to MOSIP once, although it comes by the credential too")
   func created() async throws {
     let message = status("birth-correction", "success", ["uinToken": "t1", "what": "created"])
     #expect(try await post(world.back("/receiveStatus", message)).status == 200)
+    #expect(try await post(world.back("/birthReceiveNid", ["uinToken": "t1", "opencrvsBRN": "N1"])).status == 200)
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS } == [["BRN": "N1", "MOSIP_PSUT_TOKEN_ID": "t1"]])
   }
