@@ -127,6 +127,28 @@ struct ReversalTests {
     }
   }
 
+  @Test("a death that failed is made good by its correction, compared as a death is; one that was reversed is not")
+  func correctedDeath() async throws {
+    let bench = try ChangeBench()
+    try await bench.take(ChangeBench.death(id: nil))
+    let wrong = ChangeBench.death(
+      .deathCorrection, id: ChangeBench.uin, given: "Joseph", born: "1988-07-09", lastModified: "2026-03-09T09:00:00.000Z")
+    try await bench.take(wrong)
+    let right = ChangeBench.death(.deathCorrection, id: ChangeBench.uin, lastModified: "2026-03-10T09:00:00.000Z")
+    try await bench.take(right)
+    #expect(bench.person()?.status == "DEACTIVATED")
+    let told = try bench.told()
+    #expect(told.map { $0["type"]?.string } == ["death", "death-correction", "death-correction"])
+    #expect(
+      told.map { $0["errors"]?[0]?["errorCode"]?.string ?? $0["what"]?.string } == ["OPN-CRVS-029", "OPN-CRVS-008", "deactivated"])
+    try await bench.take(Self.reversal())
+    try await bench.release(Self.reversal())
+    #expect(bench.person()?.status == "ACTIVATED")
+    try await bench.take(ChangeBench.death(.deathCorrection, id: ChangeBench.uin, lastModified: "2026-05-10T09:00:00.000Z"))
+    #expect(try bench.told().last?["errors"]?[0]?["errorCode"] == "OPN-CRVS-017")
+    #expect(bench.person()?.status == "ACTIVATED")
+  }
+
   static let other = "4502796358"
   static func otherDied() -> JSONValue {
     ChangeBench.death(

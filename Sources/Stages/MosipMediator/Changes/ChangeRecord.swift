@@ -39,7 +39,10 @@ struct ChangeRecord: Sendable {
 
   func text(_ member: String) -> String? { document[member]?.string }
 
-  var kind: EventKind { text("kind").flatMap { EventKind(rawValue: $0) } ?? .birthCorrection }
+  /// What the event is, as the OpenCRVS side knows it.
+  var eventKind: EventKind { text("kind").flatMap { EventKind(rawValue: $0) } ?? .birthCorrection }
+  /// What is done for it: the correction of a death that never took effect is a death itself.
+  var kind: EventKind { text("as").flatMap { EventKind(rawValue: $0) } ?? eventKind }
   /// The application id of this change.
   var rid: String { text("rid") ?? "" }
   var recordId: String { text("recordId") ?? "" }

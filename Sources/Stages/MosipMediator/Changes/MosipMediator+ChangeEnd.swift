@@ -31,13 +31,13 @@ extension MosipMediator {
     }
     context.log.info(
       "a change is done",
-      ["kind": change.kind.rawValue, "rid": change.rid, "what": more["what"]?.string ?? change.text("what") ?? ""])
+      ["kind": change.eventKind.rawValue, "rid": change.rid, "what": more["what"]?.string ?? change.text("what") ?? ""])
     return outcome
   }
 
   /// Keeps a change until a person releases it, and says so. What comes after it in its line goes on.
   func hold(_ change: ChangeRecord, _ reason: String, _ context: StageContext) async throws -> WorkOutcome {
-    context.log.warning("a change waits for a person to release it", ["kind": change.kind.rawValue, "rid": change.rid])
+    context.log.warning("a change waits for a person to release it", ["kind": change.eventKind.rawValue, "rid": change.rid])
     return try await end(
       change, ChangeRecord.Status.held,
       ["errorCode": .string(MediatorFault.Code.notAllowed.rawValue), "errorMessage": .string(reason)], context)
@@ -50,7 +50,7 @@ extension MosipMediator {
   func fail(_ change: ChangeRecord, _ failure: WorkFailure, _ context: StageContext) async throws -> WorkOutcome {
     context.log.warning(
       "a change ended in an error",
-      ["kind": change.kind.rawValue, "rid": change.rid, "code": failure.code, "error": failure.message])
+      ["kind": change.eventKind.rawValue, "rid": change.rid, "code": failure.code, "error": failure.message])
     return try await end(
       change, ChangeRecord.Status.failed,
       ["errorCode": .string(failure.code), "errorMessage": .string(failure.message)], context)
@@ -267,7 +267,7 @@ extension MosipMediator {
     // Released or replayed meanwhile: what the next go comes to is told instead.
     guard work.key == Self.telling(key, take: change.take).key, change.hasEnded else { return .done }
     var message: JSONObject = [
-      "type": .string(change.kind.rawValue), "status": "success", "txnId": .string(change.key), "aid": .string(change.rid),
+      "type": .string(change.eventKind.rawValue), "status": "success", "txnId": .string(change.key), "aid": .string(change.rid),
     ]
     if let again = work.payload["again"]?.int { message["again"] = JSONValue(again) }
     if let number = change.registrationNumber { message["opencrvs" + change.kind.numberKind] = .string(number) }

@@ -74,6 +74,10 @@ extension MosipMediator {
     }
     let event = try await event(of: change, context)
     try checkDates(event, context)
+    change.document["as"] = nil
+    if change.eventKind == .deathCorrection, try await standingLine(change, event, context).document["standing"] == nil {
+      change.document["as"] = .string(EventKind.death.rawValue)
+    }
     let line = try await line(change.recordId, context)
     if change.kind == .birthCorrection, try await isOutdated(change, line, context) {
       return try await finish(change, .unchanged(isStale: true), context)
