@@ -33,7 +33,8 @@ public struct IdObjectRules: Sendable {
     return IdObjectRules(mandatoryAttributes: [
       "NEW": person.union(["postalCode", "residenceStatus", "referenceIdentityNumber"]), "CRVS_NEW": person,
       "UPDATE": known, "RES_UPDATE": known, "ACTIVATED": known, "DEACTIVATED": known, "ACTIVATE": known,
-      "DEACTIVATE": known, "CRVS_DEATH": known, "OPENCRVS_UPDATE": known, "LOST": version, "BIOMETRIC_CORRECTION": version, "OPENCRVS_NEW": version,
+      "DEACTIVATE": known, "CRVS_DEATH": known, "OPENCRVS_UPDATE": known,
+      "LOST": version, "BIOMETRIC_CORRECTION": version, "OPENCRVS_NEW": version,
     ])
   }()
 

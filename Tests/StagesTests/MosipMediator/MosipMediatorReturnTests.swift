@@ -250,7 +250,7 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.isEmpty && $0.published.isEmpty })
   }
 
-  @Test("finds the birth of a credential without number by the latest registration of its identity, and keeps by which token it is known")
+  @Test("finds the birth of a credential without number by its latest registration, and keeps by which token the person is known")
   func byIdentity() async throws {
     try await upload()
     let rid = MediatorWorld.rid(1)
