@@ -17,7 +17,12 @@ extension StageFile {
   /// Reads a `stage.yaml`. The folder's name is the stage's name. All faults are reported together.
   public static func read(_ bytes: [UInt8], name: String, file: String) -> Reading {
     let document = YAMLDocument.parse(bytes, name: file)
-    let problems = Problems(file: file, document.problems)
+    // A stage's secrets may stand in its file: the line of one is not quoted.
+    let problems = Problems(
+      file: file,
+      document.problems.map { problem in
+        document.source.line(problem.position.line)?.contains("secret") == true ? problem.withoutLine : problem
+      })
     guard let root = document.root, let reader = KeyedReader(root, of: "stage \(name)", problems) else {
       if problems.count == 0 { problems.add("empty", "the file is empty", at: Position(line: 1, column: 1)) }
       return Reading(stage: nil, problems: problems.all, source: document.source)
@@ -39,7 +44,7 @@ extension StageFile {
           if let value = SettingValue(pair.value) {
             stage.settings[pair.key] = value
           } else {
-            problems.add("wrong-type", "a setting is text, a number, true, false or a list of texts", at: pair.value)
+            problems.add("wrong-type", "a setting is text, a number, true, false or a list of texts", showsLine: false, at: pair.value)
           }
         }
       } else {

@@ -1,3 +1,5 @@
+import System
+
 /// A setting that a plugin declares. From it come the checks of `stage.yaml`, `regproc stages describe` and the reference in docs.
 public struct SettingField: Sendable {
   /// What a value may be.
@@ -38,6 +40,18 @@ public struct SettingField: Sendable {
     self.defaultValue = value
     self.unit = unit
     self.meaning = meaning
+  }
+
+  /// A value of this setting as people may see it.
+  public func shown(_ value: SettingValue) -> String {
+    let showing: Showing = kind == .secret ? .hidden : .withoutSecretParts
+    return switch value {
+    case .text(let text): text.isEmpty ? "(empty)" : showing(text)
+    case .integer(let number): showing(String(number))
+    case .decimal(let number): showing(String(number))
+    case .boolean(let flag): showing(String(flag))
+    case .texts(let texts): texts.map { showing($0) }.joined(separator: ",")
+    }
   }
 }
 
