@@ -138,7 +138,13 @@ public struct StageSettings: Sendable {
   }
 
   private static func check(_ value: SettingValue, as kind: SettingField.Kind) -> SettingValue? {
-    switch (kind, value) {
+    // Times and sizes are computed with: nobody means more than this, and nothing overflows below it.
+    switch value {
+    case .integer(let number) where number.magnitude > 1_000_000_000_000: return nil
+    case .decimal(let number) where !(number.magnitude <= 1e12): return nil
+    default: break
+    }
+    return switch (kind, value) {
     case (.text, .text), (.secret, .text), (.file, .text), (.integer, .integer), (.decimal, .decimal), (.boolean, .boolean),
       (.texts, .texts):
       value
