@@ -9,8 +9,10 @@ extension ProgramTests {
       let route = try folder.write("flows:\n  \"\(evil.replacing("\n", with: ""))\": x\n", to: "routes.yaml")
       let settings = try folder.write("http:\n  port: \"\\e[2J\\u202e\"\ninstance: \"\\e[2J\\u009b\"\n", to: "settings.yaml")
       for words in [
-        ["id", "check", "uin", evil], ["id", "check", "--json", "uin", evil], [evil], ["id", evil], ["--" + evil], ["up", "--port", evil],
-        ["routes", "check", evil], ["routes", "check", route], ["settings", "--instance", evil], ["settings", "--json", "--instance", evil],
+        ["id", "check", "uin", evil], ["id", "check", "--json", "uin", evil], [evil], ["id", evil], ["--" + evil],
+        ["up", "--port", evil],
+        ["routes", "check", evil], ["routes", "check", route], ["settings", "--instance", evil],
+        ["settings", "--json", "--instance", evil],
         ["settings", "--settings", settings], ["stages", "describe", evil], ["doctor", "--data", folder.path + "/\(evil)"],
       ] {
         let ended = try await Program.run(words)

@@ -68,7 +68,8 @@ extension ProgramTests {
     /// Every setting there is gets a value with a secret in it, of each form that a value may have. Nothing that is told may hold the secret:
     /// neither what is in force, nor the faults of the settings that are not of this form.
     @Test(arguments: [
-      "http://user:MARK@127.0.0.1:1/x?token=MARK", "http://us@er:MA/MARK@127.0.0.1:1/", "postgresql://user:MARK@127.0.0.1:1/d?sslpassword=MARK",
+      "http://user:MARK@127.0.0.1:1/x?token=MARK", "http://us@er:MA/MARK@127.0.0.1:1/",
+      "postgresql://user:MARK@127.0.0.1:1/d?sslpassword=MARK",
       "postgresql://user:x@MARK@127.0.0.1:1/d", "host=127.0.0.1 port=1 connect_timeout=2 user=u password = 'MARK x MARK'",
       "sasl.password=MARK", "Password=MARK", "{a: MARK, password: MARK}", "[password=MARK, MARK]",
     ])
@@ -123,8 +124,10 @@ extension ProgramTests {
     @Test func aSettingThatIsASecretAsAWholeIsShownNowhereAndTheOthersKeepWhatIsNone() async throws {
       let folder = try TemporaryFolder()
       let environment = [
-        "REGPROC_S3_SECRET_KEY": "MARK1", "REGPROC_MOSIP_CLIENT_SECRET": "MARK2", "REGPROC_KAFKA_PROPERTIES": "ssl.key.password=MARK3",
-        "REGPROC_S3_URL": "http://minio:MARK4@minio.example:9000", "REGPROC_DATABASE": "host=127.0.0.1 port=1 dbname=d user=u password=MARK5",
+        "REGPROC_S3_SECRET_KEY": "MARK1", "REGPROC_MOSIP_CLIENT_SECRET": "MARK2",
+        "REGPROC_KAFKA_PROPERTIES": "ssl.key.password=MARK3",
+        "REGPROC_S3_URL": "http://minio:MARK4@minio.example:9000",
+        "REGPROC_DATABASE": "host=127.0.0.1 port=1 dbname=d user=u password=MARK5",
       ]
       for command in [["settings"], ["settings", "--json"], ["doctor", "--data", folder.path + "/data"]] {
         let ended = try await Program.run(command, environment: environment)

@@ -23,7 +23,9 @@ enum DoctorKafka {
       guard let plan else { return }
       tell(plan, found, say, warn)
     } catch {
-      say("kafka", false, "\(Showing.withoutSecretParts(kafka.bootstrapServers)): \(error); is the broker up, and are address and security right?")
+      say(
+        "kafka", false,
+        "\(Showing.withoutSecretParts(kafka.bootstrapServers)): \(error); is the broker up, and are address and security right?")
     }
   }
 

@@ -15,7 +15,8 @@ enum DoctorPlatform {
           let isLeftOut = !found.isGood && found.service.isOptional
           say(
             "mosip", found.isGood || isLeftOut,
-            "\(found.service.name) at \(Showing.withoutSecretParts(found.url)) \(found.words)\(isLeftOut ? " (only some settings of stages need it)" : "")")
+            "\(found.service.name) at \(Showing.withoutSecretParts(found.url)) \(found.words)\(isLeftOut ? " (only some settings of stages need it)" : "")"
+          )
         }
       } catch {
         say("mosip", false, "\(error)")

@@ -18,7 +18,9 @@ enum Files {
         if errno == EINTR { continue }
         throw Failure("\(Showing.withoutSecretParts(path)) cannot be read: \(reason())")
       }
-      guard out.count + count <= limit else { throw Failure("\(Showing.withoutSecretParts(path)) is larger than \(limit >> 20) MiB") }
+      guard out.count + count <= limit else {
+        throw Failure("\(Showing.withoutSecretParts(path)) is larger than \(limit >> 20) MiB")
+      }
       out.append(contentsOf: buffer[..<count])
     }
   }

@@ -28,8 +28,10 @@ struct Settings: Sendable {
       .text("home", "FOLDER", "where routes.yaml and stages/ are (default: this folder or one above, or the program's repository)"),
     ]
     + SettingEntry.all.compactMap { entry in
-      entry.flag.map { Option(
-          name: $0, value: entry.valueName, meaning: entry.meaning, check: { entry.kind.fault($0) }, shown: { entry.shown($0) }) }
+      entry.flag.map {
+        Option(
+          name: $0, value: entry.valueName, meaning: entry.meaning, check: { entry.kind.fault($0) }, shown: { entry.shown($0) })
+      }
     }
 
   /// Reads all sources.
@@ -47,6 +49,7 @@ struct Settings: Sendable {
     for entry in SettingEntry.all {
       if let flag = entry.flag, let value = arguments.text(flag) { given[entry.name] = Given(text: value, source: "--\(flag)") }
     }
+    if text("crash-traces") == "true" { CrashTraces.allow() }
   }
 
   private mutating func read(_ path: String) throws {

@@ -101,6 +101,9 @@ struct SettingEntry: Sendable {
     SettingEntry("instance", flag: "instance", "NAME", "this process's name; no two processes may share one (default: the host's)"),
     SettingEntry("log-level", .logLevel, flag: "log-level", "LEVEL", "debug, info, warning or error (default: info; demo: error)"),
     SettingEntry(
+      "crash-traces", .boolean, "BOOLEAN", default: "false",
+      "a crash leaves Swift's report and a core dump, for whoever looks for a fault: keys and personal data stand in both"),
+    SettingEntry(
       "reconcile-seconds", .integer(5...86_400), flag: "reconcile", "N", default: "300",
       "a message that no stage took for so long is sent again"),
     SettingEntry(
