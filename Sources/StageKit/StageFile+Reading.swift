@@ -47,7 +47,8 @@ extension StageFile {
           if let value = SettingValue(pair.value) {
             stage.settings[pair.key] = value
           } else {
-            problems.add("wrong-type", "a setting is text, a number, true, false or a list of texts", showsLine: false, at: pair.value)
+            problems.add(
+              "wrong-type", "a setting is text, a number, true, false or a list of texts", showsLine: false, at: pair.value)
           }
         }
       } else {

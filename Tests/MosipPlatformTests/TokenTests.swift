@@ -128,7 +128,8 @@ final class TokenDoor: Sendable {
     }
   }
 
-  @Test func `a key that the realm revoked stops counting by time, and an outage of the realm is bridged for a while`() async throws {
+  @Test func `a key that the realm revoked stops counting by time, and an outage of the realm is bridged for a while`() async throws
+  {
     let key = try RSAPrivateKey.generate()
     let state = Mutex((isShown: true, isDown: false, asked: 0))
     // The numbers of a key of 2048 bits stand at fixed places of its DER.
