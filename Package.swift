@@ -39,6 +39,7 @@ let package = Package(
     shim("CCurl", ["curl"]),
     shim("CMicroHTTPD", ["microhttpd"]),
     shim("CLinux", []),
+    shim("CProcess", []),
 
     // The machine: threads, clock, text encodings, log
     library("System", ["CLinux"]),
@@ -67,7 +68,8 @@ let package = Package(
     library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
 
     .executableTarget(
-      name: "regproc", dependencies: ["Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn"], swiftSettings: strict),
+      name: "regproc", dependencies: ["CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn"],
+      swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
     library(

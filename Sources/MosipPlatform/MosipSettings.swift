@@ -16,12 +16,14 @@ public struct MosipSettings: Sendable {
   public var authenticationDomain: String?
   /// How services are called.
   public var calling: CallSettings
+  /// Seconds after which the realm's keys are read again, so that one that was revoked stops counting.
+  public var realmKeySeconds: Double
 
   /// Settings.
   public init(
     urls: [MosipService: String] = [:], client: ClientCredentials, clients: [String: ClientCredentials] = [:],
     issuer: String? = nil, languages: [String] = ["eng"], authenticationEnvironment: String = "Staging",
-    authenticationDomain: String? = nil, calling: CallSettings = CallSettings()
+    authenticationDomain: String? = nil, calling: CallSettings = CallSettings(), realmKeySeconds: Double = 300
   ) {
     self.urls = urls
     self.client = client
@@ -31,6 +33,7 @@ public struct MosipSettings: Sendable {
     self.authenticationEnvironment = authenticationEnvironment
     self.authenticationDomain = authenticationDomain
     self.calling = calling
+    self.realmKeySeconds = realmKeySeconds
   }
 
   /// The base URL of a service, without a slash at its end.

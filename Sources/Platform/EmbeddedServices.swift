@@ -71,7 +71,7 @@ public final class EmbeddedTokens: AccessTokens {
   public func caller(of token: String) async throws -> Caller? {
     guard token.utf8.count < 8192, let jws = try? JWS(compact: token), jws.isSigned(by: try await pair().key.publicKey),
       let claims = try? JSONValue.parse(jws.payload), claims["iss"]?.string == Self.issuer,
-      let expiry = claims["exp"]?.int, Int64(expiry) * 1000 > clock.now.milliseconds, let name = claims["azp"]?.string
+      TokenTimes.count(claims, at: clock.now), let name = claims["azp"]?.string
     else { return nil }
     let roles = claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []
     return Caller(name: name, roles: Set(roles))

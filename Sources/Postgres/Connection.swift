@@ -55,7 +55,7 @@ public final class Connection {
     guard PQstatus(handle) == CONNECTION_OK else {
       let reason = String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
       PQfinish(handle)
-      throw PostgresError(.connectionFailed, "cannot connect to \(settings): \(reason)")
+      throw PostgresError(.connectionFailed, "cannot connect to \(settings): \(settings.withoutSecrets(reason))")
     }
     self.handle = handle
     self.settings = settings

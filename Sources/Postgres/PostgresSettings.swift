@@ -1,5 +1,6 @@
 import CPQ
 import Glibc
+import System
 
 /// Where a database is and who enters it. Printing it in any way shows no password.
 public struct PostgresSettings: Sendable, Hashable {
@@ -158,11 +159,45 @@ public struct PostgresSettings: Sendable, Hashable {
   }
 }
 
+extension PostgresSettings {
+  /// What a connection text says, for people: pairs of names and values without those that libpq itself calls passwords.
+  public static func shown(_ connection: String) -> String {
+    let parsed = PQconninfoParse(connection, nil)
+    defer { PQconninfoFree(parsed) }
+    guard var at = parsed else { return "(not shown: it cannot be read)" }
+    var pairs: [String] = []
+    while let keyword = at.pointee.keyword {
+      defer { at += 1 }
+      guard let raw = at.pointee.val else { continue }
+      let isSecret = at.pointee.dispchar.map { String(cString: $0).contains("*") } ?? false
+      let name = String(cString: keyword)
+      let value = isSecret ? Showing.notShown : Self.shownPart(String(cString: raw), of: name)
+      let isPlain = isSecret || !value.isEmpty && value.utf8.allSatisfy { $0 > 32 && $0 != 39 && $0 != 92 }
+      let quoted = value.replacing("\\", with: "\\\\").replacing("'", with: "\\'")
+      pairs.append("\(name)=" + (isPlain ? value : "'\(quoted)'"))
+    }
+    return pairs.joined(separator: " ")
+  }
+
+  /// A message of libpq or the server without what these settings keep secret.
+  func withoutSecrets(_ message: String) -> String {
+    let torn = [(host, "host"), (database, "dbname")].filter { !$0.0.isEmpty && Self.shownPart($0.0, of: $0.1) != $0.0 }.map(\.0)
+    let secrets = torn + [password, options["sslpassword"]].compactMap(\.self).filter { $0.utf8.count > 3 }
+    return secrets.reduce(message) { $0.replacing($1, with: Showing.notShown) }
+  }
+
+  /// A password with an `@` or a `/` that is not escaped in a URI ends up in the host or in the database's name.
+  static func shownPart(_ value: String, of name: String) -> String {
+    let isTorn = (name == "host" || name == "dbname" || name == "hostaddr" || name == "port") && value.contains("@")
+    return isTorn ? Showing.notShown : Showing.withoutSecretParts(value)
+  }
+}
+
 extension PostgresSettings: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
   /// Host, port, database and user, safe to log.
   public var description: String {
-    let place = host.isEmpty ? "the default host" : host
-    return "database \(database.isEmpty ? "(default)" : database) at \(place):\(port)"
+    let place = host.isEmpty ? "the default host" : Self.shownPart(host, of: "host")
+    return "database \(database.isEmpty ? "(default)" : Self.shownPart(database, of: "dbname")) at \(place):\(port)"
       + (user.isEmpty ? "" : " as \(user)")
   }
   /// The same as `description`.

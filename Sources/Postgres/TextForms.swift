@@ -30,7 +30,7 @@ func postgresInstant(_ bytes: UnsafeRawBufferPointer) -> Instant? {
   func number() -> Int? {
     let start = at
     var value = 0
-    while at < bytes.count, (48...57).contains(bytes[at]), at - start < 9 {
+    while at < bytes.count, (48...57).contains(bytes[at]), at - start < 7 {
       value = value * 10 + Int(bytes[at] - 48)
       at += 1
     }

@@ -14,10 +14,18 @@ extension StageFile {
     public func report(colours: Bool = false) -> String { problems.map { $0.render(source: source, colours: colours) }.joined() }
   }
 
+  /// A pause from 0 to a year; YAML has numbers without an end, and what is none.
+  private static func seconds(_ pause: Double) -> Double { pause > 0 ? min(pause, 366 * 86_400) : 0 }
+
   /// Reads a `stage.yaml`. The folder's name is the stage's name. All faults are reported together.
   public static func read(_ bytes: [UInt8], name: String, file: String) -> Reading {
     let document = YAMLDocument.parse(bytes, name: file)
-    let problems = Problems(file: file, document.problems)
+    // A stage's secrets may stand in its file: the line of one is not quoted.
+    let problems = Problems(
+      file: file,
+      document.problems.map { problem in
+        document.source.line(problem.position.line)?.contains("secret") == true ? problem.withoutLine : problem
+      })
     guard let root = document.root, let reader = KeyedReader(root, of: "stage \(name)", problems) else {
       if problems.count == 0 { problems.add("empty", "the file is empty", at: Position(line: 1, column: 1)) }
       return Reading(stage: nil, problems: problems.all, source: document.source)
@@ -29,8 +37,8 @@ extension StageFile {
       topicPrefix: reader.optional("topic", String.self), group: reader.optional("group", String.self),
       transactionType: reader.optional("transaction-type", String.self))
     if let tries = reader.optional("tries", Int.self) { stage.tries = max(1, tries) }
-    if let pause = reader.optional("first-pause", Double.self) { stage.firstPause = max(0, pause) }
-    if let pause = reader.optional("longest-pause", Double.self) { stage.longestPause = max(0, pause) }
+    if let pause = reader.optional("first-pause", Double.self) { stage.firstPause = Self.seconds(pause) }
+    if let pause = reader.optional("longest-pause", Double.self) { stage.longestPause = Self.seconds(pause) }
     if let lanes = reader.optional("parallelism", Int.self) { stage.parallelism = max(1, lanes) }
     if let batch = reader.optional("batch", Int.self) { stage.batch = min(max(1, batch), 10_000) }
     if let entry = reader.entry("settings"), !entry.value.isNull {
@@ -39,7 +47,8 @@ extension StageFile {
           if let value = SettingValue(pair.value) {
             stage.settings[pair.key] = value
           } else {
-            problems.add("wrong-type", "a setting is text, a number, true, false or a list of texts", at: pair.value)
+            problems.add(
+              "wrong-type", "a setting is text, a number, true, false or a list of texts", showsLine: false, at: pair.value)
           }
         }
       } else {

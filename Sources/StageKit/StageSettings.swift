@@ -1,3 +1,5 @@
+import System
+
 /// A setting that a plugin declares. From it come the checks of `stage.yaml`, `regproc stages describe` and the reference in docs.
 public struct SettingField: Sendable {
   /// What a value may be.
@@ -38,6 +40,18 @@ public struct SettingField: Sendable {
     self.defaultValue = value
     self.unit = unit
     self.meaning = meaning
+  }
+
+  /// A value of this setting as people may see it.
+  public func shown(_ value: SettingValue) -> String {
+    let showing: Showing = kind == .secret ? .hidden : .withoutSecretParts
+    return switch value {
+    case .text(let text): text.isEmpty ? "(empty)" : showing(text)
+    case .integer(let number): showing(String(number))
+    case .decimal(let number): showing(String(number))
+    case .boolean(let flag): showing(String(flag))
+    case .texts(let texts): texts.map { showing($0) }.joined(separator: ",")
+    }
   }
 }
 
@@ -124,7 +138,13 @@ public struct StageSettings: Sendable {
   }
 
   private static func check(_ value: SettingValue, as kind: SettingField.Kind) -> SettingValue? {
-    switch (kind, value) {
+    // Times and sizes are computed with: nobody means more than this, and nothing overflows below it.
+    switch value {
+    case .integer(let number) where number.magnitude > 1_000_000_000_000: return nil
+    case .decimal(let number) where !(number.magnitude <= 1e12): return nil
+    default: break
+    }
+    return switch (kind, value) {
     case (.text, .text), (.secret, .text), (.file, .text), (.integer, .integer), (.decimal, .decimal), (.boolean, .boolean),
       (.texts, .texts):
       value

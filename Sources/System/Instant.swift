@@ -17,13 +17,18 @@ public struct Instant: Hashable, Comparable, Sendable {
 
   public static func < (a: Instant, b: Instant) -> Bool { a.milliseconds < b.milliseconds }
 
-  /// This moment moved by a number of seconds.
+  /// This moment moved by a number of seconds, which may come from outside: beyond what an `Instant` holds it stops at the end, and what is no
+  /// number moves nothing.
   public func advanced(bySeconds seconds: Double) -> Instant {
-    Instant(milliseconds: milliseconds + Int64(seconds * 1000))
+    let (sum, overflow) = milliseconds.addingReportingOverflow(Int64(saturating: seconds * 1000))
+    return Instant(milliseconds: overflow ? (seconds < 0 ? .min : .max) : sum)
   }
 
   /// Seconds from another moment to this one.
-  public func seconds(since earlier: Instant) -> Double { Double(milliseconds - earlier.milliseconds) / 1000 }
+  public func seconds(since earlier: Instant) -> Double {
+    let (difference, overflow) = milliseconds.subtractingReportingOverflow(earlier.milliseconds)
+    return overflow ? (Double(milliseconds) - Double(earlier.milliseconds)) / 1000 : Double(difference) / 1000
+  }
 
   /// The civil fields of this moment in UTC (proleptic Gregorian calendar).
   public var civil: CivilTime { CivilTime(self) }
@@ -41,6 +46,17 @@ public struct Instant: Hashable, Comparable, Sendable {
   public init?(iso text: String) {
     guard let moment = CivilTime.parseISO(Array(text.utf8)) else { return nil }
     self = moment
+  }
+}
+
+extension BinaryInteger where Self: FixedWidthInteger {
+  /// The whole part of a number from outside: at the ends of what this type holds it stops, and of what is no number it is 0.
+  public init(saturating value: Double) {
+    if let exact = Self(exactly: value.rounded(.towardZero)) {
+      self = exact
+    } else {
+      self = value.isNaN ? 0 : value < 0 ? .min : .max
+    }
   }
 }
 
@@ -74,10 +90,14 @@ public struct CivilTime: Hashable, Sendable {
   /// 0 to 999.
   public var millisecond: Int
 
+  /// The first and the last millisecond of the years 0 to 9999, which all written forms of a moment have room for.
+  private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
   init(_ instant: Instant) {
     let dayLength: Int64 = 86_400_000
-    var days = instant.milliseconds / dayLength
-    var rest = instant.milliseconds % dayLength
+    let milliseconds = min(max(instant.milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
+    var days = milliseconds / dayLength
+    var rest = milliseconds % dayLength
     if rest < 0 {
       rest += dayLength
       days -= 1

@@ -54,6 +54,7 @@ public struct Log: Sendable {
       line.append(UInt8(ascii: ":"))
       Self.quote(value, into: &line)
     }
+    line = VisibleText.json(line)
     line.append(contentsOf: "}\n".utf8)
     _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
   }

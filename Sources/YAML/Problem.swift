@@ -24,6 +24,15 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
   public let suggestion: String?
   /// Input that shows it, on one line, for whoever wants to try.
   public let example: String?
+  /// Whether `render` quotes the line of the file; not where it may hold a secret.
+  public private(set) var showsLine = true
+
+  /// The same problem, told without the line of the file.
+  public var withoutLine: Problem {
+    var other = self
+    other.showsLine = false
+    return other
+  }
 
   /// A problem at `position` of `file`; `code` in kebab case, `message` without a full stop.
   public init(
@@ -50,7 +59,7 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
     let hue = severity == .error ? "31" : "33"
     var out = paint("\(file):\(position):", "1") + " " + paint("\(severity.rawValue):", "1;" + hue)
     out += " \(message) [\(code)]"
-    if let line = source.line(position.line) {
+    if showsLine, let line = source.line(position.line) {
       let view = LineView(line, column: position.column, length: length)
       let number = String(position.line)
       let gutter = String(repeating: " ", count: number.count)
@@ -148,10 +157,11 @@ public final class Problems {
 
   /// Adds a problem that covers `node`.
   public func add(
-    _ code: String, _ message: String, severity: Problem.Severity = .error, at node: YAMLNode,
+    _ code: String, _ message: String, severity: Problem.Severity = .error, showsLine: Bool = true, at node: YAMLNode,
     suggestion: String? = nil
   ) {
     add(code, message, severity: severity, at: node.start, length: node.lengthOnFirstLine, suggestion: suggestion)
+    if !showsLine { found[found.count - 1] = found[found.count - 1].withoutLine }
   }
 
   /// Adds a problem at a place.

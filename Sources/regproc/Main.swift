@@ -3,6 +3,8 @@ import Glibc
 @main
 struct Main {
   static func main() async {
+    // Before any key is read.
+    CrashTraces.forbid()
     // Nothing stays on the main thread: an actor hop from here costs hundreds of times more than one between the pool's threads.
     exit(await start())
   }

@@ -3,6 +3,17 @@ import Testing
 @testable import JSON
 
 @Suite struct ParsingTests {
+  /// Time in proportion to the input, whether a name stands twice included.
+  @Test(.timeLimit(.minutes(1))) func `a hundred thousand members are read in no time, and one too many is found`() throws {
+    let members = (0..<100_000).map { "\"m\($0)\":\($0)" }.joined(separator: ",")
+    let value = try JSONValue.parse("{\(members)}")
+    #expect(value.object?.count == 100_000 && value["m99999"]?.int == 99_999)
+    #expect(throws: JSONError.self) { try JSONValue.parse("{\(members),\"m5\":1}") }
+    let last = try JSONValue.parse(Array("{\(members),\"m5\":1}".utf8), limits: JSONLimits(duplicateKeys: .keepLast))
+    #expect(last["m5"]?.int == 1 && last.object?.count == 100_000)
+    #expect(try JSONValue.parse(value.encoded()) == value)
+  }
+
   @Test(arguments: [
     "null", "true", "false", "0", "-0", "1", "-1", "12.5", "1e3", "1E+3", "1.5e-7", "\"\"", "\"a\"", "[]", "{}", "[[]]",
     " [ 1 , 2 ] ", "\t{\r\n\"a\" : 1}\n", "[null,true,false]", "{\"\":0}", "\"\u{7f}\"", "\"\\u0000\"",

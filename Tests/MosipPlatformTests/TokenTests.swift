@@ -128,6 +128,52 @@ final class TokenDoor: Sendable {
     }
   }
 
+  @Test func `a key that the realm revoked stops counting by time, and an outage of the realm is bridged for a while`() async throws
+  {
+    let key = try RSAPrivateKey.generate()
+    let state = Mutex((isShown: true, isDown: false, asked: 0))
+    // The numbers of a key of 2048 bits stand at fixed places of its DER.
+    let (n, e) = (Encoding.base64URL(Array(key.publicKey.spki[33..<289])), Encoding.base64URL([1, 0, 1]))
+    let http = Answering { _ in
+      let (isShown, isDown) = state.withLock { state in
+        state.asked += 1
+        return (state.isShown, state.isDown)
+      }
+      if isDown { return ClientResponse(status: 400) }
+      let keys = isShown ? #"{"kty":"RSA","kid":"k","n":"\#(n)","e":"\#(e)"}"# : ""
+      return ClientResponse(status: 200, body: Array(#"{"keys":[\#(keys)]}"#.utf8))
+    }
+    let waits = Waits()
+    var settings = World.settings("http://mosip.invalid")
+    settings.realmKeySeconds = 100
+    let tokens = MosipTokens(
+      settings, tokens: ClientTokens(settings, http: http, clock: SystemClock(), timing: waits.timing), http: http,
+      clock: SystemClock(), timing: waits.timing)
+    func isTaken() async throws -> Bool {
+      let claims: JSONValue = ["iss": .string(settings.issuer ?? settings.url(.iam)), "exp": JSONValue(Int.max), "azp": "c"]
+      return try await tokens.caller(of: try JWS.sign(claims.encoded(), with: key, keyID: "k")) != nil
+    }
+    #expect(try await isTaken())
+    waits.advance(90)
+    #expect(try await isTaken())
+    #expect(state.withLock { $0.asked } == 1)
+    state.withLock { $0.isDown = true }
+    waits.advance(20)
+    #expect(try await isTaken())
+    let count = state.withLock { $0.asked }
+    #expect(count > 1)
+    #expect(try await isTaken())
+    #expect(state.withLock { $0.asked } == count, "not asked for each token while it is down")
+    waits.advance(200)
+    #expect(await fault { try await isTaken() } != nil, "nobody is believed for ever without the realm")
+    state.withLock { $0.isDown = false }
+    waits.advance(60)
+    #expect(try await isTaken())
+    state.withLock { $0.isShown = false }
+    waits.advance(101)
+    #expect(try await isTaken() == false)
+  }
+
   @Test func `a realm that cannot be asked is no verdict about a token`() async throws {
     let http = Answering { _ in ClientResponse(status: 503) }
     let services = FaultTests.services(http)

@@ -1,3 +1,4 @@
+import Cryptography
 import StageKit
 import System
 import Testing
@@ -57,6 +58,32 @@ import Testing
       world.clock.advance(seconds: 900)
       #expect(try await tokens.caller(of: token) == nil)
       #expect(try await tokens.caller(of: renewed)?.name == "mediator")
+    }
+  }
+
+  /// Tokens that the right key signed, with times that are computed with at one's peril.
+  @Test func noTimeInATokenEndsTheProcessAndOnlyOneInForceCounts() async throws {
+    try await World.run { world async throws in
+      let tokens = try tokens(world)
+      let key = try KeyFolder(folder: "\(world.folder)/keys").pair("tokens").key
+      let now = world.clock.now.milliseconds / 1000
+      func caller(_ times: String) async throws -> Caller? {
+        let payload = #"{"iss":"regproc-embedded","azp":"c"\#(times)}"#
+        return try await tokens.caller(of: try JWS.sign(Array(payload.utf8), with: key, type: "JWT"))
+      }
+      for end in ["9223372036854775807", "9223372036854775", "1e308", "\(now + 10).5", "\(now + 1)"] {
+        #expect(try await caller(#","exp":\#(end)"#)?.name == "c", "\(end)")
+        for start in ["9223372036854775807", "1e308", "1e999", "\(now + 31)", "\"0\"", "null"] {
+          #expect(try await caller(#","exp":\#(end),"nbf":\#(start)"#) == nil, "\(start)")
+        }
+        for start in ["-9223372036854775808", "-1e308", "\(now + 29)", "0"] {
+          #expect(try await caller(#","exp":\#(end),"nbf":\#(start)"#)?.name == "c", "\(start)")
+        }
+      }
+      for end in ["-9223372036854775808", "-1e308", "0", "\(now)", "\"\(now + 9)\"", "null", "true", "1e999"] {
+        #expect(try await caller(#","exp":\#(end)"#) == nil, "\(end)")
+      }
+      #expect(try await caller("") == nil)
     }
   }
 

@@ -3,6 +3,29 @@ import Testing
 
 extension ProgramTests {
   @Suite struct CommandLineTests {
+    @Test func nothingFromOutsideReachesTheTerminalAsACommandToIt() async throws {
+      let folder = try TemporaryFolder()
+      let evil = "1\u{1b}[2J\u{9b}31m\u{202e}9\u{7f}\n5075291708  valid"
+      let route = try folder.write("flows:\n  \"\(evil.replacing("\n", with: ""))\": x\n", to: "routes.yaml")
+      let settings = try folder.write("http:\n  port: \"\\e[2J\\u202e\"\ninstance: \"\\e[2J\\u009b\"\n", to: "settings.yaml")
+      for words in [
+        ["id", "check", "uin", evil], ["id", "check", "--json", "uin", evil], [evil], ["id", evil], ["--" + evil],
+        ["up", "--port", evil],
+        ["routes", "check", evil], ["routes", "check", route], ["settings", "--instance", evil],
+        ["settings", "--json", "--instance", evil],
+        ["settings", "--settings", settings], ["stages", "describe", evil], ["doctor", "--data", folder.path + "/\(evil)"],
+      ] {
+        let ended = try await Program.run(words)
+        let told = (ended.output + ended.errors).unicodeScalars
+        #expect(!told.isEmpty, "\(words)")
+        #expect(
+          !told.contains { $0.value < 32 && $0 != "\n" || (0x7f..<0xa0).contains($0.value) || $0.value == 0x202e }, "\(words)")
+        if words[0] == "id", words.count > 3 {
+          #expect(!ended.output.split(separator: "\n").contains { $0.hasPrefix("5075291708") }, "a value begins no line of its own")
+        }
+      }
+    }
+
     @Test func everyCommandShowsItsHelpWithAnExample() async throws {
       let overview = try await Program.run("--help")
       #expect(overview.code == 0)

@@ -65,6 +65,85 @@ extension ProgramTests {
       #expect(!ended.output.contains("hunter2"))
     }
 
+    /// Every setting there is gets a value with a secret in it, of each form that a value may have. Nothing that is told may hold the secret:
+    /// neither what is in force, nor the faults of the settings that are not of this form.
+    @Test(arguments: [
+      "http://user:MARK@127.0.0.1:1/x?token=MARK", "http://us@er:MA/MARK@127.0.0.1:1/",
+      "postgresql://user:MARK@127.0.0.1:1/d?sslpassword=MARK",
+      "postgresql://user:x@MARK@127.0.0.1:1/d", "host=127.0.0.1 port=1 connect_timeout=2 user=u password = 'MARK x MARK'",
+      "sasl.password=MARK", "Password=MARK", "{a: MARK, password: MARK}", "[password=MARK, MARK]",
+    ])
+    func whatIsSecretInAnySettingIsShownNowhere(_ form: String) async throws {
+      let folder = try TemporaryFolder()
+      let all = try await Program.run("settings", "--json").output.split(separator: "\n").compactMap {
+        try JSONValue.parse(String($0))["setting"]?.string
+      }
+      #expect(all.count > 60)
+      var left = all.filter { $0 != "data" && $0 != "stages" && $0 != "routes" }
+      // A broker that is not there is waited for; what `doctor` says of it goes through the same function.
+      let broker = "kafka.bootstrap-servers"
+      func write() throws -> (file: String, names: [Int: String]) {
+        var lines: [String] = []
+        var names: [Int: String] = [:]
+        var section = ""
+        let isFlow = form.hasPrefix("{") || form.hasPrefix("[")
+        for name in left.filter({ !$0.contains(".") }) + left.filter({ $0.contains(".") }) {
+          let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
+          if parts.count == 2, parts[0] != section {
+            section = parts[0]
+            lines.append(section + ":")
+          }
+          let value = isFlow ? form : "'" + form.replacing("'", with: "''") + "'"
+          lines.append((parts.count == 2 ? "  " : "") + "\(parts.last ?? ""): \(value)")
+          names[lines.count] = name
+        }
+        return (try folder.write(lines.joined(separator: "\n") + "\n", to: "marked.yaml"), names)
+      }
+      // Round by round the settings that are of another form are left out, until what is left is taken.
+      for _ in 1...4 where !left.isEmpty {
+        let (file, names) = try write()
+        for command in [["settings"], ["settings", "--json"], ["doctor", "--data", folder.path + "/data"]] {
+          if command[0] == "doctor", left.contains(broker) { continue }
+          let ended = try await Program.run(command + ["--settings", file])
+          #expect(!ended.output.contains("MARK"), "\(command): \(ended.output)")
+          #expect(!ended.errors.contains("MARK"), "\(command): \(ended.errors)")
+        }
+        let faults = try await Program.run("settings", "--settings", file).errors.split(separator: "\n").compactMap { line in
+          line.hasPrefix(file) ? line.split(separator: ":").dropFirst().first.flatMap { Int($0) } : nil
+        }
+        if faults.isEmpty, !left.contains(broker) { break }
+        if faults.isEmpty { left.removeAll { $0 == broker } }
+        left.removeAll { name in faults.contains { names[$0] == name } }
+      }
+      for flag in ["url", "database", "port", "log-level"] where !form.hasPrefix("{") && !form.hasPrefix("[") {
+        let ended = try await Program.run("doctor", "--data", folder.path + "/data", "--\(flag)", form)
+        #expect(!(ended.output + ended.errors).contains("MARK"), "--\(flag): \(ended.output) \(ended.errors)")
+      }
+    }
+
+    @Test func aSettingThatIsASecretAsAWholeIsShownNowhereAndTheOthersKeepWhatIsNone() async throws {
+      let folder = try TemporaryFolder()
+      let environment = [
+        "REGPROC_S3_SECRET_KEY": "MARK1", "REGPROC_MOSIP_CLIENT_SECRET": "MARK2",
+        "REGPROC_KAFKA_PROPERTIES": "ssl.key.password=MARK3",
+        "REGPROC_S3_URL": "http://minio:MARK4@minio.example:9000",
+        "REGPROC_DATABASE": "host=127.0.0.1 port=1 dbname=d user=u password=MARK5",
+      ]
+      for command in [["settings"], ["settings", "--json"], ["doctor", "--data", folder.path + "/data"]] {
+        let ended = try await Program.run(command, environment: environment)
+        #expect(!(ended.output + ended.errors).contains("MARK"), "\(ended.output) \(ended.errors)")
+      }
+      let shown = try await Program.run("settings", "--json", environment: environment)
+      #expect(try value("s3.url", shown).value == "http://(not shown)@minio.example:9000")
+      #expect(
+        try value("database.connection", shown).value == "user=u password=(not shown) dbname=d host=127.0.0.1 port=1",
+        "\(shown.output)")
+      let wrong = try folder.write("mosip:\n  client-secret: [MARK]\n  clientsecret: MARK\n  languages: 12\n", to: "wrong.yaml")
+      let refused = try await Program.run("settings", "--settings", wrong)
+      #expect(refused.code == 1 && !refused.errors.contains("MARK"), "\(refused.errors)")
+      #expect(refused.errors.contains("languages: 12"), "the line of what is no secret is quoted")
+    }
+
     @Test func theFiltersOfIdentifiersAreSettingsThatTheCommandsAndThePoolsGoBy() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write("uin:\n  length: 12\n  not-start-with: 0,1,2\nvid:\n  restricted-numbers: ''\n", to: "mine.yaml")

@@ -4,6 +4,32 @@ import Testing
 extension ProgramTests {
   /// How the program ends when it is asked to, and what it leaves.
   @Suite struct StopTests {
+    /// Keys stand in what a crash would write: registers and memory in Swift's report, all memory in a core dump.
+    @Test(arguments: [false, true]) func aCrashLeavesNoMemoryUnlessItIsAskedFor(_ isAllowed: Bool) async throws {
+      let folder = try TemporaryFolder()
+      let pipeline = UpPipeline(
+        folder.path + "/data", side: try OpenCRVSSide(),
+        options: isAllowed ? ["--settings", try folder.write("crash-traces: true\n", to: "traces.yaml")] : [])
+      let program = try await pipeline.start()
+      let limits = String(decoding: TemporaryFolder.read("/proc/\(program.process)/limits") ?? [], as: UTF8.self)
+      let cores = limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") }?.split(separator: " ")
+      if !isAllowed { #expect(cores?.dropFirst(4).first == "0", "\(limits)") }
+      // The signals that the process answers itself: bit 10 is SIGSEGV.
+      let status = String(decoding: TemporaryFolder.read("/proc/\(program.process)/status") ?? [], as: UTF8.self)
+      let caught = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }.flatMap {
+        UInt64($0.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
+      }
+      #expect((try #require(caught) & 1 << 10 != 0) == isAllowed)
+      // The report itself takes its time, with all symbols of the program.
+      program.signal(isAllowed ? SIGTERM : SIGSEGV)
+      let ended = try await program.ended()
+      #expect((ended.code == 0) == isAllowed)
+      for word in ["Backtrace", "Thread 0", "rax", "Registers", "0x0000"] {
+        #expect(!ended.errors.contains(word), "\(ended.errors)")
+      }
+      await pipeline.side.stop()
+    }
+
     @Test func upEndsAtCtrlCWithZeroAndLeavesNoProcess() async throws {
       let folder = try TemporaryFolder()
       let pipeline = UpPipeline(folder.path + "/data", side: try OpenCRVSSide())

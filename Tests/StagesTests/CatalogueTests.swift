@@ -21,6 +21,21 @@ import YAML
     #expect(Catalogue.plugin(named: "nothing") == nil)
   }
 
+  @Test(arguments: Catalogue.plugins.map { $0.spec.name })
+  func noSettingOfAStageIsShownWithItsSecrets(_ name: String) throws {
+    let plugin = try #require(Catalogue.plugin(named: name))
+    for field in plugin.spec.settings {
+      if ["secret", "password", "private"].contains(where: { field.name.contains($0) }), field.kind != .file {
+        #expect(field.kind == .secret, "\(field.name)")
+      }
+      for form in ["http://user:MARK@host/x?token=MARK", "password=MARK", "user=u Secret = MARK"] {
+        #expect(!field.shown(.text(form)).contains("MARK"), "\(field.name)")
+        #expect(!field.shown(.texts([form, form])).contains("MARK"), "\(field.name)")
+      }
+      if field.kind == .secret { #expect(!field.shown("MARK").contains("MARK")) }
+    }
+  }
+
   @Test(arguments: flow)
   func everyStageOfTheFlowIsDescribedByAFileThatItsPluginAccepts(_ name: String) throws {
     let stage = try #require(try file(name))

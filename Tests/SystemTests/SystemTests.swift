@@ -2,6 +2,36 @@ import Testing
 
 @testable import System
 
+@Suite struct VisibleTextTests {
+  @Test func whatATerminalObeysIsSpelledOutAndTheRestIsAsItWas() throws {
+    #expect(VisibleText.of("a\u{1b}[2Jb\u{7f}\u{9b}31mc\r\n\t") == #"a\u{1b}[2Jb\u{7f}\u{9b}31mc\u{d}\u{a}\u{9}"#)
+    #expect(VisibleText.of("a\n\tb\r", keepingLines: true) == "a\n\tb\\u{d}")
+    #expect(VisibleText.of("abc\u{202e}dcb\u{2066}\u{2069}\u{2028}") == #"abc\u{202e}dcb\u{2066}\u{2069}\u{2028}"#)
+    let plain = "Łukasz 李 محمد é \u{e9}\u{301} 👩‍👩‍👧"
+    #expect(VisibleText.of(plain) == plain)
+    let json = VisibleText.json(Array(#"{"a":"\#u{9b}x\#u{202e}\#u{7f}é"}"#.utf8))
+    #expect(String(decoding: json, as: UTF8.self) == #"{"a":"\u009bx\u202e\u007fé"}"#)
+  }
+}
+
+@Suite struct HugeNumberTests {
+  @Test func noNumberFromOutsideTrapsOnItsWayThroughTime() {
+    let moments = [Instant(milliseconds: .min), Instant(milliseconds: .max), Instant(milliseconds: 0), .now]
+    let seconds = [0, 1, -1, 1e308, -1e308, .infinity, -.infinity, .nan, Double(Int.max), Double(Int.min), 9.3e15, -9.3e15]
+    for moment in moments {
+      for second in seconds {
+        let moved = moment.advanced(bySeconds: second)
+        #expect(second.isNaN || (second < 0 ? moved <= moment : moved >= moment))
+        #expect(moved.iso.utf8.count == 24 && moved.compact.utf8.count == 14)
+        #expect(Instant(iso: moved.iso) != nil, "\(moved.iso)")
+      }
+      for other in moments { #expect(moment.seconds(since: other).isFinite) }
+    }
+    #expect(Int(saturating: 1e308) == .max && Int(saturating: -1e308) == .min && Int(saturating: .nan) == 0)
+    #expect(Int32(saturating: 2_147_483_648) == .max && Int(saturating: -1.9) == -1 && Int(saturating: Double(Int.max)) == .max)
+  }
+}
+
 @Suite struct InstantTests {
   @Test(arguments: [
     ("1970-01-01T00:00:00.000Z", Int64(0)), ("2024-02-29T23:59:59.123Z", 1_709_251_199_123),

@@ -8,6 +8,25 @@ func parse(_ text: String) -> YAMLDocument { YAMLDocument.parse(Array(text.utf8)
 func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($0.code) \($0.position)" } }
 
 @Suite struct YAMLDocumentTests {
+  /// Time in proportion to the input, whether a key stands twice included.
+  @Test(.timeLimit(.minutes(1))) func aHundredThousandKeysAreReadInNoTimeAndOneTooManyIsFound() {
+    var limits = YAMLLimits()
+    limits.bytes = 16 << 20
+    limits.nodes = 1_000_000
+    for (start, end, separator) in [("", "", "\n"), ("{", "}", ", ")] {
+      let keys = (0..<100_000).map { "k\($0): \($0)" }.joined(separator: separator)
+      let document = YAMLDocument.parse(Array("\(start)\(keys)\(separator)k5: x\(end)".utf8), name: "f.yaml", limits: limits)
+      #expect(document.problems.map(\.code) == ["duplicate-key"])
+      #expect(document.root?.mapping?.count == 100_000)
+      guard let root = document.root else { continue }
+      let problems = Problems(file: "f.yaml")
+      let reader = KeyedReader(root, of: "the file", problems)
+      _ = reader?.optional("k99999", Int.self)
+      reader?.finish()
+      #expect(problems.all.count == 99_999)
+    }
+  }
+
   @Test func everyNodeKnowsItsLineAndColumn() throws {
     let root = try #require(parse("a: 1\nlist:\n  - x\n  - {b: \"ü y\", c: z}\n").root)
     #expect(root.start == Position(line: 1, column: 1))

@@ -1,3 +1,5 @@
+import System
+
 /// An S3 bucket service as object store. The description shows no key.
 public struct S3Settings: Sendable, CustomStringConvertible {
   /// The URL of the service, e.g. `http://minio.minio:9000`; buckets are addressed by path.
@@ -29,5 +31,5 @@ public struct S3Settings: Sendable, CustomStringConvertible {
     self.accountIsBucket = accountIsBucket
     self.calling = calling
   }
-  public var description: String { "S3 at \(url)" }
+  public var description: String { "S3 at \(Showing.withoutSecretParts(url))" }
 }

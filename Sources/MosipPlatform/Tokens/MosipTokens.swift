@@ -10,6 +10,8 @@ final class MosipTokens: AccessTokens {
   private struct Keys {
     var byId: [String: RSAPublicKey] = [:]
     var fetchedAt: Double?
+    /// When they could not be had last.
+    var failedAt: Double?
     var fetch: Task<Void, any Error>?
   }
 
@@ -23,14 +25,15 @@ final class MosipTokens: AccessTokens {
   private let keys = Mutex(Keys())
   /// An unknown key is asked for at most so often: anybody can name one.
   private static let askAgain = 30.0
-  /// Seconds by which two clocks may differ.
-  private static let leeway: Int64 = 30
+  /// Keys older than this are read again before they count. While the realm cannot be asked they go on for three times as long.
+  private let keySeconds: Double
 
   init(_ settings: MosipSettings, tokens: ClientTokens, http: any HTTPExchange, clock: any WallClock, timing: Timing) {
     self.tokens = tokens
     certificates = settings.url(.iam) + "/protocol/openid-connect/certs"
     issuer = settings.issuer ?? settings.url(.iam)
     timeout = settings.calling.timeoutSeconds
+    keySeconds = settings.realmKeySeconds
     exchange = Exchange(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
     self.clock = clock
     self.timing = timing
@@ -42,7 +45,7 @@ final class MosipTokens: AccessTokens {
     guard token.utf8.count < 16_384, let jws = try? JWS(compact: token), let header = try? JSONValue.parse(jws.header),
       // The one algorithm, whatever the header would like.
       header["alg"]?.string == "RS256", let id = header["kid"]?.string, let claims = try? JSONValue.parse(jws.payload),
-      claims["iss"]?.string == issuer, isInForce(claims), let key = try await key(id), jws.isSigned(by: key)
+      claims["iss"]?.string == issuer, TokenTimes.count(claims, at: clock.now), let key = try await key(id), jws.isSigned(by: key)
     else { return nil }
     let prefix = "service-account-"
     var name = claims["preferred_username"]?.string ?? claims["azp"]?.string ?? claims["sub"]?.string ?? ""
@@ -51,26 +54,30 @@ final class MosipTokens: AccessTokens {
     return Caller(name: name, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []))
   }
 
-  private func isInForce(_ claims: JSONValue) -> Bool {
-    let now = clock.now.milliseconds / 1000
-    guard let end = claims["exp"]?.double, end.magnitude < 1e12, Int64(end) > now else { return false }
-    if let start = claims["nbf"]?.double { return start.magnitude < 1e12 && Int64(start) <= now + Self.leeway }
-    return true
-  }
-
   private func key(_ id: String) async throws -> RSAPublicKey? {
     let now = timing.now()
     let (known, fetch): (RSAPublicKey?, Task<Void, any Error>?) = keys.withLock { keys in
-      if let key = keys.byId[id] { return (key, nil) }
+      let age = keys.fetchedAt.map { now - $0 } ?? .infinity
+      if let key = keys.byId[id] {
+        if age < keySeconds { return (key, nil) }
+        if age < keySeconds * 3, let failedAt = keys.failedAt, now < failedAt + Self.askAgain { return (key, nil) }
+      } else if age < Self.askAgain {
+        return (nil, nil)
+      }
       if let fetch = keys.fetch { return (nil, fetch) }
-      if let fetchedAt = keys.fetchedAt, now < fetchedAt + Self.askAgain { return (nil, nil) }
       let fetch = Task { try await self.fetchKeys() }
       keys.fetch = fetch
       return (nil, fetch)
     }
     if let known { return known }
     guard let fetch else { return nil }
-    try await fetch.value
+    do {
+      try await fetch.value
+    } catch {
+      let old = keys.withLock { keys in (keys.fetchedAt ?? -.infinity) + keySeconds * 3 > now ? keys.byId[id] : nil }
+      guard let old else { throw error }
+      return old
+    }
     return keys.withLock { $0.byId[id] }
   }
 
@@ -86,7 +93,11 @@ final class MosipTokens: AccessTokens {
       // Keys that the realm no longer shows are no longer taken.
       keys.withLock { $0 = Keys(byId: found, fetchedAt: now, fetch: nil) }
     } catch {
-      keys.withLock { $0.fetch = nil }
+      let now = timing.now()
+      keys.withLock { keys in
+        keys.fetch = nil
+        keys.failedAt = now
+      }
       throw error
     }
   }

@@ -21,7 +21,8 @@ struct XMLReader {
   private let file: String
   private var at = 0
   private var line = 1
-  private var lineStart = 0
+  /// Counted on the way: a file may be one line, and each of its elements has a place.
+  private var column = 1
   private var stack: [XMLElement] = []
   private var root: XMLElement?
   private var count = 0
@@ -50,7 +51,6 @@ struct XMLReader {
     guard String(validating: bytes, as: UTF8.self) != nil else { throw problem("not-utf-8", "the file is not UTF-8") }
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
       at = 3
-      lineStart = 3
     }
     while at < bytes.count {
       if bytes[at] == UInt8(ascii: "<") { try markup() } else { try text() }
@@ -126,6 +126,7 @@ struct XMLReader {
       throw problem("too-deep", "nested more than \(XMLReader.limits.depth) levels deep")
     }
     var attributes: [(name: String, value: String)] = []
+    var known: Set<String> = []
     while true {
       let hadSpace = skipSpace()
       if comes("/>") {
@@ -140,7 +141,7 @@ struct XMLReader {
       }
       guard hadSpace else { throw problem("xml-syntax", "expected a blank, > or /> in the tag \(name)") }
       let key = try self.name("the name of an attribute")
-      if attributes.contains(where: { $0.name == key }) {
+      if known.contains(key) {
         throw problem("xml-syntax", "the attribute \(key) is twice in one tag")
       }
       _ = skipSpace()
@@ -155,6 +156,8 @@ struct XMLReader {
       guard let end = bytes[start...].firstIndex(of: quote), !bytes[start..<end].contains(UInt8(ascii: "<")) else {
         throw problem("xml-syntax", "the value of \(key) has no end")
       }
+      known.insert(key)
+      known.insert(XMLReader.local(key))
       attributes.append((XMLReader.local(key), try unescaped(start..<end)))
       advance(to: end + 1)
     }
@@ -275,15 +278,15 @@ struct XMLReader {
     while at < end {
       if bytes[at] == 10 {
         line += 1
-        lineStart = at + 1
+        column = 1
+      } else if bytes[at] & 0xC0 != 0x80 {
+        column += 1
       }
       at += 1
     }
   }
 
-  private var position: Position {
-    Position(line: line, column: bytes[min(lineStart, at)..<at].count { $0 & 0xC0 != 0x80 } + 1)
-  }
+  private var position: Position { Position(line: line, column: column) }
 
   private func problem(_ code: String, _ message: String, _ suggestion: String? = nil) -> Problem {
     Problem(code, message, file: file, at: position, suggestion: suggestion)

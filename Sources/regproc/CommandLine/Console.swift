@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// The two ways to a person: data on standard output, words and progress on standard error; colours on a terminal only.
 struct Console: Sendable {
@@ -23,13 +24,34 @@ struct Console: Sendable {
     guard Self.write(1, bytes) else { throw Failure("standard output cannot be written: \(Files.reason())") }
   }
 
-  func out(_ text: String) { Self.write(1, Array(text.utf8)) }
-  func out(_ bytes: [UInt8]) { Self.write(1, bytes) }
-  func err(_ text: String) { Self.write(2, Array(text.utf8)) }
+  /// Text for a person. Of what a terminal would obey only our own colours pass; a value from outside goes through `visible` before it becomes
+  /// a part of the text, or it could still begin a line of its own.
+  func out(_ text: String) { Self.write(1, Array(shown(text, outputIsColoured).utf8)) }
+  /// JSON.
+  func out(_ bytes: [UInt8]) { Self.write(1, VisibleText.json(bytes)) }
+  func err(_ text: String) { Self.write(2, Array(shown(text, errorsAreColoured).utf8)) }
+
+  /// A value from outside as a person may see it: what a terminal would obey is spelled out.
+  static func visible(_ value: String) -> String { VisibleText.of(value) }
+
+  /// The text with its colours, when it may have some, and nothing else that a terminal would obey.
+  private func shown(_ text: String, _ hasColours: Bool) -> String {
+    guard hasColours else { return VisibleText.of(text, keepingLines: true) }
+    var out = ""
+    for (place, part) in text.split(separator: "\u{1b}", omittingEmptySubsequences: false).enumerated() {
+      let colour = Self.colours.first { part.hasPrefix($0) } ?? ""
+      if place > 0 { out += colour.isEmpty ? "\\u{1b}" : "\u{1b}" }
+      out += colour + VisibleText.of(String(part.dropFirst(colour.count)), keepingLines: true)
+    }
+    return out
+  }
+
+  /// What `painted` and the problems of files write behind an escape character.
+  private static let colours = ["0", "1", "2", "31", "32", "33", "36", "31;1", "1;31", "1;33"].map { "[\($0)m" }
 
   /// A line that is written over by the next one; nothing when standard error is no terminal.
   func progress(_ text: String) {
-    if errorsAreTerminal { err("\r\u{1b}[K" + text) }
+    if errorsAreTerminal { Self.write(2, Array(("\r\u{1b}[K" + VisibleText.of(text)).utf8)) }
   }
 
   /// Text in a colour of ECMA-48, e.g. "32" for green.
@@ -62,7 +84,7 @@ struct TextTable {
     /// A colour of ECMA-48.
     var colour: String?
     init(_ text: String, _ colour: String? = nil) {
-      self.text = text
+      self.text = Console.visible(text)
       self.colour = colour
     }
   }

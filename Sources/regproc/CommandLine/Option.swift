@@ -1,3 +1,5 @@
+import System
+
 /// An option of a command: `--name VALUE`, `--name=VALUE`, or a switch without a value.
 struct Option: Sendable {
   /// The name without its hyphens.
@@ -10,6 +12,8 @@ struct Option: Sendable {
   var isRepeatable = false
   /// Checks the value; returns what it must be, or nil when it is good.
   var check: @Sendable (String) -> String? = { _ in nil }
+  /// The value as an error may show it.
+  var shown: @Sendable (String) -> String = { Showing.withoutSecretParts($0) }
 
   static func text(_ name: String, _ value: String, _ meaning: String, isRepeatable: Bool = false) -> Option {
     Option(name: name, value: value, meaning: meaning, isRepeatable: isRepeatable)
@@ -87,7 +91,7 @@ struct Arguments: Sendable {
       guard let value else { throw WrongUse("--\(name) needs a value: \(option.usage)", command) }
       if values[name] != nil, !option.isRepeatable { throw WrongUse("--\(name) is given twice", command) }
       if option.value != nil, let wanted = option.check(value) {
-        throw WrongUse("--\(name) must be \(wanted), not `\(value)`", command)
+        throw WrongUse("--\(name) must be \(wanted), not `\(option.shown(value))`", command)
       }
       values[name, default: []].append(value)
     }
@@ -97,7 +101,7 @@ struct Arguments: Sendable {
     }
     let isOpen = command.operands.contains(where: \.isRepeatable)
     if !isOpen, operands.count > command.operands.count {
-      throw WrongUse("`\(operands[command.operands.count])` is one word too many", command)
+      throw WrongUse("`\(Showing.withoutSecretParts(operands[command.operands.count]))` is one word too many", command)
     }
     let needed = command.operands.filter(\.isRequired).count
     guard operands.count >= needed else {

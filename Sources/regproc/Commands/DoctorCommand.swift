@@ -83,7 +83,7 @@ enum DoctorCommand {
     let scanner = await settings.virusScanner.state()
     say(
       "scanner", scanner.fault == nil,
-      scanner.fault.map { "\(settings.text("virus-scanner") ?? ""): \($0); is clamd up, and may this user reach it?" }
+      scanner.fault.map { "\(settings.shown("virus-scanner") ?? ""): \($0); is clamd up, and may this user reach it?" }
         ?? scanner.version ?? "none configured: packets are not scanned for viruses (virus-scanner)")
     do {
       try Files.makeFolder(settings.data)

@@ -18,12 +18,14 @@ enum DoctorKafka {
       }
       say(
         "kafka", true,
-        "\(kafka.bootstrapServers), \(cluster.brokers == 1 ? "1 broker" : "\(cluster.brokers) brokers"), "
+        "\(Showing.withoutSecretParts(kafka.bootstrapServers)), \(cluster.brokers == 1 ? "1 broker" : "\(cluster.brokers) brokers"), "
           + "\(cluster.topics.count) topics, librdkafka \(LibraryVersion.loaded)")
       guard let plan else { return }
       tell(plan, found, say, warn)
     } catch {
-      say("kafka", false, "\(kafka.bootstrapServers): \(error); is the broker up, and are address and security right?")
+      say(
+        "kafka", false,
+        "\(Showing.withoutSecretParts(kafka.bootstrapServers)): \(error); is the broker up, and are address and security right?")
     }
   }
 

@@ -15,7 +15,8 @@ enum DoctorPlatform {
           let isLeftOut = !found.isGood && found.service.isOptional
           say(
             "mosip", found.isGood || isLeftOut,
-            "\(found.service.name) at \(found.url) \(found.words)\(isLeftOut ? " (only some settings of stages need it)" : "")")
+            "\(found.service.name) at \(Showing.withoutSecretParts(found.url)) \(found.words)\(isLeftOut ? " (only some settings of stages need it)" : "")"
+          )
         }
       } catch {
         say("mosip", false, "\(error)")
@@ -28,7 +29,7 @@ enum DoctorPlatform {
       let s3 = try settings.s3()
       let store = S3ObjectStore(s3, http: PlatformChoice.http(caFile: settings.text("s3.ca-file")))
       let (isGood, words) = await store.reachability()
-      say("s3", isGood, "\(s3.url) \(words)")
+      say("s3", isGood, "\(Showing.withoutSecretParts(s3.url)) \(words)")
     } catch {
       say("s3", false, "\(error)")
     }

@@ -171,11 +171,11 @@ enum IdCommand {
         }
         out += JSONValue.object(object).encoded()
       } else {
-        out += "\(value)  \(fault.map { "\($0.rule.rawValue)  \($0.code)" } ?? "valid")".utf8
+        out += "\(Console.visible(value))  \(fault.map { "\($0.rule.rawValue)  \($0.code)" } ?? "valid")".utf8
       }
       out.append(UInt8(ascii: "\n"))
     }
-    try around.console.deliver(out)
+    try around.console.deliver(arguments.has("json") ? VisibleText.json(out) : out)
     return isAllValid ? 0 : 1
   }
 }

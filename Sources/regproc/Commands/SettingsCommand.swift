@@ -10,7 +10,7 @@ enum SettingsCommand {
     var table = TextTable(head: ["setting", "value", "from", "variable"])
     for entry in SettingEntry.all {
       let given = settings.given[entry.name]
-      let shown = given.map { entry.isSecret ? "(not shown)" : $0.text }
+      let shown = given.map { entry.shown($0.text) }
       if arguments.has("json") {
         let value: JSONValue = [
           "setting": .string(entry.name), "value": JSONValue(shown), "from": JSONValue(given?.source),

@@ -42,7 +42,7 @@ enum StagesCommand {
       for field in spec.settings {
         let value = stage.settings[field.name] ?? field.defaultValue
         table.add([
-          field.name, field.kind.words, field.kind == .secret ? "(not shown)" : value.map(words) ?? "(must be given)",
+          field.name, field.kind.words, value.map(field.shown) ?? "(must be given)",
           field.meaning + (field.unit.map { " [\($0)]" } ?? ""),
         ])
       }
@@ -51,15 +51,5 @@ enum StagesCommand {
     }
     around.console.out(out)
     return 0
-  }
-
-  private static func words(_ value: SettingValue) -> String {
-    switch value {
-    case .text(let text): text.isEmpty ? "(empty)" : text
-    case .integer(let number): String(number)
-    case .decimal(let number): String(number)
-    case .boolean(let flag): String(flag)
-    case .texts(let texts): texts.joined(separator: ",")
-    }
   }
 }

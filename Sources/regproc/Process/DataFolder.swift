@@ -61,7 +61,7 @@ struct RunNote: Sendable {
   static func read(in folder: String) -> RunNote? {
     guard let bytes = try? Files.read(file(in: folder)), let value = try? JSONValue.parse(bytes),
       let process = value["pid"]?.int, let url = value["url"]?.string, let database = value["database"]?.string,
-      kill(pid_t(process), 0) == 0 || errno == EPERM
+      let number = pid_t(exactly: process), number > 0, kill(number, 0) == 0 || errno == EPERM
     else { return nil }
     return RunNote(process: process, url: url, database: database, kafka: value["kafka"]?.string ?? "")
   }

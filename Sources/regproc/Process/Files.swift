@@ -7,7 +7,7 @@ enum Files {
   /// The content of a file.
   static func read(_ path: String, limit: Int = 64 << 20) throws(Failure) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Failure("\(path) cannot be read: \(reason())") }
+    guard descriptor >= 0 else { throw Failure("\(Showing.withoutSecretParts(path)) cannot be read: \(reason())") }
     defer { close(descriptor) }
     var out: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -16,9 +16,11 @@ enum Files {
       if count == 0 { return out }
       if count < 0 {
         if errno == EINTR { continue }
-        throw Failure("\(path) cannot be read: \(reason())")
+        throw Failure("\(Showing.withoutSecretParts(path)) cannot be read: \(reason())")
       }
-      guard out.count + count <= limit else { throw Failure("\(path) is larger than \(limit >> 20) MiB") }
+      guard out.count + count <= limit else {
+        throw Failure("\(Showing.withoutSecretParts(path)) is larger than \(limit >> 20) MiB")
+      }
       out.append(contentsOf: buffer[..<count])
     }
   }
@@ -27,7 +29,7 @@ enum Files {
   static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws(Failure) {
     let other = path + ".\(getpid())"
     let descriptor = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-    guard descriptor >= 0 else { throw Failure("\(path) cannot be written: \(reason())") }
+    guard descriptor >= 0 else { throw Failure("\(Showing.withoutSecretParts(path)) cannot be written: \(reason())") }
     var offset = 0
     while offset < bytes.count {
       let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + offset, $0.count - offset) }
@@ -38,7 +40,7 @@ enum Files {
     guard offset == bytes.count, rename(other, path) == 0 else {
       let reason = reason()
       unlink(other)
-      throw Failure("\(path) cannot be written: \(reason)")
+      throw Failure("\(Showing.withoutSecretParts(path)) cannot be written: \(reason)")
     }
   }
 

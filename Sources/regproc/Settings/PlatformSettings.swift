@@ -34,6 +34,9 @@ extension SettingEntry {
       SettingEntry(
         "mosip.issuer", .url, "URL", "the issuer that callers' tokens name (default: mosip.iam-url)"),
       SettingEntry(
+        "mosip.realm-keys-seconds", .integer(10...86_400), "N", default: "300",
+        "the realm's public keys are read again after so long: a key that was revoked no longer counts"),
+      SettingEntry(
         "mosip.languages", .languages, "CODES", default: "eng",
         "the languages that names of master data are asked for in (MOSIP's mandatory and optional ones), e.g. eng,fra"),
       SettingEntry(
@@ -109,7 +112,8 @@ extension Settings {
       urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"),
       languages: (text("mosip.languages") ?? "eng").split(separator: ",").map { $0.trimmed },
       authenticationEnvironment: text("mosip.authentication-env") ?? "Staging",
-      authenticationDomain: text("mosip.authentication-domain"), calling: calling)
+      authenticationDomain: text("mosip.authentication-domain"), calling: calling,
+      realmKeySeconds: Double(integer("mosip.realm-keys-seconds")))
   }
 
   /// Where the S3 service is.

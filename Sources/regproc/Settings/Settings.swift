@@ -28,7 +28,10 @@ struct Settings: Sendable {
       .text("home", "FOLDER", "where routes.yaml and stages/ are (default: this folder or one above, or the program's repository)"),
     ]
     + SettingEntry.all.compactMap { entry in
-      entry.flag.map { Option(name: $0, value: entry.valueName, meaning: entry.meaning, check: { entry.kind.fault($0) }) }
+      entry.flag.map {
+        Option(
+          name: $0, value: entry.valueName, meaning: entry.meaning, check: { entry.kind.fault($0) }, shown: { entry.shown($0) })
+      }
     }
 
   /// Reads all sources.
@@ -46,16 +49,17 @@ struct Settings: Sendable {
     for entry in SettingEntry.all {
       if let flag = entry.flag, let value = arguments.text(flag) { given[entry.name] = Given(text: value, source: "--\(flag)") }
     }
+    if text("crash-traces") == "true" { CrashTraces.allow() }
   }
 
   private mutating func read(_ path: String) throws {
     let bytes = try Files.read(path)
     let document = YAMLDocument.parse(bytes, name: path)
-    guard document.problems.isEmpty else { throw FileProblems(document.problems, source: document.source) }
+    guard document.problems.isEmpty else { throw Self.told(document.problems, document.source) }
     guard let root = document.root, !root.isNull else { return }
     let problems = Problems(file: path)
     guard let top = KeyedReader(root, of: "a settings file", problems) else {
-      throw FileProblems(problems.all, source: document.source)
+      throw Self.told(problems.all, document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
     for section in ["http", "kafka", "database", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
@@ -66,7 +70,21 @@ struct Settings: Sendable {
       reader.finish()
     }
     top.finish()
-    if problems.count > 0 { throw FileProblems(problems.all, source: document.source) }
+    if problems.count > 0 { throw Self.told(problems.all, document.source) }
+  }
+
+  /// Problems of a settings file. A line is quoted only when it holds one setting and no secret: a mistyped name may be that of a secret.
+  private static func told(_ problems: [Problem], _ source: SourceText) -> FileProblems {
+    let plain = SettingEntry.all.filter { entry in !entry.isSecret && entry.shown("a@b=c") == "a@b=c" }
+    let names = Set(plain.map { $0.name.split(separator: ".", maxSplits: 1).last.map(String.init) ?? $0.name })
+    let told = problems.map { problem in
+      guard let line = source.line(problem.position.line), let colon = line.firstIndex(of: ":"),
+        names.contains(line[..<colon].trimmed), !line.contains(where: { "{}[],#".contains($0) }),
+        Showing.withoutSecretParts(line) == line
+      else { return problem.withoutLine }
+      return problem
+    }
+    return FileProblems(told, source: source)
   }
 
   private mutating func take(_ entry: SettingEntry, _ key: String, _ reader: KeyedReader, _ path: String) {
@@ -87,7 +105,7 @@ struct Settings: Sendable {
       return reader.problems.add("wrong-type", "\(key) must be a text, not \(node.kind)", at: node)
     }
     if let wanted = entry.kind.fault(text) {
-      return reader.problems.add("wrong-value", "\(key) must be \(wanted), not `\(text)`", at: node)
+      return reader.problems.add("wrong-value", "\(key) must be \(wanted), not `\(entry.shown(text))`", at: node)
     }
     given[entry.name] = Given(text: text, source: source)
   }
@@ -117,6 +135,10 @@ struct Settings: Sendable {
   func text(_ name: String) -> String? {
     assert(SettingEntry.all.contains { $0.name == name }, "unknown setting \(name)")
     return given[name]?.text
+  }
+  /// The value of a setting as people may see it.
+  func shown(_ name: String) -> String? {
+    text(name).flatMap { text in SettingEntry.all.first { $0.name == name }?.shown(text) }
   }
   func integer(_ name: String) -> Int { text(name).flatMap { Int($0) } ?? 0 }
 

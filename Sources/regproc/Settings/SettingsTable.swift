@@ -1,4 +1,5 @@
 import Platform
+import Postgres
 import Registration
 import System
 
@@ -22,13 +23,15 @@ struct SettingEntry: Sendable {
     case virusScanner
     /// A mapping of texts in a file; `name=value,name=value` elsewhere.
     case properties
+    /// Where Postgres is, as libpq takes it.
+    case connection
     /// One of the identifiers' settings, which brings its own check.
     case identifier(IdentifierSetting)
 
     /// What a value must be; nil when `text` is one.
     func fault(_ text: String) -> String? {
       switch self {
-      case .text, .path: text.isEmpty ? "a text that is not empty" : nil
+      case .text, .path, .connection: text.isEmpty ? "a text that is not empty" : nil
       case .integer(let range):
         Int(text).map(range.contains) == true ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
       case .replicas: Int(text).map { $0 == -1 || (1...10).contains($0) } == true ? nil : "-1 or a whole number from 1 to 10"
@@ -73,6 +76,13 @@ struct SettingEntry: Sendable {
     self.meaning = meaning
   }
 
+  /// A value of this setting as people may see it. Whatever tells a value of a setting tells this.
+  func shown(_ text: String) -> String {
+    if isSecret { return Showing.hidden(text) }
+    if case .connection = kind { return PostgresSettings.shown(text) }
+    return Showing.withoutSecretParts(text)
+  }
+
   /// Its environment variable: `kafka.bootstrap-servers` is `REGPROC_KAFKA_BOOTSTRAP_SERVERS`.
   var variable: String {
     if name == "database.connection" { return "REGPROC_DATABASE" }
@@ -90,6 +100,9 @@ struct SettingEntry: Sendable {
     SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),
     SettingEntry("instance", flag: "instance", "NAME", "this process's name; no two processes may share one (default: the host's)"),
     SettingEntry("log-level", .logLevel, flag: "log-level", "LEVEL", "debug, info, warning or error (default: info; demo: error)"),
+    SettingEntry(
+      "crash-traces", .boolean, "BOOLEAN", default: "false",
+      "a crash leaves Swift's report and a core dump, for whoever looks for a fault: keys and personal data stand in both"),
     SettingEntry(
       "reconcile-seconds", .integer(5...86_400), flag: "reconcile", "N", default: "300",
       "a message that no stage took for so long is sent again"),
@@ -114,7 +127,7 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "kafka.replication", .replicas, "N", default: "-1", "replicas of topics that are made; -1: as many as the cluster gives"),
     SettingEntry(
-      "database.connection", flag: "database", "CONNECTION",
+      "database.connection", .connection, flag: "database", "CONNECTION",
       "Postgres, as libpq takes it (host=... dbname=...); without it `up` starts a Postgres of its own"),
     SettingEntry(
       "database.connections", .integer(1...500), "N",

@@ -21,6 +21,16 @@ import Testing
     Array((root + "<BIRInfo/>" + parts.joined() + "</BIR>").utf8)
   }
 
+  @Test(.timeLimit(.minutes(1))) func aHundredThousandAttributesOrElementsAreRefusedInNoTime() {
+    let attributes = (0..<100_000).map { " a\($0)='\($0)'" }.joined()
+    for text in [
+      "<BIR\(attributes)/>", "<BIR>" + String(repeating: "<a/>", count: 100_000) + "</BIR>",
+      "<BIR>" + String(repeating: "&amp;<!---->", count: 100_000) + "</BIR>",
+    ] {
+      #expect(throws: CBEFFError.self) { try CBEFF.read(Array(text.utf8)) }
+    }
+  }
+
   @Test func aRecordIsReadWithItsCapturesInTheirOrder() throws {
     let record = try CBEFF.read(
       [0xEF, 0xBB, 0xBF] + Array("<?xml version=\"1.0\"?><!-- x -->\n".utf8) + Self.file(Self.finger, Self.face))

@@ -11,6 +11,19 @@ import YAML
     } catch { return "\(error.code) \(error.position)" }
   }
 
+  /// Time in proportion to the input: pairwise, each of these took minutes.
+  @Test(.timeLimit(.minutes(1))) func aHundredThousandAttributesOrElementsOnOneLineAreReadInNoTime() throws {
+    let attributes = (0..<100_000).map { " a\($0)='\($0)'" }.joined()
+    let root = try XMLReader.read(Array("<r\(attributes)/>".utf8), name: "x.xml")
+    #expect(root.attributes.count == 100_000 && root.attributes.last?.value == "99999")
+    let error = #expect(throws: Problem.self) { try XMLReader.read(Array("<r\(attributes) a5='x'/>".utf8), name: "x.xml") }
+    #expect(error?.message == "the attribute a5 is twice in one tag")
+    let elements = String(repeating: "<e x='1'>ü</e>", count: 99_998)
+    let long = try XMLReader.read(Array("<r>\(elements)<f/></r>".utf8), name: "x.xml")
+    #expect(long.children.count == 99_999)
+    #expect(long.children.last?.position == Position(line: 1, column: 4 + 14 * 99_998))
+  }
+
   @Test func elementsAttributesTextAndEntitiesAreRead() throws {
     let root = try XMLReader.read(
       Array(

@@ -48,7 +48,7 @@ struct ChangeRecord: Sendable {
   var recordId: String { text("recordId") ?? "" }
   var status: String { text("status") ?? Status.taken }
   /// Which go this is: 1 for the first, one more after each release.
-  var take: Int { document["take"]?.int ?? 1 }
+  var take: Int { min(max(document["take"]?.int ?? 1, 0), 1_000_000_000) }
   /// Whether a person has released what policy held.
   var isReleased: Bool { document["release"]?.object != nil }
   var registrationNumber: String? { text("registrationNumber") }
@@ -113,7 +113,7 @@ struct PersonRecord: Sendable {
   }
   /// How many deaths of this person were reversed.
   var reversals: Int {
-    get { document["reversals"]?.int ?? 0 }
+    get { min(max(document["reversals"]?.int ?? 0, 0), 1_000_000_000) }
     set { document["reversals"] = JSONValue(newValue) }
   }
   /// A RID that leads to the identity.

@@ -75,9 +75,9 @@ enum PacketFileCommands {
       file: arguments.operands[0], size: source.count, hash: Encoding.upperHex(hash.finish()), packet: packet,
       signers: arguments.texts("signer"), reveals: arguments.has("reveal"))
     if arguments.has("json") {
-      try around.console.deliver(try tree.json().encoded() + [10])
+      try around.console.deliver(VisibleText.json(try tree.json().encoded() + [10]))
     } else {
-      try around.console.deliver(Array(try tree.text().utf8))
+      try around.console.deliver(Array(VisibleText.of(try tree.text(), keepingLines: true).utf8))
     }
     return 0
   }
@@ -103,7 +103,7 @@ enum PacketFileCommands {
     var table = TextTable(head: ["sub-packet", "check", "result"])
     for result in results {
       if arguments.has("json") {
-        try around.console.deliver(result.json.encoded() + [10])
+        try around.console.deliver(VisibleText.json(result.json.encoded() + [10]))
       } else {
         table.add([result.subPacket ?? "-", result.check, result.words])
       }

@@ -1,0 +1,5 @@
+#include "CProcess.h"
+
+#include <sys/prctl.h>
+
+int regproc_set_dumpable(int is_dumpable) { return prctl(PR_SET_DUMPABLE, is_dumpable, 0, 0, 0); }
