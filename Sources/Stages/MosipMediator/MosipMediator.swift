@@ -132,6 +132,8 @@ public struct MosipMediator: Stage {
   let foreignText = ForeignText()
   /// Credentials of registrations that nobody sent here.
   let strangers = Tally()
+  /// Credentials that are not believed.
+  let refusals = CredentialRefusals()
   /// Corrections that came after a later one was done.
   let stale = Tally()
   /// Messages to people that were given up.
@@ -175,12 +177,13 @@ public struct MosipMediator: Stage {
     ]
   }
 
-  /// How often text came that is not UTF-8, corrections that were overtaken, credentials of strangers, and messages that were not sent.
+  /// How often text came that is not UTF-8, corrections that were overtaken, credentials of strangers, messages that were not sent, and
+  /// credentials that were refused, by reason.
   public var counts: [String: Int] {
     [
       ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count,
       "notices_unsent": unsent.count,
-    ]
+    ].merging(refusals.counts) { $1 }
   }
 
   /// Schedules its subscriptions.

@@ -23,6 +23,8 @@ struct MediatorCrashTests {
     }
     try await untilTaken(crvs.0, crvs.1, Births.webhook(Births.usual()))
     try await runToTheEnd(world, stages)
+    let rid = world.document("mosip-mediator", "birth_transactions", Births.record)?["rid"]?.string ?? ""
+    world.state.withLock { $0.people["5075291708"] = FakeIdentities.Person(fields: [:], rids: [rid]) }
     let credential: JSONValue = ["credentialSubject": ["UIN": "5075291708"]]
     let envelope = try Envelope.seal(credential.encoded(), for: world.keys.owners["opencrvs-partner"]!.certificate)
     let event: JSONValue = [

@@ -39,9 +39,10 @@ struct MosipMediatorReturnTests {
 
   func credentialEvent(
     id: String = "e1", credential: String?, share: String? = nil, number: String? = "2022BTEST01",
-    topic: String = "opencrvs-partner/CREDENTIAL_ISSUED"
+    topic: String = "opencrvs-partner/CREDENTIAL_ISSUED", rid: String? = nil
   ) -> JSONValue {
     var data: JSONObject = ["credentialType": "opencrvs"]
+    if let rid { data["registrationId"] = .string(rid) }
     if let number { data["opencrvsBRN"] = .string(number) }
     if let credential { data["credential"] = .string(credential) }
     return [
@@ -67,7 +68,10 @@ struct MosipMediatorReturnTests {
   func upload() async throws {
     _ = try await world.call(crvs, crvsContext, Births.webhook(Births.usual()))
     try await run()
-    world.state.withLock { $0.atOpenCRVS = [] }
+    world.state.withLock { state in
+      state.atOpenCRVS = []
+      state.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(1)])
+    }
   }
 
   // MARK: subscriptions
@@ -200,18 +204,13 @@ struct MosipMediatorReturnTests {
   @Test("finds the birth by RID when the event names no registration number")
   func byRID() async throws {
     try await upload()
-    var event = credentialEvent(credential: try sealedCredential(), number: nil)
-    var inner = event["event"]
-    var data = inner?["data"]
-    data?["registrationId"] = .string(MediatorWorld.rid(1))
-    inner?["data"] = data
-    event["event"] = inner
+    let event = credentialEvent(credential: try sealedCredential(), number: nil, rid: MediatorWorld.rid(1))
     _ = try await call(delivery(event))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.first?["BRN"] } == "2022BTEST01")
   }
 
-  @Test("names what went wrong to MOSIP and to OpenCRVS when no token can come of a credential")
+  @Test("names what went wrong to MOSIP when no token can come of a credential, and to OpenCRVS when it is surely the birth's")
   func failures() async throws {
     try await upload()
     let cases: [(JSONValue, String, String)] = [
@@ -228,16 +227,60 @@ struct MosipMediatorReturnTests {
       ),
     ]
     for (event, status, code) in cases {
+      if code == "OPN-CRVS-003" { world.state.withLock { $0.people["0000000000"] = $0.people.removeValue(forKey: Self.uin) } }
       #expect(try await call(delivery(event)).status == 200)
       try await run()
       let id = event["event"]?["id"]?.string ?? ""
       #expect(world.state.withLock { $0.published.last?.body["event"]?["status"]?.string } == status, "\(id)")
       #expect(world.document("mosip-mediator", "credentials", id)?["errorCode"]?.string == code, "\(id)")
     }
-    // The first error is the one that is told.
+    // Whatever cannot be read may be anybody's, and must not fail the birth that it names.
     let told = world.state.withLock { $0.atOpenCRVS }
     #expect(told.count == 1)
-    #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-022") == true)
+    #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-003") == true)
+  }
+
+  @Test("believes no event whose credential is of one person and whose number or RID of another")
+  func mixedUp() async throws {
+    try await upload()
+    _ = try await world.call(
+      crvs, crvsContext, Births.webhook(Births.usual(record: "c0ffee00-0000-4000-8000-0000000000b2", number: "2022BTEST02")))
+    try await run()
+    let other = "8215013740"
+    world.state.withLock { state in
+      state.atOpenCRVS = []
+      state.people[other] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(2)])
+    }
+    let mine = try sealedCredential()
+    let cases: [(id: String, event: JSONValue, reason: String)] = [
+      ("a", credentialEvent(id: "a", credential: mine, number: "2022BTEST02"), "number"),
+      ("b", credentialEvent(id: "b", credential: mine, number: "2022BTEST02", rid: MediatorWorld.rid(2)), "person"),
+      ("c", credentialEvent(id: "c", credential: mine, number: nil, rid: MediatorWorld.rid(2)), "person"),
+      ("d", credentialEvent(id: "d", credential: mine, number: "2022BNOBODY", rid: MediatorWorld.rid(1)), "number"),
+    ]
+    for (id, event, reason) in cases {
+      #expect(try await call(delivery(event)).status == 200)
+      try await run()
+      let record = world.document("mosip-mediator", "credentials", id)
+      #expect(record?["status"] == "Refused" && record?["reason"]?.string == reason, "\(id)")
+      #expect(world.state.withLock { $0.published.last?.body["event"]?["status"] } == "serving_error_json_parse", "\(id)")
+    }
+    #expect(stage.counts["credentials_refused_number"] == 2 && stage.counts["credentials_refused_person"] == 2)
+
+    // The identity was changed by somebody else's registration since: only the number leads to a birth, and not to another person's.
+    world.state.withLock { $0.people[Self.uin]?.rids.append("10000100000000120240901081500") }
+    _ = try await call(delivery(credentialEvent(id: "e", credential: mine, number: "2022BTEST02")))
+    try await run()
+    #expect(world.document("mosip-mediator", "credentials", "e")?["reason"] == "person")
+    #expect(world.state.withLock { $0.atOpenCRVS.isEmpty } && world.count("opencrvs-mediator", "tokens") == 0)
+    _ = try await call(delivery(credentialEvent(id: "f", credential: mine)))
+    try await run()
+    let right = credentialEvent(
+      id: "g", credential: try sealedCredential(other), number: "2022BTEST02", rid: MediatorWorld.rid(2))
+    _ = try await call(delivery(right))
+    try await run()
+    #expect(world.state.withLock { $0.atOpenCRVS.map { $0["BRN"] } } == ["2022BTEST01", "2022BTEST02"])
+    #expect(world.state.withLock { $0.atOpenCRVS.first?["MOSIP_PSUT_TOKEN_ID"]?.string } == Self.token)
   }
 
   @Test("drops the credential of somebody who was not sent here, and counts it")
@@ -254,7 +297,6 @@ struct MosipMediatorReturnTests {
   func byIdentity() async throws {
     try await upload()
     let rid = MediatorWorld.rid(1)
-    world.state.withLock { $0.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [rid]) }
     _ = try await call(delivery(credentialEvent(credential: try sealedCredential(), number: nil)))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST01", "MOSIP_PSUT_TOKEN_ID": .string(Self.token)])
