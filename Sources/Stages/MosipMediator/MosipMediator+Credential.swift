@@ -91,6 +91,7 @@ extension MosipMediator {
   private func provenBirth(_ key: String, _ context: StageContext) async throws -> (birth: StageRecord, uin: String)? {
     let event = try await keptEvent(key, context)
     let credential = try await openedCredential(of: event, context)
+    try await checkProof(of: event, credential, context)
     guard let subject = (try? JSONValue.parse(credential))?["credentialSubject"],
       let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
     else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
@@ -118,6 +119,27 @@ extension MosipMediator {
         // A change of the same person: looked at again.
       }
     }
+  }
+
+  /// Holds a credential to the signature of the service that issues credentials.
+  /// - Throws: `CredentialRefusal`; `ServiceError`, always retriable, when its certificate cannot be had: nobody's token is lost by that.
+  private func checkProof(of event: JSONValue, _ credential: [UInt8], _ context: StageContext) async throws {
+    let rule = settings.text("credential-proof")
+    guard rule != "off" else { return }
+    guard let proof = event["data"]?["proof"]?["signature"]?.string, !proof.isEmpty else {
+      if rule == "required" { throw CredentialRefusal.noProof }
+      return
+    }
+    // An earlier version of the embedded service signed the text of the credential in base64url; its events may still be on their way.
+    for payload in [credential, Array(Encoding.base64URL(credential).utf8)] {
+      do {
+        let signer = settings.text("credential-signer")
+        if try await context.services.keys.verifyJWS(proof, payload: payload, application: signer) { return }
+      } catch let error as ServiceError where !error.isRetriable {
+        throw ServiceError(.unavailable, service: error.service, code: error.code, error.message)
+      }
+    }
+    throw CredentialRefusal.wrongProof
   }
 
   /// The birth that a credential is of: by the RID for which our requestor asked, else by a RID at the end of the subject's id, else by the

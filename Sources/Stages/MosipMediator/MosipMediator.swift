@@ -59,6 +59,14 @@ public struct MosipMediator: Stage {
         "what the WebSub hub signs its deliveries with (mosip.opencrvs.partner.client.sha.secret); without it every delivery is refused"
       ),
       SettingField(
+        "credential-proof", .choice(["required", "when-present", "off"]), default: "required",
+        "whether a credential must be signed by the service that issues it (event.data.proof.signature); MOSIP's credential service always signs its default format"
+      ),
+      SettingField(
+        "credential-signer", .text, default: "CREDENTIAL_SERVICE",
+        "the application of the key manager whose key signs credentials; by default the credential service's own, with MOSIP's services KERNEL (mosip.sign.applicationid)"
+      ),
+      SettingField(
         "callback-url", .text, default: "",
         "base URL at which the hub reaches this mediator; empty to subscribe to nothing"),
       SettingField(

@@ -31,7 +31,10 @@ struct MediatorCrashTests {
       "topic": "opencrvs-partner/CREDENTIAL_ISSUED",
       "event": [
         "id": "e1", "transactionId": "request-1",
-        "data": ["opencrvsBRN": "2022BTEST01", "credential": .string(Encoding.base64URL(envelope))],
+        "data": [
+          "opencrvsBRN": "2022BTEST01", "credential": .string(Encoding.base64URL(envelope)),
+          "proof": ["signature": .string(try world.proof(of: credential.encoded()))],
+        ],
       ],
     ]
     let body = event.encoded()

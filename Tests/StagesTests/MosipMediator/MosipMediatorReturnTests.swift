@@ -30,18 +30,24 @@ struct MosipMediatorReturnTests {
     FakeKeyManager.token(FakeKeyManager.token(uin, "mpartner-default-auth"), "opencrvs-partner")
   }
 
-  func sealedCredential(_ uin: String = uin, for owner: String = "opencrvs-partner") throws -> String {
+  static func credential(_ uin: String) -> [UInt8] {
     let credential: JSONValue = [
       "id": "http://mosip.io/credentials/1", "credentialSubject": ["id": "2541892807463570", "UIN": .string(uin)],
     ]
-    return Encoding.base64URL(try Envelope.seal(credential.encoded(), for: world.keys.owners[owner]!.certificate))
+    return credential.encoded()
+  }
+
+  func sealedCredential(_ uin: String = uin, for owner: String = "opencrvs-partner") throws -> String {
+    Encoding.base64URL(try Envelope.seal(Self.credential(uin), for: world.keys.owners[owner]!.certificate))
   }
 
   func credentialEvent(
     id: String = "e1", credential: String?, share: String? = nil, number: String? = "2022BTEST01",
-    topic: String = "opencrvs-partner/CREDENTIAL_ISSUED", rid: String? = nil
-  ) -> JSONValue {
-    var data: JSONObject = ["credentialType": "opencrvs"]
+    topic: String = "opencrvs-partner/CREDENTIAL_ISSUED", rid: String? = nil,
+    of uin: String = uin
+  ) throws -> JSONValue {
+    let proof = try world.proof(of: Self.credential(uin))
+    var data: JSONObject = ["credentialType": "opencrvs", "proof": ["signature": .string(proof)]]
     if let rid { data["registrationId"] = .string(rid) }
     if let number { data["opencrvsBRN"] = .string(number) }
     if let credential { data["credential"] = .string(credential) }
@@ -152,7 +158,7 @@ struct MosipMediatorReturnTests {
   @Test("does nothing new for an event that comes again")
   func again() async throws {
     try await upload()
-    let event = credentialEvent(credential: try sealedCredential())
+    let event = try credentialEvent(credential: try sealedCredential())
     for _ in 0..<3 {
       #expect(try await call(delivery(event)).status == 200)
       try await run()
@@ -164,7 +170,7 @@ struct MosipMediatorReturnTests {
 
   @Test("takes no delivery without the hub's signature over the very bytes")
   func hubSignature() async throws {
-    let event = credentialEvent(credential: try sealedCredential())
+    let event = try credentialEvent(credential: try sealedCredential())
     for path in [MosipMediator.credentialPath, MosipMediator.workflowPath] {
       var missing = delivery(event, path: path)
       missing.headers["X-Hub-Signature"] = nil
@@ -204,7 +210,7 @@ struct MosipMediatorReturnTests {
   @Test("finds the birth by RID when the event names no registration number")
   func byRID() async throws {
     try await upload()
-    let event = credentialEvent(credential: try sealedCredential(), number: nil, rid: MediatorWorld.rid(1))
+    let event = try credentialEvent(credential: try sealedCredential(), number: nil, rid: MediatorWorld.rid(1))
     _ = try await call(delivery(event))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.first?["BRN"] } == "2022BTEST01")
@@ -213,16 +219,16 @@ struct MosipMediatorReturnTests {
   @Test("names what went wrong to MOSIP when no token can come of a credential, and to OpenCRVS when it is surely the birth's")
   func failures() async throws {
     try await upload()
-    let cases: [(JSONValue, String, String)] = [
+    let cases: [(JSONValue, String, String)] = try [
       (
         credentialEvent(id: "a", credential: try sealedCredential(for: "stranger")), "serving_error_decrypt",
         "OPN-CRVS-022"
       ),
       (credentialEvent(id: "b", credential: "***"), "serving_error_decrypt", "OPN-CRVS-022"),
       (credentialEvent(id: "c", credential: nil), "serving_error_json_parse", "OPN-CRVS-001"),
-      (credentialEvent(id: "d", credential: try sealedCredential("")), "serving_error_json_parse", "OPN-CRVS-001"),
+      (credentialEvent(id: "d", credential: try sealedCredential(""), of: ""), "serving_error_json_parse", "OPN-CRVS-001"),
       (
-        credentialEvent(id: "e", credential: try sealedCredential("0000000000")), "serving_error_uin_token",
+        credentialEvent(id: "e", credential: try sealedCredential("0000000000"), of: "0000000000"), "serving_error_uin_token",
         "OPN-CRVS-003"
       ),
     ]
@@ -252,7 +258,7 @@ struct MosipMediatorReturnTests {
       state.people[other] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(2)])
     }
     let mine = try sealedCredential()
-    let cases: [(id: String, event: JSONValue, reason: String)] = [
+    let cases: [(id: String, event: JSONValue, reason: String)] = try [
       ("a", credentialEvent(id: "a", credential: mine, number: "2022BTEST02"), "number"),
       ("b", credentialEvent(id: "b", credential: mine, number: "2022BTEST02", rid: MediatorWorld.rid(2)), "person"),
       ("c", credentialEvent(id: "c", credential: mine, number: nil, rid: MediatorWorld.rid(2)), "person"),
@@ -275,25 +281,82 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.isEmpty } && world.count("opencrvs-mediator", "tokens") == 0)
     _ = try await call(delivery(credentialEvent(id: "f", credential: mine)))
     try await run()
-    let right = credentialEvent(
-      id: "g", credential: try sealedCredential(other), number: "2022BTEST02", rid: MediatorWorld.rid(2))
+    let right = try credentialEvent(
+      id: "g", credential: try sealedCredential(other), number: "2022BTEST02", rid: MediatorWorld.rid(2), of: other)
     _ = try await call(delivery(right))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.map { $0["BRN"] } } == ["2022BTEST01", "2022BTEST02"])
     #expect(world.state.withLock { $0.atOpenCRVS.first?["MOSIP_PSUT_TOKEN_ID"]?.string } == Self.token)
   }
 
+  @Test("believes no credential that its issuer did not sign, whatever certificate it brings along, and fails nobody's birth by it")
+  func proofs() async throws {
+    try await upload()
+    func event(_ id: String, _ proof: String?) throws -> JSONValue {
+      var event = try credentialEvent(id: id, credential: try sealedCredential(), rid: MediatorWorld.rid(1))
+      var inner = event["event"]
+      var data = inner?["data"]
+      data?["proof"] = proof.map { ["signature": .string($0)] }
+      inner?["data"] = data
+      event["event"] = inner
+      return event
+    }
+    let bytes = Self.credential(Self.uin)
+    let right = try world.proof(of: bytes)
+    let cases: [(String, String?, String)] = try [
+      ("a", nil, "unsigned"), ("b", "", "unsigned"), ("c", world.proof(of: bytes, by: "stranger"), "signature"),
+      ("d", world.proof(of: bytes + [32]), "signature"), ("e", "no proof", "signature"),
+      ("f", world.proof(of: bytes + [32], detached: false), "signature"),
+    ]
+    for (id, proof, reason) in cases {
+      #expect(try await call(delivery(event(id, proof))).status == 200)
+      try await run()
+      let record = world.document("mosip-mediator", "credentials", id)
+      #expect(record?["status"] == "Refused" && record?["reason"]?.string == reason, "\(id)")
+      #expect(world.state.withLock { $0.published.last?.body["event"]?["status"] } == "serving_error_decrypt", "\(id)")
+    }
+    #expect(stage.counts["credentials_refused_unsigned"] == 2 && stage.counts["credentials_refused_signature"] == 4)
+    #expect(world.state.withLock { $0.atOpenCRVS.isEmpty && $0.failures.isEmpty })
+
+    // Whoever cannot check it now does so later.
+    world.state.withLock { $0.certificateFault = ServiceError(.refused, service: "key manager", code: "RPR-SVC-008", "no role") }
+    _ = try await call(delivery(event("g", right)))
+    try await run()
+    #expect(world.document("mosip-mediator", "credentials", "g")?["status"] == "Received")
+    world.state.withLock { $0.certificateFault = nil }
+    try await run()
+    #expect(world.document("mosip-mediator", "credentials", "g")?["status"] == "Served")
+
+    // In full, over base64url as an earlier version signed it, and whatever a site takes instead.
+    let older = Array(Encoding.base64URL(bytes).utf8)
+    for (id, proof) in [("h", try world.proof(of: bytes, detached: false)), ("i", try world.proof(of: older))] {
+      _ = try await call(delivery(event(id, proof)))
+      try await run()
+      #expect(world.document("mosip-mediator", "credentials", id)?["status"] == "Served", "\(id)")
+    }
+    for (id, rule, proof, status) in [
+      ("j", "when-present", nil, "Served"), ("k", "when-present", "no proof", "Refused"), ("l", "off", "no proof", "Served"),
+    ] {
+      let (lax, laxContext) = try world.mosip(["credential-proof": .text(rule)])
+      _ = try await world.call(lax, laxContext, delivery(event(id, proof)))
+      try await world.run([(lax, laxContext), (crvs, crvsContext)])
+      #expect(world.document("mosip-mediator", "credentials", id)?["status"]?.string == status, "\(id)")
+    }
+    #expect(world.state.withLock { $0.atOpenCRVS.count } == 1)
+  }
+
   @Test("drops the credential of somebody who was not sent here, and counts it")
   func stranger() async throws {
     try await upload()
-    #expect(try await call(delivery(credentialEvent(credential: try sealedCredential("8215013740"), number: nil))).status == 200)
+    let event = try credentialEvent(credential: try sealedCredential("8215013740"), number: nil, of: "8215013740")
+    #expect(try await call(delivery(event)).status == 200)
     try await run()
     #expect(world.document("mosip-mediator", "credentials", "e1")?["status"] == "Dropped")
     #expect(stage.counts["credentials_of_strangers"] == 1)
     #expect(world.state.withLock { $0.atOpenCRVS.isEmpty && $0.published.isEmpty })
   }
 
-  @Test("finds the birth of a credential without number by the latest registration of its identity, and keeps by which token it is known")
+  @Test("finds the birth of a credential without number by the latest registration of its identity, and keeps its token")
   func byIdentity() async throws {
     try await upload()
     let rid = MediatorWorld.rid(1)
