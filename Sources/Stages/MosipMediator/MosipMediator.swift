@@ -121,7 +121,7 @@ public struct MosipMediator: Stage {
 
   /// Accounts of the object store.
   enum Accounts {
-    /// Births and credential events as they came in.
+    /// Births, changes and credential events as they came in, sealed.
     static let events = "mosip-opencrvs"
     /// Packets between creation and upload, under upstream's name of the account.
     static let packets = "PACKET_MANAGER_ACCOUNT"
@@ -240,6 +240,10 @@ public struct MosipMediator: Stage {
   var workflowTopic: String { settings.text("workflow-completed-topic") }
   /// `{center}_{machine}`
   var referenceId: String { settings.text("center-id") + "_" + settings.text("machine-id") }
+
+  func events(_ context: StageContext) -> SealedObjects {
+    SealedObjects(context.services, account: Accounts.events, owner: MediatorOwner.mosip)
+  }
 
   func answer(_ context: StageContext) -> MediatorAnswer {
     MediatorAnswer(

@@ -78,6 +78,7 @@ struct MediatorCrashTests {
     #expect(state.published.allSatisfy { $0.body["event"]?["status"] == "served" }, "\(name)")
     #expect(state.work.allSatisfy { $0.state == 1 || $0.item.kind == "answer" }, "\(name)")
     #expect(state.objects.keys.allSatisfy { !$0.hasPrefix("PACKET_MANAGER_ACCOUNT") }, "\(name)")
+    #expect(state.objects.count == 3 && state.objects.values.allSatisfy { $0.starts(with: "VER_R2".utf8) }, "\(name)")
     #expect(state.failures.isEmpty, "\(name)")
   }
 

@@ -155,6 +155,29 @@ struct MosipMediatorReturnTests {
     #expect(Instant(iso: published[0].body["publishedOn"]?.string ?? "") != nil)
   }
 
+  @Test("reads births and credentials that an earlier version kept in the clear")
+  func inTheClear() async throws {
+    _ = try await world.call(crvs, crvsContext, Births.webhook(Births.usual()))
+    func bare(_ owner: String, _ account: String) throws {
+      let key = world.keys.owners[owner]!.key
+      try world.state.withLock { state in
+        for (place, bytes) in state.objects where place.hasPrefix(account) && bytes.starts(with: "VER_R2".utf8) {
+          state.objects[place] = try Envelope.open(bytes, with: key)
+        }
+      }
+    }
+    try bare("opencrvs-mediator", "opencrvs-events|")
+    try await world.run([(crvs, crvsContext)])
+    try bare("mosip-mediator", "mosip-opencrvs|")
+    try await run()
+    world.state.withLock { $0.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(1)]) }
+    _ = try await call(delivery(credentialEvent(credential: try sealedCredential())))
+    try bare("mosip-mediator", "mosip-opencrvs|")
+    try await run()
+    #expect(world.document("mosip-mediator", "credentials", "e1")?["status"] == "Served")
+    #expect(world.state.withLock { $0.objects.count == 3 && $0.objects.values.allSatisfy { $0.first == UInt8(ascii: "{") } })
+  }
+
   @Test("does nothing new for an event that comes again")
   func again() async throws {
     try await upload()

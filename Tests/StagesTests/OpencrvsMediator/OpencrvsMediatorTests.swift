@@ -34,7 +34,9 @@ struct OpencrvsMediatorTests {
     #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Received")
     #expect(world.openWork("forward") == 1)
     let stored = try #require(world.state.withLock { $0.objects.values.first })
-    #expect(!String(decoding: stored, as: UTF8.self).contains("aW1hZ2U"))
+    #expect(!String(decoding: stored, as: UTF8.self).contains("Amina"), "sealed")
+    let kept = String(decoding: try Envelope.open(stored, with: world.keys.owners["opencrvs-mediator"]!.key), as: UTF8.self)
+    #expect(kept.contains("Amina") && !kept.contains("aW1hZ2U"))
   }
 
   @Test("refuses a webhook without a signature, with a wrong one, and any when it has no secret")
