@@ -34,6 +34,17 @@ public struct JWS: Sendable {
     }
   }
 
+  /// Reads a compact form over a payload that is known: one that has it, or one that leaves it out.
+  /// - Throws: as `init(compact:detachedPayload:)`, also for a form with another payload.
+  public init(compact: String, over payload: [UInt8]) throws {
+    if compact.contains("..") {
+      try self.init(compact: compact, detachedPayload: payload)
+    } else {
+      try self.init(compact: compact)
+      guard self.payload == payload else { throw CryptographyError(.badSignature, "a JWS over something else") }
+    }
+  }
+
   /// Whether the key signed header and payload with RS256, whatever algorithm the header names: a token that says `none` or
   /// `HS256` is simply not signed.
   public func isSigned(by key: RSAPublicKey) -> Bool { key.isValid(signature, of: input, .sha256) }

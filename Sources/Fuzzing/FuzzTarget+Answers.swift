@@ -153,7 +153,7 @@ extension FuzzTarget {
       else { fatalError("a JWS that leaves its header field") }
     }
     if let key = reader.machineKey(answer), key.isEmpty { fatalError("a key without bytes") }
-    _ = (read { try reader.isSignatureRight(answer) }, read { try reader.isJWSRight(answer) })
+    _ = (read { try reader.isSignatureRight(answer) }, read { try reader.applicationCertificate(answer) })
   }
 
   /// Somebody made up, against whatever schema comes.

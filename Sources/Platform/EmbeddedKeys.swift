@@ -76,7 +76,7 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
 
   public func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
     let pair = try await pair("sign-\(application)")
-    guard let parsed = try? JWS(compact: jws, detachedPayload: payload) else { return false }
+    guard let parsed = try? JWS(compact: jws, over: payload) else { return false }
     return parsed.isSigned(by: pair.key.publicKey)
   }
 

@@ -1,3 +1,4 @@
+import Cryptography
 import HTTP
 import JSON
 import Registration
@@ -214,8 +215,15 @@ import Testing
       for detached in [true, false] {
         let jws = try await here.signJWS(plaintext, application: "KERNEL", detached: detached)
         #expect(jws.contains("..") == detached)
-        if detached { #expect(try await there.verifyJWS(jws, payload: plaintext, application: "KERNEL")) }
+        #expect(try await there.verifyJWS(jws, payload: plaintext, application: "KERNEL"))
+        #expect(try await there.verifyJWS(jws, payload: plaintext + [0], application: "KERNEL") == false)
       }
+      // Whatever certificate it brings along.
+      let stranger = try RSAPrivateKey.generate()
+      let forged = try JWS.sign(
+        plaintext, with: stranger, certificates: [.selfSigned(for: stranger, commonName: "KERNEL")], thumbprint: true,
+        detached: true)
+      #expect(try await here.verifyJWS(forged, payload: plaintext, application: "KERNEL") == false)
       let token = try await here.tokenId("5075291708", partner: "p")
       #expect(token.utf8.count == 36)
       #expect(try await there.tokenId("5075291708", partner: "p") == token)

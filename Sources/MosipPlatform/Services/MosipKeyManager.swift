@@ -13,9 +13,14 @@ final class MosipKeyManager: KeyManager {
   private let syncData: ServiceClient
   private let timing: Timing
   private let machines = Mutex<[String: (key: String, fetchedAt: Double)]>([:])
+  private let certificates = Mutex<[String: (certificate: Certificate, fetchedAt: Double)]>([:])
   private static let base = "/v1/keymanager"
   /// So long the public key of a machine is kept, in seconds.
   private static let keepSeconds = 600.0
+  /// So old a certificate must be to be fetched again for a JWS that it did not sign.
+  private static let renewSeconds = 10.0
+  /// MOSIP's credential service signs with the key of the kernel (`mosip.sign.applicationid`).
+  private static let applications = ["CREDENTIAL_SERVICE": "KERNEL"]
   private static let nonceLength = 12
   private static let aadLength = 32
 
@@ -136,14 +141,29 @@ final class MosipKeyManager: KeyManager {
     return try client.reader.jws(answer)
   }
 
+  /// By the application's certificate, as the key manager gives it. Its `/jwtVerify` takes the certificate that a JWS itself brings along,
+  /// and so a JWS of anybody.
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
-    let answer = try await ask(
-      "checking a JWS", "/jwtVerify",
-      [
-        "jwtSignatureData": .string(jws), "actualData": .string(Encoding.base64URL(payload)), "applicationId": .string(application),
-        "referenceId": "SIGN", "validateTrust": false, "domain": .null,
-      ])
-    return try client.reader.isJWSRight(answer)
+    guard let parsed = try? JWS(compact: jws, over: payload) else { return false }
+    let known = try await certificate(of: application, keptFor: Self.keepSeconds)
+    if parsed.isSigned(by: known.publicKey) { return true }
+    // It may have a new key since.
+    let newest = try await certificate(of: application, keptFor: Self.renewSeconds)
+    return newest.thumbprint != known.thumbprint && parsed.isSigned(by: newest.publicKey)
+  }
+
+  private func certificate(of application: String, keptFor seconds: Double) async throws -> Certificate {
+    let now = timing.now()
+    if let kept = certificates.withLock({ $0[application] }), now < kept.fetchedAt + seconds { return kept.certificate }
+    let answer = try await client.call(
+      "the certificate of an application", "GET", Self.base + "/getCertificate",
+      query: [
+        (name: "applicationId", value: Self.applications[application] ?? application), (name: "referenceId", value: "SIGN"),
+      ], .always
+    ).response
+    let certificate = try client.reader.applicationCertificate(answer)
+    certificates.withLock { $0[application] = (certificate, now) }
+    return certificate
   }
 }
 
@@ -181,9 +201,11 @@ extension AnswerReader {
     return jws
   }
 
-  /// Whether a JWS is right.
-  package func isJWSRight(_ answer: JSONValue) throws(ServiceError) -> Bool {
-    guard let isRight = answer["signatureValid"]?.bool else { throw unreadable("checking a JWS") }
-    return isRight
+  /// The certificate of an application's key.
+  package func applicationCertificate(_ answer: JSONValue) throws(ServiceError) -> Certificate {
+    guard let pem = answer["certificate"]?.string, let certificate = try? Certificate(pem: pem) else {
+      throw unreadable("the certificate of an application")
+    }
+    return certificate
   }
 }

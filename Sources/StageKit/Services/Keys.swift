@@ -28,7 +28,7 @@ public protocol KeyManager: Sendable {
   /// A JWS over bytes (RS256, x5c, x5t#S256) with the key of an application; detached leaves the payload out (`header..signature`).
   func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String
 
-  /// Whether a detached JWS over these bytes is right and made by an application's key.
+  /// Whether a JWS over these bytes, detached or not, is right and made by an application's own key, whatever certificate it names.
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool
 
   /// Whether a capture device's token is signed by the certificate it names (`/jwtVerify`, domain Device, `validateTrust` false).

@@ -37,7 +37,7 @@ extension MosipMediator {
     if let answer = try await answerOfKnown(event, transaction, context) { return answer }
     let rid = try await registrationId(of: event, context)
     let object = "event-\(event.digest).json"
-    try await context.services.objects.put(event.encoded, account: Accounts.events, container: rid, key: object)
+    try await events(context).put(event.encoded, container: rid, key: object)
 
     let record: JSONValue = [
       "rid": .string(rid), "status": "RID Generated", "digest": .string(event.digest), "object": .string(object),
@@ -73,7 +73,7 @@ extension MosipMediator {
     // A correction that came before its birth has made the UIN, by later data.
     if known.document["by"] != nil { return taken(rid, context) }
     let isSame = try await event.isSame(as: known.document) {
-      try await context.services.objects.get(account: Accounts.events, container: rid, key: $0)
+      try await events(context).get(container: rid, key: $0)
     }
     guard isSame, !rid.isEmpty else {
       throw MediatorFault(.conflict, "the same record was received before with other content")

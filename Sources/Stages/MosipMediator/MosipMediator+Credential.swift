@@ -20,8 +20,7 @@ extension MosipMediator {
     let key = RecordKey.of(id)
     let received = answer(context).message("Received")
     if try await context.store.record(Records.credentials, key) != nil { return received }
-    try await context.services.objects.put(
-      event.encoded(), account: Accounts.events, container: "credential-" + RecordKey.container(key), key: "event.json")
+    try await events(context).put(event.encoded(), container: "credential-" + RecordKey.container(key), key: "event.json")
     let request = event["transactionId"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
     do {
       try await context.store.commit([
@@ -53,6 +52,15 @@ extension MosipMediator {
       } catch let refusal as Outgoing.Refusal {
         throw refusal.ending("the UIN token cannot be sent back")
       }
+    } catch let refusal as CredentialRefusal {
+      context.log.warning("a credential is refused", ["event": work.key, "reason": refusal.rawValue])
+      refusals.add(refusal)
+      var document = record.document
+      document["status"] = "Refused"
+      document["reason"] = .string(refusal.rawValue)
+      return .done(
+        changes: [.put(collection: Records.credentials, key: work.key, document: document)]
+          + saying(refusal.status, work.key, document))
     } catch let fault as MediatorFault {
       throw fault.workFailure
     }
@@ -66,27 +74,36 @@ extension MosipMediator {
 
   /// `{"uinToken","opencrvsBRN","aid"}` of a credential event; nil for one of a registration that nobody sent here.
   private func tokenMessage(_ key: String, _ context: StageContext) async throws -> JSONValue? {
-    let (event, stored) = try await keptEvent(key, context)
+    guard let (birth, uin) = try await provenBirth(key, context) else { return nil }
+    guard let number = birth.document["registrationNumber"]?.string, FHIR.isIdentifier(number) else { return nil }
+    let token = try await uinToken(of: uin, context)
+    var message: JSONObject = ["uinToken": .string(token), "opencrvsBRN": .string(number)]
+    if let rid = birth.document["rid"]?.string {
+      message["aid"] = .string(rid)
+      try await remember(token, rid, context)
+    }
+    return .object(message)
+  }
+
+  /// The birth of ours that a credential event belongs to, with the UIN that the credential says; nil for one that nobody sent here.
+  /// - Throws: `CredentialRefusal` for an event that is not believed, `MediatorFault` for one that cannot be read.
+  private func provenBirth(_ key: String, _ context: StageContext) async throws -> (birth: StageRecord, uin: String)? {
+    let event = try await keptEvent(key, context)
+    let credential = try await openedCredential(of: event, context)
+    try await checkProof(of: event, credential, context)
+    guard let subject = (try? JSONValue.parse(credential))?["credentialSubject"],
+      let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
+    else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
+    return try await birth(of: event, subject, uin, context).map { ($0, uin) }
+  }
+
+  private func openedCredential(of event: JSONValue, _ context: StageContext) async throws -> [UInt8] {
     let envelope = try await envelope(of: event, context)
-    let plaintext: [UInt8]
     do {
-      plaintext = try await context.services.envelopeKeys.open(envelope, as: settings.text("partner-id"))
+      return try await context.services.envelopeKeys.open(envelope, as: settings.text("partner-id"))
     } catch let error as ServiceError where error.kind == .refused {
       throw MediatorFault(.decryption, "the credential cannot be decrypted")
     }
-    guard let subject = (try? JSONValue.parse(plaintext))?["credentialSubject"],
-      let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
-    else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
-
-    let birth = if let stored { stored } else { try await self.birth(ofSubject: subject, uin, context) }
-    guard let number = event["data"]?["opencrvsBRN"]?.string ?? birth?["registrationNumber"]?.string,
-      FHIR.isIdentifier(number)
-    else { return nil }
-    let token = try await uinToken(of: uin, context)
-    var message: JSONObject = ["uinToken": .string(token), "opencrvsBRN": .string(number)]
-    if let aid = birth?["rid"]?.string ?? event["data"]?["registrationId"]?.string { message["aid"] = .string(aid) }
-    if let rid = birth?["rid"]?.string { try await remember(token, rid, context) }
-    return .object(message)
   }
 
   /// Keeps by which token the person of a birth is known: a later event may name nothing else.
@@ -103,41 +120,83 @@ extension MosipMediator {
     }
   }
 
-  /// The birth behind a credential that says neither registration number nor RID beside it: by a RID at the end of the subject's id, else by
-  /// the latest registration of the identity.
-  private func birth(ofSubject subject: JSONValue, _ uin: String, _ context: StageContext) async throws -> JSONValue? {
-    var rids = [FHIR.tail(subject["id"]?.string)].compactMap { $0 }.filter(RecordKey.isRID)
-    if rids.isEmpty, let identity = try await context.services.identities.identity(.uin(uin)) { rids = [identity.rid] }
-    for rid in rids {
-      let owner = try await context.store.record(Records.rids, rid)?.document
-      guard let key = owner?["birth"]?.string ?? owner?["txnId"]?.string else { continue }
-      if let birth = try await context.store.record(Records.births, key)?.document { return birth }
+  /// Holds a credential to the signature of the service that issues credentials.
+  /// - Throws: `CredentialRefusal`; `ServiceError`, always retriable, when its certificate cannot be had: nobody's token is lost by that.
+  private func checkProof(of event: JSONValue, _ credential: [UInt8], _ context: StageContext) async throws {
+    let rule = settings.text("credential-proof")
+    guard rule != "off" else { return }
+    guard let proof = event["data"]?["proof"]?["signature"]?.string, !proof.isEmpty else {
+      if rule == "required" { throw CredentialRefusal.noProof }
+      return
     }
-    return nil
+    // An earlier version of the embedded service signed the text of the credential in base64url; its events may still be on their way.
+    for payload in [credential, Array(Encoding.base64URL(credential).utf8)] {
+      do {
+        let signer = settings.text("credential-signer")
+        if try await context.services.keys.verifyJWS(proof, payload: payload, application: signer) { return }
+      } catch let error as ServiceError where !error.isRetriable {
+        throw ServiceError(.unavailable, service: error.service, code: error.code, error.message)
+      }
+    }
+    throw CredentialRefusal.wrongProof
   }
 
-  /// The event as it came, and the birth that it belongs to when it is one of ours.
-  private func keptEvent(_ key: String, _ context: StageContext) async throws -> (event: JSONValue, birth: JSONValue?) {
+  /// The birth that a credential is of: by the RID for which our requestor asked, else by a RID at the end of the subject's id, else by the
+  /// latest registration of the identity. Where none of these is ours, by the registration number, which is believed of nobody else than
+  /// the one whose UIN the credential says.
+  private func birth(
+    of event: JSONValue, _ subject: JSONValue, _ uin: String, _ context: StageContext
+  ) async throws -> StageRecord? {
+    let number = event["data"]?["opencrvsBRN"]?.string
+    let named = try await birth(ofNumber: number, context)
+    let asked = [event["data"]?["registrationId"]?.string, FHIR.tail(subject["id"]?.string)]
+    for rid in asked.compactMap({ $0 }) where RecordKey.isRID(rid) {
+      guard let birth = try await birth(ofRID: rid, context) else { continue }
+      try await prove(uin, isOf: rid, context)
+      return try checked(birth, number, named)
+    }
+    if let rid = try await context.services.identities.identity(.uin(uin))?.rid, let birth = try await birth(ofRID: rid, context) {
+      return try checked(birth, number, named)
+    }
+    // The identity was changed since by a registration that is not ours.
+    guard let named else { return nil }
+    try await prove(uin, isOf: named.document["rid"]?.string ?? "", context)
+    return named
+  }
+
+  private func birth(ofRID rid: String, _ context: StageContext) async throws -> StageRecord? {
+    let owner = try await context.store.record(Records.rids, rid)?.document
+    guard let key = owner?["birth"]?.string ?? owner?["txnId"]?.string else { return nil }
+    return try await context.store.record(Records.births, key)
+  }
+
+  private func birth(ofNumber number: String?, _ context: StageContext) async throws -> StageRecord? {
+    guard let number, FHIR.isIdentifier(number),
+      let key = try await context.store.record(Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
+    else { return nil }
+    return try await context.store.record(Records.births, key)
+  }
+
+  /// A birth whose credential names no other registration number than its own.
+  private func checked(_ birth: StageRecord, _ number: String?, _ named: StageRecord?) throws(CredentialRefusal) -> StageRecord {
+    guard number == nil || number == birth.document["registrationNumber"]?.string || named?.key == birth.key else {
+      throw .otherNumber
+    }
+    return birth
+  }
+
+  /// A credential says the UIN of the identity that the registration made, and of nobody else.
+  private func prove(_ uin: String, isOf rid: String, _ context: StageContext) async throws {
+    guard try await context.services.identities.identity(.rid(rid))?.uin == uin else { throw CredentialRefusal.otherPerson }
+  }
+
+  /// The event as it came.
+  private func keptEvent(_ key: String, _ context: StageContext) async throws -> JSONValue {
     guard
-      let bytes = try await context.services.objects.get(
-        account: Accounts.events, container: "credential-" + RecordKey.container(key), key: "event.json"),
+      let bytes = try await events(context).get(container: "credential-" + RecordKey.container(key), key: "event.json"),
       let event = try? JSONValue.parse(bytes)
     else { throw MediatorFault(.unknown, "the credential event is not in the object store") }
-    return (event, try await birth(of: event, context)?.document)
-  }
-
-  /// The birth of a credential event: by registration number, else by RID.
-  private func birth(of event: JSONValue, _ context: StageContext) async throws -> StageRecord? {
-    var transaction: String?
-    if let number = event["data"]?["opencrvsBRN"]?.string, FHIR.isIdentifier(number) {
-      transaction = try await context.store.record(Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
-    }
-    if transaction == nil, let rid = event["data"]?["registrationId"]?.string, RecordKey.isRID(rid) {
-      let owner = try await context.store.record(Records.rids, rid)?.document
-      transaction = owner?["birth"]?.string ?? owner?["txnId"]?.string
-    }
-    guard let transaction else { return nil }
-    return try await context.store.record(Records.births, transaction)
+    return event
   }
 
   /// The sealed credential: in the event itself, or where its data share URL says.
@@ -182,13 +241,13 @@ extension MosipMediator {
     document["errorCode"] = .string(failure.code)
     var changes: [StageChange] = [.put(collection: Records.credentials, key: work.key, document: document)]
     changes += saying(status, work.key, document)
+    // Only of a birth that the credential is proved to be of: nobody else's could be made to fail.
     do {
-      let (event, _) = try await keptEvent(work.key, context)
-      if let birth = try await birth(of: event, context) {
+      if let (birth, _) = try await provenBirth(work.key, context) {
         changes.append(.schedule(statusWork(of: birth.key, code: failure.code, message: failure.message)))
       }
-    } catch is MediatorFault {
-      // The event itself is gone: nobody can say whose it was.
+    } catch let error where error is MediatorFault || error is CredentialRefusal {
+      context.log.warning("a credential comes to nothing, and nobody knows whose it is", ["event": work.key, "code": failure.code])
     }
     try await context.store.commit(changes)
   }

@@ -95,9 +95,7 @@ extension MosipMediator {
     content: [UInt8], leftOut: [String]?
   ) {
     if let bytes = try await keptPacket(record, rid, context) { return (bytes, nil) }
-    guard
-      let eventBytes = try await context.services.objects.get(
-        account: Accounts.events, container: rid, key: record.document["object"]?.string ?? "")
+    guard let eventBytes = try await events(context).get(container: rid, key: record.document["object"]?.string ?? "")
     else { throw MediatorFault(.unknown, "the event is not in the object store").workFailure }
     let (bytes, leftOut): ([UInt8], [String])
     do {

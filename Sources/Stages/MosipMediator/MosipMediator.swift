@@ -59,6 +59,14 @@ public struct MosipMediator: Stage {
         "what the WebSub hub signs its deliveries with (mosip.opencrvs.partner.client.sha.secret); without it every delivery is refused"
       ),
       SettingField(
+        "credential-proof", .choice(["required", "when-present", "off"]), default: "required",
+        "whether a credential must be signed by the service that issues it (event.data.proof.signature); MOSIP's credential service always signs its default format"
+      ),
+      SettingField(
+        "credential-signer", .text, default: "CREDENTIAL_SERVICE",
+        "the application of the key manager whose key signs credentials; by default the credential service's own, with MOSIP's services KERNEL (mosip.sign.applicationid)"
+      ),
+      SettingField(
         "callback-url", .text, default: "",
         "base URL at which the hub reaches this mediator; empty to subscribe to nothing"),
       SettingField(
@@ -113,7 +121,7 @@ public struct MosipMediator: Stage {
 
   /// Accounts of the object store.
   enum Accounts {
-    /// Births and credential events as they came in.
+    /// Births, changes and credential events as they came in, sealed.
     static let events = "mosip-opencrvs"
     /// Packets between creation and upload, under upstream's name of the account.
     static let packets = "PACKET_MANAGER_ACCOUNT"
@@ -132,6 +140,8 @@ public struct MosipMediator: Stage {
   let foreignText = ForeignText()
   /// Credentials of registrations that nobody sent here.
   let strangers = Tally()
+  /// Credentials that are not believed.
+  let refusals = CredentialRefusals()
   /// Corrections that came after a later one was done.
   let stale = Tally()
   /// Messages to people that were given up.
@@ -175,12 +185,13 @@ public struct MosipMediator: Stage {
     ]
   }
 
-  /// How often text came that is not UTF-8, corrections that were overtaken, credentials of strangers, and messages that were not sent.
+  /// How often text came that is not UTF-8, corrections that were overtaken, credentials of strangers, messages that were not sent, and
+  /// credentials that were refused, by reason.
   public var counts: [String: Int] {
     [
       ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count,
       "notices_unsent": unsent.count,
-    ]
+    ].merging(refusals.counts) { $1 }
   }
 
   /// Schedules its subscriptions.
@@ -229,6 +240,10 @@ public struct MosipMediator: Stage {
   var workflowTopic: String { settings.text("workflow-completed-topic") }
   /// `{center}_{machine}`
   var referenceId: String { settings.text("center-id") + "_" + settings.text("machine-id") }
+
+  func events(_ context: StageContext) -> SealedObjects {
+    SealedObjects(context.services, account: Accounts.events, owner: MediatorOwner.mosip)
+  }
 
   func answer(_ context: StageContext) -> MediatorAnswer {
     MediatorAnswer(

@@ -14,8 +14,8 @@ extension OpencrvsMediator {
     if RecordQueue.hasEnded(document) { return .done }
     try await haveQueue(document, context)
     guard
-      let bytes = try await context.services.objects.get(
-        account: Self.eventAccount, container: Self.container(document, work.key), key: document["object"]?.string ?? "")
+      let bytes = try await contents(context).get(
+        container: Self.container(document, work.key), key: document["object"]?.string ?? "")
     else { throw MediatorFault(.unknown, "the event is not in the object store").workFailure }
     let event: CRVSEvent
     do {

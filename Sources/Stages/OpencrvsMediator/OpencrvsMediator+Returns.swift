@@ -19,11 +19,10 @@ extension OpencrvsMediator {
 
   /// Keeps the UIN token of a birth; OpenCRVS is told of it once, whichever way it comes.
   private func keepToken(_ token: String, of number: String, _ aid: String?, _ context: StageContext) async throws {
-    let document: JSONValue = [
-      "numberKind": "BRN", "registrationNumber": .string(number), "uinToken": .string(token), "aid": JSONValue(aid),
-    ]
-    let isNew = try await keep(document, in: Records.tokens, RecordKey.of(number), telling: "token", context) { known in
-      guard known["uinToken"]?.string == token else {
+    var document: JSONObject = ["numberKind": "BRN", "registrationNumber": .string(number), "aid": JSONValue(aid)]
+    for member in try await KeptToken.members(token, context.services.envelopeKeys) { document[member.key] = member.value }
+    let isNew = try await keep(.object(document), in: Records.tokens, RecordKey.of(number), telling: "token", context) { known in
+      if KeptToken.isOther(known, than: token) {
         throw MediatorFault(.conflict, "another token was received before for the same registration number")
       }
     }
@@ -53,12 +52,14 @@ extension OpencrvsMediator {
     let what = value["what"]?.string.flatMap { Self.results.contains($0) ? $0 : nil } ?? ""
     let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100).map(JSONValue.string)
     if status == "error", errors.isEmpty { throw MediatorFault(.unreadable, "the message names no error") }
-    let document: JSONValue = [
+    var document: JSONObject = [
       "type": .string(type), "status": .string(status), "txnId": JSONValue(transaction), "aid": JSONValue(aid),
       "numberKind": JSONValue(number?.kind), "registrationNumber": JSONValue(number?.text),
-      "uinToken": JSONValue(value["uinToken"]?.string), "what": .string(what), "changed": .array(changed),
-      "errors": .array(errors),
+      "what": .string(what), "changed": .array(changed), "errors": .array(errors),
     ]
+    for member in try await KeptToken.members(value["uinToken"]?.string, context.services.envelopeKeys) {
+      document[member.key] = member.value
+    }
     let told =
       switch (status, EventKind(rawValue: type)) {
       case ("error", _): "error"
@@ -74,9 +75,9 @@ extension OpencrvsMediator {
     // Told once more because a person wants it so, and once for each time.
     let again = value["again"]?.int.map { ":\($0)" } ?? ""
     let isNew = try await keep(
-      document, in: Records.statuses, Self.statusKey(type, status, subject + again), telling: told, context
+      .object(document), in: Records.statuses, Self.statusKey(type, status, subject + again), telling: told, context
     ) { known in
-      guard let before = known["uinToken"]?.string, let now = value["uinToken"]?.string, before != now else { return }
+      guard let token = value["uinToken"]?.string, KeptToken.isOther(known, than: token) else { return }
       throw MediatorFault(.conflict, "another token was received before for the same result")
     }
     if isNew { context.log.info("a result is taken", ["type": type, "status": status, "what": what, "aid": aid ?? ""]) }
@@ -152,7 +153,7 @@ extension OpencrvsMediator {
     }
     switch work.payload["what"]?.string {
     case "aid": body["MOSIP_AID"] = document["aid"]
-    case "token": body["MOSIP_PSUT_TOKEN_ID"] = document["uinToken"]
+    case "token": body["MOSIP_PSUT_TOKEN_ID"] = JSONValue(try await KeptToken.of(document, context.services.envelopeKeys))
     default:
       let errors = document["errors"]?.array ?? []
       let texts = errors.map { "\($0["errorCode"]?.string ?? ""): \($0["errorMessage"]?.string ?? "")" }

@@ -116,9 +116,8 @@ extension OpencrvsMediator {
   private func inOrder(_ records: [StageRecord], _ context: StageContext) async throws -> [(StageRecord, CRVSEvent)] {
     var found: [(record: StageRecord, event: CRVSEvent)] = []
     for record in records {
-      let bytes = try await context.services.objects.get(
-        account: Self.eventAccount, container: Self.container(record.document, record.key),
-        key: record.document["object"]?.string ?? "")
+      let bytes = try await contents(context).get(
+        container: Self.container(record.document, record.key), key: record.document["object"]?.string ?? "")
       guard let bytes, let event = try? event(bytes) else {
         context.log.error("a parked event cannot be read: it stays parked", ["record": record.key])
         continue

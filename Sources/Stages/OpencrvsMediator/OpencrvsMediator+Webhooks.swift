@@ -50,8 +50,7 @@ extension OpencrvsMediator {
     let key = RecordKey.of(event)
     if let answer = try await answerOfKnown(event, key, context) { return answer }
     let object = event.digest + ".json"
-    try await context.services.objects.put(
-      event.encoded, account: Self.eventAccount, container: RecordKey.container(key), key: object)
+    try await contents(context).put(event.encoded, container: RecordKey.container(key), key: object)
     let kind = EventKind(topic: event.topic)
     let record: JSONValue = [
       "topic": .string(event.topic), "kind": JSONValue(kind?.rawValue), "recordId": .string(event.bundle.compositionId),
@@ -83,8 +82,7 @@ extension OpencrvsMediator {
   private func answerOfKnown(_ event: CRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
     guard let known = try await context.store.record(Records.events, key) else { return nil }
     let isSame = try await event.isSame(as: known.document) {
-      try await context.services.objects.get(
-        account: Self.eventAccount, container: Self.container(known.document, key), key: $0)
+      try await contents(context).get(container: Self.container(known.document, key), key: $0)
     }
     guard isSame else {
       throw MediatorFault(.conflict, "the same record was received before with other content")

@@ -91,7 +91,7 @@ public struct OpencrvsMediator: Stage {
     /// Results that came back otherwise (S6).
     static let statuses = "statuses"
   }
-  /// The account of the object store that keeps the events.
+  /// The account of the object store that keeps the events, sealed.
   static let eventAccount = "opencrvs-events"
 
   let settings: StageSettings
@@ -184,6 +184,10 @@ public struct OpencrvsMediator: Stage {
   }
 
   func event(_ bytes: [UInt8]) throws(MediatorFault) -> CRVSEvent { try CRVSEvent(bytes, names: names) }
+
+  func contents(_ context: StageContext) -> SealedObjects {
+    SealedObjects(context.services, account: Self.eventAccount, owner: MediatorOwner.opencrvs)
+  }
 
   func answer(_ context: StageContext) -> MediatorAnswer {
     MediatorAnswer(

@@ -65,6 +65,15 @@ extension StandInMosip {
           detached: content["includePayload"]?.bool != true)
         return Self.done(["jwtSignedData": .string(jws), "timestamp": .string(Instant.now.iso)])
       },
+      door("GET", Self.keys + "/getCertificate") { request in
+        guard request.query("referenceId") == "SIGN", let application = request.query("applicationId") else {
+          return Self.failed("KER-KMS-002", "ApplicationId not found in Key Policy. Key/CSR generation not allowed.")
+        }
+        // Whatever an application signs brings its certificate along.
+        let jws = try JWS(compact: try await keys.signJWS([], application: application, detached: false))
+        let der = try JSONValue.parse(jws.header)["x5c"]?[0]?.string.flatMap { Encoding.bytes(base64: $0) } ?? []
+        return Self.done(["certificate": .string(try Certificate(der: der).pem), "timestamp": .string(Instant.now.iso)])
+      },
       door("POST", Self.keys + "/jwtVerify") { request in
         let content = try Self.content(request)
         let isRight = try await keys.verifyJWS(

@@ -1,5 +1,6 @@
 import Postgres
 import StageRuntime
+import Stages
 import StandIn
 import Synchronization
 import System
@@ -211,10 +212,11 @@ final class Demo: Sendable {
 
   /// What the mediator has kept of a registration number: for births that came back in an earlier demo.
   private func known(_ number: String) async -> (token: String?, error: String?, result: String?)? {
-    try? await pipeline.pool.with { connection in
+    var found = try? await pipeline.pool.with { connection in
       let rows = try connection.execute(
         """
-        SELECT collection, document->>'uinToken', document->'errors'->0->>'errorCode' FROM regproc.stage_record
+        SELECT collection, coalesce(document->>'sealedToken', document->>'uinToken'), document->'errors'->0->>'errorCode'
+        FROM regproc.stage_record
         WHERE stage = 'opencrvs-mediator' AND document->>'registrationNumber' = $1
           AND (collection = 'tokens' OR collection = 'statuses' AND document->>'type' = 'birth')
         """, [.text(number)])
@@ -230,6 +232,15 @@ final class Demo: Sendable {
       }
       return out
     }
+    let token = await opened(found?.token)
+    found?.token = token
+    return found
+  }
+
+  /// A UIN token as OpenCRVS knows it.
+  private func opened(_ kept: String?) async -> String? {
+    guard let kept else { return nil }
+    return try? await KeptToken.opened(kept, pipeline.envelopeKeys)
   }
 
   private func result(of index: Int, _ state: EventState?) async throws -> DemoResult {
@@ -251,7 +262,7 @@ final class Demo: Sendable {
     } else if event.kind == .birth {
       await birthEnd(number, &result)
     } else {
-      changeEnd(state, number, &result)
+      await changeEnd(state, number, &result)
     }
     if let end = endedAt(index) { result.seconds = mine.at.duration(to: end).inSeconds }
     if let rid = result.rid, let journey = try await pipeline.pool.with({ try Journey.read(rid: rid, on: $0) }) {
@@ -275,8 +286,8 @@ final class Demo: Sendable {
     }
   }
 
-  private func changeEnd(_ state: EventState?, _ number: String, _ result: inout DemoResult) {
-    result.token = state?.token
+  private func changeEnd(_ state: EventState?, _ number: String, _ result: inout DemoResult) async {
+    result.token = await opened(state?.token)
     switch state?.end {
     case .done(let what, let changed):
       // A correction of a birth that nobody sent is that birth.

@@ -6,6 +6,7 @@ import StageRuntime
 struct EventState: Sendable {
   /// Its application id.
   var aid: String?
+  /// The UIN token as the OpenCRVS side keeps it: sealed.
   var token: String?
   /// What was done, or an error; nil while neither is known.
   var end: End?
@@ -34,7 +35,7 @@ struct EventState: Sendable {
     for row in try connection.execute(
       """
       SELECT document->>'txnId', document->>'status', document->>'what', document->'changed', document->'errors'->0->>'errorCode',
-        document->>'uinToken'
+        coalesce(document->>'sealedToken', document->>'uinToken')
       FROM regproc.stage_record
       WHERE stage = 'opencrvs-mediator' AND collection = 'statuses' AND document->>'txnId' = ANY($1)
       """, [.textArray(keys)])

@@ -118,6 +118,8 @@ final class Pipeline: Sendable {
   let database: PostgresSettings
   let kafka: KafkaSettings
   private let platform: PlatformChoice
+  /// What the mediators' own keys open.
+  var envelopeKeys: any EnvelopeKeys { platform.services.envelopeKeys }
   private let cluster: PrivateCluster?
   /// Kept as long as the pipeline: it is the broker.
   private let broker: EmbeddedCluster?

@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Stages
 import StandIn
 import System
 import Testing
@@ -29,8 +30,9 @@ struct ChangeOutcome: Sendable {
   /// Reads everything at once.
   static func read(_ events: [DemoEvent], _ pipeline: UpPipeline) async throws -> ChangeOutcome {
     let keys = events.compactMap(\.key)
-    let sealer = try Sealer(try KeyFolder(folder: pipeline.folder + "/platform/keys"))
-    return try await pipeline.read { connection in
+    let folder = try KeyFolder(folder: pipeline.folder + "/platform/keys")
+    let sealer = try Sealer(folder)
+    var outcome = try await pipeline.read { connection in
       var out = ChangeOutcome()
       out.states = try EventState.read(keys: keys, on: connection)
       for row in try connection.execute(
@@ -67,6 +69,13 @@ struct ChangeOutcome: Sendable {
       ).map { try $0.text(0) }
       return out
     }
+    let blocking = BlockingPool(name: "keys", threads: 1)
+    defer { blocking.close() }
+    let envelopeKeys = EmbeddedEnvelopeKeys(keys: folder, blocking: blocking)
+    for (key, state) in outcome.states {
+      if let token = state.token { outcome.states[key]?.token = try await KeptToken.opened(token, envelopeKeys) }
+    }
+    return outcome
   }
 
   /// Whether every event has ended by now.

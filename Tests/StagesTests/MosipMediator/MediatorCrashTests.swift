@@ -23,13 +23,18 @@ struct MediatorCrashTests {
     }
     try await untilTaken(crvs.0, crvs.1, Births.webhook(Births.usual()))
     try await runToTheEnd(world, stages)
+    let rid = world.document("mosip-mediator", "birth_transactions", Births.record)?["rid"]?.string ?? ""
+    world.state.withLock { $0.people["5075291708"] = FakeIdentities.Person(fields: [:], rids: [rid]) }
     let credential: JSONValue = ["credentialSubject": ["UIN": "5075291708"]]
     let envelope = try Envelope.seal(credential.encoded(), for: world.keys.owners["opencrvs-partner"]!.certificate)
     let event: JSONValue = [
       "topic": "opencrvs-partner/CREDENTIAL_ISSUED",
       "event": [
         "id": "e1", "transactionId": "request-1",
-        "data": ["opencrvsBRN": "2022BTEST01", "credential": .string(Encoding.base64URL(envelope))],
+        "data": [
+          "opencrvsBRN": "2022BTEST01", "credential": .string(Encoding.base64URL(envelope)),
+          "proof": ["signature": .string(try world.proof(of: credential.encoded()))],
+        ],
       ],
     ]
     let body = event.encoded()
@@ -73,6 +78,7 @@ struct MediatorCrashTests {
     #expect(state.published.allSatisfy { $0.body["event"]?["status"] == "served" }, "\(name)")
     #expect(state.work.allSatisfy { $0.state == 1 || $0.item.kind == "answer" }, "\(name)")
     #expect(state.objects.keys.allSatisfy { !$0.hasPrefix("PACKET_MANAGER_ACCOUNT") }, "\(name)")
+    #expect(state.objects.count == 3 && state.objects.values.allSatisfy { $0.starts(with: "VER_R2".utf8) }, "\(name)")
     #expect(state.failures.isEmpty, "\(name)")
   }
 

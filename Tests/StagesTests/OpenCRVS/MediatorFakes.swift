@@ -14,7 +14,7 @@ struct MediatorKeys: Sendable {
 
   static let shared: Result<MediatorKeys, any Error> = Result {
     var owners: [String: (key: RSAPrivateKey, certificate: Certificate)] = [:]
-    for name in ["opencrvs-mediator", "mosip-mediator", "opencrvs-partner", "stranger"] {
+    for name in ["opencrvs-mediator", "mosip-mediator", "opencrvs-partner", "stranger", "CREDENTIAL_SERVICE"] {
       let key = try RSAPrivateKey.generate()
       owners[name] = (key, try Certificate.selfSigned(for: key, commonName: name))
     }
@@ -124,6 +124,8 @@ struct FakeEnvelopeKeys: EnvelopeKeys {
 
 struct FakeKeyManager: KeyManager {
   let keys: MediatorKeys
+  /// Why no certificate can be had.
+  var fault: @Sendable () -> ServiceError? = { nil }
 
   func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
     try await keys.packets.encrypt(plaintext, refID: referenceId)
@@ -141,7 +143,11 @@ struct FakeKeyManager: KeyManager {
   }
   static func token(_ id: String, _ partner: String) -> String { "t(\(id),\(partner))" }
   func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String { "" }
-  func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool { false }
+  func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
+    if let fault = fault() { throw fault }
+    guard let owner = keys.owners[application], let parsed = try? JWS(compact: jws, over: payload) else { return false }
+    return parsed.isSigned(by: owner.key.publicKey)
+  }
 }
 
 struct FakeHub: WebSubHub {

@@ -41,6 +41,8 @@ final class MediatorWorld: Sendable {
     var answers: [String: [ClientResponse]] = [:]
     var validTokens: [String: Set<String>] = ["good": []]
     var tokensAreDown = false
+    /// Why the key manager gives no certificates.
+    var certificateFault: ServiceError?
     var failures: [(kind: String, failure: WorkFailure)] = []
     /// The id repository, by UIN.
     var people: [String: FakeIdentities.Person] = [:]
@@ -93,7 +95,7 @@ final class MediatorWorld: Sendable {
   func context(_ stage: String) -> StageContext {
     let services = Services(
       packets: UnusedByMediators(), registrations: FakeRegister(world: self), identities: FakeIdentities(world: self),
-      keys: FakeKeyManager(keys: keys),
+      keys: FakeKeyManager(keys: keys, fault: { self.state.withLock { $0.certificateFault } }),
       envelopeKeys: FakeEnvelopeKeys(world: self), credentials: UnusedByMediators(), hub: FakeHub(world: self),
       objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
       schemas: FakeSchemas(),
@@ -202,6 +204,12 @@ final class MediatorWorld: Sendable {
       try MemoryStageStore.apply(changes, stage, &state)
       state.work[place].state = end
     }
+  }
+
+  /// The signature of a credential as the credential service makes it.
+  func proof(of credential: [UInt8], by signer: String = "CREDENTIAL_SERVICE", detached: Bool = true) throws -> String {
+    let (key, certificate) = keys.owners[signer]!
+    return try JWS.sign(credential, with: key, certificates: [certificate], thumbprint: true, detached: detached)
   }
 
   func document(_ stage: String, _ collection: String, _ key: String) -> JSONValue? {

@@ -34,7 +34,9 @@ struct OpencrvsMediatorTests {
     #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Received")
     #expect(world.openWork("forward") == 1)
     let stored = try #require(world.state.withLock { $0.objects.values.first })
-    #expect(!String(decoding: stored, as: UTF8.self).contains("aW1hZ2U"))
+    #expect(!String(decoding: stored, as: UTF8.self).contains("Amina"), "sealed")
+    let kept = String(decoding: try Envelope.open(stored, with: world.keys.owners["opencrvs-mediator"]!.key), as: UTF8.self)
+    #expect(kept.contains("Amina") && !kept.contains("aW1hZ2U"))
   }
 
   @Test("refuses a webhook without a signature, with a wrong one, and any when it has no secret")
@@ -293,6 +295,19 @@ struct OpencrvsMediatorTests {
     let conflict = try await post(back("/birthReceiveNid", other))
     #expect(conflict.status == 409)
     #expect(conflict.code == "OPN-CRVS-015")
+    let records = world.state.withLock { $0.records.values.map { "\($0.document)" } }
+    #expect(records.contains { $0.contains("tokenDigest") } && records.allSatisfy { !$0.contains("3065487123") }, "sealed")
+
+    // An earlier version kept it in the clear, and had not told it yet.
+    let old: JSONValue = ["numberKind": "BRN", "registrationNumber": "2022BTEST02", "uinToken": "t1", "aid": "45452"]
+    try await context.store.commit([
+      .insert(collection: "tokens", key: "2022BTEST02", document: old), .schedule(stage.telling("token", "tokens", "2022BTEST02")),
+    ])
+    try await run()
+    #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST02", "MOSIP_PSUT_TOKEN_ID": "t1"])
+    for (text, status) in [("t1", 200), ("t2", 409)] {
+      #expect(try await post(back("/birthReceiveNid", ["uinToken": .string(text), "opencrvsBRN": "2022BTEST02"])).status == status)
+    }
   }
 
   @Test("takes tokens from nobody without a valid token and the role")

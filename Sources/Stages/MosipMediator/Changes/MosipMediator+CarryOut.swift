@@ -157,8 +157,7 @@ extension MosipMediator {
     {
       place = (rid, object)
     }
-    guard let place,
-      let bytes = try await context.services.objects.get(account: Accounts.events, container: place.container, key: place.key)
+    guard let place, let bytes = try await events(context).get(container: place.container, key: place.key)
     else { return nil }
     return try? CRVSEvent(bytes)
   }

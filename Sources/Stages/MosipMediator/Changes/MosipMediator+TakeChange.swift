@@ -14,7 +14,7 @@ extension MosipMediator {
       if let answer = try await answerOfKnownChange(event, kind, key, context) { return answer }
       let rid = try await changeRID(of: event, context)
       let object = "event-\(event.digest).json"
-      try await context.services.objects.put(event.encoded, account: Accounts.events, container: rid, key: object)
+      try await events(context).put(event.encoded, container: rid, key: object)
       var line = try await self.line(event.bundle.compositionId, context)
       line.queue.append(key)
       do {
@@ -78,7 +78,7 @@ extension MosipMediator {
   ) async throws -> Response? {
     guard let known = try await change(key, context) else { return nil }
     let isSame = try await event.isSame(as: known.document) {
-      try await context.services.objects.get(account: Accounts.events, container: known.rid, key: $0)
+      try await events(context).get(container: known.rid, key: $0)
     }
     guard isSame else { throw MediatorFault(.conflict, "the same record was received before with other content") }
     return takenChange(kind, known.rid, context)
@@ -116,9 +116,7 @@ extension MosipMediator {
 
   /// The event of a change as it came.
   func event(of change: ChangeRecord, _ context: StageContext) async throws -> CRVSEvent {
-    guard
-      let bytes = try await context.services.objects.get(
-        account: Accounts.events, container: change.rid, key: change.text("object") ?? "")
+    guard let bytes = try await events(context).get(container: change.rid, key: change.text("object") ?? "")
     else { throw MediatorFault(.unknown, "the event is not in the object store") }
     return try CRVSEvent(bytes)
   }

@@ -1,0 +1,30 @@
+/// Why a credential is not believed. Nobody at OpenCRVS hears of it: whoever forges one must not be able to fail a person's birth.
+enum CredentialRefusal: String, Error, Sendable, CaseIterable {
+  /// The event has no signature of the credential service, and the site demands one.
+  case noProof = "unsigned"
+  /// The signature is not that of the credential service over this credential.
+  case wrongProof = "signature"
+  /// The event names another record's registration number than that of the registration that it is of.
+  case otherNumber = "number"
+  /// The credential says another UIN than that of the registration that the event is of.
+  case otherPerson = "person"
+
+  /// What MOSIP is told, in words that it knows.
+  var status: String {
+    switch self {
+    case .noProof, .wrongProof: "serving_error_decrypt"
+    case .otherNumber, .otherPerson: "serving_error_json_parse"
+    }
+  }
+}
+
+/// Credentials that were refused since the stage was started, by reason.
+struct CredentialRefusals: Sendable {
+  private let tallies = Dictionary(uniqueKeysWithValues: CredentialRefusal.allCases.map { ($0, Tally()) })
+
+  func add(_ refusal: CredentialRefusal) { tallies[refusal]?.add() }
+
+  var counts: [String: Int] {
+    Dictionary(uniqueKeysWithValues: tallies.map { ("credentials_refused_" + $0.key.rawValue, $0.value.count) })
+  }
+}

@@ -1,0 +1,27 @@
+import StageKit
+
+/// What a mediator keeps in the object store, sealed with its own key, so that nobody reads it there. What an earlier version kept in the
+/// clear is read as it is.
+struct SealedObjects: Sendable {
+  private let services: Services
+  private let account: String
+  private let owner: String
+
+  /// - Parameter owner: whose key seals and opens.
+  init(_ services: Services, account: String, owner: String) {
+    self.services = services
+    self.account = account
+    self.owner = owner
+  }
+
+  func put(_ bytes: [UInt8], container: String, key: String) async throws {
+    let sealed = try await services.envelopeKeys.seal(bytes, for: owner)
+    try await services.objects.put(sealed, account: account, container: container, key: key)
+  }
+
+  func get(container: String, key: String) async throws -> [UInt8]? {
+    guard let bytes = try await services.objects.get(account: account, container: container, key: key) else { return nil }
+    // No JSON begins as an envelope does.
+    return bytes.starts(with: "VER_R2".utf8) ? try await services.envelopeKeys.open(bytes, as: owner) : bytes
+  }
+}
