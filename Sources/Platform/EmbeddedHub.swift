@@ -157,7 +157,7 @@ public final class EmbeddedHub: WebSubHub {
     [
       Endpoint("POST", Self.path, maxBody: 2 << 20) { request in
         guard let token = request.cookie("Authorization") ?? request.bearerToken,
-          try await tokens.caller(of: token) != nil
+          try await tokens.caller(of: token, for: .mosip) != nil
         else {
           return Self.denied("not authorised", status: 401)
         }

@@ -60,6 +60,22 @@ import Testing
     }
   }
 
+  @Test func aTokenOpensNothingButWhatItIsFor() async throws {
+    try await World.run { world async throws in
+      let tokens = try tokens(world)
+      for shown in TokenAudience.allCases {
+        let token = try await tokens.token(client: "mediator", for: shown)
+        for asking in TokenAudience.allCases {
+          let caller = try await tokens.caller(of: token, for: asking)
+          #expect((caller != nil) == (shown == asking), "\(shown) at \(asking)")
+          #expect(caller == nil || caller?.client == "mediator" && caller?.isConfigured == true)
+        }
+      }
+      let stranger = try await tokens.token(client: "stranger", for: .mosip)
+      #expect(try await tokens.caller(of: stranger, for: .mosip)?.isConfigured == false)
+    }
+  }
+
   @Test func aTokenOfAnotherFolderOrWithOneChangedCharacterIsNobodys() async throws {
     try await World.run { world async throws in
       let tokens = try tokens(world)

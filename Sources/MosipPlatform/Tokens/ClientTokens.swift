@@ -65,6 +65,9 @@ final class ClientTokens: Sendable {
   /// Whether a client of this name is configured.
   func knows(_ client: String) -> Bool { settings.clients[client] != nil }
 
+  /// Whether an id in the realm is that of a client that is configured.
+  func isOurs(_ id: String) -> Bool { id == settings.client.id || settings.clients.values.contains { $0.id == id } }
+
   private func credentials(_ name: String) throws -> ClientCredentials {
     if name == Self.own { return settings.client }
     if let credentials = settings.clients[name] { return credentials }

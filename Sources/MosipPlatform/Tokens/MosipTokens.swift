@@ -36,9 +36,10 @@ final class MosipTokens: AccessTokens {
     self.timing = timing
   }
 
-  func token(client: String) async throws -> String { try await tokens.token(of: client) }
+  /// The realm says whom its tokens are for.
+  func token(client: String, for audience: TokenAudience) async throws -> String { try await tokens.token(of: client) }
 
-  func caller(of token: String) async throws -> Caller? {
+  func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
     guard token.utf8.count < 16_384, let jws = try? JWS(compact: token), let header = try? JSONValue.parse(jws.header),
       // The one algorithm, whatever the header would like.
       header["alg"]?.string == "RS256", let id = header["kid"]?.string, let claims = try? JSONValue.parse(jws.payload),
@@ -48,7 +49,10 @@ final class MosipTokens: AccessTokens {
     var name = claims["preferred_username"]?.string ?? claims["azp"]?.string ?? claims["sub"]?.string ?? ""
     if name.hasPrefix(prefix) { name.removeFirst(prefix.count) }
     guard !name.isEmpty else { return nil }
-    return Caller(name: name, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []))
+    let client = claims["azp"]?.string ?? claims["clientId"]?.string ?? claims["client_id"]?.string ?? name
+    return Caller(
+      name: name, client: client, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []),
+      isConfigured: tokens.isOurs(client))
   }
 
   private func isInForce(_ claims: JSONValue) -> Bool {

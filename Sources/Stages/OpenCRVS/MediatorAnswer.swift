@@ -75,17 +75,20 @@ struct MediatorAnswer: Sendable {
 /// Who may come in: tokens of callers, checked at the token service.
 struct MediatorDoor: Sendable {
   let tokens: any AccessTokens
-  /// The role that a caller needs; empty for none.
+  /// Which side it is on: tokens for the other one are not taken.
+  let audience: TokenAudience
+  /// The role that a caller needs; empty for none, and then its client must be a configured one.
   let role: String
 
-  /// - Throws: OPN-AUT-003 without a token, OPN-AUT-002 with one that is not valid, OPN-AUT-004 without the role.
+  /// - Throws: OPN-AUT-003 without a token, OPN-AUT-002 with one that is not valid here, OPN-AUT-004 without the role, or when neither
+  ///   role nor client lets it in.
   func admit(_ token: String?) async throws {
     guard let token, !token.isEmpty else { throw MediatorFault(.tokenMissing, "the access token is missing") }
-    guard let caller = try await tokens.caller(of: token) else {
+    guard let caller = try await tokens.caller(of: token, for: audience) else {
       throw MediatorFault(.tokenInvalid, "the access token is not valid")
     }
-    guard role.isEmpty || caller.roles.contains(role) else {
-      throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here")
+    guard role.isEmpty ? caller.isConfigured : caller.roles.contains(role) else {
+      throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here, or its client is not known")
     }
   }
 }

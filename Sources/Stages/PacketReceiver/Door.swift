@@ -17,7 +17,7 @@ struct Door: Sendable {
     guard let token = cookie ?? request.bearerToken, !token.isEmpty else { throw refusal(401) }
     let caller: Caller?
     do {
-      caller = try await services.tokens.caller(of: token)
+      caller = try await services.tokens.caller(of: token, for: .mosip)
     } catch let error as ServiceError {
       guard error.isRetriable else { throw refusal(401) }
       throw refusal(503)
