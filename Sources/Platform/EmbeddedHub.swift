@@ -157,20 +157,37 @@ public final class EmbeddedHub: WebSubHub {
     [
       Endpoint("POST", Self.path, maxBody: 2 << 20) { request in
         guard let token = request.cookie("Authorization") ?? request.bearerToken,
-          try await tokens.caller(of: token, for: .mosip) != nil
+          let caller = try await tokens.caller(of: token, for: .mosip)
         else {
+          Refusals.shared.add("hub-request", reason: "token")
           return Self.denied("not authorised", status: 401)
         }
-        return try await self.answer(request)
+        return try await self.answer(request, of: caller)
       }
     ]
   }
 
-  private func answer(_ request: Request) async throws -> Response {
+  /// Refuses, so that a person can see it.
+  private func refuse(_ what: String, of caller: Caller, reason: String, _ message: String, status: Int) -> Response {
+    Refusals.shared.add(what, reason: reason)
+    log.warning("the hub refuses a caller", ["what": what, "client": caller.client, "reason": reason])
+    return Self.denied(message, status: status)
+  }
+
+  private func answer(_ request: Request, of caller: Caller) async throws -> Response {
     let form = request.query("hub.mode") == nil ? request.form() : []
     func field(_ name: String) -> String? { request.query(name) ?? form.first { $0.0 == name }?.1 }
     guard let mode = field("hub.mode"), let topic = field("hub.topic"), !topic.isEmpty else {
       return Self.denied("hub.mode or hub.topic is missing", status: 400)
+    }
+    let subscribes = mode == "subscribe" || mode == "unsubscribe"
+    do {
+      try HubRights.check(caller, may: subscribes ? .subscribe : .publish, topic: topic)
+    } catch {
+      // MOSIP's hub answers 500 to a subscriber without the right.
+      return refuse(
+        subscribes ? "subscription" : "publication", of: caller, reason: error.reason, error.message,
+        status: subscribes ? 500 : 403)
     }
     switch mode {
     case "register", "deregister", "unregister": return Self.accepted(200)

@@ -27,8 +27,18 @@ extension HubTests {
   }
 
   private func door(_ hub: EmbeddedHub, _ world: World) async throws -> Door {
-    let tokens = EmbeddedTokens(keys: world.keys, blocking: world.blocking, roles: [:], clock: world.clock)
+    let tokens = tokens(world)
     return Door(endpoint: hub.endpoints(tokens: tokens)[0], token: try await tokens.token(client: "mediator"))
+  }
+
+  private func tokens(_ world: World) -> EmbeddedTokens {
+    let all = ["PUBLISH_T_GENERAL", "SUBSCRIBE_T_GENERAL", "PUBLISH_T_ALL_INDIVIDUAL", "SUBSCRIBE_T_INDIVIDUAL"]
+    return EmbeddedTokens(
+      keys: world.keys, blocking: world.blocking,
+      roles: [
+        "mediator": all, "other": all, "publisher": ["PUBLISH_T_GENERAL"], "subscriber": ["SUBSCRIBE_T_GENERAL"],
+        "partner": ["SUBSCRIBE_T_INDIVIDUAL"], "elsewhere": ["PUBLISH_U_GENERAL", "SUBSCRIBE_U_GENERAL"],
+      ], clock: world.clock)
   }
 
   @Test func theDoorSpeaksUpstreamsForms() async throws {
@@ -66,6 +76,35 @@ extension HubTests {
       let (status, text) = try await door.post(
         [], form: "hub.mode=subscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs&hub.secret=a")
       #expect(status == 400 && text.hasPrefix("hub.mode=denied"))
+    }
+  }
+
+  @Test func rolesSayWhoMayPublishAndSubscribeToWhat() async throws {
+    try await withHub { hub, _, world async throws in
+      let door = try await door(hub, world)
+      let tokens = tokens(world)
+      let refused = Refusals.shared.count("subscription", reason: "role")
+      // Whether they may publish and subscribe: to T, and to the partner's T.
+      for (client, publishes, subscribes, publishesOf, subscribesOf) in [
+        ("mediator", true, true, true, false), ("publisher", true, false, false, false),
+        ("subscriber", false, true, false, false), ("partner", false, false, false, true),
+        ("elsewhere", false, false, false, false), ("nobody", false, false, false, false),
+      ] {
+        let token = try await tokens.token(client: client)
+        for (topic, publishes, subscribes) in [("T", publishes, subscribes), ("partner/T", publishesOf, subscribesOf)] {
+          let query = [("hub.mode", "publish"), ("hub.topic", topic)]
+          let published = try await door.post(query, body: [0x7B, 0x7D], token: token)
+          #expect(published.0 == (publishes ? 200 : 403), "\(client) \(topic)")
+          #expect(published.1.hasPrefix(publishes ? "hub.mode=accepted" : "hub.mode=denied&hub.reason="))
+          let form = "hub.topic=\(topic)&hub.callback=http%3A%2F%2F\(client)%2F&hub.secret=made-up"
+          for mode in ["subscribe", "unsubscribe"] {
+            let answer = try await door.post([], form: "hub.mode=\(mode)&" + form, token: token)
+            #expect(answer.0 == (subscribes ? 202 : 500), "\(client) \(mode) \(topic)")
+            #expect(answer.1.hasPrefix(subscribes ? "hub.mode=accepted" : "hub.mode=denied&hub.reason="))
+          }
+        }
+      }
+      #expect(Refusals.shared.count("subscription", reason: "role") >= refused + 10)
     }
   }
 

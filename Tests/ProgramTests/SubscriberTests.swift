@@ -60,7 +60,8 @@ extension ProgramTests {
 
       let blocking = BlockingPool(name: "tokens", threads: 1)
       let tokens = EmbeddedTokens(
-        keys: try KeyFolder(folder: pipeline.folder + "/platform/keys"), blocking: blocking, roles: [:], clock: SystemClock())
+        keys: try KeyFolder(folder: pipeline.folder + "/platform/keys"), blocking: blocking,
+        roles: ["somebody": ["SUBSCRIBE_T_GENERAL", "PUBLISH_T_GENERAL"]], clock: SystemClock())
       let token = try await tokens.token(client: "somebody", for: .mosip)
       let subscriber = Subscriber([500, 500])
       let server = try Server(ServerSettings(), endpoints: subscriber.endpoints)
