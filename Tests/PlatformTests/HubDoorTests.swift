@@ -56,7 +56,7 @@ extension HubTests {
       #expect(subscribers.bodies == ["{\"a\":1}", "{\"a\":1}"], "whoever gives no key means what it says twice")
       #expect(try await door.post([], form: "hub.mode=unsubscribe&" + subscription) == (202, "hub.mode=accepted"))
       #expect(subscribers.intents.last?.contains("hub.mode=unsubscribe") == true)
-      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 0)
+      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription WHERE ended_at IS NULL") == 0)
     }
   }
 
@@ -108,13 +108,77 @@ extension HubTests {
     }
   }
 
+  private func subscribe(_ door: Door, _ callback: String, secret: String = "made-up", mode: String = "subscribe", token: String? = nil)
+    async throws -> Int
+  {
+    let callback = callback.replacing(":", with: "%3A").replacing("/", with: "%2F")
+    return try await door.post(
+      [], form: "hub.mode=\(mode)&hub.topic=T&hub.callback=\(callback)&hub.secret=\(secret)", token: token
+    ).0
+  }
+
+  @Test func aSubscriptionIsItsClientsAlone() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      let door = try await door(hub, world)
+      let other = try await tokens(world).token(client: "other")
+      try await publish(hub, "past", topic: "T")
+      #expect(try await subscribe(door, "http://s/") == 202)
+      try await publish(hub, "one", topic: "T")
+      #expect(try await eventually { subscribers.bodies == ["one"] })
+
+      // Nobody else renews it, gives it another secret or ends it; its callback is not even asked.
+      let (asked, refused) = (subscribers.intents.count, Refusals.shared.count("subscription", reason: "owner"))
+      #expect(try await subscribe(door, "http://s/", secret: "foreign", token: other) == 403)
+      #expect(try await subscribe(door, "http://s/", mode: "unsubscribe", token: other) == 403)
+      #expect(subscribers.intents.count == asked)
+      #expect(Refusals.shared.count("subscription", reason: "owner") >= refused + 2)
+      try await publish(hub, "two", topic: "T")
+      #expect(try await eventually { subscribers.bodies == ["one", "two"] })
+      #expect(
+        subscribers.deliveries[1].signature == HubSignature.webSub(body: Array("two".utf8), secret: Array("made-up".utf8)))
+
+      // A lapsed one is still its client's, with what it is owed.
+      try await world.run("UPDATE platform.hub_subscription SET lease_until = now() - interval '1 second'")
+      try await publish(hub, "three", topic: "T")
+      #expect(try await subscribe(door, "http://s/", token: other) == 403)
+      #expect(try await subscribe(door, "http://s/") == 202)
+      #expect(try await eventually { subscribers.bodies == ["one", "two", "three"] })
+
+      // One that ended is anybody's; what its client was owed is not.
+      try await world.run("UPDATE platform.hub_subscription SET lease_until = now() - interval '1 second'")
+      try await publish(hub, "owed", topic: "T")
+      #expect(try await subscribe(door, "http://s/", mode: "unsubscribe") == 202)
+      #expect(try await subscribe(door, "http://s/", token: other) == 202)
+      try await publish(hub, "four", topic: "T")
+      #expect(try await eventually { subscribers.bodies == ["one", "two", "three", "four"] })
+
+      // A stage of ours is kept from its callback by nobody, and then the callback is its own.
+      try await subscribe(hub, "http://s/", topic: "T")
+      #expect(try await subscribe(door, "http://s/", token: other) == 403)
+    }
+  }
+
+  @Test func aSubscriptionOfBeforeIsWhoseClientRenewsItFirst() async throws {
+    try await withHub { hub, subscribers, world async throws in
+      let door = try await door(hub, world)
+      let other = try await tokens(world).token(client: "other")
+      #expect(try await subscribe(door, "http://s/") == 202)
+      try await world.run("UPDATE platform.hub_subscription SET client = NULL, lease_until = now() - interval '1 second'")
+      try await publish(hub, "one", topic: "T")
+      #expect(try await subscribe(door, "http://s/", mode: "unsubscribe", token: other) == 403, "not before it is renewed")
+      #expect(try await subscribe(door, "http://s/") == 202)
+      #expect(try await eventually { subscribers.bodies == ["one"] }, "it goes on getting what it is owed")
+      #expect(try await subscribe(door, "http://s/", token: other) == 403)
+    }
+  }
+
   @Test func whoDoesNotConfirmAnUnsubscriptionStaysSubscribed() async throws {
     try await withHub { hub, subscribers, world async throws in
       let door = try await door(hub, world)
-      try await subscribe(hub, "http://s/", topic: "T")
+      #expect(try await subscribe(door, "http://s/") == 202)
       subscribers.confirm(false)
       #expect(try await door.post([], form: "hub.mode=unsubscribe&hub.topic=T&hub.callback=http%3A%2F%2Fs%2F").0 == 400)
-      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription") == 1)
+      #expect(try await world.number("SELECT count(*) FROM platform.hub_subscription WHERE ended_at IS NULL") == 1)
     }
   }
 }
