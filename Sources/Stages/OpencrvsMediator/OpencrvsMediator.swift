@@ -67,8 +67,8 @@ public struct OpencrvsMediator: Stage {
         "the client whose token is shown to MOSIP (MOSIP_AUTH_CLIENT_ID)"),
       SettingField(
         "required-role", .text, default: "",
-        "the role (with opencrvs-auth-url: the scope) a caller of the returning doors and of /subscribe needs; empty for the clients that are configured"
-      ),
+        "the role (with opencrvs-auth-url: the scope) a caller of the returning doors and of /subscribe needs; empty for the clients in callers"
+      ), MediatorDoor.callersField,
     ] + OpenCRVSAuth.fields)
 
   static let forward = "forward"
@@ -191,9 +191,7 @@ public struct OpencrvsMediator: Stage {
   }
 
   func door(_ context: StageContext) -> MediatorDoor {
-    MediatorDoor(
-      tokens: auth?.checking(context) ?? context.services.tokens, audience: .opencrvsMediator,
-      role: settings.text("required-role"))
+    MediatorDoor(settings, tokens: auth?.checking(context) ?? context.services.tokens, audience: .opencrvsMediator)
   }
 
   func bearer(_ context: StageContext) async throws -> Headers {

@@ -28,6 +28,7 @@ struct Door: Sendable {
 
   /// An answer without success whose status says what is wrong.
   func refusal(_ status: Int) -> HTTPFailure {
+    if status == 401 || status == 403 { Refusals.shared.add("token", reason: status == 401 ? "invalid" : "role") }
     let (code, message) =
       switch status {
       case 401: ("KER-ATH-401", "Authentication Failed")

@@ -34,6 +34,8 @@ extension SettingEntry {
       SettingEntry(
         "mosip.issuer", .url, "URL", "the issuer that callers' tokens name (default: mosip.iam-url)"),
       SettingEntry(
+        "mosip.audience", .text, "NAME", "the audience (aud) that callers' tokens must name; without it none is asked for, as MOSIP's realm sets none"),
+      SettingEntry(
         "mosip.languages", .languages, "CODES", default: "eng",
         "the languages that names of master data are asked for in (MOSIP's mandatory and optional ones), e.g. eng,fra"),
       SettingEntry(
@@ -106,7 +108,7 @@ extension Settings {
     var urls: [MosipService: String] = [:]
     for service in MosipService.allCases { urls[service] = text(SettingEntry.urlSetting(of: service)) }
     return MosipSettings(
-      urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"),
+      urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"), audience: text("mosip.audience"),
       languages: (text("mosip.languages") ?? "eng").split(separator: ",").map { $0.trimmed },
       authenticationEnvironment: text("mosip.authentication-env") ?? "Staging",
       authenticationDomain: text("mosip.authentication-domain"), calling: calling)
