@@ -20,6 +20,8 @@ public final class EmbeddedHub: WebSubHub {
   private let sealer: Sealer
   private let http: any HTTPExchange
   private let publicURL: String
+  /// Where callbacks of callers over HTTP may be. A stage of ours names its own by a setting.
+  private let callbackHosts: OutgoingHosts
   private let bell = Semaphore()
   private let ended = Semaphore()
   private let stopping = Atomic<Bool>(false)
@@ -40,7 +42,8 @@ public final class EmbeddedHub: WebSubHub {
   static let patience = 86_400.0
 
   init(
-    pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String, giveUpAfter: Double = patience
+    pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String, giveUpAfter: Double = patience,
+    callbackHosts: OutgoingHosts = .any
   ) {
     self.pool = pool
     queue = HubQueue(pool: forgetful, sealer: sealer, giveUpAfter: giveUpAfter)
@@ -48,6 +51,7 @@ public final class EmbeddedHub: WebSubHub {
     self.sealer = sealer
     self.http = http
     self.publicURL = publicURL
+    self.callbackHosts = callbackHosts
     observers = Mutex([])
   }
 
@@ -144,9 +148,13 @@ public final class EmbeddedHub: WebSubHub {
   }
 
   /// Refuses, so that a person can see it.
-  private func refuse(_ what: String, of caller: Caller, reason: String, _ message: String, status: Int) -> Response {
+  private func refuse(_ what: String, of caller: Caller, reason: String, _ message: String, status: Int, host: String? = nil)
+    -> Response
+  {
     Refusals.shared.add(what, reason: reason)
-    log.warning("the hub refuses a caller", ["what": what, "client": caller.client, "reason": reason])
+    log.warning(
+      "the hub refuses a caller",
+      ["what": what, "client": caller.client, "reason": reason, "host": host ?? "-"])
     return Self.denied(message, status: status)
   }
 
@@ -173,6 +181,11 @@ public final class EmbeddedHub: WebSubHub {
       return Self.accepted(200)
     case "subscribe", "unsubscribe":
       guard let callback = field("hub.callback") else { return Self.denied("hub.callback is missing", status: 400) }
+      guard callbackHosts.allows(callback) else {
+        return refuse(
+          "subscription", of: caller, reason: "host", "callbacks at this host are not allowed", status: 403,
+          host: OutgoingHosts.host(of: callback) ?? "none that can be read")
+      }
       do {
         let owner = HubSubscriptions.Owner.client(caller.client)
         if mode == "unsubscribe" {

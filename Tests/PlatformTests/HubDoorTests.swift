@@ -158,6 +158,28 @@ extension HubTests {
     }
   }
 
+  @Test func callbacksAreAtAllowedHostsAlone() async throws {
+    try await withHub { _, subscribers, world async throws in
+      let hub = EmbeddedHub(
+        pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub",
+        callbackHosts: OutgoingHosts(["http://ours:8080", "data.share"]))
+      let door = try await door(hub, world)
+      for callback in [
+        "http://evil/", "http://127.0.0.1/", "http://localhost/", "http://ours@evil/", "http://ours.evil/", "ftp://ours/", "file:///etc",
+        "http://evil\\@ours/", "http://ours:x@evil/", "//ours/", "http:ours/",
+      ] {
+        #expect(try await subscribe(door, callback) == 403, "\(callback)")
+        #expect(try await subscribe(door, callback, mode: "unsubscribe") == 403, "\(callback)")
+      }
+      #expect(subscribers.intents.isEmpty, "nothing was fetched")
+      for callback in ["http://ours/", "HTTPS://OURS:9/x", "http://data.share/"] {
+        #expect(try await subscribe(door, callback) == 202, "\(callback)")
+      }
+      #expect(OutgoingHosts(["http://127.0.0.1:8080"]).allows("http://localhost:9/"))
+      #expect(!OutgoingHosts(["http://127.0.0.1:8080"]).allows("http://127.1/"))
+    }
+  }
+
   @Test func aSubscriptionOfBeforeIsWhoseClientRenewsItFirst() async throws {
     try await withHub { hub, subscribers, world async throws in
       let door = try await door(hub, world)

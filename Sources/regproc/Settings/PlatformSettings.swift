@@ -1,5 +1,6 @@
 import MosipPlatform
 import Platform
+import StageKit
 import System
 
 /// Which platform services are used, and where they are.
@@ -33,6 +34,9 @@ extension SettingEntry {
           + "the client (opencrvs), or a partner's id (opencrvs-partner) for its topics at the hub"),
       SettingEntry(
         "mosip.issuer", .url, "URL", "the issuer that callers' tokens name (default: mosip.iam-url)"),
+      SettingEntry(
+        "mosip.datashare-url", .url, "URL",
+        "where MOSIP's data shares are, for credentials that come by one (default with platform mosip: http://datashare.datashare)"),
       SettingEntry(
         "mosip.audience", .text, "NAME", "the audience (aud) that callers' tokens must name; without it none is asked for, as MOSIP's realm sets none"),
       SettingEntry(
@@ -86,6 +90,20 @@ extension Settings {
       mandatoryForNew: (text("identity.mandatory-fields") ?? "").split { $0 == "," || $0 == "|" }.map { $0.trimmed }
         .filter { !$0.isEmpty },
       verificationPartner: text("identity.verification-partner") ?? IdentityRules.mosipPartner)
+  }
+
+  /// Where requests may go whose addresses come from others.
+  /// - Parameter url: where this process's endpoints are, and with them an embedded hub.
+  func outgoingHosts(url: String) -> OutgoingHosts {
+    if let hosts = text("http.outgoing-hosts") { return OutgoingHosts(hosts.split(separator: ",").map { $0.trimmed }) }
+    var all = [url]
+    if usesMosip {
+      all.append(text(SettingEntry.urlSetting(of: .hub)) ?? MosipService.hub.defaultURL)
+      all.append(text("mosip.datashare-url") ?? "http://datashare.datashare")
+    } else if let share = text("mosip.datashare-url") {
+      all.append(share)
+    }
+    return OutgoingHosts(all)
   }
 
   /// How MOSIP's services are called.
