@@ -62,7 +62,8 @@ public final class EmbeddedTokens: AccessTokens {
     let seconds = now.milliseconds / 1000
     let payload: JSONValue = .object([
       "iss": .string(Self.issuer), "sub": .string("service-account-\(client)"), "azp": .string(client),
-      "aud": .string(audience.rawValue), "iat": .number(JSONNumber(seconds)), "exp": .number(JSONNumber(seconds + Int64(Self.lifetime))),
+      "aud": .string(audience.rawValue),
+      "iat": .number(JSONNumber(seconds)), "exp": .number(JSONNumber(seconds + Int64(Self.lifetime))),
       "realm_access": .object(["roles": .array((roles[client] ?? []).map { .string($0) })]),
     ])
     let token = try JWS.sign(payload.encoded(), with: await pair().key, type: "JWT")

@@ -108,9 +108,9 @@ extension HubTests {
     }
   }
 
-  private func subscribe(_ door: Door, _ callback: String, secret: String = "made-up", mode: String = "subscribe", token: String? = nil)
-    async throws -> Int
-  {
+  private func subscribe(
+    _ door: Door, _ callback: String, secret: String = "made-up", mode: String = "subscribe", token: String? = nil
+  ) async throws -> Int {
     let callback = callback.replacing(":", with: "%3A").replacing("/", with: "%2F")
     return try await door.post(
       [], form: "hub.mode=\(mode)&hub.topic=T&hub.callback=\(callback)&hub.secret=\(secret)", token: token
@@ -165,8 +165,8 @@ extension HubTests {
         callbackHosts: OutgoingHosts(["http://ours:8080", "data.share"]))
       let door = try await door(hub, world)
       for callback in [
-        "http://evil/", "http://127.0.0.1/", "http://localhost/", "http://ours@evil/", "http://ours.evil/", "ftp://ours/", "file:///etc",
-        "http://evil\\@ours/", "http://ours:x@evil/", "//ours/", "http:ours/",
+        "http://evil/", "http://127.0.0.1/", "http://localhost/", "http://ours@evil/", "http://ours.evil/", "ftp://ours/",
+        "file:///etc", "http://evil\\@ours/", "http://ours:x@evil/", "//ours/", "http:ours/",
       ] {
         #expect(try await subscribe(door, callback) == 403, "\(callback)")
         #expect(try await subscribe(door, callback, mode: "unsubscribe") == 403, "\(callback)")

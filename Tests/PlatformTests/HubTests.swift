@@ -271,7 +271,10 @@ import Testing
       try await subscribe(hub)
       subscribers.answer(Self.callback, 410)
       try await publish(hub, "one")
-      #expect(try await eventually { try await world.number("SELECT count(*) FROM platform.hub_subscription WHERE ended_at IS NULL") == 0 })
+      #expect(
+        try await eventually {
+          try await world.number("SELECT count(*) FROM platform.hub_subscription WHERE ended_at IS NULL") == 0
+        })
       try await publish(hub, "two")
       #expect(subscribers.bodies == ["one"])
       try await subscribe(hub)

@@ -31,7 +31,8 @@ public struct OutgoingHosts: Sendable {
     let authority = url[url.index(colon, offsetBy: 3)...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
     let plain = authority.utf8.allSatisfy {
       switch $0 {
-      case 48...58, 65...90, 97...122, UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "["), UInt8(ascii: "]"): true
+      case 48...58, 65...90, 97...122: true
+      case UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "["), UInt8(ascii: "]"): true
       default: false
       }
     }

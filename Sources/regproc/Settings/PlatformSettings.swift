@@ -38,7 +38,8 @@ extension SettingEntry {
         "mosip.datashare-url", .url, "URL",
         "where MOSIP's data shares are, for credentials that come by one (default with platform mosip: http://datashare.datashare)"),
       SettingEntry(
-        "mosip.audience", .text, "NAME", "the audience (aud) that callers' tokens must name; without it none is asked for, as MOSIP's realm sets none"),
+        "mosip.audience", .text, "NAME",
+        "the audience (aud) that callers' tokens must name; without it none is asked for, as MOSIP's realm sets none"),
       SettingEntry(
         "mosip.languages", .languages, "CODES", default: "eng",
         "the languages that names of master data are asked for in (MOSIP's mandatory and optional ones), e.g. eng,fra"),
