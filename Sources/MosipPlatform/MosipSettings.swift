@@ -8,6 +8,8 @@ public struct MosipSettings: Sendable {
   public var clients: [String: ClientCredentials]
   /// The issuer that callers' tokens must name; nil for the URL of the realm.
   public var issuer: String?
+  /// The audience that callers' tokens must name; nil for a realm that sets none.
+  public var audience: String?
   /// The languages, by codes of three letters, in which the names of master data are asked for.
   public var languages: [String]
   /// `env` of what is asked of ID authentication, which takes the names in its own settings (`mosip.identity.auth.internal.env`).
@@ -22,13 +24,14 @@ public struct MosipSettings: Sendable {
   /// Settings.
   public init(
     urls: [MosipService: String] = [:], client: ClientCredentials, clients: [String: ClientCredentials] = [:],
-    issuer: String? = nil, languages: [String] = ["eng"], authenticationEnvironment: String = "Staging",
+    issuer: String? = nil, audience: String? = nil, languages: [String] = ["eng"], authenticationEnvironment: String = "Staging",
     authenticationDomain: String? = nil, calling: CallSettings = CallSettings(), realmKeySeconds: Double = 300
   ) {
     self.urls = urls
     self.client = client
     self.clients = clients
     self.issuer = issuer
+    self.audience = audience
     self.languages = languages
     self.authenticationEnvironment = authenticationEnvironment
     self.authenticationDomain = authenticationDomain

@@ -10,14 +10,18 @@ import System
 ///
 /// A subscription gets one delivery at a time, in the order of publication; the next waits until the one before is taken or given up.
 /// Unlike upstream's hub, which skips what fails for some twenty seconds, only what a subscriber refuses for a day (a setting) is given up,
-/// and that is kept and listed. Leases are renewed and enforced, and what was published up to a week before a callback first subscribed to
-/// a topic is delivered to it, and what is published while its lease has run out, however long: a mediator that comes up late loses nothing.
+/// and that is kept and listed. Leases are renewed and enforced, and what is published while a lease has run out is delivered when it is renewed, however
+/// long that was. To a stage in a process of ours also what was published up to a week before it first subscribed: a mediator that comes up
+/// late loses nothing. A subscription belongs to the client that made it, and callers over HTTP get nothing from before theirs.
 public final class EmbeddedHub: WebSubHub {
   private let pool: Pool
   private let queue: HubQueue
+  private let subscriptions: HubSubscriptions
   private let sealer: Sealer
   private let http: any HTTPExchange
   private let publicURL: String
+  /// Where callbacks of callers over HTTP may be. A stage of ours names its own by a setting.
+  private let callbackHosts: OutgoingHosts
   private let bell = Semaphore()
   private let ended = Semaphore()
   private let stopping = Atomic<Bool>(false)
@@ -29,7 +33,6 @@ public final class EmbeddedHub: WebSubHub {
   private let log = Log("hub")
 
   private static let atOnce = 32
-  private static let keepDays = 7
   private static let defaultLease = 86_400
 
   /// Where its door is.
@@ -39,13 +42,16 @@ public final class EmbeddedHub: WebSubHub {
   static let patience = 86_400.0
 
   init(
-    pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String, giveUpAfter: Double = patience
+    pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String, giveUpAfter: Double = patience,
+    callbackHosts: OutgoingHosts = .any
   ) {
     self.pool = pool
     queue = HubQueue(pool: forgetful, sealer: sealer, giveUpAfter: giveUpAfter)
+    subscriptions = HubSubscriptions(pool: pool)
     self.sealer = sealer
     self.http = http
     self.publicURL = publicURL
+    self.callbackHosts = callbackHosts
     observers = Mutex([])
   }
 
@@ -71,7 +77,7 @@ public final class EmbeddedHub: WebSubHub {
           _ = try connection.execute(
             """
             INSERT INTO platform.hub_delivery (message_id, callback, topic)
-            SELECT $1::uuid, callback, topic FROM platform.hub_subscription WHERE topic = $2
+            SELECT $1::uuid, callback, topic FROM platform.hub_subscription WHERE topic = $2 AND ended_at IS NULL
             """, [.text(try row.text(0)), .text(topic)])
         }
       }
@@ -81,45 +87,19 @@ public final class EmbeddedHub: WebSubHub {
   }
 
   public func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {
+    try await subscribe(topic: topic, callback: callback, secret: secret, leaseSeconds: leaseSeconds, by: .own)
+  }
+
+  private func subscribe(
+    topic: String, callback: String, secret: String, leaseSeconds: Int, by owner: HubSubscriptions.Owner
+  ) async throws {
+    try await subscriptions.check(topic, callback, by: owner)
     try await verifyIntent("subscribe", topic, callback, leaseSeconds)
-    let sealed = try sealer.seal(Array(secret.utf8))
-    try await database {
-      try await pool.with { connection in
-        try connection.transaction {
-          _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('hub:' || $1, 0))", [.text(topic)])
-          _ = try connection.execute(
-            """
-            INSERT INTO platform.hub_subscription AS s (topic, callback, sealed_secret, lease_until)
-            VALUES ($1, $2, $3, now() + make_interval(secs => $4))
-            ON CONFLICT (topic, callback) DO UPDATE SET sealed_secret = excluded.sealed_secret, lease_until = excluded.lease_until
-            """, [.text(topic), .text(callback), .bytes(sealed), .double(Double(leaseSeconds))])
-          // What was published before there was a subscription is owed as well.
-          _ = try connection.execute(
-            """
-            INSERT INTO platform.hub_delivery (message_id, callback, topic)
-            SELECT id, $2, topic FROM platform.hub_message
-            WHERE topic = $1 AND published_at > now() - make_interval(days => $3) ORDER BY published_at ON CONFLICT DO NOTHING
-            """, [.text(topic), .text(callback), .int(Self.keepDays)])
-          // Who has just answered is there again: what was put off need not wait any longer.
-          _ = try connection.execute(
-            """
-            UPDATE platform.hub_delivery SET not_before = now()
-            WHERE topic = $1 AND callback = $2 AND is_open AND not_before > now()
-            """, [.text(topic), .text(callback)])
-        }
-      }
-    }
+    try await subscriptions.take(topic, callback, sealedSecret: try sealer.seal(Array(secret.utf8)), leaseSeconds, by: owner)
     bell.signal()
   }
 
-  func unsubscribe(topic: String, callback: String) async throws {
-    try await database {
-      try await pool.with { connection in
-        _ = try connection.execute(
-          "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2", [.text(topic), .text(callback)])
-      }
-    }
-  }
+  func unsubscribe(topic: String, callback: String) async throws { try await subscriptions.end(topic, callback, by: .own) }
 
   /// Asks the callback whether it wants this: it must answer 2xx with the challenge (W3C WebSub 5.3).
   private func verifyIntent(_ mode: String, _ topic: String, _ callback: String, _ lease: Int) async throws {
@@ -157,20 +137,41 @@ public final class EmbeddedHub: WebSubHub {
     [
       Endpoint("POST", Self.path, maxBody: 2 << 20) { request in
         guard let token = request.cookie("Authorization") ?? request.bearerToken,
-          try await tokens.caller(of: token) != nil
+          let caller = try await tokens.caller(of: token, for: .mosip)
         else {
+          Refusals.shared.add("hub-request", reason: "token")
           return Self.denied("not authorised", status: 401)
         }
-        return try await self.answer(request)
+        return try await self.answer(request, of: caller)
       }
     ]
   }
 
-  private func answer(_ request: Request) async throws -> Response {
+  /// Refuses, so that a person can see it.
+  private func refuse(_ what: String, of caller: Caller, reason: String, _ message: String, status: Int, host: String? = nil)
+    -> Response
+  {
+    Refusals.shared.add(what, reason: reason)
+    log.warning(
+      "the hub refuses a caller",
+      ["what": what, "client": caller.client, "reason": reason, "host": host ?? "-"])
+    return Self.denied(message, status: status)
+  }
+
+  private func answer(_ request: Request, of caller: Caller) async throws -> Response {
     let form = request.query("hub.mode") == nil ? request.form() : []
     func field(_ name: String) -> String? { request.query(name) ?? form.first { $0.0 == name }?.1 }
     guard let mode = field("hub.mode"), let topic = field("hub.topic"), !topic.isEmpty else {
       return Self.denied("hub.mode or hub.topic is missing", status: 400)
+    }
+    let subscribes = mode == "subscribe" || mode == "unsubscribe"
+    do {
+      try HubRights.check(caller, may: subscribes ? .subscribe : .publish, topic: topic)
+    } catch {
+      // MOSIP's hub answers 500 to a subscriber without the right.
+      return refuse(
+        subscribes ? "subscription" : "publication", of: caller, reason: error.reason, error.message,
+        status: subscribes ? 500 : 403)
     }
     switch mode {
     case "register", "deregister", "unregister": return Self.accepted(200)
@@ -180,17 +181,26 @@ public final class EmbeddedHub: WebSubHub {
       return Self.accepted(200)
     case "subscribe", "unsubscribe":
       guard let callback = field("hub.callback") else { return Self.denied("hub.callback is missing", status: 400) }
+      guard callbackHosts.allows(callback) else {
+        return refuse(
+          "subscription", of: caller, reason: "host", "callbacks at this host are not allowed", status: 403,
+          host: OutgoingHosts.host(of: callback) ?? "none that can be read")
+      }
       do {
+        let owner = HubSubscriptions.Owner.client(caller.client)
         if mode == "unsubscribe" {
+          try await subscriptions.checkEnd(topic, callback, by: owner)
           try await verifyIntent(mode, topic, callback, 0)
-          try await unsubscribe(topic: topic, callback: callback)
+          try await subscriptions.end(topic, callback, by: owner)
         } else {
           guard let secret = field("hub.secret") else { return Self.denied("hub.secret is missing", status: 400) }
           let lease = field("hub.lease_seconds").flatMap { Int($0) } ?? Self.defaultLease
           try await subscribe(
-            topic: topic, callback: callback, secret: secret, leaseSeconds: min(max(lease, 60), 30 * 86_400))
+            topic: topic, callback: callback, secret: secret, leaseSeconds: min(max(lease, 60), 30 * 86_400), by: owner)
         }
         return Self.accepted(202)
+      } catch let error as ServiceError where error.code == HubSubscriptions.notTheirs {
+        return refuse("subscription", of: caller, reason: "owner", error.message, status: 403)
       } catch let error as ServiceError where error.code.hasPrefix("RPR-HUB") {
         return Self.denied(error.message, status: 400)
       }

@@ -30,6 +30,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub: an address that ends in `hubPath`.
   ///   - hubGivesUpAfter: for how many seconds a subscriber may refuse a delivery before it is given up.
+  ///   - outgoingHosts: where callbacks of subscriptions and data shares may be.
   ///   - objects: the object store; nil for one in the folder.
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
   ///   - virusScanner: what scans packets.
@@ -39,7 +40,8 @@ public final class EmbeddedPlatform: Sendable {
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
     furtherSchemas: [String: [UInt8]] = [:],
-    roles: [String: [String]], hubURL: String, hubGivesUpAfter: Double = 86_400, objects: (any ObjectStore)? = nil,
+    roles: [String: [String]], hubURL: String, hubGivesUpAfter: Double = 86_400,
+    outgoingHosts: OutgoingHosts = .any, objects: (any ObjectStore)? = nil,
     http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
     rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData()
@@ -57,7 +59,7 @@ public final class EmbeddedPlatform: Sendable {
     forgetful = Pool(pool.settings.forgetful, size: 1)
     hub = EmbeddedHub(
       pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL,
-      giveUpAfter: hubGivesUpAfter)
+      giveUpAfter: hubGivesUpAfter, callbackHosts: outgoingHosts)
     var identityRules = identityRules
     identityRules.strictness = rules.strictness
     identities = EmbeddedIdentityRepository(
@@ -68,7 +70,7 @@ public final class EmbeddedPlatform: Sendable {
       pool: pool, sealer: sealer, hub: hub, credentials: credentials, partner: identityRules.verificationPartner, clock: clock,
       bell: identities.followUps)
     hub.observe { topic, body in if topic == "CREDENTIAL_STATUS_UPDATE" { await credentials.takeStatus(body) } }
-    services = Services(
+    var services = Services(
       packets: EmbeddedPacketManager(
         objects: objects, keys: manager, schemas: schemas, pool: pool, blocking: blocking, rules: rules),
       registrations: register,
@@ -76,6 +78,8 @@ public final class EmbeddedPlatform: Sendable {
       audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: identifiers.rid),
       schemas: schemas,
       virusScanner: virusScanner, tokens: tokens, http: http, clock: clock, masterData: masterData)
+    services.outgoingHosts = outgoingHosts
+    self.services = services
     endpoints = hub.endpoints(tokens: tokens)
   }
 

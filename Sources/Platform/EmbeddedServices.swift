@@ -31,13 +31,14 @@ public struct EmbeddedAuditTrail: AuditTrail {
   }
 }
 
-/// Access tokens signed with a key of the key folder: who has the folder can make them, everybody else cannot.
+/// Access tokens signed with a key of the key folder: who has the folder can make them, everybody else cannot. Each is for
+/// one audience.
 public final class EmbeddedTokens: AccessTokens {
   private let keys: KeyFolder
   private let blocking: BlockingPool
   private let roles: [String: [String]]
   private let clock: any WallClock
-  private let cache = Mutex<[String: (token: String, renewAt: Instant)]>([:])
+  private let cache = Mutex<[[String]: (token: String, renewAt: Instant)]>([:])
   private static let issuer = "regproc-embedded"
   private static let lifetime = 1800.0
 
@@ -54,27 +55,29 @@ public final class EmbeddedTokens: AccessTokens {
     return try await blocking.run { try keys.pair("tokens") }
   }
 
-  public func token(client: String) async throws -> String {
+  public func token(client: String, for audience: TokenAudience) async throws -> String {
     let now = clock.now
-    if let known = cache.withLock({ $0[client] }), now < known.renewAt { return known.token }
+    let key = [client, audience.rawValue]
+    if let known = cache.withLock({ $0[key] }), now < known.renewAt { return known.token }
     let seconds = now.milliseconds / 1000
     let payload: JSONValue = .object([
       "iss": .string(Self.issuer), "sub": .string("service-account-\(client)"), "azp": .string(client),
+      "aud": .string(audience.rawValue),
       "iat": .number(JSONNumber(seconds)), "exp": .number(JSONNumber(seconds + Int64(Self.lifetime))),
       "realm_access": .object(["roles": .array((roles[client] ?? []).map { .string($0) })]),
     ])
     let token = try JWS.sign(payload.encoded(), with: await pair().key, type: "JWT")
-    cache.withLock { $0[client] = (token, now.advanced(bySeconds: Self.lifetime / 2)) }
+    cache.withLock { $0[key] = (token, now.advanced(bySeconds: Self.lifetime / 2)) }
     return token
   }
 
-  public func caller(of token: String) async throws -> Caller? {
+  public func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
     guard token.utf8.count < 8192, let jws = try? JWS(compact: token), jws.isSigned(by: try await pair().key.publicKey),
       let claims = try? JSONValue.parse(jws.payload), claims["iss"]?.string == Self.issuer,
-      TokenTimes.count(claims, at: clock.now), let name = claims["azp"]?.string
+      claims["aud"]?.string == audience.rawValue, TokenTimes.count(claims, at: clock.now), let client = claims["azp"]?.string
     else { return nil }
     let roles = claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []
-    return Caller(name: name, roles: Set(roles))
+    return Caller(name: client, roles: Set(roles), isConfigured: self.roles[client] != nil)
   }
 }
 

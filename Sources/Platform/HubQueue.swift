@@ -108,12 +108,12 @@ struct HubQueue: Sendable {
     }
   }
 
-  /// The callback wants nothing any more: the subscription ends. What was not taken is still owed if it ever subscribes again.
+  /// The callback wants nothing any more: the subscription ends. What was not taken is still owed if its client ever subscribes again.
   func ended(_ delivery: Delivery) async throws {
     try await pool.with { connection in
       try connection.transaction {
         _ = try connection.execute(
-          "DELETE FROM platform.hub_subscription WHERE topic = $1 AND callback = $2",
+          "UPDATE platform.hub_subscription SET ended_at = now(), lease_until = now() WHERE topic = $1 AND callback = $2",
           [.text(delivery.topic), .text(delivery.callback)])
         _ = try connection.execute(
           "UPDATE platform.hub_delivery SET leased_until = NULL WHERE number = $1 AND leased_until = $2::timestamptz",

@@ -10,7 +10,14 @@ public enum PlatformSchema {
     Migration(version: 1010, name: "platform: free identifiers by the rules they were made by", sql: rules),
     Migration(version: 1011, name: "platform: deliveries of the hub in their order, and those given up", sql: deliveries),
     Migration(version: 1012, name: "platform: changes of identities, their counts and what follows them", sql: changes),
+    Migration(version: 1013, name: "platform: subscriptions of the hub belong to clients", sql: subscribers),
   ]
+
+  /// Who made a subscription of before is not known: it is of the client that renews it first. One that ended stays, so that what it is
+  /// owed goes to its own client alone.
+  private static let subscribers = """
+    ALTER TABLE platform.hub_subscription ADD COLUMN client text, ADD COLUMN ended_at timestamptz;
+    """
 
   /// What a change of before asked for is not known any more: it is the repeat of itself, whatever it asks.
   private static let changes = """

@@ -129,7 +129,7 @@ import Testing
   private func post(
     _ path: String, _ body: ClientRequest.Body, _ stand: Stand, _ headers: [String: String] = [:]
   ) async throws -> JSONValue {
-    let token = try await stand.platform.services.tokens.token(client: "mosip-mediator")
+    let token = try await stand.platform.services.tokens.token(client: "mosip-mediator", for: .mosip)
     var request = ClientRequest(
       method: "POST", url: "http://127.0.0.1:\(stand.port)/registrationprocessor/v1/\(path)",
       headers: ["Cookie": "Authorization=\(token)"], body: body)

@@ -29,7 +29,7 @@ import Testing
     // The key manager gives clients this certificate for their center and machine.
     let pem = try stand.platform.keys.certificate("registration-\(referenceId)").pem
     try Data(pem.utf8).write(to: URL(fileURLWithPath: folder + "/certificate.pem"))
-    let token = try await stand.platform.services.tokens.token(client: "mosip-mediator")
+    let token = try await stand.platform.services.tokens.token(client: "mosip-mediator", for: .mosip)
 
     let answers = try await run([
       Stand.home + "/Tests/Interop/python/registration_client.py", "http://127.0.0.1:\(stand.port)", folder + "/certificate.pem",

@@ -7,6 +7,7 @@ import System
 import Testing
 
 @testable import MosipPlatform
+@testable import Platform
 
 /// A token door that counts, with tokens `t1`, `t2` ... of a given life.
 final class TokenDoor: Sendable {
@@ -151,7 +152,7 @@ final class TokenDoor: Sendable {
       clock: SystemClock(), timing: waits.timing)
     func isTaken() async throws -> Bool {
       let claims: JSONValue = ["iss": .string(settings.issuer ?? settings.url(.iam)), "exp": JSONValue(Int.max), "azp": "c"]
-      return try await tokens.caller(of: try JWS.sign(claims.encoded(), with: key, keyID: "k")) != nil
+      return try await tokens.caller(of: try JWS.sign(claims.encoded(), with: key, keyID: "k"), for: .mosip) != nil
     }
     #expect(try await isTaken())
     waits.advance(90)
@@ -172,6 +173,32 @@ final class TokenDoor: Sendable {
     state.withLock { $0.isShown = false }
     waits.advance(101)
     #expect(try await isTaken() == false)
+  }
+
+  @Test func `the client of a token says where it is taken`() async throws {
+    try await World.run { world async throws in
+      var settings = World.settings(world.base)
+      settings.clients = [
+        "opencrvs": ClientCredentials(id: "shown", secret: "s"), "opencrvs-mediator": ClientCredentials(id: "side", secret: "s"),
+      ]
+      func caller(_ client: String, _ audience: TokenAudience, asking: String? = nil) async throws -> Caller? {
+        settings.audience = asking
+        let http = CurlExchange(world.client)
+        let clock = SystemClock()
+        let own = ClientTokens(settings, http: http, clock: clock, timing: Waits().timing)
+        let tokens = MosipTokens(settings, tokens: own, http: http, clock: clock, timing: Waits().timing)
+        return try await tokens.caller(of: try world.standIn.token(client: client), for: audience)
+      }
+      for (client, configured) in [("side", true), (settings.client.id, true), ("somebody", false)] {
+        for audience in [TokenAudience.mosip, .opencrvsMediator] {
+          let caller = try await caller(client, audience)
+          #expect(caller?.client == client && caller?.isConfigured == configured, "\(client)")
+        }
+      }
+      #expect(try await caller("shown", .mosip) == nil)
+      #expect(try await caller("shown", .opencrvsMediator)?.isConfigured == true)
+      #expect(try await caller("side", .mosip, asking: "regproc") == nil, "the realm sets no audience")
+    }
   }
 
   @Test func `a realm that cannot be asked is no verdict about a token`() async throws {

@@ -68,7 +68,7 @@ import Testing
       let key = try KeyFolder(folder: "\(world.folder)/keys").pair("tokens").key
       let now = world.clock.now.milliseconds / 1000
       func caller(_ times: String) async throws -> Caller? {
-        let payload = #"{"iss":"regproc-embedded","azp":"c"\#(times)}"#
+        let payload = #"{"iss":"regproc-embedded","aud":"mosip","azp":"c"\#(times)}"#
         return try await tokens.caller(of: try JWS.sign(Array(payload.utf8), with: key, type: "JWT"))
       }
       for end in ["9223372036854775807", "9223372036854775", "1e308", "\(now + 10).5", "\(now + 1)"] {
@@ -84,6 +84,22 @@ import Testing
         #expect(try await caller(#","exp":\#(end)"#) == nil, "\(end)")
       }
       #expect(try await caller("") == nil)
+    }
+  }
+
+  @Test func aTokenOpensNothingButWhatItIsFor() async throws {
+    try await World.run { world async throws in
+      let tokens = try tokens(world)
+      for shown in TokenAudience.allCases {
+        let token = try await tokens.token(client: "mediator", for: shown)
+        for asking in TokenAudience.allCases {
+          let caller = try await tokens.caller(of: token, for: asking)
+          #expect((caller != nil) == (shown == asking), "\(shown) at \(asking)")
+          #expect(caller == nil || caller?.client == "mediator" && caller?.isConfigured == true)
+        }
+      }
+      let stranger = try await tokens.token(client: "stranger", for: .mosip)
+      #expect(try await tokens.caller(of: stranger, for: .mosip)?.isConfigured == false)
     }
   }
 

@@ -1,8 +1,10 @@
 import Glibc
 import HTTP
 import JSON
+import Platform
 import Postgres
 import Registration
+import StageKit
 import StandIn
 import System
 import Testing
@@ -94,6 +96,29 @@ extension ProgramTests {
       let unasked = try await send(
         Array(part.utf8), to: upload, signature: nil, type: "multipart/form-data; boundary=b")
       #expect(unasked.answer == Answer(401, "KER-ATH-401"))
+
+      // What we show to OpenCRVS, and what the MOSIP-side mediator shows to the other one, opens nothing of MOSIP's side.
+      let blocking = BlockingPool(name: "tokens", threads: 1)
+      defer { blocking.close() }
+      let tokens = EmbeddedTokens(
+        keys: try KeyFolder(folder: pipeline.folder + "/platform/keys"), blocking: blocking,
+        roles: ["opencrvs": ["REGISTRATION_PROCESSOR"]], clock: SystemClock())
+      let received = "/registrationprocessor/v1"
+      for audience in [TokenAudience.opencrvs, .opencrvsMediator] {
+        let token = try await tokens.token(client: "opencrvs", for: audience)
+        for path in [
+          "/hub", "/opencrvs/v1/birth", "/opencrvs/v1/death", "/opencrvs/v1/internal/subscribe",
+          "\(received)/registrationstatus/sync",
+          "\(received)/registrationstatus/search", "\(received)/packetreceiver/registrationpackets",
+        ] {
+          var request = ClientRequest(method: "POST", url: pipeline.url + path, body: .bytes(Array(part.utf8)))
+          request.headers.set("Content-Type", "multipart/form-data; boundary=b")
+          request.headers.set("Cookie", "Authorization=\(token)")
+          request.headers.set("Authorization", "Bearer \(token)")
+          let status = try await client.send(request).status
+          #expect(status == 401, "\(path)")
+        }
+      }
 
       // Nothing of all that was kept.
       let database = try pipeline.database()

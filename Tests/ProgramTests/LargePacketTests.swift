@@ -126,7 +126,7 @@ extension ProgramTests {
 
       private func headers() async throws -> Headers {
         [
-          "Cookie": "Authorization=\(try await tokens.token(client: "mosip-mediator"))",
+          "Cookie": "Authorization=\(try await tokens.token(client: "mosip-mediator", for: .mosip))",
           "Center-Machine-RefId": LargePacketTests.refID, "timestamp": Instant.now.iso, "Content-Type": "application/json",
         ]
       }

@@ -60,8 +60,9 @@ extension ProgramTests {
 
       let blocking = BlockingPool(name: "tokens", threads: 1)
       let tokens = EmbeddedTokens(
-        keys: try KeyFolder(folder: pipeline.folder + "/platform/keys"), blocking: blocking, roles: [:], clock: SystemClock())
-      let token = try await tokens.token(client: "somebody")
+        keys: try KeyFolder(folder: pipeline.folder + "/platform/keys"), blocking: blocking,
+        roles: ["somebody": ["SUBSCRIBE_T_GENERAL", "PUBLISH_T_GENERAL"]], clock: SystemClock())
+      let token = try await tokens.token(client: "somebody", for: .mosip)
       let subscriber = Subscriber([500, 500])
       let server = try Server(ServerSettings(), endpoints: subscriber.endpoints)
       let callback = "http://127.0.0.1:\(try server.start())/callback"

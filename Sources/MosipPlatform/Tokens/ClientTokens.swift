@@ -65,6 +65,16 @@ final class ClientTokens: Sendable {
   /// Whether a client of this name is configured.
   func knows(_ client: String) -> Bool { settings.clients[client] != nil }
 
+  /// Whether an id in the realm is that of a client that is configured.
+  func isConfigured(_ id: String) -> Bool { id == settings.client.id || settings.clients.values.contains { $0.id == id } }
+
+  /// Whether an id is that of the client alone whose token is shown to OpenCRVS: who sees it there could show it here.
+  func isShownOnly(_ id: String) -> Bool {
+    guard settings.clients[Self.shown]?.id == id, settings.client.id != id else { return false }
+    return !settings.clients.contains { $0.key != Self.shown && $0.value.id == id }
+  }
+  private static let shown = "opencrvs"
+
   private func credentials(_ name: String) throws -> ClientCredentials {
     if name == Self.own { return settings.client }
     if let credentials = settings.clients[name] { return credentials }

@@ -19,6 +19,7 @@ final class MosipTokens: AccessTokens {
   private let exchange: Exchange
   private let certificates: String
   private let issuer: String
+  private let audience: String?
   private let timeout: Double
   private let clock: any WallClock
   private let timing: Timing
@@ -32,6 +33,7 @@ final class MosipTokens: AccessTokens {
     self.tokens = tokens
     certificates = settings.url(.iam) + "/protocol/openid-connect/certs"
     issuer = settings.issuer ?? settings.url(.iam)
+    audience = settings.audience
     timeout = settings.calling.timeoutSeconds
     keySeconds = settings.realmKeySeconds
     exchange = Exchange(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
@@ -39,19 +41,32 @@ final class MosipTokens: AccessTokens {
     self.timing = timing
   }
 
-  func token(client: String) async throws -> String { try await tokens.token(of: client) }
+  /// The realm says whom its tokens are for.
+  func token(client: String, for audience: TokenAudience) async throws -> String { try await tokens.token(of: client) }
 
-  func caller(of token: String) async throws -> Caller? {
+  func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
     guard token.utf8.count < 16_384, let jws = try? JWS(compact: token), let header = try? JSONValue.parse(jws.header),
       // The one algorithm, whatever the header would like.
       header["alg"]?.string == "RS256", let id = header["kid"]?.string, let claims = try? JSONValue.parse(jws.payload),
-      claims["iss"]?.string == issuer, TokenTimes.count(claims, at: clock.now), let key = try await key(id), jws.isSigned(by: key)
+      claims["iss"]?.string == issuer, isForUs(claims), TokenTimes.count(claims, at: clock.now), let key = try await key(id),
+      jws.isSigned(by: key)
     else { return nil }
     let prefix = "service-account-"
     var name = claims["preferred_username"]?.string ?? claims["azp"]?.string ?? claims["sub"]?.string ?? ""
     if name.hasPrefix(prefix) { name.removeFirst(prefix.count) }
     guard !name.isEmpty else { return nil }
-    return Caller(name: name, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []))
+    let client = claims["azp"]?.string ?? claims["clientId"]?.string ?? claims["client_id"]?.string ?? name
+    // The realm says nothing of whom a token is for: the client says it.
+    if audience == .mosip, tokens.isShownOnly(client) { return nil }
+    return Caller(
+      name: name, client: client, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []),
+      isConfigured: tokens.isConfigured(client))
+  }
+
+  /// `aud` is one text or a list.
+  private func isForUs(_ claims: JSONValue) -> Bool {
+    guard let audience else { return true }
+    return claims["aud"]?.string == audience || claims["aud"]?.array?.contains { $0.string == audience } == true
   }
 
   private func key(_ id: String) async throws -> RSAPublicKey? {

@@ -41,6 +41,8 @@ public struct Services: Sendable {
   public var tokens: any AccessTokens
   /// HTTP to the outside.
   public var http: any HTTPExchange
+  /// Where requests may go whose addresses come from others.
+  public var outgoingHosts = OutgoingHosts.any
   /// The present moment.
   public var clock: any WallClock
 

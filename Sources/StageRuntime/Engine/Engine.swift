@@ -33,6 +33,8 @@ public final class Engine: Sendable {
   private let versions: RouteVersions
   private let reports: RouteReports
   private let server: Server
+  /// What is served, each as `POST /path`; `* /path` answers for unknown paths below it.
+  public let served: [String]
   private let services: Services
   private let startedAt = Instant.now
   private let log = Log("engine")
@@ -174,8 +176,9 @@ public final class Engine: Sendable {
       pool: pool,
       services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt)
-    server = try Server(
-      settings.http, endpoints: units.flatMap { $0.plugin.endpoints($0.context) } + endpoints + status.endpoints)
+    let everything = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints + status.endpoints
+    served = everything.map { "\($0.method) \($0.pathPattern)" }
+    server = try Server(settings.http, endpoints: everything)
   }
 
   /// Settings of the stage file with those of the environment over them: `REGPROC_STAGE_<STAGE>_<SETTING>`, and

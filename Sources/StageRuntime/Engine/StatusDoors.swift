@@ -148,6 +148,10 @@ struct StatusDoors: Sendable {
       byName["regproc_standstill_seconds", default: []].append(
         ("name=\"\(watch.name)\"", (watch.standing?.milliseconds ?? 0) / 1000))
     }
+    for refused in Refusals.shared.all {
+      byName["regproc_refused_total", default: []].append(
+        ("what=\"\(refused.what)\",reason=\"\(refused.reason)\"", refused.count))
+    }
     byName["regproc_kafka_log_lines_left_out_total"] = [("", kafkaLinesLeftOut)]
     byName["regproc_work_done_total"] = [("", runner.performed.load(ordering: .relaxed))]
     byName["regproc_work_failures_total"] = [("", runner.failures.load(ordering: .relaxed))]

@@ -210,6 +210,13 @@ extension MosipMediator {
     guard let url = event["dataShareUri"]?.string, !url.isEmpty else {
       throw MediatorFault(.unreadable, "the event has neither a credential nor a data share URL")
     }
+    guard context.services.outgoingHosts.allows(url) else {
+      Refusals.shared.add("credential", reason: "host")
+      context.log.warning(
+        "a credential is not fetched: data shares at its host are not allowed (http.outgoing-hosts, mosip.datashare-url)",
+        ["host": OutgoingHosts.host(of: url) ?? "none that can be read"])
+      throw MediatorFault(.decryption, "the data share is at a host that is not allowed")
+    }
     let response: ClientResponse
     do {
       response = try await Outgoing(http: context.services.http).get(

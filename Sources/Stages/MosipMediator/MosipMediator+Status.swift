@@ -112,7 +112,7 @@ extension MosipMediator {
       id: id, envelope: try await keys.seal(plaintext, for: MediatorOwner.opencrvs),
       signature: try await keys.sign(plaintext, as: MediatorOwner.mosip))
     let tokens = auth?.checking(context) ?? context.services.tokens
-    let token = try await tokens.token(client: settings.text("opencrvs-client"))
+    let token = try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvsMediator)
     _ = try await Outgoing(http: context.services.http).post(
       sealed.encoded(.urlSafe, at: context.services.clock.now),
       to: settings.text("opencrvs-mediator-url").appending(path: path), headers: ["Authorization": "Bearer \(token)"],

@@ -50,7 +50,8 @@ public struct MosipMediator: Stage {
       SettingField(
         "opencrvs-client", .text, default: "opencrvs",
         "the client whose token is shown to the OpenCRVS side (opencrvs.client.id)"),
-      SettingField("required-role", .text, default: "", "the role a caller needs; empty for any valid token"),
+      SettingField("required-role", .text, default: "", "the role a caller needs; empty for the clients in callers"),
+      MediatorDoor.callersField,
       SettingField(
         "partner-id", .text, default: "opencrvs-partner",
         "the partner that credentials are issued to (mosip.opencrvs.partner.client.id)"),
@@ -251,10 +252,10 @@ public struct MosipMediator: Stage {
   }
 
   func door(_ context: StageContext) -> MediatorDoor {
-    MediatorDoor(tokens: context.services.tokens, role: settings.text("required-role"))
+    MediatorDoor(settings, tokens: context.services.tokens, audience: .mosip)
   }
 
   func mosipToken(_ context: StageContext) async throws -> String {
-    try await context.services.tokens.token(client: settings.text("mosip-client"))
+    try await context.services.tokens.token(client: settings.text("mosip-client"), for: .mosip)
   }
 }

@@ -75,17 +75,43 @@ struct MediatorAnswer: Sendable {
 /// Who may come in: tokens of callers, checked at the token service.
 struct MediatorDoor: Sendable {
   let tokens: any AccessTokens
+  /// Which side it is on: tokens for the other one are not taken.
+  let audience: TokenAudience
   /// The role that a caller needs; empty for none.
   let role: String
+  /// The clients that may call when no role is asked for; empty for those that are configured.
+  let callers: [String]
 
-  /// - Throws: OPN-AUT-003 without a token, OPN-AUT-002 with one that is not valid, OPN-AUT-004 without the role.
+  /// Who may come in by a stage's settings.
+  init(_ settings: StageSettings, tokens: any AccessTokens, audience: TokenAudience) {
+    self.tokens = tokens
+    self.audience = audience
+    role = settings.text("required-role")
+    callers = settings.texts("callers")
+  }
+
+  static let callersField = SettingField(
+    "callers", .texts, default: [],
+    "the ids of the clients that may call, when required-role is empty; none: those that are configured (mosip.clients-file)")
+
+  /// - Throws: OPN-AUT-003 without a token, OPN-AUT-002 with one that is not valid here, OPN-AUT-004 without the role, or when neither
+  ///   role nor client lets it in.
   func admit(_ token: String?) async throws {
-    guard let token, !token.isEmpty else { throw MediatorFault(.tokenMissing, "the access token is missing") }
-    guard let caller = try await tokens.caller(of: token) else {
+    guard let token, !token.isEmpty else {
+      Refusals.shared.add("token", reason: "missing")
+      throw MediatorFault(.tokenMissing, "the access token is missing")
+    }
+    guard let caller = try await tokens.caller(of: token, for: audience) else {
+      Refusals.shared.add("token", reason: "invalid")
       throw MediatorFault(.tokenInvalid, "the access token is not valid")
     }
-    guard role.isEmpty || caller.roles.contains(role) else {
-      throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here")
+    guard lets(caller) else {
+      Refusals.shared.add("token", reason: role.isEmpty ? "client" : "role")
+      throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here, or its client is not known")
     }
+  }
+  private func lets(_ caller: Caller) -> Bool {
+    if !role.isEmpty { return caller.roles.contains(role) }
+    return callers.isEmpty ? caller.isConfigured : callers.contains(caller.client)
   }
 }

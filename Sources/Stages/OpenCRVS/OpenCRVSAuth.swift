@@ -103,8 +103,8 @@ extension OpenCRVSAuth {
     let auth: OpenCRVSAuth
     let context: StageContext
 
-    func token(client: String) async throws -> String { try await auth.token(context) }
-    func caller(of token: String) async throws -> Caller? {
+    func token(client: String, for audience: TokenAudience) async throws -> String { try await auth.token(context) }
+    func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
       try await auth.caller(of: token, Outgoing(http: context.services.http))
     }
   }
@@ -130,8 +130,9 @@ extension OpenCRVSAuth {
     }
     guard isValid else { return nil }
     let claims = Self.claims(token)
+    // Its tokens name no client: whom it vouches for is who may come, unless a scope is asked for.
     return Caller(
       name: claims?["sub"]?.string ?? "OpenCRVS",
-      roles: Set(claims?["scope"]?.array?.compactMap(\.string) ?? []))
+      roles: Set(claims?["scope"]?.array?.compactMap(\.string) ?? []), isConfigured: true)
   }
 }

@@ -67,8 +67,8 @@ public struct OpencrvsMediator: Stage {
         "the client whose token is shown to MOSIP (MOSIP_AUTH_CLIENT_ID)"),
       SettingField(
         "required-role", .text, default: "",
-        "the role (with opencrvs-auth-url: the scope) a caller of the returning doors and of /subscribe needs; empty for any valid token"
-      ),
+        "the role (with opencrvs-auth-url: the scope) a caller of the returning doors and of /subscribe needs; empty for the clients in callers"
+      ), MediatorDoor.callersField,
     ] + OpenCRVSAuth.fields)
 
   static let forward = "forward"
@@ -195,15 +195,16 @@ public struct OpencrvsMediator: Stage {
   }
 
   func door(_ context: StageContext) -> MediatorDoor {
-    MediatorDoor(tokens: auth?.checking(context) ?? context.services.tokens, role: settings.text("required-role"))
+    MediatorDoor(settings, tokens: auth?.checking(context) ?? context.services.tokens, audience: .opencrvsMediator)
   }
 
   func bearer(_ context: StageContext) async throws -> Headers {
     let tokens = auth?.checking(context) ?? context.services.tokens
-    return ["Authorization": "Bearer \(try await tokens.token(client: settings.text("opencrvs-client")))"]
+    return ["Authorization": "Bearer \(try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvs))"]
   }
 
   func mosipCookie(_ context: StageContext) async throws -> Headers {
-    ["Cookie": "Authorization=\(try await context.services.tokens.token(client: settings.text("mosip-client")))"]
+    let token = try await context.services.tokens.token(client: settings.text("mosip-client"), for: .mosip)
+    return ["Cookie": "Authorization=\(token)"]
   }
 }

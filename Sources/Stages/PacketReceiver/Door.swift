@@ -17,7 +17,7 @@ struct Door: Sendable {
     guard let token = cookie ?? request.bearerToken, !token.isEmpty else { throw refusal(401) }
     let caller: Caller?
     do {
-      caller = try await services.tokens.caller(of: token)
+      caller = try await services.tokens.caller(of: token, for: .mosip)
     } catch let error as ServiceError {
       guard error.isRetriable else { throw refusal(401) }
       throw refusal(503)
@@ -28,6 +28,7 @@ struct Door: Sendable {
 
   /// An answer without success whose status says what is wrong.
   func refusal(_ status: Int) -> HTTPFailure {
+    if status == 401 || status == 403 { Refusals.shared.add("token", reason: status == 401 ? "invalid" : "role") }
     let (code, message) =
       switch status {
       case 401: ("KER-ATH-401", "Authentication Failed")

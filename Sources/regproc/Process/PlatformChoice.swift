@@ -32,6 +32,7 @@ final class PlatformChoice: Sendable {
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
         furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: publicURL + EmbeddedPlatform.hubPath,
         hubGivesUpAfter: Double(settings.integer("hub.give-up-hours")) * 3600,
+        outgoingHosts: settings.outgoingHosts(url: publicURL),
         objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
         identityRules: settings.identityRules,
         masterData: plan.masterData ?? NoMasterData())
@@ -49,6 +50,7 @@ final class PlatformChoice: Sendable {
       ).services
     // A file says what the country wants here, whatever MOSIP's master data have.
     if let masterData = plan.masterData { services.masterData = masterData }
+    services.outgoingHosts = settings.outgoingHosts(url: publicURL)
     self.services = services
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
   }

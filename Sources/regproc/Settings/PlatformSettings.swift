@@ -1,5 +1,6 @@
 import MosipPlatform
 import Platform
+import StageKit
 import System
 
 /// Which platform services are used, and where they are.
@@ -36,6 +37,12 @@ extension SettingEntry {
       SettingEntry(
         "mosip.realm-keys-seconds", .integer(10...86_400), "N", default: "300",
         "the realm's public keys are read again after so long: a key that was revoked no longer counts"),
+      SettingEntry(
+        "mosip.datashare-url", .url, "URL",
+        "where MOSIP's data shares are, for credentials that come by one (default with platform mosip: http://datashare.datashare)"),
+      SettingEntry(
+        "mosip.audience", .text, "NAME",
+        "the audience (aud) that callers' tokens must name; without it none is asked for, as MOSIP's realm sets none"),
       SettingEntry(
         "mosip.languages", .languages, "CODES", default: "eng",
         "the languages that names of master data are asked for in (MOSIP's mandatory and optional ones), e.g. eng,fra"),
@@ -89,6 +96,20 @@ extension Settings {
       verificationPartner: text("identity.verification-partner") ?? IdentityRules.mosipPartner)
   }
 
+  /// Where requests may go whose addresses come from others.
+  /// - Parameter url: where this process's endpoints are, and with them an embedded hub.
+  func outgoingHosts(url: String) -> OutgoingHosts {
+    if let hosts = text("http.outgoing-hosts") { return OutgoingHosts(hosts.split(separator: ",").map { $0.trimmed }) }
+    var all = [url]
+    if usesMosip {
+      all.append(text(SettingEntry.urlSetting(of: .hub)) ?? MosipService.hub.defaultURL)
+      all.append(text("mosip.datashare-url") ?? "http://datashare.datashare")
+    } else if let share = text("mosip.datashare-url") {
+      all.append(share)
+    }
+    return OutgoingHosts(all)
+  }
+
   /// How MOSIP's services are called.
   private var calling: CallSettings {
     CallSettings(
@@ -109,7 +130,7 @@ extension Settings {
     var urls: [MosipService: String] = [:]
     for service in MosipService.allCases { urls[service] = text(SettingEntry.urlSetting(of: service)) }
     return MosipSettings(
-      urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"),
+      urls: urls, client: client, clients: try clients(), issuer: text("mosip.issuer"), audience: text("mosip.audience"),
       languages: (text("mosip.languages") ?? "eng").split(separator: ",").map { $0.trimmed },
       authenticationEnvironment: text("mosip.authentication-env") ?? "Staging",
       authenticationDomain: text("mosip.authentication-domain"), calling: calling,

@@ -115,6 +115,10 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "http.url", flag: "url", "URL", "how other processes reach this one's doors (default: http://host:port)"),
     SettingEntry(
+      "http.outgoing-hosts", .text, "HOSTS",
+      "the hosts, with commas between, where callbacks of subscriptions at the embedded hub and data shares of credentials may be (default: those "
+        + "of http.url, of the hub and of mosip.datashare-url); loopback only when one of them is"),
+    SettingEntry(
       "kafka.bootstrap-servers", flag: "kafka", "HOST:PORT", "the Kafka brokers; without them `up` brings a broker of its own"),
     SettingEntry(
       "kafka.properties", .properties, "NAME=VALUE", isSecret: true, "further librdkafka properties, e.g. security.protocol"),

@@ -29,7 +29,7 @@ final class World: Sendable {
   let settings: MosipSettings
   let base: String
   let waits: Waits
-  private let client: Client
+  let client: Client
 
   static let idSchema = Array(
     """

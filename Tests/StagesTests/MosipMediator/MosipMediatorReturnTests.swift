@@ -230,6 +230,32 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.count } == 1)
   }
 
+  @Test("fetches nothing from a host that is not allowed")
+  func dataShareElsewhere() async throws {
+    try await upload()
+    var services = context.services
+    services.outgoingHosts = OutgoingHosts(["http://share"])
+    let strict = StageContext(
+      stage: context.stage, services: services, store: context.store, pipeline: context.pipeline, log: context.log)
+    let text = try sealedCredential()
+    let refused = Refusals.shared.count("credential", reason: "host")
+    for (share, status) in [
+      ("http://evil/share", "Failed"), ("http://127.0.0.1/share", "Failed"), ("http://share/share", "Served"),
+    ] {
+      world.state.withLock {
+        $0.requests = []
+        $0.answers["/share"] = [ClientResponse(status: 200, body: Array(text.utf8))]
+      }
+      let id = "to-\(share.utf8.count)"
+      let event = try credentialEvent(id: id, credential: nil, share: share)
+      #expect(try await world.call(stage, strict, delivery(event)).status == 200)
+      try await world.run([(stage, strict), (crvs, crvsContext)])
+      #expect(world.document("mosip-mediator", "credentials", id)?["status"]?.string == status, "\(share)")
+      #expect(world.state.withLock { $0.requests.contains { $0.url == share } } == (status == "Served"), "\(share)")
+    }
+    #expect(Refusals.shared.count("credential", reason: "host") == refused + 2)
+  }
+
   @Test("finds the birth by RID when the event names no registration number")
   func byRID() async throws {
     try await upload()

@@ -240,15 +240,15 @@ struct FakeSchemas: IdSchemaSource {
 
 struct FakeTokens: AccessTokens {
   let world: MediatorWorld
-  func caller(of token: String) async throws -> Caller? {
+  func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
     try world.state.withLock { state in
       if state.tokensAreDown {
         throw ServiceError(.unavailable, service: "token service", code: "KER-ATH-000", "no answer")
       }
-      return state.validTokens[token].map { Caller(name: "caller", roles: $0) }
+      return state.validTokens[token].map { Caller(name: "caller", roles: $0, isConfigured: true) }
     }
   }
-  func token(client: String) async throws -> String { "good" }
+  func token(client: String, for audience: TokenAudience) async throws -> String { "good" }
 }
 
 struct FakeRegister: RegistrationRegister {

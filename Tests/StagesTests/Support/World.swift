@@ -320,8 +320,8 @@ extension World: VirusScanner {
 }
 
 extension World: AccessTokens {
-  func caller(of token: String) throws -> Caller? { try reading("caller") { callers[token] } }
-  func token(client: String) throws -> String { "token" }
+  func caller(of token: String, for audience: TokenAudience) throws -> Caller? { try reading("caller") { callers[token] } }
+  func token(client: String, for audience: TokenAudience) throws -> String { "token" }
 }
 
 extension World: PipelineEntrance {

@@ -1,0 +1,115 @@
+import HTTP
+import Platform
+import StageKit
+import System
+import Testing
+
+/// Who may call each endpoint that a pipeline serves.
+@Suite(.serialized) struct CallersTests {
+  private enum Callers {
+    /// Everybody: it tells no more than that something runs, or answers a challenge.
+    case everybody
+    /// Whoever signs the body with the secret that is agreed on; no token helps.
+    case signers
+    /// A token for a side, with a role, or of a configured client where no role is asked for; and what lacking it is answered with.
+    case tokens(TokenAudience, role: String?, lacking: Int = 403)
+  }
+
+  private static let mosip = Callers.tokens(.mosip, role: nil)
+  private static let receiver = Callers.tokens(.mosip, role: "REGISTRATION_PROCESSOR")
+  private static let base = "/registrationprocessor/v1"
+  private static let declared: [String: Callers] = [
+    "GET /ping": .everybody, "GET /webhooks": .everybody, "POST /webhooks": .signers,
+    "POST /subscribe": .tokens(.opencrvsMediator, role: nil), "POST /birthReceiveNid": .tokens(.opencrvsMediator, role: nil),
+    "POST /receiveStatus": .tokens(.opencrvsMediator, role: nil),
+    "POST /opencrvs/v1/birth": mosip, "POST /opencrvs/v1/death": mosip, "POST /opencrvs/v1/birthCorrection": mosip,
+    "POST /opencrvs/v1/deathCorrection": mosip, "POST /opencrvs/v1/deathReversal": mosip,
+    "POST /opencrvs/v1/birthRevocation": mosip, "POST /opencrvs/v1/birthReinstatement": mosip,
+    "GET /opencrvs/v1/generateAid": mosip, "POST /opencrvs/v1/internal/subscribe": mosip,
+    "GET /opencrvs/v1/internal/receiveCredentialBirth": .everybody, "POST /opencrvs/v1/internal/receiveCredentialBirth": .signers,
+    "GET /opencrvs/v1/internal/receiveWorkflowCompleted": .everybody,
+    "POST /opencrvs/v1/internal/receiveWorkflowCompleted": .signers, "* /opencrvs/v1": .everybody,
+    "POST \(base)/registrationstatus/sync": receiver, "POST \(base)/registrationstatus/syncV2": receiver,
+    "POST \(base)/registrationstatus/search": receiver, "POST \(base)/registrationstatus/externalstatus/search": receiver,
+    "POST \(base)/registrationstatus/packetexternalstatus": receiver,
+    "POST \(base)/packetreceiver/registrationpackets": receiver,
+    "POST /hub": .tokens(.mosip, role: "PUBLISH_T_GENERAL"),
+    "GET /actuator/health": .everybody, "GET /actuator/health/liveness": .everybody, "GET /actuator/health/readiness": .everybody,
+    "GET /actuator/prometheus": .everybody, "GET /regproc/v1/journey/{rid}": .everybody,
+  ]
+
+  /// A clock of an hour ago.
+  private struct Late: WallClock {
+    var now: Instant { SystemClock().now.advanced(bySeconds: -3600) }
+  }
+
+  private let client = Client()
+
+  private func status(_ endpoint: String, _ token: String?, _ stand: Stand) async throws -> Int {
+    let parts = endpoint.split(separator: " ")
+    var url = "http://127.0.0.1:\(stand.port)\(parts[1])".replacing("{rid}", with: "1")
+    if parts[1] == "/hub" { url += "?hub.mode=publish&hub.topic=T" }
+    var request = ClientRequest(method: parts[0] == "*" ? "GET" : String(parts[0]), url: parts[0] == "*" ? url + "/unknown" : url)
+    if request.method == "POST" {
+      let isUpload = parts[1].hasSuffix("/registrationpackets")
+      let upload = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"1.zip\"\r\n\r\nx\r\n--b--\r\n"
+      request.body = .bytes(Array((isUpload ? upload : "{}").utf8))
+      request.headers.set("Content-Type", isUpload ? "multipart/form-data; boundary=b" : "application/json")
+    }
+    if let token {
+      request.headers.set("Cookie", "Authorization=\(token)")
+      request.headers.set("Authorization", "Bearer \(token)")
+    }
+    return try await client.send(request).status
+  }
+
+  @Test func everyEndpointTakesWhomItDeclaresAndNobodyElse() async throws {
+    let stand = try await Stand()
+    let blocking = BlockingPool(name: "callers", threads: 1)
+    func tokens(_ roles: [String], keys: KeyFolder? = nil, clock: any WallClock = SystemClock()) -> EmbeddedTokens {
+      let clients = ["mosip-mediator": roles, "stranger": roles]
+      return EmbeddedTokens(keys: keys ?? stand.platform.keys, blocking: blocking, roles: clients, clock: clock)
+    }
+    let foreign = try KeyFolder(folder: stand.folder + "/foreign-keys")
+    let known = "mosip-mediator"
+
+    for endpoint in stand.engine.served {
+      guard let callers = Self.declared[endpoint] else {
+        Issue.record("nobody declared who may call \(endpoint)")
+        continue
+      }
+      switch callers {
+      case .everybody:
+        let plain = try await status(endpoint, nil, stand)
+        #expect(plain != 401 && plain != 403, "\(endpoint)")
+      case .signers:
+        for audience in TokenAudience.allCases {
+          let token = try await tokens([]).token(client: known, for: audience)
+          #expect(try await status(endpoint, token, stand) == 401, "\(endpoint)")
+        }
+        #expect(try await status(endpoint, nil, stand) == 401, "\(endpoint)")
+      case .tokens(let audience, let role, let lacking):
+        let roles = role.map { [$0] } ?? []
+        #expect(try await status(endpoint, nil, stand) == 401, "\(endpoint)")
+        for other in TokenAudience.allCases where other != audience {
+          let token = try await tokens(roles).token(client: known, for: other)
+          #expect(try await status(endpoint, token, stand) == 401, "\(endpoint) for \(other)")
+        }
+        let expired = try await tokens(roles, clock: Late()).token(client: known, for: audience)
+        #expect(try await status(endpoint, expired, stand) == 401, "\(endpoint) expired")
+        let signed = try await tokens(roles, keys: foreign).token(client: known, for: audience)
+        #expect(try await status(endpoint, signed, stand) == 401, "\(endpoint) by another key")
+        // Where a role is asked for, it counts and not the client; where none is, the client.
+        let other = try await tokens(["ANOTHER_ROLE"]).token(client: role == nil ? "stranger" : known, for: audience)
+        #expect(try await status(endpoint, other, stand) == lacking, "\(endpoint) role or client")
+        let right = try await tokens(roles).token(client: role == nil ? known : "stranger", for: audience)
+        let answer = try await status(endpoint, right, stand)
+        #expect(answer != 401 && answer != 403, "\(endpoint): \(answer)")
+      }
+    }
+    #expect(Set(stand.engine.served) == Set(Self.declared.keys), "nothing is declared that is not there")
+    client.close()
+    blocking.close()
+    await stand.stop()
+  }
+}
