@@ -213,17 +213,17 @@ import Testing
       #expect(try await there.verify(plaintext, signature: signature, referenceId: "10001_10002"))
       #expect(try await here.verify(plaintext + [0], signature: signature, referenceId: "10001_10002") == false)
       for detached in [true, false] {
-        let jws = try await here.signJWS(plaintext, application: "KERNEL", detached: detached)
+        let jws = try await here.signJWS(plaintext, application: "CREDENTIAL_SERVICE", detached: detached)
         #expect(jws.contains("..") == detached)
-        #expect(try await there.verifyJWS(jws, payload: plaintext, application: "KERNEL"))
-        #expect(try await there.verifyJWS(jws, payload: plaintext + [0], application: "KERNEL") == false)
+        #expect(try await there.verifyJWS(jws, payload: plaintext, application: "CREDENTIAL_SERVICE"))
+        #expect(try await there.verifyJWS(jws, payload: plaintext + [0], application: "CREDENTIAL_SERVICE") == false)
       }
       // Whatever certificate it brings along.
       let stranger = try RSAPrivateKey.generate()
       let forged = try JWS.sign(
         plaintext, with: stranger, certificates: [.selfSigned(for: stranger, commonName: "KERNEL")], thumbprint: true,
         detached: true)
-      #expect(try await here.verifyJWS(forged, payload: plaintext, application: "KERNEL") == false)
+      #expect(try await here.verifyJWS(forged, payload: plaintext, application: "CREDENTIAL_SERVICE") == false)
       let token = try await here.tokenId("5075291708", partner: "p")
       #expect(token.utf8.count == 36)
       #expect(try await there.tokenId("5075291708", partner: "p") == token)

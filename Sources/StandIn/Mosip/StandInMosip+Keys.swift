@@ -69,8 +69,9 @@ extension StandInMosip {
         guard request.query("referenceId") == "SIGN", let application = request.query("applicationId") else {
           return Self.failed("KER-KMS-002", "ApplicationId not found in Key Policy. Key/CSR generation not allowed.")
         }
-        // Whatever an application signs brings its certificate along.
-        let jws = try JWS(compact: try await keys.signJWS([], application: application, detached: false))
+        // The kernel's key signs credentials. Whatever an application signs brings its certificate along.
+        let owner = application == "KERNEL" ? "CREDENTIAL_SERVICE" : application
+        let jws = try JWS(compact: try await keys.signJWS([], application: owner, detached: false))
         let der = try JSONValue.parse(jws.header)["x5c"]?[0]?.string.flatMap { Encoding.bytes(base64: $0) } ?? []
         return Self.done(["certificate": .string(try Certificate(der: der).pem), "timestamp": .string(Instant.now.iso)])
       },

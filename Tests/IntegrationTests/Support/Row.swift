@@ -97,9 +97,10 @@ struct Row: Sendable {
       "SELECT document FROM regproc.stage_record WHERE stage = 'opencrvs-mediator' AND collection = 'statuses' AND document->>'txnId' = $1",
       key)
     if let done = told.first(where: { $0["status"] == "success" }) {
+      let token = try await KeptToken.of(done, stand.platform.services.envelopeKeys)
       return End(
         word: done["what"]?.string ?? "", changed: done["changed"]?.array?.compactMap(\.string) ?? [], aid: done["aid"]?.string,
-        token: done["uinToken"]?.string)
+        token: token)
     }
     if released {
       // The hold was told as an error before: how the next go failed, the change itself says.
