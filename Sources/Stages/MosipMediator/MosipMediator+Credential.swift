@@ -249,8 +249,9 @@ extension MosipMediator {
     var changes: [StageChange] = [.put(collection: Records.credentials, key: work.key, document: document)]
     changes += saying(status, work.key, document)
     // Only of a birth that the credential is proved to be of: nobody else's could be made to fail.
+    let isOpen = ![MediatorFault.Code.decryption, .unreadable].map(\.rawValue).contains(failure.code)
     do {
-      if let (birth, _) = try await provenBirth(work.key, context) {
+      if isOpen, let (birth, _) = try await provenBirth(work.key, context) {
         changes.append(.schedule(statusWork(of: birth.key, code: failure.code, message: failure.message)))
       }
     } catch let error where error is MediatorFault || error is CredentialRefusal {
