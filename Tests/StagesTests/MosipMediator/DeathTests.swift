@@ -213,6 +213,17 @@ struct DeathTests {
     #expect(bench.person("5075291708")?.status == "DEACTIVATED")
   }
 
+  @Test("whose event is lost from the object store ends by name, and nothing of its record or person stands still")
+  func lostEvent() async throws {
+    let bench = try ChangeBench()
+    _ = try await bench.send(ChangeBench.death())
+    bench.world.state.withLock { $0.objects = [:] }
+    try await bench.run()
+    #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-010"])
+    #expect(bench.world.document("mosip-mediator", "records", ChangeBench.record)?["queue"] == [])
+    #expect(bench.world.openWork("change") == 0)
+  }
+
   @Test("by a VID that is spent names nobody, and is not tried for ever")
   func spent() async throws {
     let bench = try ChangeBench()

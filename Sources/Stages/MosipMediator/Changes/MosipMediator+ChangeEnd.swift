@@ -24,9 +24,8 @@ extension MosipMediator {
         stale.add()
       }
     }
-    let event = try await event(of: change, context)
     let outcome = try await end(change, ChangeRecord.Status.changed, more, context) { line, persons in
-      try await leave(change, isDone, event, &line, &persons, more["stale"] != nil, context)
+      try await leave(change, isDone, &line, &persons, more["stale"] != nil, context)
         + (isDone ? noticeWork(of: change, context) : [])
     }
     context.log.info(
@@ -94,7 +93,7 @@ extension MosipMediator {
       }
       // Its hold was given up when it failed: whoever has it now ends first.
       if isLate, persons.contains(where: { $0.holder != nil && $0.holder != change.key }) { return .again(afterSeconds: 1) }
-      let standing = try await standingLine(change, try await event(of: change, context), context)
+      let standing = try await standingLine(change, context)
       if standing.key == own.key {
         changes += try await effects(&own, &persons)
       } else {
@@ -118,7 +117,7 @@ extension MosipMediator {
 
   /// What a change leaves behind at its record and its people.
   private func leave(
-    _ change: ChangeRecord, _ isDone: Bool, _ event: CRVSEvent, _ line: inout RecordLine, _ persons: inout [PersonRecord],
+    _ change: ChangeRecord, _ isDone: Bool, _ line: inout RecordLine, _ persons: inout [PersonRecord],
     _ isStale: Bool, _ context: StageContext
   ) async throws -> [StageChange] {
     switch change.kind {
@@ -128,7 +127,7 @@ extension MosipMediator {
       line.document["eventRid"] = .string(change.rid)
       line.document["eventObject"] = JSONValue(change.text("object"))
       // A corrected number leads there as well as the old one.
-      guard let number = event.bundle.registrationNumber,
+      guard let number = change.registrationNumber,
         try await context.store.record(Records.births, RecordKey.of(change.recordId)) != nil,
         try await context.store.record(Records.numbers, RecordKey.of(number)) == nil
       else { return [] }
@@ -137,14 +136,14 @@ extension MosipMediator {
           collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(RecordKey.of(change.recordId))])
       ]
     case .death:
-      return try await leaveDeath(change, isDone, change.rid, event, &line, &persons, context)
+      return try await leaveDeath(change, isDone, &line, &persons, context)
     case .deathCorrection:
       guard isDone, change.text("plan") == "exchange", persons.count == 2 else { return [] }
       persons[0].reasons.removeAll { $0.isOf(change.kind, line.key) }
       persons[0].deactivatedBy = nil
       persons[0].reversals += 1
       var new = [persons[1]]
-      let changes = try await leaveDeath(change, true, change.rid, event, &line, &new, context)
+      let changes = try await leaveDeath(change, true, &line, &new, context)
       persons[1] = new[0]
       return changes
     case .deathReversal:
@@ -177,7 +176,7 @@ extension MosipMediator {
 
   /// A death stands from now on: its record leads to the person, by number too, and the person knows why the identity is inactive.
   private func leaveDeath(
-    _ change: ChangeRecord, _ isDone: Bool, _ rid: String, _ event: CRVSEvent, _ line: inout RecordLine,
+    _ change: ChangeRecord, _ isDone: Bool, _ line: inout RecordLine,
     _ persons: inout [PersonRecord], _ context: StageContext
   ) async throws -> [StageChange] {
     line.document["standing"] = true
@@ -185,13 +184,13 @@ extension MosipMediator {
     line.document["deathRid"] = .string(change.rid)
     line.document["deathKey"] = .string(change.key)
     // Without a change of the identity its repository does not know this RID.
-    line.document["rid"] = isDone ? .string(rid) : JSONValue(change.text("subjectRid"))
+    line.document["rid"] = isDone ? .string(change.rid) : JSONValue(change.text("subjectRid"))
     for index in persons.indices {
       persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
       persons[index].reasons.append(PersonRecord.Reason(policy.deathAction.deactivates ? .death : .flag, line.key))
-      if isDone, change.text("to") == "DEACTIVATED" { persons[index].deactivatedBy = rid }
+      if isDone, change.text("to") == "DEACTIVATED" { persons[index].deactivatedBy = change.rid }
     }
-    guard let number = event.bundle.registrationNumber,
+    guard let number = change.registrationNumber,
       try await context.store.record(Records.deathNumbers, RecordKey.of(number)) == nil
     else { return [] }
     return [

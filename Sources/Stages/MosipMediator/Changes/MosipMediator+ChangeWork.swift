@@ -75,7 +75,7 @@ extension MosipMediator {
     let event = try await event(of: change, context)
     try checkDates(event, context)
     change.document["as"] = nil
-    if change.eventKind == .deathCorrection, try await standingLine(change, event, context).document["standing"] == nil {
+    if change.eventKind == .deathCorrection, try await standingLine(change, context).document["standing"] == nil {
       change.document["as"] = .string(EventKind.death.rawValue)
     }
     let line = try await line(change.recordId, context)
@@ -221,7 +221,7 @@ extension MosipMediator {
     of change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
   ) async throws -> ChangeFacts {
     let person = try await person(change.text("person") ?? "", context)
-    let line = try await standingLine(change, event, context)
+    let line = try await standingLine(change, context)
     var facts = ChangeFacts(kind: change.kind, status: identity.status)
     facts.isFlagged = identity.fields["declaredAsDeceased"]?.string == "Y"
     facts.isReleased = change.isReleased
@@ -251,10 +251,10 @@ extension MosipMediator {
   }
 
   /// The line in which the death of a record stands: its own, or that of the record which its registration number belongs to.
-  func standingLine(_ change: ChangeRecord, _ event: CRVSEvent, _ context: StageContext) async throws -> RecordLine {
+  func standingLine(_ change: ChangeRecord, _ context: StageContext) async throws -> RecordLine {
     let own = try await line(change.recordId, context)
     guard change.kind == .deathReversal || change.kind == .deathCorrection, own.document["standing"] == nil,
-      let number = event.bundle.registrationNumber,
+      let number = change.registrationNumber,
       let record = try await context.store.record(Records.deathNumbers, RecordKey.of(number))?.document["record"]?.string
     else { return own }
     return try await line(record, context)
