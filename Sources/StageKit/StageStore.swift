@@ -55,6 +55,15 @@ public enum StageChange: Sendable {
   case publish(TopicRecord)
 }
 
+extension StageChange {
+  /// A record as it was read, with other content: a conflict when somebody else has made or changed it meanwhile.
+  /// - Parameter version: the version that was read; nil where there was no record.
+  public static func keep(collection: String, key: String, document: JSONValue, over version: Int?) -> StageChange {
+    version.map { .put(collection: collection, key: key, document: document, ifVersion: $0) }
+      ?? .insert(collection: collection, key: key, document: document)
+  }
+}
+
 /// A change that contradicts what is stored.
 public struct StoreConflict: Error, Sendable, CustomStringConvertible {
   /// The collection of the record in question.

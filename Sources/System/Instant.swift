@@ -17,6 +17,9 @@ public struct Instant: Hashable, Comparable, Sendable {
 
   public static func < (a: Instant, b: Instant) -> Bool { a.milliseconds < b.milliseconds }
 
+  /// The years 0 to 9999, which all written forms of a moment have room for.
+  public static let writable = Instant(milliseconds: -62_167_219_200_000)...Instant(milliseconds: 253_402_300_799_999)
+
   /// This moment moved by a number of seconds, which may come from outside: beyond what an `Instant` holds it stops at the end, and what is no
   /// number moves nothing.
   public func advanced(bySeconds seconds: Double) -> Instant {
@@ -90,12 +93,10 @@ public struct CivilTime: Hashable, Sendable {
   /// 0 to 999.
   public var millisecond: Int
 
-  /// The first and the last millisecond of the years 0 to 9999, which all written forms of a moment have room for.
-  private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
-
   init(_ instant: Instant) {
     let dayLength: Int64 = 86_400_000
-    let milliseconds = min(max(instant.milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
+    let (first, last) = (Instant.writable.lowerBound.milliseconds, Instant.writable.upperBound.milliseconds)
+    let milliseconds = min(max(instant.milliseconds, first), last)
     var days = milliseconds / dayLength
     var rest = milliseconds % dayLength
     if rest < 0 {

@@ -34,14 +34,11 @@ public struct RID: Hashable, Sendable, CustomStringConvertible {
     }
     guard (1...Self.maximumSequence).contains(sequence) else { throw IdentifierFault(.ridSequence, "KER-IDV-307") }
     // A moment is written within the years 0 to 9999 whatever it is: that would be a RID of another moment.
-    guard Self.writable.contains(moment.milliseconds) else { throw IdentifierFault(.length, "KER-IDV-304") }
+    guard Instant.writable.contains(moment) else { throw IdentifierFault(.length, "KER-IDV-304") }
     let count = String(sequence)
     let zeros = String(repeating: "0", count: 5 - count.utf8.count)
     try self.init(center + machine + zeros + count + moment.compact)
   }
-
-  /// The moments of the years 0 to 9999.
-  private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
 
   /// The registration centre, 5 digits.
   public var center: String { String(text.prefix(5)) }

@@ -21,28 +21,16 @@ struct BirthPacket: Sendable {
   /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that
   ///   does not answer.
   func encoded(_ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
-    let schema = try await schema(context)
-    let identity = try await mapping.identity(of: event.bundle, through: context.services.http, completedBy: schema) {
-      field, value in
-      schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
-    }
+    let schema = try await context.idSchema(mapping.schemaVersion)
+    let identity = try await mapping.identity(
+      of: event.bundle, through: context.services.http, completedBy: schema, accepts: schema.accepts)
     let (content, leftOut) = try await written(identity.fields, context)
     return (content, identity.leftOut + leftOut)
   }
 
-  private func schema(_ context: StageContext) async throws -> IdSchema {
-    guard let schema = try await context.services.schemas.schema(version: mapping.schemaVersion) else {
-      // A matter of set-up: the birth waits until the schema is there.
-      throw ServiceError(
-        .unavailable, service: "id schemas", code: "OPN-CRVS-004",
-        "there is no schema of version \(mapping.schemaVersion)")
-    }
-    return schema
-  }
-
   /// The upload file of identity fields, and which of them the identity schema does not have.
   func written(_ fields: JSONObject, _ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
-    let schema = try await schema(context)
+    let schema = try await context.idSchema(mapping.schemaVersion)
     let now = context.services.clock.now
     do {
       let draft = PacketDraft(

@@ -226,3 +226,23 @@ struct BirthMapping: Sendable {
     }
   }
 }
+
+extension IdSchema {
+  /// Whether it has a field and takes a text as its value.
+  func accepts(_ field: String, _ value: String) -> Bool {
+    self.field(field) != nil && violations(of: [field: .string(value)], mandatory: []).isEmpty
+  }
+}
+
+extension StageContext {
+  /// The identity schema of a version.
+  /// - Throws: `ServiceError` OPN-CRVS-004 for one that is not there: a matter of set-up, for which everything waits.
+  func idSchema(_ version: String) async throws -> IdSchema {
+    guard let schema = try await services.schemas.schema(version: version) else {
+      throw ServiceError(
+        .unavailable, service: "id schemas", code: MediatorFault.Code.serviceUnreachable.rawValue,
+        "there is no schema of version \(version)")
+    }
+    return schema
+  }
+}

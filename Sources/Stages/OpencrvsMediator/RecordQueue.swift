@@ -44,10 +44,8 @@ struct RecordQueue: Sendable {
   var changes: [StageChange] {
     guard isNew || keys != before else { return [] }
     let document: JSONValue = ["queue": .array(keys.map(JSONValue.string))]
-    let collection = OpencrvsMediator.Records.records
     var out: [StageChange] = [
-      version.map { .put(collection: collection, key: key, document: document, ifVersion: $0) }
-        ?? .insert(collection: collection, key: key, document: document)
+      .keep(collection: OpencrvsMediator.Records.records, key: key, document: document, over: version)
     ]
     if let first = keys.first, first != before.first {
       out.append(.schedule(WorkItem(kind: OpencrvsMediator.forward, key: first)))

@@ -65,13 +65,13 @@ struct ChangeRecord: Sendable {
 /// the record from those that are done.
 struct RecordLine: Sendable {
   let key: String
-  /// 0 for one that is not stored yet.
-  var version: Int
+  /// Nil for one that is not stored yet.
+  let version: Int?
   var document: JSONValue
 
   init(_ key: String, _ record: StageRecord?) {
     self.key = key
-    version = record?.version ?? 0
+    version = record?.version
     document = record?.document ?? ["queue": []]
   }
 
@@ -85,21 +85,20 @@ struct RecordLine: Sendable {
 
   /// The change that writes it, if nobody else has changed it meanwhile.
   var change: StageChange {
-    version == 0
-      ? .insert(collection: MosipMediator.Records.lines, key: key, document: document)
-      : .put(collection: MosipMediator.Records.lines, key: key, document: document, ifVersion: version)
+    .keep(collection: MosipMediator.Records.lines, key: key, document: document, over: version)
   }
 }
 
 /// What is kept of a person whose identity was changed or made, under the SHA-256 of the UIN token: neither leads back to the person.
 struct PersonRecord: Sendable {
   let key: String
-  var version: Int
+  /// Nil for one that is not stored yet.
+  let version: Int?
   var document: JSONValue
 
   init(_ key: String, _ record: StageRecord?) {
     self.key = key
-    version = record?.version ?? 0
+    version = record?.version
     document = record?.document ?? [:]
   }
 
@@ -167,8 +166,6 @@ struct PersonRecord: Sendable {
   }
 
   var change: StageChange {
-    version == 0
-      ? .insert(collection: MosipMediator.Records.persons, key: key, document: document)
-      : .put(collection: MosipMediator.Records.persons, key: key, document: document, ifVersion: version)
+    .keep(collection: MosipMediator.Records.persons, key: key, document: document, over: version)
   }
 }

@@ -17,9 +17,7 @@ extension MosipMediator {
     switch change.text("plan") {
     case "status": fields = deceasedFields(change.text("deceased"), event)
     case "death-data": fields = deathData(event)
-    default:
-      let all = try await mapped(event, context)
-      for name in change.changed { if let value = all[name] { fields[name] = value } }
+    default: fields = try await corrected(change, event, context)
     }
     try await patch(identity, rid: change.rid, status: change.text("to"), fields: fields, change, context)
     return try await finish(change, .done, context)
@@ -73,17 +71,7 @@ extension MosipMediator {
       case .number(let number)?: number.text
       default: nil
       }
-    return try await schema(version: version ?? mapping.schemaVersion, context)
-  }
-
-  /// - Throws: `ServiceError` OPN-CRVS-004 for a version that is not there: a matter of set-up, for which everything waits.
-  func schema(version: String, _ context: StageContext) async throws -> IdSchema {
-    guard let schema = try await context.services.schemas.schema(version: version) else {
-      throw ServiceError(
-        .unavailable, service: "id schemas", code: MediatorFault.Code.serviceUnreachable.rawValue,
-        "there is no schema of version \(version)")
-    }
-    return schema
+    return try await context.idSchema(version ?? mapping.schemaVersion)
   }
 
   // MARK: what an event says
@@ -109,10 +97,16 @@ extension MosipMediator {
 
   /// The identity fields of an event.
   func mapped(_ event: CRVSEvent, _ context: StageContext) async throws -> JSONObject {
-    let schema = try await schema(version: mapping.schemaVersion, context)
-    return try await mapping.identity(of: event.bundle, through: context.services.http) { field, value in
-      schema.field(field) != nil && schema.violations(of: [field: .string(value)], mandatory: []).isEmpty
-    }.fields
+    let schema = try await context.idSchema(mapping.schemaVersion)
+    return try await mapping.identity(of: event.bundle, through: context.services.http, accepts: schema.accepts).fields
+  }
+
+  /// What an event says of the fields that its change is decided to touch.
+  private func corrected(_ change: ChangeRecord, _ event: CRVSEvent, _ context: StageContext) async throws -> JSONObject {
+    let all = try await mapped(event, context)
+    var fields = JSONObject()
+    for name in change.changed { if let value = all[name] { fields[name] = value } }
+    return fields
   }
 
   /// The fields with new values: against what was sent last for the record, or, where that is not known or not ours, against the identity.
@@ -168,8 +162,7 @@ extension MosipMediator {
     let event = try await event(of: change, context)
     let identity = try await subject(of: change, context)
     var fields: JSONObject = ["IDSchemaVersion": .string(mapping.schemaVersion), "UIN": .string(identity.uin)]
-    let all = try await mapped(event, context)
-    for name in change.changed { if let value = all[name] { fields[name] = value } }
+    for member in try await corrected(change, event, context) { fields[member.key] = member.value }
     let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document["rid"]?.string
     let packet = BirthPacket(
       event: event, rid: change.rid, referenceId: referenceId, settings: settings, mapping: mapping,
