@@ -1,3 +1,26 @@
+/// Who may call an endpoint. Judged by the head of a request alone.
+public struct Admission: Sendable {
+  /// Who may call, in a few words, for the table of endpoints.
+  public let who: String
+  /// What limits a caller beside that, in a few words; empty for nothing.
+  public let limits: String
+  let judge: @Sendable (inout Request) async -> Response?
+
+  /// An admission.
+  /// - Parameter judge: looks at a request without its body; an answer refuses it, nil lets it pass. What it found out about the caller it
+  ///   leaves in `Request.caller`.
+  public init(_ who: String, limits: String = "", judge: @escaping @Sendable (inout Request) async -> Response?) {
+    self.who = who
+    self.limits = limits
+    self.judge = judge
+  }
+
+  /// For everybody who reaches the port.
+  public static func everybody(_ who: String = "everybody", limits: String = "") -> Admission {
+    Admission(who, limits: limits) { _ in nil }
+  }
+}
+
 /// A method, a path and what is done for them.
 public struct Endpoint: Sendable {
   /// The method in upper case. A `GET` endpoint also answers `HEAD`.
@@ -11,6 +34,8 @@ public struct Endpoint: Sendable {
   /// A server that stops closes the connection of a request that it does not take or finish, instead of answering 503:
   /// for senders to whom any answer means that they are done.
   public let hangsUp: Bool
+  /// Who may call it; nil where nobody said.
+  public let admission: Admission?
   /// True for one made by `init(anythingBelow:)`.
   let isForUnknownPaths: Bool
   let handler: @Sendable (Request) async throws -> Response
@@ -19,7 +44,7 @@ public struct Endpoint: Sendable {
   /// stops and the grace is over. It must not block its thread.
   public init(
     _ method: String, _ pathPattern: String, maxBody: Int = 1 << 20, multipart: MultipartPolicy? = nil,
-    hangsUp: Bool = false,
+    hangsUp: Bool = false, admission: Admission? = nil,
     handler: @escaping @Sendable (Request) async throws -> Response
   ) {
     self.method = method.uppercased()
@@ -27,19 +52,22 @@ public struct Endpoint: Sendable {
     self.maxBody = maxBody
     self.multipart = multipart
     self.hangsUp = hangsUp
+    self.admission = admission
     self.handler = handler
     isForUnknownPaths = false
   }
 
   /// What answers any request below a path where no other endpoint has the path.
   public init(
-    anythingBelow prefix: String, maxBody: Int = 1 << 20, handler: @escaping @Sendable (Request) async throws -> Response
+    anythingBelow prefix: String, maxBody: Int = 1 << 20, admission: Admission? = nil,
+    handler: @escaping @Sendable (Request) async throws -> Response
   ) {
     method = "*"
     pathPattern = prefix
     self.maxBody = maxBody
     multipart = nil
     hangsUp = false
+    self.admission = admission
     isForUnknownPaths = true
     self.handler = handler
   }

@@ -37,6 +37,8 @@ final class Exchange: Sendable {
 
   private static func respond(_ endpoint: Endpoint, _ request: Request, _ log: Log) async -> Response? {
     do {
+      var request = request
+      if let refusal = await endpoint.admission?.judge(&request) { return refusal }
       return try await endpoint.handler(request)
     } catch is HangUp {
       return nil

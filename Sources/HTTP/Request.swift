@@ -17,6 +17,8 @@ public struct Request: Sendable {
   public var parts: [Part]
   /// The client's numeric address, without port. Behind a proxy this is the proxy.
   public var remoteAddress: String
+  /// What the endpoint's admission found out about the caller; nil where it found nothing out.
+  public var caller: (any Sendable)?
 
   /// A request; servers make them, and tests of handlers.
   public init(
