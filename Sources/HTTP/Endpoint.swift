@@ -57,6 +57,14 @@ public struct Endpoint: Sendable {
     isForUnknownPaths = false
   }
 
+  /// Judges a request and, when it may pass, has it answered: what a server does with a whole request, for callers without a server.
+  /// - Throws: what the handler throws.
+  public func respond(to request: Request) async throws -> Response {
+    var request = request
+    if let refusal = await admission?.judge(&request) { return refusal }
+    return try await handler(request)
+  }
+
   /// What answers any request below a path where no other endpoint has the path.
   public init(
     anythingBelow prefix: String, maxBody: Int = 1 << 20, admission: Admission? = nil,

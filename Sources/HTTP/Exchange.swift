@@ -37,9 +37,7 @@ final class Exchange: Sendable {
 
   private static func respond(_ endpoint: Endpoint, _ request: Request, _ log: Log) async -> Response? {
     do {
-      var request = request
-      if let refusal = await endpoint.admission?.judge(&request) { return refusal }
-      return try await endpoint.handler(request)
+      return try await endpoint.respond(to: request)
     } catch is HangUp {
       return nil
     } catch let failure as HTTPFailure {

@@ -134,14 +134,24 @@ public final class EmbeddedHub: WebSubHub {
 
   /// `POST /hub`: register, deregister, subscribe, unsubscribe and publish, in upstream's forms.
   func endpoints(tokens: any AccessTokens) -> [Endpoint] {
-    [
-      Endpoint("POST", Self.path, maxBody: 2 << 20) { request in
+    let admission = Admission(
+      "tokens with MOSIP's role for the topic (`PUBLISH_...`, `SUBSCRIBE_...`)",
+      limits: "audience `mosip`; a subscription belongs to its client; callbacks at `http.outgoing-hosts`"
+    ) { request in
+      do {
         guard let token = request.cookie("Authorization") ?? request.bearerToken,
           let caller = try await tokens.caller(of: token, for: .mosip)
         else {
           Refusals.shared.add("hub-request", reason: "token")
           return Self.denied("not authorised", status: 401)
         }
+        request.caller = caller
+        return nil
+      } catch { return Self.denied("tokens cannot be checked now", status: 503) }
+    }
+    return [
+      Endpoint("POST", Self.path, maxBody: 2 << 20, admission: admission) { request in
+        guard let caller = request.caller as? Caller else { return Self.denied("not authorised", status: 401) }
         return try await self.answer(request, of: caller)
       }
     ]

@@ -21,7 +21,7 @@ extension HubTests {
       let request = Request(
         method: "POST", path: "/hub", query: query.map { (name: $0.0, value: $0.1) }, headers: headers,
         body: body ?? Array(form.utf8))
-      let response = try await endpoint.handler(request)
+      let response = try await endpoint.respond(to: request)
       return (response.status, String(decoding: response.body, as: UTF8.self))
     }
   }

@@ -55,6 +55,12 @@ public enum HubSignature {
     return HMAC.isValid(code, of: body, key: secret, algorithm.hash)
   }
 
+  /// Whether a header can be a signature of any body at all: a known algorithm and as many bytes as it makes.
+  public static func isWellFormed(_ header: String) -> Bool {
+    guard let (algorithm, code) = parse(header) else { return false }
+    return code.count == algorithm.hash.size
+  }
+
   private static func parse(_ header: String) -> (Algorithm, [UInt8])? {
     let parts = header.split(separator: "=", omittingEmptySubsequences: false)
     guard parts.count == 2, let algorithm = Algorithm(rawValue: parts[0].lowercased()),

@@ -94,6 +94,8 @@ struct StatusDoors: Sendable {
     let topicsAreUp = refused.isEmpty && problems.isEmpty
     let isUp = databaseIsUp && busIsUp && topicsAreUp && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
+    // A stranger can send what is refused: told, but the process is no less well for it.
+    let refusedDeliveries = Refusals.shared.troubled()
     return answer(
       [
         "status": .string(isUp ? "UP" : "DOWN"),
@@ -116,6 +118,10 @@ struct StatusDoors: Sendable {
                   "since": .string($0.since.iso),
                 ]
               }),
+          ]),
+          "subscriptions": .object([
+            "status": .string(refusedDeliveries.isEmpty ? "UP" : "REFUSED"),
+            "refusedAgainAndAgain": .array(refusedDeliveries.map { .string($0) }),
           ]),
           "stages": .array(units.map { .string($0.file.name) }),
           "routes": .object([

@@ -9,7 +9,7 @@ extension MosipMediator {
   /// `POST /internal/receiveCredentialBirth`: kept first, answered, worked on afterwards. An event that came before
   /// changes nothing.
   func takeCredential(_ request: Request, _ context: StageContext) async throws -> Response {
-    let body = try delivered(request)
+    let body = try delivered(request, of: credentialTopic, context)
     if let topic = body["topic"]?.string, topic != credentialTopic {
       throw MediatorFault(.unreadable, "the delivery is of another topic")
     }

@@ -9,7 +9,7 @@ extension MosipMediator {
   /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
   /// once.
   func takeWorkflowCompleted(_ request: Request, _ context: StageContext) async throws -> Response {
-    let body = try delivered(request)
+    let body = try delivered(request, of: workflowTopic, context)
     // The plain form of 4.4; a hub that wraps events carries it in `event.data`.
     let event = body["instanceId"] != nil ? body : body["event"]?["data"] ?? body["event"] ?? .null
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {

@@ -18,8 +18,7 @@ extension MosipMediator {
     }
   }
 
-  func takeSubscribe(_ request: Request, _ context: StageContext) async throws -> Response {
-    try await door(context).admit(request.cookie("Authorization"))
+  func takeSubscribe(_ context: StageContext) async throws -> Response {
     do {
       try await subscribe(context)
     } catch {
@@ -44,12 +43,10 @@ extension MosipMediator {
   }
 
   /// A delivery of the hub, proved by its signature over the bytes that came.
-  /// - Throws: OPN-AUT-003 without a signature, OPN-AUT-002 with a wrong one, OPN-CRVS-001 for what is no JSON.
-  func delivered(_ request: Request) throws -> JSONValue {
-    guard let signature = request.headers["X-Hub-Signature"] else {
-      throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")
-    }
-    guard HubSignature.isWebSub(signature, body: request.body, secret: hubSecret) else {
+  /// - Throws: OPN-AUT-002 with a wrong signature, OPN-CRVS-001 for what is no JSON.
+  func delivered(_ request: Request, of topic: String, _ context: StageContext) throws -> JSONValue {
+    guard HubSignature.isWebSub(request.headers["X-Hub-Signature"] ?? "", body: request.body, secret: hubSecret) else {
+      Refusals.shared.refusedDelivery(of: topic, context.log)
       throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
     }
     return try MediatorBodies.json(request.body, "the delivery")

@@ -165,23 +165,35 @@ public struct MosipMediator: Stage {
   /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
+    let clients = door(context).admission(answer) { $0.cookie("Authorization") }
+    let hub = answer.signers("MOSIP's hub, for our subscription")
+    let challenges = Admission.everybody(limits: "answers a challenge for a topic of ours")
     // Base64 makes four bytes of three.
     let largest = CRVSEvent.largest / 3 * 4 + (1 << 20)
     return EventKind.allCases.map { kind in
       Endpoint(
-        "POST", "/opencrvs/v1" + kind.path, maxBody: largest,
+        "POST", "/opencrvs/v1" + kind.path, maxBody: largest, admission: clients,
         handler: answer.handling { request in
           kind == .birth ? try await takeBirth(request, context) : try await takeChange(kind, request, context)
         })
     } + [
       Endpoint(
-        "GET", "/opencrvs/v1/generateAid", handler: answer.handling { try await giveApplicationId($0, context) }),
+        "GET", "/opencrvs/v1/generateAid", admission: clients,
+        handler: answer.handling { try await giveApplicationId($0, context) }),
       Endpoint(
-        "POST", "/opencrvs/v1/internal/subscribe", handler: answer.handling { try await takeSubscribe($0, context) }),
-      Endpoint("GET", Self.credentialPath, handler: answer.handling { try intent($0, credentialTopic, context) }),
-      Endpoint("POST", Self.credentialPath, handler: answer.handling { try await takeCredential($0, context) }),
-      Endpoint("GET", Self.workflowPath, handler: answer.handling { try intent($0, workflowTopic, context) }),
-      Endpoint("POST", Self.workflowPath, handler: answer.handling { try await takeWorkflowCompleted($0, context) }),
+        "POST", "/opencrvs/v1/internal/subscribe", admission: clients,
+        handler: answer.handling { _ in try await takeSubscribe(context) }),
+      Endpoint(
+        "GET", Self.credentialPath, admission: challenges,
+        handler: answer.handling { try intent($0, credentialTopic, context) }),
+      Endpoint(
+        "POST", Self.credentialPath, admission: hub, handler: answer.handling { try await takeCredential($0, context) }),
+      Endpoint(
+        "GET", Self.workflowPath, admission: challenges,
+        handler: answer.handling { try intent($0, workflowTopic, context) }),
+      Endpoint(
+        "POST", Self.workflowPath, admission: hub,
+        handler: answer.handling { try await takeWorkflowCompleted($0, context) }),
       answer.unknownPaths(below: "/opencrvs/v1"),
     ]
   }

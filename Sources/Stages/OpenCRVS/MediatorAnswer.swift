@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Registration
 import StageKit
 import System
 
@@ -35,39 +36,70 @@ struct MediatorAnswer: Sendable {
   /// What is answered at paths below `prefix` where there is nothing.
   func unknownPaths(below prefix: String) -> Endpoint {
     Endpoint(
-      anythingBelow: prefix,
+      anythingBelow: prefix, admission: .everybody(limits: "there is nothing here"),
       handler: handling { _ in throw MediatorFault(.noEndpoint, "there is no such endpoint") })
   }
 
-  /// A handler whose errors become answers of this shape. What may work later is 503, so that senders try again.
+  /// A handler whose errors become answers of this shape. What may work later is 503, so that senders try again. A large body is worked on
+  /// by threads of their own: its hash alone would stop every other task for seconds.
   func handling(_ body: @escaping @Sendable (Request) async throws -> Response)
     -> @Sendable (Request) async throws -> Response
   {
     { request in
       do {
-        return try await body(request)
-      } catch let fault as MediatorFault {
-        log.info("a request is refused", ["path": request.path, "code": fault.code.rawValue])
-        if fault.code == .notUTF8 { foreignText.add(path: request.path, log) }
-        return self.fault(fault)
-      } catch let error as ServiceError where error.isRetriable {
-        log.warning(
-          "a request cannot be served now", ["path": request.path, "error": "\(error.service): \(error.code)"])
-        return self.fault(
-          MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
-      } catch is HTTPError {
-        log.warning("a request cannot be served now", ["path": request.path])
-        return self.fault(
-          MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+        return try await LargeWork.with(request.body.count) { try await body(request) }
       } catch let hangUp as HangUp {
         throw hangUp
-      } catch let failure as HTTPFailure {
-        return failure.response
       } catch {
-        let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
-        log.error("a request failed", ["path": request.path, "error": code])
-        return self.fault(MediatorFault(.unknown, "the request could not be processed"))
+        return refusal(error, request)
       }
+    }
+  }
+
+  /// Who may call an endpoint, with answers of this shape.
+  /// - Parameter judge: throws what a handler would throw.
+  func admitting(_ who: String, limits: String = "", _ judge: @escaping @Sendable (Request) async throws -> Void) -> Admission {
+    Admission(who, limits: limits) { request in
+      do {
+        try await judge(request)
+        return nil
+      } catch { return refusal(error, request) }
+    }
+  }
+
+  /// Whoever signs what he sends with a secret that both know. Without a signature of the right form nothing of the body is read.
+  func signers(_ who: String) -> Admission {
+    admitting(who, limits: "`X-Hub-Signature` over the body") { request in
+      guard let signature = request.headers["X-Hub-Signature"] else {
+        Refusals.shared.add("signature", reason: "missing")
+        throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")
+      }
+      guard HubSignature.isWellFormed(signature) else {
+        Refusals.shared.add("signature", reason: "form")
+        throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
+      }
+    }
+  }
+
+  private func refusal(_ error: any Error, _ request: Request) -> Response {
+    switch error {
+    case let fault as MediatorFault:
+      let told: KeyValuePairs = ["path": request.path, "code": fault.code.rawValue]
+      if fault.code == .roleMissing { log.warning("a caller is refused", told) } else { log.info("a request is refused", told) }
+      if fault.code == .notUTF8 { foreignText.add(path: request.path, log) }
+      return self.fault(fault)
+    case let error as ServiceError where error.isRetriable:
+      log.warning("a request cannot be served now", ["path": request.path, "error": "\(error.service): \(error.code)"])
+      return self.fault(
+        MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+    case is HTTPError:
+      log.warning("a request cannot be served now", ["path": request.path])
+      return self.fault(
+        MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+    case let failure as HTTPFailure: return failure.response
+    default:
+      log.error("a request failed", ["path": request.path, "error": (error as? ServiceError)?.code ?? "\(type(of: error))"])
+      return self.fault(MediatorFault(.unknown, "the request could not be processed"))
     }
   }
 }
@@ -110,6 +142,17 @@ struct MediatorDoor: Sendable {
       throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here, or its client is not known")
     }
   }
+
+  /// Who may come in, for the table of endpoints, and the judgement itself.
+  /// - Parameter token: where the token stands in a request.
+  func admission(_ answer: MediatorAnswer, _ token: @escaping @Sendable (Request) -> String?) -> Admission {
+    let whom =
+      if !role.isEmpty { "tokens with the role \(role)" } else if !callers.isEmpty { "the clients of `callers`" } else {
+        "configured clients"
+      }
+    return answer.admitting(whom, limits: "audience `\(audience.rawValue)`") { try await admit(token($0)) }
+  }
+
   private func lets(_ caller: Caller) -> Bool {
     if !role.isEmpty { return caller.roles.contains(role) }
     return callers.isEmpty ? caller.isConfigured : callers.contains(caller.client)

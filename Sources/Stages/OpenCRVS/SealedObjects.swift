@@ -15,13 +15,14 @@ struct SealedObjects: Sendable {
   }
 
   func put(_ bytes: [UInt8], container: String, key: String) async throws {
-    let sealed = try await services.envelopeKeys.seal(bytes, for: owner)
+    let sealed = try await LargeWork.with(bytes.count) { try await services.envelopeKeys.seal(bytes, for: owner) }
     try await services.objects.put(sealed, account: account, container: container, key: key)
   }
 
   func get(container: String, key: String) async throws -> [UInt8]? {
     guard let bytes = try await services.objects.get(account: account, container: container, key: key) else { return nil }
     // No JSON begins as an envelope does.
-    return bytes.starts(with: "VER_R2".utf8) ? try await services.envelopeKeys.open(bytes, as: owner) : bytes
+    guard bytes.starts(with: "VER_R2".utf8) else { return bytes }
+    return try await LargeWork.with(bytes.count) { try await services.envelopeKeys.open(bytes, as: owner) }
   }
 }

@@ -14,7 +14,6 @@ struct Announcements: Sendable {
   let door: Door
 
   func take(_ request: Request, version: Version) async throws -> Response {
-    try await door.admit(request)
     do {
       let records = try await records(of: request)
       var taken: [JSONValue] = []

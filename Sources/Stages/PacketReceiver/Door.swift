@@ -12,7 +12,7 @@ struct Door: Sendable {
   /// Lets a caller with a valid token and one of the roles in. The token comes in the cookie `Authorization`, as MOSIP's clients send
   /// it, or as a bearer token.
   /// - Throws: `HTTPFailure` 401 or 403; 503 when tokens cannot be checked.
-  func admit(_ request: Request) async throws {
+  private func admit(_ request: Request) async throws {
     let cookie = request.cookie("Authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
     guard let token = cookie ?? request.bearerToken, !token.isEmpty else { throw refusal(401) }
     let caller: Caller?
@@ -24,6 +24,18 @@ struct Door: Sendable {
     }
     guard let caller else { throw refusal(401) }
     guard !caller.roles.isDisjoint(with: settings.texts("roles")) else { throw refusal(403) }
+  }
+
+  /// Who may come in, for the table of endpoints, and the judgement itself.
+  var admission: Admission {
+    Admission(
+      "tokens with one of the roles \(settings.texts("roles").joined(separator: ", "))", limits: "audience `mosip`"
+    ) { request in
+      do {
+        try await admit(request)
+        return nil
+      } catch let failure as HTTPFailure { return failure.response } catch { return refusal(503).response }
+    }
   }
 
   /// An answer without success whose status says what is wrong.

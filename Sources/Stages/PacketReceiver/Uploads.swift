@@ -14,7 +14,6 @@ struct Uploads: Sendable {
   private static let received = "Packet has reached Packet Receiver"
 
   func take(_ request: Request) async throws -> Response {
-    try await door.admit(request)
     do {
       try await receive(request)
       return await door.answer("mosip.registration.packet", response: ["status": .string(Self.received)], errors: .null)
@@ -56,7 +55,7 @@ struct Uploads: Sendable {
     let opening = RegistrationOpening(comment: Self.received, resendAfter: earlier?.retryCount)
     let virus: String?
     do {
-      virus = try await LargePackets.with(packet) { try await services.virusScanner.scan(packet) }
+      virus = try await LargeWork.with(packet) { try await services.virusScanner.scan(packet) }
     } catch is ServiceError { throw UploadRefused(.scannerSilent) }
     if virus != nil {
       _ = try await reached {
@@ -106,7 +105,7 @@ struct Uploads: Sendable {
       let bytes = MemorySource(part.bytes)
       return (bytes, try PacketHash.of(bytes))
     }
-    return try await LargePackets.threads.run {
+    return try await LargeWork.threads.run {
       do {
         let file = try FileSource(path: path)
         let packet: any ByteSource = file.isSmall ? MemorySource(try file.bytes()) : file

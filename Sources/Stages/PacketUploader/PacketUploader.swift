@@ -41,7 +41,7 @@ public struct PacketUploader: Stage {
           ? .passed("RPR-PKU-SUCCESS-008", "Packet is already present in Packet Store")
           : .error("RPR-PKU-FAILED-004", "Packet Not Found in Landing Zone")
       }
-      return try await LargePackets.with(packet) {
+      return try await LargeWork.with(packet) {
         try await take(packet, announced, retries: registration.retryCount, message, context)
       }
     }

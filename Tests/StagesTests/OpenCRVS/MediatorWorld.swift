@@ -135,7 +135,7 @@ final class MediatorWorld: Sendable {
       return .empty(status: 404)
     }
     do {
-      return try await endpoint.handler(request)
+      return try await endpoint.respond(to: request)
     } catch is HangUp {
       return .empty(status: Self.hungUp)
     } catch {

@@ -50,7 +50,6 @@ extension MosipMediator {
 
   /// The event of a request, proved to be the OpenCRVS side's and of this kind.
   private func opened(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> CRVSEvent {
-    try await door(context).admit(request.cookie("Authorization"))
     let message = try SealedMessage(request.body, largest: request.body.count)
     do {
       let plaintext = try await message.open(
