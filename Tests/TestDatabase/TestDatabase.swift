@@ -34,6 +34,26 @@ public enum TestDatabase {
     }
   }
 
+  /// A new database with nothing in it.
+  public static func makeEmpty() async throws -> PostgresSettings {
+    try await thread.run {
+      let (server, database) = (try settings(), name())
+      try administer(server, "CREATE DATABASE \(database)")
+      return settings(server, database)
+    }
+  }
+
+  /// Runs something on a connection of its own.
+  public static func run<T: Sendable>(_ database: PostgresSettings, _ body: @escaping @Sendable (Connection) throws -> T)
+    async throws -> T
+  {
+    try await thread.run {
+      let connection = try Connection(database)
+      defer { connection.close() }
+      return try body(connection)
+    }
+  }
+
   private static func settings() throws -> PostgresSettings {
     try started.withLock { known in
       if let known { return try known.get() }

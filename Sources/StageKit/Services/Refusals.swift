@@ -74,6 +74,8 @@ public final class Refusals: Sendable {
   /// The subscriptions of which as many deliveries as are no accident were refused within the last minute, in order.
   /// - Parameter now: milliseconds of a clock that only goes on.
   public func troubled(now: Int = monotonicMilliseconds()) -> [String] {
-    deliveries.withLock { all in all.filter { $0.value.areMany(now) && now - ($0.value.times.last ?? 0) <= Self.window }.keys.sorted() }
+    deliveries.withLock { all in
+      all.filter { $0.value.areMany(now) && now - ($0.value.times.last ?? 0) <= Self.window }.keys.sorted()
+    }
   }
 }

@@ -36,7 +36,8 @@ extension OpencrvsMediator {
 
   func takeWebhook(_ request: Request, _ context: StageContext) async throws -> Response {
     let isRight = HubSignature.isOpenCRVS(
-      request.headers["X-Hub-Signature"] ?? "", body: request.body, secret: secret, acceptingRawBody: settings.boolean("accept-raw-body-signature"))
+      request.headers["X-Hub-Signature"] ?? "", body: request.body, secret: secret,
+      acceptingRawBody: settings.boolean("accept-raw-body-signature"))
     guard isRight else {
       Refusals.shared.refusedDelivery(of: "OpenCRVS", context.log)
       throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")

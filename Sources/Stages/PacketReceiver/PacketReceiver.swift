@@ -60,10 +60,16 @@ public struct PacketReceiver: Stage {
     let admission = door.admission
     return [
       Endpoint("POST", "\(base)/registrationstatus/sync", admission: admission) { try await announcements.take($0, version: .v1) },
-      Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) { try await announcements.take($0, version: .v2) },
+      Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) {
+        try await announcements.take($0, version: .v2)
+      },
       Endpoint("POST", "\(base)/registrationstatus/search", admission: admission) { try await queries.take($0, .progress) },
-      Endpoint("POST", "\(base)/registrationstatus/externalstatus/search", admission: admission) { try await queries.take($0, .outcome) },
-      Endpoint("POST", "\(base)/registrationstatus/packetexternalstatus", admission: admission) { try await queries.take($0, .packet) },
+      Endpoint("POST", "\(base)/registrationstatus/externalstatus/search", admission: admission) {
+        try await queries.take($0, .outcome)
+      },
+      Endpoint("POST", "\(base)/registrationstatus/packetexternalstatus", admission: admission) {
+        try await queries.take($0, .packet)
+      },
       Endpoint(
         "POST", "\(base)/packetreceiver/registrationpackets", maxBody: limits.hard + (64 << 10),
         multipart: MultipartPolicy(maxParts: 4, maxFileBytes: limits.hard), admission: admission
