@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import StageRuntime
@@ -41,6 +42,23 @@ import Testing
     #expect(!inside.allows(host: "10.99.88.77") && outside.allows(host: "10.99.88.77:8081"))
     #expect(outside.allows(host: "x.example") && !outside.allows(host: "y.example"))
     #expect(AdminNames(boundTo: "0.0.0.0", and: []).allows(host: "127.0.0.1"))
+  }
+
+  @Test func interfacesAndTheHostsOwnNameAreTheMachines() {
+    let (inside, outside) = (AdminNames(boundTo: "::1", and: []), AdminNames(boundTo: "::", and: []))
+    for address in AdminNames.interfaceAddresses() {
+      let field = address.contains(":") ? "[\(address)]:8081" : "\(address):8081"
+      #expect(outside.allows(host: field) && AdminNames.ofInterfaces.allows(host: field), "\(address)")
+      #expect(inside.allows(host: field) == AdminNames.isLoopback(address), "\(address)")
+    }
+    var name = [CChar](repeating: 0, count: 256)
+    #expect(gethostname(&name, 255) == 0)
+    let own = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    #expect(inside.allows(host: own.uppercased()) && inside.allows(host: "\(own.prefix { $0 != "." }).:1"))
+    let file =
+      "127.0.0.1 localhost\n10.1.2.3\tpod.set.example pod other.example # pod.evil.example pod\n10.1.2.4 pod2.example pod2\n"
+    #expect(AdminNames.longNames(of: "pod", in: file) == ["pod.set.example"])
+    #expect(AdminNames.longNames(of: "", in: file) == [] && AdminNames.longNames(of: "pod.set.example", in: file) == [])
   }
 
   @Test func onlyLoopbackIsLoopback() {

@@ -62,6 +62,26 @@ import Testing
     try JSONValue.parse(Array(try await get(url).text.utf8))
   }
 
+  /// What is answered to a request of these bytes, on a connection that the server closes.
+  private func raw(_ request: String, at url: String) throws -> String {
+    let port = try #require(url.split(separator: ":").last.flatMap { UInt16($0) })
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+    address.sin_port = in_port_t(port).bigEndian
+    let isConnected = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+      }
+    }
+    try #require(isConnected && send(descriptor, request, request.utf8.count, 0) == request.utf8.count)
+    var (answer, buffer): ([UInt8], [UInt8]) = ([], Array(repeating: 0, count: 4096))
+    while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { answer += buffer[..<count] }
+    return String(decoding: answer, as: UTF8.self)
+  }
+
   /// Enters a RID by the routes in force and waits until it has ended; the stages it passed.
   private func way(_ bench: Bench, _ engine: Engine, _ rid: String) async throws -> [String] {
     bench.table.replace(engine.routes)
@@ -147,6 +167,9 @@ import Testing
       #expect(try await eventually { engine.adminURL != nil })
       let admin = try #require(engine.adminURL)
       #expect(try await get(admin + "/actuator/health/liveness").status == 200)
+      #expect(try raw("GET /actuator/health/liveness HTTP/1.0\r\nHost: localhost\r\n\r\n", at: admin).contains(" 200 "))
+      #expect(
+        try raw("GET /actuator/health/liveness HTTP/1.0\r\n\r\n", at: admin).contains(" 421 "), "without a name it is nobody's")
       let early = try await get(admin + "/actuator/health/readiness")
       #expect(early.status == 503 && early.text.contains("\"started\":false"))
       start.open()

@@ -50,7 +50,7 @@ final class AdminListener: Sendable {
       if fields.count == 1, let field = fields.first {
         if known.allows(host: field) { return nil }
         // Addresses of interfaces come and go.
-        if isBeyondLoopback, AdminNames(boundTo: host, and: []).allows(host: field) { return nil }
+        if isBeyondLoopback, AdminNames.ofInterfaces.allows(host: field) { return nil }
       }
       Refusals.shared.add("admin", reason: "host")
       return .text("misdirected request\n", status: 421)

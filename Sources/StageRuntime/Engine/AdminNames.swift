@@ -62,8 +62,11 @@ public struct AdminNames: Sendable {
     let own = Self.hostName()
     let short = own.prefix { $0 != "." }
     let addresses = Self.isLoopback(host) ? [] : [host] + Self.interfaceAddresses()
-    self.init([own, String(short)] + addresses + names)
+    self.init([own, String(short)] + Self.longNames(of: own, in: Self.hostsFile()) + addresses + names)
   }
+
+  /// The addresses of this machine's interfaces as they are now, and loopback.
+  static var ofInterfaces: AdminNames { AdminNames(interfaceAddresses()) }
 
   /// Whether a request with such a `Host` field is meant for this listener. The port counts for nothing: a forwarded one differs.
   public func allows(host field: String) -> Bool {
@@ -101,8 +104,24 @@ public struct AdminNames: Sendable {
     return isKnown ? String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) : ""
   }
 
+  /// A host's name with its domain, as `/etc/hosts` has it. Not by DNS, whose answers are not this machine's own word, and which lets one wait.
+  static func longNames(of name: String, in file: String) -> [String] {
+    guard !name.isEmpty, !name.contains(".") else { return [] }
+    return file.split(whereSeparator: \.isNewline).flatMap { line in
+      let words = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" }.dropFirst().map(String.init)
+      return words.contains(name) ? words.filter { $0.hasPrefix(name + ".") } : []
+    }
+  }
+
+  private static func hostsFile() -> String {
+    guard let file = fopen("/etc/hosts", "re") else { return "" }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 18)
+    return String(decoding: bytes.prefix(fread(&bytes, 1, bytes.count, file)), as: UTF8.self)
+  }
+
   /// The addresses of all interfaces, as texts.
-  private static func interfaceAddresses() -> [String] {
+  static func interfaceAddresses() -> [String] {
     var list: UnsafeMutablePointer<ifaddrs>?
     guard getifaddrs(&list) == 0 else { return [] }
     defer { freeifaddrs(list) }
