@@ -43,6 +43,7 @@ struct Reception {
     guard encodings.allSatisfy({ Headers.same($0, "chunked") }), encodings.count <= 1 else {
       return refuse(.refusal(501), close: true)
     }
+    if let refusal = settings.judge?(request) { return refuse(refusal, close: true) }
     guard let target = Target(target) else { return refuse(.refusal(400)) }
     self.request.path = target.path
     self.request.query = target.query

@@ -46,6 +46,8 @@ public struct ServerSettings: Sendable {
   public var tls: TLSIdentity?
   /// The folder for files of multipart bodies. It must exist when an endpoint takes multipart.
   public var uploadFolder: String
+  /// Judges every request by its head, before its path is looked at; an answer refuses it. It must not block.
+  public var judge: (@Sendable (Request) -> Response?)?
 
   /// Settings; the defaults are for a server on loopback.
   public init(

@@ -34,8 +34,13 @@ import Testing
     "POST \(base)/registrationstatus/packetexternalstatus": receiver,
     "POST \(base)/packetreceiver/registrationpackets": receiver,
     "POST /hub": .tokens(.mosip, role: "PUBLISH_T_GENERAL"),
-    "GET /actuator/health": .everybody, "GET /actuator/health/liveness": .everybody, "GET /actuator/health/readiness": .everybody,
-    "GET /actuator/prometheus": .everybody, "GET /regproc/v1/journey/{rid}": .everybody,
+  ]
+
+  private static let readers = Callers.tokens(.mosip, role: "REGPROC_READ")
+  /// Where the admin listener is reached from elsewhere; on loopback all of them are for everybody.
+  private static let declaredToOperators: [String: Callers] = [
+    "GET /actuator/health/liveness": .everybody, "GET /actuator/health/readiness": .everybody,
+    "GET /actuator/health": readers, "GET /actuator/prometheus": readers, "GET /regproc/v1/journey/{rid}": readers,
   ]
 
   /// A clock of an hour ago.
@@ -45,9 +50,9 @@ import Testing
 
   private let client = Client()
 
-  private func status(_ endpoint: String, _ token: String?, _ stand: Stand) async throws -> Int {
+  private func status(_ endpoint: String, _ token: String?, _ base: String, host: String? = nil) async throws -> Int {
     let parts = endpoint.split(separator: " ")
-    var url = "http://127.0.0.1:\(stand.port)\(parts[1])".replacing("{rid}", with: "1")
+    var url = "\(base)\(parts[1])".replacing("{rid}", with: "1")
     if parts[1] == "/hub" { url += "?hub.mode=publish&hub.topic=T" }
     var request = ClientRequest(method: parts[0] == "*" ? "GET" : String(parts[0]), url: parts[0] == "*" ? url + "/unknown" : url)
     if request.method == "POST" {
@@ -56,6 +61,7 @@ import Testing
       request.body = .bytes(Array((isUpload ? upload : "{}").utf8))
       request.headers.set("Content-Type", isUpload ? "multipart/form-data; boundary=b" : "application/json")
     }
+    if let host { request.headers.set("Host", host) }
     if let token {
       request.headers.set("Cookie", "Authorization=\(token)")
       request.headers.set("Authorization", "Bearer \(token)")
@@ -63,9 +69,10 @@ import Testing
     return try await client.send(request).status
   }
 
-  @Test func everyEndpointTakesWhomItDeclaresAndNobodyElse() async throws {
-    let stand = try await Stand()
+  /// Calls endpoints with tokens of all kinds.
+  private func check(_ served: [String], _ declared: [String: Callers], at base: String, _ stand: Stand) async throws {
     let blocking = BlockingPool(name: "callers", threads: 1)
+    defer { blocking.close() }
     func tokens(_ roles: [String], keys: KeyFolder? = nil, clock: any WallClock = SystemClock()) -> EmbeddedTokens {
       let clients = ["mosip-mediator": roles, "stranger": roles]
       return EmbeddedTokens(keys: keys ?? stand.platform.keys, blocking: blocking, roles: clients, clock: clock)
@@ -73,43 +80,82 @@ import Testing
     let foreign = try KeyFolder(folder: stand.folder + "/foreign-keys")
     let known = "mosip-mediator"
 
-    for endpoint in stand.engine.served {
-      guard let callers = Self.declared[endpoint] else {
+    for endpoint in served {
+      guard let callers = declared[endpoint] else {
         Issue.record("nobody declared who may call \(endpoint)")
         continue
       }
       switch callers {
       case .everybody:
-        let plain = try await status(endpoint, nil, stand)
+        let plain = try await status(endpoint, nil, base)
         #expect(plain != 401 && plain != 403, "\(endpoint)")
       case .signers:
         for audience in TokenAudience.allCases {
           let token = try await tokens([]).token(client: known, for: audience)
-          #expect(try await status(endpoint, token, stand) == 401, "\(endpoint)")
+          #expect(try await status(endpoint, token, base) == 401, "\(endpoint)")
         }
-        #expect(try await status(endpoint, nil, stand) == 401, "\(endpoint)")
+        #expect(try await status(endpoint, nil, base) == 401, "\(endpoint)")
       case .tokens(let audience, let role, let lacking):
         let roles = role.map { [$0] } ?? []
-        #expect(try await status(endpoint, nil, stand) == 401, "\(endpoint)")
+        #expect(try await status(endpoint, nil, base) == 401, "\(endpoint)")
         for other in TokenAudience.allCases where other != audience {
           let token = try await tokens(roles).token(client: known, for: other)
-          #expect(try await status(endpoint, token, stand) == 401, "\(endpoint) for \(other)")
+          #expect(try await status(endpoint, token, base) == 401, "\(endpoint) for \(other)")
         }
         let expired = try await tokens(roles, clock: Late()).token(client: known, for: audience)
-        #expect(try await status(endpoint, expired, stand) == 401, "\(endpoint) expired")
+        #expect(try await status(endpoint, expired, base) == 401, "\(endpoint) expired")
         let signed = try await tokens(roles, keys: foreign).token(client: known, for: audience)
-        #expect(try await status(endpoint, signed, stand) == 401, "\(endpoint) by another key")
+        #expect(try await status(endpoint, signed, base) == 401, "\(endpoint) by another key")
         // Where a role is asked for, it counts and not the client; where none is, the client.
         let other = try await tokens(["ANOTHER_ROLE"]).token(client: role == nil ? "stranger" : known, for: audience)
-        #expect(try await status(endpoint, other, stand) == lacking, "\(endpoint) role or client")
+        #expect(try await status(endpoint, other, base) == lacking, "\(endpoint) role or client")
         let right = try await tokens(roles).token(client: role == nil ? known : "stranger", for: audience)
-        let answer = try await status(endpoint, right, stand)
+        let answer = try await status(endpoint, right, base)
         #expect(answer != 401 && answer != 403, "\(endpoint): \(answer)")
       }
     }
-    #expect(Set(stand.engine.served) == Set(Self.declared.keys), "nothing is declared that is not there")
+    #expect(Set(served) == Set(declared.keys), "nothing is declared that is not there")
+  }
+
+  @Test func everyEndpointTakesWhomItDeclaresAndNobodyElse() async throws {
+    let stand = try await Stand()
+    try await check(stand.engine.served, Self.declared, at: "http://127.0.0.1:\(stand.port)", stand)
+    let everybody = Self.declaredToOperators.mapValues { _ in Callers.everybody }
+    try await check(stand.engine.servedToOperators, everybody, at: stand.admin, stand)
+    #expect(try await status("GET /actuator/health", nil, stand.admin) == 200)
+    for endpoint in stand.engine.servedToOperators {
+      #expect(try await status(endpoint, nil, "http://127.0.0.1:\(stand.port)") == 404, "\(endpoint) is not for the public")
+    }
+    try await checkNames(stand)
     client.close()
-    blocking.close()
     await stand.stop()
+  }
+
+  @Test func whoReadsTheAdminListenerFromElsewhereNeedsATokenWithTheRole() async throws {
+    let stand = try await Stand(adminHost: "0.0.0.0")
+    try await check(stand.engine.servedToOperators, Self.declaredToOperators, at: stand.admin, stand)
+    #expect(Refusals.shared.count("admin", reason: "missing") > 0 && Refusals.shared.count("admin", reason: "role") > 0)
+    try await checkNames(stand)
+    client.close()
+    await stand.stop()
+  }
+
+  /// Nothing of the listener answers by a name that is not its own, whatever the path and method.
+  private func checkNames(_ stand: Stand) async throws {
+    let before = Refusals.shared.count("admin", reason: "host")
+    let others = ["POST /actuator/health", "GET /unknown", "GET /", "GET /regproc/v1/journey/1/2"]
+    let token = try await EmbeddedTokens(
+      keys: stand.platform.keys, blocking: BlockingPool(name: "names", threads: 1), roles: ["a": ["REGPROC_READ"]],
+      clock: SystemClock()
+    ).token(client: "a", for: .mosip)
+    for endpoint in stand.engine.servedToOperators + others {
+      for host in ["evil.example", "127.0.0.1.evil.example", "evil.example:8081", "localhost@evil.example"] {
+        #expect(try await status(endpoint, token, stand.admin, host: host) == 421, "\(endpoint) \(host)")
+      }
+      for host in ["localhost", "LOCALHOST.:1", "[::1]:8081"] {
+        #expect(try await status(endpoint, token, stand.admin, host: host) != 421, "\(endpoint) \(host)")
+      }
+    }
+    #expect(Refusals.shared.count("admin", reason: "host") > before)
   }
 }

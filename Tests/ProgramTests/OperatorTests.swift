@@ -11,7 +11,7 @@ extension ProgramTests {
     private func health(_ pipeline: UpPipeline) async throws -> JSONValue? {
       let client = Client()
       defer { client.close() }
-      return try JSONValue.parse(try await client.send(ClientRequest(url: pipeline.url + "/actuator/health")).body)[
+      return try JSONValue.parse(try await client.send(ClientRequest(url: pipeline.admin + "/actuator/health")).body)[
         "components"]?["routes"]
     }
 

@@ -60,8 +60,9 @@ extension ProgramTests {
       #expect(secrets.counts.uins == births.count && secrets.counts.tokens == births.count && secrets.counts.vids >= births.count)
       #expect(sent.allSatisfy { !secrets.found(in: String(decoding: $0.body, as: UTF8.self)).isEmpty })
 
-      for path in ["/actuator/prometheus", "/actuator/health", "/webhooks?mode=none", "/regproc/v1/journey/\(outcome.rids[0])"] {
-        places.append((path, try await answer(path, nil, pipeline)))
+      places.append(("/webhooks", try await answer("/webhooks?mode=none", nil, pipeline)))
+      for path in ["/actuator/prometheus", "/actuator/health", "/regproc/v1/journey/\(outcome.rids[0])"] {
+        places.append((path, try await answer(path, nil, pipeline, at: pipeline.admin)))
       }
       for name in Set(numbers).sorted() + outcome.rids.prefix(4) {
         let journey = try await Program.run("journey", name, "--json", "--data", pipeline.folder)
@@ -82,8 +83,8 @@ extension ProgramTests {
     }
 
     /// Status, headers and body of an answer, as one text; a body is sent as OpenCRVS sends it.
-    private func answer(_ path: String, _ body: [UInt8]?, _ pipeline: UpPipeline) async throws -> String {
-      var request = ClientRequest(url: pipeline.url + path)
+    private func answer(_ path: String, _ body: [UInt8]?, _ pipeline: UpPipeline, at base: String? = nil) async throws -> String {
+      var request = ClientRequest(url: (base ?? pipeline.url) + path)
       if let body {
         request = ClientRequest(method: "POST", url: pipeline.url + path, body: .bytes(body))
         request.headers.set("Content-Type", "application/json")

@@ -3,6 +3,8 @@ import JSON
 import Registration
 import Testing
 
+@testable import regproc
+
 extension ProgramTests {
   @Suite struct SettingsTests {
     private func value(_ name: String, _ ended: Program.Ended) throws -> (value: String?, source: String?) {
@@ -57,6 +59,26 @@ extension ProgramTests {
       let unknown = try await Program.run("settings", environment: ["REGPROC_HTTP_PROT": "1"])
       #expect(unknown.code == 0)
       #expect(unknown.errors.contains("did you mean REGPROC_HTTP_PORT?"))
+    }
+
+    @Test func operatorsStayOnLoopbackAndShareNoPortThatNobodyChose() throws {
+      func settings(_ words: String..., environment: [String: String] = [:]) throws -> Settings {
+        try Settings(
+          Arguments(words, for: UpCommand.command),
+          Surroundings(console: Console(environment: [:]), environment: environment, program: Program.regproc))
+      }
+      let open = try settings(
+        "--host", "0.0.0.0", "--port", "8081", "--url", "https://Us.example:1/x",
+        environment: ["REGPROC_ADMIN_NAMES": "a.example, 10.0.0.1"])
+      #expect(open.host == "0.0.0.0" && open.admin.host == "127.0.0.1", "http.host does not widen it")
+      #expect(open.admin.port == 0 && open.adminMayMove)
+      #expect(open.adminAccess.names == ["a.example", "10.0.0.1", "us.example"])
+      let chosen = try settings("--port", "8081", "--admin-port", "8081")
+      #expect(chosen.admin.port == 8081 && !chosen.adminMayMove)
+      #expect(try settings().admin.port == 8081)
+      for names in ["", "a b", "a,,b", "http://a.example/"] {
+        #expect(throws: Failure.self, "\(names)") { try settings(environment: ["REGPROC_ADMIN_NAMES": names]) }
+      }
     }
 
     @Test func aSecretIsNeverShown() async throws {

@@ -54,8 +54,8 @@ extension ProgramTests {
         #expect(plain == wanted, "\(path)")
         #expect(try await status("POST", pipeline.url + path + "/") == plain, "\(path)/")
       }
-      for path in ["/ping", "/actuator/health/readiness"] {
-        #expect(try await client.send(ClientRequest(url: pipeline.url + path + "/")).status == 200, "\(path)/")
+      for url in [pipeline.url + "/ping", pipeline.admin + "/actuator/health/readiness"] {
+        #expect(try await client.send(ClientRequest(url: url + "/")).status == 200, "\(url)/")
       }
 
       let blocking = BlockingPool(name: "tokens", threads: 1)

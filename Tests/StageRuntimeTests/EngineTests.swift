@@ -5,6 +5,7 @@ import Kafka
 import Postgres
 import Routing
 import StageKit
+import Synchronization
 import System
 import TestDatabase
 import TestKafka
@@ -17,7 +18,7 @@ import Testing
   private func withEngine(
     _ bench: Bench, routes: RouteFile? = nil, broker: PipelineBroker? = nil, plugin: any Stage.Type = TestStage.self,
     scanner: (any VirusScanner)? = nil,
-    _ body: (Engine, _ url: String) async throws -> Void
+    _ body: (Engine, _ admin: String) async throws -> Void
   ) async throws {
     var broker = broker
     if broker == nil { broker = try await bench.pipelineBroker() }
@@ -27,6 +28,7 @@ import Testing
       isAloneOnTheBus: !bus.isOutside,
       partitions: 2, reconcileAfter: 3600, connections: 3)
     settings.http = ServerSettings(host: "127.0.0.1", port: 0)
+    settings.admin = ServerSettings(host: "127.0.0.1", port: 0)
     var services = bench.platform.services
     if let scanner { services.virusScanner = scanner }
     let engine = try Engine(
@@ -40,10 +42,10 @@ import Testing
       catalogue: [plugin], routes: try routes ?? Bench.routes(Bench.route), services: services,
       pool: bench.pool,
       makeTopics: bus.makeTopics)
-    let port = try await engine.start()
+    _ = try await engine.start()
     do {
       #expect(try await eventually { engine.isReady })
-      try await body(engine, "http://127.0.0.1:\(port)")
+      try await body(engine, try #require(engine.adminURL))
     } catch {
       await engine.stop()
       throw error
@@ -58,6 +60,26 @@ import Testing
 
   private func json(_ url: String) async throws -> JSONValue {
     try JSONValue.parse(Array(try await get(url).text.utf8))
+  }
+
+  /// What is answered to a request of these bytes, on a connection that the server closes.
+  private func raw(_ request: String, at url: String) throws -> String {
+    let port = try #require(url.split(separator: ":").last.flatMap { UInt16($0) })
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+    address.sin_port = in_port_t(port).bigEndian
+    let isConnected = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+      }
+    }
+    try #require(isConnected && send(descriptor, request, request.utf8.count, 0) == request.utf8.count)
+    var (answer, buffer): ([UInt8], [UInt8]) = ([], Array(repeating: 0, count: 4096))
+    while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { answer += buffer[..<count] }
+    return String(decoding: answer, as: UTF8.self)
   }
 
   /// Enters a RID by the routes in force and waits until it has ended; the stages it passed.
@@ -80,7 +102,7 @@ import Testing
           - b: { passed: complete-as-processed }
     """
 
-  @Test func theDoorsSayWhatTheProcessIsAndHowItIs() async throws {
+  @Test func theAdminEndpointsSayWhatTheProcessIsAndHowItIs() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { engine, url async throws in
         #expect(try await way(bench, engine, "1") == ["entrance", "a", "b"])
@@ -101,6 +123,71 @@ import Testing
         #expect(try await json(url + "/regproc/v1/journey/1")["hops"]?.array?.count == 3)
         #expect(try await get(url + "/regproc/v1/journey/unknown").status == 404)
       }
+    }
+  }
+
+  /// Holds something up until it is let go.
+  private final class Gate: Sendable {
+    private let isOpen = Atomic(false)
+    func open() { isOpen.store(true, ordering: .sequentiallyConsistent) }
+    func wait() { while !isOpen.load(ordering: .sequentiallyConsistent) { usleep(10_000) } }
+    func pass() async throws {
+      while !isOpen.load(ordering: .sequentiallyConsistent) { try await Task.sleep(for: .milliseconds(10)) }
+    }
+  }
+
+  @Test func operatorsAreServedBeforeTheStartHasEndedAndUntilTheStopHas() async throws {
+    try await Bench.run { bench async throws in
+      let broker = try await bench.pipelineBroker()
+      let (start, call) = (Gate(), Gate())
+      let called = Atomic(false)
+      let slow = Endpoint("GET", "/slow") { _ in
+        called.store(true, ordering: .sequentiallyConsistent)
+        try await call.pass()
+        return .text("done")
+      }
+      var settings = EngineSettings(
+        kafka: broker.settings, database: bench.database, admin: ServerSettings(), instance: "engine",
+        isTransactional: broker.isOutside, isAloneOnTheBus: !broker.isOutside, partitions: 2)
+      // Taken by somebody, and not chosen by a person: another one does.
+      let other = try Server(endpoints: [])
+      settings.admin?.port = try other.start()
+      let taken = settings
+      settings.adminMayMove = true
+      func engine(_ settings: EngineSettings) throws -> Engine {
+        try Engine(
+          settings, run: [], directory: Array(bench.files.values), catalogue: [TestStage.self],
+          routes: try Bench.routes(Bench.route),
+          services: bench.platform.services, pool: bench.pool, endpoints: [slow], makeTopics: { _, _, _ in start.wait() })
+      }
+      await #expect(throws: HTTPError.self, "a port that was chosen is not changed") { try await engine(taken).start() }
+
+      let engine = try engine(settings)
+      async let port = engine.start()
+      #expect(try await eventually { engine.adminURL != nil })
+      let admin = try #require(engine.adminURL)
+      #expect(try await get(admin + "/actuator/health/liveness").status == 200)
+      #expect(try raw("GET /actuator/health/liveness HTTP/1.0\r\nHost: localhost\r\n\r\n", at: admin).contains(" 200 "))
+      #expect(
+        try raw("GET /actuator/health/liveness HTTP/1.0\r\n\r\n", at: admin).contains(" 421 "), "without a name it is nobody's")
+      let early = try await get(admin + "/actuator/health/readiness")
+      #expect(early.status == 503 && early.text.contains("\"started\":false"))
+      start.open()
+      let url = "http://127.0.0.1:\(try await port)"
+      #expect(try await eventually { try await get(admin + "/actuator/health/readiness").status == 200 })
+      #expect(try await get(url + "/actuator/health/liveness").status == 404)
+      #expect(try await get(url + "/regproc/v1/journey/1").status == 404)
+
+      async let answer = get(url + "/slow")
+      #expect(try await eventually { called.load(ordering: .sequentiallyConsistent) })
+      async let stop: Void = engine.stop()
+      #expect(try await eventually { try await get(admin + "/actuator/health/readiness").status == 503 })
+      #expect(try await get(admin + "/actuator/health/liveness").status == 200)
+      call.open()
+      #expect(try await answer.text == "done")
+      await stop
+      await #expect(throws: HTTPError.self) { try await get(admin + "/actuator/health/liveness") }
+      await other.stop()
     }
   }
 

@@ -33,8 +33,12 @@ public final class Engine: Sendable {
   private let versions: RouteVersions
   private let reports: RouteReports
   private let server: Server
+  private let admin: AdminListener?
+  private let progress: EngineProgress
   /// What is served, each as `POST /path`; `* /path` answers for unknown paths below it.
   public let served: [String]
+  /// What is served to operators, on a listener of its own.
+  public let servedToOperators: [String]
   private let services: Services
   private let startedAt = Instant.now
   private let log = Log("engine")
@@ -171,12 +175,20 @@ public final class Engine: Sendable {
     reports = RouteReports(
       table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
 
-    let status = StatusDoors(
+    let progress = EngineProgress()
+    self.progress = progress
+    let operators = AdminEndpoints(
       units: units, workers: workers, runner: runner, courier: courier, watches: watches, topicCare: topicCare, routes: table,
       pool: pool,
       services: services,
-      isTransactional: settings.isTransactional, startedAt: startedAt)
-    let everything = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints + status.endpoints
+      isTransactional: settings.isTransactional, startedAt: startedAt, progress: progress,
+      admission: AdminAdmission(isLoopback: AdminNames.isLoopback(settings.admin?.host ?? ""), services: services),
+      readRole: settings.adminAccess.readRole)
+    admin = try settings.admin.map {
+      try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: operators.endpoints)
+    }
+    servedToOperators = admin == nil ? [] : operators.endpoints.map { "\($0.method) \($0.pathPattern)" }
+    let everything = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
     served = everything.map { "\($0.method) \($0.pathPattern)" }
     server = try Server(settings.http, endpoints: everything)
   }
@@ -221,9 +233,21 @@ public final class Engine: Sendable {
     }
   }
 
-  /// Starts everything and opens the doors.
-  /// - Returns: the port of the HTTP doors.
+  /// Starts everything and opens the endpoints. Operators are served first, so that liveness answers while the rest waits for something.
+  /// - Returns: the port of the public endpoints.
   public func start() async throws -> Int {
+    try admin?.open()
+    do {
+      let port = try await startWork()
+      progress.isRunning.store(true, ordering: .relaxed)
+      return port
+    } catch {
+      await admin?.close()
+      throw error
+    }
+  }
+
+  private func startWork() async throws -> Int {
     if makeTopics == nil { for problem in settings.kafka.libraryProblems { log.warning(problem.words) } }
     try await blocking.run { [self] in try ensureTopics(topicNeeds(table.routes), totalMilliseconds: 60_000) }
     if settings.isAloneOnTheBus {
@@ -241,6 +265,9 @@ public final class Engine: Sendable {
     if makeTopics == nil { topicCare.start() }
     return port
   }
+
+  /// Where operators are served, for programs of this machine; nil when they are not, or not yet.
+  public var adminURL: String? { admin.flatMap { $0.url.isEmpty ? nil : $0.url } }
 
   /// True once every worker takes messages.
   public var isReady: Bool { workers.allSatisfy(\.watch.hasJoined) }
@@ -286,8 +313,10 @@ public final class Engine: Sendable {
     log.error("the changed route file is refused; the old one stays in force", ["error": reason])
   }
 
-  /// Closes the doors, finishes what is in hand and stops. What is not finished stays in the database and on the bus.
+  /// Closes the endpoints, finishes what is in hand and stops; operators are served to the last. What is not finished stays in the database
+  /// and on the bus.
   public func stop() async {
+    progress.isRunning.store(false, ordering: .relaxed)
     await server.stop(graceSeconds: 5)
     runner.stop()
     reports.stop()
@@ -305,6 +334,7 @@ public final class Engine: Sendable {
       courier.join()
       watchdog.join()
     }
+    await admin?.close()
     forgetful.close()
     blocking.close()
   }

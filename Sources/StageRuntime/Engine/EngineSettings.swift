@@ -8,8 +8,14 @@ public struct EngineSettings: Sendable {
   public var kafka: KafkaSettings
   /// The database with the journal.
   public var database: PostgresSettings
-  /// The HTTP doors of the stages, health and metrics.
+  /// The HTTP endpoints of the stages.
   public var http: ServerSettings
+  /// Where operators are served: health, metrics, journeys; nil for nowhere.
+  public var admin: ServerSettings?
+  /// Who may call there.
+  public var adminAccess = AdminAccess()
+  /// Whether any port will do for operators when theirs is taken.
+  public var adminMayMove = false
   /// This process's name in the journal and in transactional ids. Two processes must not share it.
   public var instance: String
   /// Produce and offsets in one Kafka transaction. Off for a broker without real transactions: at least once on the bus, and the journal still
@@ -28,13 +34,15 @@ public struct EngineSettings: Sendable {
 
   /// Settings with defaults for a small machine.
   public init(
-    kafka: KafkaSettings, database: PostgresSettings, http: ServerSettings = ServerSettings(), instance: String,
+    kafka: KafkaSettings, database: PostgresSettings, http: ServerSettings = ServerSettings(),
+    admin: ServerSettings? = nil, instance: String,
     isTransactional: Bool = true, isAloneOnTheBus: Bool = false, partitions: Int = 4, replication: Int = -1,
     reconcileAfter: Double = 300, connections: Int = 8
   ) {
     self.kafka = kafka
     self.database = database
     self.http = http
+    self.admin = admin
     self.instance = instance
     self.isTransactional = isTransactional
     self.isAloneOnTheBus = isAloneOnTheBus

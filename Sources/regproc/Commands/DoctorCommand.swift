@@ -99,10 +99,12 @@ enum DoctorCommand {
       do {
         let client = Client(ClientSettings(connectTimeoutSeconds: 2, timeoutSeconds: 5))
         defer { client.close() }
-        let answer = try await client.send(ClientRequest(url: note.url + "/actuator/health"))
+        var answer = try await client.send(ClientRequest(url: note.admin + "/actuator/health"))
+        // Bound beyond loopback it tells its health to holders of a role alone, but to everybody whether it is ready.
+        if answer.status == 401 { answer = try await client.send(ClientRequest(url: note.admin + "/actuator/health/readiness")) }
         say("pipeline", answer.status == 200, "process \(note.process) at \(note.url) says \(answer.status == 200 ? "UP" : "DOWN")")
       } catch {
-        say("pipeline", false, "process \(note.process) at \(note.url) does not answer: \(error)")
+        say("pipeline", false, "process \(note.process) at \(note.admin) does not answer: \(error)")
       }
     }
     return isGood ? 0 : 1

@@ -45,7 +45,7 @@ enum RunCommand {
           "takes messages",
           [
             "stages": plan.run.map(\.name).joined(separator: " "), "instance": settings.instance, "url": pipeline.url,
-            "routes": plan.routes.digest,
+            "admin": pipeline.adminURL, "routes": plan.routes.digest,
           ])
         break
       }

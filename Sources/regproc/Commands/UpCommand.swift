@@ -57,9 +57,9 @@ enum UpCommand {
     console.out(
       """
       webhooks  \(url)/webhooks   (secret: \(secretFile))
-      health    \(url)/actuator/health
-      metrics   \(url)/actuator/prometheus
-      journey   \(url)/regproc/v1/journey/RID
+      health    \(pipeline.adminURL)/actuator/health
+      metrics   \(pipeline.adminURL)/actuator/prometheus
+      journey   \(pipeline.adminURL)/regproc/v1/journey/RID
       routes    \(settings.routesFile)
       kafka     \(pipeline.kafka.bootstrapServers)\(try settings.kafka() == nil ? "   (in this process: at least once)" : "")
       database  \(pipeline.hasOwnDatabase ? "\(folder.path)/postgres   (of our own)" : "\(pipeline.database)")

@@ -63,6 +63,7 @@ enum DemoCommand {
     // A demo is alone: on a port of its own, in a folder of its own.
     var settings = try Settings(arguments, around)
     if arguments.text("data") == nil { settings.set("data", settings.data + "/demo", source: "demo") }
+    if settings.adminMayMove { settings.set("admin.port", "0", source: "demo") }
     settings.setLogLevel(default: "error")
     let events = try events(arguments)
 
@@ -138,7 +139,7 @@ enum DemoCommand {
           + (isDefault ? "" : " --data \(arguments.text("data") ?? "")") + "\n")
     }
     if arguments.has("keep"), !demo.signals.isStopping {
-      console.err("regproc: stays up at \(demo.pipeline.url); Ctrl-C stops\n")
+      console.err("regproc: stays up at \(demo.pipeline.url), for operators at \(demo.pipeline.adminURL); Ctrl-C stops\n")
       await demo.signals.waitForStop()
     }
     return isGood ? 0 : 1

@@ -43,6 +43,8 @@ final class DataFolder: Sendable {
 struct RunNote: Sendable {
   var process: Int
   var url: String
+  /// Where operators are served.
+  var admin: String
   /// The folder of the database's socket, or how libpq finds a configured one.
   var database: String
   var kafka: String
@@ -52,7 +54,7 @@ struct RunNote: Sendable {
   func write(in folder: String) throws(Failure) {
     let value: JSONValue = [
       "pid": JSONValue(process), "url": .string(url), "port": JSONValue(url.split(separator: ":").last.flatMap { Int($0) } ?? 0),
-      "database": .string(database), "kafka": .string(kafka),
+      "admin": .string(admin), "database": .string(database), "kafka": .string(kafka),
     ]
     try Files.write(value.encoded() + [10], to: Self.file(in: folder))
   }
@@ -63,7 +65,9 @@ struct RunNote: Sendable {
       let process = value["pid"]?.int, let url = value["url"]?.string, let database = value["database"]?.string,
       let number = pid_t(exactly: process), number > 0, kill(number, 0) == 0 || errno == EPERM
     else { return nil }
-    return RunNote(process: process, url: url, database: database, kafka: value["kafka"]?.string ?? "")
+    // One that an earlier version left serves them with everybody else.
+    return RunNote(
+      process: process, url: url, admin: value["admin"]?.string ?? url, database: database, kafka: value["kafka"]?.string ?? "")
   }
 
   static func remove(in folder: String) { unlink(file(in: folder)) }

@@ -114,6 +114,8 @@ final class Pipeline: Sendable {
   let port: Int
   /// Where the doors are for others.
   let url: String
+  /// Where operators are served.
+  var adminURL: String { engine.adminURL ?? "" }
   /// How libpq finds the database, without a password.
   let database: PostgresSettings
   let kafka: KafkaSettings
@@ -176,6 +178,9 @@ final class Pipeline: Sendable {
       try await platform.start()
       var engineSettings = EngineSettings(
         kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)
+      engineSettings.admin = settings.admin
+      engineSettings.adminAccess = settings.adminAccess
+      engineSettings.adminMayMove = settings.adminMayMove
       engineSettings.isTransactional = broker == nil && settings.isTransactional
       engineSettings.isAloneOnTheBus = broker != nil
       engineSettings.partitions = settings.partitions
@@ -237,7 +242,8 @@ final class Pipeline: Sendable {
   /// Notes what runs, for the other commands.
   func note() -> RunNote {
     RunNote(
-      process: Int(getpid()), url: url, database: cluster == nil ? "\(database)" : database.host, kafka: kafka.bootstrapServers)
+      process: Int(getpid()), url: url, admin: adminURL, database: cluster == nil ? "\(database)" : database.host,
+      kafka: kafka.bootstrapServers)
   }
 
   /// Stops everything in the order of its dependence.

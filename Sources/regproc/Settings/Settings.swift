@@ -5,6 +5,7 @@ import Platform
 import Postgres
 import Registration
 import StageKit
+import StageRuntime
 import System
 import YAML
 
@@ -62,7 +63,7 @@ struct Settings: Sendable {
       throw Self.told(problems.all, document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "kafka", "database", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
+    for section in ["http", "admin", "kafka", "database", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
       for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
         take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
@@ -148,6 +149,20 @@ struct Settings: Sendable {
   var stagesFolder: String { text("stages") ?? home.path("stages") ?? "stages" }
   var host: String { text("http.host") ?? "127.0.0.1" }
   var port: Int { integer("http.port") }
+  /// Where operators are served. They never share a port that nobody chose for them.
+  var admin: ServerSettings {
+    let port = integer("admin.port")
+    return ServerSettings(
+      host: text("admin.host") ?? "127.0.0.1", port: adminMayMove && port == self.port ? 0 : port, maxConnections: 64)
+  }
+  /// Whether nobody gave a port for operators, so that any will do when it is taken.
+  var adminMayMove: Bool { given["admin.port"]?.source == "default" }
+  /// Who may call there, and by which names.
+  var adminAccess: AdminAccess {
+    let names = (text("admin.names") ?? "").split(separator: ",").map(\.trimmed)
+    let own = text("http.url").flatMap { OutgoingHosts.host(of: $0) }
+    return AdminAccess(names: names + (own.map { [$0] } ?? []), readRole: text("admin.read-role") ?? "REGPROC_READ")
+  }
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }

@@ -1,6 +1,7 @@
 import Platform
 import Postgres
 import Registration
+import StageRuntime
 import System
 
 /// One setting of the program: its name in a file, in the environment and on the command line.
@@ -25,6 +26,8 @@ struct SettingEntry: Sendable {
     case properties
     /// Where Postgres is, as libpq takes it.
     case connection
+    /// Names or addresses of hosts, with commas between.
+    case hosts
     /// One of the identifiers' settings, which brings its own check.
     case identifier(IdentifierSetting)
 
@@ -44,6 +47,9 @@ struct SettingEntry: Sendable {
         text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { code in
           code.trimmed.utf8.count == 3 && code.trimmed.utf8.allSatisfy { (97...122).contains($0) }
         } ? nil : "codes of languages, three small letters each, with commas between"
+      case .hosts:
+        text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { AdminNames.isName($0.trimmed) }
+          ? nil : "names or addresses of hosts, with commas between"
       case .virusScanner:
         text == "none" || ScannerAddress(text) != nil ? nil : "none, HOST:PORT or the path of a socket"
       case .properties:
@@ -109,7 +115,7 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "virus-scanner", .virusScanner, flag: "virus-scanner", "ADDRESS", default: "none",
       "ClamAV's daemon, by HOST:PORT or the path of its socket; none: packets are not scanned"),
-    SettingEntry("http.host", flag: "host", "ADDRESS", default: "127.0.0.1", "where the HTTP doors listen"),
+    SettingEntry("http.host", flag: "host", "ADDRESS", default: "127.0.0.1", "where the HTTP endpoints of the stages listen"),
     SettingEntry(
       "http.port", .integer(0...65_535), flag: "port", "N", default: "8080", "their port; 0 for a free one"),
     SettingEntry(
@@ -118,6 +124,20 @@ struct SettingEntry: Sendable {
       "http.outgoing-hosts", .text, "HOSTS",
       "the hosts, with commas between, where callbacks of subscriptions at the embedded hub and data shares of credentials may be (default: those "
         + "of http.url, of the hub and of mosip.datashare-url); loopback only when one of them is"),
+    SettingEntry(
+      "admin.host", .text, "ADDRESS", default: "127.0.0.1",
+      "where operators are served: health, metrics, journeys; beyond loopback only for tokens with admin.read-role, but for the probes"
+    ),
+    SettingEntry(
+      "admin.port", .integer(0...65_535), flag: "admin-port", "N", default: "8081",
+      "their port; 0 for a free one, which is also taken when none is given and 8081 is taken"),
+    SettingEntry(
+      "admin.names", .hosts, "HOSTS",
+      "names by which operators call, with commas between, beside localhost, the host's name and addresses, and the host of http.url"
+    ),
+    SettingEntry(
+      "admin.read-role", .text, "ROLE", default: "REGPROC_READ",
+      "the role in tokens of those who may read, when admin.host is not loopback"),
     SettingEntry(
       "kafka.bootstrap-servers", flag: "kafka", "HOST:PORT", "the Kafka brokers; without them `up` brings a broker of its own"),
     SettingEntry(

@@ -28,6 +28,8 @@ final class Stand: Sendable {
   /// The MOSIP deployment that the stages call; nil when they call the embedded services themselves.
   let mosip: StandInMosip?
   let port: Int
+  /// Where operators are served.
+  let admin: String
   static let secret = "made-up-sha-secret"
 
   static var home: String {
@@ -52,7 +54,7 @@ final class Stand: Sendable {
   init(
     plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
     routes text: String? = nil,
-    onMosip: Bool = false, notifier: (any Notifier)? = nil, settings more: [String: String] = [:]
+    onMosip: Bool = false, notifier: (any Notifier)? = nil, settings more: [String: String] = [:], adminHost: String = "127.0.0.1"
   )
     async throws
   {
@@ -82,7 +84,8 @@ final class Stand: Sendable {
     let broker = try await PipelineBroker(groups: files.map(\.group))
     var engineSettings = EngineSettings(
       kafka: broker.settings,
-      database: settings, http: ServerSettings(host: "127.0.0.1", port: port, uploadFolder: folder), instance: "test",
+      database: settings, http: ServerSettings(host: "127.0.0.1", port: port, uploadFolder: folder),
+      admin: ServerSettings(host: adminHost), instance: "test",
       isTransactional: broker.isOutside, isAloneOnTheBus: !broker.isOutside, reconcileAfter: 5)
     engineSettings.partitions = 2
     let reading = RouteFile.read(
@@ -102,6 +105,7 @@ final class Stand: Sendable {
       environment: environment, endpoints: platform.endpoints, makeTopics: broker.makeTopics)
     try await platform.start()
     _ = try await engine.start()
+    admin = engine.adminURL ?? ""
   }
 
   /// A stand-in MOSIP over the embedded services, and the clients that call it.

@@ -2,6 +2,8 @@ import Glibc
 import Postgres
 import System
 
+@testable import regproc
+
 /// `regproc up` on a folder, which can be killed and started again.
 final class UpPipeline: Sendable {
   let folder: String
@@ -13,6 +15,8 @@ final class UpPipeline: Sendable {
   private let environment: [String: String]
   private let logLevel: String
   var url: String { "http://127.0.0.1:\(port)" }
+  /// Where operators are served while it runs.
+  var admin: String { RunNote.read(in: folder)?.admin ?? "http://nowhere.invalid" }
 
   init(
     _ folder: String, side: OpenCRVSSide, options: [String] = [], logLevel: String = "warning", environment: [String: String] = [:]

@@ -3,10 +3,16 @@ import JSON
 import Kafka
 import Postgres
 import StageKit
+import Synchronization
 import System
 
-/// What every process shows of itself: liveness, readiness, health, metrics, and the journey of a RID (design 5.7).
-struct StatusDoors: Sendable {
+/// Whether an engine is between its start and its stop.
+final class EngineProgress: Sendable {
+  let isRunning = Atomic(false)
+}
+
+/// What every process shows of itself to operators: liveness, readiness, health, metrics, and the journey of a RID.
+struct AdminEndpoints: Sendable {
   let units: [StageUnit]
   let workers: [any BusWorker]
   let runner: WorkRunner
@@ -19,34 +25,41 @@ struct StatusDoors: Sendable {
   let services: Services
   let isTransactional: Bool
   let startedAt: Instant
+  let progress: EngineProgress
+  let admission: AdminAdmission
+  /// What a token must hold to read.
+  let readRole: String
 
   /// A worker whose loop has not moved for so long is stuck.
   private static let stuckAfter = 120_000
 
   var endpoints: [Endpoint] {
-    [
-      Endpoint("GET", "/actuator/health/liveness") { _ in
+    let readers = admission.holders(of: readRole)
+    return [
+      Endpoint("GET", "/actuator/health/liveness", admission: admission.probes) { _ in
         let stuck = workers.filter(isStuck).map(\.unit.file.name)
         return answer(
           ["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
       },
-      Endpoint("GET", "/actuator/health/readiness") { _ in
+      Endpoint("GET", "/actuator/health/readiness", admission: admission.probes) { _ in
         let waiting = workers.filter { !$0.watch.hasJoined }.map(\.watch.name)
         let standing = standing
-        let ready = waiting.isEmpty && standing.isEmpty
+        let started = progress.isRunning.load(ordering: .relaxed)
+        let ready = started && waiting.isEmpty && standing.isEmpty
         return answer(
           [
-            "status": .string(ready ? "UP" : "OUT_OF_SERVICE"), "withoutPartitions": .array(waiting.map { .string($0) }),
+            "status": .string(ready ? "UP" : "OUT_OF_SERVICE"), "started": .bool(started),
+            "withoutPartitions": .array(waiting.map { .string($0) }),
             "standing": .array(standing.map(\.json)),
           ], ready)
       },
-      Endpoint("GET", "/actuator/health") { _ in await health() },
-      Endpoint("GET", "/actuator/prometheus") { _ in
+      Endpoint("GET", "/actuator/health", admission: readers) { _ in await health() },
+      Endpoint("GET", "/actuator/prometheus", admission: readers) { _ in
         var response = Response.text(metrics())
         response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         return response
       },
-      Endpoint("GET", "/regproc/v1/journey/{rid}") { request in
+      Endpoint("GET", "/regproc/v1/journey/{rid}", admission: readers) { request in
         let rid = request.parameters["rid"] ?? ""
         guard let journey = try await pool.with({ try Journey.read(rid: rid, on: $0) }) else {
           return .json(#"{"error":"unknown-rid"}"#, status: 404)

@@ -1,0 +1,59 @@
+import HTTP
+import JSON
+import StageKit
+import System
+
+/// Lets callers of the admin listener in.
+struct AdminAdmission: Sendable {
+  let isLoopback: Bool
+  let services: Services
+
+  /// For the probes of whoever starts and stops processes, which have no token. They learn no more than whether it lives and works.
+  var probes: Admission { .everybody(limits: "the listener's own names") }
+
+  /// For whoever has a role; without a token when the listener is reached from this machine alone.
+  func holders(of role: String) -> Admission {
+    let limits = "the listener's own names"
+    if isLoopback { return .everybody("everybody on this machine", limits: limits) }
+    return Admission("a token for mosip with \(role)", limits: limits) { request in
+      guard let status = await refusal(request, role) else { return nil }
+      return answer(status)
+    }
+  }
+
+  /// What a request is refused with; nil lets it in. The token comes as MOSIP's clients send it, in the cookie `Authorization`, or as a
+  /// bearer token.
+  private func refusal(_ request: Request, _ role: String) async -> Int? {
+    let cookie = request.cookie("Authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
+    guard let token = cookie ?? request.bearerToken, !token.isEmpty else { return refused(401, "missing") }
+    do {
+      guard let caller = try await services.tokens.caller(of: token, for: .mosip) else { return refused(401, "invalid") }
+      return caller.roles.contains(role) ? nil : refused(403, "role")
+    } catch let error as ServiceError where !error.isRetriable {
+      return refused(401, "invalid")
+    } catch {
+      return 503
+    }
+  }
+
+  private func refused(_ status: Int, _ reason: String) -> Int {
+    Refusals.shared.add("admin", reason: reason)
+    return status
+  }
+
+  private func answer(_ status: Int) -> Response {
+    let (code, message) =
+      switch status {
+      case 401: ("KER-ATH-401", "Authentication Failed")
+      case 403: ("KER-ATH-403", "Forbidden")
+      default: ("KER-ATH-003", "tokens cannot be checked now; try again")
+      }
+    let body: JSONValue = [
+      "id": "regproc.admin", "version": "1.0", "responsetime": .string(services.clock.now.iso), "response": .null,
+      "errors": [["errorCode": .string(code), "message": .string(message)]],
+    ]
+    var response = Response.json(body.encoded(), status: status)
+    if status == 401 { response.headers["WWW-Authenticate"] = "Bearer" }
+    return response
+  }
+}
