@@ -33,10 +33,10 @@ let package = Package(
     system("CPQ", "libpq", "libpq-dev"),
     system("CYAML", "yaml-0.1", "libyaml-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    // Its pkg-config file has a flag that SwiftPM does not take.
-    system("CUTF8Proc", nil, "libutf8proc-dev"),
     shim("COpenSSL", ["crypto"]),
     shim("CCurl", ["curl"]),
+    // Linked into the program: its shared library has another name in each release of Debian, and a program built on one must run on the next.
+    shim("CUTF8Proc", [":libutf8proc.a"]),
     shim("CMicroHTTPD", ["microhttpd"]),
     shim("CLinux", []),
     shim("CProcess", []),
