@@ -175,7 +175,7 @@ final class Pipeline: Sendable {
         roles: roles, publicURL: url)
       try await platform.start()
       var engineSettings = EngineSettings(
-        kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)
+        kafka: kafka, database: database, http: settings.server(port: port), instance: settings.instance)
       engineSettings.isTransactional = broker == nil && settings.isTransactional
       engineSettings.isAloneOnTheBus = broker != nil
       engineSettings.partitions = settings.partitions

@@ -148,6 +148,12 @@ struct Settings: Sendable {
   var stagesFolder: String { text("stages") ?? home.path("stages") ?? "stages" }
   var host: String { text("http.host") ?? "127.0.0.1" }
   var port: Int { integer("http.port") }
+  /// Limits of the HTTP server, at a port.
+  func server(port: Int) -> ServerSettings {
+    ServerSettings(
+      host: host, port: port, maxConnectionsPerAddress: integer("http.connections-per-address"),
+      maxBodyBytesInFlight: integer("http.body-memory-mib") << 20)
+  }
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }
