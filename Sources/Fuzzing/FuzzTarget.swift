@@ -24,6 +24,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case camel
   /// A `multipart/form-data` body; its first line stands for the content type.
   case multipart
+  /// The head of a request and a form's body; its lines end with LF here.
+  case httpHead = "http-head"
   /// A webhook's body, a body between the mediators, a hub's delivery or form; the first line stands for a header.
   case webhook
   /// A CBEFF file with captures, or a record of them as the packet manager answers it.
@@ -45,6 +47,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .yaml: Self.yaml(input)
     case .camel: Self.camel(input)
     case .multipart: Self.multipart(input)
+    case .httpHead: Self.head(input)
     case .webhook: Self.webhook(input)
     case .biometrics: Self.biometrics(input)
     case .identity: Self.identity(input)

@@ -4,7 +4,7 @@ import Synchronization
 
 /// One client's connection, from accept to close.
 final class Connection: @unchecked Sendable {
-  // Safe to share: `reception` and `target` are used by the daemon's thread alone; everything else is constant or a Mutex.
+  // Safe to share: `reception`, `target`, `targetBytes` and `charged` are used by the daemon's thread alone; everything else is constant or a Mutex.
 
   /// Where the connection stands; the daemon's thread moves it, the sweeper and the stop look at it.
   enum Phase {
@@ -24,6 +24,10 @@ final class Connection: @unchecked Sendable {
   private let shared: Mutex<Shared>
   /// The raw target of the request that is coming in.
   var target = ""
+  /// Its length as it came.
+  var targetBytes = 0
+  /// Bytes of the request's body that count against the server's budget, until the request is over.
+  var charged = 0
   /// What is being received, or what is to be answered without a handler.
   var reception: Reception?
 

@@ -4,9 +4,10 @@ public struct Admission: Sendable {
   public let who: String
   /// What limits a caller beside that, in a few words; empty for nothing.
   public let limits: String
-  let judge: @Sendable (inout Request) async -> Response?
+  /// Nil where everybody may call: then nothing waits for it.
+  let judge: (@Sendable (inout Request) async -> Response?)?
 
-  /// An admission.
+  /// An admission. It is judged before a byte of the body is read.
   /// - Parameter judge: looks at a request without its body; an answer refuses it, nil lets it pass. What it found out about the caller it
   ///   leaves in `Request.caller`.
   public init(_ who: String, limits: String = "", judge: @escaping @Sendable (inout Request) async -> Response?) {
@@ -15,9 +16,15 @@ public struct Admission: Sendable {
     self.judge = judge
   }
 
+  private init(everybody who: String, limits: String) {
+    self.who = who
+    self.limits = limits
+    judge = nil
+  }
+
   /// For everybody who reaches the port.
   public static func everybody(_ who: String = "everybody", limits: String = "") -> Admission {
-    Admission(who, limits: limits) { _ in nil }
+    Admission(everybody: who, limits: limits)
   }
 }
 

@@ -52,12 +52,18 @@ public struct Headers: Sendable, Sequence, ExpressibleByDictionaryLiteral {
 
   /// Whether a field can be written without changing the message around it: no control characters, a name of token characters.
   static func isWritable(_ name: String, _ value: String) -> Bool {
-    let marks = Array("!#$%&'*+-.^_`|~".utf8)
-    let token = name.utf8.allSatisfy {
-      (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || marks.contains($0)
-    }
-    return !name.isEmpty && token && value.utf8.allSatisfy { $0 == 9 || $0 >= 32 && $0 != 127 }
+    isToken(name) && value.utf8.allSatisfy { $0 == 9 || $0 >= 32 && $0 != 127 }
   }
+
+  /// Whether a text is a token (RFC 9110, 5.6.2), as methods and field names are.
+  static func isToken(_ text: String) -> Bool {
+    !text.isEmpty
+      && text.utf8.allSatisfy {
+        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || marks.contains($0)
+      }
+  }
+
+  private static let marks = Array("!#$%&'*+-.^_`|~".utf8)
 }
 
 /// A field value with parameters, such as `form-data; name="photo"` (RFC 9110, 5.6.6).

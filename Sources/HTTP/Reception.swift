@@ -17,36 +17,34 @@ struct Reception {
   private(set) var refusal: Response?
   private(set) var endpoint: Endpoint?
   private(set) var request: Request
+  /// Whether the connection is closed with the refusal.
+  private(set) var mustClose = false
+  /// Whether the refusal is not even said: the endpoint's callers take any answer for a yes.
+  private(set) var hangsUp = false
+  private let framing: RequestHead.Framing
+  private let uploadFolder: String
   private var upload: Upload?
   private var received = 0
-  private let hasBody: Bool
-  private var mustClose = false
-  private let length: Int?
+  private var discardUntil = 0
 
-  init(_ request: Request, target: String, router: Router, settings: ServerSettings, headerBytes: Int) {
+  /// From the head; without a framing it is malformed.
+  init(
+    _ request: Request, framing: RequestHead.Framing?, target: String, router: Router, settings: ServerSettings, headerBytes: Int
+  ) {
     self.request = request
-    let encodings = request.headers.all("Transfer-Encoding")
-    let lengths = Set(request.headers.all("Content-Length"))
-    hasBody = !encodings.isEmpty || !lengths.isEmpty && lengths != ["0"]
-    length = encodings.isEmpty ? lengths.first.map { Int($0) ?? .max } : nil
-    check(target, encodings, lengths, router, settings, headerBytes)
+    self.framing = framing ?? .none
+    uploadFolder = settings.uploadFolder
+    let isTooLong = headerBytes > settings.maxHeaderBytes
+    if framing == nil || isTooLong { refuse(.refusal(isTooLong ? 431 : 400), close: true) } else { find(target, router, settings.judge) }
   }
 
-  /// Finds the endpoint, or why there is none, from the head alone.
-  private mutating func check(
-    _ target: String, _ encodings: [String], _ lengths: Set<String>, _ router: Router, _ settings: ServerSettings,
-    _ headerBytes: Int
-  ) {
-    guard headerBytes <= settings.maxHeaderBytes else { return refuse(.refusal(431)) }
-    // Two lengths, or a length and chunks: what a proxy in front read may differ from what is read here (RFC 9112, 6.3).
-    guard lengths.count <= 1, encodings.isEmpty || lengths.isEmpty else { return refuse(.refusal(400), close: true) }
-    guard encodings.allSatisfy({ Headers.same($0, "chunked") }), encodings.count <= 1 else {
-      return refuse(.refusal(501), close: true)
-    }
-    if let refusal = settings.judge?(request) { return refuse(refusal, close: true) }
-    guard let target = Target(target) else { return refuse(.refusal(400)) }
-    self.request.path = target.path
-    self.request.query = target.query
+  /// Finds the endpoint, or why there is none.
+  private mutating func find(_ target: String, _ router: Router, _ judge: (@Sendable (Request) -> Response?)?) {
+    guard framing != .unknownCoding else { return refuse(.refusal(501), close: true) }
+    if let refusal = judge?(request) { return refuse(refusal, close: true) }
+    guard let target = Target(target) else { return refuse(.refusal(400), close: true) }
+    request.path = target.path
+    request.query = target.query
     switch router.match(request.method, target.segments) {
     case .notFound: refuse(.refusal(404))
     case .wrongMethod(let allowed):
@@ -55,31 +53,48 @@ struct Reception {
       refuse(response)
     case .endpoint(let endpoint, let parameters):
       self.endpoint = endpoint
-      self.request.parameters = parameters
-      guard length ?? 0 <= endpoint.maxBody else { return refuse(.refusal(413)) }
-      if let policy = endpoint.multipart {
-        guard let parser = MultipartParser(contentType: request.headers["Content-Type"] ?? "") else {
-          return refuse(.refusal(415))
-        }
-        upload = Upload(parser, policy: policy, folder: settings.uploadFolder)
-      } else if let length {
-        self.request.body.reserveCapacity(min(length, 64 << 10))
-      }
+      request.parameters = parameters
+      if length > endpoint.maxBody { refuse(.refusal(413)) }
     }
   }
 
-  private mutating func refuse(_ response: Response, close: Bool = false) {
+  /// The length that the head says; 0 without one.
+  var length: Int { if case .length(let length) = framing { length } else { 0 } }
+
+  /// The caller may call, as far as the endpoint's admission goes: makes ready for the body.
+  mutating func admit(_ request: Request) {
+    self.request = request
+    guard let policy = endpoint?.multipart else {
+      self.request.body.reserveCapacity(min(length, 64 << 10))
+      return
+    }
+    guard let parser = MultipartParser(contentType: request.headers["Content-Type"] ?? "") else { return refuse(.refusal(415)) }
+    upload = Upload(parser, policy: policy, folder: uploadFolder)
+  }
+
+  /// Refuses the request, and throws away what is there of it.
+  mutating func refuse(_ response: Response, close: Bool = false) {
     refusal = response
-    mustClose = close
+    mustClose = mustClose || close
+    discardUntil = received + Self.discardLimit
     upload?.discard()
     upload = nil
     request.body = []
   }
 
-  /// Whether a refusal is answered before the body is read: nothing of it has been sent yet, or it is too long to be thrown away.
+  /// Refuses a request for which there is no room among the bodies under way.
+  mutating func refuseForWantOfRoom() {
+    var response = Response.refusal(503)
+    response.headers.set("Retry-After", "1")
+    refuse(response, close: true)
+    hangsUp = endpoint?.hangsUp ?? false
+  }
+
+  /// Whether a refusal is answered before the body is read: nothing of it has been sent yet, or it is too long to be thrown away. The daemon closes
+  /// the connection after such an answer, also where there is no body.
   var answersAtOnce: Bool {
-    guard refusal != nil, hasBody else { return false }
-    return mustClose || request.headers["Expect"] != nil || length ?? 0 > Self.discardLimit
+    guard refusal != nil else { return false }
+    return mustClose || request.headers["Expect"] != nil || length > Self.discardLimit
   }
 
   mutating func receive(_ bytes: UnsafeRawBufferPointer) -> Verdict {
@@ -93,7 +108,7 @@ struct Reception {
         request.body.append(contentsOf: bytes)
       }
     }
-    return refusal != nil && received > (endpoint?.maxBody ?? 0) + Self.discardLimit ? .cutOff : .goOn
+    return refusal != nil && (hangsUp || received > discardUntil) ? .cutOff : .goOn
   }
 
   /// The end of the body.

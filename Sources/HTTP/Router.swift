@@ -2,8 +2,9 @@
 /// `/packets/{rid}`); endpoints of which neither is more special are refused when the router is made.
 ///
 /// A slash at the end of a path says nothing: MOSIP's hub delivers to `<callback>/`.
-struct Router: Sendable {
-  enum Match {
+package struct Router: Sendable {
+  /// What fits a method and a path.
+  package enum Match {
     case endpoint(Endpoint, parameters: [String: String])
     /// The path is known, the method is not; these are.
     case wrongMethod(allowed: [String])
@@ -55,7 +56,7 @@ struct Router: Sendable {
   /// What answers unknown paths, the longer prefixes first.
   private let below: [(prefix: [Segment], endpoint: Endpoint)]
 
-  init(_ endpoints: [Endpoint]) throws {
+  package init(_ endpoints: [Endpoint]) throws {
     var routes: [Int: [Route]] = [:]
     var below: [(prefix: [Segment], endpoint: Endpoint)] = []
     for endpoint in endpoints {
@@ -106,7 +107,7 @@ struct Router: Sendable {
     segments.count > 1 && segments.last.map(isEmpty) == true ? segments.dropLast() : segments
   }
 
-  func match(_ method: String, _ path: [String]) -> Match {
+  package func match(_ method: String, _ path: [String]) -> Match {
     let path = Self.withoutEnd(path) { $0.isEmpty }
     let wanted = method == "HEAD" ? ["HEAD", "GET"] : [method]
     var allowed: Set<String> = []

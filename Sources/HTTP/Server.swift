@@ -5,8 +5,9 @@ import System
 
 /// An HTTP/1.1 server: libmicrohttpd with one epoll thread, each handler in a task of its own.
 ///
-/// Only whole requests reach a handler. Refused without one: 400 malformed, 404 and 405 (with `Allow`), 413 body too large, 414 and 431
-/// head too large, 415 not multipart, 501 unknown transfer coding, 503 while stopping, 507 upload folder full.
+/// Who may call is judged by the head alone, before a body is read; only whole requests reach a handler. Refused without one: 400 malformed, 404 and 405 (with `Allow`), 413 body too large, 414 and 431
+/// head too large, 415 not multipart, 501 unknown transfer coding, 503 while stopping and
+/// when too many bodies are under way, 507 upload folder full.
 public final class Server: Sendable {
   private struct State {
     /// The daemon as a bit pattern: an OpaquePointer is not Sendable.
@@ -48,6 +49,7 @@ public final class Server: Sendable {
       var start = regproc_mhd_start()
       start.listen_fd = listener.descriptor
       start.connections = UInt32(clamping: settings.maxConnections)
+      start.connections_per_address = UInt32(clamping: settings.maxConnectionsPerAddress)
       start.idle_seconds = UInt32(clamping: settings.idleTimeoutSeconds)
       // Room for the head, its parsed fields, the read buffer and the head of the answer.
       start.memory = settings.maxHeaderBytes * 2 + (48 << 10)

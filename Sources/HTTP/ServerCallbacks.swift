@@ -1,7 +1,8 @@
 import CMicroHTTPD
+import Glibc
 
-// What libmicrohttpd calls, on its own thread. Named constants in a file of their own, so that no closure inherits an actor
-// (facts/swift-on-linux 8).
+// What libmicrohttpd calls, on its own thread. Named constants in a file of their own, so that no closure inherits an actor: the runtime would
+// end the process when one is called on another thread.
 
 private func core(_ context: UnsafeMutableRawPointer?) -> ServerCore {
   Unmanaged<ServerCore>.fromOpaque(context!).takeUnretainedValue()
@@ -16,12 +17,13 @@ let targetArrived: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar
   _, target, handle in
   guard let connection = connection(handle), let target else { return nil }
   connection.target = String(cString: target)
+  connection.targetBytes = strlen(target)
   connection.enter(.receiving)
   return nil
 }
 
 /// The head is there, bytes of the body are, or everything is.
-let requestArrived: MHD_AccessHandlerCallback = { context, handle, _, method, _, bytes, count, _ in
+let requestArrived: MHD_AccessHandlerCallback = { context, handle, url, method, version, bytes, count, _ in
   guard let handle, let connection = connection(handle), let count, let method else { return .NO }
   let core = core(context)
   if count.pointee > 0 {
@@ -30,7 +32,9 @@ let requestArrived: MHD_AccessHandlerCallback = { context, handle, _, method, _,
     return core.receive(connection, handle, data)
   }
   if connection.reception == nil, case .receiving = connection.phase {
-    return core.begin(connection, handle, method: String(cString: method))
+    let isStrict = regproc_mhd_head_is_strict(handle, method, url, connection.targetBytes, version) != 0
+    return core.begin(
+      connection, handle, method: String(cString: method), version: version.map { String(cString: $0) } ?? "", isStrict: isStrict)
   }
   return core.complete(connection, handle)
 }

@@ -4,17 +4,19 @@ import Synchronization
 import System
 
 /// The running part of a server: what libmicrohttpd's callbacks work on. One epoll thread reads and writes; it suspends a connection
-/// while the handler's task runs (facts/swift-on-linux 8).
+/// while the task of an admission or a handler runs.
 final class ServerCore: Sendable {
   let settings: ServerSettings
   let router: Router
   let log = Log("http")
+  let budget: BodyBudget
   private let connections = Mutex<[ObjectIdentifier: Connection]>([:])
   private let stopping = Mutex(false)
 
   init(_ settings: ServerSettings, _ router: Router) {
     self.settings = settings
     self.router = router
+    budget = BodyBudget(max(0, settings.maxBodyBytesInFlight))
   }
 
   /// Connections that are open.
@@ -44,61 +46,131 @@ final class ServerCore: Sendable {
   func finished(_ connection: Connection) {
     connection.reception?.discard()
     connection.reception = nil
+    giveBack(connection)
     connection.enter(.waiting)
   }
 
   /// The head of a request is there.
-  func begin(_ connection: Connection, _ handle: OpaquePointer, method: String) -> MHD_Result {
+  func begin(_ connection: Connection, _ handle: OpaquePointer, method: String, version: String, isStrict: Bool) -> MHD_Result {
     connection.enter(.receiving)
     let request = Request(
       method: method, path: "", headers: Self.headers(handle), remoteAddress: connection.remoteAddress)
+    let framing = isStrict ? RequestHead.framing(method: method, version: version, headers: request.headers) : nil
     let reception = Reception(
-      request, target: connection.target, router: router, settings: settings,
+      request, framing: framing, target: connection.target, router: router, settings: settings,
       headerBytes: regproc_mhd_header_size(handle))
     connection.reception = reception
-    guard reception.answersAtOnce, let refusal = reception.refusal else { return .YES }
-    return send(refusal, connection, handle)
+    guard reception.refusal == nil, let endpoint = reception.endpoint else { return goOn(connection, handle) }
+    guard let judge = endpoint.admission?.judge else {
+      return admitted(reception.request, connection, handle)
+    }
+    guard let exchange = suspend(connection, handle, endpoint) else { return refuseStopping(connection, handle) }
+    exchange.run(judge, reception.request)
+    return .YES
+  }
+
+  /// The admission has judged, with no byte of the body read.
+  private func judged(_ outcome: Exchange.Outcome, _ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
+    connection.enter(.receiving)
+    switch outcome {
+    case .hangUp: return .NO
+    case .admitted(let request): return admitted(request, connection, handle)
+    case .answer(let response):
+      connection.reception?.refuse(response)
+      return goOn(connection, handle)
+    }
+  }
+
+  /// The caller may call: is there room for the body?
+  private func admitted(_ request: Request, _ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
+    connection.reception?.admit(request)
+    if let length = connection.reception?.length, connection.reception?.refusal == nil { charge(length, connection) }
+    return goOn(connection, handle)
+  }
+
+  /// Counts bytes of a body that may be read, or refuses them.
+  private func charge(_ bytes: Int, _ connection: Connection) {
+    guard bytes > 0 else { return }
+    guard budget.take(bytes, beside: connection.charged) else {
+      giveBack(connection)
+      connection.reception?.refuseForWantOfRoom()
+      return
+    }
+    connection.charged += bytes
+  }
+
+  private func giveBack(_ connection: Connection) {
+    budget.giveBack(connection.charged)
+    connection.charged = 0
+  }
+
+  /// Reads the body, or answers what can be answered without it.
+  private func goOn(_ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
+    guard let reception = connection.reception, reception.answersAtOnce else { return .YES }
+    return answerRefusal(reception, connection, handle)
+  }
+
+  private func answerRefusal(_ reception: Reception, _ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
+    guard let refusal = reception.refusal, !reception.hangsUp else { return .NO }
+    return send(refusal, connection, handle, closes: reception.mustClose)
   }
 
   /// Bytes of the body.
   func receive(_ connection: Connection, _ handle: OpaquePointer, _ bytes: UnsafeRawBufferPointer) -> MHD_Result {
-    guard connection.reception?.receive(bytes) == .cutOff else { return .YES }
+    if connection.reception?.refusal == nil, connection.reception?.length == 0 { charge(bytes.count, connection) }
+    guard connection.reception?.receive(bytes) == .cutOff else {
+      // What is thrown away takes no room.
+      if connection.reception?.refusal != nil { giveBack(connection) }
+      return .YES
+    }
     // The daemon takes no answer in the middle of a body; without TLS it can be written past it.
-    if settings.tls == nil {
-      let text = "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    if settings.tls == nil, let reception = connection.reception, !reception.hangsUp {
+      let status = reception.refusal?.status ?? 413
+      let retry = reception.refusal?.headers["Retry-After"].map { "Retry-After: \($0)\r\n" } ?? ""
+      let text = "HTTP/1.1 \(status) Refused\r\n\(retry)Connection: close\r\nContent-Length: 0\r\n\r\n"
       _ = text.withCString { Glibc.send(regproc_mhd_socket(handle), $0, strlen($0), Int32(MSG_NOSIGNAL)) }
     }
     return .NO
   }
 
-  /// The request is whole, or its handler has answered.
+  /// The request is whole, its admission has judged, or its handler has answered.
   func complete(_ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
     if case .running(let exchange) = connection.phase {
-      guard let response = exchange.takeResponse() else { return .NO }
+      let outcome = exchange.takeOutcome()
+      if connection.reception != nil { return judged(outcome, connection, handle) }
+      guard case .answer(let response) = outcome else { return .NO }
       return send(response, connection, handle)
     }
     connection.reception?.finish()
     guard let reception = connection.reception else { return .NO }
-    if let refusal = reception.refusal { return send(refusal, connection, handle) }
+    if reception.refusal != nil { return answerRefusal(reception, connection, handle) }
     guard let endpoint = reception.endpoint else { return .NO }
-    let exchange: Exchange? = stopping.withLock { stopping in
+    guard let exchange = suspend(connection, handle, endpoint) else { return refuseStopping(connection, handle) }
+    connection.reception = nil
+    exchange.run(endpoint, reception.request, log: log)
+    return .YES
+  }
+
+  /// Suspends a connection for a task; nil when the server stops.
+  private func suspend(_ connection: Connection, _ handle: OpaquePointer, _ endpoint: Endpoint) -> Exchange? {
+    stopping.withLock { stopping in
       guard !stopping else { return nil }
       MHD_suspend_connection(handle)
       let exchange = Exchange(suspended: handle, hangsUp: endpoint.hangsUp)
       connection.enter(.running(exchange))
       return exchange
     }
-    connection.reception = nil
-    guard let exchange else {
-      reception.request.removeFiles()
-      if endpoint.hangsUp { return .NO }
-      return send(.refusal(503), connection, handle)
-    }
-    exchange.run(endpoint, reception.request, log: log)
-    return .YES
   }
 
-  private func send(_ response: Response, _ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
+  private func refuseStopping(_ connection: Connection, _ handle: OpaquePointer) -> MHD_Result {
+    let hangsUp = connection.reception?.endpoint?.hangsUp ?? false
+    connection.reception?.request.removeFiles()
+    connection.reception?.discard()
+    connection.reception = nil
+    return hangsUp ? .NO : send(.refusal(503), connection, handle)
+  }
+
+  private func send(_ response: Response, _ connection: Connection, _ handle: OpaquePointer, closes: Bool = false) -> MHD_Result {
     connection.enter(.sending)
     var response = response
     let invalid = response.headers.contains { !Headers.isWritable($0.name, $0.value) }
@@ -116,7 +188,7 @@ final class ServerCore: Sendable {
     for (name, value) in response.headers where !Self.own.contains(where: { Headers.same($0, name) }) {
       MHD_add_response_header(out, name, value)
     }
-    if stopping.withLock({ $0 }) { MHD_add_response_header(out, "Connection", "close") }
+    if closes || stopping.withLock({ $0 }) { MHD_add_response_header(out, "Connection", "close") }
     return MHD_queue_response(handle, UInt32(response.status), out)
   }
 

@@ -38,6 +38,11 @@ public struct ServerSettings: Sendable {
   public var maxHeaderBytes: Int
   /// Most connections at a time; more wait until one ends.
   public var maxConnections: Int
+  /// Most connections at a time from one address; more are closed as they come. 0 for no limit: a proxy in front is one address.
+  public var maxConnectionsPerAddress: Int
+  /// Most bytes of bodies that are read, or were read for a request that is not over, on all connections together. A request beyond it is answered
+  /// with 503 and `Retry-After`, before its body is read if it says its length; alone, any request may come in.
+  public var maxBodyBytesInFlight: Int
   /// Seconds without a byte in either direction after which a connection is closed.
   public var idleTimeoutSeconds: Int
   /// Seconds within which a request, once begun, must have arrived whole; else its connection is closed. A handler's time does not count.
@@ -52,6 +57,7 @@ public struct ServerSettings: Sendable {
   /// Settings; the defaults are for a server on loopback.
   public init(
     host: String = "127.0.0.1", port: Int = 0, maxHeaderBytes: Int = 16 << 10, maxConnections: Int = 1024,
+    maxConnectionsPerAddress: Int = 0, maxBodyBytesInFlight: Int = 256 << 20,
     idleTimeoutSeconds: Int = 30, requestTimeoutSeconds: Int = 120, tls: TLSIdentity? = nil,
     uploadFolder: String = "/tmp"
   ) {
@@ -59,6 +65,8 @@ public struct ServerSettings: Sendable {
     self.port = port
     self.maxHeaderBytes = maxHeaderBytes
     self.maxConnections = maxConnections
+    self.maxConnectionsPerAddress = maxConnectionsPerAddress
+    self.maxBodyBytesInFlight = maxBodyBytesInFlight
     self.idleTimeoutSeconds = idleTimeoutSeconds
     self.requestTimeoutSeconds = requestTimeoutSeconds
     self.tls = tls

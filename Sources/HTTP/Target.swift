@@ -1,15 +1,16 @@
 /// The target of a request line, read strictly: path and query as texts (RFC 3986, 3.3 and 3.4).
-struct Target {
+package struct Target {
   /// The percent-decoded path.
-  let path: String
+  package let path: String
   /// The path's segments, split before decoding, so that `%2F` stays inside its segment.
-  let segments: [String]
+  package let segments: [String]
   /// The query's pairs in their order.
-  let query: [(name: String, value: String)]
+  package let query: [(name: String, value: String)]
 
-  /// Nil for what no path is: a broken escape, an escaped NUL, text that is not UTF-8, no leading slash.
-  init?(_ raw: String) {
+  /// Nil for what no path is: a broken escape, an escaped NUL, text that is not UTF-8, a blank or control character, no leading slash.
+  package init?(_ raw: String) {
     var bytes = Array(raw.utf8)[...]
+    guard bytes.allSatisfy({ $0 > 32 && $0 != 127 }) else { return nil }
     if raw.hasPrefix("http://") || raw.hasPrefix("https://") {
       let authority = bytes.drop { $0 != UInt8(ascii: "/") }.dropFirst(2)
       bytes = authority.drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }

@@ -32,6 +32,33 @@ import Testing
     }
   }
 
+  @Test func `who may call is judged before the body over TLS too`() async throws {
+    try await withIdentity { certificate, key in
+      let endpoint = Endpoint(
+        "POST", "/in", maxBody: 1 << 20,
+        admission: Admission("whoever shows a token") { request in
+          try? await Task.sleep(for: .milliseconds(5))
+          return request.bearerToken == nil ? Response(status: 401) : nil
+        }
+      ) { .text(String($0.body.count)) }
+      let identity = try TLSIdentity(certificateFile: certificate, keyFile: key)
+      try await withServer([endpoint], ServerSettings(tls: identity)) { port in
+        let client = Client(ClientSettings(caFile: certificate))
+        for size in [0, 10, 15_000, 900_000] {
+          for headers: Headers in [[:], ["Authorization": "Bearer T"]] {
+            let answer = try await client.send(
+              ClientRequest(
+                method: "POST", url: "https://localhost:\(port)/in", headers: headers,
+                body: .bytes([UInt8](repeating: 65, count: size))))
+            #expect(answer.status == (headers.count == 0 ? 401 : 200))
+            if headers.count > 0 { #expect(answer.body == Array(String(size).utf8)) }
+          }
+        }
+        client.close()
+      }
+    }
+  }
+
   @Test func `a client that trusts the certificate is served over TLS, one that does not refuses`() async throws {
     try await withIdentity { certificate, key in
       let identity = try TLSIdentity(certificateFile: certificate, keyFile: key)

@@ -177,7 +177,7 @@ final class Pipeline: Sendable {
         roles: roles, publicURL: url)
       try await platform.start()
       var engineSettings = EngineSettings(
-        kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port), instance: settings.instance)
+        kafka: kafka, database: database, http: settings.server(port: port), instance: settings.instance)
       engineSettings.admin = settings.admin
       engineSettings.adminAccess = settings.adminAccess
       engineSettings.adminMayMove = settings.adminMayMove

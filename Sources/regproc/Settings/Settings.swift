@@ -163,6 +163,12 @@ struct Settings: Sendable {
     let own = text("http.url").flatMap { OutgoingHosts.host(of: $0) }
     return AdminAccess(names: names + (own.map { [$0] } ?? []), readRole: text("admin.read-role") ?? "REGPROC_READ")
   }
+  /// Limits of the HTTP server, at a port.
+  func server(port: Int) -> ServerSettings {
+    ServerSettings(
+      host: host, port: port, maxConnectionsPerAddress: integer("http.connections-per-address"),
+      maxBodyBytesInFlight: integer("http.body-memory-mib") << 20)
+  }
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }

@@ -125,6 +125,11 @@ struct SettingEntry: Sendable {
       "the hosts, with commas between, where callbacks of subscriptions at the embedded hub and data shares of credentials may be (default: those "
         + "of http.url, of the hub and of mosip.datashare-url); loopback only when one of them is"),
     SettingEntry(
+      "http.body-memory-mib", .integer(1...1_048_576), "N", default: "256",
+      "most MiB of bodies under way on all connections together; a request beyond it gets 503 and comes again"),
+    SettingEntry(
+      "http.connections-per-address", .integer(0...65_535), "N", default: "0",
+      "most connections at a time from one address; 0 for no limit, which a proxy in front needs: it is one address"),
       "admin.host", .text, "ADDRESS", default: "127.0.0.1",
       "where operators are served: health, metrics, journeys; beyond loopback only for tokens with admin.read-role, but for the probes"
     ),
