@@ -95,7 +95,8 @@ public final class EmbeddedHub: WebSubHub {
   ) async throws {
     try await subscriptions.check(topic, callback, by: owner)
     try await verifyIntent("subscribe", topic, callback, leaseSeconds)
-    try await subscriptions.take(topic, callback, sealedSecret: try sealer.seal(Array(secret.utf8)), leaseSeconds, by: owner)
+    let sealed = try sealer.seal(Array(secret.utf8), in: SealedColumn.hubSecret.row(topic, callback))
+    try await subscriptions.take(topic, callback, sealedSecret: sealed, leaseSeconds, by: owner)
     bell.signal()
   }
 

@@ -50,7 +50,9 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
         do {
           return try await pool.with { connection in try connection.transaction { try step(connection) } }
         } catch let empty as IdentifierPools.Empty {
-          try await pool.with { try identifiers.fillEmpty(empty.kind, $0) }
+          let isFilled = try await pool.with { try identifiers.fillEmpty(empty.kind, $0) }
+          // A change of the sealing key locks some free UINs for a moment.
+          if !isFilled { try await Task.sleep(for: .milliseconds(10)) }
         }
       }
       throw ServiceError(
@@ -71,7 +73,7 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     let sealer = sealer
     return try await database {
       try await pool.with { connection in
-        let columns = "SELECT i.sealed_uin, i.rid, i.status, i.fields"
+        let columns = "SELECT i.sealed_uin, i.rid, i.status, i.fields, i.uin_hash"
         let table = "FROM platform.identity i"
         let rows: Rows =
           switch reference {
@@ -87,10 +89,12 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
               "\(columns) \(table) JOIN platform.identity_rid r USING (uin_hash) WHERE r.rid = $1", [.text(rid)])
           }
         guard let row = rows.first else { return nil }
-        if case .vid = reference { try Self.checkVID(status: try row.text(4), ofUIN: try row.text(2)) }
+        if case .vid = reference { try Self.checkVID(status: try row.text(5), ofUIN: try row.text(2)) }
+        let hash = try row.bytes(4)
+        let uin = try sealer.open(try row.bytes(0), in: SealedColumn.identityUIN.row(hash))
         return Identity(
-          uin: String(decoding: try sealer.open(try row.bytes(0)), as: UTF8.self), rid: try row.text(1),
-          status: try row.text(2), fields: try JSONValue.parse(try sealer.open(try row.bytes(3))))
+          uin: String(decoding: uin, as: UTF8.self), rid: try row.text(1), status: try row.text(2),
+          fields: try JSONValue.parse(try sealer.open(try row.bytes(3), in: SealedColumn.identityFields.row(hash))))
       }
     }
   }
@@ -128,12 +132,14 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
         "SELECT i.uin_hash, i.sealed_uin FROM platform.identity_rid r JOIN platform.identity i USING (uin_hash) WHERE r.rid = $1",
         [.text(rid)]
       ).first
-      let bound: (hash: [UInt8], sealed: [UInt8])
+      let bound: (hash: [UInt8], uin: String)
       if let owner {
-        bound = (try owner.bytes(0), try owner.bytes(1))
+        let hash = try owner.bytes(0)
+        let owned = try sealer.open(try owner.bytes(1), in: SealedColumn.identityUIN.row(hash))
+        bound = (hash, String(decoding: owned, as: UTF8.self))
         if let uin, sealer.hash(uin) != bound.hash { throw Self.boundToAnother }
       } else if let uin {
-        bound = (sealer.hash(uin), try sealer.seal(Array(uin.utf8)))
+        bound = (sealer.hash(uin), uin)
         guard
           try !connection.execute("SELECT 1 FROM platform.identity WHERE uin_hash = $1", [.bytes(bound.hash)])
             .isEmpty
@@ -146,7 +152,9 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
       }
       _ = try connection.execute(
         "INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ($1, $2, $3, 'DRAFTED')",
-        [.text(rid), .bytes(bound.hash), .bytes(bound.sealed)])
+        [
+          .text(rid), .bytes(bound.hash), .bytes(try sealer.seal(Array(bound.uin.utf8), in: SealedColumn.draftUIN.row(rid))),
+        ])
     }
     // Fill up in time, and not within anybody's transaction.
     if taken.add(1, ordering: .relaxed).newValue % refillEvery == 0,
@@ -180,16 +188,21 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
               .notFound, service: "identity repository", code: "IDR-IDC-007", "the draft of this RID was discarded")
           }
           var object = fields.object ?? [:]
-          object["UIN"] = .string(String(decoding: try sealer.open(try row.bytes(1)), as: UTF8.self))
+          let uin = try sealer.open(try row.bytes(1), in: SealedColumn.draftUIN.row(rid))
+          object["UIN"] = .string(String(decoding: uin, as: UTF8.self))
           _ = try connection.execute(
             "UPDATE platform.draft SET fields = $2, changed_at = now() WHERE rid = $1",
-            [.text(rid), .bytes(try sealer.seal(JSONValue.object(object).encoded()))])
+            [
+              .text(rid),
+              .bytes(try sealer.seal(JSONValue.object(object).encoded(), in: SealedColumn.draftFields.row(rid))),
+            ])
           for document in documents {
+            let place = SealedColumn.draftDocument.row(rid, document.category)
             _ = try connection.execute(
               """
               INSERT INTO platform.draft_document (rid, category, content) VALUES ($1, $2, $3)
               ON CONFLICT (rid, category) DO UPDATE SET content = excluded.content
-              """, [.text(rid), .text(document.category), .bytes(try sealer.seal(document.bytes))])
+              """, [.text(rid), .text(document.category), .bytes(try sealer.seal(document.bytes, in: place))])
           }
         }
       }
@@ -228,33 +241,31 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
       guard let drafted = try row.bytesOrNull(3) else {
         throw IdentityRules.refusal("IDR-IDC-002", "the draft has no identity yet")
       }
-      var object = try JSONValue.parse(try sealer.open(drafted)).object ?? [:]
+      var object = try JSONValue.parse(try sealer.open(drafted, in: SealedColumn.draftFields.row(rid))).object ?? [:]
       // A draft for an identity that exists changes the fields it names; the others stay.
       if let row = try connection.execute(
         "SELECT fields FROM platform.identity WHERE uin_hash = $1 FOR UPDATE", [.bytes(hash)]
       ).first {
-        let old = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
+        let old = try JSONValue.parse(try sealer.open(try row.bytes(0), in: SealedColumn.identityFields.row(hash))).object ?? [:]
         object = IdentityMerge.merged(object, over: old)
         try Self.count(IdentityMerge.changed(from: old, to: object), of: hash, rules, connection)
       }
       // Published, every identity must be one that could be new.
       try rules.check(object, mandatory: rules.mandatoryForNew, schemas: schemas)
-      let fields = try sealer.seal(JSONValue.object(object).encoded())
+      // What is sealed opens in its own place alone, so all that moves is opened and sealed again.
+      let fields = try sealer.seal(JSONValue.object(object).encoded(), in: SealedColumn.identityFields.row(hash))
+      let uin = try sealer.open(try row.bytes(2), in: SealedColumn.draftUIN.row(rid))
+      let sealedUIN = try sealer.seal(uin, in: SealedColumn.identityUIN.row(hash))
       let status = try connection.execute(
         """
         INSERT INTO platform.identity AS i (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, $3, 'ACTIVATED', $4)
         ON CONFLICT (uin_hash) DO UPDATE SET rid = excluded.rid, fields = excluded.fields, changed_at = now() RETURNING status
-        """, [.bytes(hash), .bytes(try row.bytes(2)), .text(rid), .bytes(fields)]
+        """, [.bytes(hash), .bytes(sealedUIN), .text(rid), .bytes(fields)]
       ).only().text(0)
       _ = try connection.execute(
         "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         [.text(rid), .bytes(hash)])
-      _ = try connection.execute(
-        """
-        INSERT INTO platform.identity_document (uin_hash, category, content)
-        SELECT $2, category, content FROM platform.draft_document WHERE rid = $1
-        ON CONFLICT (uin_hash, category) DO UPDATE SET content = excluded.content
-        """, [.text(rid), .bytes(hash)])
+      try Self.moveDocuments(rid, to: hash, sealer, connection)
       _ = try connection.execute("DELETE FROM platform.draft_document WHERE rid = $1", [.text(rid)])
       _ = try connection.execute(
         "UPDATE platform.draft SET state = 'PUBLISHED', fields = NULL, changed_at = now() WHERE rid = $1",
@@ -264,6 +275,23 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
         [.bytes(hash)])
       if owned.isEmpty { _ = try identifiers.takeVID(connection, owner: hash, type: "PERPETUAL") }
       return status
+    }
+  }
+
+  private static func moveDocuments(_ rid: String, to hash: [UInt8], _ sealer: Sealer, _ connection: Connection) throws {
+    let categories = try connection.execute(
+      "SELECT category FROM platform.draft_document WHERE rid = $1 ORDER BY category", [.text(rid)])
+    // One at a time: documents are large.
+    for category in try categories.map({ try $0.text(0) }) {
+      let row = try connection.execute(
+        "SELECT content FROM platform.draft_document WHERE rid = $1 AND category = $2", [.text(rid), .text(category)])
+      let content = try sealer.open(try row.only().bytes(0), in: SealedColumn.draftDocument.row(rid, category))
+      let place = SealedColumn.identityDocument.row(hash, Array(category.utf8))
+      _ = try connection.execute(
+        """
+        INSERT INTO platform.identity_document (uin_hash, category, content) VALUES ($1, $2, $3)
+        ON CONFLICT (uin_hash, category) DO UPDATE SET content = excluded.content
+        """, [.bytes(hash), .text(category), .bytes(try sealer.seal(content, in: place))])
     }
   }
 
@@ -283,7 +311,7 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
           else { throw IdentityRules.unknown }
           // Whatever happened since: a repeat sets nothing back.
           if try Self.isRepeat(rid, of: hash, status, connection) { return }
-          let old = try JSONValue.parse(try sealer.open(try row.bytes(0))).object ?? [:]
+          let old = try JSONValue.parse(try sealer.open(try row.bytes(0), in: SealedColumn.identityFields.row(hash))).object ?? [:]
           var change = JSONObject()
           for member in fields?.object ?? [:] where !member.value.isNull { change[member.key] = member.value }
           if change["IDSchemaVersion"] == nil { change["IDSchemaVersion"] = old["IDSchemaVersion"] }
@@ -295,7 +323,10 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
           let after = status ?? before
           _ = try connection.execute(
             "UPDATE platform.identity SET status = $2, fields = $3, rid = $4, changed_at = now() WHERE uin_hash = $1",
-            [.bytes(hash), .text(after), .bytes(try sealer.seal(JSONValue.object(new).encoded())), .text(rid)])
+            [
+              .bytes(hash), .text(after),
+              .bytes(try sealer.seal(JSONValue.object(new).encoded(), in: SealedColumn.identityFields.row(hash))), .text(rid),
+            ])
           _ = try connection.execute(
             "INSERT INTO platform.identity_rid (rid, uin_hash, is_change, asked_status) VALUES ($1, $2, true, $3)",
             [.text(rid), .bytes(hash), Value(status)])
@@ -369,7 +400,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
       }
     }
     guard let file else { return nil }
-    do { return try CBEFF.read(try sealer.open(file)) } catch let error as CBEFFError {
+    let place = SealedColumn.identityDocument.row(hash, Array("individualBiometrics".utf8))
+    do { return try CBEFF.read(try sealer.open(file, in: place)) } catch let error as CBEFFError {
       throw IdentityRules.refusal(ServiceError.badBiometrics, error.message)
     }
   }

@@ -2,6 +2,7 @@ import HTTP
 import Postgres
 import Registration
 import StageKit
+import Synchronization
 import System
 
 /// All platform services in this process, over one database and one folder (design 5.6): the stand-in for what is not configured.
@@ -19,11 +20,16 @@ public final class EmbeddedPlatform: Sendable {
   private let identities: EmbeddedIdentityRepository
   private let followUps: IdentityFollowUps
   private let forgetful: Pool
+  private let pool: Pool
+  private let sealingKeys: SealingKeys
+  private let looking = Mutex<Task<Void, Never>?>(nil)
+  private let log = Log("sealer")
   private let blocking = BlockingPool(name: "platform", threads: 16)
 
   /// Builds the services.
   /// - Parameters:
   ///   - folder: where keys and objects are; made when it is missing.
+  ///   - pool: of the database, whose migrations are applied; its keys must be those of the folder (RPR-KEY-005).
   ///   - register: MOSIP's registration tables, which the engine writes.
   ///   - idSchema: the id schema of version 0.1 as JSON.
   ///   - furtherSchemas: id schemas of other versions, by version.
@@ -47,7 +53,9 @@ public final class EmbeddedPlatform: Sendable {
     rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData()
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
-    let sealer = try Sealer(keys)
+    self.pool = pool
+    sealingKeys = try Self.bound(keys, pool.settings)
+    let sealer = Sealer(sealingKeys)
     let manager = EmbeddedKeyManager(keys: keys, blocking: blocking, tokenRule: identifiers.tokenRule)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)
     let objects = objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking)
@@ -88,10 +96,32 @@ public final class EmbeddedPlatform: Sendable {
     try await identities.prepare()
     hub.start()
     followUps.start()
+    looking.withLock { $0 = Task { await self.lookForNewKeys() } }
+  }
+
+  private static func bound(_ keys: KeyFolder, _ database: PostgresSettings) throws -> SealingKeys {
+    let connection = try Connection(database)
+    defer { connection.close() }
+    return try KeyBinding.bind(keys, to: database, connection)
+  }
+
+  /// Another process may change the sealing key at any time.
+  private func lookForNewKeys() async {
+    while true {
+      do { try await Task.sleep(for: .seconds(SealingKeys.lookEvery)) } catch { return }
+      do {
+        try await pool.with { [sealingKeys] in try sealingKeys.look($0) }
+      } catch let error as ServiceError {
+        log.error("the current sealing key cannot be used, the former one stays in use", ["error": error.description])
+      } catch {
+        // The database is out of reach, which others tell.
+      }
+    }
   }
 
   /// Ends the hub's deliveries and what follows changes of identities.
   public func stop() async {
+    looking.withLock { $0 }?.cancel()
     try? await blocking.run { [hub, followUps] in
       followUps.stop()
       hub.stop()

@@ -55,7 +55,10 @@ struct HubQueue: Sendable {
           """, [.int(room)])
         if subscriptions.isEmpty { return [] }
         var secrets: [[String]: [UInt8]] = [:]
-        for row in subscriptions { secrets[[try row.text(0), try row.text(1)]] = try sealer.open(try row.bytes(2)) }
+        for row in subscriptions {
+          let (topic, callback) = (try row.text(0), try row.text(1))
+          secrets[[topic, callback]] = try sealer.open(try row.bytes(2), in: SealedColumn.hubSecret.row(topic, callback))
+        }
         // A statement of its own sees what another process claimed before this one got the subscription.
         let claimed = try connection.execute(
           """

@@ -34,7 +34,7 @@ struct IdentifierPools: Sendable {
 
   /// Takes a UIN in the caller's transaction. Rolled back, it is free again and nobody has seen it.
   /// - Throws: `Empty`.
-  func takeUIN(_ connection: Connection) throws -> (hash: [UInt8], sealed: [UInt8]) {
+  func takeUIN(_ connection: Connection) throws -> (hash: [UInt8], uin: String) {
     let rows = try connection.execute(
       """
       UPDATE platform.uin SET is_free = false
@@ -43,7 +43,8 @@ struct IdentifierPools: Sendable {
       RETURNING uin_hash, sealed
       """, [mark(.uin)])
     guard let row = rows.first else { throw Empty(kind: .uin) }
-    return (try row.bytes(0), try row.bytes(1))
+    let hash = try row.bytes(0)
+    return (hash, String(decoding: try sealer.open(try row.bytes(1), in: SealedColumn.uin.row(hash)), as: UTF8.self))
   }
 
   /// Takes a VID for the holder of a UIN in the caller's transaction, as `takeUIN`.
@@ -73,13 +74,14 @@ struct IdentifierPools: Sendable {
   }
 
   /// Makes numbers for somebody who found the pool empty: few, so that the wait is short. Outside of any transaction.
-  func fillEmpty(_ kind: Kind, _ connection: Connection) throws {
+  /// - Returns: false when there are free ones, which others have in hand just now.
+  func fillEmpty(_ kind: Kind, _ connection: Connection) throws -> Bool {
     let count = min(size(kind), Self.chunk)
     do {
-      _ = try add(count, kind, ifBelow: 1, turn: .waits, connection)
+      return try add(count, kind, ifBelow: 1, turn: .waits, connection)
     } catch let error as PostgresError where error.isLockTimeout {
       // Whoever fills has stopped in the midst of it. Numbers of one's own are as good as his.
-      _ = try add(count, kind, ifBelow: 1, turn: .none, connection)
+      return try add(count, kind, ifBelow: 1, turn: .none, connection)
     }
   }
 
@@ -123,13 +125,15 @@ struct IdentifierPools: Sendable {
       switch kind {
       case .uin:
         let fresh = try Self.named("UIN generator") { () throws(IdentifierFault) in try rules.uin.generate(count: count) }
+        let hashes = fresh.map { sealer.hash($0) }
         made = try connection.execute(
           """
           INSERT INTO platform.uin (uin_hash, sealed, rules) SELECT hash, sealed, $3 FROM unnest($1::bytea[], $2::bytea[]) AS f(hash, sealed)
           ON CONFLICT DO NOTHING RETURNING 1
           """,
           [
-            .bytesArray(fresh.map { sealer.hash($0) }), .bytesArray(try fresh.map { try sealer.seal(Array($0.utf8)) }),
+            .bytesArray(hashes),
+            .bytesArray(try zip(fresh, hashes).map { try sealer.seal(Array($0.utf8), in: SealedColumn.uin.row($1)) }),
             mark(kind),
           ])
       case .vid:

@@ -188,7 +188,8 @@ final class IdentityFollowUps: Sendable {
           ORDER BY given_at, vid
           """, [.bytes(hash)]
         ).map { try $0.text(0) }
-        return [String(decoding: try sealer.open(try row.bytes(0)), as: UTF8.self)] + vids
+        let uin = try sealer.open(try row.bytes(0), in: SealedColumn.identityUIN.row(hash))
+        return [String(decoding: uin, as: UTF8.self)] + vids
       }
     }
   }

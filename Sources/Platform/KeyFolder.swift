@@ -70,13 +70,25 @@ public final class KeyFolder: Sendable {
   /// A random secret of 32 bytes by name; made when there is none.
   public func secret(_ name: String) throws -> [UInt8] {
     if let known = secrets.withLock({ $0[name] }) { return known }
-    let secret = try once("\(Self.safe(name)).secret") { SecureRandom.bytes(32) }
+    return try keep(try once("\(Self.safe(name)).secret") { SecureRandom.bytes(32) }, name)
+  }
+
+  private func keep(_ secret: [UInt8], _ name: String) throws -> [UInt8] {
     guard secret.count == 32 else {
       throw ServiceError(
         .refused, service: "key folder", code: "RPR-KEY-004", "the secret \(name) is not 32 bytes long")
     }
     secrets.withLock { $0[name] = secret }
     return secret
+  }
+
+  /// A secret of 32 bytes by name that is there already; nil when there is none, and nothing is made.
+  func existingSecret(_ name: String) throws -> [UInt8]? {
+    if let known = secrets.withLock({ $0[name] }) { return known }
+    let path = "\(folder)/\(Self.safe(name)).secret"
+    if access(path, F_OK) != 0, errno == ENOENT { return nil }
+    guard let secret = Self.read(path) else { throw failed("cannot be read") }
+    return try keep(secret, name)
   }
 
   /// The content of a file, made once: written in full under another name and then linked, so that the first of two makers wins and the

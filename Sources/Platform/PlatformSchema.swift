@@ -11,7 +11,21 @@ public enum PlatformSchema {
     Migration(version: 1011, name: "platform: deliveries of the hub in their order, and those given up", sql: deliveries),
     Migration(version: 1012, name: "platform: changes of identities, their counts and what follows them", sql: changes),
     Migration(version: 1013, name: "platform: subscriptions of the hub belong to clients", sql: subscribers),
+    Migration(version: 1014, name: "platform: sealing keys and what binds a key folder to the database", sql: sealingKeys),
   ]
+
+  /// The check values open with the keys of the folder that belongs to this database alone. A key is swept once every value is sealed with it.
+  private static let sealingKeys = """
+    CREATE TABLE platform.sealing_key (
+      id bigint PRIMARY KEY,
+      is_current boolean NOT NULL,
+      check_value bytea NOT NULL,
+      hash_check bytea NOT NULL,
+      made_at timestamptz NOT NULL DEFAULT now(),
+      swept_at timestamptz
+    );
+    CREATE UNIQUE INDEX sealing_key_current ON platform.sealing_key (is_current) WHERE is_current;
+    """
 
   /// Who made a subscription of before is not known: it is of the client that renews it first. One that ended stays, so that what it is
   /// owed goes to its own client alone.

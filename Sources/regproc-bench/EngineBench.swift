@@ -48,7 +48,7 @@ struct EngineBench {
     let cluster = PrivateCluster(folder: folder + "/postgres")
     let database = try cluster.start()
     defer { cluster.stop() }
-    try Migrator.apply(EngineSchema.migrations, on: try Connection(database))
+    try Migrator.apply(EngineSchema.migrations + PlatformSchema.migrations, on: try Connection(database))
     let pool = Pool(database, size: 2)
     let platform = try EmbeddedPlatform(
       folder: folder, pool: pool, register: PostgresRegister(pool: pool), clock: SystemClock(),

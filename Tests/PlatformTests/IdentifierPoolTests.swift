@@ -88,7 +88,7 @@ import Testing
         try identifiers.fillAhead(connection)
         return try connection.transaction { try identifiers.takeUIN(connection) }
       }
-      let uin = String(decoding: try world.sealer.open(taken.sealed), as: UTF8.self)
+      let uin = taken.uin
       #expect(UINRules().check(uin) == nil && world.sealer.hash(uin) == taken.hash)
       let rows = try await world.pool.with {
         try $0.execute("SELECT encode(sealed, 'escape') FROM platform.uin").map { try $0.text(0) }

@@ -11,14 +11,13 @@ import Testing
   /// Takes so many UINs and VIDs, in the clear.
   private func take(_ count: Int, _ rules: IdentifierRules, _ world: World) async throws -> (uins: [String], vids: [String]) {
     let identifiers = IdentifierPools(sealer: world.sealer, rules: rules)
-    let sealer = world.sealer
     return try await world.pool.with { connection in
       try identifiers.fillAhead(connection)
       return try connection.transaction {
         var (uins, vids): ([String], [String]) = ([], [])
         for _ in 0..<count {
           let uin = try identifiers.takeUIN(connection)
-          uins.append(String(decoding: try sealer.open(uin.sealed), as: UTF8.self))
+          uins.append(uin.uin)
           vids.append(try identifiers.takeVID(connection, owner: uin.hash, type: "PERPETUAL"))
         }
         return (uins, vids)

@@ -151,12 +151,13 @@ import Testing
       try await repository.updateDraft(rid: "1", fields: Self.fields, documents: [], idempotencyKey: "k")
       _ = try await repository.publishDraft(rid: "1", idempotencyKey: "k")
       let stored = try await world.pool.with {
-        try $0.execute("SELECT category, content FROM platform.identity_document").map {
-          (try $0.text(0), try $0.bytes(1))
+        try $0.execute("SELECT category, content, uin_hash FROM platform.identity_document").map {
+          (try $0.text(0), try $0.bytes(1), try $0.bytes(2))
         }
       }
       #expect(stored.map(\.0) == ["POI"])
-      #expect(try world.sealer.open(stored[0].1) == document.bytes)
+      #expect(
+        try world.sealer.open(stored[0].1, in: SealedColumn.identityDocument.row(stored[0].2, Array("POI".utf8))) == document.bytes)
     }
   }
 
@@ -264,11 +265,15 @@ import Testing
   @Test func aChangeThatAnOlderProgramMadeIsItsOwnRepeat() async throws {
     try await World.run(PlatformSchema.migrations.filter { $0.version < 1012 }) { world async throws in
       let uin = "5075291708"
-      let hash = Value.bytes(world.sealer.hash(uin))
+      let uinHash = world.sealer.hash(uin)
+      let hash = Value.bytes(uinHash)
       let fields: JSONValue = ["IDSchemaVersion": 0.1, "UIN": .string(uin)]
       try await world.run(
         "INSERT INTO platform.identity (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, '2', 'ACTIVATED', $3)",
-        [hash, .bytes(try world.sealer.seal(Array(uin.utf8))), .bytes(try world.sealer.seal(fields.encoded()))])
+        [
+          hash, .bytes(try world.sealer.seal(Array(uin.utf8), in: SealedColumn.identityUIN.row(uinHash))),
+          .bytes(try world.sealer.seal(fields.encoded(), in: SealedColumn.identityFields.row(uinHash))),
+        ])
       try await world.run("INSERT INTO platform.draft (rid, uin_hash, sealed_uin, state) VALUES ('1', $1, $1, 'PUBLISHED')", [hash])
       try await world.run("INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ('1', $1), ('2', $1)", [hash])
       _ = try await world.pool.with { try Migrator.apply(PlatformSchema.migrations, on: $0) }

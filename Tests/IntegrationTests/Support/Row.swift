@@ -158,21 +158,23 @@ struct Row: Sendable {
   ) async throws {
     let sealer = try Sealer(stand.platform.keys)
     let hash = sealer.hash(uin)
-    let sealed = try sealer.seal(Array(uin.utf8))
+    let sealed = try sealer.seal(Array(uin.utf8), in: SealedColumn.uin.row(hash))
+    let identityUIN = try sealer.seal(Array(uin.utf8), in: SealedColumn.identityUIN.row(hash))
     let fields: JSONValue = [
       "IDSchemaVersion": 0.1, "UIN": .string(uin), "fullName": [["language": "eng", "value": .string(name)]],
       "dateOfBirth": .string(born), "gender": [["language": "eng", "value": .string(gender)]],
     ]
-    let object = try sealer.seal(fields.encoded())
+    let object = try sealer.seal(fields.encoded(), in: SealedColumn.identityFields.row(hash))
     let rid = "10000100000000120200101\(uin.suffix(6))"
-    let file = try sealer.seal(Array(Self.captures.utf8))
+    let file = try sealer.seal(
+      Array(Self.captures.utf8), in: SealedColumn.identityDocument.row(hash, Array("individualBiometrics".utf8)))
     try await stand.pool.with { connection in
       try connection.transaction {
         _ = try connection.execute(
           "INSERT INTO platform.uin (uin_hash, sealed, is_free, rules) VALUES ($1, $2, false, '')", [.bytes(hash), .bytes(sealed)])
         _ = try connection.execute(
           "INSERT INTO platform.identity (uin_hash, sealed_uin, rid, status, fields) VALUES ($1, $2, $3, $4, $5)",
-          [.bytes(hash), .bytes(sealed), .text(rid), .text(status), .bytes(object)])
+          [.bytes(hash), .bytes(identityUIN), .text(rid), .text(status), .bytes(object)])
         _ = try connection.execute(
           "INSERT INTO platform.identity_rid (rid, uin_hash) VALUES ($1, $2)", [.text(rid), .bytes(hash)])
         if let vid {

@@ -53,11 +53,12 @@ struct ChangeOutcome: Sendable {
         out.aids.append(try row.textOrNull(2) ?? "-")
       }
       for row in try connection.execute(
-        "SELECT r.rid, i.status, i.fields FROM platform.identity_rid AS r JOIN platform.identity AS i USING (uin_hash)")
+        "SELECT r.rid, i.status, i.fields, i.uin_hash FROM platform.identity_rid AS r JOIN platform.identity AS i USING (uin_hash)")
       {
         out.identities[try row.text(0)] = try row.text(1)
+        let fields = try sealer.open(try row.bytes(2), in: SealedColumn.identityFields.row(try row.bytes(3)))
         let names =
-          try JSONValue.parse(try sealer.open(try row.bytes(2)))["fullName"]?.array?.compactMap { $0["value"]?.string } ?? []
+          try JSONValue.parse(fields)["fullName"]?.array?.compactMap { $0["value"]?.string } ?? []
         out.names[try row.text(0)] = names.joined(separator: ", ")
       }
       out.uins = try connection.execute("SELECT count(*)::int FROM platform.uin WHERE NOT is_free").map { try $0.int(0) }[0]

@@ -27,9 +27,10 @@ struct Secrets: Sendable {
     var out = try await pipeline.read { connection in
       var out = Secrets()
       for row in try connection.execute(
-        "SELECT r.rid, i.sealed_uin FROM platform.identity_rid AS r JOIN platform.identity AS i USING (uin_hash)")
+        "SELECT r.rid, i.sealed_uin, i.uin_hash FROM platform.identity_rid AS r JOIN platform.identity AS i USING (uin_hash)")
       {
-        out.uins[try row.text(0)] = String(decoding: try sealer.open(try row.bytes(1)), as: UTF8.self)
+        let uin = try sealer.open(try row.bytes(1), in: SealedColumn.identityUIN.row(try row.bytes(2)))
+        out.uins[try row.text(0)] = String(decoding: uin, as: UTF8.self)
       }
       for row in try connection.execute(
         "SELECT r.rid, v.vid FROM platform.identity_rid AS r JOIN platform.vid AS v USING (uin_hash)")
