@@ -68,7 +68,7 @@ public struct Endpoint: Sendable {
   /// - Throws: what the handler throws.
   public func respond(to request: Request) async throws -> Response {
     var request = request
-    if let refusal = await admission?.judge(&request) { return refusal }
+    if let refusal = await admission?.judge?(&request) { return refusal }
     return try await handler(request)
   }
 

@@ -130,6 +130,7 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "http.connections-per-address", .integer(0...65_535), "N", default: "0",
       "most connections at a time from one address; 0 for no limit, which a proxy in front needs: it is one address"),
+    SettingEntry(
       "admin.host", .text, "ADDRESS", default: "127.0.0.1",
       "where operators are served: health, metrics, journeys; beyond loopback only for tokens with admin.read-role, but for the probes"
     ),
