@@ -44,6 +44,7 @@ public final class Server: Sendable {
       guard state.daemon == nil, !state.stopped else {
         throw HTTPError(.invalidSettings, "the server was started before")
       }
+      try core.secure()
       let listener = try Listener.open(host: settings.host, port: settings.port)
       var start = regproc_mhd_start()
       start.listen_fd = listener.descriptor
@@ -58,6 +59,7 @@ public final class Server: Sendable {
       start.context = Unmanaged.passRetained(core).toOpaque()
       let daemon: OpaquePointer?
       if let tls = settings.tls {
+        // The daemon's own certificate; each connection gets the one that is in force when it begins.
         daemon = tls.certificate.withCString { certificate in
           tls.key.withCString { key in
             start.certificate = certificate
@@ -76,10 +78,21 @@ public final class Server: Sendable {
       }
       state.daemon = UInt(bitPattern: daemon)
       let (core, sweeper) = (core, sweeper)
-      OwnedThread.start("http-sweep") { while !sweeper.wait(milliseconds: 500) { core.sweep() } }
+      OwnedThread.start("http-sweep") {
+        var rounds = 0
+        while !sweeper.wait(milliseconds: 500) {
+          core.sweep()
+          rounds += 1
+          // Every two seconds: a change is refused only when it is found twice.
+          if rounds % 4 == 0 { core.tls?.look() }
+        }
+      }
       return listener.port
     }
   }
+
+  /// How its certificate stands; nil without TLS, and before the start.
+  public var tls: TLSState? { core.tls?.state }
 
   /// Stops accepting, lets requests that have begun finish for at most `graceSeconds`, then answers 503 to the rest, cancels their
   /// handlers and closes everything. Returns when all of it is done.
