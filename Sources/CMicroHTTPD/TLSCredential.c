@@ -92,6 +92,21 @@ int regproc_tls_covers(const struct regproc_tls *tls, const char *host) {
   return gnutls_x509_crt_check_hostname(tls->certificate, host) != 0;
 }
 
+int64_t regproc_tls_first_end(const void *certificates, size_t count) {
+  gnutls_datum_t text = datum(certificates, count);
+  gnutls_x509_crt_t *list = NULL;
+  unsigned int size = 0;
+  int64_t first = -1;
+  if (gnutls_x509_crt_list_import2(&list, &size, &text, GNUTLS_X509_FMT_PEM, 0) < 0) return -1;
+  for (unsigned int at = 0; at < size; at++) {
+    int64_t end = gnutls_x509_crt_get_expiration_time(list[at]);
+    if (at == 0 || end < first) first = end;
+    gnutls_x509_crt_deinit(list[at]);
+  }
+  gnutls_free(list);
+  return first;
+}
+
 struct regproc_tls_peer *regproc_tls_use(struct MHD_Connection *connection, struct regproc_tls *tls) {
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   struct regproc_tls_peer *peer = calloc(1, sizeof *peer);

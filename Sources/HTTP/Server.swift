@@ -79,12 +79,12 @@ public final class Server: Sendable {
       state.daemon = UInt(bitPattern: daemon)
       let (core, sweeper) = (core, sweeper)
       OwnedThread.start("http-sweep") {
+        let between = max(1, Int(min(core.settings.tlsLookSeconds, 3600) * 2))
         var rounds = 0
         while !sweeper.wait(milliseconds: 500) {
           core.sweep()
           rounds += 1
-          // Every two seconds: a change is refused only when it is found twice.
-          if rounds % 4 == 0 { core.tls?.look() }
+          if rounds % between == 0 { core.tls?.look() }
         }
       }
       return listener.port

@@ -14,6 +14,8 @@ public struct ServerSettings: Sendable {
   public var requestTimeoutSeconds: Int
   /// When set, the server speaks TLS 1.2 and 1.3 (GnuTLS) and nothing else. One of files is read again when they change.
   public var tls: TLSIdentity?
+  /// After so many seconds, in steps of half a one, it is looked at its files again.
+  public var tlsLookSeconds = 2.0
   /// Told, by a word for the reason, of each client that is refused for want of a certificate that counts. It must not block.
   public var refusedClient: (@Sendable (String) -> Void)?
   /// The folder for files of multipart bodies. It must exist when an endpoint takes multipart.

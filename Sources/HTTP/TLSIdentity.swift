@@ -21,7 +21,10 @@ public struct TLSIdentity: Sendable {
     }
 
     /// The files as they are at this moment.
-    var fingerprint: Fingerprint { Fingerprint(parts: ([certificate, key] + (clientCA.map { [$0] } ?? [])).map(Fingerprint.Part.init)) }
+    var fingerprint: Fingerprint {
+      let all = [certificate, key] + (clientCA.map { [$0] } ?? [])
+      return Fingerprint(parts: all.map(Fingerprint.Part.init))
+    }
   }
 
   /// What tells one state of files from another.
@@ -78,6 +81,14 @@ public struct TLSIdentity: Sendable {
 
   /// Whether its parts can be used and fit each other. Throws `HTTPError` (`invalidSettings`).
   public func check() throws -> TLSCertificate { TLSCertificate(try TLSCredential(self)) }
+
+  /// When the first certificate of a PEM file ends. Throws `HTTPError` (`invalidSettings`) when there is none that can be read.
+  public static func firstEnd(of file: String) throws -> Instant {
+    var text = try read(file)
+    let end = text.withUTF8 { regproc_tls_first_end($0.baseAddress, $0.count) }
+    guard end >= 0 else { throw HTTPError(.invalidSettings, "\(file) holds no PEM certificate that can be read") }
+    return Instant(milliseconds: end * 1000)
+  }
 
   private static func read(_ path: String) throws -> String {
     guard let file = fopen(path, "re") else { throw HTTPError(.invalidSettings, "\(path) cannot be read") }

@@ -22,6 +22,8 @@ final class TLSWatch: Sendable {
     var failing: TLSIdentity.Fingerprint?
     /// The files as they were when a refusal was told.
     var told: TLSIdentity.Fingerprint?
+    /// Whether it was told that the certificate in force is over.
+    var toldEnd = false
   }
 
   private let files: TLSIdentity.Files?
@@ -35,9 +37,7 @@ final class TLSWatch: Sendable {
     let credential = try TLSCredential(identity)
     let state = TLSState(notAfter: credential.notAfter, refused: nil, failures: 0)
     current = Mutex(Current(credential: credential, state: state, taken: identity.fingerprint))
-    if credential.notAfter <= .now {
-      log.error("the certificate is over: clients will refuse it", ["notAfter": credential.notAfter.iso])
-    }
+    tellEnd()
   }
 
   /// For new connections.
@@ -48,6 +48,7 @@ final class TLSWatch: Sendable {
   ///
   /// Files that cannot be used may be half written, or only one of two may be new: they count as refused when the next look finds them the same.
   func look() {
+    tellEnd()
     guard let files else { return }
     let now = files.fingerprint
     let isTaken = current.withLock { current in
@@ -61,17 +62,30 @@ final class TLSWatch: Sendable {
       let credential = try TLSCredential(try TLSIdentity(files))
       guard files.fingerprint == now else { return }
       guard credential.notAfter > .now else { throw HTTPError(.invalidSettings, "the certificate is over") }
+      // Looked at again each time, so that its moment comes.
+      guard credential.notBefore <= .now else { throw HTTPError(.invalidSettings, "the certificate does not count yet") }
       current.withLock { current in
         current.credential = credential
         current.taken = now
         current.failing = nil
         current.state.notAfter = credential.notAfter
         current.state.refused = nil
+        current.toldEnd = false
       }
       log.info("a new certificate is in force", ["notAfter": credential.notAfter.iso])
     } catch {
       refuse(now, (error as? HTTPError)?.reason ?? "the files cannot be read")
     }
+  }
+
+  private func tellEnd() {
+    let over = current.withLock { current -> Instant? in
+      guard !current.toldEnd, current.state.notAfter <= .now else { return nil }
+      current.toldEnd = true
+      return current.state.notAfter
+    }
+    guard let over else { return }
+    log.error("the certificate in force is over: clients refuse it", ["notAfter": over.iso])
   }
 
   private func refuse(_ now: TLSIdentity.Fingerprint, _ reason: String) {

@@ -139,7 +139,9 @@ import Testing
         await slowGate.wait()
         return .empty()
       }
-      let server = try Server(ServerSettings(tls: try TLSIdentity(files)), endpoints: [slow, hello])
+      var settings = ServerSettings(tls: try TLSIdentity(files))
+      settings.tlsLookSeconds = 0.5
+      let server = try Server(settings, endpoints: [slow, hello])
       let port = try server.start()
       let url = "https://127.0.0.1:\(port)"
       func isServed(_ authority: TestAuthority, path: String = "/hello") async throws -> Bool {
@@ -184,6 +186,30 @@ import Testing
       #expect(try await eventually { try await isServed(old) })
       #expect(server.tls?.refused == nil)
       await server.stop(graceSeconds: 1)
+    }
+  }
+
+  @Test func `the authorities of clients are renewed with the certificate`() async throws {
+    try await withFolder { folder in
+      let (old, new) = (try await TestAuthority("old", in: folder), try await TestAuthority("new", in: folder))
+      var files = try await old.issue("server")
+      files.clientCA = "\(folder)/clients.pem"
+      try put(old.certificate, at: "\(folder)/clients.pem")
+      let (before, after) = (try await old.issue("before"), try await new.issue("after"))
+      var settings = ServerSettings(tls: try TLSIdentity(files))
+      settings.tlsLookSeconds = 0.5
+      try await withServer([hello], settings) { port in
+        func isServed(_ identity: TLSIdentity.Files) async throws -> Bool {
+          let client = Client(ClientSettings(caFile: old.certificate, identity: identity))
+          defer { client.close() }
+          return (try? await client.send(ClientRequest(url: "https://127.0.0.1:\(port)/hello")).status) == 200
+        }
+        let (first, stranger) = (try await isServed(before), try await isServed(after))
+        #expect(first && !stranger)
+        try put(new.certificate, at: "\(folder)/clients.pem")
+        #expect(try await eventually { try await isServed(after) })
+        #expect(try await !isServed(before))
+      }
     }
   }
 }

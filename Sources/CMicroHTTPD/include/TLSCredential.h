@@ -33,6 +33,9 @@ int64_t regproc_tls_not_after(const struct regproc_tls *tls);
 /// Whether its certificate is for this name or address.
 int regproc_tls_covers(const struct regproc_tls *tls, const char *host);
 
+/// The first moment, in seconds since 1970, at which one of these PEM certificates ends; -1 when there is none that can be read.
+int64_t regproc_tls_first_end(const void *certificates, size_t count);
+
 /// Has a connection, whose handshake has not begun, use a credential; NULL when it cannot. The credential must outlive the connection.
 /// To be freed when the connection has ended.
 struct regproc_tls_peer *regproc_tls_use(struct MHD_Connection *connection, struct regproc_tls *tls);

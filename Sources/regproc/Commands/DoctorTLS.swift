@@ -23,24 +23,43 @@ enum DoctorTLS {
         say("tls", false, "\(error)")
       }
     }
-    if let file = settings.text("http.trusted-ca"), !Files.exists(file) { say("tls", false, "http.trusted-ca: \(file) is not there") }
     do { _ = try settings.client() } catch { say("tls", false, "\(error)") }
+    for name in ["http.tls.client-ca", "admin.tls.client-ca", "http.trusted-ca", "http.client-certificate"] {
+      guard let file = settings.text(name) else { continue }
+      do {
+        ends("\(name): \(file)", try TLSIdentity.firstEnd(of: file), now, say, warn)
+      } catch {
+        say("tls", false, "\(name): \((error as? HTTPError)?.reason ?? "\(error)")")
+      }
+    }
+    if settings.text("http.tls.certificate") != nil, settings.url(port: settings.port).hasPrefix("http://") {
+      warn(
+        "tls",
+        "http.url begins with http://, but the process speaks TLS only: right behind a proxy that is called without it, else wrong")
+    }
+  }
+
+  private static func ends(
+    _ what: String, _ end: Instant, _ now: Instant, _ say: (String, Bool, String) -> Void, _ warn: (String, String) -> Void
+  ) {
+    let (day, left) = (end.iso.prefix(10), end.seconds(since: now) / 86_400)
+    if left <= 0 {
+      say("tls", false, "\(what) ended on \(day): renew it, the process takes the new one by itself")
+    } else if left < soon {
+      warn("tls", "\(what) ends on \(day), in \(Int(left)) days")
+    } else {
+      say("tls", true, "\(what) ends on \(day)")
+    }
   }
 
   private static func judge(
     _ what: String, _ certificate: TLSCertificate, _ names: [String], _ now: Instant, _ say: (String, Bool, String) -> Void,
     _ warn: (String, String) -> Void
   ) {
-    let day = certificate.notAfter.iso.prefix(10)
-    let left = certificate.notAfter.seconds(since: now) / 86_400
-    if left <= 0 {
-      say("tls", false, "\(what) ended on \(day): renew it, the process takes the new one by itself")
-    } else if certificate.notBefore > now {
+    if certificate.notBefore > now {
       say("tls", false, "\(what) counts from \(certificate.notBefore.iso) on only")
-    } else if left < soon {
-      warn("tls", "\(what) ends on \(day), in \(Int(left)) days")
     } else {
-      say("tls", true, "\(what) ends on \(day)")
+      ends(what, certificate.notAfter, now, say, warn)
     }
     let missing = names.filter { !certificate.covers($0) }
     if !missing.isEmpty { say("tls", false, "\(what) is not for \(missing.joined(separator: ", ")), by which it is called") }

@@ -179,7 +179,8 @@ final class Pipeline: Sendable {
         roles: roles, publicURL: url)
       try await platform.start()
       var engineSettings = EngineSettings(
-        kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port, tls: tls), instance: settings.instance)
+        kafka: kafka, database: database, http: ServerSettings(host: settings.host, port: port, tls: tls),
+        instance: settings.instance)
       engineSettings.admin = settings.admin
       engineSettings.admin?.tls = adminTLS
       engineSettings.adminAccess = settings.adminAccess

@@ -33,7 +33,8 @@ final class PlatformChoice: Sendable {
         furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: publicURL + EmbeddedPlatform.hubPath,
         hubGivesUpAfter: Double(settings.integer("hub.give-up-hours")) * 3600,
         outgoingHosts: settings.outgoingHosts(url: publicURL),
-        objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
+        objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner,
+        rules: plan.rules,
         identityRules: settings.identityRules,
         masterData: plan.masterData ?? NoMasterData())
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)

@@ -105,7 +105,8 @@ struct SettingEntry: Sendable {
     [
       SettingEntry(
         "\(section).tls.certificate", .path, "FILE",
-        "the PEM certificate of \(whose), with the chain up to its authority: TLS is spoken there and nothing else; read again when it changes"),
+        "the PEM certificate of \(whose), with the chain up to its authority: TLS is spoken there and nothing else; read again when it changes"
+      ),
       SettingEntry("\(section).tls.key", .path, "FILE", "its private key, in PEM and not encrypted"),
       SettingEntry(
         "\(section).tls.client-ca", .path, "FILE",
@@ -132,7 +133,8 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "http.port", .integer(0...65_535), flag: "port", "N", default: "8080", "their port; 0 for a free one"),
     SettingEntry(
-      "http.url", flag: "url", "URL", "how other processes reach this one's endpoints (default: http://host:port, https:// with http.tls.certificate)"),
+      "http.url", flag: "url", "URL",
+      "how other processes reach this one's endpoints (default: http://host:port, or https:// with TLS)"),
     SettingEntry(
       "http.outgoing-hosts", .text, "HOSTS",
       "the hosts, with commas between, where callbacks of subscriptions at the embedded hub and data shares of credentials may be (default: those "
@@ -142,7 +144,8 @@ struct SettingEntry: Sendable {
       "PEM certificates that outgoing calls trust beside the system's (default: http.tls.certificate)"),
     SettingEntry(
       "http.client-certificate", .path, "FILE",
-      "the PEM certificate that outgoing calls show to servers that ask for one (default: http.tls.certificate when http.tls.client-ca is set)"),
+      "the PEM certificate that outgoing calls show to servers that ask for one (default: http.tls.certificate when http.tls.client-ca is set)"
+    ),
     SettingEntry("http.client-key", .path, "FILE", "its private key, in PEM and not encrypted"),
     SettingEntry(
       "admin.host", .text, "ADDRESS", default: "127.0.0.1",
