@@ -11,6 +11,13 @@ enum DoctorTLS {
   static func check(
     _ settings: Settings, now: Instant, _ say: (String, Bool, String) -> Void, _ warn: (String, String) -> Void
   ) {
+    var faults: [String] = []
+    func bad(_ error: any Error) {
+      let text = (error as? HTTPError)?.reason ?? "\(error)"
+      // One fault of the settings is found by whoever needs the setting.
+      if !faults.contains(text) { say("tls", false, text) }
+      faults.append(text)
+    }
     for listener in ["http", "admin"] {
       do {
         guard let files = try settings.tlsFiles(listener), let identity = try settings.tls(listener) else {
@@ -20,10 +27,10 @@ enum DoctorTLS {
         let names = listener == "http" ? names(ofPublic: settings) : names(ofAdmin: settings)
         judge("\(listener): \(files.certificate)", try identity.check(), names, now, say, warn)
       } catch {
-        say("tls", false, "\(error)")
+        bad(error)
       }
     }
-    do { _ = try settings.client() } catch { say("tls", false, "\(error)") }
+    do { _ = try settings.client() } catch { bad(error) }
     for name in ["http.tls.client-ca", "admin.tls.client-ca", "http.trusted-ca", "http.client-certificate"] {
       guard let file = settings.text(name) else { continue }
       do {
