@@ -56,6 +56,34 @@ import Testing
     }
   }
 
+  @Test func `who may call is judged before the body over TLS too`() async throws {
+    try await withFolder { folder in
+      let authority = try await TestAuthority("authority", in: folder)
+      let endpoint = Endpoint(
+        "POST", "/in", maxBody: 1 << 20,
+        admission: Admission("whoever shows a token") { request in
+          try? await Task.sleep(for: .milliseconds(5))
+          return request.bearerToken == nil ? Response(status: 401) : nil
+        }
+      ) { .text(String($0.body.count)) }
+      let identity = try TLSIdentity(try await authority.issue("server"))
+      try await withServer([endpoint], ServerSettings(tls: identity)) { port in
+        let client = Client(ClientSettings(caFile: authority.certificate))
+        for size in [0, 10, 15_000, 900_000] {
+          for headers: Headers in [[:], ["Authorization": "Bearer T"]] {
+            let answer = try await client.send(
+              ClientRequest(
+                method: "POST", url: "https://localhost:\(port)/in", headers: headers,
+                body: .bytes([UInt8](repeating: 65, count: size))))
+            #expect(answer.status == (headers.count == 0 ? 401 : 200))
+            if headers.count > 0 { #expect(answer.body == Array(String(size).utf8)) }
+          }
+        }
+        client.close()
+      }
+    }
+  }
+
   @Test func `a certificate for another host is refused`() async throws {
     try await withFolder { folder in
       let authority = try await TestAuthority("authority", in: folder)
