@@ -37,7 +37,7 @@ let package = Package(
     shim("CCurl", ["curl"]),
     // Linked into the program: its shared library has another name in each release of Debian, and a program built on one must run on the next.
     shim("CUTF8Proc", [":libutf8proc.a"]),
-    shim("CMicroHTTPD", ["microhttpd"]),
+    shim("CMicroHTTPD", ["microhttpd", "gnutls"]),
     shim("CLinux", []),
     shim("CProcess", []),
 
@@ -101,13 +101,16 @@ let package = Package(
     // The broker that tests are given from outside, cleared for each of them
     .target(name: "TestKafka", dependencies: ["Kafka", "System"], path: "Tests/TestKafka", swiftSettings: strict),
 
+    // An authority of certificates for tests
+    .target(name: "TestTLS", dependencies: ["HTTP", "System"], path: "Tests/TestTLS", swiftSettings: strict),
+
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
     tests("YAML", ["YAML"]),
     tests("Kafka", ["Kafka", "TestKafka"]),
     tests("Postgres", ["Postgres"]),
-    tests("HTTP", ["HTTP"]),
+    tests("HTTP", ["HTTP", "TestTLS"]),
     tests("Cryptography", ["Cryptography"]),
     tests("Routing", ["Routing", "YAML", "JSON"]),
     tests("Registration", ["Registration"]),
@@ -121,7 +124,7 @@ let package = Package(
     tests(
       "Program",
       [
-        "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "Kafka",
+        "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "TestTLS", "Kafka",
         "Postgres", "HTTP",
         "JSON", "CLinux", "StageKit", "System",
       ], exclude: ["Earlier"]),

@@ -138,8 +138,10 @@ public struct ClientSettings: Sendable {
   public var timeoutSeconds: Double
   /// Most connections to one host; more requests wait, and their time counts.
   public var maxConnectionsPerHost: Int
-  /// A PEM file of trusted certificates; nil for the system's.
+  /// A PEM file of certificates that are trusted beside those of the system's folder; nil for the system's alone.
   public var caFile: String?
+  /// What is shown to servers that ask for a certificate; nil for nothing.
+  public var identity: TLSIdentity.Files?
   /// The URL of a proxy; nil for none. The environment's proxy variables are not read.
   public var proxy: String?
   /// Whether redirects are followed (at most 5, `http` and `https` only).
@@ -148,13 +150,14 @@ public struct ClientSettings: Sendable {
   /// Settings; the defaults are for services in the same network.
   public init(
     connectTimeoutSeconds: Double = 5, timeoutSeconds: Double = 30, maxConnectionsPerHost: Int = 16,
-    caFile: String? = nil,
+    caFile: String? = nil, identity: TLSIdentity.Files? = nil,
     proxy: String? = nil, followsRedirects: Bool = false
   ) {
     self.connectTimeoutSeconds = connectTimeoutSeconds
     self.timeoutSeconds = timeoutSeconds
     self.maxConnectionsPerHost = maxConnectionsPerHost
     self.caFile = caFile
+    self.identity = identity
     self.proxy = proxy
     self.followsRedirects = followsRedirects
   }

@@ -4,7 +4,8 @@ import Synchronization
 
 /// One client's connection, from accept to close.
 final class Connection: @unchecked Sendable {
-  // Safe to share: `reception`, `target`, `targetBytes` and `charged` are used by the daemon's thread alone; everything else is constant or a Mutex.
+  // Safe to share: `reception`, `target`, `targetBytes`, `charged` and `peer` are used by the daemon's thread alone; everything else is constant or
+  // a Mutex.
 
   /// Where the connection stands; the daemon's thread moves it, the sweeper and the stop look at it.
   enum Phase {
@@ -30,6 +31,8 @@ final class Connection: @unchecked Sendable {
   var charged = 0
   /// What is being received, or what is to be answered without a handler.
   var reception: Reception?
+  /// The client, over TLS.
+  var peer: TLSPeer?
 
   init(_ connection: OpaquePointer) {
     remoteAddress = regproc_mhd_client(connection).map(Listener.text) ?? ""

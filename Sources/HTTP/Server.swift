@@ -45,6 +45,7 @@ public final class Server: Sendable {
       guard state.daemon == nil, !state.stopped else {
         throw HTTPError(.invalidSettings, "the server was started before")
       }
+      try core.secure()
       let listener = try Listener.open(host: settings.host, port: settings.port)
       var start = regproc_mhd_start()
       start.listen_fd = listener.descriptor
@@ -60,6 +61,7 @@ public final class Server: Sendable {
       start.context = Unmanaged.passRetained(core).toOpaque()
       let daemon: OpaquePointer?
       if let tls = settings.tls {
+        // The daemon's own certificate; each connection gets the one that is in force when it begins.
         daemon = tls.certificate.withCString { certificate in
           tls.key.withCString { key in
             start.certificate = certificate
@@ -78,10 +80,21 @@ public final class Server: Sendable {
       }
       state.daemon = UInt(bitPattern: daemon)
       let (core, sweeper) = (core, sweeper)
-      OwnedThread.start("http-sweep") { while !sweeper.wait(milliseconds: 500) { core.sweep() } }
+      OwnedThread.start("http-sweep") {
+        let between = max(1, Int(min(core.settings.tlsLookSeconds, 3600) * 2))
+        var rounds = 0
+        while !sweeper.wait(milliseconds: 500) {
+          core.sweep()
+          rounds += 1
+          if rounds % between == 0 { core.tls?.look() }
+        }
+      }
       return listener.port
     }
   }
+
+  /// How its certificate stands; nil without TLS, and before the start.
+  public var tls: TLSState? { core.tls?.state }
 
   /// Stops accepting, lets requests that have begun finish for at most `graceSeconds`, then answers 503 to the rest, cancels their
   /// handlers and closes everything. Returns when all of it is done.

@@ -50,7 +50,7 @@ let connectionChanged: MHD_NotifyConnectionCallback = { context, handle, slot, c
   if change == .CONNECTION_NOTIFY_STARTED {
     let connection = Connection(handle)
     slot.pointee = Unmanaged.passRetained(connection).toOpaque()
-    core(context).opened(connection)
+    core(context).opened(connection, handle)
   } else if let raw = slot.pointee {
     slot.pointee = nil
     core(context).closed(Unmanaged<Connection>.fromOpaque(raw).takeRetainedValue())

@@ -12,11 +12,22 @@ final class ServerCore: Sendable {
   let budget: BodyBudget
   private let connections = Mutex<[ObjectIdentifier: Connection]>([:])
   private let stopping = Mutex(false)
+  private let watch = Mutex<TLSWatch?>(nil)
 
   init(_ settings: ServerSettings, _ router: Router) {
     self.settings = settings
     self.router = router
     budget = BodyBudget(max(0, settings.maxBodyBytesInFlight))
+  }
+
+  /// The certificate in force; nil without TLS, and before the start.
+  var tls: TLSWatch? { watch.withLock { $0 } }
+
+  /// Makes the certificate of the settings the one in force. Throws `HTTPError` (`invalidSettings`) when it cannot be used.
+  func secure() throws {
+    guard let identity = settings.tls else { return }
+    let made = try TLSWatch(identity, log: log)
+    watch.withLock { $0 = made }
   }
 
   /// Connections that are open.
@@ -32,11 +43,13 @@ final class ServerCore: Sendable {
     }
   }
 
-  func opened(_ connection: Connection) {
+  func opened(_ connection: Connection, _ handle: OpaquePointer) {
+    connection.peer = tls?.credential.use(for: handle)
     connections.withLock { $0[ObjectIdentifier(connection)] = connection }
   }
 
   func closed(_ connection: Connection) {
+    if let reason = connection.peer?.refusal { settings.refusedClient?(reason) }
     connection.closed()
     finished(connection)
     _ = connections.withLock { $0.removeValue(forKey: ObjectIdentifier(connection)) }
@@ -53,6 +66,8 @@ final class ServerCore: Sendable {
   /// The head of a request is there.
   func begin(_ connection: Connection, _ handle: OpaquePointer, method: String, version: String, isStrict: Bool) -> MHD_Result {
     connection.enter(.receiving)
+    // Refused in the handshake already; whatever came past it is not judged, let alone answered.
+    if settings.tls != nil, connection.peer?.isLetIn != true { return .NO }
     let request = Request(
       method: method, path: "", headers: Self.headers(handle), remoteAddress: connection.remoteAddress)
     let framing = isStrict ? RequestHead.framing(method: method, version: version, headers: request.headers) : nil

@@ -1,33 +1,3 @@
-import Glibc
-
-/// A certificate chain and its private key.
-public struct TLSIdentity: Sendable {
-  /// The chain in PEM, the server's own certificate first.
-  public var certificate: String
-  /// The unencrypted private key in PEM.
-  public var key: String
-
-  /// An identity from PEM texts.
-  public init(certificate: String, key: String) {
-    self.certificate = certificate
-    self.key = key
-  }
-
-  /// An identity from PEM files. Throws `HTTPError` (`invalidSettings`) when one cannot be read. Reads them at once, blocking.
-  public init(certificateFile: String, keyFile: String) throws {
-    certificate = try Self.read(certificateFile)
-    key = try Self.read(keyFile)
-  }
-
-  private static func read(_ path: String) throws -> String {
-    guard let file = fopen(path, "re") else { throw HTTPError(.invalidSettings, "\(path) cannot be read") }
-    defer { fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 20)
-    let count = fread(&bytes, 1, bytes.count, file)
-    return String(decoding: bytes[..<count], as: UTF8.self)
-  }
-}
-
 /// What a server is made with.
 public struct ServerSettings: Sendable {
   /// A numeric address or `localhost`; `0.0.0.0` or `::` for all.
@@ -47,8 +17,12 @@ public struct ServerSettings: Sendable {
   public var idleTimeoutSeconds: Int
   /// Seconds within which a request, once begun, must have arrived whole; else its connection is closed. A handler's time does not count.
   public var requestTimeoutSeconds: Int
-  /// When set, the server speaks TLS 1.2 and 1.3 (GnuTLS) and nothing else.
+  /// When set, the server speaks TLS 1.2 and 1.3 (GnuTLS) and nothing else. One of files is read again when they change.
   public var tls: TLSIdentity?
+  /// After so many seconds, in steps of half a one, it is looked at its files again.
+  public var tlsLookSeconds = 2.0
+  /// Told, by a word for the reason, of each client that is refused for want of a certificate that counts. It must not block.
+  public var refusedClient: (@Sendable (String) -> Void)?
   /// The folder for files of multipart bodies. It must exist when an endpoint takes multipart.
   public var uploadFolder: String
   /// Judges every request by its head, before its path is looked at; an answer refuses it. It must not block.

@@ -60,7 +60,15 @@ final class Transfer: @unchecked Sendable {
     // A connection that idled longer may just be closed by the peer; libcurl would then send the request a second time.
     number(CURLOPT_MAXAGE_CONN, 15)
     number(CURLOPT_TCP_NODELAY, 1)
-    if let file = settings.caFile { text(CURLOPT_CAINFO, file) }
+    if let file = settings.caFile {
+      text(CURLOPT_CAINFO, file)
+      // libcurl keeps what it read of the file for a day; authorities are renewed while a process runs.
+      number(CURLOPT_CA_CACHE_TIMEOUT, 60)
+    }
+    if let identity = settings.identity {
+      text(CURLOPT_SSLCERT, identity.certificate)
+      text(CURLOPT_SSLKEY, identity.key)
+    }
     if request.isSentOnce { number(CURLOPT_FRESH_CONNECT, 1) }
     if let signature = request.signature {
       text(CURLOPT_AWS_SIGV4, "aws:amz:\(signature.region):\(signature.service)")

@@ -40,9 +40,12 @@ public final class StandInOpenCRVS: Sendable {
   private let client: Client
 
   /// One that signs with a secret; its doors are closed.
-  public init(secret: String) {
+  /// - Parameter calling: what its calls trust and show.
+  public init(secret: String, calling: ClientSettings = ClientSettings()) {
     self.secret = secret
-    client = Client(ClientSettings(timeoutSeconds: 60, maxConnectionsPerHost: 16))
+    var calling = calling
+    calling.timeoutSeconds = 60
+    client = Client(calling)
   }
 
   /// Opens its doors on loopback.

@@ -1,5 +1,6 @@
 #ifndef REGPROC_CMICROHTTPD_H
 #define REGPROC_CMICROHTTPD_H
+#include "TLSCredential.h"
 #include <microhttpd.h>
 
 /// What a daemon is started with: `MHD_start_daemon` is variadic, which Swift cannot call.

@@ -29,6 +29,7 @@ struct AdminEndpoints: Sendable {
   let admission: AdminAdmission
   /// What a token must hold to read.
   let readRole: String
+  let certificates: ListenerCertificates
 
   /// A worker whose loop has not moved for so long is stuck.
   private static let stuckAfter = 120_000
@@ -136,6 +137,7 @@ struct AdminEndpoints: Sendable {
             "status": .string(refusedDeliveries.isEmpty ? "UP" : "REFUSED"),
             "refusedAgainAndAgain": .array(refusedDeliveries.map { .string($0) }),
           ]),
+          "tls": certificates.json,
           "stages": .array(units.map { .string($0.file.name) }),
           "routes": .object([
             "digest": .string(routes.routes.digest), "refused": rejection.map { .string($0) } ?? .null,
@@ -170,6 +172,12 @@ struct AdminEndpoints: Sendable {
     for refused in Refusals.shared.all {
       byName["regproc_refused_total", default: []].append(
         ("what=\"\(refused.what)\",reason=\"\(refused.reason)\"", refused.count))
+    }
+    for listener in certificates.all {
+      let label = "listener=\"\(listener.name)\""
+      byName["regproc_tls_certificate_not_after_seconds", default: []].append(
+        (label, Int(listener.state.notAfter.milliseconds / 1000)))
+      byName["regproc_tls_reload_failures_total", default: []].append((label, listener.state.failures))
     }
     byName["regproc_kafka_log_lines_left_out_total"] = [("", kafkaLinesLeftOut)]
     byName["regproc_work_done_total"] = [("", runner.performed.load(ordering: .relaxed))]

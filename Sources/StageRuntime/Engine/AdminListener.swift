@@ -34,6 +34,7 @@ final class AdminListener: Sendable {
   init(_ settings: ServerSettings, access: AdminAccess, mayMove: Bool, endpoints: [Endpoint]) throws {
     var settings = settings
     settings.judge = Self.judge(settings.host, access)
+    settings.refusedClient = ListenerCertificates.countRefusal
     self.settings = settings
     self.endpoints = endpoints
     self.mayMove = mayMove
@@ -59,6 +60,9 @@ final class AdminListener: Sendable {
 
   /// Where it is for programs of this machine; empty before it is open.
   var url: String { state.withLock { $0.url } }
+
+  /// How its certificate stands; nil without TLS, and before it is open.
+  var tls: TLSState? { state.withLock { $0.server }.tls }
 
   /// Opens it.
   /// - Throws: `HTTPError` when the address cannot be had.

@@ -177,20 +177,28 @@ public final class Engine: Sendable {
 
     let progress = EngineProgress()
     self.progress = progress
+    let certificates = ListenerCertificates()
     let operators = AdminEndpoints(
       units: units, workers: workers, runner: runner, courier: courier, watches: watches, topicCare: topicCare, routes: table,
       pool: pool,
       services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt, progress: progress,
       admission: AdminAdmission(isLoopback: AdminNames.isLoopback(settings.admin?.host ?? ""), services: services),
-      readRole: settings.adminAccess.readRole)
-    admin = try settings.admin.map {
+      readRole: settings.adminAccess.readRole, certificates: certificates)
+    let admin = try settings.admin.map {
       try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: operators.endpoints)
     }
+    self.admin = admin
     servedToOperators = admin == nil ? [] : operators.endpoints.map { "\($0.method) \($0.pathPattern)" }
     let everything = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
     served = everything.map { "\($0.method) \($0.pathPattern)" }
-    server = try Server(settings.http, endpoints: everything)
+    var http = settings.http
+    http.refusedClient = ListenerCertificates.countRefusal
+    let server = try Server(http, endpoints: everything)
+    self.server = server
+    // Weakly: what serves them is asked by one of its own endpoints.
+    certificates.add("public") { [weak server] in server?.tls }
+    certificates.add("admin") { [weak admin] in admin?.tls }
   }
 
   /// Settings of the stage file with those of the environment over them: `REGPROC_STAGE_<STAGE>_<SETTING>`, and

@@ -94,10 +94,11 @@ enum DoctorCommand {
       say("data", false, "\(error)")
     }
     await DoctorPlatform.check(settings, say)
+    DoctorTLS.check(settings, now: .now, say, warn)
     for folder in [settings.data, settings.data + "/demo"] {
       guard let note = RunNote.read(in: folder) else { continue }
       do {
-        let client = Client(ClientSettings(connectTimeoutSeconds: 2, timeoutSeconds: 5))
+        let client = Client(try settings.adminClient())
         defer { client.close() }
         var answer = try await client.send(ClientRequest(url: note.admin + "/actuator/health"))
         // Bound beyond loopback it tells its health to holders of a role alone, but to everybody whether it is ready.

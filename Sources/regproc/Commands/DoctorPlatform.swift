@@ -10,7 +10,7 @@ enum DoctorPlatform {
     if settings.usesMosip {
       do {
         let mosip = try settings.mosip()
-        let http = PlatformChoice.http(caFile: settings.text("mosip.ca-file"))
+        let http = try PlatformChoice.http(settings, caFile: "mosip.ca-file")
         for found in await MosipPlatform.reachability(mosip, http: http, clock: SystemClock()) {
           let isLeftOut = !found.isGood && found.service.isOptional
           say(
@@ -27,7 +27,7 @@ enum DoctorPlatform {
     guard settings.usesS3 else { return }
     do {
       let s3 = try settings.s3()
-      let store = S3ObjectStore(s3, http: PlatformChoice.http(caFile: settings.text("s3.ca-file")))
+      let store = S3ObjectStore(s3, http: try PlatformChoice.http(settings, caFile: "s3.ca-file"))
       let (isGood, words) = await store.reachability()
       say("s3", isGood, "\(Showing.withoutSecretParts(s3.url)) \(words)")
     } catch {

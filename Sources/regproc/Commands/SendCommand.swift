@@ -39,7 +39,7 @@ enum SendCommand {
     let secret = String(decoding: try Files.read(secretFile), as: UTF8.self).split(whereSeparator: \.isNewline).first.map(
       String.init)
     guard let secret, !secret.isEmpty else { throw Failure("\(secretFile) holds no secret") }
-    let client = Client()
+    let client = Client(try settings.client())
     defer { client.close() }
     var isGood = true
     for event in events {

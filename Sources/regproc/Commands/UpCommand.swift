@@ -18,7 +18,7 @@ enum UpCommand {
     settings.setLogLevel()
     var plan = try PipelinePlan(settings, run: ["all"], around)
     let port = try settings.port == 0 ? FreePort.forDoors() : settings.port
-    let url = settings.text("http.url") ?? "http://\(settings.host):\(port)"
+    let url = settings.url(port: port)
     let folder = try DataFolder(settings.data)
     let secretFile = try plan.connectMediators(url: url, folder: folder.path)
     try plan.checkSettings()

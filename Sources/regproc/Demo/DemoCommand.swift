@@ -71,7 +71,7 @@ enum DemoCommand {
     let folder = try DataFolder(settings.data)
     let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.forDoors()
     let secret = try DataFolder.secret("opencrvs-sha-secret", in: folder.path).text
-    let standIn = StandInOpenCRVS(secret: secret)
+    let standIn = StandInOpenCRVS(secret: secret, calling: try settings.client())
     let standInURL = try standIn.start()
     plan.give("opencrvs-mediator", "opencrvs-url", standInURL + "/mosip-openhim-mediator")
     plan.give("opencrvs-mediator", "webhooks-url", standInURL)
@@ -79,7 +79,7 @@ enum DemoCommand {
     plan.give("mosip-mediator", "locations-url", standInURL + "/location")
     plan.give("mosip-mediator", "lang-code-mapping", languages)
     do {
-      _ = try plan.connectMediators(url: "http://\(settings.host):\(port)", folder: folder.path)
+      _ = try plan.connectMediators(url: settings.url(port: port), folder: folder.path)
       try plan.checkSettings()
       let signals = Signals(console)
       console.err("regproc: starting everything in \(folder.path)\n")

@@ -147,6 +147,8 @@ final class Pipeline: Sendable {
   /// - Parameter port: the port of the doors, chosen before so that stages can know each other's URLs.
   static func start(_ plan: PipelinePlan, folder: String, port: Int) async throws -> Pipeline {
     let settings = plan.settings
+    // Before anything is started: files that are not there, or do not fit each other, are told at once.
+    let (tls, adminTLS) = (try settings.tls("http"), try settings.tls("admin"))
     let blocking = BlockingPool(name: "command-line", threads: 2)
     var broker: EmbeddedCluster?
     let kafka: KafkaSettings
@@ -168,7 +170,7 @@ final class Pipeline: Sendable {
       cluster = own
     }
     let pool = Pool(database, size: settings.connections(stages: plan.run.count))
-    let url = settings.text("http.url") ?? "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
+    let url = settings.url(port: port)
     do {
       let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
       try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
@@ -176,9 +178,12 @@ final class Pipeline: Sendable {
         settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
         roles: roles, publicURL: url)
       try await platform.start()
+      var http = settings.server(port: port)
+      http.tls = tls
       var engineSettings = EngineSettings(
-        kafka: kafka, database: database, http: settings.server(port: port), instance: settings.instance)
+        kafka: kafka, database: database, http: http, instance: settings.instance)
       engineSettings.admin = settings.admin
+      engineSettings.admin?.tls = adminTLS
       engineSettings.adminAccess = settings.adminAccess
       engineSettings.adminMayMove = settings.adminMayMove
       engineSettings.isTransactional = broker == nil && settings.isTransactional

@@ -26,14 +26,15 @@ final class PlatformChoice: Sendable {
   ) throws {
     try Files.makeFolder(folder, mode: 0o700)
     let objects: (any ObjectStore)? =
-      settings.usesS3 ? S3ObjectStore(try settings.s3(), http: Self.http(caFile: settings.text("s3.ca-file"))) : nil
+      settings.usesS3 ? S3ObjectStore(try settings.s3(), http: try Self.http(settings, caFile: "s3.ca-file")) : nil
     guard settings.usesMosip else {
       let platform = try EmbeddedPlatform(
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
         furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: publicURL + EmbeddedPlatform.hubPath,
         hubGivesUpAfter: Double(settings.integer("hub.give-up-hours")) * 3600,
         outgoingHosts: settings.outgoingHosts(url: publicURL),
-        objects: objects, identifiers: settings.identifiers, virusScanner: settings.virusScanner, rules: plan.rules,
+        objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner,
+        rules: plan.rules,
         identityRules: settings.identityRules,
         masterData: plan.masterData ?? NoMasterData())
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
@@ -46,7 +47,7 @@ final class PlatformChoice: Sendable {
       MosipPlatform(
         mosip, register: register, envelopeKeys: EmbeddedEnvelopeKeys(keys: keys, blocking: blocking),
         objects: objects ?? FileObjectStore(folder: folder + "/objects", blocking: blocking), virusScanner: settings.virusScanner,
-        http: Self.http(caFile: settings.text("mosip.ca-file")), clock: SystemClock()
+        http: try Self.http(settings, caFile: "mosip.ca-file"), clock: SystemClock()
       ).services
     // A file says what the country wants here, whatever MOSIP's master data have.
     if let masterData = plan.masterData { services.masterData = masterData }
@@ -55,8 +56,13 @@ final class PlatformChoice: Sendable {
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
   }
 
-  static func http(caFile: String?) -> CurlExchange {
-    CurlExchange(Client(ClientSettings(maxConnectionsPerHost: 32, caFile: caFile)))
+  /// Calls to the outside.
+  /// - Parameter caFile: the setting by which these calls trust others than the rest of the process's.
+  static func http(_ settings: Settings, caFile: String? = nil) throws -> CurlExchange {
+    var client = try settings.client()
+    client.maxConnectionsPerHost = 32
+    if let own = caFile.flatMap({ settings.text($0) }) { client.caFile = own }
+    return CurlExchange(Client(client))
   }
 
   /// Begins what the services do by themselves.

@@ -61,7 +61,7 @@ extension SettingEntry {
         "mosip.breaker-seconds", .integer(1...3600), "N", default: "10", "for how long it is left alone"),
       SettingEntry(
         "mosip.max-answer-mib", .integer(1...1024), "N", default: "32", "the largest answer that is taken"),
-      SettingEntry("mosip.ca-file", .path, "FILE", "PEM certificates to trust (default: the system's)"),
+      SettingEntry("mosip.ca-file", .path, "FILE", "PEM certificates to trust in place of http.trusted-ca, beside the system's"),
     ]
     + MosipService.allCases.map { service in
       SettingEntry(urlSetting(of: service), .url, "URL", default: service.defaultURL, "where MOSIP's \(service.name) is")
@@ -76,7 +76,7 @@ extension SettingEntry {
         "s3.account-as-bucket", .boolean, "BOOLEAN", default: "true",
         "an account is a bucket, as MOSIP's packet manager has it; otherwise each RID is one (object.store.s3.use.account.as.bucketname)"
       ),
-      SettingEntry("s3.ca-file", .path, "FILE", "PEM certificates to trust (default: the system's)"),
+      SettingEntry("s3.ca-file", .path, "FILE", "PEM certificates to trust in place of http.trusted-ca, beside the system's"),
     ]
 
   static func urlSetting(of service: MosipService) -> String { "mosip.\(service.rawValue)-url" }

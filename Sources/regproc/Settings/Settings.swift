@@ -65,9 +65,7 @@ struct Settings: Sendable {
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
     for section in ["http", "admin", "kafka", "database", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
-      for entry in SettingEntry.all where entry.name.hasPrefix(section + ".") {
-        take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
-      }
+      take(all: section, reader, path)
       reader.finish()
     }
     top.finish()
@@ -86,6 +84,18 @@ struct Settings: Sendable {
       return problem
     }
     return FileProblems(told, source: source)
+  }
+
+  /// Takes the settings of a section, and those of the one section that may be in it.
+  private mutating func take(all section: String, _ reader: KeyedReader, _ path: String) {
+    let entries = SettingEntry.all.filter { $0.name.hasPrefix(section + ".") }
+    let nested = entries.filter { $0.name.hasPrefix(section + ".tls.") }
+    for entry in entries where !entry.name.hasPrefix(section + ".tls.") {
+      take(entry, String(entry.name.dropFirst(section.count + 1)), reader, path)
+    }
+    guard !nested.isEmpty, let inner = reader.mapping("tls") else { return }
+    for entry in nested { take(entry, String(entry.name.dropFirst(section.count + 5)), inner, path) }
+    inner.finish()
   }
 
   private mutating func take(_ entry: SettingEntry, _ key: String, _ reader: KeyedReader, _ path: String) {

@@ -97,8 +97,22 @@ struct SettingEntry: Sendable {
 
   /// All of them: the program's own, and `uin.…`, `vid.…`, `rid.…` as the table of the identifiers' rules has them.
   static let all: [SettingEntry] =
-    basic + platform
+    basic + tls("http", "the HTTP endpoints of the stages") + tls("admin", "the operators' endpoints") + platform
     + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
+
+  /// How a listener speaks TLS.
+  private static func tls(_ section: String, _ whose: String) -> [SettingEntry] {
+    [
+      SettingEntry(
+        "\(section).tls.certificate", .path, "FILE",
+        "the PEM certificate of \(whose), with the chain up to its authority: TLS is spoken there and nothing else; read again when it changes"
+      ),
+      SettingEntry("\(section).tls.key", .path, "FILE", "its private key, in PEM and not encrypted"),
+      SettingEntry(
+        "\(section).tls.client-ca", .path, "FILE",
+        "PEM certificates of authorities: who shows no certificate of one of them gets no answer"),
+    ]
+  }
 
   private static let basic: [SettingEntry] = [
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
@@ -119,7 +133,8 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "http.port", .integer(0...65_535), flag: "port", "N", default: "8080", "their port; 0 for a free one"),
     SettingEntry(
-      "http.url", flag: "url", "URL", "how other processes reach this one's doors (default: http://host:port)"),
+      "http.url", flag: "url", "URL",
+      "how other processes reach this one's endpoints (default: http://host:port, or https:// with TLS)"),
     SettingEntry(
       "http.outgoing-hosts", .text, "HOSTS",
       "the hosts, with commas between, where callbacks of subscriptions at the embedded hub and data shares of credentials may be (default: those "
@@ -130,6 +145,14 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "http.connections-per-address", .integer(0...65_535), "N", default: "0",
       "most connections at a time from one address; 0 for no limit, which a proxy in front needs: it is one address"),
+    SettingEntry(
+      "http.trusted-ca", .path, "FILE",
+      "PEM certificates that outgoing calls trust beside the system's (default: http.tls.certificate)"),
+    SettingEntry(
+      "http.client-certificate", .path, "FILE",
+      "the PEM certificate that outgoing calls show to servers that ask for one (default: http.tls.certificate when http.tls.client-ca is set)"
+    ),
+    SettingEntry("http.client-key", .path, "FILE", "its private key, in PEM and not encrypted"),
     SettingEntry(
       "admin.host", .text, "ADDRESS", default: "127.0.0.1",
       "where operators are served: health, metrics, journeys; beyond loopback only for tokens with admin.read-role, but for the probes"
