@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// A certificate chain and its private key.
 public struct TLSIdentity: Sendable {
@@ -53,7 +54,7 @@ public struct ServerSettings: Sendable {
   public init(
     host: String = "127.0.0.1", port: Int = 0, maxHeaderBytes: Int = 16 << 10, maxConnections: Int = 1024,
     idleTimeoutSeconds: Int = 30, requestTimeoutSeconds: Int = 120, tls: TLSIdentity? = nil,
-    uploadFolder: String = "/tmp"
+    uploadFolder: String = TemporaryFiles.folder
   ) {
     self.host = host
     self.port = port

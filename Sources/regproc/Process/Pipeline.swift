@@ -126,10 +126,12 @@ final class Pipeline: Sendable {
   /// Kept as long as the pipeline: it is the broker.
   private let broker: EmbeddedCluster?
   private let blocking: BlockingPool
+  private let temporary: ProcessFolder
 
   private init(
     engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
-    platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool
+    platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool,
+    temporary: ProcessFolder
   ) {
     self.engine = engine
     self.pool = pool
@@ -141,11 +143,25 @@ final class Pipeline: Sendable {
     self.cluster = cluster
     self.broker = broker
     self.blocking = blocking
+    self.temporary = temporary
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
   /// - Parameter port: the port of the doors, chosen before so that stages can know each other's URLs.
   static func start(_ plan: PipelinePlan, folder: String, port: Int) async throws -> Pipeline {
+    let temporary = try ProcessFolder(in: folder)
+    temporary.use()
+    do {
+      return try await start(plan, folder: folder, port: port, temporary: temporary)
+    } catch {
+      temporary.remove()
+      throw error
+    }
+  }
+
+  private static func start(
+    _ plan: PipelinePlan, folder: String, port: Int, temporary: ProcessFolder
+  ) async throws -> Pipeline {
     let settings = plan.settings
     let blocking = BlockingPool(name: "command-line", threads: 2)
     var broker: EmbeddedCluster?
@@ -201,7 +217,7 @@ final class Pipeline: Sendable {
         let opened = try await engine.start()
         return Pipeline(
           engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,
-          cluster: cluster, broker: broker, blocking: blocking)
+          cluster: cluster, broker: broker, blocking: blocking, temporary: temporary)
       } catch {
         await platform.stop()
         throw error
@@ -253,6 +269,7 @@ final class Pipeline: Sendable {
     pool.close()
     if let cluster { try? await blocking.run { cluster.stop() } }
     blocking.close()
+    temporary.remove()
   }
 }
 
