@@ -64,7 +64,8 @@ enum Commands {
       ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
       IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
-      PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, DoctorCommand.command, version,
+      PacketFileCommands.verify, PacketFileCommands.open, SettingsCommand.command, EndpointsCommand.command, DoctorCommand.command,
+      version,
     ]
 
   /// The version that is told.

@@ -231,7 +231,7 @@ final class Pipeline: Sendable {
   }
 
   /// What is in the tokens of the product's own clients (facts/stages 1).
-  private static let roles: [String: [String]] = [
+  static let roles: [String: [String]] = [
     "mosip-mediator": [
       "REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER", "SUBSCRIBE_REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT_GENERAL",
       "PUBLISH_CREDENTIAL_STATUS_UPDATE_GENERAL",
