@@ -58,27 +58,37 @@ struct PipelinePlan: Sendable {
     if environment[name] == nil { environment[name] = value }
   }
 
-  /// Checks all stage settings once more with what was given since.
+  /// Checks all stage settings once more with what was given since, and logs what is hardly meant.
   func checkSettings() throws {
     for file in run {
       guard let type = Catalogue.plugin(named: file.plugin) else { continue }
-      var given = file.settings
-      for field in type.spec.settings {
-        guard let text = environment[StageEnvironment.variable(file.name, field.name)] else { continue }
-        guard let value = SettingValue(text, as: field.kind) else {
-          throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words)")
-        }
-        given[field.name] = value
-      }
+      let given = try StageEnvironment.given(file, type.spec, environment)
+      for warning in type.warnings(given) { Self.log.warning(warning, ["stage": file.name]) }
       _ = try type.init(settings: try StageSettings(stage: file.name, declared: type.spec.settings, given: given))
     }
   }
+  private static let log = Log("settings")
 }
 
 /// Stage settings in the environment.
 enum StageEnvironment {
   static func variable(_ stage: String, _ setting: String) -> String {
     "REGPROC_STAGE_\(stage)_\(setting)".uppercased().replacing("-", with: "_")
+  }
+
+  /// The settings of a stage's file, with those of its variables over them.
+  static func given(_ file: StageFile, _ spec: PluginSpec, _ variables: [String: String]) throws(SettingError) -> [String:
+    SettingValue]
+  {
+    var given = file.settings
+    for field in spec.settings {
+      guard let text = variables[variable(file.name, field.name)] else { continue }
+      guard let value = SettingValue(text, as: field.kind) else {
+        throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words)")
+      }
+      given[field.name] = value
+    }
+    return given
   }
 
   /// The variables of all stages; a secret's `..._FILE` is read.
