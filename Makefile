@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test test-broker build setup bench fuzz format lint clean
+.PHONY: run test test-broker build setup bench fuzz generate format lint clean
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
@@ -27,6 +27,9 @@ bench: setup        ## the yardsticks of docs/performance.md
 
 fuzz: setup         ## each reader of bytes from outside for N seconds, guided by coverage: make fuzz SECONDS_EACH=60
 	deploy/scripts/fuzz
+
+generate: build     ## what docs take from the program itself: the table of endpoints in docs/security.md
+	deploy/scripts/generate
 
 format:
 	swift format -i -r -p Sources Tests Package.swift

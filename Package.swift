@@ -58,7 +58,7 @@ let package = Package(
     library("Registration", ["JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
-    library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "JSON", "System"]),
+    library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "Cryptography", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
     library("Platform", ["StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON"]),
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),

@@ -154,6 +154,9 @@ extension FuzzTarget {
     }
     if let key = reader.machineKey(answer), key.isEmpty { fatalError("a key without bytes") }
     _ = (read { try reader.isSignatureRight(answer) }, read { try reader.applicationCertificate(answer) })
+    for known in read({ try reader.applicationCertificates(answer) }) ?? [] {
+      guard known.certificate.der.count <= size, known.endsAt <= known.certificate.notAfter else { fatalError("a key without end") }
+    }
   }
 
   /// Somebody made up, against whatever schema comes.

@@ -34,6 +34,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case identity
   /// What a MOSIP service or the object store answers; the first line stands for its name, the status and header fields.
   case answers
+  /// A caller's access token: as it stands, or a header in the first line and a payload, which are signed then.
+  case token
 
   /// Reads an input.
   public func run(_ input: [UInt8]) {
@@ -52,6 +54,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .biometrics: Self.biometrics(input)
     case .identity: Self.identity(input)
     case .answers: Self.answers(input)
+    case .token: Self.token(input)
     }
   }
 

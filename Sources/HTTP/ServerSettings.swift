@@ -1,3 +1,5 @@
+import System
+
 /// What a server is made with.
 public struct ServerSettings: Sendable {
   /// A numeric address or `localhost`; `0.0.0.0` or `::` for all.
@@ -33,7 +35,7 @@ public struct ServerSettings: Sendable {
     host: String = "127.0.0.1", port: Int = 0, maxHeaderBytes: Int = 16 << 10, maxConnections: Int = 1024,
     maxConnectionsPerAddress: Int = 0, maxBodyBytesInFlight: Int = 256 << 20,
     idleTimeoutSeconds: Int = 30, requestTimeoutSeconds: Int = 120, tls: TLSIdentity? = nil,
-    uploadFolder: String = "/tmp"
+    uploadFolder: String = TemporaryFiles.folder
   ) {
     self.host = host
     self.port = port

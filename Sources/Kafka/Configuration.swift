@@ -165,7 +165,8 @@ private func logLine(
   let kind = String(cString: facility)
   // Properties of the other role are left out by librdkafka, which is what we want.
   guard kind != "CONFWARN" else { return }
-  let line = String(cString: text)
+  // It names the brokers as they were written.
+  let line = Showing.withoutSecretParts(String(cString: text))
   let leftOut = thinning.withLock { $0.admit(kind: kind, text: line, at: monotonicMilliseconds()) }
   switch leftOut {
   case nil: return

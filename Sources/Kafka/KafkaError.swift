@@ -1,4 +1,5 @@
 import CRdKafka
+import System
 
 /// What went wrong at the broker or in the client library.
 ///
@@ -53,7 +54,8 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
     self.code = code
     self.name = name
     self.operation = operation
-    self.detail = detail
+    // The library's own text may name a broker as it was written.
+    self.detail = Showing.withoutSecretParts(detail)
   }
 
   init(_ error: rd_kafka_resp_err_t, _ operation: String, detail: String? = nil) {

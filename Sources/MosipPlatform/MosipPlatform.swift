@@ -28,8 +28,7 @@ public struct MosipPlatform: Sendable {
       identities: MosipIdentityRepository(
         client(.identityRepository), vids: client(.vids)),
       keys: MosipKeyManager(
-        client(.keyManager), syncData: client(.syncData),
-        timing: timing),
+        client(.keyManager), syncData: client(.syncData), clock: clock, timing: timing),
       envelopeKeys: envelopeKeys, credentials: MosipCredentialService(client(.credentials)),
       hub: MosipHub(client(.hub), tokens: tokens), objects: objects, audit: MosipAuditTrail(client(.audit), clock: clock),
       rids: MosipRIDGenerator(client(.rids)), schemas: schemas, virusScanner: virusScanner,

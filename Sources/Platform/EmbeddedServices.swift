@@ -72,12 +72,11 @@ public final class EmbeddedTokens: AccessTokens {
   }
 
   public func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
-    guard token.utf8.count < 8192, let jws = try? JWS(compact: token), jws.isSigned(by: try await pair().key.publicKey),
-      let claims = try? JSONValue.parse(jws.payload), claims["iss"]?.string == Self.issuer,
-      claims["aud"]?.string == audience.rawValue, TokenTimes.count(claims, at: clock.now), let client = claims["azp"]?.string
+    guard let token = SignedToken(token, limit: 8192),
+      token.counts(from: Self.issuer, for: audience.rawValue, at: clock.now),
+      let claims = token.claims(signedBy: try await pair().key.publicKey), let client = claims["azp"]?.string
     else { return nil }
-    let roles = claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []
-    return Caller(name: client, roles: Set(roles), isConfigured: self.roles[client] != nil)
+    return Caller(name: client, roles: SignedToken.roles(in: claims), isConfigured: roles[client] != nil)
   }
 }
 

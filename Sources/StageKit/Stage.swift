@@ -20,6 +20,10 @@ public protocol Stage: Sendable {
   /// can be.
   static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck?
 
+  /// What is taken as it is given, but has an effect that hardly anybody means; told before anything starts. Settings that nobody gave are
+  /// not in it.
+  static func warnings(_ given: [String: SettingValue]) -> [String]
+
   /// Makes the plugin for one stage.
   /// - Throws: `SettingError` when the settings contradict each other.
   init(settings: StageSettings) throws
@@ -63,6 +67,7 @@ public struct FileCheck: Sendable {
 
 extension Stage {
   public static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck? { nil }
+  public static func warnings(_ given: [String: SettingValue]) -> [String] { [] }
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
     throw ServiceError(.refused, service: context.stage, code: "RPR-STAGE-001", "this stage takes no messages from the bus")
   }

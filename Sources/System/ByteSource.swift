@@ -157,7 +157,7 @@ public final class Spool {
   /// - Parameters:
   ///   - folder: where the file is made.
   ///   - limit: the most bytes that stay in memory.
-  public init(folder: String = "/tmp", limit: Int = 4 << 20) {
+  public init(folder: String = TemporaryFiles.folder, limit: Int = 4 << 20) {
     self.folder = folder
     self.limit = limit
   }

@@ -19,7 +19,11 @@ public enum Showing: Sendable, Equatable {
 
   /// Without what stands before the last `@` of a URL (a password may hold any character, written wrongly), and without the values of its query.
   private static func urlHidden(in text: String) -> String {
-    guard let scheme = text.firstRange(of: "://") else { return text }
+    guard let scheme = text.firstRange(of: "://") else {
+      // `user:password@host` is written without a scheme as well, where addresses are: of a broker, say.
+      guard let at = text.lastIndex(of: "@"), text[..<at].contains(":") else { return text }
+      return notShown + text[at...]
+    }
     var rest = text[scheme.upperBound...]
     var out = String(text[..<scheme.upperBound])
     if let at = rest.lastIndex(of: "@") {

@@ -33,8 +33,8 @@ import Testing
     #expect(!corpus.isEmpty)
     for input in corpus { target.run(input) }
     var mutate = Mutation(seed: 20_240_229)
-    // RSA takes a packet's time.
-    for round in 0..<(target == .packet ? 300 : 3_000) {
+    // RSA takes its time.
+    for round in 0..<(target == .packet || target == .token ? 300 : 3_000) {
       target.run(mutate(corpus[round % corpus.count], corpus[(round / corpus.count) % corpus.count]))
     }
   }

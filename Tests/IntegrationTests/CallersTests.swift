@@ -119,6 +119,9 @@ import Testing
 
   @Test func everyEndpointTakesWhomItDeclaresAndNobodyElse() async throws {
     let stand = try await Stand()
+    for endpoint in stand.engine.endpoints + stand.engine.operatorEndpoints {
+      #expect(endpoint.admission?.who.isEmpty == false, "\(endpoint.method) \(endpoint.pathPattern) says nobody who may call it")
+    }
     try await check(stand.engine.served, Self.declared, at: "http://127.0.0.1:\(stand.port)", stand)
     let everybody = Self.declaredToOperators.mapValues { _ in Callers.everybody }
     try await check(stand.engine.servedToOperators, everybody, at: stand.admin, stand)

@@ -14,17 +14,23 @@ final class MosipKeyManager: KeyManager {
   private let timing: Timing
   private let machines = Mutex<[String: (key: String, fetchedAt: Double)]>([:])
   private let certificates = Mutex<[String: (certificate: Certificate, fetchedAt: Double)]>([:])
+  private let earlier = Mutex<[String: (certificates: [Certificate], fetchedAt: Double)]>([:])
+  private let clock: any WallClock
+  private let log = Log("key-manager")
   private static let base = "/v1/keymanager"
   /// So long the public key of a machine is kept, in seconds.
   private static let keepSeconds = 600.0
   /// So old a certificate must be to be fetched again for a JWS that it did not sign.
   private static let renewSeconds = 10.0
+  /// So many seconds after the end of its key a credential that was signed before may still be under way: 30 days.
+  private static let countsAfterItsEnd = 2_592_000.0
   /// MOSIP's credential service signs with the key of the kernel (`mosip.sign.applicationid`).
   private static let applications = ["CREDENTIAL_SERVICE": "KERNEL"]
   private static let nonceLength = 12
   private static let aadLength = 32
 
-  init(_ client: ServiceClient, syncData: ServiceClient, timing: Timing) {
+  init(_ client: ServiceClient, syncData: ServiceClient, clock: any WallClock, timing: Timing) {
+    self.clock = clock
     self.client = client
     self.syncData = syncData
     self.timing = timing
@@ -149,7 +155,35 @@ final class MosipKeyManager: KeyManager {
     if parsed.isSigned(by: known.publicKey) { return true }
     // It may have a new key since.
     let newest = try await certificate(of: application, keptFor: Self.renewSeconds)
-    return newest.thumbprint != known.thumbprint && parsed.isSigned(by: newest.publicKey)
+    if newest.thumbprint != known.thumbprint, parsed.isSigned(by: newest.publicKey) { return true }
+    // Or it was made before the key was changed, and has come late.
+    return try await earlierCertificates(of: application).contains { parsed.isSigned(by: $0.publicKey) }
+  }
+
+  /// The certificates that an application had before, as far as they still count.
+  private func earlierCertificates(of application: String) async throws -> [Certificate] {
+    let now = timing.now()
+    if let kept = earlier.withLock({ $0[application] }), now < kept.fetchedAt + Self.renewSeconds { return kept.certificates }
+    let answer: JSONValue
+    do {
+      answer = try await client.call(
+        "all certificates of an application", "GET", Self.base + "/getAllCertificates", query: Self.query(application), .always
+      ).response
+    } catch let error as ServiceError where !error.isRetriable {
+      // A key manager that is older than this endpoint, or does not let us call it, has none to show.
+      log.warning("earlier certificates cannot be had", ["application": application, "code": error.code])
+      return []
+    }
+    let moment = clock.now
+    let certificates = try client.reader.applicationCertificates(answer).filter {
+      moment < $0.endsAt.advanced(bySeconds: Self.countsAfterItsEnd)
+    }.map(\.certificate)
+    earlier.withLock { $0[application] = (certificates, now) }
+    return certificates
+  }
+
+  private static func query(_ application: String) -> [(name: String, value: String)] {
+    [(name: "applicationId", value: applications[application] ?? application), (name: "referenceId", value: "SIGN")]
   }
 
   private func certificate(of application: String, keptFor seconds: Double) async throws -> Certificate {
@@ -157,9 +191,7 @@ final class MosipKeyManager: KeyManager {
     if let kept = certificates.withLock({ $0[application] }), now < kept.fetchedAt + seconds { return kept.certificate }
     let answer = try await client.call(
       "the certificate of an application", "GET", Self.base + "/getCertificate",
-      query: [
-        (name: "applicationId", value: Self.applications[application] ?? application), (name: "referenceId", value: "SIGN"),
-      ], .always
+      query: Self.query(application), .always
     ).response
     let certificate = try client.reader.applicationCertificate(answer)
     certificates.withLock { $0[application] = (certificate, now) }
@@ -207,5 +239,18 @@ extension AnswerReader {
       throw unreadable("the certificate of an application")
     }
     return certificate
+  }
+
+  /// Every certificate that an application's key has or had, and when each stops to count by the key manager's own account, which
+  /// knows of a revocation, or by itself. One that cannot be read is left out.
+  package func applicationCertificates(
+    _ answer: JSONValue
+  ) throws(ServiceError) -> [(certificate: Certificate, endsAt: Instant)] {
+    guard let list = answer["allCertificates"]?.array else { throw unreadable("all certificates of an application") }
+    return list.prefix(64).compactMap { entry in
+      guard let pem = entry["certificateData"]?.string, let certificate = try? Certificate(pem: pem) else { return nil }
+      let told = entry["expiryAt"]?.string.flatMap { Instant(iso: $0) ?? Instant(iso: $0 + "Z") }
+      return (certificate, told.map { min($0, certificate.notAfter) } ?? certificate.notAfter)
+    }
   }
 }

@@ -45,28 +45,14 @@ final class MosipTokens: AccessTokens {
   func token(client: String, for audience: TokenAudience) async throws -> String { try await tokens.token(of: client) }
 
   func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
-    guard token.utf8.count < 16_384, let jws = try? JWS(compact: token), let header = try? JSONValue.parse(jws.header),
-      // The one algorithm, whatever the header would like.
-      header["alg"]?.string == "RS256", let id = header["kid"]?.string, let claims = try? JSONValue.parse(jws.payload),
-      claims["iss"]?.string == issuer, isForUs(claims), TokenTimes.count(claims, at: clock.now), let key = try await key(id),
-      jws.isSigned(by: key)
+    guard let token = SignedToken(token, limit: 16_384), let id = token.keyID,
+      token.counts(from: issuer, for: self.audience, at: clock.now), let key = try await key(id),
+      let claims = token.claims(signedBy: key), let holder = RealmClaims(claims)
     else { return nil }
-    let prefix = "service-account-"
-    var name = claims["preferred_username"]?.string ?? claims["azp"]?.string ?? claims["sub"]?.string ?? ""
-    if name.hasPrefix(prefix) { name.removeFirst(prefix.count) }
-    guard !name.isEmpty else { return nil }
-    let client = claims["azp"]?.string ?? claims["clientId"]?.string ?? claims["client_id"]?.string ?? name
     // The realm says nothing of whom a token is for: the client says it.
-    if audience == .mosip, tokens.isShownOnly(client) { return nil }
+    if audience == .mosip, tokens.isShownOnly(holder.client) { return nil }
     return Caller(
-      name: name, client: client, roles: Set(claims["realm_access"]?["roles"]?.array?.compactMap(\.string) ?? []),
-      isConfigured: tokens.isConfigured(client))
-  }
-
-  /// `aud` is one text or a list.
-  private func isForUs(_ claims: JSONValue) -> Bool {
-    guard let audience else { return true }
-    return claims["aud"]?.string == audience || claims["aud"]?.array?.contains { $0.string == audience } == true
+      name: holder.name, client: holder.client, roles: holder.roles, isConfigured: tokens.isConfigured(holder.client))
   }
 
   private func key(_ id: String) async throws -> RSAPublicKey? {

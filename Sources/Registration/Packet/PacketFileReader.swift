@@ -18,7 +18,7 @@ public struct PacketFileReader: Sendable {
   ///   - spoolFolder: where the container and packed sub-packets, still encrypted, wait in files without a name when they are large.
   public init(
     key: RSAPrivateKey, thumbprint: [UInt8]? = nil, signers: [RSAPublicKey], limits: ZipLimits = ZipLimits(),
-    spoolFolder: String = "/tmp"
+    spoolFolder: String = TemporaryFiles.folder
   ) {
     self.key = key
     self.thumbprint = thumbprint

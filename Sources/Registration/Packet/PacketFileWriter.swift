@@ -17,7 +17,7 @@ public struct PacketFileWriter: Sendable {
   ///   - spoolFolder: where encrypted sub-packets wait, in files without a name, when they are large.
   public init(
     certificate: Certificate, signingKey: RSAPrivateKey, providerName: String = "PacketWriterImpl",
-    providerVersion: String = "v1.0", spoolFolder: String = "/tmp"
+    providerVersion: String = "v1.0", spoolFolder: String = TemporaryFiles.folder
   ) {
     self.certificate = certificate
     self.signingKey = signingKey

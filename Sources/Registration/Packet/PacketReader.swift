@@ -45,7 +45,7 @@ public struct PacketReader: Sendable {
 
   /// A reader with the given keys and limits.
   /// - Parameter spoolFolder: where sub-packets that somebody packed in vain wait, still encrypted, in files without a name.
-  public init(keys: any PacketKeys, limits: ZipLimits = ZipLimits(), spoolFolder: String = "/tmp") {
+  public init(keys: any PacketKeys, limits: ZipLimits = ZipLimits(), spoolFolder: String = TemporaryFiles.folder) {
     self.keys = keys
     self.limits = limits
     self.spoolFolder = spoolFolder

@@ -35,10 +35,14 @@ public final class Engine: Sendable {
   private let server: Server
   private let admin: AdminListener?
   private let progress: EngineProgress
-  /// What is served, each as `POST /path`; `* /path` answers for unknown paths below it.
-  public let served: [String]
+  /// What is served; their handlers work once it is started.
+  public let endpoints: [Endpoint]
   /// What is served to operators, on a listener of its own.
-  public let servedToOperators: [String]
+  public let operatorEndpoints: [Endpoint]
+  /// What is served, each as `POST /path`; `* /path` answers for unknown paths below it.
+  public var served: [String] { endpoints.map { "\($0.method) \($0.pathPattern)" } }
+  /// What is served to operators, in the same form.
+  public var servedToOperators: [String] { operatorEndpoints.map { "\($0.method) \($0.pathPattern)" } }
   private let services: Services
   private let startedAt = Instant.now
   private let log = Log("engine")
@@ -189,12 +193,11 @@ public final class Engine: Sendable {
       try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: operators.endpoints)
     }
     self.admin = admin
-    servedToOperators = admin == nil ? [] : operators.endpoints.map { "\($0.method) \($0.pathPattern)" }
-    let everything = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
-    served = everything.map { "\($0.method) \($0.pathPattern)" }
+    operatorEndpoints = admin == nil ? [] : operators.endpoints
+    self.endpoints = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
     var http = settings.http
     http.refusedClient = ListenerCertificates.countRefusal
-    let server = try Server(http, endpoints: everything)
+    let server = try Server(http, endpoints: self.endpoints)
     self.server = server
     // Weakly: what serves them is asked by one of its own endpoints.
     certificates.add("public") { [weak server] in server?.tls }

@@ -96,6 +96,16 @@ final class OpenCRVSAuth: Sendable {
 }
 
 extension OpenCRVSAuth {
+  /// Told when callers are checked here and no scope is asked for.
+  static func warnings(_ given: [String: SettingValue]) -> [String] {
+    func isEmpty(_ name: String) -> Bool { given[name] == nil || given[name] == .text("") }
+    guard !isEmpty("opencrvs-auth-url"), isEmpty("required-role") else { return [] }
+    return [
+      "with opencrvs-auth-url, required-role must be a scope that only MOSIP's client has: OpenCRVS' tokens name no client, and without it "
+        + "every one of them is refused"
+    ]
+  }
+
   /// The check of callers' tokens as the doors want it.
   func checking(_ context: StageContext) -> any AccessTokens { Check(auth: self, context: context) }
 
@@ -130,9 +140,9 @@ extension OpenCRVSAuth {
     }
     guard isValid else { return nil }
     let claims = Self.claims(token)
-    // Its tokens name no client: whom it vouches for is who may come, unless a scope is asked for.
+    // Its tokens name no client, and it gives them to every clerk and system of the country: a scope alone lets one in.
     return Caller(
-      name: claims?["sub"]?.string ?? "OpenCRVS",
-      roles: Set(claims?["scope"]?.array?.compactMap(\.string) ?? []), isConfigured: true)
+      name: claims?["sub"]?.string ?? "OpenCRVS", client: "",
+      roles: Set(claims?["scope"]?.array?.compactMap(\.string) ?? []))
   }
 }

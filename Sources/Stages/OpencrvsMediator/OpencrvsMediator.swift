@@ -67,7 +67,7 @@ public struct OpencrvsMediator: Stage {
         "the client whose token is shown to MOSIP (MOSIP_AUTH_CLIENT_ID)"),
       SettingField(
         "required-role", .text, default: "",
-        "the role (with opencrvs-auth-url: the scope) a caller of the returning doors and of /subscribe needs; empty for the clients in callers"
+        "the role (with opencrvs-auth-url: the scope, which only MOSIP's client has, and without which all are refused) that a caller of the returning endpoints and of /subscribe needs; empty for the clients in callers"
       ), MediatorDoor.callersField,
     ] + OpenCRVSAuth.fields)
 
@@ -127,6 +127,9 @@ public struct OpencrvsMediator: Stage {
   public static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck? {
     setting == "fields-file" ? FieldNames.read(bytes, file: file).check : nil
   }
+
+  /// Says when nobody can come in.
+  public static func warnings(_ given: [String: SettingValue]) -> [String] { OpenCRVSAuth.warnings(given) }
 
   /// Its endpoints; every error has the answer shape of both mediators.
   public func endpoints(_ context: StageContext) -> [Endpoint] {

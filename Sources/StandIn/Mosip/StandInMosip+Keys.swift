@@ -66,14 +66,21 @@ extension StandInMosip {
         return Self.done(["jwtSignedData": .string(jws), "timestamp": .string(Instant.now.iso)])
       },
       door("GET", Self.keys + "/getCertificate") { request in
-        guard request.query("referenceId") == "SIGN", let application = request.query("applicationId") else {
-          return Self.failed("KER-KMS-002", "ApplicationId not found in Key Policy. Key/CSR generation not allowed.")
-        }
-        // The kernel's key signs credentials. Whatever an application signs brings its certificate along.
-        let owner = application == "KERNEL" ? "CREDENTIAL_SERVICE" : application
-        let jws = try JWS(compact: try await keys.signJWS([], application: owner, detached: false))
-        let der = try JSONValue.parse(jws.header)["x5c"]?[0]?.string.flatMap { Encoding.bytes(base64: $0) } ?? []
-        return Self.done(["certificate": .string(try Certificate(der: der).pem), "timestamp": .string(Instant.now.iso)])
+        guard let certificate = try await Self.signer(request, keys) else { return Self.noPolicy }
+        return Self.done(["certificate": .string(certificate.pem), "timestamp": .string(Instant.now.iso)])
+      },
+      door("GET", Self.keys + "/getAllCertificates") { [self] request in
+        guard let certificate = try await Self.signer(request, keys) else { return Self.noPolicy }
+        let all = [(certificate, certificate.notAfter)] + state.withLock { $0.earlierKeys }
+        return Self.done([
+          "allCertificates": .array(
+            all.map { certificate, end in
+              [
+                "certificateData": .string(certificate.pem), "keyId": .string(Encoding.base64URL(certificate.thumbprint)),
+                "issuedAt": .string(certificate.notBefore.iso), "expiryAt": .string(end.iso),
+              ]
+            })
+        ])
       },
       door("POST", Self.keys + "/jwtVerify") { request in
         let content = try Self.content(request)
@@ -83,5 +90,19 @@ extension StandInMosip {
         return Self.done(["signatureValid": .bool(isRight), "message": "", "trustValid": "TRUST_NOT_VERIFIED"])
       },
     ]
+  }
+
+  private static var noPolicy: Response {
+    failed("KER-KMS-002", "ApplicationId not found in Key Policy. Key/CSR generation not allowed.")
+  }
+
+  /// The certificate of the key with which an application signs now; nil for what is no signing key.
+  private static func signer(_ request: Request, _ keys: any KeyManager) async throws -> Certificate? {
+    guard request.query("referenceId") == "SIGN", let application = request.query("applicationId") else { return nil }
+    // The kernel's key signs credentials. Whatever an application signs brings its certificate along.
+    let owner = application == "KERNEL" ? "CREDENTIAL_SERVICE" : application
+    let jws = try JWS(compact: try await keys.signJWS([], application: owner, detached: false))
+    let der = try JSONValue.parse(jws.header)["x5c"]?[0]?.string.flatMap { Encoding.bytes(base64: $0) } ?? []
+    return try Certificate(der: der)
   }
 }

@@ -33,6 +33,8 @@ public final class StandInMosip: Sendable {
     var credentials: [String: (status: String, made: Int)] = [:]
     var subscriptions: [String] = []
     var authenticationKey: AuthenticationKey?
+    /// The kernel's keys before the one that signs now, and when each ends.
+    var earlierKeys: [(certificate: Certificate, endsAt: Instant)] = []
     var messages: [SentMessage] = []
     var templates: [String: String] = [:]
   }
@@ -92,6 +94,11 @@ public final class StandInMosip: Sendable {
   /// The last body that came to a path that contains `part`; nil when none was small enough to keep.
   public func lastBody(_ part: String) -> [UInt8]? {
     state.withLock { state in state.bodies.first { $0.key.contains(part) }?.value }
+  }
+
+  /// The kernel had this key before, as its certificate tells it; the end is the key manager's own account.
+  public func hadKey(_ certificate: Certificate, until end: Instant) {
+    state.withLock { $0.earlierKeys.append((certificate, end)) }
   }
 
   /// Every token given so far is expired from now on.

@@ -2,6 +2,7 @@ import HTTP
 import Kafka
 import Postgres
 import StageRuntime
+import Stages
 import System
 
 /// `regproc doctor`: checks settings, files and connections, and says what to do.
@@ -29,6 +30,15 @@ enum DoctorCommand {
     do {
       let stages = try StageFolder(settings)
       say("stages", true, "\(stages.stages.count) in \(stages.folder)")
+      do {
+        let variables = try StageEnvironment.read(around.environment, stages: stages.stages)
+        for file in stages.stages {
+          guard let type = Catalogue.plugin(named: file.plugin) else { continue }
+          for warning in type.warnings(try StageEnvironment.given(file, type.spec, variables)) { warn(file.name, warning) }
+        }
+      } catch {
+        say("stages", false, "\(error)")
+      }
       do {
         let (routes, warnings) = try stages.routes(settings.routesFile)
         let count = warnings.problems.count

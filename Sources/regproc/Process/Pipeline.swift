@@ -58,27 +58,37 @@ struct PipelinePlan: Sendable {
     if environment[name] == nil { environment[name] = value }
   }
 
-  /// Checks all stage settings once more with what was given since.
+  /// Checks all stage settings once more with what was given since, and logs what is hardly meant.
   func checkSettings() throws {
     for file in run {
       guard let type = Catalogue.plugin(named: file.plugin) else { continue }
-      var given = file.settings
-      for field in type.spec.settings {
-        guard let text = environment[StageEnvironment.variable(file.name, field.name)] else { continue }
-        guard let value = SettingValue(text, as: field.kind) else {
-          throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words)")
-        }
-        given[field.name] = value
-      }
+      let given = try StageEnvironment.given(file, type.spec, environment)
+      for warning in type.warnings(given) { Self.log.warning(warning, ["stage": file.name]) }
       _ = try type.init(settings: try StageSettings(stage: file.name, declared: type.spec.settings, given: given))
     }
   }
+  private static let log = Log("settings")
 }
 
 /// Stage settings in the environment.
 enum StageEnvironment {
   static func variable(_ stage: String, _ setting: String) -> String {
     "REGPROC_STAGE_\(stage)_\(setting)".uppercased().replacing("-", with: "_")
+  }
+
+  /// The settings of a stage's file, with those of its variables over them.
+  static func given(_ file: StageFile, _ spec: PluginSpec, _ variables: [String: String]) throws(SettingError) -> [String:
+    SettingValue]
+  {
+    var given = file.settings
+    for field in spec.settings {
+      guard let text = variables[variable(file.name, field.name)] else { continue }
+      guard let value = SettingValue(text, as: field.kind) else {
+        throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words)")
+      }
+      given[field.name] = value
+    }
+    return given
   }
 
   /// The variables of all stages; a secret's `..._FILE` is read.
@@ -126,10 +136,12 @@ final class Pipeline: Sendable {
   /// Kept as long as the pipeline: it is the broker.
   private let broker: EmbeddedCluster?
   private let blocking: BlockingPool
+  private let temporary: ProcessFolder
 
   private init(
     engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
-    platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool
+    platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool,
+    temporary: ProcessFolder
   ) {
     self.engine = engine
     self.pool = pool
@@ -141,11 +153,25 @@ final class Pipeline: Sendable {
     self.cluster = cluster
     self.broker = broker
     self.blocking = blocking
+    self.temporary = temporary
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
   /// - Parameter port: the port of the doors, chosen before so that stages can know each other's URLs.
   static func start(_ plan: PipelinePlan, folder: String, port: Int) async throws -> Pipeline {
+    let temporary = try ProcessFolder(in: folder)
+    temporary.use()
+    do {
+      return try await start(plan, folder: folder, port: port, temporary: temporary)
+    } catch {
+      temporary.remove()
+      throw error
+    }
+  }
+
+  private static func start(
+    _ plan: PipelinePlan, folder: String, port: Int, temporary: ProcessFolder
+  ) async throws -> Pipeline {
     let settings = plan.settings
     // Before anything is started: files that are not there, or do not fit each other, are told at once.
     let (tls, adminTLS) = (try settings.tls("http"), try settings.tls("admin"))
@@ -206,7 +232,7 @@ final class Pipeline: Sendable {
         let opened = try await engine.start()
         return Pipeline(
           engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,
-          cluster: cluster, broker: broker, blocking: blocking)
+          cluster: cluster, broker: broker, blocking: blocking, temporary: temporary)
       } catch {
         await platform.stop()
         throw error
@@ -220,7 +246,7 @@ final class Pipeline: Sendable {
   }
 
   /// What is in the tokens of the product's own clients (facts/stages 1).
-  private static let roles: [String: [String]] = [
+  static let roles: [String: [String]] = [
     "mosip-mediator": [
       "REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER", "SUBSCRIBE_REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT_GENERAL",
       "PUBLISH_CREDENTIAL_STATUS_UPDATE_GENERAL",
@@ -258,6 +284,7 @@ final class Pipeline: Sendable {
     pool.close()
     if let cluster { try? await blocking.run { cluster.stop() } }
     blocking.close()
+    temporary.remove()
   }
 }
 

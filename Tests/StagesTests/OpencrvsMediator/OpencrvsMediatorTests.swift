@@ -362,6 +362,17 @@ struct OpencrvsMediatorTests {
     guard case .bytes(let body) = asked.body else { throw MediatorWorld.Crash() }
     #expect(try JSONValue.parse(body) == ["token": .string(token)])
 
+    // Without a scope that is asked for nobody comes in, also not by the list of clients, which these tokens do not name.
+    var open = given
+    open["required-role"] = nil
+    #expect(OpencrvsMediator.warnings(given).isEmpty && OpencrvsMediator.warnings(["required-role": "x"]).isEmpty)
+    #expect(OpencrvsMediator.warnings(open).count == 1)
+    for callers: [String: SettingValue] in [[:], ["callers": .texts(["system", "OpenCRVS"])]] {
+      let (closed, closedContext) = try world.crvs(open.merging(callers) { $1 })
+      answer("/verifyToken", 200, #"{"valid":true}"#)
+      #expect(try await world.call(closed, closedContext, back("/birthReceiveNid", self.token, token: token)).code == "OPN-AUT-004")
+    }
+
     // Its own token: the way of the older releases when the newer one is not there; asked for once.
     world.state.withLock {
       $0.answers["/token"] = [ClientResponse(status: 503), ClientResponse(status: 404)]

@@ -1,0 +1,99 @@
+import Glibc
+import HTTP
+import JSON
+import Kafka
+import Postgres
+import StageRuntime
+import Stages
+import System
+
+/// `regproc endpoints`: what a pipeline with these settings serves, as the endpoints themselves declare it.
+enum EndpointsCommand {
+  static let command = Command(
+    name: "endpoints", summary: "lists every endpoint with who may call it",
+    details: """
+      By the settings in force, for all stages in one process. Nothing is started and nothing is called.
+      `--markdown` is the table of docs/security.md.
+      """,
+    options: [.flag("json", "one object a line"), .flag("markdown", "as a table for a page")], takesSettings: true,
+    example: "endpoints", run: run)
+
+  /// An endpoint and the setting under which its listener stands.
+  private struct Line {
+    var listener: String
+    var endpoint: Endpoint
+
+    var name: String { "\(endpoint.method == "*" ? "any, below" : endpoint.method) \(endpoint.pathPattern)" }
+    var who: String { endpoint.admission?.who ?? "nobody said" }
+    var limits: String {
+      var parts = [endpoint.admission?.limits ?? ""]
+      if let multipart = endpoint.multipart { parts.append("\(multipart.maxParts) parts, files go to `tmp` of the data folder") }
+      if endpoint.hangsUp { parts.append("a stop closes the connection without an answer") }
+      return parts.filter { !$0.isEmpty }.joined(separator: "; ")
+    }
+    var body: String {
+      let tenths = Int((Double(endpoint.maxBody) / Double(1 << 20) * 10).rounded(.up))
+      return tenths % 10 == 0 ? "\(tenths / 10) MiB" : "\(tenths / 10).\(tenths % 10) MiB"
+    }
+    var json: JSONValue {
+      [
+        "listener": .string(listener), "method": .string(endpoint.method), "path": .string(endpoint.pathPattern),
+        "who": JSONValue(endpoint.admission?.who), "limits": .string(limits), "maxBody": JSONValue(endpoint.maxBody),
+        "multipart": .bool(endpoint.multipart != nil), "hangsUp": .bool(endpoint.hangsUp),
+      ]
+    }
+  }
+
+  private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    Log.level = .error
+    let lines = try lines(try Settings(arguments, around), around)
+    if arguments.has("json") {
+      for line in lines { around.console.out(line.json.encoded() + [10]) }
+    } else if arguments.has("markdown") {
+      around.console.out("| listener | endpoint | who may call | what limits it | most of a body |\n")
+      around.console.out("| --- | --- | --- | --- | --- |\n")
+      for line in lines {
+        let cells = [line.listener, "`\(line.name)`", line.who, line.limits, line.body].map { $0.replacing("|", with: "\\|") }
+        around.console.out("| \(cells.joined(separator: " | ")) |\n")
+      }
+    } else {
+      var table = TextTable(head: ["listener", "endpoint", "who may call", "what limits it", "body"])
+      for line in lines { table.add([line.listener, line.name, line.who, line.limits, line.body]) }
+      around.console.out(table.rendered(around.console))
+    }
+    return 0
+  }
+
+  /// The endpoints of an engine that is made and never started: it opens no connection, and its keys would be of a folder that goes again.
+  private static func lines(_ settings: Settings, _ around: Surroundings) throws -> [Line] {
+    let folder = Files.temporaryFolder(around) + "/regproc-endpoints-\(SecureRandom.uuid())"
+    try Files.makeFolder(folder, mode: 0o700)
+    defer { Files.removeTree(folder) }
+    var plan = try PipelinePlan(settings, run: ["all"], around)
+    let url = settings.text("http.url") ?? "http://127.0.0.1"
+    _ = try plan.connectMediators(url: url, folder: folder)
+    // What must be given before a start is not needed to tell who may call.
+    for file in plan.run {
+      for field in Catalogue.plugin(named: file.plugin)?.spec.settings ?? [] where field.defaultValue == nil {
+        if file.settings[field.name] == nil { plan.give(file.name, field.name, url) }
+      }
+    }
+    let database = PostgresSettings(host: folder, user: "none", database: "none")
+    let pool = Pool(database, size: 1)
+    defer { pool.close() }
+    let platform = try PlatformChoice(
+      settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
+      roles: Pipeline.roles, publicURL: url)
+    var engineSettings = EngineSettings(
+      kafka: KafkaSettings(bootstrapServers: "127.0.0.1:1"), database: database,
+      http: ServerSettings(host: settings.host, port: 0, uploadFolder: folder), instance: settings.instance)
+    engineSettings.admin = settings.admin
+    engineSettings.adminAccess = settings.adminAccess
+    engineSettings.adminMayMove = settings.adminMayMove
+    let engine = try Engine(
+      engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
+      services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints)
+    return engine.endpoints.map { Line(listener: "http", endpoint: $0) }
+      + engine.operatorEndpoints.map { Line(listener: "admin", endpoint: $0) }
+  }
+}
