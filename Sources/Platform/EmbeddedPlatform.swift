@@ -43,6 +43,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - rules: how identities are checked beside the schema.
   ///   - identityRules: what the identity repository demands of identities and of changes.
   ///   - masterData: the country's master data.
+  ///   - isStarted: false for whoever only looks at what would be served: no database is asked then, and the folder's keys are bound to none.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
     furtherSchemas: [String: [UInt8]] = [:],
@@ -50,11 +51,12 @@ public final class EmbeddedPlatform: Sendable {
     outgoingHosts: OutgoingHosts = .any, objects: (any ObjectStore)? = nil,
     http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
-    rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData()
+    rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData(),
+    isStarted: Bool = true
   ) throws {
     keys = try KeyFolder(folder: folder + "/keys")
     self.pool = pool
-    sealingKeys = try Self.bound(keys, pool.settings)
+    sealingKeys = isStarted ? try Self.bound(keys, pool.settings) : try SealingKeys(making: keys)
     let sealer = Sealer(sealingKeys)
     let manager = EmbeddedKeyManager(keys: keys, blocking: blocking, tokenRule: identifiers.tokenRule)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)

@@ -83,7 +83,7 @@ enum EndpointsCommand {
     defer { pool.close() }
     let platform = try PlatformChoice(
       settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
-      roles: Pipeline.roles, publicURL: url)
+      roles: Pipeline.roles, publicURL: url, isStarted: false)
     var engineSettings = EngineSettings(
       kafka: KafkaSettings(bootstrapServers: "127.0.0.1:1"), database: database,
       http: ServerSettings(host: settings.host, port: 0, uploadFolder: folder), instance: settings.instance)

@@ -19,10 +19,11 @@ final class PlatformChoice: Sendable {
   ///   - plan: the id schema, and what else the country says of its packets.
   ///   - roles: what is in the tokens of the product's own clients, when the tokens are its own as well.
   ///   - publicURL: where others find this process's endpoints.
+  ///   - isStarted: false for whoever only looks at what would be served.
   /// - Throws: `Failure` for settings, `ServiceError` for keys.
   init(
     _ settings: Settings, folder: String, pool: Pool, register: any RegistrationRegister, plan: PipelinePlan,
-    roles: [String: [String]], publicURL: String
+    roles: [String: [String]], publicURL: String, isStarted: Bool = true
   ) throws {
     try Files.makeFolder(folder, mode: 0o700)
     let objects: (any ObjectStore)? =
@@ -36,7 +37,7 @@ final class PlatformChoice: Sendable {
         objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner,
         rules: plan.rules,
         identityRules: settings.identityRules,
-        masterData: plan.masterData ?? NoMasterData())
+        masterData: plan.masterData ?? NoMasterData(), isStarted: isStarted)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }
