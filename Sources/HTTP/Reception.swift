@@ -35,7 +35,11 @@ struct Reception {
     self.framing = framing ?? .none
     uploadFolder = settings.uploadFolder
     let isTooLong = headerBytes > settings.maxHeaderBytes
-    if framing == nil || isTooLong { refuse(.refusal(isTooLong ? 431 : 400), close: true) } else { find(target, router, settings.judge) }
+    if framing == nil || isTooLong {
+      refuse(.refusal(isTooLong ? 431 : 400), close: true)
+    } else {
+      find(target, router, settings.judge)
+    }
   }
 
   /// Finds the endpoint, or why there is none.
