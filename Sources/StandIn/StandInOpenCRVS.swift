@@ -48,11 +48,15 @@ public final class StandInOpenCRVS: Sendable {
     client = Client(calling)
   }
 
-  /// Opens its doors on loopback.
-  /// - Returns: its base URL.
-  public func start() throws -> String {
+  /// Opens its endpoints.
+  /// - Parameters:
+  ///   - host: the address to listen at; loopback unless a pipeline of elsewhere must reach it.
+  ///   - port: 0 for a free one.
+  /// - Returns: its base URL, for whoever reaches that address.
+  /// - Throws: `HTTPError` when the address cannot be had.
+  public func start(host: String = "127.0.0.1", port: Int = 0) throws -> String {
     let server = try Server(
-      ServerSettings(host: "127.0.0.1", port: 0),
+      ServerSettings(host: host, port: port),
       endpoints: [
         Endpoint("POST", "/token") { _ in .json(#"{"access_token":"stand-in"}"#) },
         Endpoint("GET", "/webhooks") { [self] _ in list() },
@@ -64,9 +68,9 @@ public final class StandInOpenCRVS: Sendable {
         },
         Endpoint("POST", "/mosip-openhim-mediator") { [self] in try take($0) },
       ])
-    let port = try server.start()
+    let opened = try server.start()
     state.withLock { $0.server = server }
-    return "http://127.0.0.1:\(port)"
+    return "http://\(host.contains(":") ? "[\(host)]" : host):\(opened)"
   }
 
   /// Closes its doors.

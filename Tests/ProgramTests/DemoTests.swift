@@ -51,6 +51,31 @@ extension ProgramTests {
       #expect(unknown.code == 1 && unknown.output.isEmpty)
     }
 
+    @Test func eventsGoToAPipelineOfElsewhere() async throws {
+      let folder = try TemporaryFolder()
+      let (data, port, openCRVS) = (folder.path + "/data", freePort(), freePort())
+      let own = "http://127.0.0.1:\(openCRVS)"
+      let up = try await Program(
+        ["up", "--data", data, "--port", "\(port)", "--log-level", "warning"],
+        environment: [
+          "REGPROC_STAGE_OPENCRVS_MEDIATOR_OPENCRVS_URL": own + "/mosip-openhim-mediator",
+          "REGPROC_STAGE_MOSIP_MEDIATOR_LOCATIONS_URL": own + "/location",
+        ])
+      #expect(try await eventually { up.errors.contains("takes events") || !up.isRunning })
+      let ended = try await Program.run(
+        "demo", "--births", "3", "--json", "--data", data, "--to", "http://127.0.0.1:\(port)/webhooks", "--listen",
+        "127.0.0.1:\(openCRVS)")
+      #expect(ended.code == 0, "\(ended.errors) \(up.errors.suffix(1000))")
+      let results = try lines(ended)
+      #expect(
+        results.count == 3 && results.allSatisfy { $0["result"]?.string == "uin-token" && ($0["hops"]?.array?.count ?? 0) >= 9 })
+      up.signal(SIGTERM)
+      #expect(try await up.ended().code == 0)
+      let nowhere = try await Program.run(
+        "demo", "--births", "1", "--data", folder.path + "/none", "--to", "http://127.0.0.1:1/webhooks")
+      #expect(nowhere.code == 1 && nowhere.errors.contains("--to needs the database"), "\(nowhere.errors)")
+    }
+
     @Test func filesOfAllFormsGetTheirTokensAndBadOnesTheirCode() async throws {
       let folder = try TemporaryFolder()
       let made = try await Program.run("sample", "births", folder.path, "--births", "3", "--run", "FILES")

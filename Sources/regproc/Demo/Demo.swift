@@ -8,7 +8,7 @@ import System
 /// Sends events through a running pipeline, wave by wave, and waits for what becomes of them.
 final class Demo: Sendable {
   let events: [DemoEvent]
-  let pipeline: Pipeline
+  private let target: DemoTarget
   let signals: Signals
   private let standIn: StandInOpenCRVS
   private let console: Console
@@ -28,10 +28,10 @@ final class Demo: Sendable {
   private let released: Mutex<Set<String>> = Mutex([])
 
   init(
-    events: [DemoEvent], pipeline: Pipeline, standIn: StandInOpenCRVS, signals: Signals, console: Console, timeout: Double
+    events: [DemoEvent], target: DemoTarget, standIn: StandInOpenCRVS, signals: Signals, console: Console, timeout: Double
   ) {
     self.events = events
-    self.pipeline = pipeline
+    self.target = target
     self.standIn = standIn
     self.signals = signals
     self.console = console
@@ -65,7 +65,7 @@ final class Demo: Sendable {
   private func subscribed() async throws -> String {
     let end = ContinuousClock.now + .seconds(60)
     while !signals.isStopping {
-      if let callback = standIn.callback(of: "BIRTH_REGISTERED"), pipeline.engine.isReady { return callback }
+      if let callback = target.webhooks() { return callback }
       guard ContinuousClock.now < end else {
         throw Failure("the pipeline did not get ready within 60 seconds; --log-level info shows what it does")
       }
@@ -161,7 +161,7 @@ final class Demo: Sendable {
 
   private func states(of indices: [Int]) async throws -> [String: EventState] {
     let keys = indices.compactMap { events[$0].key }
-    return try await pipeline.pool.with { try EventState.read(keys: keys, on: $0) }
+    return try await target.pool.with { try EventState.read(keys: keys, on: $0) }
   }
 
   /// Whether being held is the end that was asked for.
@@ -177,7 +177,7 @@ final class Demo: Sendable {
   private func release(_ event: DemoEvent, _ aid: String?) async {
     guard let key = event.key, released.withLock({ $0.insert(key).inserted }) else { return }
     do {
-      _ = try await pipeline.pool.with {
+      _ = try await target.pool.with {
         try Release.start(
           key, author: "regproc demo", reason: "the demo lets it go on, as a person would who looked into it", on: $0)
       }
@@ -196,7 +196,7 @@ final class Demo: Sendable {
       var isOver = true
       for event in events {
         guard let rid = rid(of: event, event.key.flatMap { states[$0] }),
-          let journey = try? await pipeline.pool.with({ try Journey.read(rid: rid, on: $0) })
+          let journey = try? await target.pool.with({ try Journey.read(rid: rid, on: $0) })
         else { continue }
         if !journey.hasEnded { isOver = false }
       }
@@ -212,7 +212,7 @@ final class Demo: Sendable {
 
   /// What the mediator has kept of a registration number: for births that came back in an earlier demo.
   private func known(_ number: String) async -> (token: String?, error: String?, result: String?)? {
-    var found = try? await pipeline.pool.with { connection in
+    var found = try? await target.pool.with { connection in
       let rows = try connection.execute(
         """
         SELECT collection, coalesce(document->>'sealedToken', document->>'uinToken'), document->'errors'->0->>'errorCode'
@@ -239,8 +239,8 @@ final class Demo: Sendable {
 
   /// A UIN token as OpenCRVS knows it.
   private func opened(_ kept: String?) async -> String? {
-    guard let kept else { return nil }
-    return try? await KeptToken.opened(kept, pipeline.envelopeKeys)
+    guard let kept, let keys = target.envelopeKeys else { return nil }
+    return try? await KeptToken.opened(kept, keys)
   }
 
   private func result(of index: Int, _ state: EventState?) async throws -> DemoResult {
@@ -265,7 +265,7 @@ final class Demo: Sendable {
       await changeEnd(state, number, &result)
     }
     if let end = endedAt(index) { result.seconds = mine.at.duration(to: end).inSeconds }
-    if let rid = result.rid, let journey = try await pipeline.pool.with({ try Journey.read(rid: rid, on: $0) }) {
+    if let rid = result.rid, let journey = try await target.pool.with({ try Journey.read(rid: rid, on: $0) }) {
       if event.kind == .birth { seenProcesses.withLock { $0.append(journey.process) } }
       result.hops = journey.hops.map {
         DemoResult.Hop(stage: $0.stage, verdict: $0.verdict ?? $0.state, milliseconds: $0.milliseconds)

@@ -14,6 +14,7 @@ enum DemoCommand {
       back the same way. FILEs are webhook bodies as OpenCRVS sends them, each of the kind that its topic says. Without any, events are made
       up: births, then deaths, corrections, a death corrected, one reversed, a birth revoked, and events that must end in a named error.
       What policy holds until a person decides is released, as `regproc release` does it.
+      With --to nothing is started: the events go to a pipeline that runs elsewhere, whose OpenCRVS this is at --listen.
       Exit code 0 only when every event ended as it should.
       """,
     operands: [Operand(name: "FILE", meaning: "webhook bodies as OpenCRVS sends them", isRequired: false, isRepeatable: true)],
@@ -24,6 +25,14 @@ enum DemoCommand {
         check: { kinds.contains($0) ? nil : "one of \(kinds.joined(separator: ", "))" }),
       .number("seed", "N", 0...1_000_000_000, "the same seed makes the same people (default: 1)"),
       .number("timeout", "SECONDS", 1...86_400, "how long to wait for the answers (default: 120)"),
+      .text(
+        "to", "URL",
+        "the /webhooks of a pipeline that runs elsewhere, whose database and secret the settings name; deploy/compose has one"),
+      Option(
+        name: "listen", value: "HOST:PORT",
+        meaning: "with --to: where that pipeline finds OpenCRVS by its opencrvs-url and locations-url (default: 127.0.0.1:5050)",
+        check: { address($0) == nil ? "HOST:PORT" : nil }),
+      .text("secret-file", "FILE", "with --to: the secret that OpenCRVS signs with (default: of the data folder)"),
       .flag("json", "one object a line for each event, instead of the table"),
       .flag("reveal", "shows the UIN tokens in full"), .flag("keep", "stays up after the report, until Ctrl-C"),
     ], takesSettings: true, example: "demo --kind death", run: run)
@@ -62,10 +71,12 @@ enum DemoCommand {
     let console = around.console
     // A demo is alone: on a port of its own, in a folder of its own.
     var settings = try Settings(arguments, around)
-    if arguments.text("data") == nil { settings.set("data", settings.data + "/demo", source: "demo") }
+    if arguments.text("data") == nil, !arguments.has("to") { settings.set("data", settings.data + "/demo", source: "demo") }
     if settings.adminMayMove { settings.set("admin.port", "0", source: "demo") }
     settings.setLogLevel(default: "error")
     let events = try events(arguments)
+
+    if let webhooks = arguments.text("to") { return try await runElsewhere(webhooks, events, settings, arguments, around) }
 
     var plan = try PipelinePlan(settings, run: ["all"], around)
     let folder = try DataFolder(settings.data)
@@ -87,9 +98,9 @@ enum DemoCommand {
       do {
         let code = try await show(
           Demo(
-            events: events, pipeline: pipeline, standIn: standIn, signals: signals, console: console,
+            events: events, target: pipeline.demoTarget(standIn), standIn: standIn, signals: signals, console: console,
             timeout: Double(arguments.integer("timeout") ?? 120)),
-          arguments, plan, folder, console)
+          pipeline, arguments, plan, folder, console)
         await end(pipeline, standIn, folder)
         return code
       } catch {
@@ -113,24 +124,13 @@ enum DemoCommand {
   }
 
   private static func show(
-    _ demo: Demo, _ arguments: Arguments, _ plan: PipelinePlan, _ folder: DataFolder, _ console: Console
+    _ demo: Demo, _ pipeline: Pipeline, _ arguments: Arguments, _ plan: PipelinePlan, _ folder: DataFolder, _ console: Console
   ) async throws -> Int32 {
-    try demo.pipeline.note().write(in: folder.path)
-    let watch = RouteWatch(
-      path: plan.settings.routesFile, stages: plan.stages, engine: demo.pipeline.engine, console: console)
+    try pipeline.note().write(in: folder.path)
+    let watch = RouteWatch(path: plan.settings.routesFile, stages: plan.stages, engine: pipeline.engine, console: console)
     demo.signals.onHangUp { watch.readAgain() }
     defer { watch.stop() }
-    let (results, seconds) = try await demo.run()
-    if arguments.has("json") {
-      for result in results { console.out(result.json.encoded() + [10]) }
-    }
-    let processes = Set(demo.processes)
-    let flow = plan.routes.flows.first { processes.contains($0.process.value) } ?? plan.routes.flows.first
-    let report = DemoReport(
-      results: results, stages: flow?.stages.map(\.name.value) ?? [], seconds: seconds, revealsTokens: arguments.has("reveal"))
-    if !arguments.has("json") { console.out(report.table(console) + "\n") }
-    console.err(report.summary)
-    let isGood = results.allSatisfy(\.isGood)
+    let results = try await report(demo, arguments, plan.routes, console)
     // The bad one is what a person wants to look at.
     if let rid = results.first(where: { !$0.isGood && $0.rid != nil })?.rid ?? results.first(where: { $0.rid != nil })?.rid {
       let isDefault = arguments.text("data") == nil
@@ -139,9 +139,78 @@ enum DemoCommand {
           + (isDefault ? "" : " --data \(arguments.text("data") ?? "")") + "\n")
     }
     if arguments.has("keep"), !demo.signals.isStopping {
-      console.err("regproc: stays up at \(demo.pipeline.url), for operators at \(demo.pipeline.adminURL); Ctrl-C stops\n")
+      console.err("regproc: stays up at \(pipeline.url), for operators at \(pipeline.adminURL); Ctrl-C stops\n")
       await demo.signals.waitForStop()
     }
-    return isGood ? 0 : 1
+    return results.allSatisfy(\.isGood) ? 0 : 1
+  }
+
+  /// Does a demo, and shows what became of each event.
+  private static func report(_ demo: Demo, _ arguments: Arguments, _ routes: RouteFile, _ console: Console) async throws
+    -> [DemoResult]
+  {
+    let (results, seconds) = try await demo.run()
+    if arguments.has("json") {
+      for result in results { console.out(result.json.encoded() + [10]) }
+    }
+    let processes = Set(demo.processes)
+    let flow = routes.flows.first { processes.contains($0.process.value) } ?? routes.flows.first
+    let report = DemoReport(
+      results: results, stages: flow?.stages.map(\.name.value) ?? [], seconds: seconds, revealsTokens: arguments.has("reveal"))
+    if !arguments.has("json") { console.out(report.table(console) + "\n") }
+    console.err(report.summary)
+    return results
+  }
+
+  // MARK: a pipeline of elsewhere
+
+  private static func runElsewhere(
+    _ webhooks: String, _ events: [DemoEvent], _ settings: Settings, _ arguments: Arguments, _ around: Surroundings
+  ) async throws -> Int32 {
+    guard let database = try settings.database() ?? PrivateCluster.running(in: settings.data + "/postgres") else {
+      throw Failure("--to needs the database of the pipeline that is sent to: --database 'host=... dbname=...' or REGPROC_DATABASE")
+    }
+    let (routes, _) = try StageFolder(settings).routes(settings.routesFile)
+    let secretFile = arguments.text("secret-file") ?? settings.data + "/secrets/opencrvs-sha-secret"
+    let secret = String(decoding: try Files.read(secretFile), as: UTF8.self).split(whereSeparator: \.isNewline).first
+    guard let secret else { throw Failure("\(secretFile) holds no secret") }
+    let standIn = StandInOpenCRVS(secret: String(secret), calling: try settings.client())
+    let listen = arguments.text("listen").flatMap { address($0) } ?? ("127.0.0.1", 5050)
+    let url = try standIn.start(host: listen.0, port: listen.1)
+    let signals = Signals(around.console)
+    around.console.err("regproc: OpenCRVS is at \(url); events go to \(Showing.withoutSecretParts(webhooks))\n")
+    let pool = Pool(database, size: 4)
+    do {
+      let demo = Demo(
+        events: events, target: DemoTarget(pool: pool, envelopeKeys: nil, webhooks: { webhooks }), standIn: standIn,
+        signals: signals,
+        console: around.console, timeout: Double(arguments.integer("timeout") ?? 120))
+      let results = try await report(demo, arguments, routes, around.console)
+      pool.close()
+      await standIn.stop()
+      return results.allSatisfy(\.isGood) ? 0 : 1
+    } catch {
+      pool.close()
+      await standIn.stop()
+      throw error
+    }
+  }
+
+  /// `HOST:PORT`; nil for what is none.
+  private static func address(_ text: String) -> (String, Int)? {
+    guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (1...65_535).contains(port) else {
+      return nil
+    }
+    let host = text[..<colon].filter { $0 != "[" && $0 != "]" }
+    return host.isEmpty ? nil : (String(host), port)
+  }
+}
+
+extension Pipeline {
+  /// This pipeline as a demo sees it: it takes webhooks once the mediator has subscribed and every stage takes messages.
+  func demoTarget(_ standIn: StandInOpenCRVS) -> DemoTarget {
+    DemoTarget(pool: pool, envelopeKeys: envelopeKeys) { [engine] in
+      engine.isReady ? standIn.callback(of: "BIRTH_REGISTERED") : nil
+    }
   }
 }

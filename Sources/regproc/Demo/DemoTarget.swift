@@ -1,0 +1,12 @@
+import Postgres
+import StageKit
+
+/// The pipeline that a demo sends to: one in this process, or one that runs elsewhere.
+struct DemoTarget: Sendable {
+  /// The database in which the OpenCRVS-side mediator keeps events, and stages their hops.
+  let pool: Pool
+  /// What opens the tokens that the mediator keeps; nil when its keys are not here.
+  let envelopeKeys: (any EnvelopeKeys)?
+  /// Where webhooks go; nil while the pipeline takes none yet.
+  let webhooks: @Sendable () -> String?
+}
