@@ -150,7 +150,9 @@ import Testing
     ).token(client: "a", for: .mosip)
     for endpoint in stand.engine.servedToOperators + others {
       for host in ["evil.example", "127.0.0.1.evil.example", "evil.example:8081", "localhost@evil.example"] {
-        #expect(try await status(endpoint, token, stand.admin, host: host) == 421, "\(endpoint) \(host)")
+        let told = try await status(endpoint, token, stand.admin, host: host)
+        // libmicrohttpd 1.0 refuses a name with a user before it itself.
+        #expect(told == 421 || host.contains("@") && told == 400, "\(endpoint) \(host) \(told)")
       }
       for host in ["localhost", "LOCALHOST.:1", "[::1]:8081"] {
         #expect(try await status(endpoint, token, stand.admin, host: host) != 421, "\(endpoint) \(host)")
