@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test test-broker build setup bench fuzz generate format lint clean
+.PHONY: run test test-broker build image image-test setup bench fuzz generate format lint clean
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
@@ -18,6 +18,12 @@ test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone:
 
 build: setup
 	swift build $(SWIFT_FLAGS)
+
+image: setup        ## the container image, with its SBOM in .build/image: make image TAG=registry/regproc:1
+	deploy/image/build $(if $(TAG),--tag "$(TAG)")
+
+image-test: setup   ## builds the image and proves what docs/containers.md says of it
+	deploy/image/test
 
 setup:              ## the Debian packages that are missing (as root, or through sudo)
 	@deploy/scripts/setup

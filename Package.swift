@@ -68,7 +68,12 @@ let package = Package(
     library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
 
     .executableTarget(
-      name: "regproc", dependencies: ["CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn"],
+      name: "regproc",
+      dependencies: [
+        "CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn",
+        // `regproc version` tells what was loaded.
+        "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD",
+      ],
       swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`

@@ -58,10 +58,15 @@ extension ClientHandle {
 private struct ConnectionTrouble: ~Copyable {
   let queue: OpaquePointer
   private var last: (error: rd_kafka_resp_err_t, text: String)?
+  /// What was told before this began to listen, by a client that connects before it is asked anything (librdkafka 2.8). It counts
+  /// if there is no answer at once: the client does not say the same again within 30 seconds.
+  private var refused: KafkaError?
 
-  /// Begins to listen; what was told before this is old.
+  /// Begins to listen; what was told before this is old, but for a refusal.
   init(_ client: ClientHandle) {
     queue = rd_kafka_queue_get_main(client.raw)
+    do throws(KafkaError) { try look() } catch { refused = error }
+    last = nil
     while let event = rd_kafka_queue_poll(queue, 0) { rd_kafka_event_destroy(event) }
   }
 
@@ -69,6 +74,7 @@ private struct ConnectionTrouble: ~Copyable {
 
   /// Takes what has come, or what comes so soon. Throws when the cluster does not know this client: no wait makes that better.
   mutating func look(milliseconds: Int32 = 0) throws(KafkaError) {
+    if let refused { throw refused }
     while let event = rd_kafka_queue_poll(queue, milliseconds) { try take(event) }
   }
 

@@ -48,8 +48,9 @@ import Testing
           try await Client().send(ClientRequest(url: "https://127.0.0.1:\(port)/hello"))
         }
         #expect(error?.code == .tls && error?.requestMayHaveBeenSent == false)
+        // A client of its own: curl 8.14 takes an open connection of TLS for http: to the same port, too.
         let plain = await #expect(throws: HTTPError.self) {
-          try await trusting.send(ClientRequest(url: "http://127.0.0.1:\(port)/hello"))
+          try await Client().send(ClientRequest(url: "http://127.0.0.1:\(port)/hello"))
         }
         #expect(plain?.code == .closed || plain?.code == .protocol)
       }

@@ -1,6 +1,8 @@
 import JSON
 import Testing
 
+@testable import regproc
+
 extension ProgramTests {
   @Suite struct CommandLineTests {
     @Test func nothingFromOutsideReachesTheTerminalAsACommandToIt() async throws {
@@ -200,12 +202,36 @@ extension ProgramTests {
 
     @Test func whatIsDataGoesToOutputAndWordsToErrors() async throws {
       let version = try await Program.run("version")
-      #expect(version.code == 0 && version.errors.isEmpty && version.output.hasPrefix("regproc "))
+      #expect(version.code == 0 && version.errors.isEmpty && version.lines.first == "regproc \(Commands.versionNumber)")
       let nothing = try await Program.run([])
       #expect(nothing.code == 2 && nothing.output.isEmpty && nothing.errors.contains("Commands:"))
       let births = try await Program.run("sample", "births", "--births", "2")
       #expect(births.code == 0 && births.lines.count == 2 && births.errors.isEmpty)
       for line in births.lines { #expect(throws: Never.self) { try JSONValue.parse(line) } }
+    }
+
+    @Test func versionTellsTheLibrariesThatWereLoaded() async throws {
+      let ended = try await Program.run("version", "--json")
+      let version = try JSONValue.parse(ended.output)
+      #expect(version["regproc"]?.string == Commands.versionNumber)
+      for name in [
+        "librdkafka", "libmicrohttpd", "GnuTLS", "libcurl", "libcurl's TLS", "libpq", "OpenSSL", "libyaml", "zlib", "utf8proc",
+        "glibc",
+      ] {
+        let told = version["libraries"]?[name]?.string ?? ""
+        #expect(told.contains { $0.isNumber } && told.contains("."), "\(name): \(told)")
+        #expect(try await Program.run("version").lines.contains { $0.hasPrefix(name) && $0.hasSuffix(told) })
+      }
+      #expect(LibraryVersions.postgres(170_012) == "17.12" && LibraryVersions.postgres(90_624) == "9.6.24")
+    }
+
+    /// As a package or an image has it: bin/ and share/regproc below one folder.
+    @Test func whatTheProgramCameWithIsFoundBesideIt() async throws {
+      let folder = try TemporaryFolder()
+      _ = try folder.write("flows: {}\n", to: "share/regproc/routes.yaml")
+      _ = try folder.write("", to: "share/regproc/stages/README")
+      #expect(try Home(nil, program: folder.path + "/bin/regproc", from: folder.path).folder == folder.path + "/share/regproc")
+      #expect(try Home(nil, program: folder.path + "/lib/x/regproc", from: folder.path).folder == nil)
     }
 
     @Test func aRouteIsExplained() async throws {

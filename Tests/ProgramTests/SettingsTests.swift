@@ -35,6 +35,20 @@ extension ProgramTests {
       #expect(try value("kafka.partitions", ended).value == "4")
     }
 
+    /// A process that may not be dumped finds its files of /proc belonging to root: seen in a container.
+    @Test(.enabled(if: geteuid() == 0, "only root can start it as somebody else"))
+    func theEnvironmentIsReadByAUserWhoIsNotRootToo() async throws {
+      let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"]
+      let reach = try await Program(nobody + ["/usr/bin/test", "-x", Program.regproc], program: "/usr/bin/setpriv").ended()
+      guard reach.code == 0 else { return print("NOT TESTED: \(Program.regproc) cannot be reached by others") }
+      let ended = try await Program(
+        nobody + [Program.regproc, "settings", "--json", "--home", Program.repository], program: "/usr/bin/setpriv",
+        environment: ["REGPROC_RECONCILE_SECONDS": "61"]
+      ).ended()
+      #expect(ended.code == 0, "\(ended.errors)")
+      #expect(try value("reconcile-seconds", ended).value == "61")
+    }
+
     @Test func everyFaultOfASettingsFileIsShownAtItsPlace() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(

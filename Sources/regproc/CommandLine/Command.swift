@@ -65,16 +65,11 @@ enum Commands {
       IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
       PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, SettingsCommand.command,
-      EndpointsCommand.command, DoctorCommand.command, version,
+      EndpointsCommand.command, DoctorCommand.command, VersionCommand.command,
     ]
 
   /// The version that is told.
   static let versionNumber = "0.1.0"
-
-  static let version = Command(name: "version", summary: "tells the version", example: "version") { _, around in
-    around.console.out("regproc \(versionNumber)\n")
-    return 0
-  }
 
   /// Runs the command that the words name; returns the exit code.
   static func run(_ words: [String], _ around: Surroundings) async -> Int32 {
@@ -93,7 +88,9 @@ enum Commands {
         console.out(help(of: first))
         return 0
       }
-      if first == "--version" { return try await version.run(Arguments([], for: version), around) }
+      if first == "--version" {
+        return try await VersionCommand.command.run(Arguments([], for: VersionCommand.command), around)
+      }
       let (command, rest) = try find(words)
       let arguments = try Arguments(rest, for: command)
       if arguments.has("help") {

@@ -1,4 +1,5 @@
 import CLinux
+import CProcess
 import Glibc
 import System
 
@@ -96,12 +97,14 @@ enum Files {
 /// The environment of this process.
 enum ProcessEnvironment {
   static func read() -> [String: String] {
-    // Not `environ`: Swift 6 refuses a global that C may change.
-    guard let bytes = try? Files.read("/proc/self/environ") else { return [:] }
     var out: [String: String] = [:]
-    for entry in bytes.split(separator: 0) {
-      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")) else { continue }
-      out[String(decoding: entry[..<equals], as: UTF8.self)] = String(decoding: entry[entry.index(after: equals)...], as: UTF8.self)
+    // Not `environ`: Swift 6 refuses a global that C may change. Nobody changes it before `main` has read it.
+    guard var next = regproc_environment() else { return [:] }
+    while let entry = next.pointee {
+      let text = String(cString: entry)
+      next += 1
+      guard let equals = text.firstIndex(of: "=") else { continue }
+      out[String(text[..<equals])] = String(text[text.index(after: equals)...])
     }
     return out
   }

@@ -3,12 +3,14 @@ import StageKit
 import Stages
 import YAML
 
-/// Where `routes.yaml`, `stages/` and `deploy/` are: the current folder or one above it, else the repository the program was built in.
+/// Where `routes.yaml`, `stages/` and `deploy/` are: the current folder or one above it, else the repository the program was built in, else
+/// where a package or an image of it keeps them: `share/regproc` beside the program's `bin`.
 struct Home: Sendable {
   let folder: String?
 
+  /// - Parameter current: the folder to start from.
   /// - Throws: `Failure` when a person named a folder that is none.
-  init(_ named: String?, program: String) throws {
+  init(_ named: String?, program: String, from current: String = ".") throws {
     if let named {
       guard Self.isHome(named) else {
         throw Failure("\(named) is not a home of regproc: it has no routes.yaml with stages/ beside it")
@@ -16,8 +18,10 @@ struct Home: Sendable {
       folder = named
       return
     }
-    let here = Files.absolute(".")
-    folder = Self.above(here) ?? Self.above(Files.parent(of: program))
+    let here = Files.absolute(current)
+    let bin = Files.parent(of: program)
+    let share = Files.parent(of: bin) + "/share/regproc"
+    folder = Self.above(here) ?? Self.above(bin) ?? (Self.isHome(share) ? share : nil)
   }
 
   private static func isHome(_ folder: String) -> Bool {

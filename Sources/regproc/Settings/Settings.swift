@@ -26,7 +26,7 @@ struct Settings: Sendable {
   static let options: [Option] =
     [
       .text("settings", "FILE", "a settings file over deploy/settings/base.yaml"),
-      .text("home", "FOLDER", "where routes.yaml and stages/ are (default: this folder or one above, or the program's repository)"),
+      .text("home", "FOLDER", "where routes.yaml and stages/ are (default: here or above, or what the program came with)"),
     ]
     + SettingEntry.all.compactMap { entry in
       entry.flag.map {
