@@ -64,11 +64,14 @@ let package = Package(
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("Stages", ["StageKit", "Registration"]),
 
+    // From stages to what runs them in containers; pure, and knowing nothing of the rest
+    library("Deployment"),
+
     // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births, and the tests' MOSIP
     library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
 
     .executableTarget(
-      name: "regproc", dependencies: ["CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn"],
+      name: "regproc", dependencies: ["CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn", "Deployment"],
       swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
@@ -119,6 +122,7 @@ let package = Package(
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),
+    tests("Deployment", ["Deployment", "YAML", "System"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),
     // They start the built program.
     tests(
