@@ -21,7 +21,9 @@ struct ClusterObjects: Sendable {
   let plan: DeploymentPlan
   let site: ClusterSite
 
-  static let (configuration, routes, settings) = ("regproc-environment", "regproc-routes", "regproc-settings")
+  static let (configuration, routes, settings, rights) = (
+    "regproc-environment", "regproc-routes", "regproc-settings", "regproc-rights"
+  )
   private static let partOf = ("app.kubernetes.io/part-of", "regproc")
   private static func labels(_ name: String) -> Node {
     ["app.kubernetes.io/name": .text(name), "app.kubernetes.io/part-of": "regproc"]
@@ -78,13 +80,14 @@ struct ClusterObjects: Sendable {
     .list(values.sorted { $0.key < $1.key }.map { ["name": .text($0.key), "value": .text($0.value)] })
   }
 
-  private func mounts(hasData: Bool) -> Node {
+  private func mounts(hasData: Bool, hasRights: Bool = false) -> Node {
     .list(
       [
         ["name": "routes", "mountPath": "/etc/regproc/routes", "readOnly": true],
         ["name": "settings", "mountPath": "/etc/regproc/settings", "readOnly": true],
         ["name": "secrets", "mountPath": "/run/secrets/regproc", "readOnly": true], ["name": "tmp", "mountPath": "/tmp"],
-      ] + (hasData ? [["name": "data", "mountPath": "/data"]] : []))
+      ] + (hasData ? [["name": "data", "mountPath": "/data"]] : [])
+        + (hasRights ? [["name": "rights", "mountPath": "/etc/regproc/rights", "readOnly": true]] : []))
   }
 
   /// The whole folders, not single files of them: Kubernetes changes those under a running process, which reads the route file again.
@@ -124,6 +127,7 @@ struct ClusterObjects: Sendable {
       if let name = link.service { environment[link.variable] = "http://\(name):\(DeploymentPlan.httpPort)" }
     }
     for secret in service.secrets { environment[secret.variable] = Self.path(secret) }
+    environment["PGUSER"] = service.databaseUser
     let container: Node = [
       "name": "regproc", "image": site.image, "imagePullPolicy": site.pullPolicy, "args": Node(service.command),
       "envFrom": [["configMapRef": ["name": .text(Self.configuration)]]], "env": Self.variables(environment),
@@ -186,12 +190,16 @@ struct ClusterObjects: Sendable {
 
   func job(_ job: Job) -> Node {
     var environment = Configuration.files
-    if job.needsDatabase { environment[DeploymentPlan.databaseSecret.variable] = Self.path(DeploymentPlan.databaseSecret) }
+    for secret in job.secrets where !job.isPsql { environment[secret.variable] = Self.path(secret) }
+    environment["PGUSER"] = job.isPsql ? "regproc" : job.databaseUser
+    let volumes = volumes(job.secrets, own: job.name)
+    let rights: Node = ["name": "rights", "configMap": ["name": .text(Self.rights)]]
     let container: Node = [
-      "name": "regproc", "image": site.image, "imagePullPolicy": site.pullPolicy, "args": Node(job.command),
+      "name": "regproc", "image": job.isPsql ? site.postgresImage : site.image, "imagePullPolicy": site.pullPolicy,
+      job.isPsql ? "command" : "args": job.isPsql ? ["/bin/sh", "/etc/regproc/rights/make-roles"] : Node(job.command),
       "envFrom": [["configMapRef": ["name": .text(Self.configuration)]]], "env": Self.variables(environment),
       "resources": ["requests": ["cpu": "50m", "memory": "64Mi"], "limits": ["cpu": "1", "memory": "256Mi"]],
-      "securityContext": Self.containerSecurity(), "volumeMounts": mounts(hasData: false),
+      "securityContext": Self.containerSecurity(), "volumeMounts": mounts(hasData: false, hasRights: job.isPsql),
     ]
     return Self.object(
       "batch/v1", "Job", job.name + site.jobSuffix,
@@ -201,7 +209,7 @@ struct ClusterObjects: Sendable {
           [
             "backoffLimit": 20, "ttlSecondsAfterFinished": 86_400,
             "template": pod(
-              job.name, container, volumes: volumes([DeploymentPlan.databaseSecret], own: job.name),
+              job.name, container, volumes: volumes + (job.isPsql ? [rights] : []),
               more: [("restartPolicy", "OnFailure")]),
           ]
         )
@@ -340,6 +348,7 @@ struct ClusterObjects: Sendable {
   var postgres: [Node] {
     let container: Node = [
       "name": "postgres", "image": site.postgresImage,
+      "args": Node(["-c", "max_connections=\(DeploymentPlan.databaseConnections)"]),
       "env": Self.variables([
         "PGDATA": "/var/lib/postgresql/data/pgdata", "POSTGRES_DB": "regproc", "POSTGRES_USER": "regproc",
         "POSTGRES_INITDB_ARGS": "--auth-host=scram-sha-256",
@@ -423,6 +432,16 @@ struct ClusterObjects: Sendable {
 }
 
 extension DeploymentPlan {
+  /// The user in the connection that all services share; none where each has a role of its own.
+  var user: String { rights == nil ? " user=regproc" : "" }
+
+  /// The files of the rights, for a ConfigMap.
+  var rightsFiles: [(name: String, text: String)] {
+    guard let rights else { return [] }
+    let script = rights.script(self, secrets: "/run/secrets/regproc", rights: "/etc/regproc/rights")
+    return [("kafka-acls.sh", rights.kafkaLines), ("make-roles", mark + script), ("roles.sql", rights.rolesSQL)]
+  }
+
   /// Variables that a site sets for all services of a cluster.
   func siteVariables(kafka: String, database: String) -> [String: String] {
     var out = ["REGPROC_KAFKA_BOOTSTRAP_SERVERS": kafka, "REGPROC_DATABASE": database]
@@ -445,7 +464,7 @@ enum Kustomize {
     var files = [
       RenderedFile("base/kustomization.yaml", mark + base(plan).yaml),
       RenderedFile(
-        "base/site.env", mark + site(plan.siteVariables(kafka: "kafka:9092", database: "host=postgres dbname=regproc user=regproc"))
+        "base/site.env", mark + site(plan.siteVariables(kafka: "kafka:9092", database: "host=postgres dbname=regproc\(plan.user)"))
       ),
       RenderedFile("base/routes.yaml", plan.routes), RenderedFile("base/settings.yaml", plan.settings),
       RenderedFile("base/account.yaml", mark + ClusterObjects.account.yaml),
@@ -459,6 +478,7 @@ enum Kustomize {
         "overlays/production/disruption-budgets.yaml", mark + ClusterObjects.documents(plan.services.map { objects.budget($0) })),
       RenderedFile("overlays/production/service-monitor.yaml", mark + objects.monitor.yaml),
     ]
+    files += plan.rightsFiles.map { RenderedFile("base/rights/\($0.name)", $0.text) }
     for job in plan.jobs { files.append(RenderedFile("base/job-\(job.name).yaml", mark + objects.job(job).yaml)) }
     for service in plan.services {
       files.append(
@@ -488,15 +508,20 @@ enum Kustomize {
       ), ("images", [["name": "regproc", "newName": "regproc", "newTag": "latest"]]),
       (
         "configMapGenerator",
-        [
-          ["name": .text(ClusterObjects.configuration), "envs": ["site.env"]],
-          ["name": .text(ClusterObjects.routes), "files": ["routes.yaml"]],
-          ["name": .text(ClusterObjects.settings), "files": ["settings.yaml"]],
-        ]
+        .list(
+          [
+            ["name": .text(ClusterObjects.configuration), "envs": ["site.env"]],
+            ["name": .text(ClusterObjects.routes), "files": ["routes.yaml"]],
+            ["name": .text(ClusterObjects.settings), "files": ["settings.yaml"]],
+          ] + (plan.rights == nil ? [] : [rights(plan)]))
       ),
       // A name that follows from the content would restart every stage for a change that they read while running.
       ("generatorOptions", ["disableNameSuffixHash": true]),
     ])
+  }
+
+  private static func rights(_ plan: DeploymentPlan) -> Node {
+    ["name": .text(ClusterObjects.rights), "files": Node(plan.rightsFiles.map { "rights/\($0.name)" })]
   }
 
   private static func oneNode(_ objects: ClusterObjects) -> Node {
@@ -532,7 +557,7 @@ enum Kustomize {
           [
             "name": .text(ClusterObjects.configuration), "behavior": "merge",
             "literals": [
-              "REGPROC_DATABASE=host=postgres.database dbname=regproc user=regproc sslmode=require",
+              .text("REGPROC_DATABASE=host=postgres.database dbname=regproc\(plan.user) sslmode=require"),
               "REGPROC_KAFKA_BOOTSTRAP_SERVERS=kafka-0.kafka.kafka:9092,kafka-1.kafka.kafka:9092,kafka-2.kafka.kafka:9092",
               "REGPROC_KAFKA_REPLICATION=3",
             ],

@@ -6,8 +6,14 @@ enum Compose {
       RenderedFile("compose.host-network.yaml", mark + hostHeader + hostNetwork(plan).yaml),
       RenderedFile("routes/routes.yaml", plan.routes), RenderedFile("settings/settings.yaml", plan.settings),
       RenderedFile("make-secrets", makeSecrets(plan), isProgram: true),
-      RenderedFile("secrets/.gitignore", "*\n!.gitignore\n"),
+      RenderedFile(".gitignore", mark + "secrets/\n.env\n"),
     ]
+      + (plan.rights.map { rights in
+        [
+          RenderedFile("rights/roles.sql", rights.rolesSQL),
+          RenderedFile("rights/make-roles", mark + rights.script(plan, secrets: "/run/secrets", rights: "/etc/regproc/rights")),
+        ]
+      } ?? [])
   }
 
   private static let header = """
@@ -60,11 +66,13 @@ enum Compose {
     var out: [String: String] = [:]
     if kafka { out["REGPROC_KAFKA_BOOTSTRAP_SERVERS"] = "${REGPROC_KAFKA:-\(brokers(plan))}" }
     if database {
-      out["REGPROC_DATABASE"] = "${REGPROC_DATABASE:-host=postgres dbname=regproc user=regproc}"
-      out[DeploymentPlan.databaseSecret.variable] = path(DeploymentPlan.databaseSecret)
+      out["REGPROC_DATABASE"] = "${REGPROC_DATABASE:-host=postgres dbname=regproc\(user(plan))}"
     }
     return out
   }
+
+  /// With roles of their own stages say who they are beside the connection.
+  private static func user(_ plan: DeploymentPlan) -> String { plan.rights == nil ? " user=regproc" : "" }
 
   private static func path(_ secret: SecretFile) -> String { "/run/secrets/\(secret.name)" }
 
@@ -79,6 +87,7 @@ enum Compose {
       if let outside = link.outside { environment[link.variable] = "${\(outside.variable):-\(outside.example)}" }
     }
     for secret in service.secrets { environment[secret.variable] = path(secret) }
+    if let user = service.databaseUser { environment["PGUSER"] = user }
     var parts =
       ours(plan) + [
         ("command", Node(service.command)), ("environment", Node(sorted: environment)),
@@ -133,15 +142,37 @@ enum Compose {
   private static func job(_ job: Job, _ plan: DeploymentPlan) -> Node {
     var environment = connections(plan, kafka: job.needsKafka, database: job.needsDatabase).merging(Configuration.files) { $1 }
     if plan.kafkaNodes == 1, job.needsKafka { environment["REGPROC_KAFKA_REPLICATION"] = "${REGPROC_KAFKA_REPLICATION:--1}" }
+    for secret in job.secrets where !job.isPsql { environment[secret.variable] = path(secret) }
+    if let user = job.databaseUser { environment["PGUSER"] = user }
     var needs: [Node.Pair] = []
     if job.needsKafka { needs += (1...plan.kafkaNodes).map { Node.Pair(kafkaName($0, plan), ["condition": "service_healthy"]) } }
     if job.needsDatabase { needs.append(Node.Pair("postgres", ["condition": "service_healthy"])) }
+    if plan.jobs.contains(where: \.isPsql), job.needsDatabase, !job.isPsql {
+      needs.append(Node.Pair("roles", ["condition": "service_completed_successfully"]))
+    }
+    if job.isPsql { return psql(job, environment, needs) }
     return .map(
       (ours(plan) + [
         ("command", Node(job.command)), ("environment", Node(sorted: environment)),
-      ] + (job.needsDatabase ? [("secrets", [.text(DeploymentPlan.databaseSecret.name)])] : []) + [
+      ] + (job.secrets.isEmpty ? [] : [("secrets", Node(job.secrets.map(\.name)))]) + [
         ("volumes", .list(mounts)), ("depends_on", .map(needs)), ("restart", "on-failure"),
       ]).map { Node.Pair($0.0, $0.1) })
+  }
+
+  private static func psql(_ job: Job, _ environment: [String: String], _ needs: [Node.Pair]) -> Node {
+    var environment = environment.filter { $0.key == "REGPROC_DATABASE" }
+    environment["PGUSER"] = "regproc"
+    return Node.map(
+      ([
+        ("image", site("POSTGRES_IMAGE", Configuration.postgresImage)), ("user", site("POSTGRES_RUN_AS", "999:999")),
+        ("read_only", true),
+      ]
+        + locked + [
+          ("tmpfs", ["/tmp"]), ("entrypoint", ["/bin/sh", "/etc/regproc/rights/make-roles"]),
+          ("environment", Node(sorted: environment)),
+          ("secrets", Node(job.secrets.map(\.name).sorted())), ("volumes", ["./rights:/etc/regproc/rights:ro"]),
+          ("depends_on", .map(needs)), ("restart", "on-failure"),
+        ]).map { Node.Pair($0.0, $0.1) })
   }
 
   private static func kafka(_ node: Int, _ plan: DeploymentPlan) -> Node {
@@ -173,6 +204,7 @@ enum Compose {
       ]
         + locked + [
           ("tmpfs", ["/tmp", "/var/run/postgresql"]),
+          ("command", Node(["postgres", "-c", "max_connections=\(DeploymentPlan.databaseConnections)"])),
           (
             "environment",
             [
@@ -195,7 +227,7 @@ enum Compose {
     var services: [Node.Pair] = []
     let host = "127.0.0.1"
     let brokers = "${REGPROC_KAFKA:-\((1...plan.kafkaNodes).map { "\(host):\(kafkaPort($0))" }.joined(separator: ","))}"
-    let database = "${REGPROC_DATABASE:-host=\(host) dbname=regproc user=regproc}"
+    let database = "${REGPROC_DATABASE:-host=\(host) dbname=regproc\(user(plan))}"
     for node in 1...plan.kafkaNodes {
       let voters = (1...plan.kafkaNodes).map { "\($0)@\(host):\(kafkaPort($0) + 1)" }.joined(separator: ",")
       services.append(
@@ -216,7 +248,15 @@ enum Compose {
             ],
           ]))
     }
-    services.append(Node.Pair("postgres", ["network_mode": "host", "command": ["postgres", "-c", "listen_addresses=\(host)"]]))
+    services.append(
+      Node.Pair(
+        "postgres",
+        [
+          "network_mode": "host",
+          "command": Node([
+            "postgres", "-c", "listen_addresses=\(host)", "-c", "max_connections=\(DeploymentPlan.databaseConnections)",
+          ]),
+        ]))
     for job in plan.jobs {
       var environment: [String: String] = [:]
       if job.needsKafka { environment["REGPROC_KAFKA_BOOTSTRAP_SERVERS"] = brokers }

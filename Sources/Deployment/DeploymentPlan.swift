@@ -94,6 +94,8 @@ public struct Service: Sendable {
   public var command: [String]
   public var links: [ServiceLink]
   public var secrets: [SecretFile]
+  /// The database's user; nil for the one of the connection.
+  public var databaseUser: String?
   /// The services it may call over HTTP.
   public var calls: [String]
   /// Whether something outside the deployment calls it.
@@ -108,6 +110,11 @@ public struct Job: Sendable {
   public var command: [String]
   public var needsKafka: Bool
   public var needsDatabase: Bool
+  public var secrets: [SecretFile] = []
+  /// The database's user; nil for the one of the connection.
+  public var databaseUser: String?
+  /// Runs in Postgres' image: it calls psql.
+  public var isPsql = false
 }
 
 /// What a deployment consists of, whatever it is rendered for.
@@ -116,11 +123,15 @@ public struct DeploymentPlan: Sendable {
   public var jobs: [Job]
   /// The nodes of the Kafka that is brought along.
   public var kafkaNodes: Int
+  /// Whether each stage has a role and a Kafka user of its own.
+  public var rights: DeploymentRights?
   /// The content of the route file.
   public var routes: String
   /// The content of the settings file of the site.
   public var settings: String
 
+  /// Connections of the Postgres that is brought along: seven for each process, and twice as many processes as stages.
+  static let databaseConnections = 300
   /// The port of a stage's endpoints and of its admin listener in a container.
   static let (httpPort, adminPort) = (8080, 8081)
   /// The user of the image.
@@ -132,8 +143,11 @@ public struct DeploymentPlan: Sendable {
   /// - Parameters:
   ///   - side: nil for both sides in one cluster.
   ///   - hasBridge: whether flows leave stages to others.
+  ///   - rights: nil for one user of the database and of Kafka that does everything.
   public init(
-    stages: [DeployedStage], side: Side? = nil, hasBridge: Bool, kafkaNodes: Int = 1, routes: String, settings: String
+    stages: [DeployedStage], side: Side? = nil, hasBridge: Bool, kafkaNodes: Int = 1, rights: DeploymentRights? = nil,
+    routes: String,
+    settings: String
   ) {
     let here = stages.filter { (side == nil || $0.side == side) && (hasBridge || !$0.isBridge) }.sorted { $0.name < $1.name }
     let ports = Self.hostPorts(here.map(\.name))
@@ -146,12 +160,15 @@ public struct DeploymentPlan: Sendable {
       let called = Set(links.compactMap(\.service) + subscribers).subtracting([stage.name])
       return Service(
         name: stage.name, stage: stage, command: ["run", stage.name], links: links,
-        secrets: [Self.databaseSecret]
+        secrets: [rights == nil ? Self.databaseSecret : DeploymentRights.password(stage.name)]
           + stage.secrets.sorted().filter { ServiceLinks.isNeeded($0) }.map { Self.secret(stage.name, $0) },
-        calls: called.sorted(), isCalledFromOutside: ServiceLinks.calledFromOutside.contains(stage.plugin),
+        databaseUser: rights?.role(of: stage.name), calls: called.sorted(),
+        isCalledFromOutside: ServiceLinks.calledFromOutside.contains(stage.plugin),
         hostPort: ports[stage.name] ?? 0)
     }
-    jobs = ProgramJobs.all
+    // The OpenCRVS-side mediator takes nothing from the bus.
+    jobs = ProgramJobs.all(rights, stages: here.map(\.name)).filter { side != .opencrvs || !$0.needsKafka }
+    self.rights = rights
     self.kafkaNodes = kafkaNodes
     self.routes = routes
     self.settings = settings
@@ -166,7 +183,9 @@ public struct DeploymentPlan: Sendable {
   }
 
   /// All secrets, sorted.
-  var secrets: [SecretFile] { Set(services.flatMap(\.secrets)).sorted { $0.name < $1.name } }
+  var secrets: [SecretFile] {
+    Set(services.flatMap(\.secrets) + jobs.flatMap(\.secrets)).sorted { $0.name < $1.name }
+  }
   /// What only the site knows.
   var outside: [OutsideURL] { OutsideURL.allCases.filter { url in services.contains { $0.links.contains { $0.outside == url } } } }
 
@@ -188,10 +207,24 @@ public struct DeploymentPlan: Sendable {
 
 /// The commands of the program that jobs run.
 enum ProgramJobs {
-  static let all = [
-    Job(name: "migrate", command: ["database", "migrate"], needsKafka: false, needsDatabase: true),
-    Job(name: "topics", command: ["topics", "create"], needsKafka: true, needsDatabase: false),
-  ]
+  static func all(_ rights: DeploymentRights?, stages: [String]) -> [Job] {
+    let topics = Job(name: "topics", command: ["topics", "create"], needsKafka: true, needsDatabase: false)
+    guard let rights else {
+      return [
+        Job(
+          name: "migrate", command: ["database", "migrate"], needsKafka: false, needsDatabase: true,
+          secrets: [DeploymentPlan.databaseSecret]), topics,
+      ]
+    }
+    return [
+      Job(
+        name: "roles", command: [], needsKafka: false, needsDatabase: true,
+        secrets: [DeploymentPlan.databaseSecret] + (["owner"] + stages).map { DeploymentRights.password($0) }, isPsql: true),
+      Job(
+        name: "migrate", command: ["database", "migrate", "--grants"], needsKafka: false, needsDatabase: true,
+        secrets: [DeploymentRights.password("owner")], databaseUser: rights.role(of: "owner")), topics,
+    ]
+  }
 }
 
 /// By which settings stages call each other: the one place where a deployment knows plugins.

@@ -24,6 +24,7 @@ enum Helm {
       template("service-monitor", [objects.monitor], when: ".Values.serviceMonitor"),
       RenderedFile("templates/NOTES.txt", notes(plan)),
     ]
+    files += plan.rightsFiles.map { RenderedFile("files/rights/\($0.name)", $0.text) }
     for service in plan.services {
       files.append(template("stage-\(service.name)", [objects.statefulSet(service), objects.networkService(service)]))
     }
@@ -48,7 +49,8 @@ enum Helm {
         "bundled": false, "image": .text(Configuration.kafkaImage), "bootstrapServers": "kafka:9092",
       ],
       "database": [
-        "bundled": false, "image": .text(Configuration.postgresImage), "connection": "host=postgres dbname=regproc user=regproc",
+        "bundled": false, "image": .text(Configuration.postgresImage),
+        "connection": .text("host=postgres dbname=regproc\(plan.user)"),
       ],
       "data": ["existingClaim": "", "accessMode": "ReadWriteMany", "size": "10Gi", "storageClass": ""],
       "environment": Node(sorted: plan.siteVariables(kafka: "", database: "").filter { !$0.value.isEmpty }),
@@ -106,8 +108,16 @@ enum Helm {
         {{- end }}
       ---
       \(map(ClusterObjects.routes, "routes", "routes.yaml"))---
-      \(map(ClusterObjects.settings, "settings", "settings.yaml"))
+      \(map(ClusterObjects.settings, "settings", "settings.yaml"))\
+      \(rights(plan))
       """
+  }
+
+  /// The SQL of the roles, and the script that makes them.
+  private static func rights(_ plan: DeploymentPlan) -> String {
+    guard plan.rights != nil else { return "" }
+    let files = plan.rightsFiles.map { "  \($0.name): |\n    {{- .Files.Get \"files/rights/\($0.name)\" | nindent 4 }}\n" }
+    return "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: \(ClusterObjects.rights)\ndata:\n" + files.joined()
   }
 
   private static func notes(_ plan: DeploymentPlan) -> String {

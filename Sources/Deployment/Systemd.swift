@@ -2,7 +2,7 @@
 enum Systemd {
   static func files(_ plan: DeploymentPlan) -> [RenderedFile] {
     let units = plan.services.map { RenderedFile("units/\(unit($0.name))", mark + stage($0, plan)) }
-    let jobs = plan.jobs.map { RenderedFile("units/\(unit($0.name))", mark + job($0)) }
+    let jobs = plan.jobs.filter { !$0.isPsql }.map { RenderedFile("units/\(unit($0.name))", mark + job($0)) }
     return units + jobs + [
       RenderedFile("units/regproc.target", mark + target(plan)), RenderedFile("etc/site.env", mark + site(plan)),
       RenderedFile("etc/routes.yaml", plan.routes), RenderedFile("etc/settings.yaml", plan.settings),
@@ -12,7 +12,7 @@ enum Systemd {
   private static func unit(_ name: String) -> String { "regproc-\(name).service" }
 
   private static func site(_ plan: DeploymentPlan) -> String {
-    let variables = plan.siteVariables(kafka: "127.0.0.1:9092", database: "host=127.0.0.1 dbname=regproc user=regproc")
+    let variables = plan.siteVariables(kafka: "127.0.0.1:9092", database: "host=127.0.0.1 dbname=regproc\(plan.user)")
     return
       "# For all units: where Kafka, Postgres and what is outside are. Secrets are in /etc/regproc/secrets, a file each, for root alone.\n"
       + variables.sorted { $0.key < $1.key }.map { "\($0.key)=\"\($0.value)\"\n" }.joined()
@@ -81,10 +81,11 @@ enum Systemd {
       "REGPROC_HTTP_URL": "http://127.0.0.1:\(service.hostPort)", "REGPROC_ADMIN_PORT": "\(service.hostPort + 1)",
       "REGPROC_DATABASE_MIGRATE": "check",
     ]
+    environment["PGUSER"] = service.databaseUser
     for link in service.links {
       if let name = link.service, let port = ports[name] { environment[link.variable] = "http://127.0.0.1:\(port)" }
     }
-    let jobs = plan.jobs.map { unit($0.name) }.joined(separator: " ")
+    let jobs = plan.jobs.filter { !$0.isPsql }.map { unit($0.name) }.joined(separator: " ")
     let resources = service.stage.resources
     return """
       [Unit]
@@ -124,7 +125,7 @@ enum Systemd {
     ExecStart=/usr/bin/regproc \(job.command.joined(separator: " "))
     Restart=on-failure
     RestartSec=5
-    \(locked(job.needsDatabase ? [DeploymentPlan.databaseSecret] : [], hasData: false))
+    \(job.databaseUser.map { "Environment=PGUSER=\($0)\n" } ?? "")\(locked(job.secrets, hasData: false))
     """
   }
 

@@ -133,4 +133,26 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
 
         """)
   }
+
+  @Test func withRightsEachStageHasItsOwnRoleAndNobodyTheFirstUsers() throws {
+    let rights = DeploymentRights(rolesSQL: "CREATE ROLE made;\n", kafkaLines: "kafka-acls.sh --add\n")
+    let plan = DeploymentPlan(stages: stages, hasBridge: false, rights: rights, routes: "version: 1\n", settings: "# none\n")
+    for service in plan.services {
+      #expect(service.databaseUser == "regproc_" + service.name.replacing("-", with: "_"))
+      #expect(!service.secrets.contains(DeploymentPlan.databaseSecret))
+      #expect(service.secrets.contains { $0.name == "\(service.name)-database-password" })
+    }
+    #expect(plan.jobs.map(\.name) == ["roles", "migrate", "topics"])
+    #expect(plan.jobs[1].databaseUser == "regproc_owner" && plan.jobs[1].command.contains("--grants"))
+    let compose = Target.compose.render(plan)
+    let script = try #require(compose.first { $0.path == "rights/make-roles" })
+    #expect(plan.services.allSatisfy { script.text.contains("password regproc_\($0.name.replacing("-", with: "_")) ") })
+    #expect(compose.contains { $0.path == "rights/roles.sql" && $0.text == rights.rolesSQL })
+    for target in [Target.kubernetes, .helm] {
+      let files = target.render(plan)
+      #expect(
+        files.contains { $0.path.hasSuffix("rights/roles.sql") } && files.contains { $0.path.hasSuffix("rights/kafka-acls.sh") })
+      #expect(files.contains { $0.text.contains("value: regproc_packet_validator") })
+    }
+  }
 }

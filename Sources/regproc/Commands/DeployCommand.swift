@@ -30,7 +30,7 @@ enum DeployCommand {
     ], takesSettings: true, example: "deploy render kubernetes --side mosip --output site/mosip", run: run)
 
   private static let words = Target.allCases.map(\.rawValue).joined(separator: ", ")
-  private static let sides = ["all"] + Side.allCases.map(\.rawValue)
+  private static let sides = ["all"] + Deployment.Side.allCases.map(\.rawValue)
   /// What was rendered, with the SHA-256 of each file.
   private static let list = ".rendered"
 
@@ -65,7 +65,7 @@ enum DeployCommand {
       own = String(decoding: try Files.read(file), as: UTF8.self)
     }
     return DeploymentPlan(
-      stages: folder.stages.map(deployed), side: Side(rawValue: arguments.text("side") ?? "all"),
+      stages: folder.stages.map(deployed), side: Deployment.Side(rawValue: arguments.text("side") ?? "all"),
       hasBridge: arguments.has("bridge") || !routes.elsewhereStages.isEmpty, kafkaNodes: arguments.integer("kafka-nodes") ?? 1,
       routes: String(decoding: try Files.read(settings.routesFile), as: UTF8.self), settings: own)
   }
@@ -81,7 +81,7 @@ enum DeployCommand {
   }
 
   /// The OpenCRVS-side mediator runs where OpenCRVS does, everything else where MOSIP does.
-  private static func side(of file: StageFile) -> Side { file.plugin == "opencrvs-mediator" ? .opencrvs : .mosip }
+  private static func side(of file: StageFile) -> Deployment.Side { file.plugin == "opencrvs-mediator" ? .opencrvs : .mosip }
   private static func resources(of file: StageFile) -> Resources { Resources() }
 
   /// Writes a tree and removes what an earlier one had more. Returns how many files changed.
