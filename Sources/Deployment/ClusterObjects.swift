@@ -120,7 +120,7 @@ struct ClusterObjects: Sendable {
   }
 
   func statefulSet(_ service: Service) -> Node {
-    var environment = Configuration.own
+    var environment = Configuration.own.merging(plan.variables) { $1 }
     environment["REGPROC_HTTP_URL"] = "http://\(service.name):\(DeploymentPlan.httpPort)"
     environment["REGPROC_HTTP_OUTGOING_HOSTS"] = (service.calls + [service.name]).sorted().joined(separator: ",")
     for link in service.links {
@@ -190,6 +190,7 @@ struct ClusterObjects: Sendable {
 
   func job(_ job: Job) -> Node {
     var environment = Configuration.files
+    environment["REGPROC_SIDE"] = plan.side?.rawValue
     for secret in job.secrets where !job.isPsql { environment[secret.variable] = Self.path(secret) }
     environment["PGUSER"] = job.isPsql ? "regproc" : job.databaseUser
     let volumes = volumes(job.secrets, own: job.name)

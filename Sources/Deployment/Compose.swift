@@ -79,7 +79,7 @@ enum Compose {
   private static let mounts: [Node] = ["./routes:/etc/regproc/routes:ro", "./settings:/etc/regproc/settings:ro"]
 
   private static func service(_ service: Service, _ plan: DeploymentPlan) -> Node {
-    var environment = connections(plan).merging(Configuration.own) { $1 }
+    var environment = connections(plan).merging(Configuration.own) { $1 }.merging(plan.variables) { $1 }
     environment["REGPROC_HTTP_URL"] = url(service)
     environment["REGPROC_HTTP_OUTGOING_HOSTS"] = outgoing(service, plan)
     for link in service.links {
@@ -142,6 +142,7 @@ enum Compose {
   private static func job(_ job: Job, _ plan: DeploymentPlan) -> Node {
     var environment = connections(plan, kafka: job.needsKafka, database: job.needsDatabase).merging(Configuration.files) { $1 }
     if plan.kafkaNodes == 1, job.needsKafka { environment["REGPROC_KAFKA_REPLICATION"] = "${REGPROC_KAFKA_REPLICATION:--1}" }
+    environment["REGPROC_SIDE"] = plan.side?.rawValue
     for secret in job.secrets where !job.isPsql { environment[secret.variable] = path(secret) }
     if let user = job.databaseUser { environment["PGUSER"] = user }
     var needs: [Node.Pair] = []

@@ -123,6 +123,8 @@ public struct DeploymentPlan: Sendable {
   public var jobs: [Job]
   /// The nodes of the Kafka that is brought along.
   public var kafkaNodes: Int
+  /// The side that is deployed; nil for both.
+  public var side: Side?
   /// Whether each stage has a role and a Kafka user of its own.
   public var rights: DeploymentRights?
   /// The content of the route file.
@@ -169,6 +171,7 @@ public struct DeploymentPlan: Sendable {
     // The OpenCRVS-side mediator takes nothing from the bus.
     jobs = ProgramJobs.all(rights, stages: here.map(\.name)).filter { side != .opencrvs || !$0.needsKafka }
     self.rights = rights
+    self.side = side
     self.kafkaNodes = kafkaNodes
     self.routes = routes
     self.settings = settings
@@ -182,6 +185,13 @@ public struct DeploymentPlan: Sendable {
     "REGPROC_STAGE_\(stage)_\(setting)".uppercased().replacing("-", with: "_")
   }
 
+  /// Variables of all services that follow from what is deployed: whose keys are made here, and for whose topics a service cares.
+  var variables: [String: String] {
+    var out: [String: String] = [:]
+    out["REGPROC_SIDE"] = side?.rawValue
+    if rights != nil || side == .opencrvs { out["REGPROC_KAFKA_TOPICS"] = "own" }
+    return out
+  }
   /// All secrets, sorted.
   var secrets: [SecretFile] {
     Set(services.flatMap(\.secrets) + jobs.flatMap(\.secrets)).sorted { $0.name < $1.name }

@@ -2,7 +2,7 @@
 enum Systemd {
   static func files(_ plan: DeploymentPlan) -> [RenderedFile] {
     let units = plan.services.map { RenderedFile("units/\(unit($0.name))", mark + stage($0, plan)) }
-    let jobs = plan.jobs.filter { !$0.isPsql }.map { RenderedFile("units/\(unit($0.name))", mark + job($0)) }
+    let jobs = plan.jobs.filter { !$0.isPsql }.map { RenderedFile("units/\(unit($0.name))", mark + job($0, plan)) }
     return units + jobs + [
       RenderedFile("units/regproc.target", mark + target(plan)), RenderedFile("etc/site.env", mark + site(plan)),
       RenderedFile("etc/routes.yaml", plan.routes), RenderedFile("etc/settings.yaml", plan.settings),
@@ -82,6 +82,7 @@ enum Systemd {
       "REGPROC_DATABASE_MIGRATE": "check",
     ]
     environment["PGUSER"] = service.databaseUser
+    environment.merge(plan.variables) { $1 }
     for link in service.links {
       if let name = link.service, let port = ports[name] { environment[link.variable] = "http://127.0.0.1:\(port)" }
     }
@@ -112,7 +113,7 @@ enum Systemd {
       """
   }
 
-  private static func job(_ job: Job) -> String {
+  private static func job(_ job: Job, _ plan: DeploymentPlan) -> String {
     """
     [Unit]
     Description=regproc: \(job.command.joined(separator: " "))
@@ -125,7 +126,7 @@ enum Systemd {
     ExecStart=/usr/bin/regproc \(job.command.joined(separator: " "))
     Restart=on-failure
     RestartSec=5
-    \(job.databaseUser.map { "Environment=PGUSER=\($0)\n" } ?? "")\(locked(job.secrets, hasData: false))
+    \(plan.side.map { "Environment=REGPROC_SIDE=\($0.rawValue)\n" } ?? "")\(job.databaseUser.map { "Environment=PGUSER=\($0)\n" } ?? "")\(locked(job.secrets, hasData: false))
     """
   }
 

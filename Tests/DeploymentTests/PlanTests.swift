@@ -44,6 +44,12 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
     #expect(plan().outside == [.opencrvs])
     #expect(plan(side: .opencrvs).outside == [.opencrvs, .mosipMediator])
     #expect(plan(side: .mosip).outside == [.opencrvsMediator])
+    // A process makes no keys of the other side: it must know which it is on. Of both in one, none is said.
+    for target in Target.allCases {
+      func says(_ side: Side?) -> Bool { target.render(plan(side: side)).contains { $0.text.contains("REGPROC_SIDE") } }
+      #expect(says(.opencrvs) && says(.mosip) && !says(nil))
+    }
+    #expect(plan(side: .opencrvs).jobs.map(\.name) == ["migrate"])
   }
 
   @Test(arguments: Target.allCases) func aFurtherStageAddsAServiceAndChangesNoOther(target: Target) {
