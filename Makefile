@@ -34,7 +34,7 @@ bench: setup        ## the yardsticks of docs/performance.md
 fuzz: setup         ## each reader of bytes from outside for N seconds, guided by coverage: make fuzz SECONDS_EACH=60
 	deploy/scripts/fuzz
 
-generate: build     ## what docs take from the program itself: the table of endpoints in docs/security.md
+generate: build     ## what the program itself says: the table of endpoints in docs/security.md, and the trees under deploy/
 	deploy/scripts/generate
 
 format:

@@ -64,13 +64,16 @@ let package = Package(
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("Stages", ["StageKit", "Registration"]),
 
+    // From stages to what runs them in containers; pure, and knowing nothing of the rest
+    library("Deployment"),
+
     // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births, and the tests' MOSIP
     library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
 
     .executableTarget(
       name: "regproc",
       dependencies: [
-        "CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn",
+        "CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn", "Deployment",
         // `regproc version` tells what was loaded.
         "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD",
       ],
@@ -124,6 +127,7 @@ let package = Package(
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),
+    tests("Deployment", ["Deployment", "YAML", "System"]),
     tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),
     // They start the built program.
     tests(

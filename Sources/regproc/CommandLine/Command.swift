@@ -65,7 +65,7 @@ enum Commands {
       IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
       PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, SettingsCommand.command,
-      EndpointsCommand.command, DoctorCommand.command, VersionCommand.command,
+      EndpointsCommand.command, DoctorCommand.command, ProbeCommand.command, DeployCommand.render, VersionCommand.command,
     ]
 
   /// The version that is told.
