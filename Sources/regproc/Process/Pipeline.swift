@@ -198,8 +198,14 @@ final class Pipeline: Sendable {
     let pool = Pool(database, size: settings.connections(stages: plan.run.count))
     let url = settings.url(port: port)
     do {
-      let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
-      try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
+      let appliesMigrations = settings.appliesMigrations
+      try await pool.with {
+        if appliesMigrations {
+          _ = try Migrator.apply(ProgramSchema.migrations, on: $0)
+        } else {
+          try Migrator.require(ProgramSchema.migrations, on: $0)
+        }
+      }
       let platform = try PlatformChoice(
         settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
         roles: roles, publicURL: url)

@@ -233,6 +233,9 @@ struct Settings: Sendable {
     return try PostgresSettings(connection, password: password)
   }
 
+  /// Whether a process applies migrations that the database lacks, or does not start without them.
+  var appliesMigrations: Bool { text("database.migrate") != "check" }
+
   /// Puts the log at the level that is asked for.
   func setLogLevel(default level: String = "info") { Log.level = Log.Level(text("log-level") ?? level) ?? .info }
 }

@@ -186,6 +186,10 @@ struct SettingEntry: Sendable {
       "database.connections", .integer(1...500), "N",
       "connections that the stages of this process share, beside one for each worker (default: 12; `run`: 2 and one for each stage, up to 12)"
     ),
+    SettingEntry(
+      "database.migrate", .choice(["auto", "check"]), "WORD", default: "auto",
+      "auto: a process applies the migrations that the database lacks; check: it applies none and does not start without them "
+        + "(regproc database migrate; docs/rights.md)"),
     SettingEntry("database.password-file", .path, "FILE", "a file whose first line is the database's password"),
   ]
 }
