@@ -27,6 +27,8 @@ public struct StageFile: Sendable, Equatable {
   public var parallelism: Int
   /// The most records of one batch.
   public var batch: Int
+  /// Whose cluster it runs in.
+  public var side: Side = .mosip
   /// The plugin's settings as they stand in the file.
   public var settings: [String: SettingValue]
 

@@ -141,29 +141,11 @@ public final class Engine: Sendable {
           gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) })
       }
     }
-    performers.append(
-      WorkRunner.Performer(
-        stage: WorkflowEvents.stage, kind: WorkflowEvents.work,
-        perform: { work in
-          try await WorkflowEvents.publish(work, services: services)
-          return .done
-        }))
-    performers.append(
-      WorkRunner.Performer(
-        stage: WorkflowEvents.stage, kind: WorkKind(WorkflowEvents.requested),
-        perform: { work in
-          try await WorkflowEvents.publishRequest(work, services: services)
-          return .done
-        }))
-    let resume = Resume(
-      pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake)
-    performers.append(
-      WorkRunner.Performer(
-        stage: WorkflowEvents.stage, kind: Resume.work,
-        perform: { work in
-          try await resume.perform(work)
-          return .done
-        }))
+    if settings.side == .mosip {
+      performers += Self.settling(
+        Resume(
+          pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake), services)
+    }
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
@@ -202,6 +184,23 @@ public final class Engine: Sendable {
     // Weakly: what serves them is asked by one of its own endpoints.
     certificates.add("public") { [weak server] in server?.tls }
     certificates.add("admin") { [weak admin] in admin?.tls }
+  }
+
+  /// What the engine itself does for registrations: tells the world of their ends, and takes up those that waited.
+  private static func settling(_ resume: Resume, _ services: Services) -> [WorkRunner.Performer] {
+    func performer(_ kind: WorkKind, _ perform: @escaping @Sendable (WorkItem) async throws -> Void) -> WorkRunner.Performer {
+      WorkRunner.Performer(
+        stage: WorkflowEvents.stage, kind: kind,
+        perform: { work in
+          try await perform(work)
+          return .done
+        })
+    }
+    return [
+      performer(WorkflowEvents.work) { try await WorkflowEvents.publish($0, services: services) },
+      performer(WorkKind(WorkflowEvents.requested)) { try await WorkflowEvents.publishRequest($0, services: services) },
+      performer(Resume.work) { try await resume.perform($0) },
+    ]
   }
 
   /// Settings of the stage file with those of the environment over them: `REGPROC_STAGE_<STAGE>_<SETTING>`, and

@@ -1,6 +1,7 @@
 import HTTP
 import Kafka
 import Postgres
+import StageKit
 
 /// How an engine is connected and how it works; one engine is one process.
 public struct EngineSettings: Sendable {
@@ -29,6 +30,8 @@ public struct EngineSettings: Sendable {
   public var replication: Int
   /// Seconds after which a message that nobody took is sent again.
   public var reconcileAfter: Double
+  /// The side that all stages of this process are on. On OpenCRVS' side there are no registrations, so none are settled there.
+  public var side: Side = .mosip
   /// Database connections for durable work; the workers and the courier have one each.
   public var connections: Int
 

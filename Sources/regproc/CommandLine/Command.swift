@@ -60,7 +60,7 @@ enum Commands {
       RoutesTestCommand.command, RoutesDiffCommand.command, RoutesStatusCommand.command,
       RoutesGraphCommand.command,
       TopicsCommand.plan, TopicsCommand.create,
-      DatabaseCommand.status, DatabaseCommand.migrate,
+      DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
       StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
       ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
       IdCommand.check,

@@ -15,8 +15,51 @@ enum DatabaseCommand {
       The job of a deployment whose processes have `database.migrate: check`. It runs as a user who may change tables. Of several at
       once one works, the others wait for it and find nothing to do. Each migration is a transaction of its own.
       """,
-    options: [.flag("dry-run", "only says what would be done")], takesSettings: true,
+    options: [
+      .flag("dry-run", "only says what would be done"),
+      .flag("grants", "then gives the roles of `database roles` their rights on the tables"), prefix, side,
+    ], takesSettings: true,
     example: "database migrate --database 'host=postgres dbname=regproc user=regproc_owner'", run: runMigrate)
+
+  static let roles = Command(
+    name: "database roles", summary: "prints SQL that makes a Postgres role for each stage, with just the rights that it needs",
+    details: """
+      For psql, as a user who may make roles; it may run again and again, before the first migration or after it. The roles are an owner for
+      migrations, one for each stage, a reader and an operator for commands. They get no password here (docs/rights.md).
+      """
+    ,
+    options: [
+      prefix, side, .flag("grants-only", "only the rights on tables, which the owner may give after a migration"),
+      .flag("json", "the roles and their rights, one object a line"),
+    ], takesSettings: true, example: "database roles | psql 'host=postgres dbname=regproc user=postgres'", run: runRoles)
+
+  private static let prefix = Option(
+    name: "prefix", value: "TEXT", meaning: "what the names of roles begin with (default: regproc_)"
+  ) {
+    $0.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 } && $0.utf8.count < 30
+      ? nil : "fewer than 30 of a-z, 0-9 and _"
+  }
+  private static let side = SideOption.option
+
+  private static func rights(_ arguments: Arguments, _ settings: Settings) throws -> DatabaseRights {
+    DatabaseRights(
+      SideOption.chosen(try StageFolder(settings).stages, arguments, settings), prefix: arguments.text("prefix") ?? "regproc_",
+      isEmbedded: !settings.usesMosip)
+  }
+
+  private static func runRoles(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let rights = try rights(arguments, try Settings(arguments, around))
+    guard arguments.has("json") else {
+      around.console.out((arguments.has("grants-only") ? "" : rights.rolesSQL + "\n") + rights.grantsSQL)
+      return 0
+    }
+    for role in rights.roles {
+      let tables = role.tables.reduce(into: JSONObject()) { $0[$1.table] = .string($1.grant) }
+      let value: JSONValue = ["role": .string(role.name), "tables": .object(tables)]
+      around.console.out(value.encoded() + [10])
+    }
+    return 0
+  }
 
   private static func runStatus(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
@@ -61,6 +104,12 @@ enum DatabaseCommand {
     }
     for migration in done {
       around.console.out("\(isDry ? "would be applied" : "applied"): \(migration.version) (\(migration.name))\n")
+    }
+    if arguments.has("grants"), !isDry {
+      let rights = try rights(arguments, settings)
+      try await JournalAccess.with(settings) { connection, _ in try connection.script(rights.grantsSQL) }
+      let names = rights.roles.dropFirst().map(\.name).joined(separator: ", ")
+      around.console.err("as far as they exist, these roles have their rights: \(names)\n")
     }
     if done.isEmpty { around.console.err("the database has all migrations\n") }
     return 0

@@ -36,7 +36,7 @@ final class PlatformChoice: Sendable {
         objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner,
         rules: plan.rules,
         identityRules: settings.identityRules,
-        masterData: plan.masterData ?? NoMasterData())
+        masterData: plan.masterData ?? NoMasterData(), side: plan.side)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }

@@ -233,6 +233,9 @@ struct Settings: Sendable {
     return try PostgresSettings(connection, password: password)
   }
 
+  /// The side that this installation is; nil for both in one.
+  var side: Side? { text("side").flatMap { Side(rawValue: $0) } }
+
   /// Whether a process applies migrations that the database lacks, or does not start without them.
   var appliesMigrations: Bool { text("database.migrate") != "check" }
 

@@ -118,6 +118,10 @@ struct SettingEntry: Sendable {
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
     SettingEntry("stages", .path, flag: "stages", "FOLDER", "the folder of stages/<name>/stage.yaml (default: of the home)"),
     SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),
+    SettingEntry(
+      "side", .choice(["all", "opencrvs", "mosip"]), "SIDE", default: "all",
+      "which side this installation is, with database, keys and Kafka of its own: opencrvs or mosip; all: both in one (docs/two-sides.md)"
+    ),
     SettingEntry("instance", flag: "instance", "NAME", "this process's name; no two processes may share one (default: the host's)"),
     SettingEntry("log-level", .logLevel, flag: "log-level", "LEVEL", "debug, info, warning or error (default: info; demo: error)"),
     SettingEntry(
