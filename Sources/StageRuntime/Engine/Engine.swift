@@ -96,7 +96,16 @@ public final class Engine: Sendable {
     let own = units.map { TopicPlan.Reader($0.file, takesMessages: $0.spec.takesMessages, furtherTopics: $0.furtherTopics) }
     let all = Self.readers(directory, catalogue, environment)
     let bridge = units.first(where: \.spec.isBridge)?.bridgeCommands
-    let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = { TopicNeeds($0, own: own, all: all, bridge: bridge) }
+    let keepsToOwn = settings.keepsToOwnTopics
+    let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = {
+      TopicNeeds($0, own: own, all: all, bridge: bridge, keepsToOwn: keepsToOwn)
+    }
+    let bridgeStage = units.first(where: \.spec.isBridge)?.file.name
+    let carried: @Sendable () -> Set<String> = {
+      own.reduce(into: []) { topics, reader in
+        topics.formUnion(TopicRights(reader, table.routes, bridge: reader.stage.name == bridgeStage ? bridge : nil).writes)
+      }
+    }
     self.topicNeeds = topicNeeds
     topicCare = TopicCare(
       partitions: settings.partitions, replication: settings.replication, needs: { topicNeeds(table.routes) },
@@ -149,7 +158,7 @@ public final class Engine: Sendable {
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
-      elsewhere: { table.routes.elsewhereStages },
+      topics: keepsToOwn ? carried : nil, elsewhere: { table.routes.elsewhereStages },
       refuse: { hop, reason, key in
         let judge = Judge(routes: table.routes, directory: byName, worker: settings.instance)
         return try UndeliverableMessage.conclude(hop, reason, key: key, by: judge, now: services.clock.now)

@@ -59,7 +59,7 @@ enum Commands {
       RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
       RoutesTestCommand.command, RoutesDiffCommand.command, RoutesStatusCommand.command,
       RoutesGraphCommand.command,
-      TopicsCommand.plan, TopicsCommand.create,
+      TopicsCommand.plan, TopicsCommand.create, TopicRightsCommand.acls,
       DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
       StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
       ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,

@@ -228,6 +228,7 @@ final class Pipeline: Sendable {
       engineSettings.replication = settings.replication
       engineSettings.reconcileAfter = plan.reconcileSeconds
       engineSettings.side = plan.side
+      engineSettings.keepsToOwnTopics = settings.text("kafka.topics") == "own"
       let maker: Engine.TopicMaker?
       if let broker {
         maker = { names, partitions, _ in for name in names { try broker.createTopic(name, partitions: partitions) } }

@@ -182,6 +182,10 @@ struct SettingEntry: Sendable {
       "messages and offsets in one Kafka transaction; off for a broker without real transactions"),
     SettingEntry("kafka.partitions", .integer(1...1000), "N", default: "4", "partitions of topics that are made"),
     SettingEntry(
+      "kafka.topics", .choice(["all", "own"]), "WORD", default: "all",
+      "all: this process makes every topic that is missing and sends again whatever the journal has to be sent; own: only for the topics that "
+        + "its stages read and send to, for a user with the rights of `regproc topics acls`"),
+    SettingEntry(
       "kafka.replication", .replicas, "N", default: "-1", "replicas of topics that are made; -1: as many as the cluster gives"),
     SettingEntry(
       "database.connection", .connection, flag: "database", "CONNECTION",
