@@ -44,6 +44,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - rules: how identities are checked beside the schema.
   ///   - identityRules: what the identity repository demands of identities and of changes.
   ///   - masterData: the country's master data.
+  ///   - partners: names of keys that another installation has.
   ///   - side: on OpenCRVS' side only keys, tokens and the audit trail work: there are no identities, and nobody subscribes.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
@@ -53,10 +54,10 @@ public final class EmbeddedPlatform: Sendable {
     http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
     rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData(),
-    side: Side = .mosip
+    side: Side = .mosip, partners: Set<String> = []
   ) throws {
     self.side = side
-    keys = try KeyFolder(folder: folder + "/keys")
+    keys = try KeyFolder(folder: folder + "/keys", partners: partners)
     self.pool = pool
     sealingKeys = try Self.bound(keys, pool.settings)
     let sealer = Sealer(sealingKeys)

@@ -65,7 +65,8 @@ enum Commands {
       ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
       IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
-      PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, SettingsCommand.command,
+      PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, KeyExchangeCommand.export,
+      KeyExchangeCommand.take, SettingsCommand.command,
       EndpointsCommand.command, DoctorCommand.command, version,
     ]
 
