@@ -48,6 +48,7 @@ extension StageFile {
         problems.add("wrong-value", "side must be \(Side.allCases.map(\.rawValue).joined(separator: " or "))", at: entry.value)
       }
     }
+    if let resources = reader.mapping("resources") { stage.resources = StageResources(resources) }
     if let entry = reader.entry("settings"), !entry.value.isNull {
       if let pairs = entry.value.mapping {
         for pair in pairs {
