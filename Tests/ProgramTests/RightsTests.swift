@@ -33,6 +33,7 @@ extension ProgramTests {
       // Nothing starts on a database that lacks migrations, and nothing is made.
       let refused = try await Program.run(
         "run", "packet-validator", "--kafka", broker.address, "--database", superuser, "--data", processes.data, "--port", "0",
+        "--wait-for", "0",
         environment: ["REGPROC_DATABASE_MIGRATE": "check"])
       #expect(refused.code == 1 && refused.errors.contains("1 (journal)"), "\(refused.errors)")
       #expect(refused.errors.contains("regproc database migrate"))
