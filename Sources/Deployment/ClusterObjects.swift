@@ -423,9 +423,10 @@ struct ClusterObjects: Sendable {
   var ownBrokers: String { (0..<plan.kafkaNodes).map { "kafka-\($0).kafka:9092" }.joined(separator: ",") }
 
   static func limits(_ resources: Resources) -> Node {
-    [
+    let mostCPU = resources.mostCPU.map { [Node.Pair("cpu", .text($0))] } ?? []
+    return [
       "requests": ["cpu": .text(resources.requestedCPU), "memory": .text(resources.requestedMemory)],
-      "limits": ["cpu": .text(resources.mostCPU), "memory": .text(resources.mostMemory)],
+      "limits": .map(mostCPU + [Node.Pair("memory", .text(resources.mostMemory))]),
     ]
   }
 

@@ -111,9 +111,10 @@ enum Compose {
           "test": ["CMD", "/usr/bin/regproc", "probe", "readiness"], "interval": "10s", "timeout": "5s", "retries": 6,
           "start_period": "30s",
         ]
-      ), ("mem_limit", .text(composeMemory(resources.mostMemory))), ("cpus", .text(composeCPU(resources.mostCPU))),
-      ("restart", "unless-stopped"), ("stop_grace_period", .text("\(DeploymentPlan.stopSeconds)s")),
+      ), ("mem_limit", .text(composeMemory(resources.mostMemory))),
     ]
+    if let most = resources.mostCPU { parts.append(("cpus", .text(composeCPU(most)))) }
+    parts += [("restart", "unless-stopped"), ("stop_grace_period", .text("\(DeploymentPlan.stopSeconds)s"))]
     return .map(parts.map { Node.Pair($0.0, $0.1) })
   }
 

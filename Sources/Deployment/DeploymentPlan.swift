@@ -7,12 +7,13 @@ public enum Side: String, Sendable, CaseIterable {
 public struct Resources: Sendable, Equatable {
   public var requestedCPU: String
   public var requestedMemory: String
-  public var mostCPU: String
+  /// Nil for no limit: a stage may then use what nobody else needs.
+  public var mostCPU: String?
   public var mostMemory: String
 
   /// A process takes 31 MB at rest; the rest is for what it has in hand.
   public init(
-    requestedCPU: String = "50m", requestedMemory: String = "64Mi", mostCPU: String = "1", mostMemory: String = "256Mi"
+    requestedCPU: String = "50m", requestedMemory: String = "64Mi", mostCPU: String? = nil, mostMemory: String = "512Mi"
   ) {
     self.requestedCPU = requestedCPU
     self.requestedMemory = requestedMemory

@@ -104,8 +104,7 @@ enum Systemd {
       RestartSec=2
       KillSignal=SIGTERM
       TimeoutStopSec=\(DeploymentPlan.stopSeconds)
-      MemoryMax=\(memory(resources.mostMemory))
-      CPUQuota=\(quota(resources.mostCPU))
+      MemoryMax=\(memory(resources.mostMemory))\(resources.mostCPU.map { "\nCPUQuota=\(quota($0))" } ?? "")
       \(locked(service.secrets, hasData: true))
       [Install]
       WantedBy=regproc.target

@@ -21,6 +21,7 @@ public final class EmbeddedPlatform: Sendable {
   private let followUps: IdentityFollowUps
   private let forgetful: Pool
   private let pool: Pool
+  private let side: Side
   private let sealingKeys: SealingKeys
   private let looking = Mutex<Task<Void, Never>?>(nil)
   private let log = Log("sealer")
@@ -43,6 +44,8 @@ public final class EmbeddedPlatform: Sendable {
   ///   - rules: how identities are checked beside the schema.
   ///   - identityRules: what the identity repository demands of identities and of changes.
   ///   - masterData: the country's master data.
+  ///   - partners: names of keys that another installation has.
+  ///   - side: on OpenCRVS' side only keys, tokens and the audit trail work: there are no identities, and nobody subscribes.
   ///   - isStarted: false for whoever only looks at what would be served: no database is asked then, and the folder's keys are bound to none.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
@@ -52,9 +55,11 @@ public final class EmbeddedPlatform: Sendable {
     http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
     rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData(),
+    side: Side = .mosip, partners: Set<String> = [],
     isStarted: Bool = true
   ) throws {
-    keys = try KeyFolder(folder: folder + "/keys")
+    self.side = side
+    keys = try KeyFolder(folder: folder + "/keys", partners: partners)
     self.pool = pool
     sealingKeys = isStarted ? try Self.bound(keys, pool.settings) : try SealingKeys(making: keys)
     let sealer = Sealer(sealingKeys)
@@ -90,14 +95,16 @@ public final class EmbeddedPlatform: Sendable {
       virusScanner: virusScanner, tokens: tokens, http: http, clock: clock, masterData: masterData)
     services.outgoingHosts = outgoingHosts
     self.services = services
-    endpoints = hub.endpoints(tokens: tokens)
+    endpoints = side == .mosip ? hub.endpoints(tokens: tokens) : []
   }
 
   /// Makes identifiers ahead, and starts the hub's deliveries and what follows changes of identities.
   public func start() async throws {
-    try await identities.prepare()
-    hub.start()
-    followUps.start()
+    if side == .mosip {
+      try await identities.prepare()
+      hub.start()
+      followUps.start()
+    }
     looking.withLock { $0 = Task { await self.lookForNewKeys() } }
   }
 
@@ -124,9 +131,11 @@ public final class EmbeddedPlatform: Sendable {
   /// Ends the hub's deliveries and what follows changes of identities.
   public func stop() async {
     looking.withLock { $0 }?.cancel()
-    try? await blocking.run { [hub, followUps] in
-      followUps.stop()
-      hub.stop()
+    if side == .mosip {
+      try? await blocking.run { [hub, followUps] in
+        followUps.stop()
+        hub.stop()
+      }
     }
     forgetful.close()
     blocking.close()

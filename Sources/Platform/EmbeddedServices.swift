@@ -32,7 +32,8 @@ public struct EmbeddedAuditTrail: AuditTrail {
 }
 
 /// Access tokens signed with a key of the key folder: who has the folder can make them, everybody else cannot. Each is for
-/// one audience.
+/// one audience. A client whose tokens another installation makes is believed once that one's certificate of `tokens` is in the folder as
+/// `tokens-<client>`: that client alone, with the roles that it has here.
 public final class EmbeddedTokens: AccessTokens {
   private let keys: KeyFolder
   private let blocking: BlockingPool
@@ -72,11 +73,22 @@ public final class EmbeddedTokens: AccessTokens {
   }
 
   public func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
-    guard let token = SignedToken(token, limit: 8192),
-      token.counts(from: Self.issuer, for: audience.rawValue, at: clock.now),
-      let claims = token.claims(signedBy: try await pair().key.publicKey), let client = claims["azp"]?.string
+    guard let token = SignedToken(token, limit: 8192), token.counts(from: Self.issuer, for: audience.rawValue, at: clock.now)
     else { return nil }
-    return Caller(name: client, roles: SignedToken.roles(in: claims), isConfigured: roles[client] != nil)
+    if let claims = token.claims(signedBy: try await pair().key.publicKey) {
+      guard let client = claims["azp"]?.string else { return nil }
+      return Caller(name: client, roles: SignedToken.roles(in: claims), isConfigured: roles[client] != nil)
+    }
+    let (keys, clients, now) = (keys, roles.keys.sorted(), clock.now)
+    let partners = try await blocking.run {
+      try clients.compactMap { client in try keys.partnerCertificate("tokens-\(client)").map { (client, $0) } }
+    }
+    for (client, certificate) in partners where now < certificate.notAfter {
+      guard let claims = token.claims(signedBy: certificate.publicKey), claims["azp"]?.string == client else { continue }
+      // What the partner says of roles counts for nothing.
+      return Caller(name: client, roles: Set(roles[client] ?? []), isConfigured: true)
+    }
+    return nil
   }
 }
 

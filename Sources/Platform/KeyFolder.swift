@@ -16,15 +16,19 @@ public final class KeyFolder: Sendable {
 
   /// The folder.
   public let folder: String
+  /// The names whose private keys are elsewhere: none is ever made here.
+  private let partners: Set<String>
   private let pairs = Mutex<[String: KeyPair]>([:])
   /// Held while a key pair is made or read: when many ask for a new one at once, it is made once and not by each of them.
   private let making = Mutex<Void>(())
   private let secrets = Mutex<[String: [UInt8]]>([:])
 
   /// Keys in a folder, which is made when it is missing.
+  /// - Parameter partners: names of keys that another installation has; only their certificates are used, and must be there.
   /// - Throws: `ServiceError` when the folder cannot be made.
-  public init(folder: String) throws {
+  public init(folder: String, partners: Set<String> = []) throws {
     self.folder = folder
+    self.partners = partners
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
       throw ServiceError(
         .refused, service: "key folder", code: "RPR-KEY-001", "the folder cannot be made (errno \(errno))")
@@ -39,6 +43,7 @@ public final class KeyFolder: Sendable {
 
   private func load(_ name: String) throws -> KeyPair {
     if let known = pairs.withLock({ $0[name] }) { return known }
+    if partners.contains(name) { throw missing(name) }
     let safe = Self.safe(name)
     // A key is always there before its certificate, so a certificate alone is somebody else's.
     if access("\(folder)/\(safe).cert.pem", F_OK) == 0, access("\(folder)/\(safe).key.pem", F_OK) != 0 {
@@ -64,7 +69,61 @@ public final class KeyFolder: Sendable {
     if access(path + ".key.pem", F_OK) != 0, let bytes = Self.read(path + ".cert.pem") {
       return try Certificate(bytes: bytes)
     }
+    if partners.contains(name) { throw missing(name) }
     return try pair(name).certificate
+  }
+
+  /// The certificate of a partner that was imported under a name; nil when there is none, and for a key of our own.
+  public func partnerCertificate(_ name: String) throws -> Certificate? {
+    let path = "\(folder)/\(Self.safe(name))"
+    guard access(path + ".key.pem", F_OK) != 0, let bytes = Self.read(path + ".cert.pem") else { return nil }
+    return try Certificate(bytes: bytes)
+  }
+
+  /// Takes a partner's certificate under a name, for all processes on this folder from now on.
+  /// - Parameter replaces: whether it may take the place of another one.
+  /// - Returns: false when it was there already.
+  /// - Throws: RPR-KEY-010 when there is a private key of that name, or another certificate.
+  public func importCertificate(_ certificate: Certificate, as name: String, replaces: Bool) throws -> Bool {
+    let path = "\(folder)/\(Self.safe(name))"
+    func refused(_ words: String) -> ServiceError {
+      ServiceError(.refused, service: "key folder", code: "RPR-KEY-010", words)
+    }
+    if access(path + ".key.pem", F_OK) == 0 {
+      throw refused("there is a private key of \(name) here: it is our own, and no certificate of a partner can take its name")
+    }
+    if let known = try partnerCertificate(name) {
+      if known.thumbprint == certificate.thumbprint { return false }
+      guard replaces else { throw refused("there is another certificate of \(name); --replace puts the new one in its place") }
+    }
+    let temporary = "\(path).\(SecureRandom.uuid())"
+    defer { unlink(temporary) }
+    try write(Array(certificate.pem.utf8), to: temporary)
+    guard rename(temporary, path + ".cert.pem") == 0 else { throw failed("cannot be written") }
+    try syncFolder()
+    return true
+  }
+
+  private func missing(_ name: String) -> ServiceError {
+    // It may still come: what needs it waits.
+    ServiceError(
+      .unavailable, service: "key folder", code: "RPR-KEY-011",
+      "the certificate of \(name), whose key the other side has, is not in \(folder): `regproc keys import \(name) FILE`")
+  }
+
+  private func write(_ bytes: [UInt8], to path: String) throws {
+    let handle = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+    guard handle >= 0 else { throw failed("cannot be written") }
+    let written = bytes.withUnsafeBytes { Glibc.write(handle, $0.baseAddress, $0.count) }
+    let synced = fsync(handle)
+    close(handle)
+    guard written == bytes.count, synced == 0 else { throw failed("cannot be written") }
+  }
+
+  private func syncFolder() throws {
+    let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { if directory >= 0 { close(directory) } }
+    guard directory >= 0, fsync(directory) == 0 else { throw failed("cannot be synced") }
   }
 
   /// A random secret of 32 bytes by name; made when there is none.
@@ -99,20 +158,13 @@ public final class KeyFolder: Sendable {
     let temporary = "\(path).\(SecureRandom.uuid())"
     var bytes = try make()
     defer { bytes.cleanse() }
-    let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY, 0o600)
-    guard handle >= 0 else { throw failed("cannot be written") }
-    let written = bytes.withUnsafeBytes { write(handle, $0.baseAddress, $0.count) }
-    let synced = fsync(handle)
-    close(handle)
     defer { unlink(temporary) }
-    guard written == bytes.count, synced == 0 else { throw failed("cannot be written") }
+    try write(bytes, to: temporary)
     guard link(temporary, path) == 0 || errno == EEXIST, let now = Self.read(path) else {
       throw failed("cannot be read")
     }
     // What was sealed with a key must not outlive it: the name is on disk before anybody uses the key.
-    let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    defer { if directory >= 0 { close(directory) } }
-    guard directory >= 0, fsync(directory) == 0 else { throw failed("cannot be synced") }
+    try syncFolder()
     return now
   }
 

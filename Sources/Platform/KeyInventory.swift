@@ -78,6 +78,12 @@ public struct KeyInventory: Sendable {
     return out
   }
 
+  /// Whether a key pair of this name means something: what is exported or imported under another name nobody would look for.
+  public static func isKeyPair(_ name: String) -> Bool {
+    let prefixes = ["registration-", "envelope-", "sign-", "tokens-"]
+    return name == "client" || name == "tokens" || prefixes.contains { name.hasPrefix($0) && name.count > $0.count }
+  }
+
   private static func stem(_ file: String, _ ending: String) -> String? {
     file.hasSuffix(ending) ? String(file.dropLast(ending.count)) : nil
   }
@@ -93,6 +99,7 @@ public struct KeyInventory: Sendable {
     if name.hasPrefix("registration-") { return "packets" }
     if name.hasPrefix("envelope-") { return "mediators' messages" }
     if name.hasPrefix("sign-") { return "signatures" }
+    if name.hasPrefix("tokens-") { return "access tokens of \(name.dropFirst(7))" }
     switch name {
     case "client": return "signs packets"
     case "tokens": return "signs access tokens"

@@ -51,20 +51,18 @@ public enum Migrator {
   private static func applyAlone(_ migrations: [Migration], _ connection: Connection) throws -> [Migration] {
     _ = try connection.execute("select pg_advisory_lock($1)", [.int(lock)])
     defer { _ = try? connection.execute("select pg_advisory_unlock($1)", [.int(lock)]) }
-    try connection.script(
-      """
-      create schema if not exists regproc;
-      create table if not exists regproc.migration (
-        version bigint primary key, name text not null, checksum text not null,
-        applied_at timestamptz not null default now())
-      """)
-    let status = try compare(migrations, on: connection)
-    if let version = status.changed.first {
-      throw PostgresError(
-        .migrationChanged,
-        "migration \(version) was applied with another text than this program has; "
-          + "restore its text and put the change into a new migration")
+    // Only where it is missing: without the right to make schemas, making an existing one is refused too.
+    if try !isThere(connection) {
+      try connection.script(
+        """
+        create schema if not exists regproc;
+        create table if not exists regproc.migration (
+          version bigint primary key, name text not null, checksum text not null,
+          applied_at timestamptz not null default now())
+        """)
     }
+    let status = try compare(migrations, on: connection)
+    try refuse(changed: status)
     for migration in status.pending { try apply(migration, connection) }
     return status.pending
   }
@@ -72,9 +70,40 @@ public enum Migrator {
   /// Compares without changing anything; for checks before a start. A database without the table has everything pending.
   public static func pending(_ migrations: [Migration], on connection: Connection) throws -> MigrationStatus {
     try check(migrations)
-    let exists = try connection.execute("select to_regclass('regproc.migration') is not null").only().bool(0)
-    guard exists else { return MigrationStatus(pending: migrations.sorted { $0.version < $1.version }) }
+    guard try isThere(connection) else { return MigrationStatus(pending: migrations.sorted { $0.version < $1.version }) }
     return try compare(migrations, on: connection)
+  }
+
+  /// Sees to it that all migrations are applied, and applies none itself. Those of a newer program are accepted: each leaves the program
+  /// before it able to work (docs/rights.md).
+  /// - Throws: `.migrationsMissing` with their names, `.migrationChanged` as `apply`.
+  public static func require(_ migrations: [Migration], on connection: Connection) throws {
+    let status = try pending(migrations, on: connection)
+    try refuse(changed: status)
+    guard !status.pending.isEmpty else { return }
+    let names = status.pending.prefix(3).map { "\($0.version) (\($0.name))" }.joined(separator: ", ")
+    let more = status.pending.count > 3 ? " and \(status.pending.count - 3) more" : ""
+    throw PostgresError(
+      .migrationsMissing,
+      "the database lacks the migrations \(names)\(more), and database.migrate is `check`: `regproc database migrate` applies them")
+  }
+
+  private static func isThere(_ connection: Connection) throws -> Bool {
+    // By the catalogue: a user without rights on the schema is told what is missing and not that it may not look.
+    try connection.execute(
+      """
+      select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'regproc' and c.relname = 'migration')
+      """
+    ).only().bool(0)
+  }
+
+  private static func refuse(changed status: MigrationStatus) throws {
+    guard let version = status.changed.first else { return }
+    throw PostgresError(
+      .migrationChanged,
+      "migration \(version) was applied with another text than this program has; "
+        + "restore its text and put the change into a new migration")
   }
 
   private static func check(_ migrations: [Migration]) throws {

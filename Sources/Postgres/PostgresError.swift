@@ -36,6 +36,8 @@ public struct PostgresError: Error, Sendable, Hashable {
     case poolClosed
     /// A migration that was applied is not the one the program has.
     case migrationChanged
+    /// Migrations of the program are not applied, and this process may not apply them.
+    case migrationsMissing
     /// The private server cannot be started.
     case clusterFailed
     /// The library was used wrongly, e.g. a transaction in a transaction.

@@ -41,6 +41,14 @@ extension StageFile {
     if let pause = reader.optional("longest-pause", Double.self) { stage.longestPause = Self.seconds(pause) }
     if let lanes = reader.optional("parallelism", Int.self) { stage.parallelism = max(1, lanes) }
     if let batch = reader.optional("batch", Int.self) { stage.batch = min(max(1, batch), 10_000) }
+    if let entry = reader.entry("side"), !entry.value.isNull {
+      if let side = entry.value.text.flatMap({ Side(rawValue: $0) }) {
+        stage.side = side
+      } else {
+        problems.add("wrong-value", "side must be \(Side.allCases.map(\.rawValue).joined(separator: " or "))", at: entry.value)
+      }
+    }
+    if let resources = reader.mapping("resources") { stage.resources = StageResources(resources) }
     if let entry = reader.entry("settings"), !entry.value.isNull {
       if let pairs = entry.value.mapping {
         for pair in pairs {

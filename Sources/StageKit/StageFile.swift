@@ -27,6 +27,10 @@ public struct StageFile: Sendable, Equatable {
   public var parallelism: Int
   /// The most records of one batch.
   public var batch: Int
+  /// What a container of it asks for and may use.
+  public var resources = StageResources()
+  /// Whose cluster it runs in.
+  public var side: Side = .mosip
   /// The plugin's settings as they stand in the file.
   public var settings: [String: SettingValue]
 

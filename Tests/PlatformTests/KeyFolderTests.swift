@@ -95,4 +95,52 @@ import Testing
   @Test func aFolderThatCannotBeMadeIsAnError() async throws {
     #expect(await code { try KeyFolder(folder: "/proc/none/keys") } == "RPR-KEY-001")
   }
+
+  @Test func aPartnersCertificateIsTakenOnceAndNeverTheNameOfAKeyOfOurs() async throws {
+    try await inFolder { folder async throws in
+      let theirs = try KeyFolder(folder: folder + "/theirs")
+      let ours = try KeyFolder(folder: folder + "/ours", partners: ["envelope-them"])
+      func code(_ body: () throws -> Void) -> String? {
+        do { try body() } catch { return (error as? ServiceError)?.code }
+        return nil
+      }
+      #expect(code { _ = try ours.certificate("envelope-them") } == "RPR-KEY-011", "no key of theirs is made up")
+      #expect(code { _ = try ours.pair("envelope-them") } == "RPR-KEY-011")
+      #expect(names(folder + "/ours").isEmpty)
+      let certificate = try theirs.pair("envelope-them").certificate
+      #expect(try ours.importCertificate(certificate, as: "envelope-them", replaces: false))
+      #expect(try !ours.importCertificate(certificate, as: "envelope-them", replaces: false), "it is there already")
+      #expect(try ours.certificate("envelope-them").thumbprint == certificate.thumbprint)
+      #expect(mode(folder + "/ours/envelope-them.cert.pem") == 0o600 && names(folder + "/ours").count == 1)
+      let other = try theirs.pair("other").certificate
+      #expect(code { _ = try ours.importCertificate(other, as: "envelope-them", replaces: false) } == "RPR-KEY-010")
+      #expect(try ours.importCertificate(other, as: "envelope-them", replaces: true))
+      #expect(try ours.certificate("envelope-them").thumbprint == other.thumbprint, "from now on, without a restart")
+      _ = try ours.pair("tokens")
+      #expect(code { _ = try ours.importCertificate(other, as: "tokens", replaces: true) } == "RPR-KEY-010")
+    }
+  }
+
+  @Test func tokensOfAnotherInstallationAreBelievedForOneClientWithTheRolesItHasHere() async throws {
+    try await inFolder { folder async throws in
+      let (theirs, ours) = (try KeyFolder(folder: folder + "/theirs"), try KeyFolder(folder: folder + "/ours"))
+      let blocking = BlockingPool(name: "tokens", threads: 1)
+      defer { blocking.close() }
+      // They give themselves every role.
+      let all = ["them": ["ADMIN"], "boss": ["ADMIN"]]
+      let theirTokens = EmbeddedTokens(keys: theirs, blocking: blocking, roles: all, clock: SystemClock())
+      let ourTokens = EmbeddedTokens(
+        keys: ours, blocking: blocking, roles: ["them": ["GUEST"], "boss": ["ADMIN"]], clock: SystemClock())
+      let token = try await theirTokens.token(client: "them", for: .mosip)
+      #expect(try await ourTokens.caller(of: token, for: .mosip) == nil)
+      _ = try ours.importCertificate(theirs.pair("tokens").certificate, as: "tokens-them", replaces: false)
+      let caller = try #require(try await ourTokens.caller(of: token, for: .mosip))
+      #expect(caller.name == "them" && caller.roles == ["GUEST"] && caller.isConfigured)
+      #expect(try await ourTokens.caller(of: token, for: .opencrvsMediator) == nil)
+      let boss = try await theirTokens.token(client: "boss", for: .mosip)
+      #expect(try await ourTokens.caller(of: boss, for: .mosip) == nil, "they speak for one client alone")
+      let own = try #require(try await ourTokens.caller(of: ourTokens.token(client: "boss", for: .mosip), for: .mosip))
+      #expect(own.roles == ["ADMIN"])
+    }
+  }
 }

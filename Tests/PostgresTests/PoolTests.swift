@@ -186,11 +186,18 @@ import Testing
     try await blocking {
       let connection = try Connection(settings)
       #expect(try Migrator.pending(Self.two, on: connection).pending.map(\.version) == [1, 2])
+      let missing = try #require(failure { try Migrator.require(Self.two, on: connection) })
+      #expect(missing.code == .migrationsMissing && missing.message.contains("1 (make a thing), 2 (fill it)"), "\(missing)")
+      #expect(try connection.execute("select to_regnamespace('regproc') is null").only().bool(0), "looking makes nothing")
       try Migrator.apply(Self.two, on: connection)
+      try Migrator.require(Self.two, on: connection)
+      // What a newer program applied is no reason to stop.
+      try Migrator.require([Self.two[1]], on: connection)
       var changed = Self.two
       changed[0].sql += " "
       changed.append(Migration(version: 3, name: "more", sql: "create table more ()"))
       #expect(failure { try Migrator.apply(changed, on: connection) }?.code == .migrationChanged)
+      #expect(failure { try Migrator.require(changed, on: connection) }?.code == .migrationChanged)
       let status = try Migrator.pending(changed, on: connection)
       #expect(status.changed == [2] && status.applied == [1] && status.pending.map(\.version) == [3])
       #expect(try Migrator.pending([], on: connection).unknown == [1, 2])

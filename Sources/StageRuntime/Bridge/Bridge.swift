@@ -5,9 +5,9 @@ import System
 
 /// What follows from a message that a stage elsewhere has judged: the same decision as behind a stage of ours, on bytes that are not
 /// touched. Upstream's bridge changes neither body nor key nor time stamp (facts/bus-and-routes 1, 4, 7).
-struct Bridge: Sendable {
+public struct Bridge: Sendable {
   /// Who carries workflow commands out.
-  enum Commands: String, Sendable, CaseIterable {
+  public enum Commands: String, Sendable, CaseIterable {
     /// Upstream's workflow engine, which reads them on its topic.
     case publish
     /// This engine, as those of its own stages.

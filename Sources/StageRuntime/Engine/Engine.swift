@@ -96,7 +96,16 @@ public final class Engine: Sendable {
     let own = units.map { TopicPlan.Reader($0.file, takesMessages: $0.spec.takesMessages, furtherTopics: $0.furtherTopics) }
     let all = Self.readers(directory, catalogue, environment)
     let bridge = units.first(where: \.spec.isBridge)?.bridgeCommands
-    let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = { TopicNeeds($0, own: own, all: all, bridge: bridge) }
+    let keepsToOwn = settings.keepsToOwnTopics
+    let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = {
+      TopicNeeds($0, own: own, all: all, bridge: bridge, keepsToOwn: keepsToOwn)
+    }
+    let bridgeStage = units.first(where: \.spec.isBridge)?.file.name
+    let carried: @Sendable () -> Set<String> = {
+      own.reduce(into: []) { topics, reader in
+        topics.formUnion(TopicRights(reader, table.routes, bridge: reader.stage.name == bridgeStage ? bridge : nil).writes)
+      }
+    }
     self.topicNeeds = topicNeeds
     topicCare = TopicCare(
       partitions: settings.partitions, replication: settings.replication, needs: { topicNeeds(table.routes) },
@@ -141,33 +150,15 @@ public final class Engine: Sendable {
           gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) })
       }
     }
-    performers.append(
-      WorkRunner.Performer(
-        stage: WorkflowEvents.stage, kind: WorkflowEvents.work,
-        perform: { work in
-          try await WorkflowEvents.publish(work, services: services)
-          return .done
-        }))
-    performers.append(
-      WorkRunner.Performer(
-        stage: WorkflowEvents.stage, kind: WorkKind(WorkflowEvents.requested),
-        perform: { work in
-          try await WorkflowEvents.publishRequest(work, services: services)
-          return .done
-        }))
-    let resume = Resume(
-      pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake)
-    performers.append(
-      WorkRunner.Performer(
-        stage: WorkflowEvents.stage, kind: Resume.work,
-        perform: { work in
-          try await resume.perform(work)
-          return .done
-        }))
+    if settings.side == .mosip {
+      performers += Self.settling(
+        Resume(
+          pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake), services)
+    }
     runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
-      elsewhere: { table.routes.elsewhereStages },
+      topics: keepsToOwn ? carried : nil, elsewhere: { table.routes.elsewhereStages },
       refuse: { hop, reason, key in
         let judge = Judge(routes: table.routes, directory: byName, worker: settings.instance)
         return try UndeliverableMessage.conclude(hop, reason, key: key, by: judge, now: services.clock.now)
@@ -202,6 +193,23 @@ public final class Engine: Sendable {
     // Weakly: what serves them is asked by one of its own endpoints.
     certificates.add("public") { [weak server] in server?.tls }
     certificates.add("admin") { [weak admin] in admin?.tls }
+  }
+
+  /// What the engine itself does for registrations: tells the world of their ends, and takes up those that waited.
+  private static func settling(_ resume: Resume, _ services: Services) -> [WorkRunner.Performer] {
+    func performer(_ kind: WorkKind, _ perform: @escaping @Sendable (WorkItem) async throws -> Void) -> WorkRunner.Performer {
+      WorkRunner.Performer(
+        stage: WorkflowEvents.stage, kind: kind,
+        perform: { work in
+          try await perform(work)
+          return .done
+        })
+    }
+    return [
+      performer(WorkflowEvents.work) { try await WorkflowEvents.publish($0, services: services) },
+      performer(WorkKind(WorkflowEvents.requested)) { try await WorkflowEvents.publishRequest($0, services: services) },
+      performer(Resume.work) { try await resume.perform($0) },
+    ]
   }
 
   /// Settings of the stage file with those of the environment over them: `REGPROC_STAGE_<STAGE>_<SETTING>`, and

@@ -1,6 +1,7 @@
 import HTTP
 import Kafka
 import Postgres
+import StageKit
 
 /// How an engine is connected and how it works; one engine is one process.
 public struct EngineSettings: Sendable {
@@ -29,6 +30,11 @@ public struct EngineSettings: Sendable {
   public var replication: Int
   /// Seconds after which a message that nobody took is sent again.
   public var reconcileAfter: Double
+  /// Whether this process carries and makes the topics alone that its stages read and write (`TopicRights`), for a user without other rights;
+  /// else it carries whatever the journal has to be sent, and makes every topic that is missing.
+  public var keepsToOwnTopics = false
+  /// The side that all stages of this process are on. On OpenCRVS' side there are no registrations, so none are settled there.
+  public var side: Side = .mosip
   /// Database connections for durable work; the workers and the courier have one each.
   public var connections: Int
 
@@ -55,7 +61,9 @@ public struct EngineSettings: Sendable {
 
 extension EngineSettings {
   /// By which a stage's producer of this process fences off its predecessor; nil without transactions.
-  func transactionalID(_ stage: String) -> String? { isTransactional ? "regproc-\(stage)-\(instance)" : nil }
+  func transactionalID(_ stage: String) -> String? { isTransactional ? Self.transactionalIDPrefix(stage) + instance : nil }
+
+  static func transactionalIDPrefix(_ stage: String) -> String { "regproc-\(stage)-" }
 
   /// By which its consumer takes its partitions up again after it was killed (`StaticMember`); nil where there is no group.
   func member(_ stage: String) -> String? { isAloneOnTheBus ? nil : "\(stage)-\(instance)" }

@@ -13,7 +13,10 @@ struct TopicNeeds: Sendable, Equatable {
   ///   - own: the stages of this process.
   ///   - all: all stages there are.
   ///   - bridge: who carries out the workflow commands of this process's bridge; nil without one.
-  init(_ routes: RouteFile, own: [TopicPlan.Reader], all: [TopicPlan.Reader], bridge: Bridge.Commands?) {
+  ///   - keepsToOwn: whether the topics of other processes are nobody's business here.
+  init(
+    _ routes: RouteFile, own: [TopicPlan.Reader], all: [TopicPlan.Reader], bridge: Bridge.Commands?, keepsToOwn: Bool = false
+  ) {
     for reader in own {
       let name = reader.stage.name
       if reader.takesMessages { for topic in routes.inputs(of: reader.stage) { require(topic, "read by \(name)") } }
@@ -34,6 +37,7 @@ struct TopicNeeds: Sendable, Equatable {
       for forward in routes.forwards { require(routes.busIn(of: forward.to.value), "the bridge sends to \(forward.to.value)") }
       if bridge == .publish { require(Registration.Topic.workflowInternalAction, "workflow commands of the bridge") }
     }
+    if keepsToOwn { return }
     let plan = TopicPlan(routes, readers: all, partitions: 1, replication: 1, retention: nil, bridged: bridge != nil)
     for topic in plan.topics where required[topic.name] == nil { further[topic.name] = Set(topic.reasons) }
   }

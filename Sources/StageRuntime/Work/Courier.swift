@@ -10,6 +10,9 @@ import System
 /// What the broker refuses for a reason of its own does not hold up the rest: a message whose topic is not there, or may not be written, waits with
 /// growing pauses; one that is too large, sent alone, ends as an error of the stage that it was sent to, with a dead letter.
 ///
+/// With `kafka.topics: own` a courier carries what goes to the topics of its process's stages alone: to one that a stage of it reads, or
+/// sends to. Whatever waits is then carried by the process that it waits for, or by one of those that send there.
+///
 /// Several couriers work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
 /// journal knows the second one.
 final class Courier: Sendable {
@@ -26,6 +29,8 @@ final class Courier: Sendable {
   /// The stages that something else runs, with their processes. What was sent there is never sent again by itself: no worker of ours takes
   /// it, and a stage that does not know our hop ids would do it twice.
   private let elsewhere: @Sendable () -> [(process: String, stage: String)]
+  /// The topics that it carries to; nil for all.
+  private let topics: (@Sendable () -> Set<String>)?
   private static let batch = 500
   /// Messages sent for the first time, and those sent again.
   let sent = Atomic<Int>(0)
@@ -33,6 +38,7 @@ final class Courier: Sendable {
 
   init(
     database: PostgresSettings, wake: WakeUp, reconcileAfter: Double,
+    topics: (@Sendable () -> Set<String>)? = nil,
     elsewhere: @escaping @Sendable () -> [(process: String, stage: String)] = { [] },
     refuse: @escaping @Sendable (_ hop: OutgoingHop, _ reason: String, _ key: [UInt8]) throws -> ConcludedHop,
     openSender: @escaping @Sendable (BusWatch) throws -> any RecordSender
@@ -42,6 +48,7 @@ final class Courier: Sendable {
     self.openSender = openSender
     self.bell = wake.register()
     self.reconcileAfter = reconcileAfter
+    self.topics = topics
     self.elsewhere = elsewhere
     self.refuse = refuse
     watch = BusWatch("courier", log: log)
@@ -97,14 +104,23 @@ final class Courier: Sendable {
     sender?.close()
   }
 
+  /// Which rows are carried, in SQL.
+  private struct Carried {
+    var topics: [String]?
+
+    func condition(_ place: Int) -> String { topics == nil ? "true" : "topic = ANY($\(place)::text[])" }
+    var parameters: [Value] { topics.map { [.textArray($0)] } ?? [] }
+  }
+
   private func carryHops(_ connection: Connection, _ sender: any RecordSender) throws -> Int {
+    let carried = Carried(topics: topics?().sorted())
     var failure: SendFailure?
     let count = try connection.transaction {
       let rows = try connection.execute(
         """
         SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message, sent_count FROM regproc.hop
-        WHERE state = 0 AND not_before <= now() ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED
-        """, [.int(Self.batch)])
+        WHERE state = 0 AND not_before <= now() AND \(carried.condition(2)) ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED
+        """, [.int(Self.batch)] + carried.parameters)
       guard !rows.isEmpty else { return 0 }
       let hops = try rows.map(Journal.outgoing)
       watch.sends(to: Array(Set(hops.map(\.topic))).sorted())
@@ -140,15 +156,16 @@ final class Courier: Sendable {
   }
 
   private func carryOutbox(_ connection: Connection, _ sender: any RecordSender) throws -> Int {
+    let carried = Carried(topics: topics?().sorted())
     var failure: SendFailure?
     let count = try connection.transaction {
       let rows = try connection.execute(
         """
         SELECT id::text, topic, record_key, value FROM regproc.outbox
         WHERE (sent_at IS NULL OR sent_at < now() - make_interval(secs => $2 * power(2, least(sent_count - 1, 10))))
-          AND (not_before IS NULL OR not_before <= now())
+          AND (not_before IS NULL OR not_before <= now()) AND \(carried.condition(3))
         ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
-        """, [.int(Self.batch), .double(reconcileAfter)])
+        """, [.int(Self.batch), .double(reconcileAfter)] + carried.parameters)
       guard !rows.isEmpty else { return 0 }
       let ids = try rows.map { try $0.text(0) }
       let records: [OutgoingRecord] = try rows.map { row in

@@ -51,6 +51,9 @@ public struct TopicPlan: Sendable {
     let takesMessages: Bool
     let furtherTopics: [String]
 
+    /// The stage's name.
+    public var name: String { stage.name }
+
     /// A stage; `takesMessages` tells whether it reads its bus-in topic.
     public init(_ stage: StageFile, takesMessages: Bool, furtherTopics: [String]) {
       self.stage = stage

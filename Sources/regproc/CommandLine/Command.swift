@@ -59,13 +59,15 @@ enum Commands {
       RoutesTextCommands.format, RoutesTextCommands.schema, RoutesImportCommand.command,
       RoutesTestCommand.command, RoutesDiffCommand.command, RoutesStatusCommand.command,
       RoutesGraphCommand.command,
-      TopicsCommand.plan, TopicsCommand.create,
+      TopicsCommand.plan, TopicsCommand.create, TopicRightsCommand.acls,
+      DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
       StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
       ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
       IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
-      PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, SettingsCommand.command,
-      EndpointsCommand.command, DoctorCommand.command, ProbeCommand.command, DeployCommand.render, VersionCommand.command,
+      PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, KeyExchangeCommand.export,
+      KeyExchangeCommand.take, SettingsCommand.command, EndpointsCommand.command, DoctorCommand.command, ProbeCommand.command,
+      DeployCommand.render, VersionCommand.command,
     ]
 
   /// The version that is told.

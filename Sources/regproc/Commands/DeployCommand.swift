@@ -17,20 +17,17 @@ enum DeployCommand {
       """,
     operands: [Operand(name: "TARGET", meaning: words)],
     options: [
-      Option(name: "side", value: "SIDE", meaning: "opencrvs or mosip for one of two clusters; all for both in one (default: all)")
-      {
-        sides.contains($0) ? nil : sides.joined(separator: " or ")
-      },
+      SideOption.option,
       .text("output", "FOLDER", "where it is written (default: deploy/TARGET)"),
       Option(name: "kafka-nodes", value: "N", meaning: "nodes of the Kafka that is brought along: 1 or 3 (default: 1)") {
         $0 == "1" || $0 == "3" ? nil : "1 or 3"
       },
       .flag("bridge", "with the bridge, also where no flow leaves stages to others"),
+      .flag("one-user", "one user of the database, in place of a role for each stage"),
       .flag("force", "overwrites files that are not from here"),
     ], takesSettings: true, example: "deploy render kubernetes --side mosip --output site/mosip", run: run)
 
   private static let words = Target.allCases.map(\.rawValue).joined(separator: ", ")
-  private static let sides = ["all"] + Deployment.Side.allCases.map(\.rawValue)
   /// What was rendered, with the SHA-256 of each file.
   private static let list = ".rendered"
 
@@ -64,9 +61,17 @@ enum DeployCommand {
       }
       own = String(decoding: try Files.read(file), as: UTF8.self)
     }
+    let side = arguments.text("side").map { StageKit.Side(rawValue: $0) } ?? settings.side
+    let hasBridge = arguments.has("bridge") || !routes.elsewhereStages.isEmpty
+    let here = folder.stages.filter { stage in
+      (side == nil || stage.side == side) && (hasBridge || Catalogue.plugin(named: stage.plugin)?.spec.isBridge != true)
+    }
+    let rights = try DeploymentRights(
+      rolesSQL: DatabaseRights(here, prefix: "regproc_", isEmbedded: !settings.usesMosip).rolesSQL,
+      kafkaLines: KafkaRights(folder, here, routes, prefix: "User:regproc-").rules.map { $0.line + "\n" }.joined())
     return DeploymentPlan(
-      stages: folder.stages.map(deployed), side: Deployment.Side(rawValue: arguments.text("side") ?? "all"),
-      hasBridge: arguments.has("bridge") || !routes.elsewhereStages.isEmpty, kafkaNodes: arguments.integer("kafka-nodes") ?? 1,
+      stages: folder.stages.map(deployed), side: side.flatMap { Deployment.Side(rawValue: $0.rawValue) },
+      hasBridge: hasBridge, kafkaNodes: arguments.integer("kafka-nodes") ?? 1, rights: arguments.has("one-user") ? nil : rights,
       routes: String(decoding: try Files.read(settings.routesFile), as: UTF8.self), settings: own)
   }
 
@@ -75,14 +80,17 @@ enum DeployCommand {
     let spec = Catalogue.plugin(named: file.plugin)?.spec
     let fields = spec?.settings ?? []
     return DeployedStage(
-      name: file.name, plugin: file.plugin, side: side(of: file), isBridge: spec?.isBridge == true,
+      name: file.name, plugin: file.plugin, side: file.side == .opencrvs ? .opencrvs : .mosip, isBridge: spec?.isBridge == true,
       secrets: fields.filter { $0.kind == .secret }.map(\.name), texts: fields.filter { $0.kind == .text }.map(\.name),
       resources: resources(of: file))
   }
 
-  /// The OpenCRVS-side mediator runs where OpenCRVS does, everything else where MOSIP does.
-  private static func side(of file: StageFile) -> Deployment.Side { file.plugin == "opencrvs-mediator" ? .opencrvs : .mosip }
-  private static func resources(of file: StageFile) -> Resources { Resources() }
+  private static func resources(of file: StageFile) -> Resources {
+    let wanted = file.resources
+    return Resources(
+      requestedCPU: wanted.cpu.description, requestedMemory: wanted.memory.description, mostCPU: wanted.cpuLimit?.description,
+      mostMemory: wanted.memoryLimit.description)
+  }
 
   /// Writes a tree and removes what an earlier one had more. Returns how many files changed.
   private static func write(_ files: [RenderedFile], to folder: String, force: Bool) throws -> Int {

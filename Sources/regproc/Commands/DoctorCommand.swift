@@ -69,14 +69,15 @@ enum DoctorCommand {
         let (status, waiting) = try await pool.run {
           let connection = try Connection(database)
           defer { connection.close() }
-          let status = try Migrator.pending(EngineSchema.migrations, on: connection)
+          let status = try Migrator.pending(ProgramSchema.migrations, on: connection)
           return (status, status.pending.isEmpty ? try WaitingTopic.all(on: connection) : [])
         }
         let isUnchanged = status.changed.isEmpty
         say(
           "database", isUnchanged,
           isUnchanged
-            ? "\(database), \(status.pending.count) migrations to do at the next start"
+            ? "\(database), \(status.pending.count) migrations to do "
+              + (settings.appliesMigrations ? "at the next start" : "by `regproc database migrate`")
             : "\(database): migrations \(status.changed) were applied with another text; this is another program's database")
         for topic in waiting {
           say(

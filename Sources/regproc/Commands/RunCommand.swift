@@ -9,9 +9,16 @@ enum RunCommand {
       For one process per stage. Kafka and the database must be configured; keys and objects are in the data folder, which all
       processes share. TERM finishes what is in hand and ends with exit code 0. Stages in other processes are reached by their
       settings, e.g. REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL.
+      What is not there yet (the database, its migrations with database.migrate: check, Kafka, topics that others make) is waited for: liveness
+      answers meanwhile, readiness says 503.
       `run bridge` routes what stages that run elsewhere have judged, in place of Camel's bridge (docs/mixed-pipelines.md).
       """,
     operands: [Operand(name: "STAGE", meaning: "names of stages/*, bridge among them, or all", isRepeatable: true)],
+    options: [
+      .number(
+        "wait-for", "SECONDS", 0...86_400,
+        "how long to wait at the start for what is not there yet; 0 not at all (default: without end)")
+    ],
     takesSettings: true,
     example: "run packet-validator --kafka kafka:9092 --database 'host=postgres dbname=regproc' --data /data", run: run)
 
@@ -36,7 +43,14 @@ enum RunCommand {
     try plan.checkSettings()
     let port = try settings.port == 0 ? FreePort.forDoors() : settings.port
     let signals = Signals(around.console)
-    let pipeline = try await Pipeline.start(plan, folder: settings.data, port: port)
+    let pipeline: Pipeline
+    do {
+      let (ready, wait) = (plan, StartWait(settings, signals, seconds: arguments.integer("wait-for")))
+      pipeline = try await wait.through { try await Pipeline.start(ready, folder: settings.data, port: port) }
+    } catch is StartWait.Stopped {
+      log.info("stopped")
+      return 0
+    }
     let watch = RouteWatch(path: settings.routesFile, stages: plan.stages, engine: pipeline.engine, console: around.console)
     signals.onHangUp { watch.readAgain() }
     while !signals.isStopping {

@@ -35,6 +35,13 @@ enum StagesCommand {
     facts.add(["transaction type", stage.transactionType])
     facts.add(["tries", "\(stage.tries), the first pause \(stage.firstPause) s, the longest \(stage.longestPause) s"])
     facts.add(["parallelism", "\(stage.parallelism) RIDs at a time, batches of up to \(stage.batch)"])
+    facts.add(["side", stage.side.rawValue])
+    let resources = stage.resources
+    facts.add([
+      "resources",
+      "\(resources.cpu) of a processor and \(resources.memory) requested; at most "
+        + "\(resources.cpuLimit.map { "\($0) and " } ?? "")\(resources.memoryLimit)",
+    ])
     out += facts.rendered(around.console)
     if !spec.settings.isEmpty {
       out += "\n"

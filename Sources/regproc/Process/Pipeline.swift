@@ -37,7 +37,7 @@ struct PipelinePlan: Sendable {
     let (routes, warnings) = try stages.routes(settings.routesFile)
     around.console.err(warnings.rendered(colour: around.console.errorsAreColoured))
     self.routes = routes
-    run = try stages.chosen(names, routes: routes)
+    run = try stages.chosen(names, routes: routes, side: settings.side)
     environment = try StageEnvironment.read(around.environment, stages: stages.stages)
     let schema = "\(stages.folder)/packet-validator/id-schema.json"
     idSchema = try Files.read(schema)
@@ -51,6 +51,9 @@ struct PipelinePlan: Sendable {
     self.masterData = try Files.exists(masterData) ? BundledMasterData(json: Files.read(masterData)) : nil
     reconcileSeconds = settings.reconcileSeconds
   }
+
+  /// The side that all of its stages are on; MOSIP's when they are on both.
+  var side: Side { run.allSatisfy { $0.side == .opencrvs } ? .opencrvs : .mosip }
 
   /// Gives a stage setting unless a person gave it.
   mutating func give(_ stage: String, _ setting: String, _ value: String) {
@@ -198,8 +201,14 @@ final class Pipeline: Sendable {
     let pool = Pool(database, size: settings.connections(stages: plan.run.count))
     let url = settings.url(port: port)
     do {
-      let migrations = (EngineSchema.migrations + PlatformSchema.migrations).sorted { $0.version < $1.version }
-      try await pool.with { _ = try Migrator.apply(migrations, on: $0) }
+      let appliesMigrations = settings.appliesMigrations
+      try await pool.with {
+        if appliesMigrations {
+          _ = try Migrator.apply(ProgramSchema.migrations, on: $0)
+        } else {
+          try Migrator.require(ProgramSchema.migrations, on: $0)
+        }
+      }
       let platform = try PlatformChoice(
         settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
         roles: roles, publicURL: url)
@@ -218,6 +227,8 @@ final class Pipeline: Sendable {
       engineSettings.connections = max(1, settings.connections(stages: plan.run.count) / 2)
       engineSettings.replication = settings.replication
       engineSettings.reconcileAfter = plan.reconcileSeconds
+      engineSettings.side = plan.side
+      engineSettings.keepsToOwnTopics = settings.text("kafka.topics") == "own"
       let maker: Engine.TopicMaker?
       if let broker {
         maker = { names, partitions, _ in for name in names { try broker.createTopic(name, partitions: partitions) } }

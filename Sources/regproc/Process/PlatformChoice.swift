@@ -37,13 +37,14 @@ final class PlatformChoice: Sendable {
         objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner,
         rules: plan.rules,
         identityRules: settings.identityRules,
-        masterData: plan.masterData ?? NoMasterData(), isStarted: isStarted)
+        masterData: plan.masterData ?? NoMasterData(), side: plan.side,
+        partners: settings.partnerKeys, isStarted: isStarted)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }
     let mosip = try settings.mosip()
     let blocking = BlockingPool(name: "platform", threads: 16)
-    let keys = try KeyFolder(folder: folder + "/keys")
+    let keys = try KeyFolder(folder: folder + "/keys", partners: settings.partnerKeys)
     var services =
       MosipPlatform(
         mosip, register: register, envelopeKeys: EmbeddedEnvelopeKeys(keys: keys, blocking: blocking),

@@ -106,10 +106,20 @@ struct StageFolder: Sendable {
   var directory: StageDirectory { StageDirectory(stages) }
 
   /// The stages a person names; `all` for every one, the bridge only where a flow leaves stages to others.
-  func chosen(_ names: [String], routes: RouteFile) throws -> [StageFile] {
-    guard names.contains("all") else { return try named(names) }
+  /// - Parameter side: the side that this installation is; nil for both.
+  /// - Throws: `Failure` for a stage of the other side.
+  func chosen(_ names: [String], routes: RouteFile, side: Side? = nil) throws -> [StageFile] {
+    guard names.contains("all") else {
+      let stages = try named(names)
+      if let side, let other = stages.first(where: { $0.side != side }) {
+        throw Failure("\(other.name) is a stage of the side \(other.side.rawValue), and `side` is \(side.rawValue)")
+      }
+      return stages
+    }
     let isMixed = !routes.elsewhereStages.isEmpty
-    return stages.filter { isMixed || Catalogue.plugin(named: $0.plugin)?.spec.isBridge != true }
+    return stages.filter { stage in
+      (side == nil || stage.side == side) && (isMixed || Catalogue.plugin(named: stage.plugin)?.spec.isBridge != true)
+    }
   }
 
   /// The stages of these names.

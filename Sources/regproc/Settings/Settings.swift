@@ -233,6 +233,21 @@ struct Settings: Sendable {
     return try PostgresSettings(connection, password: password)
   }
 
+  /// The side that this installation is; nil for both in one.
+  var side: Side? { text("side").flatMap { Side(rawValue: $0) } }
+
+  /// The key pairs of the mediator on the other side, of which only the certificate is here.
+  var partnerKeys: Set<String> {
+    switch side {
+    case .opencrvs?: ["envelope-mosip-mediator"]
+    case .mosip?: ["envelope-opencrvs-mediator"]
+    case nil: []
+    }
+  }
+
+  /// Whether a process applies migrations that the database lacks, or does not start without them.
+  var appliesMigrations: Bool { text("database.migrate") != "check" }
+
   /// Puts the log at the level that is asked for.
   func setLogLevel(default level: String = "info") { Log.level = Log.Level(text("log-level") ?? level) ?? .info }
 }

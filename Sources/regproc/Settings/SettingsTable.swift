@@ -118,6 +118,10 @@ struct SettingEntry: Sendable {
     SettingEntry("data", .path, flag: "data", "FOLDER", default: "regproc-data", "where embedded parts keep their data"),
     SettingEntry("stages", .path, flag: "stages", "FOLDER", "the folder of stages/<name>/stage.yaml (default: of the home)"),
     SettingEntry("routes", .path, flag: "routes", "FILE", "the route file (default: routes.yaml of the home)"),
+    SettingEntry(
+      "side", .choice(["all", "opencrvs", "mosip"]), "SIDE", default: "all",
+      "which side this installation is, with database, keys and Kafka of its own: opencrvs or mosip; all: both in one (docs/two-sides.md)"
+    ),
     SettingEntry("instance", flag: "instance", "NAME", "this process's name; no two processes may share one (default: the host's)"),
     SettingEntry("log-level", .logLevel, flag: "log-level", "LEVEL", "debug, info, warning or error (default: info; demo: error)"),
     SettingEntry(
@@ -178,6 +182,10 @@ struct SettingEntry: Sendable {
       "messages and offsets in one Kafka transaction; off for a broker without real transactions"),
     SettingEntry("kafka.partitions", .integer(1...1000), "N", default: "4", "partitions of topics that are made"),
     SettingEntry(
+      "kafka.topics", .choice(["all", "own"]), "WORD", default: "all",
+      "all: this process makes every topic that is missing and sends again whatever the journal has to be sent; own: only for the topics that "
+        + "its stages read and send to, for a user with the rights of `regproc topics acls`"),
+    SettingEntry(
       "kafka.replication", .replicas, "N", default: "-1", "replicas of topics that are made; -1: as many as the cluster gives"),
     SettingEntry(
       "database.connection", .connection, flag: "database", "CONNECTION",
@@ -186,6 +194,10 @@ struct SettingEntry: Sendable {
       "database.connections", .integer(1...500), "N",
       "connections that the stages of this process share, beside one for each worker (default: 12; `run`: 2 and one for each stage, up to 12)"
     ),
+    SettingEntry(
+      "database.migrate", .choice(["auto", "check"]), "WORD", default: "auto",
+      "auto: a process applies the migrations that the database lacks; check: it applies none and does not start without them "
+        + "(regproc database migrate; docs/rights.md)"),
     SettingEntry("database.password-file", .path, "FILE", "a file whose first line is the database's password"),
   ]
 }

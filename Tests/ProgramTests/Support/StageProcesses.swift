@@ -15,13 +15,20 @@ final class StageProcesses: Sendable {
   private let broker: TransactionalBroker
   private let environment: [String: String]
   private let ports: [String: Int]
+  private let ofStage: @Sendable (_ stage: String) -> [String: String]
   private let programs = Mutex<[String: Program]>([:])
   private let blocking = BlockingPool(name: "stages", threads: 1)
   private let client = Client(ClientSettings(connectTimeoutSeconds: 2, timeoutSeconds: 10))
 
-  /// - Parameter more: further variables of all processes.
-  init(_ broker: TransactionalBroker, _ side: OpenCRVSSide, _ more: [String: String] = [:]) async throws {
+  /// - Parameters:
+  ///   - more: further variables of all processes.
+  ///   - ofStage: further variables of one stage's processes, over all others.
+  init(
+    _ broker: TransactionalBroker, _ side: OpenCRVSSide, _ more: [String: String] = [:],
+    ofStage: @escaping @Sendable (_ stage: String) -> [String: String] = { _ in [:] }
+  ) async throws {
     self.broker = broker
+    self.ofStage = ofStage
     let folder = try TemporaryFolder()
     self.folder = folder
     let cluster = PrivateCluster(folder: folder.path + "/postgres")
@@ -32,13 +39,27 @@ final class StageProcesses: Sendable {
     func url(_ stage: String) -> String { "http://127.0.0.1:\(ports[stage] ?? 0)" }
     environment = side.environment.merging([
       "REGPROC_KAFKA_BOOTSTRAP_SERVERS": broker.address,
-      "REGPROC_DATABASE": "host=\(database.host) user=postgres dbname=postgres",
+      "REGPROC_DATABASE": Self.connection(database, user: "postgres"),
       "REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": url("mosip-mediator"),
       "REGPROC_STAGE_MOSIP_MEDIATOR_REGISTRATION_STATUS_URL": url("packet-receiver"),
       "REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL": url("packet-receiver"),
       "REGPROC_STAGE_MOSIP_MEDIATOR_OPENCRVS_MEDIATOR_URL": url("opencrvs-mediator"),
       "REGPROC_STAGE_MOSIP_MEDIATOR_CALLBACK_URL": url("mosip-mediator"),
     ]) { _, new in new }.merging(more) { _, new in new }
+  }
+
+  /// How libpq finds the database as one user.
+  private static func connection(_ database: PostgresSettings, user: String) -> String {
+    "host=\(database.host) user=\(user) dbname=postgres"
+  }
+  func connection(user: String) -> String { Self.connection(database, user: user) }
+
+  /// The variables of a stage's processes.
+  private func variables(_ stage: String) -> [String: String] {
+    var own = ofStage(stage)
+    own["data"] = nil
+    if let user = own.removeValue(forKey: "user") { own["REGPROC_DATABASE"] = connection(user: user) }
+    return environment.merging(own) { _, new in new }
   }
 
   /// The data folder that all of them share.
@@ -63,9 +84,9 @@ final class StageProcesses: Sendable {
   func start(_ stage: String) async throws {
     let program = try await Program(
       [
-        "run", stage, "--data", folder.path + "/data", "--port", "\(ports[stage] ?? 0)", "--instance", "one",
+        "run", stage, "--data", ofStage(stage)["data"] ?? data, "--port", "\(ports[stage] ?? 0)", "--instance", "one",
         "--reconcile", "10",
-      ], environment: environment)
+      ], environment: variables(stage))
     programs.withLock { $0[stage] = program }
   }
 
@@ -73,7 +94,7 @@ final class StageProcesses: Sendable {
   func startSecond(_ stage: String) async throws {
     let program = try await Program(
       ["run", stage, "--data", folder.path + "/data", "--port", "0", "--instance", "two", "--reconcile", "10"],
-      environment: environment)
+      environment: variables(stage))
     programs.withLock { $0[stage + "/two"] = program }
     try await waitUntilReady(stage + "/two")
   }

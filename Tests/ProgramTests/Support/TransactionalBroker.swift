@@ -42,7 +42,8 @@ final class TransactionalBroker: Sendable {
 
   struct NotStarted: Error { var errors: String }
 
-  init() async throws {
+  /// - Parameter port: where it listens, when it is one of our own.
+  init(port chosen: Int? = nil) async throws {
     if let given = OutsideBroker.address {
       try await OutsideBroker.clear(given, groups: Self.groups)
       address = given
@@ -51,7 +52,7 @@ final class TransactionalBroker: Sendable {
       return
     }
     let folder = try TemporaryFolder()
-    let port = freePort()
+    let port = chosen ?? freePort()
     let started = try await Program(
       ["start", "--only", "kafka", "--kafka-port", "\(port)", "--data-dir", folder.path + "/noida"],
       program: Self.program ?? "", folder: folder.path)

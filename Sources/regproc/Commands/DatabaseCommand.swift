@@ -1,0 +1,117 @@
+import JSON
+import Postgres
+import System
+
+/// `regproc database ...`: the migrations of the database, and who may do what in it.
+enum DatabaseCommand {
+  static let status = Command(
+    name: "database status", summary: "lists the migrations: which are applied, and which the database lacks",
+    details: "Exit code 1: migrations are missing, or were applied with another text than this program has.",
+    options: [.flag("json", "one object a line")], takesSettings: true, example: "database status", run: runStatus)
+
+  static let migrate = Command(
+    name: "database migrate", summary: "applies the migrations that the database lacks",
+    details: """
+      The job of a deployment whose processes have `database.migrate: check`. It runs as a user who may change tables. Of several at
+      once one works, the others wait for it and find nothing to do. Each migration is a transaction of its own.
+      """,
+    options: [
+      .flag("dry-run", "only says what would be done"),
+      .flag("grants", "then gives the roles of `database roles` their rights on the tables"), prefix, side,
+    ], takesSettings: true,
+    example: "database migrate --database 'host=postgres dbname=regproc user=regproc_owner'", run: runMigrate)
+
+  static let roles = Command(
+    name: "database roles", summary: "prints SQL that makes a Postgres role for each stage, with just the rights that it needs",
+    details: """
+      For psql, as a user who may make roles; it may run again and again, before the first migration or after it. The roles are an owner for
+      migrations, one for each stage, a reader and an operator for commands. They get no password here (docs/rights.md).
+      """
+    ,
+    options: [
+      prefix, side, .flag("grants-only", "only the rights on tables, which the owner may give after a migration"),
+      .flag("json", "the roles and their rights, one object a line"),
+    ], takesSettings: true, example: "database roles | psql 'host=postgres dbname=regproc user=postgres'", run: runRoles)
+
+  private static let prefix = Option(
+    name: "prefix", value: "TEXT", meaning: "what the names of roles begin with (default: regproc_)"
+  ) {
+    $0.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 } && $0.utf8.count < 30
+      ? nil : "fewer than 30 of a-z, 0-9 and _"
+  }
+  private static let side = SideOption.option
+
+  private static func rights(_ arguments: Arguments, _ settings: Settings) throws -> DatabaseRights {
+    DatabaseRights(
+      SideOption.chosen(try StageFolder(settings).stages, arguments, settings), prefix: arguments.text("prefix") ?? "regproc_",
+      isEmbedded: !settings.usesMosip)
+  }
+
+  private static func runRoles(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let rights = try rights(arguments, try Settings(arguments, around))
+    guard arguments.has("json") else {
+      around.console.out((arguments.has("grants-only") ? "" : rights.rolesSQL + "\n") + rights.grantsSQL)
+      return 0
+    }
+    for role in rights.roles {
+      let tables = role.tables.reduce(into: JSONObject()) { $0[$1.table] = .string($1.grant) }
+      let value: JSONValue = ["role": .string(role.name), "tables": .object(tables)]
+      around.console.out(value.encoded() + [10])
+    }
+    return 0
+  }
+
+  private static func runStatus(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    let status = try await JournalAccess.with(settings) { connection, _ in
+      try Migrator.pending(ProgramSchema.migrations, on: connection)
+    }
+    let lines = lines(status)
+    if arguments.has("json") {
+      for line in lines {
+        let value: JSONValue = [
+          "version": JSONValue(line.version), "name": line.name.map { .string($0) } ?? .null, "state": .string(line.state),
+        ]
+        around.console.out(value.encoded() + [10])
+      }
+    } else {
+      var table = TextTable(head: ["migration", "state", "what it does"])
+      for line in lines { table.add([String(line.version), line.state, line.name ?? "of a newer program"]) }
+      around.console.out(table.rendered(around.console))
+    }
+    if !status.pending.isEmpty {
+      around.console.err("\(status.pending.count) are missing: `regproc database migrate` applies them\n")
+    }
+    return status.pending.isEmpty && status.changed.isEmpty ? 0 : 1
+  }
+
+  /// In order of version; what the program does not know has no name.
+  private static func lines(_ status: MigrationStatus) -> [(version: Int, name: String?, state: String)] {
+    let names = ProgramSchema.migrations.reduce(into: [:]) { $0[$1.version] = $1.name }
+    let states =
+      status.applied.map { ($0, "applied") } + status.pending.map { ($0.version, "missing") }
+      + status.changed.map { ($0, "applied with another text") } + status.unknown.map { ($0, "applied, newer") }
+    return states.sorted { $0.0 < $1.0 }.map { ($0.0, names[$0.0], $0.1) }
+  }
+
+  private static func runMigrate(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    let isDry = arguments.has("dry-run")
+    let done = try await JournalAccess.with(settings) { connection, _ in
+      isDry
+        ? try Migrator.pending(ProgramSchema.migrations, on: connection).pending
+        : try Migrator.apply(ProgramSchema.migrations, on: connection)
+    }
+    for migration in done {
+      around.console.out("\(isDry ? "would be applied" : "applied"): \(migration.version) (\(migration.name))\n")
+    }
+    if arguments.has("grants"), !isDry {
+      let rights = try rights(arguments, settings)
+      try await JournalAccess.with(settings) { connection, _ in try connection.script(rights.grantsSQL) }
+      let names = rights.roles.dropFirst().map(\.name).joined(separator: ", ")
+      around.console.err("as far as they exist, these roles have their rights: \(names)\n")
+    }
+    if done.isEmpty { around.console.err("the database has all migrations\n") }
+    return 0
+  }
+}

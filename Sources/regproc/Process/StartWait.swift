@@ -1,0 +1,103 @@
+import HTTP
+import Kafka
+import Postgres
+import StageRuntime
+import System
+
+/// The wait of a process that starts before what it needs: Postgres, its migrations, Kafka, topics that somebody else makes. It asks again with growing
+/// pauses and says for what; meanwhile liveness is answered, and readiness says 503.
+final class StartWait: Sendable {
+  /// It is over: somebody asked the process to stop.
+  struct Stopped: Error {}
+
+  private let settings: Settings
+  private let signals: Signals
+  /// When it gives up; nil for never.
+  private let end: ContinuousClock.Instant?
+  private let blocking = BlockingPool(name: "start", threads: 1)
+  private let log = Log("start")
+  private static let longestPause = 15.0
+
+  /// - Parameter seconds: how long it waits in all; nil for without end.
+  init(_ settings: Settings, _ signals: Signals, seconds: Int?) {
+    self.settings = settings
+    self.signals = signals
+    end = seconds.map { ContinuousClock.now + .seconds($0) }
+  }
+
+  /// Waits until the database answers and has its migrations, then until Kafka answers; then starts.
+  /// - Parameter start: is called again when what it needs is gone once more, or its topics are not there yet.
+  /// - Throws: `Stopped`; the last error when the time is over; at once what no waiting helps against.
+  func through<T: Sendable>(_ start: @Sendable () async throws -> T) async throws -> T {
+    defer { blocking.close() }
+    var pause = 0.5
+    var listener: WaitingListener?
+    do {
+      while true {
+        do {
+          try await check()
+          await listener?.close()
+          listener = nil
+          return try await start()
+        } catch {
+          guard let thing = Self.awaited(error), end.map({ ContinuousClock.now < $0 }) ?? true else { throw error }
+          listener = try listener ?? open()
+          listener?.waits(for: thing)
+          log.warning("waits for \(thing)", ["error": "\(error)", "again in seconds": String(pause)])
+          try await rest(pause)
+          pause = min(pause * 2, Self.longestPause)
+        }
+      }
+    } catch {
+      await listener?.close()
+      throw error
+    }
+  }
+
+  private func open() throws -> WaitingListener {
+    var admin = settings.admin
+    admin.tls = try settings.tls("admin")
+    return try WaitingListener(admin, access: settings.adminAccess, mayMove: settings.adminMayMove)
+  }
+
+  private func check() async throws {
+    let (database, kafka) = (try settings.database(), try settings.kafka())
+    let appliesMigrations = settings.appliesMigrations
+    try await blocking.run {
+      if let database {
+        let connection = try Connection(database)
+        defer { connection.close() }
+        if !appliesMigrations { try Migrator.require(ProgramSchema.migrations, on: connection) }
+      }
+      if let kafka { _ = try KafkaAdmin(settings: kafka, requestMilliseconds: 4000, totalMilliseconds: 4000).metadata() }
+    }
+  }
+
+  /// What an error means that something is awaited; nil when waiting does not help.
+  private static func awaited(_ error: any Error) -> String? {
+    switch error {
+    case let error as PostgresError:
+      switch error.code {
+      case .migrationsMissing: "migrations of the database"
+      case .connectionFailed, .poolExhausted: "the database"
+      default: error.isRetriable ? "the database" : nil
+      }
+    case let error as KafkaError:
+      switch error.code {
+      case .configuration, .fenced: nil
+      default: "Kafka"
+      }
+    case is TopicCare.Missing: "topics on Kafka"
+    default: nil
+    }
+  }
+
+  private func rest(_ seconds: Double) async throws {
+    let until = ContinuousClock.now + .milliseconds(Int64(seconds * 1000))
+    while ContinuousClock.now < until, end.map({ ContinuousClock.now < $0 }) ?? true {
+      if signals.isStopping { throw Stopped() }
+      try await Task.sleep(for: .milliseconds(100))
+    }
+    if signals.isStopping { throw Stopped() }
+  }
+}
