@@ -56,7 +56,7 @@ extension ProgramTests {
       let folder = try TemporaryFolder()
       let stages = folder.path + "/stages"
       try FileManager.default.copyItem(atPath: Program.repository + "/stages", toPath: stages)
-      _ = try folder.write("plugin: credential-requestor\nsettings:\n  issuers: [second]\n", to: "stages/second-print/stage.yaml")
+      try FileManager.default.copyItem(atPath: stages + "/print", toPath: stages + "/second-print")
       let tree = folder.path + "/site"
       func render(_ more: String...) async throws -> Program.Ended {
         try await Program.run(["deploy", "render", "kubernetes", "--output", tree, "--stages", stages] + more)
@@ -140,7 +140,7 @@ extension ProgramTests {
           let words = ["-f", "compose.yaml"] + more + ["config"]
           let read = try await Program(words, program: program, environment: ["HOME": folder.path], folder: tree).ended()
           #expect(read.code == 0, "\(read.errors.suffix(2000))")
-          #expect(read.output.ranges(of: "network_mode: host").count == (more.isEmpty ? 0 : nodes == "1" ? 16 : 18))
+          #expect(read.output.ranges(of: "network_mode: host").count == (more.isEmpty ? 0 : nodes == "1" ? 17 : 19))
         }
       }
     }
