@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test test-broker build image image-test setup bench fuzz generate format lint clean
+.PHONY: run test test-broker test-containers build image image-test setup bench fuzz generate format lint clean
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
@@ -15,6 +15,9 @@ test: setup         ## every test that needs no outside help
 
 test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone: make test-broker BROKER=host:port
 	deploy/scripts/test --broker "$(BROKER)"
+
+test-containers: setup  ## one container for each stage, killed, scaled and updated while births flow; says what it skips
+	deploy/scripts/test-containers
 
 build: setup
 	swift build $(SWIFT_FLAGS)

@@ -210,15 +210,19 @@ final class Demo: Sendable {
     state?.aid ?? (event.kind == .birth ? event.registrationNumber.flatMap { standIn.returned($0).rids.first } : nil)
   }
 
-  /// What the mediator has kept of a registration number: for births that came back in an earlier demo.
+  /// What the mediator has kept of a registration number: for births that came back in an earlier demo. What OpenCRVS is still to be told
+  /// is not over: the mediator keeps a token before it tells it.
   private func known(_ number: String) async -> (token: String?, error: String?, result: String?)? {
     var found = try? await target.pool.with { connection in
       let rows = try connection.execute(
         """
         SELECT collection, coalesce(document->>'sealedToken', document->>'uinToken'), document->'errors'->0->>'errorCode'
-        FROM regproc.stage_record
+        FROM regproc.stage_record AS r
         WHERE stage = 'opencrvs-mediator' AND document->>'registrationNumber' = $1
           AND (collection = 'tokens' OR collection = 'statuses' AND document->>'type' = 'birth')
+          AND NOT EXISTS (
+            SELECT FROM regproc.work AS w WHERE w.stage = r.stage AND w.kind = 'tell' AND w.state = 0
+              AND w.key LIKE '%:' || r.collection || ':' || r.key)
         """, [.text(number)])
       var out: (token: String?, error: String?, result: String?) = (nil, nil, nil)
       for row in rows {
