@@ -28,7 +28,8 @@ enum Files {
 
   /// Writes a file under another name and renames it, so that a reader finds all of it or nothing.
   static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws(Failure) {
-    let other = path + ".\(getpid())"
+    // In containers every process has the same number, and some share a folder.
+    let other = path + ".\(SecureRandom.uuid())"
     let descriptor = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw Failure("\(Showing.withoutSecretParts(path)) cannot be written: \(reason())") }
     var offset = 0

@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// A file that is there as a whole or not at all: written under another name beside it and renamed at the end.
 final class OutputFile {
@@ -9,7 +10,7 @@ final class OutputFile {
   /// Begins a file that only its owner reads.
   init(_ path: String) throws(Failure) {
     self.path = path
-    other = path + ".\(getpid())"
+    other = path + ".\(SecureRandom.uuid())"
     descriptor = open(other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw Failure("\(path) cannot be written: \(Files.reason())") }
   }

@@ -137,7 +137,7 @@ enum PacketFileCommands {
   /// Everything is there or nothing: written beside the folder, which then gets its name.
   private static func extract(_ contents: PacketContents, to folder: String) throws {
     guard !Files.exists(folder) else { throw Failure("\(folder) is there already") }
-    let other = folder + ".\(getpid())"
+    let other = folder + ".\(SecureRandom.uuid())"
     try Files.makeFolder(other, mode: 0o700)
     var written: [String] = []
     do {
