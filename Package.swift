@@ -65,7 +65,7 @@ let package = Package(
     library("Stages", ["StageKit", "Registration"]),
 
     // From stages to what runs them in containers; pure, and knowing nothing of the rest
-    library("Deployment"),
+    library("Deployment", ["JSON"]),
 
     // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births, and the tests' MOSIP
     library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),

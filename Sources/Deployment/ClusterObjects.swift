@@ -24,7 +24,6 @@ struct ClusterObjects: Sendable {
   static let (configuration, routes, settings, rights) = (
     "regproc-environment", "regproc-routes", "regproc-settings", "regproc-rights"
   )
-  private static let partOf = ("app.kubernetes.io/part-of", "regproc")
   private static func labels(_ name: String) -> Node {
     ["app.kubernetes.io/name": .text(name), "app.kubernetes.io/part-of": "regproc"]
   }

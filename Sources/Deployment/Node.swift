@@ -1,3 +1,5 @@
+import JSON
+
 /// A value of a YAML file that is written: mappings keep the order in which they are made.
 indirect enum Node: Sendable, Equatable {
   case text(String)
@@ -100,18 +102,6 @@ extension Node {
       }
   }
 
-  /// In double quotes, as JSON has them.
-  static func quoted(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      case "\n": out += "\\n"
-      case "\t": out += "\\t"
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out + "\""
-  }
+  /// In double quotes, as JSON has them, which YAML takes too.
+  static func quoted(_ text: String) -> String { String(decoding: JSONValue.string(text).encoded(), as: UTF8.self) }
 }

@@ -21,18 +21,14 @@ struct AdminAdmission: Sendable {
     }
   }
 
-  /// What a request is refused with; nil lets it in. The token comes as MOSIP's clients send it, in the cookie `Authorization`, or as a
-  /// bearer token.
+  /// What a request is refused with; nil lets it in.
   private func refusal(_ request: Request, _ role: String) async -> Int? {
-    let cookie = request.cookie("Authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
-    guard let token = cookie ?? request.bearerToken, !token.isEmpty else { return refused(401, "missing") }
-    do {
-      guard let caller = try await services.tokens.caller(of: token, for: .mosip) else { return refused(401, "invalid") }
-      return caller.roles.contains(role) ? nil : refused(403, "role")
-    } catch let error as ServiceError where !error.isRetriable {
-      return refused(401, "invalid")
-    } catch {
-      return 503
+    switch await services.tokens.judge(request, roles: [role]) {
+    case .admitted: nil
+    case .noToken: refused(401, "missing")
+    case .invalid: refused(401, "invalid")
+    case .lacksRole: refused(403, "role")
+    case .unknown: 503
     }
   }
 

@@ -9,32 +9,17 @@ struct Door: Sendable {
   let services: Services
   let log: Log
 
-  /// Lets a caller with a valid token and one of the roles in. The token comes in the cookie `Authorization`, as MOSIP's clients send
-  /// it, or as a bearer token.
-  /// - Throws: `HTTPFailure` 401 or 403; 503 when tokens cannot be checked.
-  private func admit(_ request: Request) async throws {
-    let cookie = request.cookie("Authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
-    guard let token = cookie ?? request.bearerToken, !token.isEmpty else { throw refusal(401) }
-    let caller: Caller?
-    do {
-      caller = try await services.tokens.caller(of: token, for: .mosip)
-    } catch let error as ServiceError {
-      guard error.isRetriable else { throw refusal(401) }
-      throw refusal(503)
-    }
-    guard let caller else { throw refusal(401) }
-    guard !caller.roles.isDisjoint(with: settings.texts("roles")) else { throw refusal(403) }
-  }
-
   /// Who may come in, for the table of endpoints, and the judgement itself.
   var admission: Admission {
     Admission(
       "tokens with one of the roles \(settings.texts("roles").joined(separator: ", "))", limits: "audience `mosip`"
     ) { request in
-      do {
-        try await admit(request)
-        return nil
-      } catch let failure as HTTPFailure { return failure.response } catch { return refusal(503).response }
+      switch await services.tokens.judge(request, roles: Set(settings.texts("roles"))) {
+      case .admitted: nil
+      case .noToken, .invalid: refusal(401).response
+      case .lacksRole: refusal(403).response
+      case .unknown: refusal(503).response
+      }
     }
   }
 
