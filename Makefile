@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test test-broker test-containers build image image-test setup bench fuzz generate format lint clean
+.PHONY: run test test-broker test-containers test-compose build image image-test setup bench fuzz generate format lint clean
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
@@ -18,6 +18,11 @@ test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone:
 
 test-containers: setup  ## one container for each stage, killed, scaled and updated while births flow; says what it skips
 	deploy/scripts/test-containers
+
+test-compose: setup ## deploy/compose as it is, with Docker and with podman-compose, and 20 births sent to it; says what it skips
+	deploy/scripts/test-venv
+	@deploy/scripts/setup podman buildah runc conmon catatonit mmdebstrap iptables iproute2 || echo "test-compose: what is missing is skipped" >&2
+	deploy/scripts/test-compose
 
 build: setup
 	swift build $(SWIFT_FLAGS)

@@ -23,7 +23,7 @@ enum Compose {
     """
   private static let hostHeader = """
     # For tests on a machine without container networks: docker compose -f compose.yaml -f compose.host-network.yaml up
-    # Every container then listens on the host itself, on 127.0.0.1, each on ports of its own.
+    # Every container then listens on the host itself, on 127.0.0.1, each on ports of its own, and none waits for another to be started.
 
     """
 
@@ -40,6 +40,7 @@ enum Compose {
     services.append(("postgres", postgres()))
     for job in plan.jobs { services.append((job.name, self.job(job, plan))) }
     for service in plan.services { services.append((service.name, self.service(service, plan))) }
+    services.append((tool, commands(plan)))
     let volumes = ["data"] + (1...plan.kafkaNodes).map { kafkaName($0, plan) } + ["postgres"]
     return [
       "name": "regproc", "services": .map(services.map { Node.Pair($0.0, $0.1) }),
@@ -116,6 +117,24 @@ enum Compose {
     if let most = resources.mostCPU { parts.append(("cpus", .text(composeCPU(most)))) }
     parts += [("restart", "unless-stopped"), ("stop_grace_period", .text("\(DeploymentPlan.stopSeconds)s"))]
     return .map(parts.map { Node.Pair($0.0, $0.1) })
+  }
+
+  private static let tool = "regproc"
+
+  /// The program's commands for operators, with the rights of `regproc_operator`: `docker compose run --rm regproc journey RID`.
+  private static func commands(_ plan: DeploymentPlan) -> Node {
+    var environment = connections(plan).merging(Configuration.files) { $1 }
+    environment["REGPROC_DATA"] = "/data"
+    environment["REGPROC_SIDE"] = plan.side?.rawValue
+    let secret = plan.rights == nil ? DeploymentPlan.databaseSecret : DeploymentRights.password("operator")
+    environment[secret.variable] = path(secret)
+    environment["PGUSER"] = plan.rights?.role(of: "operator")
+    return .map(
+      (ours(plan) + [
+        ("profiles", ["tools"]), ("command", ["help"]), ("environment", Node(sorted: environment)),
+        ("secrets", Node([secret.name])),
+        ("volumes", .list(mounts + ["data:/data"])),
+      ]).map { Node.Pair($0.0, $0.1) })
   }
 
   private static func variablePart(_ name: String) -> String { name.uppercased().replacing("-", with: "_") }
@@ -263,7 +282,8 @@ enum Compose {
       var environment: [String: String] = [:]
       if job.needsKafka { environment["REGPROC_KAFKA_BOOTSTRAP_SERVERS"] = brokers }
       if job.needsDatabase { environment["REGPROC_DATABASE"] = database }
-      services.append(Node.Pair(job.name, ["network_mode": "host", "environment": Node(sorted: environment)]))
+      services.append(
+        Node.Pair(job.name, ["network_mode": "host", "environment": Node(sorted: environment), "depends_on": waitsForNothing]))
     }
     let ports = Dictionary(uniqueKeysWithValues: plan.services.map { ($0.name, $0.hostPort) })
     for service in plan.services {
@@ -278,10 +298,22 @@ enum Compose {
       for link in service.links {
         if let name = link.service, let port = ports[name] { environment[link.variable] = "http://\(host):\(port)" }
       }
-      services.append(Node.Pair(service.name, ["network_mode": "host", "environment": Node(sorted: environment)]))
+      services.append(
+        Node.Pair(service.name, ["network_mode": "host", "environment": Node(sorted: environment), "depends_on": waitsForNothing]))
     }
+    services.append(
+      Node.Pair(
+        tool,
+        [
+          "network_mode": "host",
+          "environment": ["REGPROC_KAFKA_BOOTSTRAP_SERVERS": .text(brokers), "REGPROC_DATABASE": .text(database)],
+        ]))
     return ["services": .map(services)]
   }
+
+  /// podman 4.3 (Debian 12) starts nothing that depends on a job that has ended. Without dependencies jobs are tried again until they can be
+  /// done, and services wait by themselves.
+  private static let waitsForNothing = Node.raw("!reset {}")
 
   private static func kafkaPort(_ node: Int) -> Int { 9092 + (node - 1) * 2 }
 

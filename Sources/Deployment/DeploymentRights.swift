@@ -15,7 +15,10 @@ public struct DeploymentRights: Sendable {
 
   func role(of name: String) -> String { prefix + name.replacing("-", with: "_") }
 
-  /// A role's password: the owner's, or a stage's.
+  /// The roles that are no stage's: whose tables it is, and who operates.
+  static let others = ["owner", "operator"]
+
+  /// A role's password: a stage's, or one of the others'.
   static func password(_ name: String) -> SecretFile {
     SecretFile(name: "\(name)-database-password", variable: DeploymentPlan.databaseSecret.variable)
   }
@@ -25,10 +28,10 @@ public struct DeploymentRights: Sendable {
   ///   - folder: where the secrets are.
   ///   - rights: where `roles.sql` is.
   func script(_ plan: DeploymentPlan, secrets folder: String, rights: String) -> String {
-    let passwords = (["owner"] + plan.services.map(\.name)).map { name in
+    let passwords = (Self.others + plan.services.map(\.name)).map { name in
       "  password \(role(of: name)) \(folder)/\(Self.password(name).name)\n"
     }.joined()
-    let files = (["owner"] + plan.services.map(\.name)).map { "\(folder)/\(Self.password($0).name)" }.joined(separator: " ")
+    let files = (Self.others + plan.services.map(\.name)).map { "\(folder)/\(Self.password($0).name)" }.joined(separator: " ")
     return """
       set -eu
       # Before anything is sent: no role gets an empty password.

@@ -92,14 +92,24 @@ public final class KeyFolder: Sendable {
     if access(path + ".key.pem", F_OK) == 0 {
       throw refused("there is a private key of \(name) here: it is our own, and no certificate of a partner can take its name")
     }
-    if let known = try partnerCertificate(name) {
+    let known = try partnerCertificate(name)
+    if let known {
       if known.thumbprint == certificate.thumbprint { return false }
       guard replaces else { throw refused("there is another certificate of \(name); --replace puts the new one in its place") }
     }
     let temporary = "\(path).\(SecureRandom.uuid())"
     defer { unlink(temporary) }
     try write(Array(certificate.pem.utf8), to: temporary)
-    guard rename(temporary, path + ".cert.pem") == 0 else { throw failed("cannot be written") }
+    if known == nil {
+      // Of two at once one comes first; the other finds it there.
+      guard link(temporary, path + ".cert.pem") == 0 else {
+        guard errno == EEXIST else { throw failed("cannot be written") }
+        guard try access(path + ".key.pem", F_OK) == 0 || partnerCertificate(name) != nil else { throw failed("cannot be read") }
+        return try importCertificate(certificate, as: name, replaces: replaces)
+      }
+    } else {
+      guard rename(temporary, path + ".cert.pem") == 0 else { throw failed("cannot be written") }
+    }
     try syncFolder()
     return true
   }

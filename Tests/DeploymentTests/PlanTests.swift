@@ -91,10 +91,11 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
 
   @Test func containersMayDoNothingThatTheyNeedNot() throws {
     let compose = try #require(Target.compose.render(plan()).first { $0.path == "compose.yaml" }).text
-    // Five services and two jobs of ours, and Postgres.
-    #expect(compose.matches(of: /read_only: true/).count == 8)
-    #expect(compose.matches(of: /cap_drop:\n      - ALL/).count == 9)
-    #expect(compose.matches(of: /user: "10001:10001"/).count == 7)
+    // Five services, two jobs and the operators' commands of ours, and Postgres.
+    #expect(compose.matches(of: /read_only: true/).count == 9)
+    #expect(compose.matches(of: /cap_drop:\n      - ALL/).count == 10)
+    #expect(compose.matches(of: /user: "10001:10001"/).count == 8)
+    #expect(compose.matches(of: /profiles:\n      - tools/).count == 1, "commands start with nothing else")
     let cluster = Target.kubernetes.render(plan()).filter { $0.path.hasPrefix("base/stage-") || $0.path.hasPrefix("base/job-") }
     #expect(cluster.count == 7)
     for file in cluster {

@@ -121,6 +121,28 @@ import Testing
     }
   }
 
+  @Test func ofManyCertificatesThatAreImportedAtOnceOneIsTaken() async throws {
+    try await inFolder { folder async throws in
+      let theirs = try KeyFolder(folder: folder + "/theirs")
+      let certificates = try ["one", "two", "three", "four"].map { try theirs.pair($0).certificate }
+      let taken = await withTaskGroup(of: String?.self) { group in
+        for certificate in certificates {
+          group.addTask {
+            // A process for each, as it were.
+            let ours = try? KeyFolder(folder: folder + "/ours", partners: ["envelope-them"])
+            return (try? ours?.importCertificate(certificate, as: "envelope-them", replaces: false)) == true
+              ? Encoding.hex(certificate.thumbprint) : nil
+          }
+        }
+        return await group.reduce(into: [String]()) { if let one = $1 { $0.append(one) } }
+      }
+      let ours = try KeyFolder(folder: folder + "/ours", partners: ["envelope-them"])
+      let kept = Encoding.hex(try ours.certificate("envelope-them").thumbprint)
+      #expect(taken == [kept], "whoever was told that it is taken can rely on it")
+      #expect(names(folder + "/ours").count == 1)
+    }
+  }
+
   @Test func tokensOfAnotherInstallationAreBelievedForOneClientWithTheRolesItHasHere() async throws {
     try await inFolder { folder async throws in
       let (theirs, ours) = (try KeyFolder(folder: folder + "/theirs"), try KeyFolder(folder: folder + "/ours"))

@@ -211,4 +211,38 @@ import Testing
       #expect(failure { try Migrator.apply(Self.two + Self.two, on: connection) }?.code == .misuse)
     }
   }
+
+  @Test func whoIsKilledHalfWayLeavesWholeMigrationsAndTheNextOneGoesOn() async throws {
+    let settings = try await Self.database("migrated_by_one_who_died")
+    let slow =
+      Self.two + [
+        Migration(version: 3, name: "slow", sql: "create table slow (n int); select pg_sleep(600); insert into slow values (1)"),
+        Migration(version: 4, name: "last", sql: "create table last (n int)"),
+      ]
+    async let dead = blocking { () -> Bool in failure { try Migrator.apply(slow, on: Connection(settings)) } != nil }
+    // While the third one sleeps the first one's session ends, as it does when its process is killed.
+    let quick =
+      Self.two + [
+        Migration(version: 3, name: "slow", sql: "create table slow (n int); insert into slow values (1)"), slow[3],
+      ]
+    async let applied = blocking { () -> [Int] in
+      let watching = try Connection(settings)
+      func pid(_ condition: String) throws -> Int? {
+        try watching.execute(
+          "select pid from pg_stat_activity where datname = current_database() and \(condition)"
+        ).first?.int(0)
+      }
+      var sleeping: Int?
+      while sleeping == nil { sleeping = try pid("wait_event = 'PgSleep'") }
+      #expect(try Migrator.pending(slow, on: watching).pending.map(\.version) == [3, 4])
+      _ = try watching.execute("select pg_terminate_backend($1)", [.int(sleeping ?? 0)])
+      return try Migrator.apply(quick, on: Connection(settings)).map(\.version)
+    }
+    #expect(try await applied == [3, 4])
+    #expect(try await dead)
+    let rows = try await blocking {
+      try Connection(settings).execute("select (select count(*) from slow), (select count(*) from thing)").only()
+    }
+    #expect(try rows.int(0) == 1 && rows.int(1) == 2)
+  }
 }
