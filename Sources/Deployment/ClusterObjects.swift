@@ -216,6 +216,44 @@ struct ClusterObjects: Sendable {
       ], labelled: job.name)
   }
 
+  /// Gives each stage its rights on Kafka, with Kafka's own script: for a cluster that knows access control lists, as one of its administrators.
+  /// The Secret `regproc-kafka-admin` has the script's `admin.properties`.
+  var kafkaLists: [Node] {
+    let name = "kafka-acls"
+    let command =
+      "PATH=$PATH:/opt/kafka/bin exec sh /etc/regproc/rights/kafka-acls.sh"
+      + " --bootstrap-server \"$REGPROC_KAFKA_BOOTSTRAP_SERVERS\" --command-config /run/secrets/kafka/admin.properties"
+    let container: Node = [
+      "name": "kafka-acls", "image": site.kafkaImage, "imagePullPolicy": "IfNotPresent",
+      "command": ["/bin/sh", "-ec", .text(command)],
+      "envFrom": [["configMapRef": ["name": .text(Self.configuration)]]],
+      // The script starts a Java program for each rule.
+      "resources": ["requests": ["cpu": "250m", "memory": "256Mi"], "limits": ["cpu": "2", "memory": "512Mi"]],
+      "securityContext": Self.containerSecurity(isReadOnly: false),
+      "volumeMounts": [
+        ["name": "rights", "mountPath": "/etc/regproc/rights", "readOnly": true],
+        ["name": "kafka-admin", "mountPath": "/run/secrets/kafka", "readOnly": true],
+      ],
+    ]
+    let job = Self.object(
+      "batch/v1", "Job", name + site.jobSuffix,
+      [
+        (
+          "spec",
+          [
+            "backoffLimit": 20, "ttlSecondsAfterFinished": 86_400,
+            "template": pod(
+              name, container,
+              volumes: [
+                ["name": "rights", "configMap": ["name": .text(Self.rights)]],
+                ["name": "kafka-admin", "secret": ["secretName": "regproc-kafka-admin", "defaultMode": 0o440]],
+              ], more: [("restartPolicy", "OnFailure")]),
+          ]
+        )
+      ], labelled: name)
+    return [job, policy(Job(name: name, command: [], needsKafka: true, needsDatabase: false))]
+  }
+
   func budget(_ service: Service) -> Node {
     Self.object(
       "policy/v1", "PodDisruptionBudget", service.name,
@@ -480,6 +518,18 @@ enum Kustomize {
       RenderedFile("overlays/production/service-monitor.yaml", mark + objects.monitor.yaml),
     ]
     files += plan.rightsFiles.map { RenderedFile("base/rights/\($0.name)", $0.text) }
+    if plan.rights != nil {
+      files += [
+        RenderedFile(
+          "components/kafka-acls/kustomization.yaml",
+          mark
+            + Node.map([
+              Node.Pair("apiVersion", "kustomize.config.k8s.io/v1alpha1"), Node.Pair("kind", "Component"),
+              Node.Pair("resources", ["job.yaml"]),
+            ]).yaml),
+        RenderedFile("components/kafka-acls/job.yaml", mark + ClusterObjects.documents(objects.kafkaLists)),
+      ]
+    }
     for job in plan.jobs { files.append(RenderedFile("base/job-\(job.name).yaml", mark + objects.job(job).yaml)) }
     for service in plan.services {
       files.append(

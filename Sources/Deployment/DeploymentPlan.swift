@@ -230,7 +230,8 @@ enum ProgramJobs {
     return [
       Job(
         name: "roles", command: [], needsKafka: false, needsDatabase: true,
-        secrets: [DeploymentPlan.databaseSecret] + (DeploymentRights.others + stages).map { DeploymentRights.password($0) }, isPsql: true),
+        secrets: [DeploymentPlan.databaseSecret] + (DeploymentRights.others + stages).map { DeploymentRights.password($0) },
+        isPsql: true),
       Job(
         name: "migrate", command: ["database", "migrate", "--grants"], needsKafka: false, needsDatabase: true,
         secrets: [DeploymentRights.password("owner")], databaseUser: rights.role(of: "owner")), topics,

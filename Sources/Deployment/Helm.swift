@@ -24,6 +24,7 @@ enum Helm {
       template("service-monitor", [objects.monitor], when: ".Values.serviceMonitor"),
       RenderedFile("templates/NOTES.txt", notes(plan)),
     ]
+    if plan.rights != nil { files.append(template("kafka-acls", objects.kafkaLists, when: ".Values.kafka.accessControlLists")) }
     files += plan.rightsFiles.map { RenderedFile("files/rights/\($0.name)", $0.text) }
     for service in plan.services {
       files.append(template("stage-\(service.name)", [objects.statefulSet(service), objects.networkService(service)]))
@@ -47,6 +48,7 @@ enum Helm {
       "image": ["repository": "regproc", "tag": "latest", "pullPolicy": "IfNotPresent"], "secret": "regproc",
       "kafka": [
         "bundled": false, "image": .text(Configuration.kafkaImage), "bootstrapServers": "kafka:9092",
+        "accessControlLists": false,
       ],
       "database": [
         "bundled": false, "image": .text(Configuration.postgresImage),
@@ -145,7 +147,7 @@ enum Helm {
     let top = object([
       ("image", object([("repository", text), ("tag", text), ("pullPolicy", ["enum": ["Always", "IfNotPresent", "Never"]])])),
       ("secret", ["type": "string", "minLength": 1]),
-      ("kafka", object([("bundled", flag), ("image", text), ("bootstrapServers", text)])),
+      ("kafka", object([("bundled", flag), ("image", text), ("bootstrapServers", text), ("accessControlLists", flag)])),
       ("database", object([("bundled", flag), ("image", text), ("connection", text)])),
       (
         "data",

@@ -100,7 +100,7 @@ extension ProgramTests {
       let lint = try await run("helm", "lint", "--strict", chart)
       #expect(lint.code == 0, "\(lint.output) \(lint.errors)")
       var manifests: [String: String] = [:]
-      let all = "kafka.bundled=true,database.bundled=true,serviceMonitor=true,data.storageClass=fast"
+      let all = "kafka.accessControlLists=true,kafka.bundled=true,database.bundled=true,serviceMonitor=true,data.storageClass=fast"
       for (name, values) in [("chart", "serviceMonitor=false"), ("chart-all", all)] {
         let made = try await run("helm", "template", "test", chart, "--set", values)
         #expect(made.code == 0, "\(made.errors)")
@@ -111,6 +111,18 @@ extension ProgramTests {
         #expect(made.code == 0, "\(made.errors)")
         manifests[name] = made.output
       }
+      // The component, as a site adds it to an overlay of its own.
+      #expect(try await run("cp", "-r", kustomize, folder.path + "/tree").code == 0)
+      _ = try folder.write(
+        "resources: [../overlays/production]\ncomponents: [../components/kafka-acls]\n", to: "tree/site/kustomization.yaml")
+      let site = try await run("kubectl", "kustomize", folder.path + "/tree/site")
+      #expect(site.code == 0, "\(site.errors)")
+      manifests["site"] = site.output
+      for name in ["chart-all", "site"] {
+        #expect(manifests[name]?.contains("kafka-acls.sh --bootstrap-server") == true, "\(name)")
+        #expect(manifests[name]?.contains("secretName: regproc-kafka-admin") == true, "\(name)")
+      }
+      #expect(manifests["chart"]?.contains("regproc-kafka-admin") == false, "only where it is asked for")
       for (name, text) in manifests {
         let file = try folder.write(text, to: name.replacing("/", with: "-") + ".yaml")
         let checked = try await run("kubernetes-validate", "-k", "1.32", "--strict", file)
