@@ -64,6 +64,10 @@ let package = Package(
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("Stages", ["StageKit", "Registration"]),
 
+    // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
+    library("Operations", ["StageRuntime", "StageKit", "Registration", "Routing", "Postgres", "JSON", "System"]),
+    library("OperationsAPI", ["Operations", "StageRuntime", "StageKit", "HTTP", "Postgres", "JSON", "System"]),
+
     // From stages to what runs them in containers; pure, and knowing nothing of the rest
     library("Deployment", ["JSON"]),
 
@@ -73,7 +77,7 @@ let package = Package(
     .executableTarget(
       name: "regproc",
       dependencies: [
-        "CProcess", "Stages", "StageRuntime", "Platform", "MosipPlatform", "StandIn", "Deployment",
+        "CProcess", "Stages", "StageRuntime", "Operations", "OperationsAPI", "Platform", "MosipPlatform", "StandIn", "Deployment",
         // `regproc version` tells what was loaded.
         "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD",
       ],
@@ -124,6 +128,9 @@ let package = Package(
     tests("Registration", ["Registration"]),
     tests("StageKit", ["StageKit"]),
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase", "TestKafka"]),
+    tests(
+      "Operations",
+      ["Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP"]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),

@@ -11,24 +11,20 @@ struct AdminAdmission: Sendable {
   /// For the probes of whoever starts and stops processes, which have no token. They learn no more than whether it lives and works.
   var probes: Admission { .everybody(limits: "the listener's own names") }
 
-  /// For whoever has a role; without a token when the listener is reached from this machine alone.
-  func holders(of role: String) -> Admission {
+  /// For whoever has one of the roles, the first of which is told; without a token when the listener is reached from this machine alone.
+  func holders(of roles: String...) -> Admission {
     let limits = "the listener's own names"
     if isLoopback { return .everybody("everybody on this machine", limits: limits) }
-    return Admission("a token for mosip with \(role)", limits: limits) { request in
-      guard let status = await refusal(request, role) else { return nil }
-      return answer(status)
-    }
-  }
-
-  /// What a request is refused with; nil lets it in.
-  private func refusal(_ request: Request, _ role: String) async -> Int? {
-    switch await services.tokens.judge(request, roles: [role]) {
-    case .admitted: nil
-    case .noToken: refused(401, "missing")
-    case .invalid: refused(401, "invalid")
-    case .lacksRole: refused(403, "role")
-    case .unknown: 503
+    return Admission("a token for mosip with \(roles[0])", limits: limits) { request in
+      switch await services.tokens.judge(request, roles: Set(roles)) {
+      case .admitted(let caller):
+        request.caller = caller
+        return nil
+      case .noToken: return answer(refused(401, "missing"))
+      case .invalid: return answer(refused(401, "invalid"))
+      case .lacksRole: return answer(refused(403, "role"))
+      case .unknown: return answer(503)
+      }
     }
   }
 

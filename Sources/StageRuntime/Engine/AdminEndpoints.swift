@@ -28,14 +28,19 @@ struct AdminEndpoints: Sendable {
   let progress: EngineProgress
   let admission: AdminAdmission
   /// What a token must hold to read.
-  let readRole: String
+  let access: AdminAccess
   let certificates: ListenerCertificates
 
   /// A worker whose loop has not moved for so long is stuck.
   private static let stuckAfter = 120_000
 
+  /// For whoever may look. Who may change something may look as well.
+  var readers: Admission { admission.holders(of: access.readRole, access.operateRole) }
+  /// For whoever may change something.
+  var changers: Admission { admission.holders(of: access.operateRole) }
+
   var endpoints: [Endpoint] {
-    let readers = admission.holders(of: readRole)
+    let readers = readers
     return [
       Endpoint("GET", "/actuator/health/liveness", admission: admission.probes) { _ in
         let stuck = workers.filter(isStuck).map(\.unit.file.name)

@@ -9,11 +9,14 @@ public struct AdminAccess: Sendable {
   public var names: [String]
   /// What a token must hold to read, when the listener is bound beyond loopback.
   public var readRole: String
+  /// What a token must hold to change something, in the same case. Whoever has it may also read.
+  public var operateRole: String
 
-  /// Nobody but this machine's own names, and the role that is the setting's default.
-  public init(names: [String] = [], readRole: String = "REGPROC_READ") {
+  /// Nobody but this machine's own names, and the roles that are the settings' defaults.
+  public init(names: [String] = [], readRole: String = "REGPROC_READ", operateRole: String = "REGPROC_OPERATE") {
     self.names = names
     self.readRole = readRole
+    self.operateRole = operateRole
   }
 }
 

@@ -57,12 +57,13 @@ public final class Engine: Sendable {
   ///   - catalogue: the plugins by name.
   ///   - routes: a checked route file.
   ///   - endpoints: further doors of the process, e.g. those of embedded platform services.
+  ///   - operations: further endpoints for operators.
   ///   - makeTopics: how topics are made; nil for Kafka's admin API.
   /// - Throws: `SettingError` for a stage whose plugin or settings are wrong, `HTTPError` when doors contradict each other.
   public init(
     _ settings: EngineSettings, run: [StageFile], directory: [StageFile], catalogue: [any Stage.Type], routes: RouteFile,
     services: Services, pool: Pool, environment: [String: String] = [:], endpoints: [Endpoint] = [],
-    makeTopics: TopicMaker? = nil
+    operations: (OperatorAccess) -> [Endpoint] = { _ in [] }, makeTopics: TopicMaker? = nil
   ) throws {
     self.settings = settings
     self.services = services
@@ -179,12 +180,17 @@ public final class Engine: Sendable {
       services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt, progress: progress,
       admission: AdminAdmission(isLoopback: AdminNames.isLoopback(settings.admin?.host ?? ""), services: services),
-      readRole: settings.adminAccess.readRole, certificates: certificates)
+      access: settings.adminAccess, certificates: certificates)
+    let served =
+      operators.endpoints
+      + operations(
+        OperatorAccess(
+          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, wakeUp: { wake.signal() }))
     let admin = try settings.admin.map {
-      try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: operators.endpoints)
+      try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: served)
     }
     self.admin = admin
-    operatorEndpoints = admin == nil ? [] : operators.endpoints
+    operatorEndpoints = admin == nil ? [] : served
     self.endpoints = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
     var http = settings.http
     http.refusedClient = ListenerCertificates.countRefusal

@@ -2,6 +2,7 @@ import Glibc
 import HTTP
 import JSON
 import Kafka
+import OperationsAPI
 import Postgres
 import StageRuntime
 import Stages
@@ -92,7 +93,8 @@ enum EndpointsCommand {
     engineSettings.adminMayMove = settings.adminMayMove
     let engine = try Engine(
       engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
-      services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints)
+      services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
+      operations: OperationsAPI.endpoints)
     return engine.endpoints.map { Line(listener: "http", endpoint: $0) }
       + engine.operatorEndpoints.map { Line(listener: "admin", endpoint: $0) }
   }

@@ -18,7 +18,7 @@ enum ReplayCommand {
     operands: [Operand(name: "RID", meaning: "the registration id, 29 digits, or the AID of a change")],
     options: [
       .text("from", "STAGE", "the stage to begin at"), .text("reason", "TEXT", "why, for the journal"),
-      .text("author", "NAME", "who (default: the login name)"),
+      .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)"),
       .flag("force", "also a registration that is in flight or completed; of a change that is done: tell OpenCRVS once more"),
       .flag("dry-run", "say what would be done, and do nothing"),
     ], takesSettings: true, example: "replay 45451454520000120261124080000 --from uin-generator --reason 'id repository was down'",
@@ -91,6 +91,9 @@ enum ReplayCommand {
 }
 
 extension Surroundings {
-  /// Who runs the program.
-  var loginName: String { environment["USER"] ?? environment["LOGNAME"] ?? "uid \(getuid())" }
+  /// Who runs the program: `REGPROC_AUTHOR`, else the login name.
+  var loginName: String {
+    environment["REGPROC_AUTHOR"].flatMap { $0.isEmpty ? nil : $0 } ?? environment["USER"] ?? environment["LOGNAME"]
+      ?? "uid \(getuid())"
+  }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 import Kafka
+import OperationsAPI
 import Platform
 import Postgres
 import Registration
@@ -239,7 +240,7 @@ final class Pipeline: Sendable {
         let engine = try Engine(
           engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
           services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
-          makeTopics: maker)
+          operations: OperationsAPI.endpoints, makeTopics: maker)
         let opened = try await engine.start()
         return Pipeline(
           engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,

@@ -1,3 +1,4 @@
+import Operations
 import Platform
 import Postgres
 import StageKit
@@ -39,10 +40,11 @@ struct DatabaseRights: Sendable {
     let isMosip = stages.contains { $0.side == .mosip }
     roles =
       [Role(name: prefix + "owner", purpose: .owner, tables: [])] + ofStages + [
-        Role(name: prefix + "reader", purpose: .reader, tables: EngineSchema.readable + platform),
+        Role(name: prefix + "reader", purpose: .reader, tables: EngineSchema.readable + OperationsSchema.readable + platform),
         Role(
           name: prefix + "operator", purpose: .operators,
-          tables: Self.joined(EngineSchema.rights(isMosip ? .mosip : .opencrvs) + EngineSchema.readable + platform)),
+          tables: Self.joined(
+            EngineSchema.rights(isMosip ? .mosip : .opencrvs) + EngineSchema.readable + OperationsSchema.rights + platform)),
       ]
   }
 

@@ -171,7 +171,9 @@ struct Settings: Sendable {
   var adminAccess: AdminAccess {
     let names = (text("admin.names") ?? "").split(separator: ",").map(\.trimmed)
     let own = text("http.url").flatMap { OutgoingHosts.host(of: $0) }
-    return AdminAccess(names: names + (own.map { [$0] } ?? []), readRole: text("admin.read-role") ?? "REGPROC_READ")
+    return AdminAccess(
+      names: names + (own.map { [$0] } ?? []), readRole: text("admin.read-role") ?? "REGPROC_READ",
+      operateRole: text("admin.operate-role") ?? "REGPROC_OPERATE")
   }
   /// Limits of the HTTP server, at a port.
   func server(port: Int) -> ServerSettings {

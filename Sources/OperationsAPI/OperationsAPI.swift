@@ -1,0 +1,122 @@
+import HTTP
+import JSON
+import Operations
+import Postgres
+import StageKit
+import StageRuntime
+import System
+
+/// Operations over HTTP, on the admin listener: `GET` for whoever may read, the rest for whoever may operate. What an endpoint answers is what
+/// the command of the same words prints with `--json`; a refusal is `{"error": code, "message": words}`.
+public struct OperationsAPI: Sendable {
+  let access: OperatorAccess
+  let log = Log("operations")
+
+  private init(_ access: OperatorAccess) { self.access = access }
+
+  /// The endpoints, for `Engine`.
+  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] {
+    // Each file of this target adds its own.
+    let api = OperationsAPI(access)
+    return api.audit
+  }
+
+  /// Something to look at.
+  func read(
+    _ path: String, _ answer: @escaping @Sendable (Request, Connection) throws -> JSONValue
+  ) -> Endpoint {
+    Endpoint("GET", path, admission: access.read) { request in
+      await reply(request) { connection in try answer(request, connection) }
+    }
+  }
+
+  /// Something to do. `author` and `reason` stand in the JSON body; with a token the author is its subject.
+  func change(
+    _ method: String, _ path: String, maxBody: Int = 1 << 20,
+    _ answer: @escaping @Sendable (Request, JSONValue, Operator, Connection) throws -> JSONValue
+  ) -> Endpoint {
+    Endpoint(method, path, maxBody: maxBody, admission: access.operate) { request in
+      // A page in the browser of somebody on this machine can send other types here without being asked first.
+      guard Self.isJSON(request) else {
+        return Self.refuse(415, "not-json", "send the body as Content-Type: application/json")
+      }
+      return await reply(request) { connection in
+        let body = try Self.body(request)
+        let out = try answer(request, body, try Self.author(request, body), connection)
+        access.wakeUp()
+        return out
+      }
+    }
+  }
+
+  private func reply(_ request: Request, _ answer: @escaping @Sendable (Connection) throws -> JSONValue) async -> Response {
+    do {
+      let found = try await access.pool.with { connection in try answer(connection) }
+      return .json(found.encoded())
+    } catch let refusal as OperationRefusal {
+      return Self.refuse(Self.status(refusal.kind), refusal.code, refusal.message)
+    } catch let refusal as Replay.Refusal {
+      return Self.refuse(refusal.code.hasPrefix("unknown") ? 404 : 409, refusal.code, refusal.message)
+    } catch let refusal as Release.Refusal {
+      return Self.refuse(refusal.code == "unknown" ? 404 : 409, refusal.code, refusal.message)
+    } catch let error as PostgresError where error.sqlState == "42501" {
+      return Self.refuse(
+        403, "no-right",
+        "the database role of this process may not do this; ask where the role for operators is in use (docs/rights.md)")
+    } catch {
+      log.warning("an operation failed", ["endpoint": "\(request.method) \(request.path)", "error": "\(error)"])
+      return Self.refuse(503, "not-now", "the database is out of reach or did not take it; nothing was changed")
+    }
+  }
+
+  private static func status(_ kind: OperationRefusal.Kind) -> Int {
+    switch kind {
+    case .badInput: 400
+    case .notAllowed: 403
+    case .notFound: 404
+    case .conflict: 409
+    }
+  }
+
+  private static func refuse(_ status: Int, _ code: String, _ message: String) -> Response {
+    .json(JSONValue.object(["error": .string(code), "message": .string(message)]).encoded(), status: status)
+  }
+
+  private static func isJSON(_ request: Request) -> Bool {
+    let type = request.headers["Content-Type"] ?? ""
+    return type.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased() == "application/json"
+  }
+
+  private static func body(_ request: Request) throws -> JSONValue {
+    if request.body.isEmpty { return [:] }
+    guard let body = try? JSONValue.parse(request.body), case .object = body else {
+      throw OperationRefusal(.badInput, "bad-body", "the body must be a JSON object")
+    }
+    return body
+  }
+
+  private static func author(_ request: Request, _ body: JSONValue) throws -> Operator {
+    let reason = body["reason"]?.string
+    // A token says who it is; on this machine the caller does.
+    let name = (request.caller as? Caller)?.name ?? body["author"]?.string ?? ""
+    guard name.contains(where: { !$0.isWhitespace }) else {
+      throw OperationRefusal(.badInput, "no-author", "say who does this: \"author\" in the body")
+    }
+    return Operator(name, reason: reason)
+  }
+
+  /// A text of the query; nil when it is absent or empty.
+  static func query(_ request: Request, _ name: String) -> String? {
+    request.query(name).flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  // MARK: who did what
+
+  private var audit: [Endpoint] {
+    [
+      read("/regproc/v1/operations/{subject}") { request, connection in
+        .array(try AuditTrail.entries(of: request.parameters["subject"] ?? "", on: connection).map(\.json))
+      }
+    ]
+  }
+}

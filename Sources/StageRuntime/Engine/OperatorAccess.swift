@@ -1,0 +1,29 @@
+import HTTP
+import Postgres
+import Routing
+
+/// What endpoints for operators are made with.
+public struct OperatorAccess: Sendable {
+  /// For whoever may look.
+  public let read: Admission
+  /// For whoever may change something.
+  public let operate: Admission
+  /// The engine's connections.
+  public let pool: Pool
+  /// The version of the route file in force.
+  public let routes: @Sendable () -> RouteFile
+  /// Has what was just committed begun at once.
+  public let wakeUp: @Sendable () -> Void
+
+  /// What an engine gives; tests make their own.
+  public init(
+    read: Admission, operate: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
+    wakeUp: @escaping @Sendable () -> Void
+  ) {
+    self.read = read
+    self.operate = operate
+    self.pool = pool
+    self.routes = routes
+    self.wakeUp = wakeUp
+  }
+}
