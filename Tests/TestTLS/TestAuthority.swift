@@ -33,10 +33,19 @@ public struct TestAuthority: Sendable {
     try await Self.openssl(
       ["req"] + Self.newKey
         + ["-subj", "/CN=\(name)", "-addext", "subjectAltName=\(names)", "-keyout", own + ".key", "-out", own + ".csr"])
-    try await Self.openssl([
-      "x509", "-req", "-in", own + ".csr", "-CA", path + ".pem", "-CAkey", path + ".key", "-CAcreateserial", "-copy_extensions",
-      "copyall", "-days", "\(days)", "-out", own + ".pem",
-    ])
+    func sign(_ time: [String]) async throws {
+      try await Self.openssl(
+        [
+          "x509", "-req", "-in", own + ".csr", "-CA", path + ".pem", "-CAkey", path + ".key", "-CAcreateserial", "-copy_extensions",
+          "copyall",
+        ] + time + ["-out", own + ".pem"])
+    }
+    do {
+      try await sign(["-days", "\(days)"])
+    } catch  where days < 0 {
+      // From OpenSSL 3.4 on a time in the past is said in another way.
+      try await sign(["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"])
+    }
     return TLSIdentity.Files(certificate: own + ".pem", key: own + ".key")
   }
 
