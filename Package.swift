@@ -50,7 +50,7 @@ let package = Package(
     // One library each, in Swift
     library("Kafka", ["CRdKafka", "System"]),
     library("Postgres", ["CPQ", "System"]),
-    library("HTTP", ["CMicroHTTPD", "CCurl", "System"]),
+    library("HTTP", ["CMicroHTTPD", "CCurl", "JSON", "System"]),
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about

@@ -1,24 +1,41 @@
 /// Who may call an endpoint. Judged by the head of a request alone.
 public struct Admission: Sendable {
+  /// How a caller shows who he is.
+  public enum Scheme: String, Sendable {
+    /// A token in `Authorization: Bearer`.
+    case bearer
+    /// A token in the cookie `Authorization`.
+    case cookie
+    /// `X-Hub-Signature` over the body.
+    case signature
+  }
+
   /// Who may call, in a few words, for the table of endpoints.
   public let who: String
   /// What limits a caller beside that, in a few words; empty for nothing.
   public let limits: String
+  /// By which of these a caller shows who he is; none where everybody may call.
+  public let schemes: [Scheme]
   /// Nil where everybody may call: then nothing waits for it.
   let judge: (@Sendable (inout Request) async -> Response?)?
 
   /// An admission. It is judged before a byte of the body is read.
   /// - Parameter judge: looks at a request without its body; an answer refuses it, nil lets it pass. What it found out about the caller it
   ///   leaves in `Request.caller`.
-  public init(_ who: String, limits: String = "", judge: @escaping @Sendable (inout Request) async -> Response?) {
+  public init(
+    _ who: String, limits: String = "", by schemes: [Scheme] = [.bearer, .cookie],
+    judge: @escaping @Sendable (inout Request) async -> Response?
+  ) {
     self.who = who
     self.limits = limits
+    self.schemes = schemes
     self.judge = judge
   }
 
   private init(everybody who: String, limits: String) {
     self.who = who
     self.limits = limits
+    schemes = []
     judge = nil
   }
 
@@ -43,6 +60,8 @@ public struct Endpoint: Sendable {
   public let hangsUp: Bool
   /// Who may call it; nil where nobody said.
   public let admission: Admission?
+  /// What it is for; nil where nobody said.
+  public private(set) var description: EndpointDescription?
   /// True for one made by `init(anythingBelow:)`.
   let isForUnknownPaths: Bool
   let handler: @Sendable (Request) async throws -> Response
@@ -62,6 +81,13 @@ public struct Endpoint: Sendable {
     self.admission = admission
     self.handler = handler
     isForUnknownPaths = false
+  }
+
+  /// The same endpoint with a description.
+  public func described(_ description: EndpointDescription) -> Endpoint {
+    var out = self
+    out.description = description
+    return out
   }
 
   /// Judges a request and, when it may pass, has it answered: what a server does with a whole request, for callers without a server.

@@ -22,17 +22,27 @@ public struct OperationsAPI: Sendable {
   }
 
   /// Something to look at.
+  /// - Parameters:
+  ///   - summary: what it tells, in one line.
+  ///   - query: what is taken from the query, by name with its meaning.
+  ///   - shape: a JSON Schema of the answer.
   func read(
-    _ path: String, _ answer: @escaping @Sendable (Request, Connection) throws -> JSONValue
+    _ path: String, _ summary: String = "", query: KeyValuePairs<String, String> = [:], shape: JSONValue = JSONShape.anything,
+    _ answer: @escaping @Sendable (Request, Connection) throws -> JSONValue
   ) -> Endpoint {
     Endpoint("GET", path, admission: access.read) { request in
       await reply(request) { connection in try answer(request, connection) }
-    }
+    }.described(Self.description(summary, query: query, body: nil, shape: shape))
   }
 
   /// Something to do. `author` and `reason` stand in the JSON body; with a token the author is its subject.
+  /// - Parameters:
+  ///   - summary: what it does, in one line.
+  ///   - body: members of the body beside these two.
+  ///   - shape: a JSON Schema of the answer.
   func change(
-    _ method: String, _ path: String, maxBody: Int = 1 << 20,
+    _ method: String, _ path: String, _ summary: String = "", body: KeyValuePairs<String, JSONValue> = [:],
+    shape: JSONValue = JSONShape.anything, maxBody: Int = 1 << 20,
     _ answer: @escaping @Sendable (Request, JSONValue, Operator, Connection) throws -> JSONValue
   ) -> Endpoint {
     Endpoint(method, path, maxBody: maxBody, admission: access.operate) { request in
@@ -46,7 +56,33 @@ public struct OperationsAPI: Sendable {
         access.wakeUp()
         return out
       }
+    }.described(Self.description(summary, query: [:], body: body, shape: shape))
+  }
+
+  private static func description(
+    _ summary: String, query: KeyValuePairs<String, String>, body: KeyValuePairs<String, JSONValue>?, shape: JSONValue
+  ) -> EndpointDescription {
+    let refused = EndpointDescription.Content.json(
+      JSONShape.object(["error": JSONShape.text("a code"), "message": JSONShape.text()], required: ["error", "message"]),
+      named: "Refusal")
+    var answers: [EndpointDescription.Answer] = [
+      .init(200, "what the command of the same words prints with --json", .json(shape)),
+      .init(400, "what was given cannot be used", refused), .init(403, "the caller, or this process' database role, may not"),
+      .init(404, "what was named is not there", refused), .init(409, "it is not in a state in which this can be done", refused),
+      .init(503, "not now; nothing was changed", refused),
+    ]
+    guard let body else {
+      return EndpointDescription(
+        summary, tag: "Operations", parameters: query.map { .init($0.key, $0.value) }, answers: answers)
     }
+    answers.append(.init(415, "the body is not application/json", refused))
+    var members: JSONObject = [
+      "author": JSONShape.text("who does this; with a token it is the token's subject"), "reason": JSONShape.text("why"),
+    ]
+    for (name, shape) in body { members[name] = shape }
+    return EndpointDescription(
+      summary, tag: "Operations", body: .json(["type": "object", "properties": .object(members)]), needsBody: false,
+      answers: answers)
   }
 
   private func reply(_ request: Request, _ answer: @escaping @Sendable (Connection) throws -> JSONValue) async -> Response {
@@ -114,7 +150,8 @@ public struct OperationsAPI: Sendable {
 
   private var audit: [Endpoint] {
     [
-      read("/regproc/v1/operations/{subject}") { request, connection in
+      read("/regproc/v1/operations/{subject}", "tells who did what to a registration, a letter, a piece of work and so on, and why")
+      { request, connection in
         .array(try AuditTrail.entries(of: request.parameters["subject"] ?? "", on: connection).map(\.json))
       }
     ]

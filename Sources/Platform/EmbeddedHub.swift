@@ -150,11 +150,28 @@ public final class EmbeddedHub: WebSubHub {
         return nil
       } catch { return Self.denied("tokens cannot be checked now", status: 503) }
     }
+    let told = EndpointDescription.Content(mediaType: "application/x-www-form-urlencoded", schema: ["type": "string"])
     return [
       Endpoint("POST", Self.path, maxBody: 2 << 20, admission: admission) { request in
         guard let caller = request.caller as? Caller else { return Self.denied("not authorised", status: 401) }
         return try await self.answer(request, of: caller)
-      }
+      }.described(
+        EndpointDescription(
+          "registers, publishes to and subscribes to topics",
+          details: "As MOSIP's WebSub hub: the fields stand in the query, or in a form; what is published is the body.",
+          tag: "WebSub hub (embedded)",
+          parameters: [
+            .init("hub.mode", "`register`, `publish`, `subscribe`, `unsubscribe`"), .init("hub.topic", "the topic"),
+            .init("hub.callback", "where a subscription is delivered"),
+            .init("hub.secret", "the secret that deliveries are signed with"),
+            .init("hub.lease_seconds", "for how long"),
+          ],
+          body: .init(mediaType: "application/x-www-form-urlencoded", schema: ["type": "object"]), needsBody: false,
+          answers: [
+            .init(200, "it was done", told), .init(202, "the subscription will be verified", told),
+            .init(400, "a field is missing", told), .init(401, "there is no token that counts here", told),
+            .init(403, "the caller may not", told), .init(500, "the subscriber may not", told), .init(503, "not now", told),
+          ]))
     ]
   }
 

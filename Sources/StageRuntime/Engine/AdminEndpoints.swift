@@ -46,7 +46,7 @@ struct AdminEndpoints: Sendable {
         let stuck = workers.filter(isStuck).map(\.unit.file.name)
         return answer(
           ["status": .string(stuck.isEmpty ? "UP" : "DOWN"), "stuck": .array(stuck.map { .string($0) })], stuck.isEmpty)
-      },
+      }.described(Self.probe("tells whether the process lives", bad: "a worker is stuck")),
       Endpoint("GET", "/actuator/health/readiness", admission: admission.probes) { _ in
         let waiting = workers.filter { !$0.watch.hasJoined }.map(\.watch.name)
         let standing = standing
@@ -58,21 +58,38 @@ struct AdminEndpoints: Sendable {
             "withoutPartitions": .array(waiting.map { .string($0) }),
             "standing": .array(standing.map(\.json)),
           ], ready)
-      },
-      Endpoint("GET", "/actuator/health", admission: readers) { _ in await health() },
+      }.described(Self.probe("tells whether the process takes messages", bad: "it does not, and why")),
+      Endpoint("GET", "/actuator/health", admission: readers) { _ in await health() }
+        .described(Self.probe("tells how the process is, part by part", bad: "a part is down")),
       Endpoint("GET", "/actuator/prometheus", admission: readers) { _ in
         var response = Response.text(metrics())
         response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         return response
-      },
+      }.described(
+        EndpointDescription(
+          "tells the metrics", tag: "Health", answers: [.init(200, "Prometheus' text format", .text)])),
       Endpoint("GET", "/regproc/v1/journey/{rid}", admission: readers) { request in
         let rid = request.parameters["rid"] ?? ""
         guard let journey = try await pool.with({ try Journey.read(rid: rid, on: $0) }) else {
           return .json(#"{"error":"unknown-rid"}"#, status: 404)
         }
         return .json(journey.json.encoded())
-      },
+      }.described(
+        EndpointDescription(
+          "tells the history of a registration", tag: "Operations", segments: ["rid": "a RID"],
+          answers: [
+            .init(
+              200, "what `regproc journey --json` prints",
+              .json(JSONShape.object(["rid": JSONShape.text(), "hops": JSONShape.list(JSONShape.anything)]))),
+            .init(404, "nobody has ever seen it", .json(JSONShape.object(["error": JSONShape.text()]))),
+          ])),
     ]
+  }
+
+  private static func probe(_ summary: String, bad: String) -> EndpointDescription {
+    let state = EndpointDescription.Content.json(
+      JSONShape.object(["status": JSONShape.text()], required: ["status"]), named: "Health")
+    return EndpointDescription(summary, tag: "Health", answers: [.init(200, "all is well", state), .init(503, bad, state)])
   }
 
   private func isStuck(_ worker: any BusWorker) -> Bool {

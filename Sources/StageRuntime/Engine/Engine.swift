@@ -186,12 +186,14 @@ public final class Engine: Sendable {
       + operations(
         OperatorAccess(
           read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, wakeUp: { wake.signal() }))
+    let described = served + [Self.description("what operators use", served)]
     let admin = try settings.admin.map {
-      try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: served)
+      try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: described)
     }
     self.admin = admin
-    operatorEndpoints = admin == nil ? [] : served
-    self.endpoints = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
+    operatorEndpoints = admin == nil ? [] : described
+    let open = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
+    self.endpoints = open.isEmpty ? [] : open + [Self.description("what other programs call", open)]
     var http = settings.http
     http.refusedClient = ListenerCertificates.countRefusal
     let server = try Server(http, endpoints: self.endpoints)
@@ -199,6 +201,11 @@ public final class Engine: Sendable {
     // Weakly: what serves them is asked by one of its own endpoints.
     certificates.add("public") { [weak server] in server?.tls }
     certificates.add("admin") { [weak admin] in admin?.tls }
+  }
+
+  private static func description(_ meaning: String, _ endpoints: [Endpoint]) -> Endpoint {
+    OpenAPI.endpoint(
+      title: "regproc: \(meaning)", version: "1", details: "One process of a registration pipeline.", meaning, endpoints)
   }
 
   /// What the engine itself does for registrations: tells the world of their ends, and takes up those that waited.

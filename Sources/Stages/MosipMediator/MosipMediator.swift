@@ -165,7 +165,7 @@ public struct MosipMediator: Stage {
   /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
-    let clients = door(context).admission(answer) { $0.cookie("Authorization") }
+    let clients = door(context).admission(answer, by: .cookie) { $0.cookie("Authorization") }
     let hub = answer.signers("MOSIP's hub, for our subscription")
     let challenges = Admission.everybody(limits: "answers a challenge for a topic of ours")
     // Base64 makes four bytes of three.
@@ -175,25 +175,37 @@ public struct MosipMediator: Stage {
         "POST", "/opencrvs/v1" + kind.path, maxBody: largest, admission: clients,
         handler: answer.handling { request in
           kind == .birth ? try await takeBirth(request, context) : try await takeChange(kind, request, context)
-        })
+        }
+      ).described(MediatorDescriptions.event(kind))
     } + [
       Endpoint(
         "GET", "/opencrvs/v1/generateAid", admission: clients,
-        handler: answer.handling { try await giveApplicationId($0, context) }),
+        handler: answer.handling { try await giveApplicationId($0, context) }
+      ).described(MediatorDescriptions.applicationId),
       Endpoint(
         "POST", "/opencrvs/v1/internal/subscribe", admission: clients,
-        handler: answer.handling { _ in try await takeSubscribe(context) }),
+        handler: answer.handling { _ in try await takeSubscribe(context) }
+      )
+      .described(MediatorDescriptions.subscribe("MOSIP's hub", isMosip: true)),
       Endpoint(
         "GET", Self.credentialPath, admission: challenges,
-        handler: answer.handling { try intent($0, credentialTopic, context) }),
+        handler: answer.handling { try intent($0, credentialTopic, context) }
+      )
+      .described(MediatorDescriptions.challenge("credentials")),
       Endpoint(
-        "POST", Self.credentialPath, admission: hub, handler: answer.handling { try await takeCredential($0, context) }),
+        "POST", Self.credentialPath, admission: hub, handler: answer.handling { try await takeCredential($0, context) }
+      )
+      .described(MediatorDescriptions.delivered("a credential")),
       Endpoint(
         "GET", Self.workflowPath, admission: challenges,
-        handler: answer.handling { try intent($0, workflowTopic, context) }),
+        handler: answer.handling { try intent($0, workflowTopic, context) }
+      )
+      .described(MediatorDescriptions.challenge("ends of registrations")),
       Endpoint(
         "POST", Self.workflowPath, admission: hub,
-        handler: answer.handling { try await takeWorkflowCompleted($0, context) }),
+        handler: answer.handling { try await takeWorkflowCompleted($0, context) }
+      )
+      .described(MediatorDescriptions.delivered("the end of a registration")),
       answer.unknownPaths(below: "/opencrvs/v1"),
     ]
   }

@@ -58,8 +58,10 @@ struct MediatorAnswer: Sendable {
 
   /// Who may call an endpoint, with answers of this shape.
   /// - Parameter judge: throws what a handler would throw.
-  func admitting(_ who: String, limits: String = "", _ judge: @escaping @Sendable (Request) async throws -> Void) -> Admission {
-    Admission(who, limits: limits) { request in
+  func admitting(
+    _ who: String, limits: String = "", by schemes: [Admission.Scheme], _ judge: @escaping @Sendable (Request) async throws -> Void
+  ) -> Admission {
+    Admission(who, limits: limits, by: schemes) { request in
       do {
         try await judge(request)
         return nil
@@ -69,7 +71,7 @@ struct MediatorAnswer: Sendable {
 
   /// Whoever signs what he sends with a secret that both know. Without a signature of the right form nothing of the body is read.
   func signers(_ who: String) -> Admission {
-    admitting(who, limits: "`X-Hub-Signature` over the body") { request in
+    admitting(who, limits: "`X-Hub-Signature` over the body", by: [.signature]) { request in
       guard let signature = request.headers["X-Hub-Signature"] else {
         Refusals.shared.add("signature", reason: "missing")
         throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")
@@ -145,12 +147,14 @@ struct MediatorDoor: Sendable {
 
   /// Who may come in, for the table of endpoints, and the judgement itself.
   /// - Parameter token: where the token stands in a request.
-  func admission(_ answer: MediatorAnswer, _ token: @escaping @Sendable (Request) -> String?) -> Admission {
+  func admission(
+    _ answer: MediatorAnswer, by scheme: Admission.Scheme, _ token: @escaping @Sendable (Request) -> String?
+  ) -> Admission {
     let whom =
       if !role.isEmpty { "tokens with the role \(role)" } else if !callers.isEmpty { "the clients of `callers`" } else {
         "configured clients"
       }
-    return answer.admitting(whom, limits: "audience `\(audience.rawValue)`") { try await admit(token($0)) }
+    return answer.admitting(whom, limits: "audience `\(audience.rawValue)`", by: [scheme]) { try await admit(token($0)) }
   }
 
   private func lets(_ caller: Caller) -> Bool {

@@ -134,19 +134,24 @@ public struct OpencrvsMediator: Stage {
   /// Its endpoints; every error has the answer shape of both mediators.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
-    let clients = door(context).admission(answer) { $0.bearerToken }
+    let clients = door(context).admission(answer, by: .bearer) { $0.bearerToken }
     return [
-      Endpoint("GET", "/ping", admission: .everybody(limits: "tells that something runs")) { _ in .json("{\"success\":true}") },
+      Endpoint("GET", "/ping", admission: .everybody(limits: "tells that something runs")) { _ in .json("{\"success\":true}") }
+        .described(MediatorDescriptions.ping),
       Endpoint(
         "GET", "/webhooks", admission: .everybody(limits: "answers a challenge for a topic of ours"),
-        handler: answer.handling { try challenge($0) }),
+        handler: answer.handling { try challenge($0) }
+      ).described(MediatorDescriptions.webhookChallenge),
       Endpoint(
         "POST", "/webhooks", maxBody: CRVSEvent.largest, hangsUp: true, admission: answer.signers("OpenCRVS"),
         handler: answer.handling { request in try await patiently(context) { try await takeWebhook(request, context) } }
-      ),
-      Endpoint("POST", "/subscribe", admission: clients, handler: answer.handling { _ in try await takeSubscribe(context) }),
-      Endpoint("POST", "/birthReceiveNid", admission: clients, handler: answer.handling { try await takeToken($0, context) }),
-      Endpoint("POST", "/receiveStatus", admission: clients, handler: answer.handling { try await takeStatus($0, context) }),
+      ).described(MediatorDescriptions.webhook),
+      Endpoint("POST", "/subscribe", admission: clients, handler: answer.handling { _ in try await takeSubscribe(context) })
+        .described(MediatorDescriptions.subscribe("OpenCRVS", isMosip: false)),
+      Endpoint("POST", "/birthReceiveNid", admission: clients, handler: answer.handling { try await takeToken($0, context) })
+        .described(MediatorDescriptions.token),
+      Endpoint("POST", "/receiveStatus", admission: clients, handler: answer.handling { try await takeStatus($0, context) })
+        .described(MediatorDescriptions.status),
     ]
   }
 

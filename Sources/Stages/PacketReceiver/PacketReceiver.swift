@@ -58,22 +58,21 @@ public struct PacketReceiver: Stage {
       settings: settings, context: context, door: door, status: ExternalStatus(settings))
     let base = "/registrationprocessor/v1"
     let admission = door.admission
+    func query(_ path: String, _ question: StatusQueries.Question) -> Endpoint {
+      Endpoint("POST", "\(base)/registrationstatus/\(path)", admission: admission) { try await queries.take($0, question) }
+        .described(PacketReceiverDescriptions.query(question))
+    }
     return [
-      Endpoint("POST", "\(base)/registrationstatus/sync", admission: admission) { try await announcements.take($0, version: .v1) },
+      Endpoint("POST", "\(base)/registrationstatus/sync", admission: admission) { try await announcements.take($0, version: .v1) }
+        .described(PacketReceiverDescriptions.sync("version 1")),
       Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) {
         try await announcements.take($0, version: .v2)
-      },
-      Endpoint("POST", "\(base)/registrationstatus/search", admission: admission) { try await queries.take($0, .progress) },
-      Endpoint("POST", "\(base)/registrationstatus/externalstatus/search", admission: admission) {
-        try await queries.take($0, .outcome)
-      },
-      Endpoint("POST", "\(base)/registrationstatus/packetexternalstatus", admission: admission) {
-        try await queries.take($0, .packet)
-      },
+      }.described(PacketReceiverDescriptions.sync("version 2")),
+      query("search", .progress), query("externalstatus/search", .outcome), query("packetexternalstatus", .packet),
       Endpoint(
         "POST", "\(base)/packetreceiver/registrationpackets", maxBody: limits.hard + (64 << 10),
         multipart: MultipartPolicy(maxParts: 4, maxFileBytes: limits.hard), admission: admission
-      ) { try await uploads.take($0) },
+      ) { try await uploads.take($0) }.described(PacketReceiverDescriptions.upload),
     ]
   }
 }

@@ -14,9 +14,13 @@ enum EndpointsCommand {
     name: "endpoints", summary: "lists every endpoint with who may call it",
     details: """
       By the settings in force, for all stages in one process. Nothing is started and nothing is called.
-      `--markdown` is the table of docs/security.md.
+      `--markdown` is the table of docs/security.md, `--openapi` the description in docs/openapi.json; a running process tells its own at
+      /openapi.json.
       """,
-    options: [.flag("json", "one object a line"), .flag("markdown", "as a table for a page")], takesSettings: true,
+    options: [
+      .flag("json", "one object a line"), .flag("markdown", "as a table for a page"),
+      .flag("openapi", "as OpenAPI 3.1: what goes in, what comes out"),
+    ], takesSettings: true,
     example: "endpoints", run: run)
 
   /// An endpoint and the setting under which its listener stands.
@@ -48,7 +52,9 @@ enum EndpointsCommand {
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     Log.level = .error
     let lines = try lines(try Settings(arguments, around), around)
-    if arguments.has("json") {
+    if arguments.has("openapi") {
+      around.console.out(openAPI(lines).encoded(pretty: true) + [10])
+    } else if arguments.has("json") {
       for line in lines { around.console.out(line.json.encoded() + [10]) }
     } else if arguments.has("markdown") {
       around.console.out("| listener | endpoint | who may call | what limits it | most of a body |\n")
@@ -63,6 +69,21 @@ enum EndpointsCommand {
       around.console.out(table.rendered(around.console))
     }
     return 0
+  }
+
+  private static func openAPI(_ lines: [Line]) -> JSONValue {
+    func listener(_ name: String, _ port: Int, _ meaning: String) -> OpenAPI.Listener {
+      OpenAPI.Listener(
+        url: "http://localhost:\(port)", meaning, lines.filter { $0.listener == name && $0.endpoint.method != "*" }.map(\.endpoint))
+    }
+    return OpenAPI.document(
+      title: "regproc", version: "1",
+      details:
+        "Every endpoint of a registration pipeline whose stages run in one process. In others a process has those of its stages.",
+      [
+        listener("http", 8080, "what other programs call (`http.port`)"),
+        listener("admin", 8081, "what operators use (`admin.port`)"),
+      ])
   }
 
   /// The endpoints of an engine that is made and never started: it opens no connection, and its keys would be of a folder that goes again.

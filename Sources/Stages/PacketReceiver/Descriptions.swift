@@ -1,0 +1,76 @@
+import HTTP
+import JSON
+
+/// What the packet receiver's endpoints are for, as their OpenAPI description tells it. Paths and bodies are MOSIP's.
+enum PacketReceiverDescriptions {
+  private typealias Shape = JSONShape
+  private typealias Answer = EndpointDescription.Answer
+  private static let tag = "Packet receiver (MOSIP's registration processor)"
+
+  private static func answered(_ response: JSONValue) -> JSONValue {
+    Shape.object([
+      "id": Shape.orNull(Shape.text()), "version": Shape.orNull(Shape.text()), "responsetime": Shape.text(),
+      "response": Shape.orNull(response),
+      "errors": Shape.orNull(
+        Shape.list(
+          Shape.object([
+            "errorCode": Shape.orNull(Shape.text("e.g. RPR-RGS-013")), "message": Shape.orNull(Shape.text()),
+            "registrationId": Shape.orNull(Shape.text()), "packetId": Shape.orNull(Shape.text()),
+            "status": Shape.orNull(Shape.text()),
+          ]))),
+    ])
+  }
+
+  private static func answers(_ meaning: String, _ response: JSONValue) -> [Answer] {
+    [
+      Answer(200, meaning + "; what was wrong stands in `errors`, with status 200, as MOSIP has it", .json(answered(response))),
+      Answer(401, "there is no token that counts here", .json(answered(Shape.anything), named: "MosipAnswer")),
+      Answer(403, "the token has none of the roles", .json(answered(Shape.anything), named: "MosipAnswer")),
+      Answer(500, "it could not be answered", .json(answered(Shape.anything), named: "MosipAnswer")),
+      Answer(503, "a service that is needed cannot be reached; try again", .json(answered(Shape.anything), named: "MosipAnswer")),
+    ]
+  }
+
+  /// The announcement of packets.
+  static func sync(_ version: String) -> EndpointDescription {
+    EndpointDescription(
+      "announces packets (\(version))",
+      details: "The body is a JSON text: the request, encrypted with the machine's key as packets are, in base64.", tag: tag,
+      parameters: [
+        .init("Center-Machine-RefId", in: .header, "center and machine, e.g. `10001_10002`"),
+        .init("timestamp", in: .header, "the moment of the request, ISO 8601 in UTC"),
+      ],
+      body: .json(Shape.text("base64")),
+      answers: answers(
+        "what was taken",
+        Shape.list(Shape.object(["registrationId": Shape.text(), "packetId": Shape.text(), "status": Shape.text()]))))
+  }
+
+  /// A question by ids.
+  static func query(_ question: StatusQueries.Question) -> EndpointDescription {
+    let name = question == .packet ? "packetId" : "registrationId"
+    let summary =
+      switch question {
+      case .progress: "tells how far registrations are"
+      case .outcome: "tells what came of registrations"
+      case .packet: "tells whether packets were taken"
+      }
+    return EndpointDescription(
+      summary, details: "Of a request's ids the first \(StatusQueries.most) are answered.", tag: tag,
+      body: .json(
+        Shape.object(
+          [
+            "id": .object(["const": .string(question.id)]), "version": Shape.text(), "requesttime": Shape.text(),
+            "request": Shape.list(Shape.object([name: Shape.text()], required: [name])),
+          ], required: ["id", "version", "requesttime", "request"])),
+      answers: answers(
+        "what is known", Shape.list(Shape.object([name: Shape.orNull(Shape.text()), "statusCode": Shape.orNull(Shape.text())]))))
+  }
+
+  static let upload = EndpointDescription(
+    "takes a packet", details: "The packet must have been announced; its hash and size are compared.", tag: tag,
+    body: EndpointDescription.Content(
+      mediaType: "multipart/form-data",
+      schema: Shape.object(["file": Shape.text("the packet, named `<packet id>.zip`")], required: ["file"])),
+    answers: answers("it was taken", Shape.anything))
+}
