@@ -175,7 +175,8 @@ public struct MosipMediator: Stage {
         "POST", "/opencrvs/v1" + kind.path, maxBody: largest, admission: clients,
         handler: answer.handling { request in
           kind == .birth ? try await takeBirth(request, context) : try await takeChange(kind, request, context)
-        })
+        }
+      ).takingIn
     } + [
       Endpoint(
         "GET", "/opencrvs/v1/generateAid", admission: clients,

@@ -59,10 +59,11 @@ public struct PacketReceiver: Stage {
     let base = "/registrationprocessor/v1"
     let admission = door.admission
     return [
-      Endpoint("POST", "\(base)/registrationstatus/sync", admission: admission) { try await announcements.take($0, version: .v1) },
+      Endpoint("POST", "\(base)/registrationstatus/sync", admission: admission) { try await announcements.take($0, version: .v1) }
+        .takingIn,
       Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) {
         try await announcements.take($0, version: .v2)
-      },
+      }.takingIn,
       Endpoint("POST", "\(base)/registrationstatus/search", admission: admission) { try await queries.take($0, .progress) },
       Endpoint("POST", "\(base)/registrationstatus/externalstatus/search", admission: admission) {
         try await queries.take($0, .outcome)
@@ -73,7 +74,7 @@ public struct PacketReceiver: Stage {
       Endpoint(
         "POST", "\(base)/packetreceiver/registrationpackets", maxBody: limits.hard + (64 << 10),
         multipart: MultipartPolicy(maxParts: 4, maxFileBytes: limits.hard), admission: admission
-      ) { try await uploads.take($0) },
+      ) { try await uploads.take($0) }.takingIn,
     ]
   }
 }
