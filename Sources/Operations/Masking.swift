@@ -72,7 +72,7 @@ public enum Masking {
   ]
   private static let words: Set = [
     "regtype", "process", "stage", "stagename", "topic", "address", "source", "status", "statuscode", "substatuscode", "errorcode", "code",
-    "kind", "numberkind", "what", "way", "verdict", "transactiontype", "transactiontypecode", "changed", "resultcode", "action",
+    "kind", "numberkind", "what", "way", "verdict", "transactiontype", "transactiontypecode", "changed", "resultcode", "result", "action",
     "actioncode", "workflowtype",
   ]
   private static let counts: Set = ["iteration", "retrycount", "run", "try", "attempt", "take", "again", "version"]

@@ -16,9 +16,9 @@ public struct MosipMediator: Stage {
     summary: "takes events from the OpenCRVS side, makes packets of births and corrections, changes identities, sends results back",
     takesMessages: false, topics: ["{birth-topic}"],
     work: [
-      WorkKind(packet, concurrency: 32), WorkKind(credential, concurrency: 32),
+      WorkKind(packet, concurrency: 32, isIntake: true), WorkKind(credential, concurrency: 32),
       WorkKind(credentialStatus, concurrency: 16),
-      WorkKind(change, concurrency: 16), WorkKind(ended, concurrency: 8),
+      WorkKind(change, concurrency: 16, isIntake: true), WorkKind(ended, concurrency: 8),
       WorkKind(status, concurrency: 4), WorkKind(notify, concurrency: 4, tries: 5, firstPause: 5),
       WorkKind(subscription, concurrency: 1),
     ],
