@@ -23,7 +23,8 @@ public enum DeadLetters {
       } else if let number = Int(id), number >= 0 {
         self = .record(number)
       } else {
-        throw OperationRefusal(.badInput, "bad-id", "an id is a number, or \(hubPrefix) and a number; \(Masking.key(id)) is neither")
+        throw OperationRefusal(
+          .badInput, "bad-id", "an id is a number, or \(hubPrefix) and a number; \(Masking.key(id)) is neither")
       }
     }
   }
@@ -67,19 +68,24 @@ public enum DeadLetters {
           AND \(all ? "true" : isNotDropped("d")) ORDER BY given_up_at DESC, number DESC LIMIT $2)
         """
     }
-    return try connection.execute("SELECT * FROM (\(sql)) AS letters ORDER BY at DESC, number DESC LIMIT $2", [Value(stage), .int(limit)])
-      .map { row in
-        let id = try row.text(0)
-        return [
-          "id": Int(id).map { JSONValue($0) } ?? .string(id), "at": .string(try row.instant(2).iso), "stage": .string(try row.text(3)),
-          "code": .string(try row.text(4)), "reason": .string(try row.text(5)), "rid": .string(try row.text(6)),
-          "record": .string(try row.text(7)), "state": .string(try row.text(8)),
-        ]
-      }
+    return try connection.execute(
+      "SELECT * FROM (\(sql)) AS letters ORDER BY at DESC, number DESC LIMIT $2", [Value(stage), .int(limit)]
+    )
+    .map { row in
+      let id = try row.text(0)
+      return [
+        "id": Int(id).map { JSONValue($0) } ?? .string(id), "at": .string(try row.instant(2).iso),
+        "stage": .string(try row.text(3)),
+        "code": .string(try row.text(4)), "reason": .string(try row.text(5)), "rid": .string(try row.text(6)),
+        "record": .string(try row.text(7)), "state": .string(try row.text(8)),
+      ]
+    }
   }
 
   /// One of them with its record: masked, unless the operator may see it and asks for it. That is noted.
-  public static func show(_ id: String, reveal: Bool = false, by who: Operator? = nil, on connection: Connection) throws -> JSONValue {
+  public static func show(_ id: String, reveal: Bool = false, by who: Operator? = nil, on connection: Connection) throws
+    -> JSONValue
+  {
     if reveal, who?.mayReveal != true {
       throw OperationRefusal(.notAllowed, "may-not-reveal", "you may not see personal data")
     }
@@ -102,7 +108,9 @@ public enum DeadLetters {
         if let edited { letter["edited"] = Masking.masked(edited) }
         if let headers = letter["headers"]?.object {
           var shown = JSONObject()
-          for header in headers { shown[Masking.key(header.key)] = header.value.string.map { .string(Masking.key($0)) } ?? "<bytes>" }
+          for header in headers {
+            shown[Masking.key(header.key)] = header.value.string.map { .string(Masking.key($0)) } ?? "<bytes>"
+          }
           letter["headers"] = .object(shown)
         }
       }
@@ -124,7 +132,8 @@ public enum DeadLetters {
       "id": JSONValue(number), "at": .string(try row.instant(0).iso), "stage": .string(try row.text(1)),
       "code": .string(try row.text(2)), "reason": .string(try row.text(3)), "rid": JSONValue(try row.textOrNull(4)),
       "hop": JSONValue(try row.textOrNull(8)), "topic": .string(try row.text(5)),
-      "partition": try row.intOrNull(6).map { JSONValue($0) } ?? .null, "offset": try row.intOrNull(7).map { JSONValue($0) } ?? .null,
+      "partition": try row.intOrNull(6).map { JSONValue($0) } ?? .null,
+      "offset": try row.intOrNull(7).map { JSONValue($0) } ?? .null,
       "headers": try row.textOrNull(11).map { try JSONValue.parse(Array($0.utf8)) } ?? .null, "state": .string(state),
     ]
     if state != "open" {
@@ -146,7 +155,8 @@ public enum DeadLetters {
       """, [.int(number)])
     guard let row = rows.first else { throw unknown("\(hubPrefix)\(number)") }
     let letter: JSONValue = [
-      "id": .string("\(hubPrefix)\(number)"), "at": .string(try row.instant(0).iso), "stage": .string(hub), "code": .string(hubCode),
+      "id": .string("\(hubPrefix)\(number)"), "at": .string(try row.instant(0).iso), "stage": .string(hub),
+      "code": .string(hubCode),
       "reason": .string("refused by \(try row.text(2)) (\(try row.text(4))), tried \(try row.int(3)) times"), "rid": .null,
       "topic": .string(try row.text(1)), "published": .string(try row.instant(5).iso),
       "state": .string(try row.bool(7) ? "open" : "dropped"),
@@ -253,7 +263,8 @@ public enum DeadLetters {
     guard let row = rows.first else { throw unknown(String(number)) }
     guard try row.instantOrNull(6) == nil else {
       throw OperationRefusal(
-        .conflict, "already-replayed", "dead letter \(number) was replayed already; should it have died again, it is another one by now")
+        .conflict, "already-replayed",
+        "dead letter \(number) was replayed already; should it have died again, it is another one by now")
     }
     let (stage, code, topic, rid) = (try row.text(0), try row.text(1), try row.text(2), try row.textOrNull(5))
     let way: Replayed.Way
@@ -262,7 +273,8 @@ public enum DeadLetters {
       way = try runAgain(rid, from: stage, isDryRun: isDryRun, by: who, with: replay, connection)
     } else {
       guard let value = try edited ?? row.bytesOrNull(4) else {
-        throw OperationRefusal(.conflict, "no-value", "the record of dead letter \(number) has no value that could be sent; --edit gives it one")
+        throw OperationRefusal(
+          .conflict, "no-value", "the record of dead letter \(number) has no value that could be sent; --edit gives it one")
       }
       way = .sent(topic: topic)
       let outgoing = SecureRandom.uuid()

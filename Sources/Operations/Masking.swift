@@ -64,15 +64,19 @@ public enum Masking {
 
   private static let rids: Set = ["rid", "aid", "regid", "registrationid", "subjectrid", "packetid"]
   private static let moments: Set = [
-    "lasthoptimestamp", "timestamp", "publishedon", "requesttime", "responsetime", "createdat", "at", "lastmodified", "takenat", "since",
+    "lasthoptimestamp", "timestamp", "publishedon", "requesttime", "responsetime", "createdat", "at", "lastmodified", "takenat",
+    "since",
   ]
   private static let ids: Set = [
-    "id", "workflowinstanceid", "hopid", "messageid", "eventid", "transactionid", "txnid", "recordid", "instance", "pausedat", "event",
+    "id", "workflowinstanceid", "hopid", "messageid", "eventid", "transactionid", "txnid", "recordid", "instance", "pausedat",
+    "event",
     "change", "key",
   ]
   private static let words: Set = [
-    "regtype", "process", "stage", "stagename", "topic", "address", "source", "status", "statuscode", "substatuscode", "errorcode", "code",
-    "kind", "numberkind", "what", "way", "verdict", "transactiontype", "transactiontypecode", "changed", "resultcode", "result", "action",
+    "regtype", "process", "stage", "stagename", "topic", "address", "source", "status", "statuscode", "substatuscode", "errorcode",
+    "code",
+    "kind", "numberkind", "what", "way", "verdict", "transactiontype", "transactiontypecode", "changed", "resultcode", "result",
+    "action",
     "actioncode", "workflowtype",
   ]
   private static let counts: Set = ["iteration", "retrycount", "run", "try", "attempt", "take", "again", "version"]
@@ -108,7 +112,8 @@ public enum Masking {
       && text.utf8.enumerated().allSatisfy { place, byte in
         if [8, 13, 18, 23].contains(place) { return byte == UInt8(ascii: "-") }
         return switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): true
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"):
+          true
         default: false
         }
       }

@@ -93,11 +93,13 @@ public enum Work {
 
   private static func piece(_ row: Row) throws -> JSONValue {
     let number = try row.int(3)
-    let state = try number == 0 && row.textOrNull(12) != nil ? "giving-up" : State.allCases.first { $0.number == number }?.rawValue ?? ""
+    let state =
+      try number == 0 && row.textOrNull(12) != nil ? "giving-up" : State.allCases.first { $0.number == number }?.rawValue ?? ""
     return [
       "stage": .string(try row.text(0)), "kind": .string(try row.text(1)), "key": .string(Masking.key(try row.text(2))),
       "state": .string(state), "attempt": JSONValue(try row.int(4)), "dueAt": .string(try row.instant(5).iso),
-      "inHandOf": try row.boolOrNull(6) == true ? JSONValue(try row.textOrNull(7)) : .null, "code": JSONValue(try row.textOrNull(8)),
+      "inHandOf": try row.boolOrNull(6) == true ? JSONValue(try row.textOrNull(7)) : .null,
+      "code": JSONValue(try row.textOrNull(8)),
       "failure": JSONValue(try row.textOrNull(9)), "madeAt": .string(try row.instant(10).iso),
       "endedAt": JSONValue(try row.instantOrNull(11)?.iso), "givenUpBy": JSONValue(try row.textOrNull(12)),
       "reason": JSONValue(try row.textOrNull(13)),
@@ -141,7 +143,8 @@ public enum Work {
     guard found.count == 1 else {
       throw OperationRefusal(
         .conflict, "ambiguous",
-        "\(found.count) pieces of work have this key; say which: \(found.map { "\($0.stage)/\($0.kind)/\(Masking.key($0.key))" }.joined(separator: ", "))")
+        "\(found.count) pieces of work have this key; say which: \(found.map { "\($0.stage)/\($0.kind)/\(Masking.key($0.key))" }.joined(separator: ", "))"
+      )
     }
     return found[0]
   }

@@ -123,7 +123,6 @@ struct WaitingAndDeadTests {
       ]
       let id = try await place.letter(value.encoded())
       let opaque = try await place.letter(Array("<Ada Lovelace>".utf8), offset: 8)
-      let who = place.who
       let (masked, hidden) = try await place.pool.with {
         (try DeadLetters.show(id, on: $0), try DeadLetters.show(opaque, on: $0))
       }
@@ -134,7 +133,8 @@ struct WaitingAndDeadTests {
       #expect(record["name"]?.string == "<text>" && record["list"]?[0]?["phone"]?.string == "<number>")
       #expect(record["tags"]?["AGE_GROUP"]?.string == "<text>" && record["iteration"]?.int == 1)
       #expect(record["lastHopTimestamp"]?.string == "2026-11-30T21:06:46.000Z")
-      #expect(masked["topic"]?.string == "a-bus-in" && masked["offset"]?.int == 7 && masked["headers"]?["RID"]?.string == Self.rid + "_a")
+      #expect(
+        masked["topic"]?.string == "a-bus-in" && masked["offset"]?.int == 7 && masked["headers"]?["RID"]?.string == Self.rid + "_a")
       #expect(hidden["value"]?["bytes"]?.int == 14 && hidden["value"]?["sha256"]?.string?.count == 64)
 
       #expect(
@@ -215,7 +215,8 @@ struct WaitingAndDeadTests {
   func runsAgain() async throws {
     try await run { place in
       let id = try await dead(place)
-      let answer = try await place.endpoint("POST", "/regproc/v1/dead-letters/\(id)/replay", ["author": "anna", "reason": "mended"])
+      let answer = try await place.endpoint(
+        "POST", "/regproc/v1/dead-letters/\(id)/replay", ["author": "anna", "reason": "mended"])
       #expect(answer.status == 200 && answer.json["way"]?.string == "run" && answer.json["run"]?.int == 2)
       #expect(answer.json["stage"]?.string == "a" && answer.json["rid"]?.string == Self.rid)
       #expect(try await place.number("SELECT count(*) FROM regproc.hop WHERE run = 2 AND stage = 'a' AND state = 0") == 1)
@@ -234,7 +235,8 @@ struct WaitingAndDeadTests {
   @Test("what the hub gave up is delivered again or dropped, and dropped letters are listed only where all are asked for")
   func hubAndDrop() async throws {
     try await run { place in
-      try await place.run("INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ('T', 'k', '{\"uin\":\"5075291708\"}')")
+      try await place.run(
+        "INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ('T', 'k', '{\"uin\":\"5075291708\"}')")
       for callback in ["x", "y"] {
         try await place.run(
           """
@@ -255,7 +257,8 @@ struct WaitingAndDeadTests {
       #expect(again.json["way"]?.string == "delivered")
       #expect(
         try await place.number(
-          "SELECT count(*) FROM platform.hub_delivery WHERE is_open AND attempt = 1 AND given_up_at IS NULL AND refusal IS NULL") == 1)
+          "SELECT count(*) FROM platform.hub_delivery WHERE is_open AND attempt = 1 AND given_up_at IS NULL AND refusal IS NULL")
+          == 1)
       #expect(try await place.endpoint("POST", "/regproc/v1/dead-letters/\(names[0])/replay", ["author": "anna"]).status == 404)
 
       for name in [names[1], id] {
@@ -281,8 +284,8 @@ struct WaitingAndDeadTests {
         try await place.run(
           """
           INSERT INTO regproc.work (stage, kind, key, payload, state, attempt, not_before, leased_until, failure_code, created_at)
-          VALUES ('s', $1, $2, '{"change":"c-1","name":"Ada"}', $3, 4, now() + interval '1 h', \(more),
-            CASE $3 WHEN 2 THEN 'X-1' END, now() - interval '3 h')
+          VALUES ('s', $1, $2, '{"change":"c-1","name":"Ada"}', $3::int, 4, now() + interval '1 h', \(more),
+            CASE $3::int WHEN 2 THEN 'X-1' END, now() - interval '3 h')
           """, [.text(kind), .text(key), .int(state)])
       }
       try await put("k", "open")
@@ -312,7 +315,8 @@ struct WaitingAndDeadTests {
       #expect(try await retry(["s/k/failed", "open"]).status == 200)
       #expect(
         try await place.number(
-          "SELECT count(*) FROM regproc.work WHERE state = 0 AND attempt = 1 AND not_before <= now() AND failure_code IS NULL") == 2)
+          "SELECT count(*) FROM regproc.work WHERE state = 0 AND attempt = 1 AND not_before <= now() AND failure_code IS NULL") == 2
+      )
 
       func giveUp(_ key: String, _ reason: JSONValue) async throws -> (status: Int, json: JSONValue) {
         try await place.endpoint("POST", "/regproc/v1/work/give-up", ["author": "anna", "reason": reason, "keys": [.string(key)]])
@@ -379,7 +383,8 @@ struct WaitingAndDeadTests {
       #expect(try await place.number("SELECT count(*) FROM regproc.hop WHERE state = 0 AND not_before <= now()") == 2)
       #expect(try await resume(4).status == 200)
       #expect(
-        try await place.number("SELECT count(*) FROM regproc.work WHERE payload->>'way' = 'routeAgain' AND not_before <= now()") == 1)
+        try await place.number("SELECT count(*) FROM regproc.work WHERE payload->>'way' = 'routeAgain' AND not_before <= now()")
+          == 1)
       #expect(try await resume(5).json["error"]?.string == "waits-for-information")
       #expect(try await resume(9).status == 404)
     }
@@ -413,7 +418,9 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test("while the intake is held, what takes in answers 503 with Retry-After in MOSIP's form, to those who may call; nothing else does")
+  @Test(
+    "while the intake is held, what takes in answers 503 with Retry-After in MOSIP's form, to those who may call; nothing else does"
+  )
   func intake() async throws {
     try await run { place in
       let pauses = Pauses(place.pool)

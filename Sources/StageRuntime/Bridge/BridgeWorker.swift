@@ -78,13 +78,14 @@ final class BridgeWorker: BusWorker {
     watch.outOfOrder(nil)
     while !thread.isStopping {
       let isPaused = pauses[unit.file.name] != nil
-      let records = try watch.step("poll") {
-        if isPaused {
-          try bus.idle(timeoutMilliseconds: 200)
-          return []
-        }
-        return try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200)
-      } as [BridgeRecord]
+      let records =
+        try watch.step("poll") {
+          if isPaused {
+            try bus.idle(timeoutMilliseconds: 200)
+            return []
+          }
+          return try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200)
+        } as [BridgeRecord]
       thread.moved()
       for loss in watch.takeLosses() {
         // What a stage elsewhere said is known to nobody else, and a stage that does not know our hop ids is not asked twice by itself.

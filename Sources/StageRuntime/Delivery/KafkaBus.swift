@@ -125,10 +125,11 @@ final class KafkaBus: Bus {
     else { return nil }
     var object = JSONObject()
     for header in record.headers {
-      object[header.name] = header.value.map { bytes in
-        String(validating: bytes, as: UTF8.self).map { JSONValue.string($0.filter { $0 != "\0" }) }
-          ?? ["base64": .string(Encoding.base64(bytes))]
-      } ?? .null
+      object[header.name] =
+        header.value.map { bytes in
+          String(validating: bytes, as: UTF8.self).map { JSONValue.string($0.filter { $0 != "\0" }) }
+            ?? ["base64": .string(Encoding.base64(bytes))]
+        } ?? .null
     }
     return String(decoding: JSONValue.object(object).encoded(), as: UTF8.self)
   }

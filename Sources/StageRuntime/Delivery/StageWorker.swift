@@ -355,7 +355,9 @@ final class StageWorker: BusWorker {
           ])
       }
       for index in concluded.indices {
-        guard let origin = concluded[index].deadLetter?.origin, let record = records.first(where: { $0.origin == origin }) else { continue }
+        guard let origin = concluded[index].deadLetter?.origin, let record = records.first(where: { $0.origin == origin }) else {
+          continue
+        }
         // As it was read, not as it was understood.
         concluded[index].deadLetter?.key = record.key
         concluded[index].deadLetter?.value = record.value

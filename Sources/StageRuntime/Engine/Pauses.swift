@@ -58,6 +58,7 @@ final class Pauses: Sendable {
   private let bell = Semaphore()
   private let thread = WorkerThread()
   private let log = Log("pauses")
+  private let isRefused = Atomic(false)
 
   /// Milliseconds between two questions.
   private static let interval = 500
@@ -77,7 +78,16 @@ final class Pauses: Sendable {
   /// Asks the database now.
   func look() async throws {
     guard let pool else { return }
-    let found = try await pool.with { try Pause.all(on: $0) }
+    let found: [Pause]
+    do {
+      found = try await pool.with { try Pause.all(on: $0) }
+    } catch let error as PostgresError where error.sqlState == "42501" {
+      // A role of an earlier version, whose rights were not renewed: it works on, and nobody can hold it.
+      if !isRefused.exchange(true, ordering: .relaxed) {
+        log.warning("this role may not see what is paused: renew its rights (docs/rights.md)")
+      }
+      return
+    }
     let now = Dictionary(found.map { ($0.what, $0) }) { first, _ in first }
     let before = state.withLock { state in
       defer { state = now }

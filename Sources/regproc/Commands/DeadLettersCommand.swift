@@ -39,7 +39,8 @@ enum DeadLettersCommand {
   static let drop = Command(
     name: "dead-letters drop", summary: "takes dead letters off the list; their rows stay",
     operands: [Operand(name: "ID", meaning: "its number in the list", isRepeatable: true)],
-    options: [.reason, .author], takesSettings: true, example: "dead-letters drop 1 --reason 'a test of the neighbour'", run: runDrop)
+    options: [.reason, .author], takesSettings: true, example: "dead-letters drop 1 --reason 'a test of the neighbour'",
+    run: runDrop)
 
   private static func runList(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
@@ -68,7 +69,8 @@ enum DeadLettersCommand {
       let state = row.shown("state") == "open" ? "" : "  \(row.shown("state"))"
       let head = "\(row.shown("id"))  \(row.minute("at"))  \(row.shown("stage"))  \(row.shown("code"))\(state)"
       out += around.console.painted(Console.visible(head), "1") + "\n"
-      for line in [row.shown("rid").isEmpty ? "" : "RID \(row.shown("rid"))", row.shown("record"), row.shown("reason")] where !line.isEmpty {
+      for line in [row.shown("rid").isEmpty ? "" : "RID \(row.shown("rid"))", row.shown("record"), row.shown("reason")]
+      where !line.isEmpty {
         out += "    " + Console.visible(line).cut(to: 76) + "\n"
       }
     }
@@ -140,7 +142,9 @@ enum DeadLettersCommand {
       return (outcomes, access.isForTheMoment)
     }
     for outcome in outcomes {
-      if let refusal = outcome.refusal { around.console.err("regproc: \(Console.visible(outcome.id)): \(Console.visible(refusal))\n") }
+      if let refusal = outcome.refusal {
+        around.console.err("regproc: \(Console.visible(outcome.id)): \(Console.visible(refusal))\n")
+      }
       guard let done = outcome.done else { continue }
       if arguments.has("json") {
         around.console.lines([done.json])

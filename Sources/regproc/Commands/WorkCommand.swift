@@ -30,7 +30,8 @@ enum WorkCommand {
       Refused while a process has it in hand. Where the stage has told others that it gave up, e.g. that an event failed, it stays so, and
       the work ends at once: such a registration or change goes on by regproc replay.
       """,
-    operands: [keys], options: [.reason, .author], takesSettings: true, example: "work retry standing --reason 'the hub is back'", run: runRetry)
+    operands: [keys], options: [.reason, .author], takesSettings: true, example: "work retry standing --reason 'the hub is back'",
+    run: runRetry)
 
   static let giveUp = Command(
     name: "work give-up", summary: "gives open work up; its stage ends it and tells whom that concerns",
@@ -73,7 +74,11 @@ enum WorkCommand {
   private static func lines(_ row: JSONValue, _ around: Surroundings) -> String {
     var out = around.console.painted(Console.visible("\(row.cell("stage"))/\(row.cell("kind"))/\(row.cell("key"))"), "1") + "\n"
     var facts = ["\(row.cell("state")), try \(row.cell("attempt"))"]
-    if row.cell("state") == "open" { facts.append("due \(row.minute("dueAt"))") } else { facts.append("ended \(row.minute("endedAt"))") }
+    if row.cell("state") == "open" {
+      facts.append("due \(row.minute("dueAt"))")
+    } else {
+      facts.append("ended \(row.minute("endedAt"))")
+    }
     if !row.cell("inHandOf").isEmpty { facts.append("in hand") }
     out += "    " + Console.visible(facts.joined(separator: ", ")).cut(to: 76) + "\n"
     let failure = [row.cell("code"), row.cell("failure")].filter { !$0.isEmpty }.joined(separator: " ")

@@ -114,7 +114,8 @@ final class Bench: Sendable {
 
   /// Starts a worker of a stage. Its database connections carry its name, and what the session's options say.
   @discardableResult func start(
-    _ stage: String, name: String = "w1", pauses: Pauses = Pauses(nil), session options: String? = nil, answerTimeoutSeconds: Int? = 60,
+    _ stage: String, name: String = "w1", pauses: Pauses = Pauses(nil), session options: String? = nil,
+    answerTimeoutSeconds: Int? = 60,
     _ judge: @escaping @Sendable (Message) async throws -> Verdict = { _ in .passed("OK", "fine") }
   ) throws -> StageWorker {
     let file = try #require(files[stage])
