@@ -257,7 +257,7 @@ public enum DeadLetters {
   ) throws -> Replayed {
     let rows = try connection.execute(
       """
-      SELECT d.stage, d.code, d.topic, d.record_key, d.value, h.rid, d.replayed_at, d.dropped_at
+      SELECT d.stage, d.code, d.topic, d.record_key, d.value, h.rid, d.replayed_at, h.stage
       FROM regproc.dead_letter AS d LEFT JOIN regproc.hop AS h ON h.hop_id = d.hop_id WHERE d.id = $1 FOR UPDATE OF d
       """, [.int(number)])
     guard let row = rows.first else { throw unknown(String(number)) }
@@ -270,7 +270,8 @@ public enum DeadLetters {
     let way: Replayed.Way
     var sentAs: String?
     if edited == nil, let rid, let replay {
-      way = try runAgain(rid, from: stage, isDryRun: isDryRun, by: who, with: replay, connection)
+      // The letters of a bridge belong to hops of the stages whose messages it routes.
+      way = try runAgain(rid, from: try row.text(7), isDryRun: isDryRun, by: who, with: replay, connection)
     } else {
       guard let value = try edited ?? row.bytesOrNull(4) else {
         throw OperationRefusal(

@@ -7,6 +7,8 @@ extension OperationsAPI {
   var work: [Endpoint] {
     [
       read("/regproc/v1/work") { request, connection in
+        // A key may have slashes, which a path cannot hold.
+        if let key = Self.query(request, "key") { return ["rows": .array(try Work.show(key, on: connection))] }
         let filter = try Self.workFilter(request)
         return [
           "counts": .array(try Work.counts(filter, on: connection)),

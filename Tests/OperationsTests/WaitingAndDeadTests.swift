@@ -306,6 +306,7 @@ struct WaitingAndDeadTests {
       func retry(_ keys: JSONValue) async throws -> (status: Int, json: JSONValue) {
         try await place.endpoint("POST", "/regproc/v1/work/retry", ["author": "anna", "keys": keys])
       }
+      #expect(try await place.endpoint("GET", "/regproc/v1/work?key=s/k/failed").json["rows"]?[0]?["code"]?.string == "X-1")
       #expect(try await retry(["failed"]).json["error"]?.string == "ambiguous")
       #expect(try await retry(["open", "held"]).json["error"]?.string == "in-hand")
       #expect(try await place.number("SELECT attempt FROM regproc.work WHERE key = 'open'") == 4, "all or none")

@@ -29,7 +29,8 @@ enum Schema {
     CREATE UNIQUE INDEX dead_letter_once ON regproc.dead_letter
       (stage, topic, partition, record_offset, hop_id, md5(coalesce(value, ''::bytea))) NULLS NOT DISTINCT WHERE replayed_at IS NULL;
     CREATE INDEX dead_letter_at ON regproc.dead_letter (created_at, id);
-    CREATE INDEX dead_letter_open ON regproc.dead_letter (stage, created_at, id) WHERE replayed_at IS NULL AND dropped_at IS NULL;
+    CREATE INDEX dead_letter_stage ON regproc.dead_letter (stage, created_at, id);
+    CREATE INDEX dead_letter_open ON regproc.dead_letter (created_at, id) WHERE replayed_at IS NULL AND dropped_at IS NULL;
     CREATE INDEX dead_letter_rid ON regproc.dead_letter (rid) WHERE rid IS NOT NULL;
     CREATE TABLE regproc.hub_letter_dropped (
       number bigint PRIMARY KEY,
