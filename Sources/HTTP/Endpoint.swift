@@ -59,9 +59,11 @@ public struct Endpoint: Sendable {
   /// for senders to whom any answer means that they are done.
   public let hangsUp: Bool
   /// Who may call it; nil where nobody said.
-  public let admission: Admission?
+  public private(set) var admission: Admission?
   /// What it is for; nil where nobody said.
   public private(set) var description: EndpointDescription?
+  /// Whether it takes in what is new.
+  public private(set) var isIntake = false
   /// True for one made by `init(anythingBelow:)`.
   let isForUnknownPaths: Bool
   let handler: @Sendable (Request) async throws -> Response
@@ -96,6 +98,24 @@ public struct Endpoint: Sendable {
     var request = request
     if let refusal = await admission?.judge?(&request) { return refusal }
     return try await handler(request)
+  }
+
+  /// The same, taking in what is new: it may be closed for a while.
+  public var takingIn: Endpoint {
+    var endpoint = self
+    endpoint.isIntake = true
+    return endpoint
+  }
+
+  /// The same, closed while the closure has an answer: whoever may call gets that answer before a byte of the body is read.
+  public func closed(by answer: @escaping @Sendable () -> Response?) -> Endpoint {
+    var endpoint = self
+    let (who, judge) = (admission ?? .everybody(), admission?.judge)
+    endpoint.admission = Admission(who.who, limits: who.limits) { request in
+      if let refusal = await judge?(&request) { return refusal }
+      return answer()
+    }
+    return endpoint
   }
 
   /// What answers any request below a path where no other endpoint has the path.

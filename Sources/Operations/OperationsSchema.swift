@@ -9,7 +9,12 @@ public enum OperationsSchema {
   ]
 
   /// What a process or command that operates may do with them.
-  public static let rights = [TableRights("regproc.operation", [.select, .insert])]
+  public static let rights = [
+    TableRights("regproc.operation", [.select, .insert]),
+    TableRights("regproc.dead_letter", [.select, .update]),
+    TableRights("regproc.hub_letter_dropped", [.select, .insert, .update]),
+    TableRights("regproc.pause", [.select, .insert, .update, .delete]),
+  ]
 
   /// What one that only looks may.
   public static var readable: [TableRights] { rights.map(\.reading) }

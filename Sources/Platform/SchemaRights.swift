@@ -11,6 +11,9 @@ extension PlatformSchema {
     "platform.sealing_key", "platform.hub_delivery", "platform.hub_message", "platform.hub_subscription", "audit.app_audit_log",
   ].map { TableRights($0, [.select]) }
 
+  /// What operators change: they have the hub deliver again what it gave up.
+  public static let operable = [TableRights("platform.hub_delivery", [.select, .update])]
+
   private static let everywhere = [
     TableRights("platform.sealing_key", [.select, .insert]),
     TableRights("audit.app_audit_log", [.insert], readableColumns: ["idempotency_key"]),

@@ -93,11 +93,13 @@ public struct WorkKind: Sendable {
   public var firstPause: Double
   /// The longest pause between two tries, in seconds.
   public var longestPause: Double
+  /// Whether it carries in what is new: it rests while an operator holds the intake.
+  public var isIntake: Bool
 
   /// A kind of work.
   public init(
     _ name: String, concurrency: Int = 4, concurrencySetting: String? = nil, tries: Int? = nil, firstPause: Double = 0.5,
-    longestPause: Double = 300
+    longestPause: Double = 300, isIntake: Bool = false
   ) {
     self.name = name
     self.concurrency = concurrency
@@ -105,6 +107,7 @@ public struct WorkKind: Sendable {
     self.tries = tries
     self.firstPause = firstPause
     self.longestPause = longestPause
+    self.isIntake = isIntake
   }
 }
 

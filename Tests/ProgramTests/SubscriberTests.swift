@@ -61,7 +61,7 @@ extension ProgramTests {
       let blocking = BlockingPool(name: "tokens", threads: 1)
       let tokens = EmbeddedTokens(
         keys: try KeyFolder(folder: pipeline.folder + "/platform/keys"), blocking: blocking,
-        roles: ["somebody": ["SUBSCRIBE_T_GENERAL", "PUBLISH_T_GENERAL"]], clock: SystemClock())
+        roles: ["somebody": ["SUBSCRIBE_T_GENERAL", "PUBLISH_T_GENERAL", "REGISTRATION_PROCESSOR"]], clock: SystemClock())
       let token = try await tokens.token(client: "somebody", for: .mosip)
       let subscriber = Subscriber([500, 500])
       let server = try Server(ServerSettings(), endpoints: subscriber.endpoints)
@@ -105,6 +105,40 @@ extension ProgramTests {
       #expect(letter["reason"]?.string?.contains("status 500") == true)
       let show = try await Program.run("dead-letters", "show", try #require(letter["id"]?.string), "--data", pipeline.folder)
       #expect(show.code == 0 && show.output.contains(#"{"result":"FAILED"}"#), "\(show.errors)")
+      let id = try #require(letter["id"]?.string)
+      let again = try await Program.run("dead-letters", "replay", id, "--reason", "it is back", "--data", pipeline.folder)
+      #expect(again.code == 0 && again.output == "\(id): delivered again, of T\n", "\(again.errors)")
+      #expect(try await eventually { subscriber.links.withLock { $0.count } == 4 })
+      #expect(try await Program.run("dead-letters", "replay", id, "--data", pipeline.folder).code == 1, "it lives")
+
+      // What an operator holds, every process knows a moment later.
+      func held() async throws -> JSONValue? {
+        let health = try await client.send(ClientRequest(url: pipeline.admin + "/actuator/health"))
+        return try JSONValue.parse(health.body)["components"]?["paused"]
+      }
+      #expect(try await Program.run("pause", "intake", "--data", pipeline.folder).code == 2, "a reason must be given")
+      #expect(try await Program.run("pause", "nothing", "--reason", "a move", "--data", pipeline.folder).code == 1)
+      let pause = try await Program.run(
+        "pause", "uin-generator", "--reason", "a move", "--author", "anna", "--data", pipeline.folder)
+      #expect(pause.code == 0 && pause.output.contains("by anna: a move"), "\(pause.errors)")
+      #expect(try await eventually { try await held()?[0]?["what"]?.string == "uin-generator" })
+      #expect(try await Program.run("resume", "uin-generator", "--data", pipeline.folder).code == 0)
+      #expect(try await eventually { try await held() == [] })
+      // With the intake held, who may announce is asked to come again; a stranger stays one, and webhooks are taken.
+      let sync = pipeline.url + "\(base)/registrationstatus/sync"
+      let headers: Headers = ["Cookie": "Authorization=\(token)", "Content-Type": "application/json"]
+      let open = try await status("POST", sync, "{}", headers: headers)
+      #expect(open != 503 && open != 401)
+      #expect(try await Program.run("pause", "intake", "--reason", "a move", "--data", pipeline.folder).code == 0)
+      #expect(try await eventually { try await status("POST", sync, "{}", headers: headers) == 503 })
+      #expect(try await status("POST", sync, "{}") == 401)
+      #expect(try await status("POST", pipeline.url + "/webhooks") == 401)
+      #expect(try await Program.run("resume", "intake", "--data", pipeline.folder).code == 0)
+      #expect(try await eventually { try await status("POST", sync, "{}", headers: headers) == open })
+      for words in [["work", "list"], ["waiting", "list"], ["pause"]] {
+        let run = try await Program.run(words + ["--data", pipeline.folder])
+        #expect(run.code == 0 && run.lines.allSatisfy { $0.count <= 80 }, "\(words): \(run.errors)")
+      }
 
       program.signal(SIGINT)
       let end = try await program.ended()

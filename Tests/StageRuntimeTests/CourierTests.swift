@@ -60,7 +60,7 @@ final class FakeSender: RecordSender {
         let header = HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt)
         broker.put(hop.topic, [FakeBroker.Record(value: hop.message, hop: header, key: Array(hop.key.utf8))])
       case .outbox(_, let topic, let key, let value):
-        broker.put(topic, [FakeBroker.Record(value: value, hop: nil, key: Array(key.utf8))])
+        broker.put(topic, [FakeBroker.Record(value: value, hop: nil, key: key)])
       }
     }
     if fault == .after { throw BusFailure(kind: .retriable, message: "planned, after the broker had all") }

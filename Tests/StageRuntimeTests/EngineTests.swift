@@ -102,6 +102,30 @@ import Testing
           - b: { passed: complete-as-processed }
     """
 
+  @Test func aPausedStageIsToldOfAndStandsWithoutAlarmUntilItIsLetGo() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.run("INSERT INTO regproc.pause (what, author, reason) VALUES ('b', 'anna', 'a move')")
+      try await withEngine(bench) { engine, url async throws in
+        bench.table.replace(engine.routes)
+        try await bench.enter("1")
+        func atB() async throws -> Journey.Hop? { try await bench.journey("1")?.hops.first { $0.stage == "b" } }
+        #expect(try await eventually { try await atB()?.state == "sent" })
+        try await Task.sleep(for: .milliseconds(1500))
+        #expect(try await atB()?.state == "sent", "it waits on the topic")
+        #expect(try await get(url + "/actuator/health/readiness").status == 200)
+        let health = try await get(url + "/actuator/health")
+        let paused = try JSONValue.parse(Array(health.text.utf8))["components"]?["paused"]?[0]
+        #expect(health.status == 200 && paused?["what"]?.string == "b" && paused?["author"]?.string == "anna")
+        #expect(paused?["reason"]?.string == "a move" && paused?["since"]?.string != nil)
+        let metrics = try await get(url + "/actuator/prometheus").text
+        #expect(metrics.contains("regproc_paused{stage=\"b\"} 1\n") && metrics.contains("regproc_paused{stage=\"a\"} 0\n"))
+        try await bench.run("DELETE FROM regproc.pause")
+        #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
+        #expect(try await bench.journey("1")?.hops.map(\.stage) == ["entrance", "a", "b"])
+      }
+    }
+  }
+
   @Test func theAdminEndpointsSayWhatTheProcessIsAndHowItIs() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { engine, url async throws in

@@ -5,6 +5,9 @@ protocol BridgeBus: AnyObject {
   /// Waits for records, at most so long. Records of partitions that were taken away meanwhile are not among them.
   func poll(max: Int, timeoutMilliseconds: Int) throws -> [BridgeRecord]
 
+  /// Stays in the group and takes nothing, at most so long.
+  func idle(timeoutMilliseconds: Int) throws
+
   /// Sends everything and moves the offsets behind the batch that was polled last, as one transaction where the broker has them. After an
   /// error nothing may be done with this bus but closing it; a new one reads the batch again.
   /// - Parameter setAside: takes over what the broker refuses while it takes the rest, by its place, before the offsets move. What it refuses only
@@ -71,6 +74,11 @@ final class KafkaBridgeBus: BridgeBus {
         origin: RecordOrigin(topic: record.topic, partition: record.partition, offset: record.offset), key: record.keyBytes,
         value: record.valueBytes, headers: record.headers)
     }
+  }
+
+  func idle(timeoutMilliseconds: Int) throws {
+    next = []
+    try reader.idle(timeoutMilliseconds: timeoutMilliseconds)
   }
 
   func send(_ records: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws {

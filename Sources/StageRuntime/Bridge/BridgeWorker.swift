@@ -19,13 +19,16 @@ final class BridgeWorker: BusWorker {
   private let database: PostgresSettings
   private let openBus: @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
   private let log: Log
+  private let pauses: Pauses
   let thread = WorkerThread()
   let watch: BusWatch
 
   init(
     unit: StageUnit, name: String, commands: Bridge.Commands, routes: RouteTable, directory: [String: StageFile],
-    database: PostgresSettings, openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
+    database: PostgresSettings, pauses: Pauses = Pauses(nil),
+    openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
   ) {
+    self.pauses = pauses
     self.unit = unit
     self.name = name
     self.routes = routes
@@ -74,7 +77,15 @@ final class BridgeWorker: BusWorker {
     opened()
     watch.outOfOrder(nil)
     while !thread.isStopping {
-      let records = try watch.step("poll") { try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200) }
+      let isPaused = pauses[unit.file.name] != nil
+      let records =
+        try watch.step("poll") {
+          if isPaused {
+            try bus.idle(timeoutMilliseconds: 200)
+            return []
+          }
+          return try bus.poll(max: unit.file.batch, timeoutMilliseconds: 200)
+        } as [BridgeRecord]
       thread.moved()
       for loss in watch.takeLosses() {
         // What a stage elsewhere said is known to nobody else, and a stage that does not know our hop ids is not asked twice by itself.

@@ -5,6 +5,12 @@ protocol Bus: AnyObject {
   /// that fails has read nothing. While a transaction is under way it may bring nothing though there is something.
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord]
 
+  /// Stays in the group and takes nothing, at most so long. What is not taken is read by the next `poll`.
+  func idle(timeoutMilliseconds: Int) throws(BusFailure)
+
+  /// The headers of a record of the batch that was polled last, as JSON; nil where there are none.
+  func headers(of origin: RecordOrigin) -> String?
+
   /// Sends everything and moves the offsets behind the batch that was polled last. Where the broker has transactions that is one, and its commit
   /// has only begun when this returns: `settle` says what became of it.
   /// - Parameter setAside: takes over what the broker refuses while it takes the rest, before the offsets move.
@@ -28,6 +34,10 @@ protocol Bus: AnyObject {
 
   /// Frees everything. `leaving` when it is not opened again at once: the group is told, so that others get the partitions.
   func close(leaving: Bool)
+}
+
+extension Bus {
+  func headers(of origin: RecordOrigin) -> String? { nil }
 }
 
 /// A record of a stage's topic.

@@ -17,6 +17,8 @@ final class BusReader {
   private var statisticsSeen = 0
   private var idleSince: Int?
   private var nextCheck = 0
+  /// Partitions that are not fetched from while nothing is to be taken.
+  private var held: Set<TopicPartition> = []
 
   /// Between two tries of what is only looked after.
   private static let checkPause = 10_000
@@ -43,7 +45,34 @@ final class BusReader {
   func groupMetadata() throws(KafkaError) -> GroupMetadata { try consumer.groupMetadata() }
   var waker: KafkaConsumer { consumer }
 
+  /// Takes nothing, and stays in the group: events are heard, and partitions that come are held as well.
+  func idle(timeoutMilliseconds: Int) throws(KafkaError) {
+    let new = consumer.assignedPartitions.filter { !held.contains($0) }
+    if !new.isEmpty {
+      try consumer.pause(new)
+      held.formUnion(new)
+    }
+    let result = try consumer.poll(max: 1, timeoutMilliseconds: timeoutMilliseconds)
+    for event in result.events { take(event) }
+    // What came before the library heard of it is read again.
+    let starts = result.records.firstOffsets.filter { consumer.owns($0.partition, since: result.records.epoch) }
+    if !starts.isEmpty { try consumer.seek(to: starts, timeoutMilliseconds: watch.limit(10_000)) }
+    // A broker that is asked for nothing is silent, and nothing stands still by that.
+    watch.reads(nil)
+  }
+
+  /// Fetches again from what was held; from a partition that is away when it comes back.
+  private func goOn() throws(KafkaError) {
+    let ours = consumer.assignedPartitions.filter { held.contains($0) }
+    guard !ours.isEmpty else { return }
+    try consumer.resume(ours)
+    held.subtract(ours)
+    // Until the next one the statistics speak of the time before.
+    statisticsSeen = consumer.statisticsCount + 1
+  }
+
   func poll(max: Int, timeoutMilliseconds: Int) throws(KafkaError) -> RecordBatch {
+    if !held.isEmpty { try goOn() }
     let result = try consumer.poll(max: max, timeoutMilliseconds: timeoutMilliseconds)
     for event in result.events { take(event) }
     let now = monotonicMilliseconds()
@@ -60,7 +89,7 @@ final class BusReader {
       for next in result.records.nextOffsets { seen[next.partition] = next.offset }
     }
     let count = consumer.statisticsCount
-    if count != statisticsSeen, let statistics = consumer.statistics {
+    if count > statisticsSeen, let statistics = consumer.statistics {
       statisticsSeen = count
       watch.reads(statistics.fault(of: consumer.assignedPartitions))
     }

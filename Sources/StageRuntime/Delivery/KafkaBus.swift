@@ -1,3 +1,4 @@
+import JSON
 import Kafka
 import Synchronization
 import System
@@ -104,6 +105,33 @@ final class KafkaBus: Bus {
       }
       return out
     }
+  }
+
+  func idle(timeoutMilliseconds: Int) throws(BusFailure) {
+    try attempt {
+      // As in `poll`: what is being committed ends before partitions are given away.
+      if underWay != nil, reader.hasPendingRevocation { return }
+      batch = nil
+      owned = []
+      try reader.idle(timeoutMilliseconds: timeoutMilliseconds)
+    }
+  }
+
+  func headers(of origin: RecordOrigin) -> String? {
+    guard
+      let record = batch?.first(where: {
+        $0.offset == origin.offset && $0.partition == origin.partition && $0.topic == origin.topic
+      }), !record.headers.isEmpty
+    else { return nil }
+    var object = JSONObject()
+    for header in record.headers {
+      object[header.name] =
+        header.value.map { bytes in
+          String(validating: bytes, as: UTF8.self).map { JSONValue.string($0.filter { $0 != "\0" }) }
+            ?? ["base64": .string(Encoding.base64(bytes))]
+        } ?? .null
+    }
+    return String(decoding: JSONValue.object(object).encoded(), as: UTF8.self)
   }
 
   /// The offsets behind the batch, of those partitions that are still ours.

@@ -4,8 +4,8 @@ import Kafka
 enum OutgoingRecord: Sendable {
   /// A message on its way to a stage.
   case hop(OutgoingHop)
-  /// A record of a further topic; the id is that of its row in the outbox.
-  case outbox(id: String, topic: String, key: String, value: [UInt8])
+  /// A record of a further topic, or one that is sent again; the id is that of its row in the outbox.
+  case outbox(id: String, topic: String, key: [UInt8], value: [UInt8])
 
   /// The name of the header by which a further topic's record is known to the outbox.
   static let outboxHeader: StaticString = "regproc-outbox"
@@ -55,6 +55,15 @@ extension KafkaProducer {
       headers.append(OutgoingRecord.outboxHeader, id)
       try produce(topic: topic, key: key, value: value, headers: headers, tag: tag)
     }
+  }
+
+  private func produce(topic: String, key: [UInt8], value: [UInt8], headers: HeaderBuffer, tag: Int) throws(KafkaError) {
+    let result = key.withUnsafeBytes { key in
+      value.withUnsafeBytes { value in
+        Result { () throws(KafkaError) in try produce(topic: topic, key: key, value: value, headers: headers, tag: tag) }
+      }
+    }
+    try result.get()
   }
 
   private func produce(topic: String, key: String, value: [UInt8], headers: HeaderBuffer, tag: Int) throws(KafkaError) {

@@ -19,6 +19,7 @@ final class StageWorker: BusWorker {
   private let database: PostgresSettings?
   private let openBus: @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   private let log: Log
+  private let pauses: Pauses
   let thread = WorkerThread()
   let watch: BusWatch
   private let waker = Mutex<(@Sendable () -> Void)?>(nil)
@@ -26,9 +27,11 @@ final class StageWorker: BusWorker {
   /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
   init(
     unit: StageUnit, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageFile],
-    database: PostgresSettings?, openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
+    database: PostgresSettings?, pauses: Pauses = Pauses(nil),
+    openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   ) {
     self.unit = unit
+    self.pauses = pauses
     self.name = name
     self.mode = mode
     self.routes = routes
@@ -47,7 +50,7 @@ final class StageWorker: BusWorker {
     waker.withLock { $0 }?()
   }
 
-  /// Has it look at the route file now.
+  /// Has it look now at the route file, and at what is paused.
   func noticeRoutes() { waker.withLock { $0 }?() }
 
   private func run() {
@@ -169,6 +172,11 @@ final class StageWorker: BusWorker {
     private func attempt(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
       do {
         switch action {
+        case .poll(let waits) where worker.pauses[worker.unit.file.name] != nil:
+          records = []
+          try bus.idle(timeoutMilliseconds: waits ? 1000 : 0)
+          try makeGood(worker.watch.takeLosses())
+          return .polled(records: 0)
         case .poll(let waits):
           records = try bus.poll(
             max: oneByOne > 0 ? 1 : worker.unit.file.batch, timeoutMilliseconds: waits ? 1000 : 0)
@@ -310,7 +318,7 @@ final class StageWorker: BusWorker {
     private func letter(of record: BusRecord, code: String, reason: String) -> DeadLetter {
       DeadLetter(
         stage: worker.unit.file.name, code: code, reason: reason, rid: nil, hop: record.hop?.id, origin: record.origin,
-        key: record.key, value: record.value)
+        key: record.key, value: record.value, headers: bus.headers(of: record.origin))
     }
 
     private func judge() throws {
@@ -345,6 +353,15 @@ final class StageWorker: BusWorker {
             .textArray(unreadable.map { $0.hop?.text }), .textArray(unreadable.map(\.code)),
             .textArray(unreadable.map(\.reason)), .text(worker.name),
           ])
+      }
+      for index in concluded.indices {
+        guard let origin = concluded[index].deadLetter?.origin, let record = records.first(where: { $0.origin == origin }) else {
+          continue
+        }
+        // As it was read, not as it was understood.
+        concluded[index].deadLetter?.key = record.key
+        concluded[index].deadLetter?.value = record.value
+        concluded[index].deadLetter?.headers = bus.headers(of: origin)
       }
       try Journal.record(connection, concluded)
       _ = try connection.execute("COMMIT")

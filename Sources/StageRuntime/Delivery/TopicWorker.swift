@@ -11,9 +11,14 @@ final class TopicWorker: BusWorker {
   /// For rows that may stay a while longer when the database's server crashes.
   private let forgetful: Pool
   private let openBus: @Sendable (BusWatch) throws -> any Bus
+  private let pauses: Pauses
   let thread = WorkerThread()
 
-  init(unit: StageUnit, pool: Pool, forgetful: Pool, openBus: @escaping @Sendable (BusWatch) throws -> any Bus) {
+  init(
+    unit: StageUnit, pool: Pool, forgetful: Pool, pauses: Pauses = Pauses(nil),
+    openBus: @escaping @Sendable (BusWatch) throws -> any Bus
+  ) {
+    self.pauses = pauses
     self.unit = unit
     self.pool = pool
     self.forgetful = forgetful
@@ -36,6 +41,13 @@ final class TopicWorker: BusWorker {
         let open = try bus ?? watch.step("open the bus") { try openBus(watch) }
         bus = open
         watch.outOfOrder(nil)
+        if pauses[unit.file.name] != nil {
+          try watch.step("poll") { () throws(BusFailure) in try open.idle(timeoutMilliseconds: 200) }
+          thread.moved()
+          makeGood(watch.takeLosses())
+          watch.idled()
+          continue
+        }
         let records = try watch.step("poll") { () throws(BusFailure) in try open.poll(max: 100, timeoutMilliseconds: 200) }
         thread.moved()
         makeGood(watch.takeLosses())
@@ -43,7 +55,7 @@ final class TopicWorker: BusWorker {
           watch.idled()
           continue
         }
-        guard takeAll(records) else {
+        guard takeAll(records, open) else {
           // Stopping in the middle: what was not taken is read again by the next owner.
           break
         }
@@ -76,11 +88,11 @@ final class TopicWorker: BusWorker {
     if !isDone { watch.putBack(losses) }
   }
 
-  private func takeAll(_ records: [BusRecord]) -> Bool {
+  private func takeAll(_ records: [BusRecord], _ bus: any Bus) -> Bool {
     var taken: [String] = []
     for record in records {
       var attempt = 1
-      while !take(record, attempt) {
+      while !take(record, attempt, headers: bus.headers(of: record.origin)) {
         guard !thread.isStopping else { return false }
         thread.rest(milliseconds: Int(min(unit.file.pause(after: attempt), 30) * 1000))
         attempt += 1
@@ -99,7 +111,7 @@ final class TopicWorker: BusWorker {
     return true
   }
 
-  private func take(_ record: BusRecord, _ attempt: Int) -> Bool {
+  private func take(_ record: BusRecord, _ attempt: Int, headers: String?) -> Bool {
     let unit = unit
     let pool = pool
     let topicRecord = TopicRecord(
@@ -114,7 +126,7 @@ final class TopicWorker: BusWorker {
         guard attempt >= unit.file.tries || error is WorkFailure else { return false }
         let letter = DeadLetter(
           stage: unit.file.name, code: "RPR-TOP-001", reason: Judge.comment(on: error), rid: nil, hop: nil,
-          origin: record.origin, key: record.key, value: record.value)
+          origin: record.origin, key: record.key, value: record.value, headers: headers)
         let statement = Journal.deadLetters([letter])
         do {
           _ = try await pool.with { try $0.execute(statement.sql, statement.parameters) }

@@ -21,6 +21,7 @@ struct AdminEndpoints: Sendable {
   let watches: [BusWatch]
   let topicCare: TopicCare
   let routes: RouteTable
+  let pauses: Pauses
   let pool: Pool
   let services: Services
   let isTransactional: Bool
@@ -160,6 +161,7 @@ struct AdminEndpoints: Sendable {
             "refusedAgainAndAgain": .array(refusedDeliveries.map { .string($0) }),
           ]),
           "tls": certificates.json,
+          "paused": .array(pauses.all.map(\.json)),
           "stages": .array(units.map { .string($0.file.name) }),
           "routes": .object([
             "digest": .string(routes.routes.digest), "refused": rejection.map { .string($0) } ?? .null,
@@ -187,6 +189,13 @@ struct AdminEndpoints: Sendable {
       byName["regproc_assigned_partitions", default: []].append((label, watch.assignedPartitions))
       byName["regproc_records_lost_total", default: []].append((label, watch.lost.load(ordering: .relaxed)))
     }
+    let paused = pauses.all
+    for unit in units {
+      byName["regproc_paused", default: []].append(
+        ("stage=\"\(unit.file.name)\"", paused.contains { $0.what == unit.file.name } ? 1 : 0))
+    }
+    byName["regproc_paused", default: []].append(
+      ("stage=\"\(Pause.intake)\"", paused.contains { $0.what == Pause.intake } ? 1 : 0))
     for watch in watches {
       byName["regproc_standstill_seconds", default: []].append(
         ("name=\"\(watch.name)\"", (watch.standing?.milliseconds ?? 0) / 1000))

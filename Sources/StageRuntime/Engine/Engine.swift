@@ -32,6 +32,7 @@ public final class Engine: Sendable {
   private let watchdog: Watchdog
   private let versions: RouteVersions
   private let reports: RouteReports
+  private let pauses: Pauses
   private let server: Server
   private let admin: AdminListener?
   private let progress: EngineProgress
@@ -73,6 +74,8 @@ public final class Engine: Sendable {
     let versions = RouteVersions(pool: pool, stages: routes.stages)
     let table = RouteTable(routes, versions: versions)
     let wake = WakeUp()
+    let pauses = Pauses(pool)
+    self.pauses = pauses
     self.versions = versions
     self.table = table
     self.wake = wake
@@ -96,6 +99,7 @@ public final class Engine: Sendable {
     self.makeTopics = makeTopics
     let own = units.map { TopicPlan.Reader($0.file, takesMessages: $0.spec.takesMessages, furtherTopics: $0.furtherTopics) }
     let all = Self.readers(directory, catalogue, environment)
+    let takingMessages = Set(all.filter(\.takesMessages).map(\.stage.name))
     let bridge = units.first(where: \.spec.isBridge)?.bridgeCommands
     let keepsToOwn = settings.keepsToOwnTopics
     let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = {
@@ -119,7 +123,7 @@ public final class Engine: Sendable {
         transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
-        routes: table, directory: byName, database: settings.database,
+        routes: table, directory: byName, database: settings.database, pauses: pauses,
         openBus: { topics, watch in
           var bus = bus
           bus.topics = topics
@@ -132,7 +136,7 @@ public final class Engine: Sendable {
         transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
       return BridgeWorker(
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: byName,
-        database: settings.database,
+        database: settings.database, pauses: pauses,
         openBus: { topics, watch in try KafkaBridgeBus(bus, topics: topics, watch: watch) })
     }
     self.stageWorkers = stageWorkers
@@ -141,7 +145,7 @@ public final class Engine: Sendable {
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
         transactionalID: nil, instance: settings.member(unit.file.name),
         header: OutgoingRecord.outboxHeader)
-      return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, openBus: { try KafkaBus(bus, watch: $0) })
+      return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, pauses: pauses, openBus: { try KafkaBus(bus, watch: $0) })
     }
     workers = stageWorkers + bridges + topicWorkers
     var performers: [WorkRunner.Performer] = units.flatMap { unit in
@@ -156,7 +160,8 @@ public final class Engine: Sendable {
         Resume(
           pool: pool, routes: table, directory: byName, worker: settings.instance, services: services, wake: wake), services)
     }
-    runner = WorkRunner(performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())")
+    runner = WorkRunner(
+      performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())", pauses: pauses)
     courier = Courier(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
       topics: keepsToOwn ? carried : nil, elsewhere: { table.routes.elsewhereStages },
@@ -167,6 +172,10 @@ public final class Engine: Sendable {
       openSender: { try KafkaSender(settings.kafka, watch: $0) })
     watches = workers.map(\.watch) + [courier.watch]
     watchdog = Watchdog(watches)
+    pauses.whenChanged {
+      for worker in stageWorkers { worker.noticeRoutes() }
+      wake.signal()
+    }
 
     reports = RouteReports(
       table, pool: forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
@@ -176,7 +185,7 @@ public final class Engine: Sendable {
     let certificates = ListenerCertificates()
     let operators = AdminEndpoints(
       units: units, workers: workers, runner: runner, courier: courier, watches: watches, topicCare: topicCare, routes: table,
-      pool: pool,
+      pauses: pauses, pool: pool,
       services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt, progress: progress,
       admission: AdminAdmission(isLoopback: AdminNames.isLoopback(settings.admin?.host ?? ""), services: services),
@@ -185,14 +194,15 @@ public final class Engine: Sendable {
       operators.endpoints
       + operations(
         OperatorAccess(
-          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, wakeUp: { wake.signal() }))
+          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes },
+          replay: { Replay(routes: table.routes, stages: directory, takesMessages: takingMessages) }, wakeUp: { wake.signal() }))
     let described = served + [Self.description("what operators use", served)]
     let admin = try settings.admin.map {
       try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: described)
     }
     self.admin = admin
     operatorEndpoints = admin == nil ? [] : described
-    let open = units.flatMap { $0.plugin.endpoints($0.context) } + endpoints
+    let open = units.flatMap { $0.plugin.endpoints($0.context) }.map { $0.isIntake ? $0.closed { pauses.closedIntake } : $0 } + endpoints
     self.endpoints = open.isEmpty ? [] : open + [Self.description("what other programs call", open)]
     var http = settings.http
     http.refusedClient = ListenerCertificates.countRefusal
@@ -287,6 +297,8 @@ public final class Engine: Sendable {
     }
     // Nothing is routed by a version that is not kept.
     try await database { try await versions.keep(table.routes) }
+    // What is paused takes nothing, from the first moment on.
+    try await database { try await pauses.look() }
     for unit in units { try await unit.plugin.start(unit.context) }
     let port = try server.start()
     for worker in workers { worker.start() }
@@ -294,6 +306,7 @@ public final class Engine: Sendable {
     watchdog.start()
     runner.start()
     reports.start()
+    pauses.start()
     if makeTopics == nil { topicCare.start() }
     return port
   }
@@ -352,12 +365,14 @@ public final class Engine: Sendable {
     await server.stop(graceSeconds: 5)
     runner.stop()
     reports.stop()
+    pauses.stop()
     topicCare.stop()
     for worker in workers { worker.stop() }
-    try? await blocking.run { [workers, runner, reports, topicCare, makeTopics] in
+    try? await blocking.run { [workers, runner, reports, pauses, topicCare, makeTopics] in
       for worker in workers { worker.join() }
       runner.join()
       reports.join()
+      pauses.join()
       if makeTopics == nil { topicCare.join() }
     }
     courier.stop()

@@ -12,18 +12,21 @@ public struct OperatorAccess: Sendable {
   public let pool: Pool
   /// The version of the route file in force.
   public let routes: @Sendable () -> RouteFile
+  /// How registrations are run again; nil where that is not known.
+  public let replay: (@Sendable () -> Replay)?
   /// Has what was just committed begun at once.
   public let wakeUp: @Sendable () -> Void
 
   /// What an engine gives; tests make their own.
   public init(
     read: Admission, operate: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
-    wakeUp: @escaping @Sendable () -> Void
+    replay: (@Sendable () -> Replay)? = nil, wakeUp: @escaping @Sendable () -> Void
   ) {
     self.read = read
     self.operate = operate
     self.pool = pool
     self.routes = routes
+    self.replay = replay
     self.wakeUp = wakeUp
   }
 }

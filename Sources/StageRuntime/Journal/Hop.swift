@@ -104,6 +104,8 @@ struct DeadLetter: Sendable {
   var origin: RecordOrigin
   var key: [UInt8]?
   var value: [UInt8]?
+  /// What stood beside them, as JSON; nil where it is not known.
+  var headers: String?
 }
 
 /// A registration that waits until somebody or the clock decides.

@@ -289,16 +289,17 @@ struct Journal: Sendable {
   static func deadLetters(_ letters: [DeadLetter]) -> Statement {
     Statement(
       """
-      INSERT INTO regproc.dead_letter (stage, code, reason, rid, hop_id, topic, partition, record_offset, record_key, value)
+      INSERT INTO regproc.dead_letter (stage, code, reason, rid, hop_id, topic, partition, record_offset, record_key, value,
+        headers)
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::int[], $8::bigint[], $9::bytea[],
-        $10::bytea[]) ON CONFLICT DO NOTHING
+        $10::bytea[], $11::jsonb[]) ON CONFLICT DO NOTHING
       """,
       [
         .textArray(letters.map(\.stage)), .textArray(letters.map(\.code)), .textArray(letters.map(\.reason)),
         .textArray(letters.map(\.rid)), .textArray(letters.map { $0.hop?.text }),
         .textArray(letters.map(\.origin.topic)),
         .intArray(letters.map { Int($0.origin.partition) }), .intArray(letters.map { Int($0.origin.offset) }),
-        .bytesArray(letters.map(\.key)), .bytesArray(letters.map(\.value)),
+        .bytesArray(letters.map(\.key)), .bytesArray(letters.map(\.value)), .textArray(letters.map(\.headers)),
       ]
     )
   }

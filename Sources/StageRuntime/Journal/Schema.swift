@@ -15,7 +15,34 @@ enum Schema {
     Migration(version: 9, name: "deaths, corrections and reversals as a table", sql: changes),
     Migration(version: 10, name: "stage records by state and by the record they are about", sql: recordsBy),
     Migration(version: 40, name: "versions of the route file and who routes by which", sql: routes),
+    // Numbers of operations, in tables that the engine writes or reads.
+    Migration(version: 64, name: "dead letters and work that operators end", sql: ended),
+    Migration(version: 65, name: "what operators hold", sql: Pause.table),
   ]
+
+  /// What a letter's second life was; a record that dies again after it is another letter, also on a broker that counts its offsets from 0
+  /// again. `once`: a record that is read by a stage leaves the outbox when it is on the bus; `raw_key` its key where that may be no text.
+  private static let ended = """
+    ALTER TABLE regproc.dead_letter ADD COLUMN headers jsonb, ADD COLUMN replayed_at timestamptz, ADD COLUMN replayed_as text,
+      ADD COLUMN dropped_at timestamptz, ADD COLUMN ended_by text, ADD COLUMN ended_reason text, ADD COLUMN edited bytea;
+    DROP INDEX regproc.dead_letter_once;
+    CREATE UNIQUE INDEX dead_letter_once ON regproc.dead_letter
+      (stage, topic, partition, record_offset, hop_id, md5(coalesce(value, ''::bytea))) NULLS NOT DISTINCT WHERE replayed_at IS NULL;
+    CREATE INDEX dead_letter_at ON regproc.dead_letter (created_at, id);
+    CREATE INDEX dead_letter_stage ON regproc.dead_letter (stage, created_at, id);
+    CREATE INDEX dead_letter_open ON regproc.dead_letter (created_at, id) WHERE replayed_at IS NULL AND dropped_at IS NULL;
+    CREATE INDEX dead_letter_rid ON regproc.dead_letter (rid) WHERE rid IS NOT NULL;
+    CREATE TABLE regproc.hub_letter_dropped (
+      number bigint PRIMARY KEY,
+      dropped_at timestamptz NOT NULL DEFAULT now(),
+      author text NOT NULL,
+      reason text NOT NULL
+    );
+    ALTER TABLE regproc.outbox ADD COLUMN raw_key bytea, ADD COLUMN once boolean NOT NULL DEFAULT false;
+    ALTER TABLE regproc.work ADD COLUMN given_up_by text, ADD COLUMN given_up_reason text;
+    CREATE INDEX work_due ON regproc.work (not_before) WHERE state = 0;
+    CREATE INDEX work_given_up ON regproc.work (done_at) WHERE state = 2;
+    """
 
   /// What waits for a way, in the order that a listing takes it; and all that is kept about one record of OpenCRVS.
   private static let recordsBy = """

@@ -28,6 +28,7 @@ extension EngineSchema {
     TableRights("regproc.route_version", [.select, .insert]),
     TableRights("regproc.route_report", [.select, .insert, .update, .delete]),
     TableRights("regproc.transaction_of_others", [.select]),
+    TableRights("regproc.pause", [.select]),
   ]
 
   private static let registrations = [

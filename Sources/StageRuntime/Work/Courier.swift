@@ -161,7 +161,7 @@ final class Courier: Sendable {
     let count = try connection.transaction {
       let rows = try connection.execute(
         """
-        SELECT id::text, topic, record_key, value FROM regproc.outbox
+        SELECT id::text, topic, coalesce(raw_key, convert_to(record_key, 'UTF8')), value FROM regproc.outbox
         WHERE (sent_at IS NULL OR sent_at < now() - make_interval(secs => $2 * power(2, least(sent_count - 1, 10))))
           AND (not_before IS NULL OR not_before <= now()) AND \(carried.condition(3))
         ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -169,7 +169,7 @@ final class Courier: Sendable {
       guard !rows.isEmpty else { return 0 }
       let ids = try rows.map { try $0.text(0) }
       let records: [OutgoingRecord] = try rows.map { row in
-        .outbox(id: try row.text(0), topic: try row.text(1), key: try row.text(2), value: try row.bytes(3))
+        .outbox(id: try row.text(0), topic: try row.text(1), key: try row.bytes(2), value: try row.bytes(3))
       }
       watch.sends(to: Array(Set(records.map(\.topic))).sorted())
       let outcome = try send(records, sender)
@@ -178,6 +178,9 @@ final class Courier: Sendable {
         UPDATE regproc.outbox SET sent_at = now(), sent_count = sent_count + 1, not_before = NULL, refusal = NULL, refused_count = 0
         WHERE id = ANY($1::uuid[])
         """, [.textArray(outcome.taken.map { ids[$0] })])
+      // What nobody takes out of the outbox: a record that was sent again and that a stage reads.
+      _ = try connection.execute(
+        "DELETE FROM regproc.outbox WHERE id = ANY($1::uuid[]) AND once", [.textArray(outcome.taken.map { ids[$0] })])
       _ = try connection.execute(
         "UPDATE regproc.outbox SET not_before = now() + interval '2 s' WHERE id = ANY($1::uuid[])",
         [.textArray(outcome.unanswered.map { ids[$0] })])
@@ -192,7 +195,7 @@ final class Courier: Sendable {
         let row = rows[large.index]
         let letter = DeadLetter(
           stage: "outbox", code: UndeliverableMessage.code, reason: large.reason, rid: nil, hop: nil,
-          origin: RecordOrigin(topic: try row.text(1), partition: -1, offset: -1), key: Array(try row.text(2).utf8),
+          origin: RecordOrigin(topic: try row.text(1), partition: -1, offset: -1), key: try row.bytes(2),
           value: try row.bytes(3))
         let statement = Journal.deadLetters([letter])
         _ = try connection.execute(statement.sql, statement.parameters)

@@ -59,7 +59,8 @@ public struct Replay: Sendable {
   }
 
   /// The same inside a transaction that the caller began.
-  func begin(
+  /// - Throws: `Refusal`, `PostgresError`.
+  public func begin(
     rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
   ) throws -> Started {
     // No worker has the RID in hand from here on, and of two replays at once the second one sees the first.

@@ -21,6 +21,7 @@ final class WorkRunner: Sendable {
   private let pool: Pool
   private let wake: WakeUp
   private let worker: String
+  private let pauses: Pauses
   private let log = Log("work")
   private let thread = WorkerThread()
   private let bell: Semaphore
@@ -29,8 +30,9 @@ final class WorkRunner: Sendable {
   let performed = Atomic<Int>(0)
   let failures = Atomic<Int>(0)
 
-  init(performers: [Performer], pool: Pool, wake: WakeUp, worker: String) {
+  init(performers: [Performer], pool: Pool, wake: WakeUp, worker: String, pauses: Pauses = Pauses(nil)) {
     self.performers = performers
+    self.pauses = pauses
     self.pool = pool
     self.wake = wake
     self.worker = worker
@@ -72,11 +74,12 @@ final class WorkRunner: Sendable {
   /// Claims what is due of one kind, as much as may be done at once.
   private func take(_ index: Int) -> Bool {
     let performer = performers[index]
+    if pauses[performer.stage] != nil || performer.kind.isIntake && pauses[Pause.intake] != nil { return false }
     let held = inHand.withLock { $0[index]?.count ?? 0 }
     let room = performer.kind.concurrency - held
     guard room > 0 else { return false }
     let worker = worker
-    let claimed = blockingAwait { () -> [WorkItem] in
+    let claimed = blockingAwait { () -> [(item: WorkItem, givenUp: WorkFailure?)] in
       do {
         return try await self.pool.with { connection in
           let rows = try connection.execute(
@@ -88,15 +91,17 @@ final class WorkRunner: Sendable {
               ORDER BY not_before LIMIT $3 FOR UPDATE SKIP LOCKED
             ) AS due
             WHERE w.stage = due.stage AND w.kind = due.kind AND w.key = due.key
-            RETURNING w.key, w.payload::text, w.attempt
+            RETURNING w.key, w.payload::text, w.attempt, w.given_up_by, w.given_up_reason
             """,
             [
               .text(performer.stage), .text(performer.kind.name), .int(room), .double(Self.leaseSeconds), .text(worker),
             ])
           return try rows.map { row in
-            WorkItem(
-              kind: performer.kind.name, key: try row.text(0), payload: try JSONValue.parse(Array(try row.text(1).utf8)),
-              attempt: try row.int(2))
+            (
+              WorkItem(
+                kind: performer.kind.name, key: try row.text(0), payload: try JSONValue.parse(Array(try row.text(1).utf8)),
+                attempt: try row.int(2)), try Self.givenUp(row)
+            )
           }
         }
       } catch {
@@ -104,20 +109,33 @@ final class WorkRunner: Sendable {
         return []
       }
     }
-    for item in claimed {
+    for (item, givenUp) in claimed {
       let fresh = inHand.withLock { $0[index, default: []].insert(item.key).inserted }
       guard fresh else { continue }
-      Task.detached { await self.perform(item, performer, index) }
+      Task.detached { await self.perform(item, givenUp: givenUp, performer, index) }
     }
     return claimed.count == room
   }
 
-  private func perform(_ item: WorkItem, _ performer: Performer, _ index: Int) async {
+  /// The code of work that an operator gave up.
+  static let givenUpByOperator = "RPR-OPS-001"
+
+  private static func givenUp(_ row: Row) throws -> WorkFailure? {
+    guard let author = try row.textOrNull(3) else { return nil }
+    let reason = try row.textOrNull(4).map { ": \($0)" } ?? ""
+    return WorkFailure(code: givenUpByOperator, "given up by an operator, \(author)\(reason)")
+  }
+
+  private func perform(_ item: WorkItem, givenUp: WorkFailure?, _ performer: Performer, _ index: Int) async {
     defer {
       _ = inHand.withLock { $0[index]?.remove(item.key) }
       bell.signal()
     }
     do {
+      if let givenUp {
+        try await giveUp(item, performer, givenUp)
+        return
+      }
       let outcome: WorkOutcome
       do {
         outcome = try await performer.perform(item)
@@ -139,7 +157,7 @@ final class WorkRunner: Sendable {
       case .done(let changes): try await finish(item, performer, changes: changes, failure: nil)
       case .again(let seconds):
         try await update(
-          item, performer, "not_before = now() + make_interval(secs => $5), attempt = 1, leased_until = NULL", [.double(seconds)])
+          item, performer, "\(Self.due), attempt = 1, leased_until = NULL", [.double(seconds)])
       }
     } catch {
       // The lease runs out and the piece is done again: that is what idempotency keys are for.
@@ -160,9 +178,12 @@ final class WorkRunner: Sendable {
       ])
     try await update(
       item, performer,
-      "not_before = now() + make_interval(secs => $5), attempt = attempt + 1, leased_until = NULL, failure = $6",
+      "\(Self.due), attempt = attempt + 1, leased_until = NULL, failure = $6",
       [.double(pause), .text(Judge.comment(on: error))])
   }
+
+  /// When it is due again; at once where an operator gave it up meanwhile.
+  private static let due = "not_before = CASE WHEN given_up_by IS NULL THEN now() + make_interval(secs => $5) ELSE now() END"
 
   private func giveUp(_ item: WorkItem, _ performer: Performer, _ failure: WorkFailure) async throws {
     guard try await stillHolds(item, performer) else {

@@ -16,9 +16,9 @@ public struct MosipMediator: Stage {
     summary: "takes events from the OpenCRVS side, makes packets of births and corrections, changes identities, sends results back",
     takesMessages: false, topics: ["{birth-topic}"],
     work: [
-      WorkKind(packet, concurrency: 32), WorkKind(credential, concurrency: 32),
+      WorkKind(packet, concurrency: 32, isIntake: true), WorkKind(credential, concurrency: 32),
       WorkKind(credentialStatus, concurrency: 16),
-      WorkKind(change, concurrency: 16), WorkKind(ended, concurrency: 8),
+      WorkKind(change, concurrency: 16, isIntake: true), WorkKind(ended, concurrency: 8),
       WorkKind(status, concurrency: 4), WorkKind(notify, concurrency: 4, tries: 5, firstPause: 5),
       WorkKind(subscription, concurrency: 1),
     ],
@@ -176,7 +176,7 @@ public struct MosipMediator: Stage {
         handler: answer.handling { request in
           kind == .birth ? try await takeBirth(request, context) : try await takeChange(kind, request, context)
         }
-      ).described(MediatorDescriptions.event(kind))
+      ).takingIn.described(MediatorDescriptions.event(kind))
     } + [
       Endpoint(
         "GET", "/opencrvs/v1/generateAid", admission: clients,

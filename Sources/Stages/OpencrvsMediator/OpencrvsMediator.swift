@@ -16,7 +16,7 @@ public struct OpencrvsMediator: Stage {
     summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens, results and errors back",
     takesMessages: false,
     work: [
-      WorkKind(forward, concurrencySetting: "forwarded-at-once"), WorkKind(tell, concurrency: 16),
+      WorkKind(forward, concurrencySetting: "forwarded-at-once", isIntake: true), WorkKind(tell, concurrency: 16),
       WorkKind(subscription, concurrency: 1), WorkKind(answer, concurrency: 4), WorkKind(takeUp, concurrency: 1),
     ],
     settings: [

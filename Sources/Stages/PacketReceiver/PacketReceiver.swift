@@ -64,15 +64,15 @@ public struct PacketReceiver: Stage {
     }
     return [
       Endpoint("POST", "\(base)/registrationstatus/sync", admission: admission) { try await announcements.take($0, version: .v1) }
-        .described(PacketReceiverDescriptions.sync("version 1")),
+        .takingIn.described(PacketReceiverDescriptions.sync("version 1")),
       Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) {
         try await announcements.take($0, version: .v2)
-      }.described(PacketReceiverDescriptions.sync("version 2")),
+      }.takingIn.described(PacketReceiverDescriptions.sync("version 2")),
       query("search", .progress), query("externalstatus/search", .outcome), query("packetexternalstatus", .packet),
       Endpoint(
         "POST", "\(base)/packetreceiver/registrationpackets", maxBody: limits.hard + (64 << 10),
         multipart: MultipartPolicy(maxParts: 4, maxFileBytes: limits.hard), admission: admission
-      ) { try await uploads.take($0) }.described(PacketReceiverDescriptions.upload),
+      ) { try await uploads.take($0) }.takingIn.described(PacketReceiverDescriptions.upload),
     ]
   }
 }

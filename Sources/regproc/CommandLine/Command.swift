@@ -62,8 +62,9 @@ enum Commands {
       TopicsCommand.plan, TopicsCommand.create, TopicRightsCommand.acls,
       DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
       StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
-      ReplayCommand.command, ReleaseCommand.command, DeadLettersCommand.list, DeadLettersCommand.show, IdCommand.generate,
-      IdCommand.check,
+      ReplayCommand.command, ReleaseCommand.command,
+    ] + DeadLettersCommand.all + WorkCommand.all + WaitingCommand.all + PauseCommand.all + [
+      IdCommand.generate, IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
       PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, KeyExchangeCommand.export,
       KeyExchangeCommand.take, SettingsCommand.command, EndpointsCommand.command, DoctorCommand.command, ProbeCommand.command,

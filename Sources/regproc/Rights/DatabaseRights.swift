@@ -44,7 +44,8 @@ struct DatabaseRights: Sendable {
         Role(
           name: prefix + "operator", purpose: .operators,
           tables: Self.joined(
-            EngineSchema.rights(isMosip ? .mosip : .opencrvs) + EngineSchema.readable + OperationsSchema.rights + platform)),
+            EngineSchema.rights(isMosip ? .mosip : .opencrvs) + EngineSchema.readable + OperationsSchema.rights + platform
+              + (isEmbedded ? PlatformSchema.operable : []))),
       ]
   }
 

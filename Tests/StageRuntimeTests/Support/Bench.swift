@@ -114,7 +114,8 @@ final class Bench: Sendable {
 
   /// Starts a worker of a stage. Its database connections carry its name, and what the session's options say.
   @discardableResult func start(
-    _ stage: String, name: String = "w1", session options: String? = nil, answerTimeoutSeconds: Int? = 60,
+    _ stage: String, name: String = "w1", pauses: Pauses = Pauses(nil), session options: String? = nil,
+    answerTimeoutSeconds: Int? = 60,
     _ judge: @escaping @Sendable (Message) async throws -> Verdict = { _ in .passed("OK", "fine") }
   ) throws -> StageWorker {
     let file = try #require(files[stage])
@@ -130,7 +131,7 @@ final class Bench: Sendable {
     let worker = StageWorker(
       unit: StageUnit(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
       mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
-      database: database,
+      database: database, pauses: pauses,
       openBus: { [self] topics, watch in
         opened.withLock { $0.append(topics) }
         return broker.bus(topics[0], watch)

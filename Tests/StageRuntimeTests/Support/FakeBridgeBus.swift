@@ -64,6 +64,8 @@ final class FakeBridgeBroker: Sendable {
       return Array(records)
     }
 
+    func idle(timeoutMilliseconds: Int) throws { _ = bell.wait(milliseconds: min(timeoutMilliseconds, 5)) }
+
     func send(_ all: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws {
       let missing = broker.state.withLock { $0.refused }
       let refused = all.indices.filter { missing.contains(all[$0].topic) }

@@ -195,6 +195,8 @@ final class FakeBus: Bus, @unchecked Sendable {
     }
   }
 
+  func idle(timeoutMilliseconds: Int) throws(BusFailure) { _ = bell.wait(milliseconds: min(timeoutMilliseconds, 5)) }
+
   func send(_ all: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure) {
     try broker.pass(.send)
     let refused = all.filter { broker.isRefused($0.topic) }

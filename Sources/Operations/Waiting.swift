@@ -1,0 +1,104 @@
+import JSON
+import Postgres
+import StageRuntime
+import System
+
+/// Registrations that wait for a moment, for a broker, or for a person: since when, until when, and why.
+public enum Waiting {
+  /// How many wait, by why and where.
+  public static func counts(stage: String?, on connection: Connection) throws -> [JSONValue] {
+    try connection.execute(
+      """
+      SELECT why, stage, count(*), min(due) FROM (
+        SELECT CASE WHEN refusal IS NULL THEN 'moment' ELSE 'broker' END AS why, stage, not_before AS due
+        FROM regproc.hop WHERE \(isWaiting)
+        UNION ALL
+        SELECT CASE status_code WHEN 'PAUSED' THEN 'rule' ELSE 'information' END, coalesce(reg_stage_name, ''),
+          resume_timestamp AT TIME ZONE 'UTC'
+        FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')) AS w
+      WHERE $1::text IS NULL OR stage = $1 GROUP BY why, stage ORDER BY 3 DESC, 1, 2 LIMIT 500
+      """, [Value(stage)]
+    ).map {
+      [
+        "why": .string(try $0.text(0)), "stage": .string(try $0.text(1)), "count": JSONValue(try $0.int(2)),
+        "nextDue": JSONValue(try $0.instantOrNull(3)?.iso),
+      ]
+    }
+  }
+
+  /// In the order in which they are due.
+  public static func list(stage: String? = nil, limit: Int = 50, on connection: Connection) throws -> [JSONValue] {
+    try connection.execute(
+      """
+      SELECT rid, process, stage, why, due, since, reason FROM (
+        (SELECT rid, process, stage, CASE WHEN refusal IS NULL THEN 'moment' ELSE 'broker' END AS why, not_before AS due,
+          decided_at AS since, coalesce(refusal, CASE WHEN try > 1 THEN 'its try ' || try || ' is not due yet' ELSE 'not due yet' END)
+            AS reason
+        FROM regproc.hop WHERE \(isWaiting) AND ($1::text IS NULL OR stage = $1) ORDER BY not_before LIMIT $2)
+        UNION ALL
+        (SELECT reg_id, process, coalesce(reg_stage_name, ''), CASE status_code WHEN 'PAUSED' THEN 'rule' ELSE 'information' END,
+          resume_timestamp AT TIME ZONE 'UTC', upd_dtimes AT TIME ZONE 'UTC',
+          coalesce(pause_rule_ids, '') || CASE WHEN default_resume_action IS NULL THEN '' ELSE ' then ' || default_resume_action END
+        FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
+          AND ($1::text IS NULL OR reg_stage_name = $1) ORDER BY resume_timestamp LIMIT $2)) AS w
+      ORDER BY due NULLS LAST, rid LIMIT $2
+      """, [Value(stage), .int(limit)]
+    ).map {
+      [
+        "rid": .string(try $0.text(0)), "process": .string(try $0.text(1)), "stage": .string(try $0.text(2)),
+        "why": .string(try $0.text(3)), "dueAt": JSONValue(try $0.instantOrNull(4)?.iso),
+        "since": JSONValue(try $0.instantOrNull(5)?.iso), "reason": .string(try $0.text(6)),
+      ]
+    }
+  }
+
+  private static let isWaiting = "state = 0 AND (not_before > now() OR refusal IS NOT NULL)"
+
+  /// Lets what waits of a RID go on now: a try that is not due, a message that a broker refused, a registration that a pause rule holds
+  /// up. One that waits for information is not let go on: its clock would reject it.
+  public static func resume(_ rid: String, by who: Operator, on connection: Connection) throws -> JSONValue {
+    try connection.transaction {
+      try RIDLock.take(rid, on: connection)
+      let hops = try connection.execute(
+        "UPDATE regproc.hop SET not_before = now() WHERE rid = $1 AND \(isWaiting) RETURNING stage", [.text(rid)])
+      var stages = try hops.map { try $0.text(0) }
+      let paused = try connection.execute(
+        """
+        SELECT workflow_instance_id, latest_trn_id, status_code, coalesce(reg_stage_name, '') FROM regprc.registration
+        WHERE reg_id = $1 AND status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
+        """, [.text(rid)])
+      var awaitsInformation = false
+      for row in paused {
+        guard try row.text(2) == "PAUSED" else {
+          awaitsInformation = true
+          continue
+        }
+        // The work of its clock, done now, and as a person means it: it goes on, whatever the rule would have done in the end.
+        let changed = try connection.execute(
+          """
+          UPDATE regproc.work SET not_before = now(), payload = jsonb_set(payload, '{way}', '"routeAgain"')
+          WHERE stage = $1 AND kind = $3 AND key = $2 AND state = 0
+          """, [.text(ResumeWork.stage), Value(try row.textOrNull(1)), .text(ResumeWork.kind)])
+        if changed.affected > 0 { stages.append(try row.text(3)) }
+      }
+      guard !stages.isEmpty else {
+        throw try refusal(rid, awaitsInformation: awaitsInformation, connection)
+      }
+      let list: JSONValue = .array(stages.map { .string($0) })
+      try AuditTrail.note("waiting resume", of: rid, by: who, details: ["stages": list], on: connection)
+      return ["rid": .string(rid), "stages": list]
+    }
+  }
+
+  private static func refusal(_ rid: String, awaitsInformation: Bool, _ connection: Connection) throws -> OperationRefusal {
+    if awaitsInformation {
+      return OperationRefusal(
+        .conflict, "waits-for-information",
+        "RID \(rid) waits for a packet with additional information; regproc replay \(rid) runs it again without")
+    }
+    let isKnown = try connection.execute("SELECT EXISTS (SELECT 1 FROM regproc.hop WHERE rid = $1)", [.text(rid)]).only().bool(0)
+    return isKnown
+      ? OperationRefusal(.conflict, "does-not-wait", "RID \(rid) does not wait (regproc journey \(rid))")
+      : OperationRefusal(.notFound, "unknown-rid", "RID \(Masking.key(rid)) is not known")
+  }
+}

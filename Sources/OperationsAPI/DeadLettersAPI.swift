@@ -1,0 +1,59 @@
+import HTTP
+import JSON
+import Operations
+import StageRuntime
+import System
+
+extension OperationsAPI {
+  /// Dead letters: what no stage could take, and what a subscriber refused.
+  var deadLetters: [Endpoint] {
+    let replay = access.replay
+    return [
+      read("/regproc/v1/dead-letters") { request, connection in
+        let stage = Self.query(request, "stage")
+        return [
+          "counts": .array(try DeadLetters.counts(stage: stage, on: connection)),
+          "rows": .array(
+            try DeadLetters.list(
+              stage: stage, all: Self.query(request, "all") == "true", limit: try Self.limit(request), on: connection)),
+        ]
+      },
+      read("/regproc/v1/dead-letters/{id}") { request, connection in
+        try DeadLetters.show(request.parameters["id"] ?? "", on: connection)
+      },
+      change("POST", "/regproc/v1/dead-letters/{id}/reveal") { request, _, who, connection in
+        // Whoever may operate may see; it is noted.
+        var who = who
+        who.mayReveal = true
+        return try DeadLetters.show(request.parameters["id"] ?? "", reveal: true, by: who, on: connection)
+      },
+      change("POST", "/regproc/v1/dead-letters/{id}/replay", maxBody: 2 << 20) { request, body, who, connection in
+        var edited: [UInt8]?
+        if let given = body["edited"], !given.isNull {
+          guard let bytes = given.string.flatMap({ Encoding.bytes(base64: $0) }) else {
+            throw OperationRefusal(.badInput, "bad-body", "\"edited\" must be the bytes of the record in Base64")
+          }
+          edited = bytes
+        }
+        return try DeadLetters.replay(
+          request.parameters["id"] ?? "", edited: edited, isDryRun: body["dryRun"]?.bool ?? false, by: who, with: replay?(),
+          on: connection
+        ).json
+      },
+      change("POST", "/regproc/v1/dead-letters/{id}/drop") { request, _, who, connection in
+        let id = request.parameters["id"] ?? ""
+        try DeadLetters.drop([id], by: who, on: connection)
+        return ["id": .string(id), "state": "dropped"]
+      },
+    ]
+  }
+
+  /// How many rows are asked for.
+  static func limit(_ request: Request) throws -> Int {
+    guard let text = query(request, "limit") else { return 50 }
+    guard let number = Int(text), (1...1000).contains(number) else {
+      throw OperationRefusal(.badInput, "bad-limit", "limit must be a whole number from 1 to 1000")
+    }
+    return number
+  }
+}

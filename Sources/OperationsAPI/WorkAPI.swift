@@ -1,0 +1,55 @@
+import HTTP
+import JSON
+import Operations
+
+extension OperationsAPI {
+  /// The durable work of stages.
+  var work: [Endpoint] {
+    [
+      read("/regproc/v1/work") { request, connection in
+        // A key may have slashes, which a path cannot hold.
+        if let key = Self.query(request, "key") { return ["rows": .array(try Work.show(key, on: connection))] }
+        let filter = try Self.workFilter(request)
+        return [
+          "counts": .array(try Work.counts(filter, on: connection)),
+          "rows": .array(try Work.list(filter, limit: try Self.limit(request), on: connection)),
+        ]
+      },
+      read("/regproc/v1/work/{key}") { request, connection in
+        .array(try Work.show(request.parameters["key"] ?? "", on: connection))
+      },
+      change("POST", "/regproc/v1/work/retry") { _, body, who, connection in
+        .array(try Work.retry(try Self.keys(body), by: who, on: connection))
+      },
+      change("POST", "/regproc/v1/work/give-up") { _, body, who, connection in
+        .array(try Work.giveUp(try Self.keys(body), by: who, on: connection))
+      },
+    ]
+  }
+
+  private static func workFilter(_ request: Request) throws -> Work.Filter {
+    var filter = Work.Filter(stage: query(request, "stage"), kind: query(request, "kind"))
+    if let text = query(request, "state") {
+      guard let state = Work.State(rawValue: text) else {
+        throw OperationRefusal(
+          .badInput, "bad-state", "state must be one of \(Work.State.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      filter.state = state
+    }
+    if let text = query(request, "older-than") {
+      let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+      guard let unit = text.last.flatMap({ units[$0] }), let number = Int(text.dropLast()), number > 0,
+        case let (seconds, overflow) = number.multipliedReportingOverflow(by: unit), !overflow
+      else { throw OperationRefusal(.badInput, "bad-span", "older-than must be a whole number with s, m, h or d") }
+      filter.olderThan = seconds
+    }
+    return filter
+  }
+
+  private static func keys(_ body: JSONValue) throws -> [String] {
+    guard let keys = body["keys"]?.array?.map(\.string), !keys.isEmpty, keys.count <= 1000, !keys.contains(nil) else {
+      throw OperationRefusal(.badInput, "bad-body", "\"keys\" must be a list of 1 to 1000 texts")
+    }
+    return keys.compactMap(\.self)
+  }
+}
