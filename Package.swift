@@ -132,7 +132,9 @@ let package = Package(
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase", "TestKafka"]),
     tests(
       "Operations",
-      ["Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP"]),
+      [
+        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP", "Routing",
+      ]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),

@@ -6,7 +6,7 @@ public enum OperationsSchema {
   /// The migrations, in order.
   public static let migrations = [
     Migration(version: 60, name: "audit trail of operations", sql: AuditTrail.table),
-    Migration(version: 61, name: "lists of registrations", sql: lists),
+    Migration(version: 61, name: "lists and views of registrations", sql: lists + views),
   ]
 
   /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long; `--stage`;
@@ -25,6 +25,21 @@ public enum OperationsSchema {
       WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
     CREATE INDEX change_held ON regproc.stage_record ((document->>'rid'))
       WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held';
+    """
+
+  /// What the view of one registration asks: its work by the beginning of the work's key, what the engine itself publishes of it, its dead
+  /// letters, its credential, and its changes by their AID and by the person.
+  private static let views = """
+    CREATE INDEX work_key ON regproc.work (key COLLATE "C");
+    CREATE INDEX work_of_registration ON regproc.work ((coalesce(payload->>'rid', payload->>'instanceId'))) WHERE stage = 'workflow';
+    CREATE INDEX dead_letter_rid ON regproc.dead_letter (rid) WHERE rid IS NOT NULL;
+    CREATE INDEX credential_request ON regproc.stage_record ((document->>'requestId'))
+      WHERE stage = 'mosip-mediator' AND collection = 'credentials';
+    CREATE INDEX change_rid ON regproc.stage_record ((document->>'rid'))
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
+    CREATE INDEX change_subject ON regproc.stage_record ((document->>'subjectRid'))
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
+    CREATE INDEX event_aid ON regproc.stage_record ((document->>'aid')) WHERE stage = 'opencrvs-mediator' AND collection = 'events';
     """
 
   /// What a process or command that operates may do with them.

@@ -64,6 +64,7 @@ public struct Selection: Sendable, Hashable {
 
   /// What has ended stands nowhere, unless a stage stopped it. The texts stand in the predicates of indexes as well.
   static let ended = "('PROCESSED', 'FAILED', 'REJECTED')"
+  static let endedStatuses: Set = ["PROCESSED", "FAILED", "REJECTED"]
   /// When it got its last verdict, or else came. An index has the same expression.
   static let moved = "coalesce(r.latest_trn_dtimes, r.cr_dtimes)"
 
@@ -202,7 +203,8 @@ public enum TimeWords {
   /// Seconds of a span such as `2h`.
   public static func span(_ text: String, named name: String) throws(OperationRefusal) -> Int {
     guard let seconds = seconds(text) else {
-      throw Selection.refusal(name, "\(name): \(Selection.quote(text)) is no span; write a whole number with s, m, h or d, e.g. 2h")
+      throw Selection.refusal(
+        name, "\(name): \(Selection.quote(text)) is no span; write a whole number with s, m, h or d, e.g. 2h")
     }
     return seconds
   }
@@ -233,5 +235,18 @@ public enum TimeWords {
       rest %= unit.seconds
     }
     return parts.isEmpty ? "0s" : parts.joined(separator: " ")
+  }
+}
+
+extension Selection {
+  /// The stages that a version of the route file knows: those of its flows, and the entrances that all flows have.
+  public static func stages(of routes: RouteFile) -> [String] {
+    Array(Set(routes.flows.flatMap { $0.stages.map(\.name.value) } + routes.stages.names)).sorted()
+  }
+
+  /// What to say of a filter that does not exist.
+  public static func unknownName(_ name: String, _ names: [String]) -> String {
+    let near = NearestName.of(name, among: names).map { "did you mean \($0)?" } ?? "there are \(names.joined(separator: ", "))"
+    return "there is no \(quote(name)); \(near)"
   }
 }

@@ -11,7 +11,7 @@ final class EngineProgress: Sendable {
   let isRunning = Atomic(false)
 }
 
-/// What every process shows of itself to operators: liveness, readiness, health, metrics, and the journey of a RID.
+/// What every process shows of itself to operators: liveness, readiness, health and metrics.
 struct AdminEndpoints: Sendable {
   let units: [StageUnit]
   let workers: [any BusWorker]
@@ -64,13 +64,6 @@ struct AdminEndpoints: Sendable {
         var response = Response.text(metrics())
         response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         return response
-      },
-      Endpoint("GET", "/regproc/v1/journey/{rid}", admission: readers) { request in
-        let rid = request.parameters["rid"] ?? ""
-        guard let journey = try await pool.with({ try Journey.read(rid: rid, on: $0) }) else {
-          return .json(#"{"error":"unknown-rid"}"#, status: 404)
-        }
-        return .json(journey.json.encoded())
       },
     ]
   }
