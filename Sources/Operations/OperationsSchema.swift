@@ -9,7 +9,7 @@ public enum OperationsSchema {
     Migration(version: 61, name: "lists and views of registrations", sql: lists + views),
   ]
 
-  /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long; `--stage`;
+  /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long, and counts; `--stage`;
   /// `--code`; `--kind` other than birth; `--status held`. A registration's row moves with each of its hops, so the first three cost
   /// every hop an entry each; of the hops, the first index has only those under way and those that did not pass.
   private static let lists = """
@@ -17,8 +17,8 @@ public enum OperationsSchema {
     CREATE INDEX registration_status_moved ON regprc.registration
       (status_code, (coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id);
     DROP INDEX regprc.registration_status;
-    CREATE INDEX registration_under_way ON regprc.registration ((coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id)
-      WHERE status_code NOT IN \(Selection.ended);
+    CREATE INDEX registration_not_through ON regprc.registration ((coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id)
+      WHERE status_code <> 'PROCESSED';
     CREATE INDEX hop_standing ON regproc.hop (stage) WHERE state < 2 OR verdict <> 'passed';
     CREATE INDEX hop_code ON regproc.hop (sub_status_code) WHERE state = 2;
     CREATE INDEX change_kind ON regproc.stage_record ((document->>'kind'))

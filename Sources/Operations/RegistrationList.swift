@@ -56,6 +56,20 @@ public struct RegistrationList: Sendable {
     public var code: String?
     /// How many.
     public var count: Int
+    /// Whether there are more, which were not counted.
+    public var isBounded: Bool
+
+    /// The number as a person reads it, e.g. `10,000+`.
+    public var words: String { Self.words(count, isBounded) }
+
+    static func words(_ number: Int, _ isBounded: Bool) -> String {
+      var (digits, out) = (String(number), "")
+      while digits.count > 3 {
+        out = "," + digits.suffix(3) + out
+        digits = String(digits.dropLast(3))
+      }
+      return digits + out + (isBounded ? "+" : "")
+    }
   }
 
   /// Where they stand.
@@ -74,15 +88,8 @@ public struct RegistrationList: Sendable {
       self.isBounded = isBounded
     }
 
-    /// The total as a person reads it, e.g. `5,000+`.
-    public var words: String {
-      var (digits, out) = (String(total), "")
-      while digits.count > 3 {
-        out = "," + digits.suffix(3) + out
-        digits = String(digits.dropLast(3))
-      }
-      return digits + out + (isBounded ? "+" : "")
-    }
+    /// The total as a person reads it, e.g. `10,000+`.
+    public var words: String { Count.words(total, isBounded) }
 
     /// The counts as JSON.
     public var json: JSONValue {
@@ -90,14 +97,17 @@ public struct RegistrationList: Sendable {
         "total": JSONValue(total), "isBounded": .bool(isBounded),
         "places": .array(
           places.map {
-            ["stage": JSONValue($0.stage), "status": .string($0.status), "code": JSONValue($0.code), "count": JSONValue($0.count)]
+            [
+              "stage": JSONValue($0.stage), "status": .string($0.status), "code": JSONValue($0.code), "count": JSONValue($0.count),
+              "isBounded": .bool($0.isBounded),
+            ]
           }),
       ]
     }
   }
 
-  /// So many are counted, the newest or the longest waiting of them; each costs a look at its hops.
-  public static let countedAtMost = 5000
+  /// So many that did not go through are counted by where they stand, the newest or the longest waiting of them; five times as many that did.
+  public static let countedAtMost = 2000
   /// The most rows of a page.
   public static let largestPage = 1000
 
@@ -118,9 +128,11 @@ public struct RegistrationList: Sendable {
     guard (1...largestPage).contains(limit) else {
       throw OperationRefusal(.badInput, "bad-limit", "limit is a whole number from 1 to \(largestPage)")
     }
-    let page = try page(selection, limit: limit, after: after, now: now, connection)
-    let counts = after == nil ? try counts(selection, bound: bound, now: now, connection) : nil
-    return RegistrationList(counts: counts, rows: page.rows, next: page.next, at: now)
+    return try Selection.planned(on: connection) {
+      let page = try page(selection, limit: limit, after: after, now: now, connection)
+      let counts = after == nil ? try counts(selection, bound: bound, now: now, connection) : nil
+      return RegistrationList(counts: counts, rows: page.rows, next: page.next, at: now)
+    }
   }
 
   /// The list as JSON.
@@ -147,19 +159,51 @@ public struct RegistrationList: Sendable {
 
   private static let code = "CASE WHEN here.state = 2 THEN here.sub_status_code ELSE last.sub_status_code END"
 
+  /// What did not go through is counted by where it stands, which takes a look at the hops of each; what did, by the index alone.
   private static func counts(_ selection: Selection, bound: Int, now: Instant, _ connection: Connection) throws -> Counts {
+    let through = "PROCESSED"
+    let isSplit = selection.status == nil && selection.stage == nil || selection.status == through && selection.stage == nil
+    let rest = "r.status_code <> '\(through)'"
+    var counts =
+      selection.status == through && isSplit
+      ? Counts(places: [], total: 0, isBounded: false)
+      : try standing(selection, isSplit ? rest : "TRUE", bound: bound, now: now, connection)
+    guard isSplit else { return counts }
+    // Without a code an entry of an index is all that each costs.
+    let most = selection.code == nil ? bound * 5 : bound / 2
+    let (conditions, parameters) = selection.conditions(now: now)
+    let found = try connection.execute(
+      """
+      SELECT count(*) FROM (SELECT FROM regprc.registration AS r WHERE r.status_code = '\(through)' AND \(conditions)
+        LIMIT $\(parameters.count + 1)) AS found
+      """, parameters + [.int(most + 1)]
+    ).only().int(0)
+    guard found > 0 else { return counts }
+    let count = Count(stage: nil, status: through, code: selection.code, count: min(found, most), isBounded: found > most)
+    counts.places.insert(count, at: 0)
+    counts.total += count.count
+    counts.isBounded = counts.isBounded || count.isBounded
+    return counts
+  }
+
+  private static func standing(
+    _ selection: Selection, _ further: String, bound: Int, now: Instant, _ connection: Connection
+  ) throws -> Counts {
     let (conditions, parameters) = selection.conditions(now: now)
     let rows = try connection.execute(
       """
       SELECT \(Selection.standing), r.status_code, \(code), count(*), sum(count(*)) OVER ()
-      FROM \(chosen(selection, conditions, limit: "$\(parameters.count + 1)"))
+      FROM \(chosen(selection, "\(further) AND \(conditions)", limit: "$\(parameters.count + 1)"))
       GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1 NULLS FIRST, 2, 3 LIMIT 200
       """, parameters + [.int(bound + 1)])
-    let places = try rows.map { row in
-      Count(stage: try row.textOrNull(0), status: try row.text(1), code: try row.textOrNull(2), count: try row.int(3))
-    }
     let total = try rows.first.map { Int(try $0.text(4)) ?? 0 } ?? 0
-    return Counts(places: places, total: min(total, bound), isBounded: total > bound)
+    let isBounded = total > bound
+    let places = try rows.map { row in
+      Count(
+        stage: try row.textOrNull(0), status: try row.text(1), code: try row.textOrNull(2), count: try row.int(3),
+        isBounded: isBounded)
+    }
+    return Counts(places: places, total: min(total, bound), isBounded: isBounded)
   }
 
   private static func page(

@@ -83,9 +83,25 @@ public struct Selection: Sendable, Hashable {
     if let since { parts.append("\(Self.moved) >= \(place(.timestamp(since)))::timestamp") }
     if let waitingLongerThan {
       let moment = now.advanced(bySeconds: -Double(waitingLongerThan))
-      parts.append("r.status_code NOT IN \(Self.ended) AND \(Self.moved) <= \(place(.timestamp(moment)))::timestamp")
+      // The first as an index has it.
+      parts.append("r.status_code <> 'PROCESSED' AND r.status_code NOT IN \(Self.ended)")
+      parts.append("\(Self.moved) <= \(place(.timestamp(moment)))::timestamp")
     }
     return (parts.isEmpty ? "TRUE" : parts.joined(separator: " AND "), parameters)
+  }
+
+  /// Runs statements with `conditions` in a transaction that plans each for the parameters it has: what finds three rows and what finds a
+  /// million need different plans. Goes into the caller's transaction if there is one.
+  public static func planned<T>(on connection: Connection, _ body: () throws -> T) throws -> T {
+    let ask = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+    if connection.isInTransaction {
+      _ = try connection.execute(ask)
+      return try body()
+    }
+    return try connection.transaction {
+      _ = try connection.execute(ask)
+      return try body()
+    }
   }
 
   private static func condition(status: String, _ place: (Value) -> String) -> String {

@@ -43,11 +43,11 @@ enum RegistrationsCommand {
   private static func text(_ counts: RegistrationList.Counts, _ selection: Selection) -> String {
     guard counts.total > 0 else { return "No registrations\(selection.isEverything ? "" : ": \(selection.words)").\n" }
     var out = "\(counts.words) \(selection.words)"
-    if counts.isBounded { out += "; where the first \(counts.total) of them stand" }
+    if counts.isBounded { out += "; + is where counting stopped" }
     out = Lines.wrapped(out, indent: "") + "\n"
-    let width = String(counts.places.first?.count ?? 0).count
+    let width = counts.places.map(\.words.count).max() ?? 0
     for place in counts.places {
-      let number = String(place.count)
+      let number = place.words
       let words = [place.stage ?? "went through", place.status, place.code ?? "no code"].map(Console.visible)
         .joined(separator: "  ")
       out += "  " + String(repeating: " ", count: max(0, width - number.count)) + "\(number)  \(words)\n"
