@@ -63,7 +63,7 @@ public struct RegistrationView: Sendable {
 
   /// What happens next.
   public struct Next: Sendable {
-    /// `start`, `retry`, `answer`, `resume`, `work`, `send` or `decision`.
+    /// `start`, `retry`, `answer`, `resume`, `work`, `deadline` (a look whether something is missing), `send` or `decision`.
     public var what: String
     /// Where; nil for a person's decision.
     public var stage: String?
@@ -101,7 +101,7 @@ public struct RegistrationView: Sendable {
   /// True when nothing is going to happen by itself.
   public var hasEnded: Bool {
     let status = record.journey?.status ?? "PROCESSED"
-    return Selection.endedStatuses.contains(status) && next.allSatisfy { $0.what == "decision" }
+    return Selection.endedStatuses.contains(status) && next.allSatisfy { ["decision", "deadline"].contains($0.what) }
   }
 
   /// The view as JSON: the journey's members, and those of the rest.
@@ -133,7 +133,7 @@ public struct RegistrationView: Sendable {
     let rids = ([record.rid] + record.changes.map(\.aid)).compactMap { $0 }
     var view = RegistrationView(
       record: record, registrationNumber: owner.number ?? record.changes.lazy.compactMap(\.registrationNumber).first,
-      work: try work(of: keys, rids: rids, connection), deadLetters: try letters(of: rids, connection),
+      work: try work(of: keys, number: owner.number, rids: rids, connection), deadLetters: try letters(of: rids, connection),
       unsent: try unsent(of: rids, connection), operations: nil, next: [])
     view.operations = try operations(on: Set(rids + keys), connection)
     view.next = view.ahead(pause: try record.rid.flatMap { try pause(of: $0, connection) })
@@ -181,12 +181,14 @@ public struct RegistrationView: Sendable {
   static let mostWork = 200
 
   /// Work is keyed by what it is about, with the kind of it before or the go and the result behind.
-  private static func work(of keys: [String], rids: [String], _ connection: Connection) throws -> [Work] {
+  private static func work(of keys: [String], number: String?, rids: [String], _ connection: Connection) throws -> [Work] {
     let statuses = Selection.kinds.flatMap { kind in ["success", "error"].map { "\(kind):\($0)" } }
-    let names = keys.flatMap { key in
-      [key] + ["aid", "error", "token"].map { "\($0):events:\(key)" }
-        + statuses.flatMap { status in ["error", "token"].map { "\($0):statuses:\(status):\(key)" } }
-    }
+    let names =
+      (number.map { ["token:tokens:\($0)"] } ?? [])
+      + keys.flatMap { key in
+        [key] + ["aid", "error", "token"].map { "\($0):events:\(key)" }
+          + statuses.flatMap { status in ["error", "token"].map { "\($0):statuses:\(status):\(key)" } }
+      }
     let columns = "stage, kind, key, state, attempt, not_before, leased_until > now(), failure, failure_code, created_at, done_at"
     return try connection.execute(
       """
@@ -266,10 +268,14 @@ public struct RegistrationView: Sendable {
     }
     // The end of a pause is work as well, and said above.
     for item in work where item.state == "open" && !(pause != nil && item.stage == "workflow" && item.kind == "resume") {
+      let words =
+        item.isDeadline
+        ? "\(item.stage) looks whether its result is missing"
+        : "\(item.kind) by \(item.stage)\(item.isTaken ? ", at work now" : "")"
       out.append(
         Next(
-          what: "work", stage: item.stage, at: item.isTaken ? nil : item.notBefore, attempt: item.attempt,
-          words: "\(item.kind) by \(item.stage)\(item.isTaken ? ", at work now" : "")"))
+          what: item.isDeadline ? "deadline" : "work", stage: item.stage, at: item.isTaken ? nil : item.notBefore,
+          attempt: item.attempt, words: words))
     }
     for record in unsent {
       out.append(Next(what: "send", stage: nil, at: nil, attempt: nil, words: "record for \(record.topic) is sent"))
@@ -283,6 +289,9 @@ public struct RegistrationView: Sendable {
 }
 
 extension RegistrationView.Work {
+  /// Whether it only looks, much later, whether what should have come has come.
+  var isDeadline: Bool { stage == "opencrvs-mediator" && kind == "answer" || stage == "mosip-mediator" && key.hasSuffix(":look") }
+
   /// The work as JSON.
   var json: JSONValue {
     [

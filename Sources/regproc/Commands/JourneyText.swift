@@ -19,7 +19,8 @@ enum JourneyText {
   static func blocks(_ view: RegistrationView, _ console: Console) -> [String] {
     var out: [String] = []
     if let journey = view.record.journey { out += hops(journey, console) }
-    out += view.work.map { work($0, console) }
+    let work = view.work.sorted { ($0.doneAt ?? $0.createdAt) < ($1.doneAt ?? $1.createdAt) }
+    out += work.map { Self.work($0, console) }
     for change in view.record.changes { out.append(ChangeOutput.text(change, console)) }
     out += notes(view)
     return out
@@ -31,10 +32,13 @@ enum JourneyText {
       guard let status = view.record.journey?.status else { return "" }
       return view.hasEnded ? "ended: \(Console.visible(status))\n" : "next: unknown; nothing of it is under way here\n"
     }
-    return view.next.map { next in
-      let attempt = next.attempt.map { $0 > 1 ? " (try \($0))" : "" } ?? ""
-      return Lines.wrapped("next: \(Console.visible(next.words))\(next.at.map { " at \(moment($0))" } ?? "")\(attempt)", indent: "")
-    }.joined()
+    let end = view.hasEnded ? view.record.journey?.status.map { "ended: \(Console.visible($0))\n" } ?? "" : ""
+    return end
+      + view.next.map { next in
+        let attempt = next.attempt.map { $0 > 1 ? " (try \($0))" : "" } ?? ""
+        return Lines.wrapped(
+          "next: \(Console.visible(next.words))\(next.at.map { " at \(moment($0))" } ?? "")\(attempt)", indent: "")
+      }.joined()
   }
 
   /// As `12:03:04`, with the day where it is not today's.

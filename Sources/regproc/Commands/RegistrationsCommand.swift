@@ -48,8 +48,8 @@ enum RegistrationsCommand {
     let width = counts.places.map(\.words.count).max() ?? 0
     for place in counts.places {
       let number = place.words
-      let words = [place.stage ?? "went through", place.status, place.code ?? "no code"].map(Console.visible)
-        .joined(separator: "  ")
+      let words = [place.stage ?? "went through", place.status, place.code ?? (place.stage == nil ? nil : "no code")]
+        .compactMap { $0 }.map(Console.visible).joined(separator: "  ")
       out += "  " + String(repeating: " ", count: max(0, width - number.count)) + "\(number)  \(words)\n"
     }
     return out + "\n"
