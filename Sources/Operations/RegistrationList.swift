@@ -106,8 +106,8 @@ public struct RegistrationList: Sendable {
     }
   }
 
-  /// So many that did not go through are counted by where they stand, the newest or the longest waiting of them; five times as many that did.
-  public static let countedAtMost = 2000
+  /// So many that did not go through are counted by where they stand, the newest or the longest waiting of them; ten times as many that did.
+  public static let countedAtMost = 1000
   /// The most rows of a page.
   public static let largestPage = 1000
 
@@ -161,16 +161,18 @@ public struct RegistrationList: Sendable {
 
   /// What did not go through is counted by where it stands, which takes a look at the hops of each; what did, by the index alone.
   private static func counts(_ selection: Selection, bound: Int, now: Instant, _ connection: Connection) throws -> Counts {
-    let through = "PROCESSED"
-    let isSplit = selection.status == nil && selection.stage == nil || selection.status == through && selection.stage == nil
+    let through = Selection.through
+    let isSplit = selection.stage == nil && selection.code == nil && [nil, through].contains(selection.status)
+    // These conditions look at the hops of each themselves.
+    let isLookedAt = selection.stage != nil || selection.code != nil
     let rest = "r.status_code <> '\(through)'"
     var counts =
       selection.status == through && isSplit
       ? Counts(places: [], total: 0, isBounded: false)
-      : try standing(selection, isSplit ? rest : "TRUE", bound: bound, now: now, connection)
+      : try standing(selection, isSplit ? rest : "TRUE", bound: isLookedAt ? (bound + 1) / 2 : bound, now: now, connection)
     guard isSplit else { return counts }
-    // Without a code an entry of an index is all that each costs.
-    let most = selection.code == nil ? bound * 5 : bound / 2
+    // An entry of an index is all that each costs.
+    let most = bound * 10
     let (conditions, parameters) = selection.conditions(now: now)
     let found = try connection.execute(
       """

@@ -11,7 +11,7 @@ public struct Selection: Sendable, Hashable {
   public var status: String?
   /// Where it stands: the stage that has it, or, when nothing of it is under way, the one that stopped it.
   public var stage: String?
-  /// The sub-status or error code of its last verdict.
+  /// The sub-status or error code of the last verdict of what did not go through; of what did, where `status` says PROCESSED.
   public var code: String?
   /// `birth`, `death`, ...
   public var kind: String?
@@ -62,6 +62,7 @@ public struct Selection: Sendable, Hashable {
 
   // MARK: as SQL
 
+  static let through = "PROCESSED"
   /// What has ended stands nowhere, unless a stage stopped it. The texts stand in the predicates of indexes as well.
   static let ended = "('PROCESSED', 'FAILED', 'REJECTED')"
   static let endedStatuses: Set = ["PROCESSED", "FAILED", "REJECTED"]
@@ -77,7 +78,10 @@ public struct Selection: Sendable, Hashable {
     }
     if let status { parts.append(Self.condition(status: status, place)) }
     if let stage { parts.append(Self.condition(stage: place(.text(stage)))) }
-    if let code { parts.append(Self.condition(code: place(.text(code)))) }
+    if let code {
+      if status != Self.through { parts.append("r.status_code <> '\(Self.through)'") }
+      parts.append(Self.condition(code: place(.text(code)), ofFew: status != Self.through))
+    }
     if let kind { parts.append(kind == "birth" ? Self.isBirth : Self.condition(change: place(.text(kind)))) }
     if let process { parts.append("r.process = \(place(.text(process)))") }
     if let since { parts.append("\(Self.moved) >= \(place(.timestamp(since)))::timestamp") }
@@ -144,11 +148,13 @@ public struct Selection: Sendable, Hashable {
     """
   }
 
-  private static func condition(code: String) -> String {
-    """
-    r.reg_id IN (SELECT rid FROM regproc.hop WHERE state = 2 AND sub_status_code = \(code))
-    AND (SELECT sub_status_code FROM (\(last)) AS last) = \(code)
-    """
+  /// Nearly all that went through ended with one code: of those the newest are looked at one by one.
+  private static func condition(code: String, ofFew: Bool) -> String {
+    let having = "SELECT rid FROM regproc.hop WHERE state = 2 AND sub_status_code = \(code)"
+    return """
+      \(ofFew ? "r.reg_id IN (\(having))" : "EXISTS (\(having))")
+      AND (SELECT sub_status_code FROM (\(last)) AS last) = \(code)
+      """
   }
 
   private static let isBirth = """

@@ -10,7 +10,7 @@ struct Main {
            regproc-bench latency --broker NOIDA-DB [--messages N]
            regproc-bench routes --regproc PROGRAM --routes FILE [--flows N] [--messages N] [--rounds N]
            regproc-bench packet [--size BYTES] [--rounds N] [--uins N]
-           regproc-bench operations [--hops N] [--rounds N]
+           regproc-bench operations [--hops N] [--rounds N] [--filled FOLDER]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns

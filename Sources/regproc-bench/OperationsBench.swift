@@ -7,15 +7,24 @@ import System
 struct OperationsBench {
   private let hops: Int
   private let rounds: Int
+  /// The folder of a cluster that another run has filled and still has.
+  private let filled: String?
   /// Hops of a registration, as one that goes through all ten stages.
   private static let each = 10
 
   init(_ options: Options) throws {
     hops = try options.number("hops", 1_000_000)
     rounds = try options.number("rounds", 20)
+    filled = options.has("filled") ? try options.text("filled") : nil
   }
 
   func run() throws {
+    if let filled {
+      guard let settings = PrivateCluster.running(in: filled + "/postgres") else { throw Fault("nothing runs in \(filled)") }
+      let connection = try Connection(settings.unhurried)
+      defer { connection.close() }
+      return try measure(connection)
+    }
     let folder = try Machine.makeFolder()
     defer { Machine.remove(folder) }
     let cluster = PrivateCluster(folder: folder + "/postgres")
@@ -148,7 +157,8 @@ struct OperationsBench {
       ("status held", { $0.status = "held" }),
       ("stage packet-validator", { $0.stage = "packet-validator" }),
       ("status FAILED at uin-generator", { ($0.status, $0.stage) = ("FAILED", "uin-generator") }),
-      ("code of failures", { $0.code = "RPR-ST4-FAILED-002" }), ("code of successes", { $0.code = "RPR-ST10-SUCCESS-001" }),
+      ("code of failures", { $0.code = "RPR-ST4-FAILED-002" }), ("code of successes", { $0.code = "RPR-ST3-SUCCESS-001" }),
+      ("code of what went through", { ($0.code, $0.status) = ("RPR-ST10-SUCCESS-001", "PROCESSED") }),
       ("code that nobody has", { $0.code = "RPR-NONE-001" }), ("kind death", { $0.kind = "death" }),
       ("kind birth", { $0.kind = "birth" }),
       ("since 1h", { $0.since = Instant.now.advanced(bySeconds: -3600) }),
