@@ -111,7 +111,7 @@ public struct Endpoint: Sendable {
   public func closed(by answer: @escaping @Sendable () -> Response?) -> Endpoint {
     var endpoint = self
     let (who, judge) = (admission ?? .everybody(), admission?.judge)
-    endpoint.admission = Admission(who.who, limits: who.limits) { request in
+    endpoint.admission = Admission(who.who, limits: who.limits, by: who.schemes) { request in
       if let refusal = await judge?(&request) { return refusal }
       return answer()
     }

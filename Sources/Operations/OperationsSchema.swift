@@ -5,8 +5,42 @@ import StageRuntime
 public enum OperationsSchema {
   /// The migrations, in order.
   public static let migrations = [
-    Migration(version: 60, name: "audit trail of operations", sql: AuditTrail.table)
+    Migration(version: 60, name: "audit trail of operations", sql: AuditTrail.table),
+    Migration(version: 61, name: "lists and views of registrations", sql: lists + views),
   ]
+
+  /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long, and counts; `--stage`;
+  /// `--code`; `--kind` other than birth; `--status held`. A registration's row moves with each of its hops, so the first three cost
+  /// every hop an entry each; of the hops, the first index has only those under way and those that did not pass.
+  private static let lists = """
+    CREATE INDEX registration_moved ON regprc.registration ((coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id);
+    CREATE INDEX registration_status_moved ON regprc.registration
+      (status_code, (coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id);
+    DROP INDEX regprc.registration_status;
+    CREATE INDEX registration_not_through ON regprc.registration ((coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id)
+      WHERE status_code <> 'PROCESSED';
+    CREATE INDEX hop_standing ON regproc.hop (stage) WHERE state < 2 OR verdict <> 'passed';
+    CREATE INDEX hop_code ON regproc.hop (sub_status_code) WHERE state = 2;
+    CREATE INDEX change_kind ON regproc.stage_record ((document->>'kind'))
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
+    CREATE INDEX change_held ON regproc.stage_record ((document->>'rid'))
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held';
+    """
+
+  /// What the view of one registration asks: its work by the beginning of the work's key, what the engine itself publishes of it, its dead
+  /// letters, its credential, and its changes by their AID and by the person.
+  private static let views = """
+    CREATE INDEX work_key ON regproc.work (key COLLATE "C");
+    CREATE INDEX work_of_registration ON regproc.work ((coalesce(payload->>'rid', payload->>'instanceId'))) WHERE stage = 'workflow';
+    CREATE INDEX dead_letter_rid ON regproc.dead_letter (rid) WHERE rid IS NOT NULL;
+    CREATE INDEX credential_request ON regproc.stage_record ((document->>'requestId'))
+      WHERE stage = 'mosip-mediator' AND collection = 'credentials';
+    CREATE INDEX change_rid ON regproc.stage_record ((document->>'rid'))
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
+    CREATE INDEX change_subject ON regproc.stage_record ((document->>'subjectRid'))
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
+    CREATE INDEX event_aid ON regproc.stage_record ((document->>'aid')) WHERE stage = 'opencrvs-mediator' AND collection = 'events';
+    """
 
   /// What a process or command that operates may do with them.
   public static let rights = [

@@ -40,7 +40,7 @@ import Testing
   /// Where the admin listener is reached from elsewhere; on loopback all of them are for everybody.
   private static let declaredToOperators: [String: Callers] = [
     "GET /actuator/health/liveness": .everybody, "GET /actuator/health/readiness": .everybody,
-    "GET /actuator/health": readers, "GET /actuator/prometheus": readers, "GET /regproc/v1/journey/{rid}": readers,
+    "GET /actuator/health": readers, "GET /actuator/prometheus": readers,
   ]
 
   /// A clock of an hour ago.

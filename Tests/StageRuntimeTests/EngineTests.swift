@@ -144,8 +144,7 @@ import Testing
         #expect(
           components?["routes"]?["digest"]?.string == engine.routes.digest && components?["routes"]?["refused"] == .null
         )
-        #expect(try await json(url + "/regproc/v1/journey/1")["hops"]?.array?.count == 3)
-        #expect(try await get(url + "/regproc/v1/journey/unknown").status == 404)
+        #expect(try await bench.journey("1")?.hops.count == 3)
       }
     }
   }

@@ -11,7 +11,7 @@ final class EngineProgress: Sendable {
   let isRunning = Atomic(false)
 }
 
-/// What every process shows of itself to operators: liveness, readiness, health, metrics, and the journey of a RID.
+/// What every process shows of itself to operators: liveness, readiness, health and metrics.
 struct AdminEndpoints: Sendable {
   let units: [StageUnit]
   let workers: [any BusWorker]
@@ -69,21 +69,6 @@ struct AdminEndpoints: Sendable {
       }.described(
         EndpointDescription(
           "tells the metrics", tag: "Health", answers: [.init(200, "Prometheus' text format", .text)])),
-      Endpoint("GET", "/regproc/v1/journey/{rid}", admission: readers) { request in
-        let rid = request.parameters["rid"] ?? ""
-        guard let journey = try await pool.with({ try Journey.read(rid: rid, on: $0) }) else {
-          return .json(#"{"error":"unknown-rid"}"#, status: 404)
-        }
-        return .json(journey.json.encoded())
-      }.described(
-        EndpointDescription(
-          "tells the history of a registration", tag: "Operations", segments: ["rid": "a RID"],
-          answers: [
-            .init(
-              200, "what `regproc journey --json` prints",
-              .json(JSONShape.object(["rid": JSONShape.text(), "hops": JSONShape.list(JSONShape.anything)]))),
-            .init(404, "nobody has ever seen it", .json(JSONShape.object(["error": JSONShape.text()]))),
-          ])),
     ]
   }
 

@@ -90,24 +90,27 @@ public struct Change: Sendable {
 
   /// The changes that have one of these keys.
   public static func read(keys: [String], on connection: Connection) throws -> [Change] {
-    try read("key = ANY($3)", [.textArray(keys)], on: connection)
+    try read("key = ANY($1)", [.textArray(keys)], on: connection)
   }
 
   /// What a work key, an AID or the RID of a person leads to, in the order in which it was taken.
   static func read(named name: String, on connection: Connection) throws -> [Change] {
-    try read("(\(isNamed("$3")) OR document->>'subjectRid' = $3)", [.text(name)], on: connection)
+    try read("(\(isNamed("$1")) OR document->>'subjectRid' = $1)", [.text(name)], on: connection)
   }
 
   /// The changes of a record by its number, and of the person whom its birth made.
   static func read(number: String, subjectRid: String?, on connection: Connection) throws -> [Change] {
     try read(
-      "(document->>'registrationNumber' = $3 OR document->>'subjectRid' = $4)", [.text(number), Value(subjectRid)], on: connection)
+      "(document->>'registrationNumber' = $1 OR document->>'subjectRid' = $2)", [.text(number), Value(subjectRid)], on: connection)
   }
 
   private static func read(_ condition: String, _ parameters: [Value], on connection: Connection) throws -> [Change] {
     try connection.execute(
-      "SELECT \(columns) FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND \(condition) ORDER BY created_at, key",
-      [.text(stage), .text(collection)] + parameters
+      // Stage and collection as the predicates of the indexes have them.
+      """
+      SELECT \(columns) FROM regproc.stage_record WHERE stage = '\(stage)' AND collection = '\(collection)' AND \(condition)
+      ORDER BY created_at, key
+      """, parameters
     ).map { row in
       let status = try row.textOrNull(4) ?? "unknown"
       // What is decided is written down before it is done, and a released change keeps the code of its hold until it ends.

@@ -61,7 +61,7 @@ enum Commands {
       RoutesGraphCommand.command,
       TopicsCommand.plan, TopicsCommand.create, TopicRightsCommand.acls,
       DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
-      StagesCommand.list, StagesCommand.describe, JourneyCommand.command,
+      StagesCommand.list, StagesCommand.describe, RegistrationsCommand.list, JourneyCommand.command,
       ReplayCommand.command, ReleaseCommand.command,
     ] + DeadLettersCommand.all + WorkCommand.all + WaitingCommand.all + PauseCommand.all + [
       IdCommand.generate, IdCommand.check,

@@ -1,0 +1,48 @@
+import HTTP
+import JSON
+import Operations
+
+extension OperationsAPI {
+  /// Which registrations there are, and all of one.
+  var registrations: [Endpoint] {
+    [
+      read("/regproc/v1/registrations") { request, connection in
+        try Self.refuseUnknown(request, Selection.names + ["limit", "after"])
+        let limit = try Self.query(request, "limit").map { text in
+          guard let number = Int(text) else { throw OperationRefusal(.badInput, "bad-limit", "limit is a whole number") }
+          return number
+        }
+        return try RegistrationList.read(
+          try selection(request), limit: limit ?? 50, after: Self.query(request, "after"), on: connection
+        ).json
+      },
+      read("/regproc/v1/journey/{name}") { request, connection in
+        let name = request.parameters["name"] ?? ""
+        guard let view = try RegistrationView.read(name, on: connection) else {
+          throw OperationRefusal(.notFound, "unknown-rid", "no stage and no mediator has ever seen it")
+        }
+        return view.json
+      },
+    ]
+  }
+
+  /// The filters of a query.
+  func selection(_ request: Request) throws(OperationRefusal) -> Selection {
+    let routes = access.routes()
+    return try Selection(stages: Selection.stages(of: routes), processes: routes.flows.map(\.process.value)) {
+      Self.query(request, $0)
+    }
+  }
+
+  /// Refuses a query with a name that means nothing: a filter that is misspelt would select too much.
+  static func refuseUnknown(_ request: Request, _ names: [String]) throws(OperationRefusal) {
+    for (place, item) in request.query.enumerated() {
+      guard names.contains(item.name) else {
+        throw OperationRefusal(.badInput, "bad-query", Selection.unknownName(item.name, names))
+      }
+      guard !request.query[..<place].contains(where: { $0.name == item.name }) else {
+        throw OperationRefusal(.badInput, "bad-query", "\(item.name) is given twice")
+      }
+    }
+  }
+}
