@@ -65,7 +65,7 @@ let package = Package(
     library("Stages", ["StageKit", "Registration"]),
 
     // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
-    library("Operations", ["StageRuntime", "StageKit", "Registration", "Routing", "Postgres", "JSON", "System"]),
+    library("Operations", ["StageRuntime", "StageKit", "Registration", "Routing", "Postgres", "YAML", "JSON", "System"]),
     library("OperationsAPI", ["Operations", "StageRuntime", "StageKit", "HTTP", "Postgres", "JSON", "System"]),
 
     // From stages to what runs them in containers; pure, and knowing nothing of the rest
@@ -98,7 +98,9 @@ let package = Package(
     shim("CPacketReference", ["crypto", "z"]),
     .executableTarget(
       name: "regproc-bench",
-      dependencies: ["CForwarder", "CPacketReference", "Registration", "StageRuntime", "Platform", "Kafka", "Postgres", "CLinux"],
+      dependencies: [
+        "CForwarder", "CPacketReference", "Registration", "StageRuntime", "Operations", "Platform", "Kafka", "Postgres", "CLinux",
+      ],
       swiftSettings: strict),
 
     // A Postgres for tests, started once for all of them

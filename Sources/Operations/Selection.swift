@@ -1,0 +1,237 @@
+import Postgres
+import Routing
+import System
+import YAML
+
+/// Which registrations are meant: what the filters of lists, and of replays of many, say. All that is given must hold.
+///
+/// The conditions are about `regprc.registration AS r`: a row of it is a registration, and its `reg_id` the RID.
+public struct Selection: Sendable, Hashable {
+  /// MOSIP's registration status, e.g. `FAILED`, or a word of ours: `waiting`, `sent`, `held`.
+  public var status: String?
+  /// Where it stands: the stage that has it, or, when nothing of it is under way, the one that stopped it.
+  public var stage: String?
+  /// The sub-status or error code of its last verdict.
+  public var code: String?
+  /// `birth`, `death`, ...
+  public var kind: String?
+  /// The process, e.g. `OPENCRVS_NEW`.
+  public var process: String?
+  /// Only what got its last verdict, or came, at that moment or later.
+  public var since: Instant?
+  /// Only what has not ended and has had no verdict for so many seconds.
+  public var waitingLongerThan: Int?
+
+  /// Everything, until a filter is set.
+  public init() {}
+
+  /// The filters by the names that the command's options and the query of the endpoint have.
+  public static let names = ["status", "stage", "code", "kind", "process", "since", "waiting-longer-than"]
+
+  /// Reads the filters that `given` has, by their names; `stages` and `processes` are those that are known, empty where that is not known.
+  /// - Throws: the first that cannot be meant, with what was probably meant.
+  public init(
+    stages: [String], processes: [String], now: Instant = .now, _ given: (String) -> String?
+  ) throws(OperationRefusal) {
+    status = try given("status").map { text throws(OperationRefusal) in try Self.status(text) }
+    stage = try given("stage").map { text throws(OperationRefusal) in try Self.known(text, "stage", stages) }
+    process = try given("process").map { text throws(OperationRefusal) in try Self.known(text, "process", processes) }
+    kind = try given("kind").map { text throws(OperationRefusal) in try Self.known(text, "kind", Self.kinds) }
+    code = try given("code").map { text throws(OperationRefusal) in try Self.code(text) }
+    since = try given("since").map { text throws(OperationRefusal) in try TimeWords.moment(text, named: "since", now: now) }
+    waitingLongerThan = try given("waiting-longer-than").map { text throws(OperationRefusal) in
+      try TimeWords.span(text, named: "waiting-longer-than")
+    }
+  }
+
+  /// True when there is no filter at all.
+  public var isEverything: Bool { self == Selection() }
+
+  /// What it selects, in words: "registrations with status FAILED at packet-validator".
+  public var words: String {
+    var out = isEverything ? "all registrations" : "registrations"
+    if let kind { out += " of kind \(kind)" }
+    if let process { out += " of process \(process)" }
+    if let status { out += " with status \(status)" }
+    if let stage { out += " at \(stage)" }
+    if let code { out += " with code \(code)" }
+    if let since { out += " moved since \(since.iso)" }
+    if let waitingLongerThan { out += " waiting longer than \(TimeWords.words(seconds: waitingLongerThan))" }
+    return out
+  }
+
+  // MARK: as SQL
+
+  /// What has ended stands nowhere, unless a stage stopped it. The texts stand in the predicates of indexes as well.
+  static let ended = "('PROCESSED', 'FAILED', 'REJECTED')"
+  /// When it got its last verdict, or else came. An index has the same expression.
+  static let moved = "coalesce(r.latest_trn_dtimes, r.cr_dtimes)"
+
+  /// A condition on `regprc.registration AS r`, `TRUE` for everything, whose parameters begin with number `first`.
+  public func conditions(from first: Int = 1, now: Instant = .now) -> (sql: String, parameters: [Value]) {
+    var (parts, parameters): ([String], [Value]) = ([], [])
+    func place(_ value: Value) -> String {
+      parameters.append(value)
+      return "$\(first + parameters.count - 1)"
+    }
+    if let status { parts.append(Self.condition(status: status, place)) }
+    if let stage { parts.append(Self.condition(stage: place(.text(stage)))) }
+    if let code { parts.append(Self.condition(code: place(.text(code)))) }
+    if let kind { parts.append(kind == "birth" ? Self.isBirth : Self.condition(change: place(.text(kind)))) }
+    if let process { parts.append("r.process = \(place(.text(process)))") }
+    if let since { parts.append("\(Self.moved) >= \(place(.timestamp(since)))::timestamp") }
+    if let waitingLongerThan {
+      let moment = now.advanced(bySeconds: -Double(waitingLongerThan))
+      parts.append("r.status_code NOT IN \(Self.ended) AND \(Self.moved) <= \(place(.timestamp(moment)))::timestamp")
+    }
+    return (parts.isEmpty ? "TRUE" : parts.joined(separator: " AND "), parameters)
+  }
+
+  private static func condition(status: String, _ place: (Value) -> String) -> String {
+    switch status {
+    case "waiting": "r.reg_id IN (SELECT rid FROM regproc.hop WHERE state = 0)"
+    case "sent": "r.reg_id IN (SELECT rid FROM regproc.hop WHERE state = 1)"
+    case "held":
+      """
+      r.reg_id IN (SELECT unnest(ARRAY[document->>'rid', document->>'subjectRid']) FROM regproc.stage_record
+        WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held')
+      """
+    default: "r.status_code = \(place(.text(status)))"
+    }
+  }
+
+  /// The hops of a registration: a RID may have several, one for each correction of its packet.
+  static let ofRegistration = """
+    hop.rid = r.reg_id AND (hop.workflow_instance_id = r.workflow_instance_id OR hop.workflow_instance_id IS NULL)
+    """
+
+  /// The hop at which it stands: the one under way, else the last that was done.
+  static let here = """
+    SELECT * FROM regproc.hop WHERE \(ofRegistration) AND hop.state < 3
+    ORDER BY hop.state = 2, coalesce(hop.done_at, hop.decided_at) DESC LIMIT 1
+    """
+
+  /// The hop of its last verdict.
+  static let last = "SELECT * FROM regproc.hop WHERE \(ofRegistration) AND hop.state = 2 ORDER BY hop.done_at DESC LIMIT 1"
+
+  /// Where it stands, of `here`: one that went through stands nowhere.
+  static let standing =
+    "CASE WHEN here.state = 2 AND here.verdict = 'passed' AND r.status_code = 'PROCESSED' THEN NULL ELSE here.stage END"
+
+  // The first part of each finds candidates by an index, the second looks at each of them.
+  private static func condition(stage: String) -> String {
+    """
+    r.reg_id IN (SELECT rid FROM regproc.hop WHERE stage = \(stage) AND (state < 2 OR verdict <> 'passed')
+      UNION ALL SELECT reg_id FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO', 'RESUMABLE'))
+    AND (SELECT \(standing) FROM (\(here)) AS here) = \(stage)
+    """
+  }
+
+  private static func condition(code: String) -> String {
+    """
+    r.reg_id IN (SELECT rid FROM regproc.hop WHERE state = 2 AND sub_status_code = \(code))
+    AND (SELECT sub_status_code FROM (\(last)) AS last) = \(code)
+    """
+  }
+
+  private static let isBirth = """
+    EXISTS (SELECT FROM regproc.stage_record AS owner WHERE owner.stage = 'mosip-mediator' AND owner.collection = 'rids'
+      AND owner.key = r.reg_id AND owner.document->>'change' IS DISTINCT FROM 'true')
+    """
+
+  private static func condition(change kind: String) -> String {
+    """
+    r.reg_id IN (SELECT document->>'rid' FROM regproc.stage_record
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'kind' = \(kind))
+    """
+  }
+
+  // MARK: reading
+
+  /// The kinds that the mediators know.
+  public static let kinds = [
+    "birth", "death", "birth-correction", "death-correction", "death-reversal", "birth-revocation", "birth-reinstatement",
+  ]
+  /// MOSIP's words for the status of a registration.
+  public static let statuses = [
+    "PROCESSING", "PROCESSED", "FAILED", "REJECTED", "REPROCESS", "REPROCESS_FAILED", "PAUSED", "PAUSED_FOR_ADDITIONAL_INFO",
+    "RESUMABLE",
+  ]
+  /// Our words: a hop of it waits for its moment, is on the bus, or a change waits for a person.
+  public static let states = ["waiting", "sent", "held"]
+
+  private static func status(_ text: String) throws(OperationRefusal) -> String {
+    if let known = statuses.first(where: { $0 == text.uppercased() }) ?? states.first(where: { $0 == text.lowercased() }) {
+      return known
+    }
+    return try known(text, "status", statuses + states)
+  }
+
+  private static func known(_ text: String, _ what: String, _ all: [String]) throws(OperationRefusal) -> String {
+    if all.isEmpty {
+      guard isPlain(text) else { throw refusal(what, "\(quote(text)) cannot be a \(what)") }
+      return text
+    }
+    guard !all.contains(text) else { return text }
+    let near =
+      NearestName.of(text, among: all).map { "did you mean \($0)?" } ?? "it is one of \(all.sorted().joined(separator: ", "))"
+    throw refusal(what, "\(quote(text)) is no \(what); \(near)")
+  }
+
+  private static func code(_ text: String) throws(OperationRefusal) -> String {
+    guard isPlain(text) else { throw refusal("code", "\(quote(text)) cannot be a code: e.g. RPR-PKV-FAILED-001") }
+    return text
+  }
+
+  private static func isPlain(_ text: String) -> Bool {
+    !text.isEmpty && text.utf8.count <= 64
+      && text.utf8.allSatisfy {
+        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 58, 95].contains($0)
+      }
+  }
+
+  static func quote(_ text: String) -> String { "`\(VisibleText.of(String(text.prefix(64))))`" }
+
+  static func refusal(_ what: String, _ message: String) -> OperationRefusal { OperationRefusal(.badInput, "bad-\(what)", message) }
+}
+
+/// Times as options and queries take them.
+public enum TimeWords {
+  private static let units: [(letter: Character, seconds: Int)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
+
+  /// Seconds of a span such as `2h`.
+  public static func span(_ text: String, named name: String) throws(OperationRefusal) -> Int {
+    guard let seconds = seconds(text) else {
+      throw Selection.refusal(name, "\(name): \(Selection.quote(text)) is no span; write a whole number with s, m, h or d, e.g. 2h")
+    }
+    return seconds
+  }
+
+  /// A moment: as ISO 8601, as a day, or a span before `now`.
+  public static func moment(_ text: String, named name: String, now: Instant = .now) throws(OperationRefusal) -> Instant {
+    if let seconds = seconds(text) { return now.advanced(bySeconds: -Double(seconds)) }
+    guard let moment = Instant(iso: text) ?? Instant(iso: text + "T00:00:00Z"), moment.civil.year > 0 else {
+      throw Selection.refusal(
+        name,
+        "\(name): \(Selection.quote(text)) is no time; write 2026-11-24T08:00:00Z, 2026-11-24, or a span before now such as 2h")
+    }
+    return moment
+  }
+
+  private static func seconds(_ text: String) -> Int? {
+    guard let last = text.last, let unit = units.first(where: { $0.letter == last })?.seconds, let number = Int(text.dropLast()),
+      number > 0, number <= 3_650 * 86400 / unit
+    else { return nil }
+    return number * unit
+  }
+
+  /// A span in one or two units, as a person reads it: `2h 5m`.
+  public static func words(seconds: Int) -> String {
+    var (rest, parts) = (max(0, seconds), [String]())
+    for unit in units where rest >= unit.seconds && parts.count < 2 {
+      parts.append("\(rest / unit.seconds)\(unit.letter)")
+      rest %= unit.seconds
+    }
+    return parts.isEmpty ? "0s" : parts.joined(separator: " ")
+  }
+}
