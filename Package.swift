@@ -132,7 +132,7 @@ let package = Package(
     tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase", "TestKafka"]),
     tests(
       "Operations",
-      ["Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP"]),
+      ["Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "Routing", "StandIn", "TestDatabase", "HTTP"]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),

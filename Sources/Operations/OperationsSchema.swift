@@ -7,6 +7,8 @@ public enum OperationsSchema {
   public static let migrations = [
     Migration(version: 60, name: "audit trail of operations", sql: AuditTrail.table),
     Migration(version: 61, name: "lists of registrations", sql: lists),
+    Migration(version: 62, name: "replays of many", sql: ReplayJob.tables),
+    Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
   ]
 
   /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long; `--stage`;
@@ -28,7 +30,12 @@ public enum OperationsSchema {
     """
 
   /// What a process or command that operates may do with them.
-  public static let rights = [TableRights("regproc.operation", [.select, .insert])]
+  public static let rights = [
+    TableRights("regproc.operation", [.select, .insert]),
+    TableRights("regproc.replay_job", [.select, .insert, .update]),
+    TableRights("regproc.replay_item", [.select, .insert, .update, .delete]),
+    TableRights("regproc.held", [.select, .insert, .update]),
+  ]
 
   /// What one that only looks may.
   public static var readable: [TableRights] { rights.map(\.reading) }

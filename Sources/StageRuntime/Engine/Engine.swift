@@ -185,7 +185,10 @@ public final class Engine: Sendable {
       operators.endpoints
       + operations(
         OperatorAccess(
-          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, wakeUp: { wake.signal() }))
+          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, stages: directory,
+          takesMessages: Set(
+            directory.filter { file in catalogue.contains { $0.spec.name == file.plugin && $0.spec.takesMessages } }.map(\.name)),
+          replays: settings.replays, wakeUp: { wake.signal() }))
     let admin = try settings.admin.map {
       try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: served)
     }

@@ -49,25 +49,34 @@ public struct ChangeReplay: Sendable {
     isDryRun: Bool = false, on connection: Connection
   ) throws -> Started? {
     try connection.transaction {
-      let keys = try connection.execute(
-        """
-        SELECT key FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND \(Change.isNamed("$3"))
-        ORDER BY created_at, key LIMIT 1
-        """, [.text(Change.stage), .text(Change.collection), .text(name)])
-      guard let key = try keys.first?.text(0), let change = try NextGo.standing(key, connection) else { return nil }
-      let note = Note(author: author, reason: reason, at: moment)
-      let way: Way
-      if Change.done.contains(change.status) {
-        try refuse(stage)
-        way = .tell(isForced: isForced)
-        if !isDryRun { try tell(change, note, isForced, connection) }
-      } else if change.status == Change.failed {
-        way = try again(change, from: stage, note, isForced, isDryRun, connection)
-      } else {
-        throw notEnded(change)
-      }
-      return Started(key: key, kind: change.kind, aid: change.aid ?? key, take: change.next, way: way)
+      try begin(
+        name, from: stage, author: author, reason: reason, isForced: isForced, at: moment, isDryRun: isDryRun, on: connection)
     }
+  }
+
+  /// The same inside a transaction that the caller began, and rolls back when this throws.
+  public func begin(
+    _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant = .now,
+    isDryRun: Bool = false, on connection: Connection
+  ) throws -> Started? {
+    let keys = try connection.execute(
+      """
+      SELECT key FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND \(Change.isNamed("$3"))
+      ORDER BY created_at, key LIMIT 1
+      """, [.text(Change.stage), .text(Change.collection), .text(name)])
+    guard let key = try keys.first?.text(0), let change = try NextGo.standing(key, connection) else { return nil }
+    let note = Note(author: author, reason: reason, at: moment)
+    let way: Way
+    if Change.done.contains(change.status) {
+      try refuse(stage)
+      way = .tell(isForced: isForced)
+      if !isDryRun { try tell(change, note, isForced, connection) }
+    } else if change.status == Change.failed {
+      way = try again(change, from: stage, note, isForced, isDryRun, connection)
+    } else {
+      throw notEnded(change)
+    }
+    return Started(key: key, kind: change.kind, aid: change.aid ?? key, take: change.next, way: way)
   }
 
   /// Who replays, for whoever reads of it later.
