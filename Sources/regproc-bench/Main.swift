@@ -10,6 +10,7 @@ struct Main {
            regproc-bench latency --broker NOIDA-DB [--messages N]
            regproc-bench routes --regproc PROGRAM --routes FILE [--flows N] [--messages N] [--rounds N]
            regproc-bench packet [--size BYTES] [--rounds N] [--uins N]
+           regproc-bench replays [--registrations N] [--rounds N]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns
@@ -17,6 +18,7 @@ struct Main {
     latency one record put on a topic and read, on the embedded broker and over TCP
     routes  a route file checked, and messages decided by it
     packet  a packet written and read against libcrypto and zlib in plain C, in turns; and UINs made
+    replays registrations that failed, run again as one job
 
     """
 
@@ -28,6 +30,7 @@ struct Main {
       case "start": try StartBench(options).run()
       case "packet": try PacketBench(options).run()
       case "routes": try RoutesBench(options).run()
+      case "replays": try ReplayBench(options).run()
       case "latency": try LatencyBench(options).run()
       default: throw Fault("unknown command \(options.command)")
       }
