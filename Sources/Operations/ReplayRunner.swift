@@ -60,15 +60,30 @@ public struct ReplayRunner: Sendable {
   /// - Throws: `OperationRefusal` when there is none, it has ended, or somebody works on it; `PostgresError`.
   public func work(_ id: Int, on connection: Connection) throws -> End {
     let job = try take(id, connection)
-    defer { if connection.isHealthy, !connection.isInTransaction { try? giveBack(id, connection) } }
+    // All of it is looked up by keys. Plans are kept, and those made while the tables of runs and jobs are small read all of them, ever longer.
+    try connection.script("SET enable_seqscan = off")
+    defer {
+      if connection.isHealthy, !connection.isInTransaction {
+        try? giveBack(id, connection)
+        try? connection.script("RESET enable_seqscan")
+      }
+    }
     var state = State(pace: Pace(job.rate))
+    // Where the last batch ended: what is done stays in the index until it is vacuumed.
+    var last = 0
     while true {
       // By index replay_item_open.
       let items = try connection.execute(
-        "SELECT position, rid FROM regproc.replay_item WHERE job = $1 AND state = 'open' ORDER BY position LIMIT 100", [.int(id)]
+        """
+        SELECT position, rid FROM regproc.replay_item WHERE job = $1 AND state = 'open' AND position > $2 ORDER BY position LIMIT 100
+        """, [.int(id), .int(last)]
       ).map { (position: try $0.int(0), rid: try $0.text(1)) }
-      if items.isEmpty { return try end(id, connection) }
+      if items.isEmpty {
+        if last == 0 { return try end(id, connection) }
+        last = 0
+      }
       for item in items {
+        last = item.position
         if let end = try wait(id, &state, connection) { return end }
         guard try run(item.rid, at: item.position, of: job, &state, connection) else {
           // Somebody did it, or the job was cancelled.

@@ -148,8 +148,10 @@ public struct Replay: Sendable {
         code: "unknown-rid",
         message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
     }
+    // Written so that the hops are found by their RID: the index of all open ones seems shorter while few are known to be open, and replays of
+    // many make many.
     let open = try connection.execute(
-      "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state < 2 ORDER BY decided_at, stage", [.text(rid)]
+      "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state + 0 < 2 ORDER BY decided_at, stage", [.text(rid)]
     ).map { (stage: try $0.text(0), isWaiting: try $0.int(1) == 0) }
     let instance = try last.textOrNull(0)
     let row = try connection.execute(
