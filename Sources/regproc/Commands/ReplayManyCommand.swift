@@ -60,7 +60,6 @@ enum ReplayManyCommand {
       throw Failure(
         "nobody can be asked here whether this is meant, so nothing was sent: say it with --yes, or look with --dry-run")
     }
-    let signals = Signals(around.console)
     return try await JournalAccess.with(settings) { connection, access in
       let preview = try replays.make(request, by: who, isDryRun: true, on: connection)
       show(preview, request, around.console)
@@ -72,6 +71,8 @@ enum ReplayManyCommand {
         around.console.err("Nothing was sent.\n")
         return 1
       }
+      // Up to here Ctrl-C just ends the command: nothing was made.
+      let signals = Signals(around.console)
       // Not more than were asked about.
       var request = request
       request.limit = preview.count
