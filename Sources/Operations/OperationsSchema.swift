@@ -7,6 +7,8 @@ public enum OperationsSchema {
   public static let migrations = [
     Migration(version: 60, name: "audit trail of operations", sql: AuditTrail.table),
     Migration(version: 61, name: "lists and views of registrations", sql: lists + views),
+    Migration(version: 62, name: "replays of many", sql: ReplayJob.tables),
+    Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
   ]
 
   /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long, and counts; `--stage`;
@@ -48,6 +50,9 @@ public enum OperationsSchema {
     TableRights("regproc.dead_letter", [.select, .update]),
     TableRights("regproc.hub_letter_dropped", [.select, .insert, .update]),
     TableRights("regproc.pause", [.select, .insert, .update, .delete]),
+    TableRights("regproc.replay_job", [.select, .insert, .update]),
+    TableRights("regproc.replay_item", [.select, .insert, .update, .delete]),
+    TableRights("regproc.held", [.select, .insert, .update]),
   ]
 
   /// What one that only looks may.

@@ -18,7 +18,7 @@ public struct OperationsAPI: Sendable {
   public static func endpoints(_ access: OperatorAccess) -> [Endpoint] {
     // Each file of this target adds its own.
     let api = OperationsAPI(access)
-    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses
+    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays
   }
 
   /// Something to look at.

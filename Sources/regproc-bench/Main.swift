@@ -11,6 +11,7 @@ struct Main {
            regproc-bench routes --regproc PROGRAM --routes FILE [--flows N] [--messages N] [--rounds N]
            regproc-bench packet [--size BYTES] [--rounds N] [--uins N]
            regproc-bench operations [--hops N] [--rounds N] [--filled FOLDER]
+           regproc-bench replays [--registrations N] [--rounds N]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns
@@ -19,6 +20,7 @@ struct Main {
     routes  a route file checked, and messages decided by it
     packet  a packet written and read against libcrypto and zlib in plain C, in turns; and UINs made
     operations  a registration looked up, and lists of them, on a journal of so many hops
+    replays registrations that failed, run again as one job
 
     """
 
@@ -31,6 +33,7 @@ struct Main {
       case "packet": try PacketBench(options).run()
       case "routes": try RoutesBench(options).run()
       case "operations": try OperationsBench(options).run()
+      case "replays": try ReplayBench(options).run()
       case "latency": try LatencyBench(options).run()
       default: throw Fault("unknown command \(options.command)")
       }

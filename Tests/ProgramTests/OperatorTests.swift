@@ -97,9 +97,58 @@ extension ProgramTests {
         #expect(
           hop["statusCode"]?.string?.isEmpty == false && hop["doneAt"]?.string != nil && hop["milliseconds"] != .null)
       }
+
+      try await many(births.map(\.registrationNumber), pipeline, folder)
+      let end = try await Outcome.atRest(try pipeline.database())
+      #expect(end.uins == before.uins && end.credentials == before.credentials)
       next.signal(SIGINT)
       #expect(try await next.ended().code == 0)
       await side.stop()
+    }
+
+    /// Both births by their numbers: interrupted and resumed at the command line, then over HTTP.
+    private func many(_ numbers: [String], _ pipeline: UpPipeline, _ folder: TemporaryFolder) async throws {
+      let file = try folder.write("# numbers\n" + numbers.joined(separator: "\n") + "\nno RID\n", to: "numbers.txt")
+      let words = ["replay", "--file", file, "--force", "--rate", "1/m", "--data", pipeline.folder]
+      let unasked = try await Program.run(words)
+      #expect(unasked.code == 1 && unasked.errors.contains("--yes"), "\(unasked.errors)")
+      let junk = try await Program.run(words + ["--yes"])
+      #expect(junk.code == 1 && junk.errors.contains("line 4:"), "\(junk.errors)")
+      let looked = try await Program.run(words + ["--skip-bad", "--dry-run"])
+      #expect(
+        looked.code == 0 && looked.errors.contains("2 selected") && looked.errors.contains("Nothing was sent"), "\(looked.errors)")
+      let everything = try await Program.run("replay", "--limit", "1", "--data", pipeline.folder)
+      #expect(everything.code == 1 && everything.output.isEmpty, "\(everything.errors)")
+      #expect(try await pipeline.query("SELECT id::text FROM regproc.replay_job").isEmpty)
+
+      let command = try await Program(words + ["--skip-bad", "--yes"])
+      #expect(
+        try await eventually {
+          try await pipeline.query("SELECT rid FROM regproc.replay_item WHERE state = 'started'").count == 1
+        })
+      command.signal(SIGINT)
+      let interrupted = try await command.ended()
+      #expect(interrupted.code == 1 && interrupted.errors.contains("replay resume "), "\(interrupted.errors)")
+      let id = try #require(try await pipeline.query("SELECT id::text FROM regproc.replay_job").first)
+      let resumed = try await Program.run("replay", "resume", id, "--data", pipeline.folder)
+      #expect(resumed.code == 0 && resumed.output.contains("2 run again, 0 refused"), "\(resumed.output) \(resumed.errors)")
+      let jobs = try await Program.run("replay", "jobs", "--data", pipeline.folder)
+      #expect(jobs.output.contains("done") && jobs.lines.allSatisfy { $0.count <= 80 }, "\(jobs.output)")
+      #expect(try await Program.run("replay", "cancel", id, "--data", pipeline.folder).code == 1)
+      #expect(try await Program.run("held", "list", "--data", pipeline.folder).errors.contains("Nothing is held"))
+      _ = try await Outcome.atRest(try pipeline.database())
+
+      let client = Client()
+      defer { client.close() }
+      let body: JSONValue = ["author": "operator", "rids": .array(numbers.map { .string($0) }), "force": true]
+      var request = ClientRequest(method: "POST", url: pipeline.admin + "/regproc/v1/replays", body: .bytes(body.encoded()))
+      request.headers["Content-Type"] = "application/json"
+      let made = try JSONValue.parse(try await client.send(request).body)
+      let url = pipeline.admin + "/regproc/v1/replays/\(made["id"]?.int ?? 0)"
+      #expect(
+        try await eventually {
+          try JSONValue.parse(try await client.send(ClientRequest(url: url)).body)["counts"]?["started"]?.int == 2
+        }, "\(made)")
     }
 
     @Test func aChangedRouteIsTakenWhileRunningAndABadOneIsRefused() async throws {

@@ -194,8 +194,10 @@ public final class Engine: Sendable {
       operators.endpoints
       + operations(
         OperatorAccess(
-          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes },
-          replay: { Replay(routes: table.routes, stages: directory, takesMessages: takingMessages) }, wakeUp: { wake.signal() }))
+          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, stages: directory,
+          takesMessages: Set(
+            directory.filter { file in catalogue.contains { $0.spec.name == file.plugin && $0.spec.takesMessages } }.map(\.name)),
+          replays: settings.replays, wakeUp: { wake.signal() }))
     let described = served + [Self.description("what operators use", served)]
     let admin = try settings.admin.map {
       try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: described)

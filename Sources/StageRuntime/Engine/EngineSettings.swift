@@ -33,6 +33,8 @@ public struct EngineSettings: Sendable {
   /// Whether this process carries and makes the topics alone that its stages read and write (`TopicRights`), for a user without other rights;
   /// else it carries whatever the journal has to be sent, and makes every topic that is missing.
   public var keepsToOwnTopics = false
+  /// Bounds of replays that operators start here.
+  public var replays = ReplayLimits()
   /// The side that all stages of this process are on. On OpenCRVS' side there are no registrations, so none are settled there.
   public var side: Side = .mosip
   /// Database connections for durable work; the workers and the courier have one each.

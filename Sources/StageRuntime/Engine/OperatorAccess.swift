@@ -1,6 +1,7 @@
 import HTTP
 import Postgres
 import Routing
+import StageKit
 
 /// What endpoints for operators are made with.
 public struct OperatorAccess: Sendable {
@@ -12,21 +13,31 @@ public struct OperatorAccess: Sendable {
   public let pool: Pool
   /// The version of the route file in force.
   public let routes: @Sendable () -> RouteFile
-  /// How registrations are run again; nil where that is not known.
-  public let replay: (@Sendable () -> Replay)?
+  /// All stages there are.
+  public let stages: [StageFile]
+  /// Those that have a topic.
+  public let takesMessages: Set<String>
+  /// Bounds of replays.
+  public let replays: ReplayLimits
   /// Has what was just committed begun at once.
   public let wakeUp: @Sendable () -> Void
 
   /// What an engine gives; tests make their own.
   public init(
     read: Admission, operate: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
-    replay: (@Sendable () -> Replay)? = nil, wakeUp: @escaping @Sendable () -> Void
+    stages: [StageFile] = [], takesMessages: Set<String> = [], replays: ReplayLimits = ReplayLimits(),
+    wakeUp: @escaping @Sendable () -> Void
   ) {
     self.read = read
     self.operate = operate
     self.pool = pool
     self.routes = routes
-    self.replay = replay
+    self.stages = stages
+    self.takesMessages = takesMessages
+    self.replays = replays
     self.wakeUp = wakeUp
   }
+
+  /// Replays by the version of the route file in force.
+  public var replay: Replay { Replay(routes: routes(), stages: stages, takesMessages: takesMessages) }
 }

@@ -226,12 +226,12 @@ struct Journal: Sendable {
   }
 
   /// Ends what a RID has under way, because a newer run takes its place: what waits is not sent, and what is on the bus is
-  /// known to the worker that takes it. The caller holds the RID's lock.
+  /// known to the worker that takes it. The caller holds the RID's lock. Found by the RID, never by the index of all open hops.
   static func supersede(rid: String, by run: Int, _ connection: Connection) throws {
     _ = try connection.execute(
       """
       UPDATE regproc.hop SET state = 3, message = NULL, done_at = now(), comment = 'superseded by run ' || $2
-      WHERE rid = $1 AND state < 2
+      WHERE rid = $1 AND state + 0 < 2
       """, [.text(rid), .text(String(run))])
   }
 

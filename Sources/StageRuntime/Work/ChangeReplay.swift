@@ -54,7 +54,7 @@ public struct ChangeReplay: Sendable {
     }
   }
 
-  /// The same inside a transaction that the caller began.
+  /// The same inside a transaction that the caller began, and rolls back when this throws.
   /// - Throws: `Replay.Refusal`, `PostgresError`.
   public func begin(
     _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant = .now,

@@ -26,6 +26,11 @@ public struct RecordJourney: Sendable {
       changes: changes)
   }
 
+  /// The RID of the birth that has a registration number; nil when no mediator knows it.
+  public static func birthRID(number: String, on connection: Connection) throws -> String? {
+    try birth(number: number, on: connection)?.rid
+  }
+
   /// The birth of a registration number.
   private static func birth(number: String, on connection: Connection) throws -> (key: String, rid: String)? {
     try connection.execute(

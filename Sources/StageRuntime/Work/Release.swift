@@ -41,23 +41,30 @@ public enum Release {
       throw Refusal(code: "no-reason", message: "a reason must be given: whoever reads of the change later asks for it")
     }
     return try connection.transaction {
-      let held = try held(name, connection)
-      // Of two releases at once the second one sees the first.
-      guard let change = try NextGo.standing(held, connection), change.status == Change.held else {
-        throw notHeld(held, try Change.read(keys: [held], on: connection).first?.status)
-      }
-      let before = try NextGo.waiting(change.line, connection).count { $0 != held }
-      let released = Released(key: held, kind: change.kind, aid: change.aid, take: change.next, before: before)
-      if isDryRun { return released }
-      try NextGo.write(
-        held,
-        [
-          "status": "RID Generated", "take": JSONValue(change.next),
-          "release": ["author": .string(author), "reason": .string(reason), "at": .string(moment.iso)],
-        ], connection)
-      try NextGo.begin(held, take: change.next, in: change.line, connection)
-      return released
+      try begin(name, author: author, reason: reason, at: moment, isDryRun: isDryRun, on: connection)
     }
+  }
+
+  /// The same inside a transaction that the caller began; the reason was looked at.
+  public static func begin(
+    _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
+  ) throws -> Released {
+    let held = try held(name, connection)
+    // Of two releases at once the second one sees the first.
+    guard let change = try NextGo.standing(held, connection), change.status == Change.held else {
+      throw notHeld(held, try Change.read(keys: [held], on: connection).first?.status)
+    }
+    let before = try NextGo.waiting(change.line, connection).count { $0 != held }
+    let released = Released(key: held, kind: change.kind, aid: change.aid, take: change.next, before: before)
+    if isDryRun { return released }
+    try NextGo.write(
+      held,
+      [
+        "status": "RID Generated", "take": JSONValue(change.next),
+        "release": ["author": .string(author), "reason": .string(reason), "at": .string(moment.iso)],
+      ], connection)
+    try NextGo.begin(held, take: change.next, in: change.line, connection)
+    return released
   }
 
   /// The key of the change that is meant.

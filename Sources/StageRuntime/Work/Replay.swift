@@ -14,6 +14,12 @@ public struct Replay: Sendable {
     /// What is the matter and what to do.
     public var message: String
     public var description: String { message }
+
+    /// A refusal.
+    public init(code: String, message: String) {
+      self.code = code
+      self.message = message
+    }
   }
 
   /// What was started.
@@ -58,7 +64,7 @@ public struct Replay: Sendable {
     }
   }
 
-  /// The same inside a transaction that the caller began.
+  /// The same inside a transaction that the caller began, and rolls back when this throws.
   /// - Throws: `Refusal`, `PostgresError`.
   public func begin(
     rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
@@ -143,8 +149,10 @@ public struct Replay: Sendable {
         code: "unknown-rid",
         message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
     }
+    // Written so that the hops are found by their RID: the index of all open ones seems shorter while few are known to be open, and replays of
+    // many make many.
     let open = try connection.execute(
-      "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state < 2 ORDER BY decided_at, stage", [.text(rid)]
+      "SELECT stage, state FROM regproc.hop WHERE rid = $1 AND state + 0 < 2 ORDER BY decided_at, stage", [.text(rid)]
     ).map { (stage: try $0.text(0), isWaiting: try $0.int(1) == 0) }
     let instance = try last.textOrNull(0)
     let row = try connection.execute(
@@ -171,24 +179,14 @@ public struct Replay: Sendable {
           "RID \(rid) is completed as processed (regproc journey \(rid)); with --force it is run again all the same, "
           + "and keeps its UIN.")
     }
-    guard let flow = routes.flow(place.process) else {
+    guard routes.flow(place.process) != nil else {
       throw Refusal(
         code: "no-such-flow", message: "the route file has no flow \(place.process), the process of RID \(rid)")
     }
-    let names = flow.stages.map(\.name.value)
-    // A stage that something else runs reads its topic, too, unless it is where uploads come in.
-    let readers = names.filter { name in
-      let file = StageFile(name, in: directory, or: routes)
-      return takesMessages.contains(name)
-        || routes.runsElsewhere(name, of: place.process) && file.className != "PacketReceiverStage"
-    }
+    let readers = readers(place.process)
     let name: String
     if let asked {
-      guard names.contains(asked) else {
-        throw Refusal(
-          code: "no-such-stage",
-          message: "flow \(place.process) has no stage \(asked); it has: \(names.joined(separator: ", "))")
-      }
+      try check(asked, of: place.process)
       name = asked
     } else if let open = place.open.first {
       name = open.stage
@@ -197,13 +195,39 @@ public struct Replay: Sendable {
     } else {
       name = readers.first ?? ""
     }
-    guard readers.contains(name) else {
-      throw Refusal(
-        code: "no-such-stage",
-        message: "stage \(name) takes no messages from the bus, so nothing can be replayed from it; "
-          + "the first that does is \(readers.first ?? "none")")
-    }
+    guard readers.contains(name) else { throw takesNone(name, readers) }
     return StageFile(name, in: directory, or: routes)
+  }
+
+  /// The stages of a process that a replay can begin at, in the order of its flow. One that something else runs reads its topic, too,
+  /// unless it is where uploads come in.
+  private func readers(_ process: String) -> [String] {
+    (routes.flow(process)?.stages ?? []).map(\.name.value).filter { name in
+      takesMessages.contains(name)
+        || routes.runsElsewhere(name, of: process) && StageFile(name, in: directory, or: routes).className != "PacketReceiverStage"
+    }
+  }
+
+  private func takesNone(_ name: String, _ readers: [String]) -> Refusal {
+    Refusal(
+      code: "no-such-stage",
+      message: "stage \(name) takes no messages from the bus, so nothing can be replayed from it; "
+        + "the first that does is \(readers.first ?? "none")")
+  }
+
+  /// Checks that replays of a process can begin at a stage.
+  /// - Throws: `Refusal`.
+  public func check(_ stage: String, of process: String) throws(Refusal) {
+    guard let flow = routes.flow(process) else {
+      throw Refusal(code: "no-such-flow", message: "the route file has no flow \(process)")
+    }
+    let names = flow.stages.map(\.name.value)
+    guard names.contains(stage) else {
+      throw Refusal(
+        code: "no-such-stage", message: "flow \(process) has no stage \(stage); it has: \(names.joined(separator: ", "))")
+    }
+    let readers = readers(process)
+    guard readers.contains(stage) else { throw takesNone(stage, readers) }
   }
 
   /// The first hop of the new run, for the courier.

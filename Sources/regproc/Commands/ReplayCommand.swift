@@ -1,50 +1,63 @@
 import Glibc
+import Operations
 import Postgres
 import StageRuntime
+import System
 
-/// `regproc replay RID`: runs a registration again, or has a change worked on or told again.
+/// `regproc replay RID`: runs a registration again, or has a change worked on or told again. Several of them, and those that a condition
+/// selects, are a job (`ReplayManyCommand`).
 enum ReplayCommand {
   static let command = Command(
-    name: "replay", summary: "runs a registration again, from a stage; or a change that failed",
+    name: "replay", summary: "runs registrations again, from a stage; or changes that failed",
     details: """
       The history stays; the replay is a new run with its author and reason. Without --from it begins at the stage that stopped the
       registration. Nothing happens twice by it: a RID never gets a second UIN. Refused, unless --force is given: a registration
       that is in flight (its run then ends where it stands) and one that is completed. Always refused: a registration whose place a
-      correction has taken.
+      correction has taken, and one that is held (regproc held list).
 
       Of a death, a correction or a reversal (its AID): one that failed is worked on again, and where its packet was uploaded, its
       registration is run again; of one that is done the result is told to the OpenCRVS side again, with --force to OpenCRVS itself.
+
+      Several RIDs, a file of them, or all that the filters select: what is selected is shown by stage and code, then you are asked; without
+      a terminal --yes is needed. It is a job then, which Ctrl-C interrupts and regproc replay resume goes on with.
       """,
-    operands: [Operand(name: "RID", meaning: "the registration id, 29 digits, or the AID of a change")],
+    operands: [
+      Operand(
+        name: "RID", meaning: "the registration id, 29 digits, the AID of a change, or a registration number", isRequired: false,
+        isRepeatable: true)
+    ],
     options: [
       .text("from", "STAGE", "the stage to begin at"), .text("reason", "TEXT", "why, for the journal"),
       .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)"),
       .flag("force", "also a registration that is in flight or completed; of a change that is done: tell OpenCRVS once more"),
       .flag("dry-run", "say what would be done, and do nothing"),
-    ], takesSettings: true, example: "replay 45451454520000120261124080000 --from uin-generator --reason 'id repository was down'",
+    ] + ReplayManyCommand.options, takesSettings: true,
+    example: "replay 45451454520000120261124080000 --from uin-generator --reason 'id repository was down'",
     run: run)
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
-    let settings = try Settings(arguments, around)
-    let stages = try StageFolder(settings)
-    let (routes, _) = try stages.routes(settings.routesFile)
-    let replay = Replay(routes: routes, stages: stages.stages, takesMessages: stages.takesMessages)
-    let (rid, from, reason) = (arguments.operands[0], arguments.text("from"), arguments.text("reason"))
-    let author = arguments.text("author") ?? around.loginName
-    let (isForced, isDryRun) = (arguments.has("force"), arguments.has("dry-run"))
-    let (outcome, isWaiting, folder) = try await JournalAccess.with(settings) { connection, access in
-      let change = try ChangeReplay(registrations: replay).start(
-        rid, from: from, author: author, reason: reason, isForced: isForced, isDryRun: isDryRun, on: connection)
-      let outcome: Outcome =
-        if let change { .change(change) } else {
-          .registration(
-            try replay.start(
-              rid: rid, from: from, author: author, reason: reason, isForced: isForced, isDryRun: isDryRun, on: connection))
-        }
-      return (outcome, access.isForTheMoment, access.folder ?? settings.data)
+    let manyOptions = ReplayManyCommand.options.filter { arguments.has($0.name) }
+    if arguments.operands.count == 1, manyOptions.allSatisfy({ $0.name == "yes" }) { return try await runOne(arguments, around) }
+    if arguments.operands.isEmpty, manyOptions.isEmpty {
+      throw WrongUse("RID is missing: name one, a --file of them, or a filter such as --status FAILED", command)
     }
-    switch outcome {
-    case .change(let change): tell(change, isDryRun: isDryRun, around)
+    return try await ReplayManyCommand.run(arguments, around)
+  }
+
+  private static func runOne(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    let replays = try replays(settings)
+    let (rid, from) = (arguments.operands[0], arguments.text("from"))
+    let who = Operator(arguments.text("author") ?? around.loginName, reason: arguments.text("reason"))
+    let (isForced, isDryRun) = (arguments.has("force"), arguments.has("dry-run"))
+    let (started, isWaiting, folder) = try await JournalAccess.with(settings) { connection, access in
+      (
+        try replays.start(rid, from: from, by: who, isForced: isForced, isDryRun: isDryRun, on: connection), access.isForTheMoment,
+        access.folder ?? settings.data
+      )
+    }
+    switch started {
+    case .change(let change): tell(change, started.words, isDryRun: isDryRun, around)
     case .registration(let started): tell(started, isDryRun: isDryRun, around)
     }
     if isDryRun { return 0 }
@@ -56,19 +69,16 @@ enum ReplayCommand {
     return 0
   }
 
-  private enum Outcome {
-    case change(ChangeReplay.Started)
-    case registration(Replay.Started)
+  /// Replays by the route file and the bounds of the settings, or another bound for what waits.
+  static func replays(_ settings: Settings, backlog: Int? = nil) throws -> Replays {
+    let stages = try StageFolder(settings)
+    let (routes, _) = try stages.routes(settings.routesFile)
+    var limits = settings.replays
+    if let backlog { limits.backlog = backlog }
+    return Replays(Replay(routes: routes, stages: stages.stages, takesMessages: stages.takesMessages), limits: limits)
   }
 
-  private static func tell(_ change: ChangeReplay.Started, isDryRun: Bool, _ around: Surroundings) {
-    let what =
-      switch change.way {
-      case .goAgain: "worked on again"
-      case .registration: "waits for its registration, which is run again"
-      case .look(let status): "waits for its registration, which is \(status)"
-      case .tell(let isForced): isForced ? "its result is told again, to OpenCRVS too" : "its result is told again"
-      }
+  private static func tell(_ change: ChangeReplay.Started, _ what: String, isDryRun: Bool, _ around: Surroundings) {
     around.console.out("\(change.key): \(change.kind), go \(change.take): \(what)\(isDryRun ? " (not started)" : "")\n")
     if case .goAgain(let before) = change.way, before > 0 {
       around.console.err("Before it: \(before) of the same record.\n")

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 import Kafka
+import Operations
 import OperationsAPI
 import Platform
 import Postgres
@@ -9,6 +10,7 @@ import Routing
 import StageKit
 import StageRuntime
 import Stages
+import Synchronization
 import System
 
 /// What a pipeline is made of; read and checked before anything is started.
@@ -141,11 +143,13 @@ final class Pipeline: Sendable {
   private let broker: EmbeddedCluster?
   private let blocking: BlockingPool
   private let temporary: ProcessFolder
+  /// Works on replays of many that operators ask for.
+  private let jobs: ReplayService?
 
   private init(
     engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
     platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool,
-    temporary: ProcessFolder
+    temporary: ProcessFolder, jobs: ReplayService?
   ) {
     self.engine = engine
     self.pool = pool
@@ -158,6 +162,7 @@ final class Pipeline: Sendable {
     self.broker = broker
     self.blocking = blocking
     self.temporary = temporary
+    self.jobs = jobs
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
@@ -229,6 +234,7 @@ final class Pipeline: Sendable {
       engineSettings.replication = settings.replication
       engineSettings.reconcileAfter = plan.reconcileSeconds
       engineSettings.side = plan.side
+      engineSettings.replays = settings.replays
       engineSettings.keepsToOwnTopics = settings.text("kafka.topics") == "own"
       let maker: Engine.TopicMaker?
       if let broker {
@@ -236,15 +242,18 @@ final class Pipeline: Sendable {
       } else {
         maker = nil
       }
+      let operators = Operators()
       do {
         let engine = try Engine(
           engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
           services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
-          operations: OperationsAPI.endpoints, makeTopics: maker)
+          operations: { operators.take($0) }, makeTopics: maker)
         let opened = try await engine.start()
+        let jobs = engine.adminURL == nil ? nil : operators.jobs(database: database, instance: settings.instance)
+        jobs?.start()
         return Pipeline(
           engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,
-          cluster: cluster, broker: broker, blocking: blocking, temporary: temporary)
+          cluster: cluster, broker: broker, blocking: blocking, temporary: temporary, jobs: jobs)
       } catch {
         await platform.stop()
         throw error
@@ -291,12 +300,27 @@ final class Pipeline: Sendable {
 
   /// Stops everything in the order of its dependence.
   func stop() async {
+    if let jobs { try? await blocking.run { jobs.stop() } }
     await engine.stop()
     await platform.stop()
     pool.close()
     if let cluster { try? await blocking.run { cluster.stop() } }
     blocking.close()
     temporary.remove()
+  }
+}
+
+/// What the engine gives to whoever serves operators.
+private final class Operators: Sendable {
+  private let access = Mutex<OperatorAccess?>(nil)
+
+  func take(_ access: OperatorAccess) -> [Endpoint] {
+    self.access.withLock { $0 = access }
+    return OperationsAPI.endpoints(access)
+  }
+
+  func jobs(database: PostgresSettings, instance: String) -> ReplayService? {
+    access.withLock { $0 }.map { ReplayService($0, database: database, instance: instance) }
   }
 }
 

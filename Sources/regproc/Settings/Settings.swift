@@ -63,7 +63,7 @@ struct Settings: Sendable {
       throw Self.told(problems.all, document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "admin", "kafka", "database", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
+    for section in ["http", "admin", "kafka", "database", "replay", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
       take(all: section, reader, path)
       reader.finish()
@@ -182,6 +182,8 @@ struct Settings: Sendable {
       maxBodyBytesInFlight: integer("http.body-memory-mib") << 20)
   }
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
+  /// Bounds of replays.
+  var replays: ReplayLimits { ReplayLimits(holdAfter: integer("replay.hold-after"), backlog: integer("replay.backlog")) }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }
   /// Connections that the stages of a process share. Processes of one stage take few: with half as many for durable work and one each for the worker,

@@ -202,5 +202,11 @@ struct SettingEntry: Sendable {
       "auto: a process applies the migrations that the database lacks; check: it applies none and does not start without them "
         + "(regproc database migrate; docs/rights.md)"),
     SettingEntry("database.password-file", .path, "FILE", "a file whose first line is the database's password"),
+    SettingEntry(
+      "replay.hold-after", .integer(0...1000), "N", default: "3",
+      "a RID whose last N replays ended at the same stage with the same code is held until a person releases it; 0: never"),
+    SettingEntry(
+      "replay.backlog", .integer(10...1_000_000), "N", default: "500",
+      "a replay of many waits while N messages wait before the stages at which it begins"),
   ]
 }

@@ -1,0 +1,186 @@
+import JSON
+import Postgres
+import StageRuntime
+import System
+
+/// A RID that failed again and again at the same place. Nobody runs it again until a person says that the cause is gone.
+public struct HeldRID: Sendable {
+  /// The RID.
+  public var rid: String
+  /// The stage at which its replays ended.
+  public var stage: String
+  /// The code with which they ended: MOSIP's sub status, else its status.
+  public var code: String
+  /// How many replays in succession ended so.
+  public var times: Int
+  /// Since when it is held.
+  public var since: Instant
+  /// Who wanted it run again when it was held.
+  public var author: String
+  /// The replay job that came upon it; nil for a single replay.
+  public var job: Int?
+
+  /// Released rows are kept: what was before the last release counts no more.
+  static let table = """
+    CREATE TABLE regproc.held (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      rid text NOT NULL,
+      stage text NOT NULL,
+      code text NOT NULL,
+      times int NOT NULL,
+      since timestamptz NOT NULL DEFAULT clock_timestamp(),
+      author text NOT NULL,
+      job bigint,
+      released_at timestamptz,
+      released_by text,
+      release_reason text
+    );
+    CREATE UNIQUE INDEX held_now ON regproc.held (rid) WHERE released_at IS NULL;
+    CREATE INDEX held_rid ON regproc.held (rid, released_at);
+    CREATE INDEX held_since ON regproc.held (since, id) WHERE released_at IS NULL;
+    """
+
+  /// Whether a RID is held.
+  public static func find(_ rid: String, on connection: Connection) throws -> HeldRID? {
+    try connection.execute("SELECT \(columns) FROM regproc.held WHERE rid = $1 AND released_at IS NULL", [.text(rid)])
+      .first.map(read)
+  }
+
+  /// Those that are held, the longest-held first.
+  public static func list(limit: Int, on connection: Connection) throws -> [HeldRID] {
+    try connection.execute(
+      "SELECT \(columns) FROM regproc.held WHERE released_at IS NULL ORDER BY since, id LIMIT $1", [.int(limit)]
+    ).map(read)
+  }
+
+  /// Looks at how the last replays of a RID ended, and holds it when so many in succession ended at the same stage with the same code. Runs
+  /// that have not ended, or whose place a newer one took, say nothing; runs before the last release do not count.
+  ///
+  /// - Parameter times: how many; 0 for never.
+  static func judge(
+    _ rid: String, times: Int, by author: String, job: Int?, isDryRun: Bool, on connection: Connection
+  ) throws -> HeldRID? {
+    if let held = try find(rid, on: connection) { return held }
+    guard times > 0 else { return nil }
+    // By index run_pkey, and hop_rid for the hops of one RID.
+    let ends = try connection.execute(
+      """
+      WITH ended AS (
+        SELECT r.run, last.stage, last.verdict, last.code FROM regproc.run AS r
+        CROSS JOIN LATERAL (
+          SELECT h.stage, h.verdict, coalesce(h.sub_status_code, h.status_code, h.verdict) AS code FROM regproc.hop AS h
+          WHERE h.rid = r.rid AND h.run = r.run AND h.state = 2 ORDER BY h.done_at DESC, h.decided_at DESC LIMIT 1) AS last
+        WHERE r.rid = $1
+          AND r.started_at > coalesce((SELECT max(released_at) FROM regproc.held WHERE rid = $1), '-infinity')
+          AND NOT EXISTS (SELECT 1 FROM regproc.hop AS h WHERE h.rid = r.rid AND h.run = r.run AND h.state <> 2)
+        ORDER BY r.run DESC LIMIT $2)
+      SELECT stage, code, bool_and(verdict <> 'passed'), count(*) FROM ended GROUP BY stage, code
+      """, [.text(rid), .int(times)])
+    guard ends.count == 1, let end = ends.first, try end.bool(2), try end.int(3) >= times else { return nil }
+    let (stage, code) = (try end.text(0), try end.text(1))
+    if isDryRun {
+      return HeldRID(rid: rid, stage: stage, code: code, times: times, since: .now, author: author, job: job)
+    }
+    _ = try connection.execute(
+      """
+      INSERT INTO regproc.held (rid, stage, code, times, author, job) VALUES ($1, $2, $3, $4, $5, $6)
+      ON CONFLICT (rid) WHERE released_at IS NULL DO NOTHING
+      """, [.text(rid), .text(stage), .text(code), .int(times), .text(author), Value(job)])
+    return try find(rid, on: connection)
+  }
+
+  /// Why it is not run again.
+  var refusal: Replay.Refusal {
+    Replay.Refusal(
+      code: "held",
+      message:
+        "RID \(rid) is held: \(times) replays in succession ended at \(stage) with \(code), so another one would too. When the cause "
+        + "is gone: regproc held release \(rid) --reason TEXT; --force does not change that.")
+  }
+
+  private static let columns = "rid, stage, code, times, since, author, job"
+
+  private static func read(_ row: Row) throws -> HeldRID {
+    HeldRID(
+      rid: try row.text(0), stage: try row.text(1), code: try row.text(2), times: try row.int(3), since: try row.instant(4),
+      author: try row.text(5), job: try row.intOrNull(6))
+  }
+
+  /// The row as JSON.
+  public var json: JSONValue {
+    [
+      "what": "registration", "name": .string(rid), "stage": .string(stage), "code": .string(code), "times": JSONValue(times),
+      "since": .string(since.iso), "author": .string(author), "job": job.map { JSONValue($0) } ?? .null,
+    ]
+  }
+}
+
+/// What waits for a person: RIDs that failed again and again, and changes that policy holds.
+public enum Held {
+  /// All of it as JSON, registrations first, the longest-held first.
+  public static func list(limit: Int, on connection: Connection) throws -> [JSONValue] {
+    let registrations = try HeldRID.list(limit: limit, on: connection).map(\.json)
+    guard registrations.count < limit else { return registrations }
+    // By index change_held, which has these alone.
+    let changes = try connection.execute(
+      """
+      SELECT key, document->>'rid', document->>'kind', document->>'registrationNumber', changed_at FROM regproc.stage_record
+      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held'
+      ORDER BY changed_at, key LIMIT $1
+      """, [.int(limit - registrations.count)]
+    ).map { row -> JSONValue in
+      [
+        "what": "change", "name": .string(try row.textOrNull(1) ?? row.text(0)), "key": .string(try row.text(0)),
+        "kind": JSONValue(try row.textOrNull(2)), "registrationNumber": JSONValue(try row.textOrNull(3)),
+        "since": .string(try row.instant(4).iso),
+      ]
+    }
+    return registrations + changes
+  }
+
+  /// What was released.
+  public enum Released: Sendable {
+    /// A RID: it may be run again, and counting starts anew. It is not run by this.
+    case registration(HeldRID)
+    /// A change: it goes on.
+    case change(Release.Released)
+
+    /// As JSON.
+    public var json: JSONValue {
+      switch self {
+      case .registration(let held): ["what": "registration", "name": .string(held.rid)]
+      case .change(let change):
+        ["what": "change", "name": .string(change.key), "kind": .string(change.kind), "take": JSONValue(change.take)]
+      }
+    }
+  }
+
+  /// Releases a RID, or a change by its work key, AID or registration number.
+  /// - Throws: `OperationRefusal`, `Release.Refusal`, `PostgresError`.
+  public static func release(_ name: String, by who: Operator, on connection: Connection) throws -> Released {
+    guard let reason = who.reason, reason.contains(where: { !$0.isWhitespace }) else {
+      throw OperationRefusal(.badInput, "no-reason", "a reason must be given: whoever reads of it later asks for it")
+    }
+    let held = try connection.transaction { () throws -> HeldRID? in
+      guard let held = try HeldRID.find(name, on: connection) else { return nil }
+      let rows = try connection.execute(
+        """
+        UPDATE regproc.held SET released_at = clock_timestamp(), released_by = $2, release_reason = $3
+        WHERE rid = $1 AND released_at IS NULL RETURNING id
+        """, [.text(name), .text(String(who.name.prefix(256))), .text(String(reason.prefix(2000)))])
+      // Of two releases at once the second one finds nothing.
+      guard !rows.isEmpty else { return nil }
+      try AuditTrail.note(
+        "held release", of: name, by: who,
+        details: ["stage": .string(held.stage), "code": .string(held.code), "times": JSONValue(held.times)], on: connection)
+      return held
+    }
+    if let held { return .registration(held) }
+    return try connection.transaction {
+      let released = try Release.begin(name, author: who.name, reason: reason, on: connection)
+      try AuditTrail.note(
+        "held release", of: released.aid ?? released.key, by: who, details: ["key": .string(released.key)], on: connection)
+      return .change(released)
+    }
+  }
+}
