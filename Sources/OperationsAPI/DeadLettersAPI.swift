@@ -7,7 +7,6 @@ import System
 extension OperationsAPI {
   /// Dead letters: what no stage could take, and what a subscriber refused.
   var deadLetters: [Endpoint] {
-    let replay = access.replay
     return [
       read("/regproc/v1/dead-letters") { request, connection in
         let stage = Self.query(request, "stage")
@@ -36,7 +35,7 @@ extension OperationsAPI {
           edited = bytes
         }
         return try DeadLetters.replay(
-          request.parameters["id"] ?? "", edited: edited, isDryRun: body["dryRun"]?.bool ?? false, by: who, with: replay?(),
+          request.parameters["id"] ?? "", edited: edited, isDryRun: body["dryRun"]?.bool ?? false, by: who, with: access.replay,
           on: connection
         ).json
       },

@@ -99,7 +99,6 @@ public final class Engine: Sendable {
     self.makeTopics = makeTopics
     let own = units.map { TopicPlan.Reader($0.file, takesMessages: $0.spec.takesMessages, furtherTopics: $0.furtherTopics) }
     let all = Self.readers(directory, catalogue, environment)
-    let takingMessages = Set(all.filter(\.takesMessages).map(\.stage.name))
     let bridge = units.first(where: \.spec.isBridge)?.bridgeCommands
     let keepsToOwn = settings.keepsToOwnTopics
     let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = {
