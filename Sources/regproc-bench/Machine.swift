@@ -72,6 +72,12 @@ enum Machine {
   /// Removes a folder that `makeFolder` made, with all that is in it.
   static func remove(_ folder: String) {
     guard folder.hasPrefix("/tmp/regproc-bench-") else { return }
+    // Started by root, a cluster has its data elsewhere.
+    if let data = try? whole(folder + "/postgres/data"), data.contains("/regproc-postgres-"),
+      let child = try? spawn(["/bin/rm", "-rf", data])
+    {
+      _ = wait(child)
+    }
     if let child = try? spawn(["/bin/rm", "-rf", folder]) { _ = wait(child) }
   }
 
