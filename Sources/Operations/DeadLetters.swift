@@ -307,6 +307,7 @@ public enum DeadLetters {
   private static func runAgain(
     _ rid: String, from stage: String, isDryRun: Bool, by who: Operator, with replay: Replay, _ connection: Connection
   ) throws -> Replayed.Way {
+    if let held = try HeldRID.find(rid, on: connection) { throw held.refusal }
     let changes = ChangeReplay(registrations: replay)
     do {
       if let started = try changes.begin(rid, from: nil, author: who.name, reason: who.reason, isDryRun: isDryRun, on: connection) {

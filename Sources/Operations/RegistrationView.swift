@@ -137,6 +137,11 @@ public struct RegistrationView: Sendable {
       unsent: try unsent(of: rids, connection), operations: nil, next: [])
     view.operations = try operations(on: Set(rids + keys), connection)
     view.next = view.ahead(pause: try record.rid.flatMap { try pause(of: $0, connection) })
+    if view.operations != nil, let rid = record.rid, let held = try HeldRID.find(rid, on: connection) {
+      let words =
+        "held, \(held.times) replays ended at \(held.stage) with \(held.code); a person decides: regproc held release \(rid)"
+      view.next.append(Next(what: "decision", stage: held.stage, at: nil, attempt: nil, words: words))
+    }
     return view
   }
 

@@ -115,7 +115,8 @@ public struct Selection: Sendable, Hashable {
     case "held":
       """
       r.reg_id IN (SELECT unnest(ARRAY[document->>'rid', document->>'subjectRid']) FROM regproc.stage_record
-        WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held')
+        WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held'
+        UNION ALL SELECT rid FROM regproc.held WHERE released_at IS NULL)
       """
     default: "r.status_code = \(place(.text(status)))"
     }

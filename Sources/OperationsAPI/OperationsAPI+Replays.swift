@@ -56,14 +56,6 @@ extension OperationsAPI {
     return id
   }
 
-  private static func limit(_ request: Request) throws(OperationRefusal) -> Int {
-    guard let text = query(request, "limit") else { return 50 }
-    guard let limit = Int(text), (1...100_000).contains(limit) else {
-      throw OperationRefusal(.badInput, "bad-limit", "limit must be a whole number from 1 to 100000")
-    }
-    return limit
-  }
-
   /// What a body asks for: `rids`, or `selection` with the names of the command's options.
   private func request(_ body: JSONValue) throws -> ReplayRequest {
     let known = ["rids", "selection", "process", "from", "reason", "author", "force", "dryRun", "rate", "limit", "skipBad", "yes"]

@@ -146,6 +146,15 @@ public struct OperationsAPI: Sendable {
     request.query(name).flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// How many rows are asked for.
+  static func limit(_ request: Request) throws(OperationRefusal) -> Int {
+    guard let text = query(request, "limit") else { return 50 }
+    guard let number = Int(text), (1...100_000).contains(number) else {
+      throw OperationRefusal(.badInput, "bad-limit", "limit must be a whole number from 1 to 100000")
+    }
+    return number
+  }
+
   // MARK: who did what
 
   private var audit: [Endpoint] {

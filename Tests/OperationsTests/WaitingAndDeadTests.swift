@@ -33,6 +33,7 @@ struct WaitingAndDeadTests {
     let pool: Pool
     let routes: RouteFile
     let replay: Replay
+    let files: [StageFile]
     let who = Operator("anna", reason: "a reason", mayReveal: true)
 
     func run(_ sql: String, _ parameters: [Value] = []) async throws {
@@ -68,10 +69,11 @@ struct WaitingAndDeadTests {
     }
 
     func endpoint(_ method: String, _ path: String, _ body: JSONValue? = nil) async throws -> (status: Int, json: JSONValue) {
-      let (replay, routes) = (replay, routes)
+      let (routes, files) = (routes, files)
       let endpoints = OperationsAPI.endpoints(
         OperatorAccess(
-          read: .everybody(), operate: .everybody(), pool: pool, routes: { routes }, replay: { replay }, wakeUp: {}))
+          read: .everybody(), operate: .everybody(), pool: pool, routes: { routes }, stages: files, takesMessages: ["a", "b"],
+          wakeUp: {}))
       let parts = path.split(separator: "?")
       let asked = parts[0].split(separator: "/")
       let query = parts.dropFirst().flatMap { $0.split(separator: "&") }.map { pair in
@@ -110,7 +112,7 @@ struct WaitingAndDeadTests {
     let routes = try #require(reading.file)
     let files = names.map { StageFile(name: $0, plugin: "test", tries: 3, firstPause: 0, longestPause: 0) }
     try await body(
-      Place(pool: pool, routes: routes, replay: Replay(routes: routes, stages: files, takesMessages: ["a", "b"])))
+      Place(pool: pool, routes: routes, replay: Replay(routes: routes, stages: files, takesMessages: ["a", "b"]), files: files))
   }
 
   @Test("a dead letter shows its form and no personal data, unless somebody who may asks for it, which is noted")

@@ -48,11 +48,4 @@ extension OperationsAPI {
   }
 
   /// How many rows are asked for.
-  static func limit(_ request: Request) throws -> Int {
-    guard let text = query(request, "limit") else { return 50 }
-    guard let number = Int(text), (1...1000).contains(number) else {
-      throw OperationRefusal(.badInput, "bad-limit", "limit must be a whole number from 1 to 1000")
-    }
-    return number
-  }
 }
