@@ -29,12 +29,11 @@ public enum OperationsSchema {
       WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held';
     """
 
-  /// What the view of one registration asks: its work by the beginning of the work's key, what the engine itself publishes of it, its dead
-  /// letters, its credential, and its changes by their AID and by the person.
+  /// What the view of one registration asks: its work by the beginning of the work's key, what the engine itself publishes of it, its
+  /// credential, and its changes by their AID and by the person.
   private static let views = """
     CREATE INDEX work_key ON regproc.work (key COLLATE "C");
     CREATE INDEX work_of_registration ON regproc.work ((coalesce(payload->>'rid', payload->>'instanceId'))) WHERE stage = 'workflow';
-    CREATE INDEX dead_letter_rid ON regproc.dead_letter (rid) WHERE rid IS NOT NULL;
     CREATE INDEX credential_request ON regproc.stage_record ((document->>'requestId'))
       WHERE stage = 'mosip-mediator' AND collection = 'credentials';
     CREATE INDEX change_rid ON regproc.stage_record ((document->>'rid'))
