@@ -9,6 +9,7 @@ public enum OperationsSchema {
     Migration(version: 61, name: "lists and views of registrations", sql: lists + views),
     Migration(version: 62, name: "replays of many", sql: ReplayJob.tables),
     Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
+    Migration(version: 66, name: "events by the day on which they arrived", sql: Outcome.index),
   ]
 
   /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long, and counts; `--stage`;

@@ -6,7 +6,10 @@ extension OperationsAPI {
   /// Which registrations there are, and all of one.
   var registrations: [Endpoint] {
     [
-      read("/regproc/v1/registrations") { request, connection in
+      read(
+        "/regproc/v1/registrations", "lists registrations: counts, then where each stands, since when and why", query: Self.filters,
+        shape: Self.counted
+      ) { request, connection in
         try Self.refuseUnknown(request, Selection.names + ["limit", "after"])
         let limit = try Self.query(request, "limit").map { text in
           guard let number = Int(text) else { throw OperationRefusal(.badInput, "bad-limit", "limit is a whole number") }
@@ -16,7 +19,8 @@ extension OperationsAPI {
           try selection(request), limit: limit ?? 50, after: Self.query(request, "after"), on: connection
         ).json
       },
-      read("/regproc/v1/journey/{name}") { request, connection in
+      read("/regproc/v1/journey/{name}", "tells all of a registration, by its RID, AID or registration number", shape: Self.object)
+      { request, connection in
         let name = request.parameters["name"] ?? ""
         guard let view = try RegistrationView.read(name, on: connection) else {
           throw OperationRefusal(.notFound, "unknown-rid", "no stage and no mediator has ever seen it")

@@ -11,13 +11,25 @@ extension OperationsAPI {
 
   var replays: [Endpoint] {
     [
-      change("POST", "/regproc/v1/registrations/{name}/replay") { request, body, who, connection in
+      change(
+        "POST", "/regproc/v1/registrations/{name}/replay", "runs a registration again, or has a change worked on or told again",
+        body: ["from": JSONShape.text("the stage to begin at"), "force": JSONShape.flag(), "dryRun": JSONShape.flag()],
+        shape: Self.object
+      ) { request, body, who, connection in
         try replayer.start(
           request.parameters["name"] ?? "", from: Self.word(body, "from"), by: who, isForced: Self.flag(body, "force"),
           isDryRun: Self.flag(body, "dryRun"), on: connection
         ).json
       },
-      change("POST", "/regproc/v1/replays", maxBody: 32 << 20) { _, body, who, connection in
+      change(
+        "POST", "/regproc/v1/replays", "runs many registrations again, as a job",
+        body: [
+          "rids": JSONShape.list(JSONShape.text()), "selection": JSONShape.object([:], "filters, by the names of the list's"),
+          "process": JSONShape.text(), "from": JSONShape.text(), "force": JSONShape.flag(), "dryRun": JSONShape.flag(),
+          "rate": JSONShape.integer("a second", from: 1), "limit": JSONShape.integer(from: 1), "skipBad": JSONShape.flag(),
+          "yes": JSONShape.flag("every registration there is, where nothing is selected"),
+        ], shape: Self.object, maxBody: 32 << 20
+      ) { _, body, who, connection in
         let isDryRun = try Self.flag(body, "dryRun")
         let made = try replayer.make(try self.request(body), by: who, isDryRun: isDryRun, on: connection)
         guard let id = made.id else { return made.json }
@@ -26,24 +38,33 @@ extension OperationsAPI {
         json["leftOut"] = made.json["leftOut"]
         return json
       },
-      read("/regproc/v1/replays") { request, connection in
+      read("/regproc/v1/replays", "lists replay jobs", query: ["limit": "how many (default: 50)"], shape: Self.rows) {
+        request, connection in
         .array(try ReplayJob.list(limit: try Self.limit(request), on: connection).map(\.json))
       },
-      read("/regproc/v1/replays/{id}") { request, connection in
+      read(
+        "/regproc/v1/replays/{id}", "tells how far a replay job is, and what it refused",
+        query: ["limit": "how many refused ones (default: 50)"], shape: Self.object
+      ) { request, connection in
         let id = try Self.job(request)
         var json = try ReplayJob.read(id, on: connection).json
         json["refused"] = .array(try ReplayJob.refused(id, limit: try Self.limit(request), on: connection).map(\.json))
         return json
       },
-      change("POST", "/regproc/v1/replays/{id}/cancel") { request, _, who, connection in
+      change("POST", "/regproc/v1/replays/{id}/cancel", "ends a replay job; what it started goes on", shape: Self.object) {
+        request, _, who, connection in
         let id = try Self.job(request)
         try ReplayJob.cancel(id, by: who, on: connection)
         return try ReplayJob.read(id, on: connection).json
       },
-      read("/regproc/v1/held") { request, connection in
+      read(
+        "/regproc/v1/held", "lists what nobody runs again until a person says so", query: ["limit": "how many (default: 50)"],
+        shape: Self.rows
+      ) { request, connection in
         .array(try Held.list(limit: try Self.limit(request), on: connection))
       },
-      change("POST", "/regproc/v1/held/{name}/release") { request, _, who, connection in
+      change("POST", "/regproc/v1/held/{name}/release", "releases what is held", shape: Self.object) {
+        request, _, who, connection in
         try Held.release(request.parameters["name"] ?? "", by: who, on: connection).json
       },
     ]

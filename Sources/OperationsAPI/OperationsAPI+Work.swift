@@ -6,7 +6,14 @@ extension OperationsAPI {
   /// The durable work of stages.
   var work: [Endpoint] {
     [
-      read("/regproc/v1/work") { request, connection in
+      read(
+        "/regproc/v1/work", "lists the durable work of stages",
+        query: [
+          "key": "all of this key, instead of a list", "stage": "of this stage", "kind": "of this kind",
+          "state": "open, given-up ...",
+          "older-than": "a span such as 2h", "limit": "how many rows (default: 50)",
+        ], shape: Self.counted
+      ) { request, connection in
         // A key may have slashes, which a path cannot hold.
         if let key = Self.query(request, "key") { return ["rows": .array(try Work.show(key, on: connection))] }
         let filter = try Self.workFilter(request)
@@ -15,13 +22,16 @@ extension OperationsAPI {
           "rows": .array(try Work.list(filter, limit: try Self.limit(request), on: connection)),
         ]
       },
-      read("/regproc/v1/work/{key}") { request, connection in
-        .array(try Work.show(request.parameters["key"] ?? "", on: connection))
-      },
-      change("POST", "/regproc/v1/work/retry") { _, body, who, connection in
+      change(
+        "POST", "/regproc/v1/work/retry", "begins pieces from their first try, now",
+        body: ["keys": JSONShape.list(JSONShape.text())], shape: Self.rows
+      ) { _, body, who, connection in
         .array(try Work.retry(try Self.keys(body), by: who, on: connection))
       },
-      change("POST", "/regproc/v1/work/give-up") { _, body, who, connection in
+      change(
+        "POST", "/regproc/v1/work/give-up", "ends pieces as given up", body: ["keys": JSONShape.list(JSONShape.text())],
+        shape: Self.rows
+      ) { _, body, who, connection in
         .array(try Work.giveUp(try Self.keys(body), by: who, on: connection))
       },
     ]

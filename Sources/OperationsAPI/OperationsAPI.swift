@@ -18,7 +18,7 @@ public struct OperationsAPI: Sendable {
   public static func endpoints(_ access: OperatorAccess) -> [Endpoint] {
     // Each file of this target adds its own.
     let api = OperationsAPI(access)
-    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays
+    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.outcomes
   }
 
   /// Something to look at.
@@ -33,6 +33,17 @@ public struct OperationsAPI: Sendable {
     Endpoint("GET", path, admission: access.read) { request in
       await reply(request) { connection in try answer(request, connection) }
     }.described(Self.description(summary, query: query, body: nil, shape: shape))
+  }
+
+  /// Something to look at that does not fit into a query: `POST`, for whoever may read, and nothing is changed.
+  func ask(
+    _ path: String, _ summary: String, body: KeyValuePairs<String, JSONValue>, shape: JSONValue, maxBody: Int = 1 << 20,
+    _ answer: @escaping @Sendable (JSONValue, Connection) throws -> JSONValue
+  ) -> Endpoint {
+    Endpoint("POST", path, maxBody: maxBody, admission: access.read) { request in
+      guard Self.isJSON(request) else { return Self.refuse(415, "not-json", "send the body as Content-Type: application/json") }
+      return await reply(request) { connection in try answer(try Self.body(request), connection) }
+    }.described(Self.description(summary, query: [:], body: body, shape: shape))
   }
 
   /// Something to do. `author` and `reason` stand in the JSON body; with a token the author is its subject.
@@ -154,6 +165,20 @@ public struct OperationsAPI: Sendable {
     }
     return number
   }
+
+  /// The filters of a list of registrations, for its description.
+  static let filters: KeyValuePairs = [
+    "status": "MOSIP's registration status, or waiting, sent, held", "stage": "where it stands", "code": "of its last verdict",
+    "kind": "birth, death, birth-correction ...", "process": "its flow",
+    "since": "moved since then: a moment, a day, or a span such as 2h",
+    "waiting-longer-than": "a span such as 30m", "limit": "how many rows (default: 50)", "after": "the `next` of the page before",
+  ]
+
+  /// Counts, then rows.
+  static let counted = JSONShape.object(
+    ["counts": JSONShape.anything, "rows": JSONShape.list(JSONShape.object([:]))], required: ["rows"])
+  static let rows = JSONShape.list(JSONShape.object([:]))
+  static let object = JSONShape.object([:])
 
   // MARK: who did what
 

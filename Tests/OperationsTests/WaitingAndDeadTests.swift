@@ -302,7 +302,7 @@ struct WaitingAndDeadTests {
       #expect(try await place.endpoint("GET", "/regproc/v1/work?older-than=2h&state=given-up").json["rows"]?.array?.count == 1)
       #expect(try await place.endpoint("GET", "/regproc/v1/work?older-than=x").status == 400)
       #expect(try await place.endpoint("GET", "/regproc/v1/work?state=x").status == 400)
-      let shown = try await place.endpoint("GET", "/regproc/v1/work/open").json[0]
+      let shown = try await place.endpoint("GET", "/regproc/v1/work?key=open").json["rows"]?[0]
       #expect(shown?["payload"]?["name"]?.string == "<text>" && shown?["attempt"]?.int == 4)
 
       func retry(_ keys: JSONValue) async throws -> (status: Int, json: JSONValue) {

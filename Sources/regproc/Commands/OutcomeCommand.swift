@@ -1,0 +1,104 @@
+import JSON
+import Operations
+import System
+
+/// `regproc reconcile` and `regproc report`: what came of events.
+enum OutcomeCommand {
+  static let reconcile = Command(
+    name: "reconcile", summary: "tells which registered events never arrived, which are on their way, and how the others ended",
+    details: """
+      FILE has a registration number a line, as the civil registry lists what it registered; lines that begin with # are none. Counts come first, on
+      standard error, then the numbers that did not end as they should: those that never arrived, and those that ended in an error or wait
+      for a person. The exit code is 1 when there are any. --all shows every number, --json too, an object a line.
+      """,
+    options: [
+      .text("file", "NUMBERS", "the file; - for standard input"),
+      .text("kind", "KIND", "of this kind only, e.g. birth or death: a number without one never arrived"),
+      .flag("all", "also those that are done or on their way"), .flag("json", "one object a line, for every number"),
+    ], takesSettings: true, example: "reconcile --file registered.txt --kind birth", run: runReconcile)
+
+  static let report = Command(
+    name: "report", summary: "tells what came of the events that arrived on a day, by kind and outcome",
+    details: "As it stands now: what was on its way may have ended since. Days are UTC's.",
+    options: [
+      .text("day", "DAY", "e.g. 2026-11-24 (default: today)"), .flag("csv", "as comma separated values, with a head"),
+      .flag("json", "as one object"),
+    ], takesSettings: true, example: "report --day 2026-11-24 --csv", run: runReport)
+
+  private static func runReconcile(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    guard let file = arguments.text("file") else { throw WrongUse("--file NUMBERS says which", reconcile) }
+    let kind = arguments.text("kind")
+    if let kind, !Selection.kinds.contains(kind) {
+      throw WrongUse(
+        "there is no kind \(kind); there are \(Selection.kinds.joined(separator: ", "))", reconcile,
+        suggestion: Selection.kinds.nearest(to: kind).map { "--kind \($0)" })
+    }
+    let numbers = try Reconciliation.numbers(file: file == "-" ? StandardInput.read(limit: 64 << 20) : Files.read(file))
+    let (all, isJSON, console) = (arguments.has("all"), arguments.has("json"), around.console)
+    let counts = try await JournalAccess.with(settings) { connection, _ in
+      var counts: [String: Int] = [:]
+      for start in stride(from: 0, to: numbers.count, by: Reconciliation.batch) {
+        let part = Array(numbers[start..<min(start + Reconciliation.batch, numbers.count)])
+        for outcome in try Reconciliation.outcomes(of: part, kind: kind, on: connection) {
+          counts[outcome.word.rawValue, default: 0] += 1
+          if isJSON {
+            console.out(outcome.json.encoded() + [10])
+          } else if all || outcome.isTrouble {
+            console.out(line(outcome))
+          }
+        }
+        console.progress("\(min(start + part.count, numbers.count)) of \(numbers.count) numbers")
+      }
+      console.progress("")
+      return counts
+    }
+    console.err("\(numbers.count) registration numbers\n")
+    for word in Outcome.Word.allCases {
+      if let count = counts[word.rawValue] { console.err("  \(String(count).padded(to: 8))\(word.rawValue)\n") }
+    }
+    return Outcome.Word.allCases.contains { $0.isTrouble && counts[$0.rawValue] != nil } ? 1 : 0
+  }
+
+  private static func line(_ outcome: Outcome) -> String {
+    [outcome.number, outcome.kind, outcome.word.rawValue, outcome.result, outcome.rid].compactMap { $0 }.map(Console.visible)
+      .joined(separator: "  ") + "\n"
+  }
+
+  private static func runReport(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    let settings = try Settings(arguments, around)
+    let day = try DayReport.day(arguments.text("day") ?? String(Instant.now.iso.prefix(10)))
+    let report = try await JournalAccess.with(settings) { connection, _ in
+      try DayReport.read(from: day, to: day.advanced(bySeconds: 86_400), on: connection)
+    }
+    let (head, console) = (["kind", "outcome", "result", "count"], around.console)
+    let rows = report.lines.map { [$0.kind, $0.word.rawValue, $0.result ?? "", String($0.count)] }
+    if arguments.has("json") {
+      console.out(report.json.encoded(pretty: true) + [10])
+    } else if arguments.has("csv") {
+      for row in [head] + rows { console.out(row.map(cell).joined(separator: ",") + "\n") }
+    } else if rows.isEmpty {
+      console.err("No event arrived on \(day.iso.prefix(10)).\n")
+    } else {
+      var table = TextTable(head: head)
+      for row in rows { table.add(row) }
+      console.out(table.rendered(console))
+    }
+    return 0
+  }
+
+  /// A cell of RFC 4180. What a spreadsheet would take for a formula is quoted with an apostrophe.
+  private static func cell(_ text: String) -> String {
+    let text = text.first.map("=+-@".contains) == true ? "'" + text : text
+    return text.contains { $0 == "," || $0 == "\"" || $0.isNewline } ? "\"\(text.replacing("\"", with: "\"\""))\"" : text
+  }
+}
+
+extension Outcome {
+  var isTrouble: Bool { word.isTrouble }
+}
+
+extension Outcome.Word {
+  /// Whether somebody must look at it.
+  var isTrouble: Bool { [.neverArrived, .held, .parked, .error].contains(self) }
+}
