@@ -133,13 +133,15 @@ let package = Package(
     tests(
       "Operations",
       [
-        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP", "Routing",
+        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP",
+        "Routing",
       ]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),
     tests("Deployment", ["Deployment", "YAML", "System"]),
-    tests("Integration", ["StageRuntime", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),
+    tests(
+      "Integration", ["StageRuntime", "Operations", "OperationsAPI", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),
     // They start the built program.
     tests(
       "Program",

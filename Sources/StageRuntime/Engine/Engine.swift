@@ -203,7 +203,8 @@ public final class Engine: Sendable {
     }
     self.admin = admin
     operatorEndpoints = admin == nil ? [] : described
-    let open = units.flatMap { $0.plugin.endpoints($0.context) }.map { $0.isIntake ? $0.closed { pauses.closedIntake } : $0 } + endpoints
+    let open =
+      units.flatMap { $0.plugin.endpoints($0.context) }.map { $0.isIntake ? $0.closed { pauses.closedIntake } : $0 } + endpoints
     self.endpoints = open.isEmpty ? [] : open + [Self.description("what other programs call", open)]
     var http = settings.http
     http.refusedClient = ListenerCertificates.countRefusal

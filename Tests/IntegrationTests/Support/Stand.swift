@@ -3,6 +3,8 @@ import HTTP
 import JSON
 import Kafka
 import MosipPlatform
+import Operations
+import OperationsAPI
 import Platform
 import Postgres
 import Registration
@@ -66,7 +68,9 @@ final class Stand: Sendable {
     let settings = try await BlockingPool(name: "t", threads: 1).run { try cluster.start() }
     database = settings
     pool = Pool(settings, size: 12)
-    _ = try await pool.with { try Migrator.apply(EngineSchema.migrations + PlatformSchema.migrations, on: $0) }
+    _ = try await pool.with {
+      try Migrator.apply(EngineSchema.migrations + OperationsSchema.migrations + PlatformSchema.migrations, on: $0)
+    }
     let port = FreePort.choose() ?? 0
     self.port = port
     openCRVS = StandInOpenCRVS(secret: Self.secret)
@@ -102,7 +106,8 @@ final class Stand: Sendable {
     environment.merge(more) { $1 }
     engine = try Engine(
       engineSettings, run: files, directory: files, catalogue: plugins, routes: routes, services: services, pool: pool,
-      environment: environment, endpoints: platform.endpoints, makeTopics: broker.makeTopics)
+      environment: environment, endpoints: platform.endpoints, operations: OperationsAPI.endpoints,
+      makeTopics: broker.makeTopics)
     try await platform.start()
     _ = try await engine.start()
     admin = engine.adminURL ?? ""
