@@ -53,7 +53,8 @@ struct LostRIDSearches: Sendable {
         throw SyncFault("RPR-RGS-013", "a filter has no `columnName` that can be searched")
       }
       if Self.personal.contains(column) {
-        throw SyncFault("RPR-RGS-032", "nothing is kept by which `\(column)` could be searched; search by registrationDate and centerId")
+        throw SyncFault(
+          "RPR-RGS-032", "nothing is kept by which `\(column)` could be searched; search by registrationDate and centerId")
       }
       let type = filter["type"]?.string?.lowercased()
       if column == "registrationDate" {

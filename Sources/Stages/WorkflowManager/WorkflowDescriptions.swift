@@ -78,7 +78,8 @@ enum WorkflowDescriptions {
       ])))
 
   static let action = EndpointDescription(
-    "has paused registrations go on, begin again or end", details: "All of them or none. The same action once more changes nothing.",
+    "has paused registrations go on, begin again or end",
+    details: "All of them or none. The same action once more changes nothing.",
     tag: tag,
     body: body(
       .action,

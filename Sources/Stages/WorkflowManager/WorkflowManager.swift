@@ -7,7 +7,8 @@ import System
 /// a person has a paused one do, and packets that go through their flow without an upload.
 public struct WorkflowManager: Stage {
   public static let spec = PluginSpec(
-    name: "workflow-manager", summary: "answers MOSIP's workflow manager's requests over HTTP: transactions, search, actions, instances",
+    name: "workflow-manager",
+    summary: "answers MOSIP's workflow manager's requests over HTTP: transactions, search, actions, instances",
     takesMessages: false,
     settings: [
       SettingField(
