@@ -260,8 +260,10 @@ enum ServiceLinks {
     Entry(plugin: "opencrvs-mediator", setting: "mosip-url", calls: "mosip-mediator", outside: .mosipMediator),
     Entry(plugin: "opencrvs-mediator", setting: "opencrvs-url", outside: .opencrvs),
   ]
-  /// OpenCRVS, and the mediator of the other side.
-  static let calledFromOutside: Set = ["opencrvs-mediator", "mosip-mediator", "packet-receiver"]
+  /// By OpenCRVS, the mediator of the other side, registration clients, a receiver in a DMZ, and MOSIP's admin pages and scripts.
+  static let calledFromOutside: Set = [
+    "opencrvs-mediator", "mosip-mediator", "packet-receiver", "securezone-notification", "workflow-manager",
+  ]
 
   /// A stage's secret settings that a deployment gives; the others belong to ways that a site chooses.
   static func isNeeded(_ setting: String) -> Bool { ["sha-secret", "hub-secret"].contains(setting) }

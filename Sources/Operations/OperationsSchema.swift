@@ -10,7 +10,14 @@ public enum OperationsSchema {
     Migration(version: 62, name: "replays of many", sql: ReplayJob.tables),
     Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
     Migration(version: 66, name: "events by the day on which they arrived", sql: Outcome.index),
+    Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
   ]
+
+  /// Registrations by the moment of their row, and announcements of some days. Neither moment ever changes.
+  private static let searches = """
+    CREATE INDEX registration_created ON regprc.registration (cr_dtimes, workflow_instance_id);
+    CREATE INDEX registration_list_created ON regprc.registration_list (cr_dtimes);
+    """
 
   /// What lists of registrations ask. In the order of their lines: newest first and `--since`; `--status`; what waits for long, and counts; `--stage`;
   /// `--code`; `--kind` other than birth; `--status held`. A registration's row moves with each of its hops, so the first three cost

@@ -42,6 +42,21 @@ public protocol PipelineEntrance: Sendable {
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
     changes: [StageChange]
   ) async throws -> Bool
+
+  /// Concludes the hop of a stage that has a topic, for a message that came to it over HTTP instead. One that the stage has had already, or
+  /// that is on its way to it, changes nothing.
+  /// - Returns: false when it changed nothing.
+  /// - Throws: as `conclude`.
+  func notified(_ message: Message, at stage: String, _ verdict: Verdict) async throws -> Bool
+
+  /// Has paused registrations do something, in a person's name: all of them or none. The same once more is no error and changes nothing.
+  /// - Throws: `WorkflowRefusal`; `ServiceError` when the database is out of reach.
+  func act(_ action: WorkflowAction, on rids: [String], by author: String) async throws
+
+  /// Has a packet that the packet manager has already go through its flow: announcement, registration and first message are one SQL
+  /// transaction.
+  /// - Throws: `WorkflowRefusal`; `ServiceError` when the database is out of reach.
+  func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws
 }
 
 /// The row of `registration` that a packet begins with (facts/stages 1, step 7).

@@ -17,6 +17,8 @@ public enum Catalogue {
     // The mediators between MOSIP and OpenCRVS.
     OpencrvsMediator.self,
     MosipMediator.self,
+    // MOSIP's own endpoints of registrations.
+    WorkflowManager.self,
     // What stands between stages that run elsewhere and all others.
     BridgeStage.self,
   ]

@@ -33,12 +33,19 @@ import Testing
     "POST \(base)/registrationstatus/search": receiver, "POST \(base)/registrationstatus/externalstatus/search": receiver,
     "POST \(base)/registrationstatus/packetexternalstatus": receiver,
     "POST \(base)/packetreceiver/registrationpackets": receiver,
-    "POST /hub": .tokens(.mosip, role: "PUBLISH_T_GENERAL"), "GET /openapi.json": .everybody,
+    "POST \(base)/registrationstatus/lostridsearch": .tokens(.mosip, role: "REGISTRATION_OFFICER"),
+    "POST \(base)/securezone/notification": receiver, "GET \(base)/registrationtransaction/search/{rid}": receiver,
+    "GET \(base)/registrationtransaction/search/{langCode}/{rid}": receiver,
+    "POST \(base)/workflowmanager/workflow/search": receiver, "POST \(base)/workflowmanager/workflowaction": receiver,
+    "POST \(base)/workflowmanager/workflowinstance": receiver,
+    "POST /hub": .tokens(.mosip, role: "PUBLISH_T_GENERAL"), description: .everybody,
   ]
 
+  /// Each listener tells what it serves.
+  private static let description = "GET /openapi.json"
   private static let readers = Callers.tokens(.mosip, role: "REGPROC_READ")
   private static let operators = Callers.tokens(.mosip, role: "REGPROC_OPERATE")
-  private static let open: Set = ["GET /actuator/health/liveness", "GET /actuator/health/readiness", "GET /openapi.json"]
+  private static let open: Set = ["GET /actuator/health/liveness", "GET /actuator/health/readiness", description]
   /// What is asked by `POST` because it does not fit into a query, and changes nothing.
   private static let questions: Set = ["POST /regproc/v1/reconciliations"]
 
@@ -63,7 +70,7 @@ import Testing
 
   private func status(_ endpoint: String, _ token: String?, _ base: String, host: String? = nil) async throws -> Int {
     let parts = endpoint.split(separator: " ")
-    var url = "\(base)\(parts[1])".replacing(/\{[a-z]+\}/, with: "1")
+    var url = "\(base)\(parts[1])".replacing("{langCode}", with: "eng").replacing(/\{[a-z]+\}/, with: "1")
     if parts[1] == "/hub" { url += "?hub.mode=publish&hub.topic=T" }
     var request = ClientRequest(method: parts[0] == "*" ? "GET" : String(parts[0]), url: parts[0] == "*" ? url + "/unknown" : url)
     if request.method == "POST" {
@@ -138,7 +145,7 @@ import Testing
     #expect(served.count > 20 && Self.open.isSubset(of: served) && Self.questions.isSubset(of: served))
     try await check(served, Dictionary(uniqueKeysWithValues: served.map { ($0, .everybody) }), at: stand.admin, stand)
     #expect(try await status("GET /actuator/health", nil, stand.admin) == 200)
-    for endpoint in served where endpoint != "GET /openapi.json" {
+    for endpoint in served where endpoint != Self.description {
       #expect(try await status(endpoint, nil, "http://127.0.0.1:\(stand.port)") == 404, "\(endpoint) is not for the public")
     }
     try await checkNames(stand)

@@ -152,7 +152,7 @@ extension ProgramTests {
           let words = ["-f", "compose.yaml"] + more + ["config"]
           let read = try await Program(words, program: program, environment: ["HOME": folder.path], folder: tree).ended()
           #expect(read.code == 0, "\(read.errors.suffix(2000))")
-          #expect(read.output.ranges(of: "network_mode: host").count == (more.isEmpty ? 0 : nodes == "1" ? 17 : 19))
+          #expect(read.output.ranges(of: "network_mode: host").count == (more.isEmpty ? 0 : nodes == "1" ? 18 : 20))
         }
       }
     }
@@ -166,7 +166,7 @@ extension ProgramTests {
         // It looks for the program, which this machine has elsewhere.
         paths.append(try folder.write(text.replacing("/usr/bin/regproc", with: Program.regproc), to: path))
       }
-      #expect(paths.count == 15)
+      #expect(paths.count == 16)
       let program = try #require(Self.tool("systemd-analyze"))
       let checked = try await Program(
         ["verify", "--man=no"] + paths.sorted(), program: program,

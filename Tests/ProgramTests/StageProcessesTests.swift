@@ -10,7 +10,7 @@ extension ProgramTests {
       let births = OpenCRVSSide.births(48, run: "STAGES")
       let numbers = births.map(\.registrationNumber)
       let processes = try await StageProcesses(broker, side)
-      #expect(StageProcesses.stages.count == 12)
+      #expect(StageProcesses.stages.count == 13)
       try await processes.startAll()
       let sender = WebhookSender(births, to: processes.webhooks)
       func ended(_ count: Int) async throws -> Bool {

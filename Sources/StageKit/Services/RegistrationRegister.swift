@@ -155,6 +155,15 @@ public protocol RegistrationRegister: Sendable {
 
   /// The requests that a workflow instance made, oldest first.
   func additionalInfoRequests(workflowInstanceId: String) async throws -> [AdditionalInfoRequestRecord]
+
+  /// The transactions of a RID, oldest first: the newest `limit` of them.
+  func transactions(rid: String, limit: Int) async throws -> [TransactionRecord]
+
+  /// A page of workflow instances, and how many there are. Counting stops at 10,000.
+  func workflows(_ search: WorkflowSearch) async throws -> (rows: [WorkflowRecord], total: Int)
+
+  /// Announcements of some days.
+  func announced(_ search: LostRIDSearch) async throws -> [AnnouncedRecord]
 }
 
 extension RegistrationRegister {

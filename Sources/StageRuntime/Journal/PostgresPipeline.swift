@@ -17,6 +17,17 @@ struct PostgresPipeline: PipelineEntrance {
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
     changes: [StageChange]
   ) async throws -> Bool {
+    try await conclude(message, at: stage, verdict, opening: registration, changes: changes, onlyIfStageHasNone: false)
+  }
+
+  func notified(_ message: Message, at stage: String, _ verdict: Verdict) async throws -> Bool {
+    try await conclude(message, at: stage, verdict, opening: nil, changes: [], onlyIfStageHasNone: true)
+  }
+
+  private func conclude(
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
+    changes: [StageChange], onlyIfStageHasNone: Bool
+  ) async throws -> Bool {
     guard let file = directory[stage] else {
       throw ServiceError(.refused, service: "pipeline", code: "RPR-RTE-002", "stage \(stage) is not known")
     }
@@ -51,6 +62,7 @@ struct PostgresPipeline: PipelineEntrance {
               rid: message.rid, run: run, from: stage, author: "client", reason: "sent again as asked (RESEND)",
               connection)
           }
+          if onlyIfStageHasNone, try Self.has(stage, message, connection) { return false }
           let hop = try row(run)
           let known = try connection.execute(
             "SELECT 1 FROM regproc.hop WHERE hop_id = $1::uuid AND state >= 2", [.text(hop.id.text)])
@@ -64,6 +76,14 @@ struct PostgresPipeline: PipelineEntrance {
     }
     wake.signal()
     return isNew
+  }
+
+  /// Whether the stage has had the packet, or gets it. Another run's hops that are superseded count, too: there are newer ones.
+  private static func has(_ stage: String, _ message: Message, _ connection: Connection) throws -> Bool {
+    try !connection.execute(
+      "SELECT 1 FROM regproc.hop WHERE rid = $1 AND process = $2 AND iteration = $3 AND stage = $4 LIMIT 1",
+      [.text(message.rid), .text(message.process), .int(message.iteration), .text(stage)]
+    ).isEmpty
   }
 
   private static func open(

@@ -83,6 +83,92 @@ public struct PostgresRegister: RegistrationRegister {
     try await requests("workflow_instance_id = $1", workflowInstanceId)
   }
 
+  public func transactions(rid: String, limit: Int) async throws -> [TransactionRecord] {
+    // As the view `registration_transaction`, which cannot be searched by the RID's index.
+    try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          """
+          SELECT * FROM (
+            SELECT * FROM (
+              SELECT hop_id::text AS id, rid, coalesce(transaction_type, stage), parent::text, status_code, sub_status_code, comment, done_at
+              FROM regproc.hop WHERE rid = $1 AND state = 2 ORDER BY done_at DESC, hop_id LIMIT $2) AS ours
+            UNION ALL SELECT * FROM (
+              SELECT id, reg_id, trn_type_code, parent_regtrn_id, status_code, sub_status_code, status_comment, cr_dtimes AT TIME ZONE 'UTC'
+              FROM regproc.transaction_of_others WHERE reg_id = $1 ORDER BY cr_dtimes DESC, id LIMIT $2) AS theirs
+            ORDER BY 8 DESC, 1 LIMIT $2) AS newest ORDER BY 8, 1
+          """, [.text(rid), .int(limit)]
+        ).map { row in
+          TransactionRecord(
+            id: try row.text(0), rid: try row.text(1), type: try row.text(2), parent: try row.textOrNull(3),
+            statusCode: try row.textOrNull(4) ?? "", subStatusCode: try row.textOrNull(5), statusComment: try row.textOrNull(6),
+            createdAt: try row.instant(7))
+        }
+      }
+    }
+  }
+
+  public func workflows(_ search: WorkflowSearch) async throws -> (rows: [WorkflowRecord], total: Int) {
+    var conditions = ["NOT coalesce(is_deleted, false)"]
+    var values: [Value] = []
+    for (column, value) in [("process", search.process), ("status_code", search.statusCode), ("reg_id", search.rid)] {
+      guard let value else { continue }
+      values.append(.text(value))
+      conditions.append("\(column) = $\(values.count)")
+    }
+    let condition = conditions.joined(separator: " AND ")
+    let key =
+      switch search.order {
+      case .createdAt: "cr_dtimes"
+      // As the indexes have it; `upd_dtimes` is the same moment but for a person's changes.
+      case .updatedAt: "coalesce(latest_trn_dtimes, cr_dtimes)"
+      case .resumeAt: "resume_timestamp"
+      }
+    let direction = search.isAscending ? "ASC" : "DESC"
+    let order = "\(key) \(direction)\(search.order == .resumeAt ? " NULLS LAST" : ""), workflow_instance_id \(direction)"
+    let filters = values
+    return try await database {
+      try await pool.with { connection in
+        let rows = try connection.execute(
+          """
+          SELECT reg_id, process, status_code, status_comment, cr_by, cr_dtimes AT TIME ZONE 'UTC', upd_by, upd_dtimes AT TIME ZONE 'UTC',
+            reg_stage_name, resume_timestamp AT TIME ZONE 'UTC', default_resume_action, pause_rule_ids, last_success_stage_name
+          FROM regprc.registration WHERE \(condition) ORDER BY \(order) LIMIT \(search.limit) OFFSET \(search.offset)
+          """, filters
+        ).map { row in
+          WorkflowRecord(
+            rid: try row.text(0), process: try row.text(1), statusCode: try row.text(2), statusComment: try row.textOrNull(3),
+            createdBy: try row.text(4), createdAt: try row.instant(5), updatedBy: try row.textOrNull(6),
+            updatedAt: try row.instantOrNull(7), stage: try row.textOrNull(8), resumeAt: try row.instantOrNull(9),
+            resumeAction: try row.textOrNull(10), pauseRules: try row.textOrNull(11), lastSuccessStage: try row.textOrNull(12))
+        }
+        let total = try connection.execute(
+          "SELECT count(*) FROM (SELECT 1 FROM regprc.registration WHERE \(condition) LIMIT 10000) AS first", filters
+        ).only().int(0)
+        return (rows, total)
+      }
+    }
+  }
+
+  public func announced(_ search: LostRIDSearch) async throws -> [AnnouncedRecord] {
+    let direction = search.isAscending ? "ASC" : "DESC"
+    return try await database {
+      try await pool.with { connection in
+        try connection.execute(
+          """
+          SELECT reg_id, registration_date::text, cr_dtimes AT TIME ZONE 'UTC' FROM regprc.registration_list
+          WHERE cr_dtimes >= $1::date AND cr_dtimes < $2::date + 1 AND NOT coalesce(is_deleted, false)
+            AND ($3::text IS NULL OR split_part(ref_id, '_', 1) = $3)
+          ORDER BY cr_dtimes \(direction), workflow_instance_id LIMIT $4
+          """, [.text(search.firstDay), .text(search.lastDay), Value(search.center), .int(search.limit)]
+        ).map { row in
+          AnnouncedRecord(
+            rid: try row.text(0), registrationDay: try row.textOrNull(1), announcedAt: try row.instant(2))
+        }
+      }
+    }
+  }
+
   private func requests(_ condition: String, _ value: String) async throws -> [AdditionalInfoRequestRecord] {
     try await database {
       try await pool.with { connection in

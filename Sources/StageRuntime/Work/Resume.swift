@@ -43,13 +43,17 @@ struct Resume: Sendable {
     var tag: Tag?
     /// The pause rules that do not hold it up again.
     var rules: [String] = []
+    /// Who asked for it; nil where it is the registration's own time or packet.
+    var author: String?
 
     var json: JSONValue {
-      [
+      var json: JSONObject = [
         "instance": .string(instance), "rid": .string(rid), "way": .string(way.rawValue), "pausedAt": JSONValue(pausedAt),
         "tag": tag.map { ["name": .string($0.name), "value": .string($0.value)] } ?? .null,
         "rules": .array(rules.map { .string($0) }),
       ]
+      if let author { json["author"] = .string(author) }
+      return .object(json)
     }
   }
 
@@ -90,9 +94,10 @@ struct Resume: Sendable {
           try Journal.record(connection, [try self.goOn(order, place, tags: current, now: now, connection)])
           _ = try connection.execute(
             """
-            UPDATE regprc.registration SET resume_timestamp = NULL, default_resume_action = NULL, pause_rule_ids = NULL
+            UPDATE regprc.registration SET resume_timestamp = NULL, default_resume_action = NULL, pause_rule_ids = NULL,
+              upd_by = coalesce($2, upd_by)
             WHERE workflow_instance_id = $1 AND status_code NOT LIKE 'PAUSED%'
-            """, [.text(order.instance)])
+            """, [.text(order.instance), Value(order.author)])
         }
       }
     }
@@ -123,7 +128,8 @@ struct Resume: Sendable {
       worker: worker, routeDigest: judge.routes.digest)
     if order.way == .routeAgain {
       let verdict = Verdict(
-        place.verdict, status: .success, subStatus: "RPR-WAS-001", comment: "the registration goes on where it paused")
+        place.verdict, status: .success, subStatus: "RPR-WAS-001",
+        comment: "the registration goes on where it paused" + order.asAsked)
       var concluded = judge.conclude(
         message, verdict, at: stage, source, hop: hop, parent: place.hop, origin: nil, takenAt: now, now: now,
         milliseconds: 0)
@@ -140,8 +146,8 @@ struct Resume: Sendable {
     let target = isEnd ? nil : order.way == .redo ? stage.name : Self.beginning(place.process, judge.routes, directory)
     let verdict: Verdict =
       isEnd
-      ? .failed("RPR-WAS-001", "nothing came in time: the registration is rejected", status: .rejected)
-      : .passed("RPR-WAS-001", "the registration goes on from \(target ?? "")")
+      ? .failed("RPR-WAS-001", order.reasonToStop, status: .rejected)
+      : .passed("RPR-WAS-001", "the registration goes on from \(target ?? "")" + order.asAsked)
     let outgoing = target.map { name in
       let id = hop.id.next(name)
       return OutgoingHop(
@@ -203,5 +209,13 @@ extension Resume.Order {
       tag = Resume.Tag(name: name, value: value)
     }
     rules = json["rules"]?.array?.compactMap(\.string) ?? []
+    author = json["author"]?.string
+  }
+
+  /// Who asked for it, for a comment.
+  fileprivate var asAsked: String { author.map { ", as \($0) asked" } ?? "" }
+
+  fileprivate var reasonToStop: String {
+    author.map { "stopped by \($0): the registration is rejected" } ?? "nothing came in time: the registration is rejected"
   }
 }

@@ -67,6 +67,32 @@ enum PacketReceiverDescriptions {
         "what is known", Shape.list(Shape.object([name: Shape.orNull(Shape.text()), "statusCode": Shape.orNull(Shape.text())]))))
   }
 
+  static let lostRID = EndpointDescription(
+    "finds registration ids by center and day of announcement",
+    details: "Name, phone, mail address and location are kept nowhere where they could be searched: filters by them are refused.",
+    tag: tag,
+    body: .json(
+      Shape.object(
+        [
+          "id": .object(["const": .string(LostRIDSearches.id)]), "version": Shape.text(), "requesttime": Shape.text(),
+          "request": Shape.object(
+            [
+              "filters": Shape.list(
+                Shape.object([
+                  "columnName": Shape.text("`registrationDate` or `centerId`"), "type": Shape.text("`equals` or `between`"),
+                  "value": Shape.text(), "fromValue": Shape.text("yyyy-MM-dd"), "toValue": Shape.text("yyyy-MM-dd"),
+                ])),
+              "sort": Shape.list(Shape.object(["sortField": Shape.text(), "sortType": Shape.text("`asc` or `desc`")])),
+            ], required: ["filters"]),
+        ], required: ["id", "version", "requesttime", "request"])),
+    answers: answers(
+      "what was found",
+      Shape.list(
+        Shape.object([
+          "registrationId": Shape.text(), "registartionDate": Shape.orNull(Shape.text()), "additionalInfo": Shape.anything,
+          "syncDateTime": Shape.text(),
+        ]))))
+
   static let upload = EndpointDescription(
     "takes a packet", details: "The packet must have been announced; its hash and size are compared.", tag: tag,
     body: EndpointDescription.Content(

@@ -29,6 +29,11 @@ public struct PacketReceiver: Stage {
           "REGISTRATION_ADMIN", "REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER", "REGISTRATION_SUPERVISOR", "RESIDENT",
         ], "a caller needs one of these roles"),
       SettingField(
+        "lost-rid-roles", .texts, default: ["REGISTRATION_ADMIN", "REGISTRATION_OFFICER", "ZONAL_ADMIN", "GLOBAL_ADMIN"],
+        "who searches for a lost registration id needs one of these roles"),
+      SettingField("lost-rid-days", .integer, default: 30, unit: "days", "the longest time that such a search may be about"),
+      SettingField("lost-rid-most", .integer, default: 50, "a search that finds more than so many must be narrowed down"),
+      SettingField(
         "request-time-tolerance", .integer, default: 10_800, unit: "seconds",
         "how far an announcement's requesttime may be from the present moment"),
       SettingField(
@@ -56,6 +61,7 @@ public struct PacketReceiver: Stage {
     let uploads = Uploads(settings: settings, limits: limits, context: context, door: door)
     let queries = StatusQueries(
       settings: settings, context: context, door: door, status: ExternalStatus(settings))
+    let lost = LostRIDSearches(settings: settings, context: context, door: door)
     let base = "/registrationprocessor/v1"
     let admission = door.admission
     func query(_ path: String, _ question: StatusQueries.Question) -> Endpoint {
@@ -68,6 +74,9 @@ public struct PacketReceiver: Stage {
       Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) {
         try await announcements.take($0, version: .v2)
       }.takingIn.described(PacketReceiverDescriptions.sync("version 2")),
+      Endpoint("POST", "\(base)/registrationstatus/lostridsearch", admission: door.admission(by: "lost-rid-roles")) {
+        try await lost.take($0)
+      }.described(PacketReceiverDescriptions.lostRID),
       query("search", .progress), query("externalstatus/search", .outcome), query("packetexternalstatus", .packet),
       Endpoint(
         "POST", "\(base)/packetreceiver/registrationpackets", maxBody: limits.hard + (64 << 10),

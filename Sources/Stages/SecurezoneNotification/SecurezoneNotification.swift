@@ -1,13 +1,32 @@
+import HTTP
+import JSON
 import Registration
 import StageKit
+import System
 
 /// Takes over a packet from the receiving side and refuses a second packet for what another one has begun (facts/stages 2).
 public struct SecurezoneNotification: Stage {
   public static let spec = PluginSpec(
-    name: "securezone-notification", summary: "refuses a packet that another one of the same registration has overtaken"
-  )
+    name: "securezone-notification", summary: "refuses a packet that another one of the same registration has overtaken",
+    settings: [
+      SettingField(
+        "roles", .texts, default: ["REGISTRATION_PROCESSOR"],
+        "whoever notifies of a packet over HTTP, as a receiver elsewhere does, needs one of these roles")
+    ])
 
-  public init(settings: StageSettings) throws {}
+  let settings: StageSettings
+
+  public init(settings: StageSettings) throws { self.settings = settings }
+
+  public func endpoints(_ context: StageContext) -> [Endpoint] {
+    let notifications = Notifications(
+      stage: self, context: context, door: Door(settings: settings, services: context.services, log: context.log))
+    return [
+      Endpoint("POST", "/registrationprocessor/v1/securezone/notification", admission: notifications.door.admission) {
+        try await notifications.take($0)
+      }.takingIn.described(Notifications.description)
+    ]
+  }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
     try await Refusal.judged {

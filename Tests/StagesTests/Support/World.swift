@@ -62,6 +62,13 @@ actor World {
   // The rest
   var auditTrail: [AuditEntry] = []
   var schema: IdSchema?
+  var transactions: [TransactionRecord] = []
+  var workflowRows: [WorkflowRecord] = []
+  private(set) var searches: [WorkflowSearch] = []
+  var announcedRows: [AnnouncedRecord] = []
+  private(set) var lostSearches: [LostRIDSearch] = []
+  private(set) var acted: [String] = []
+  private(set) var begun: [WorkflowStart] = []
   var concluded: [(message: Message, verdict: Verdict, opening: RegistrationOpening?)] = []
   var callers: [String: Caller] = [:]
 
@@ -156,6 +163,21 @@ extension World: RegistrationRegister {
   }
   func registration(workflowInstanceId: String) throws -> RegistrationRecord? {
     try reading("registration") { rows.first { $0.workflowInstanceId == workflowInstanceId } }
+  }
+  func transactions(rid: String, limit: Int) throws -> [TransactionRecord] {
+    try reading("transactions") { transactions.filter { $0.rid == rid } }
+  }
+  func workflows(_ search: WorkflowSearch) throws -> (rows: [WorkflowRecord], total: Int) {
+    try reading("workflows") {
+      searches.append(search)
+      return (workflowRows, workflowRows.count)
+    }
+  }
+  func announced(_ search: LostRIDSearch) throws -> [AnnouncedRecord] {
+    try reading("announced") {
+      lostSearches.append(search)
+      return Array(announcedRows.prefix(search.limit))
+    }
   }
   func registrations(rid: String) throws -> [RegistrationRecord] {
     try reading("registration") { rows.filter { $0.rid == rid }.sorted { $0.createdAt < $1.createdAt } }
@@ -301,7 +323,8 @@ extension World: ObjectStore {
 extension World: AuditTrail {
   func record(_ entries: [AuditEntry]) throws {
     try changing("record") {
-      for entry in entries where !auditTrail.contains(where: { $0.idempotencyKey == entry.idempotencyKey }) {
+      for entry in entries
+      where !auditTrail.contains(where: { $0.idempotencyKey != nil && $0.idempotencyKey == entry.idempotencyKey }) {
         auditTrail.append(entry)
       }
     }
@@ -325,6 +348,18 @@ extension World: AccessTokens {
 }
 
 extension World: PipelineEntrance {
+  func notified(_ message: Message, at stage: String, _ verdict: Verdict) throws -> Bool {
+    try conclude(message, at: stage, verdict, opening: nil, changes: [])
+  }
+  func act(_ action: WorkflowAction, on rids: [String], by author: String) throws {
+    try changing("act") { acted.append("\(action.rawValue) \(rids.joined(separator: ",")) \(author)") }
+  }
+  func begin(_ start: WorkflowStart, additionalInfo sealed: [UInt8]?, by author: String) throws {
+    try changing("begin") {
+      begun.append(start)
+      additionalInfo[start.workflowInstanceId] = sealed
+    }
+  }
   func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
     changes: [StageChange]

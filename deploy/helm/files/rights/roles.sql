@@ -67,6 +67,11 @@ DO $$ BEGIN
   END IF;
 END $$;
 DO $$ BEGIN
+  IF to_regrole('"regproc_workflow_manager"') IS NULL THEN
+    CREATE ROLE "regproc_workflow_manager" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+  END IF;
+END $$;
+DO $$ BEGIN
   IF to_regrole('"regproc_reader"') IS NULL THEN
     CREATE ROLE "regproc_reader" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
   END IF;
@@ -80,8 +85,8 @@ END $$;
 -- The database: nobody else comes in, and only the owner makes anything in it.
 DO $$ BEGIN
   EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-  EXECUTE format('REVOKE ALL ON DATABASE %I FROM "regproc_finalization", "regproc_introducer_validator", "regproc_mosip_mediator", "regproc_opencrvs", "regproc_opencrvs_mediator", "regproc_packet_classifier", "regproc_packet_receiver", "regproc_packet_uploader", "regproc_packet_validator", "regproc_print", "regproc_securezone_notification", "regproc_uin_generator", "regproc_reader", "regproc_operator"', current_database());
-  EXECUTE format('GRANT CONNECT ON DATABASE %I TO "regproc_finalization", "regproc_introducer_validator", "regproc_mosip_mediator", "regproc_opencrvs", "regproc_opencrvs_mediator", "regproc_packet_classifier", "regproc_packet_receiver", "regproc_packet_uploader", "regproc_packet_validator", "regproc_print", "regproc_securezone_notification", "regproc_uin_generator", "regproc_reader", "regproc_operator"', current_database());
+  EXECUTE format('REVOKE ALL ON DATABASE %I FROM "regproc_finalization", "regproc_introducer_validator", "regproc_mosip_mediator", "regproc_opencrvs", "regproc_opencrvs_mediator", "regproc_packet_classifier", "regproc_packet_receiver", "regproc_packet_uploader", "regproc_packet_validator", "regproc_print", "regproc_securezone_notification", "regproc_uin_generator", "regproc_workflow_manager", "regproc_reader", "regproc_operator"', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO "regproc_finalization", "regproc_introducer_validator", "regproc_mosip_mediator", "regproc_opencrvs", "regproc_opencrvs_mediator", "regproc_packet_classifier", "regproc_packet_receiver", "regproc_packet_uploader", "regproc_packet_validator", "regproc_print", "regproc_securezone_notification", "regproc_uin_generator", "regproc_workflow_manager", "regproc_reader", "regproc_operator"', current_database());
   EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO "regproc_owner"', current_database());
 END $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;

@@ -3,24 +3,34 @@ import JSON
 import StageKit
 import System
 
-/// What both doors have in common: who may enter, and how an answer looks (facts/packet-and-crypto 6).
+/// What MOSIP's own endpoints have in common: who may call, and how an answer looks (facts/packet-and-crypto 6).
 struct Door: Sendable {
   let settings: StageSettings
   let services: Services
   let log: Log
 
-  /// Who may come in, for the table of endpoints, and the judgement itself.
-  var admission: Admission {
-    Admission(
-      "tokens with one of the roles \(settings.texts("roles").joined(separator: ", "))", limits: "audience `mosip`"
-    ) { request in
-      switch await services.tokens.judge(request, roles: Set(settings.texts("roles"))) {
-      case .admitted: nil
-      case .noToken, .invalid: refusal(401).response
-      case .lacksRole: refusal(403).response
-      case .unknown: refusal(503).response
+  /// Who may call, for the table of endpoints, and the judgement itself. It leaves the caller in the request.
+  var admission: Admission { admission(by: "roles") }
+
+  /// The same with the roles of another setting.
+  func admission(by setting: String) -> Admission {
+    let roles = settings.texts(setting)
+    return Admission("tokens with one of the roles \(roles.joined(separator: ", "))", limits: "audience `mosip`") { request in
+      switch await services.tokens.judge(request, roles: Set(roles)) {
+      case .admitted(let caller):
+        request.caller = caller
+        return nil
+      case .noToken, .invalid: return refusal(401).response
+      case .lacksRole: return refusal(403).response
+      case .unknown: return refusal(503).response
       }
     }
+  }
+
+  /// Who a request is of, as it may stand in comments and in the audit trail.
+  static func author(of request: Request) -> String {
+    let name = (request.caller as? Caller)?.name ?? ""
+    return String(String.UnicodeScalarView(name.unicodeScalars.filter { $0.properties.generalCategory != .control }).prefix(64))
   }
 
   /// An answer without success whose status says what is wrong.
@@ -40,10 +50,12 @@ struct Door: Sendable {
   }
 
   /// MOSIP's envelope: 200 for success and for named errors, signed when the setting says so.
-  func answer(_ id: String, response: JSONValue, errors: JSONValue) async -> Response {
-    let body = envelope(id, response: response, errors: errors).encoded()
+  func answer(
+    _ id: String, version: String = "1.0", isSigned: Bool = true, response: JSONValue, errors: JSONValue
+  ) async -> Response {
+    let body = envelope(id, version: version, response: response, errors: errors).encoded()
     var answer = Response.json(body)
-    if settings.boolean("sign-answers") {
+    if isSigned, settings.boolean("sign-answers") {
       do {
         answer.headers["Response-Signature"] = try await services.keys.signJWS(
           body, application: "KERNEL", detached: true)
@@ -55,9 +67,9 @@ struct Door: Sendable {
     return answer
   }
 
-  private func envelope(_ id: String, response: JSONValue, errors: JSONValue) -> JSONValue {
+  private func envelope(_ id: String, version: String = "1.0", response: JSONValue, errors: JSONValue) -> JSONValue {
     [
-      "id": .string(id), "version": "1.0", "responsetime": .string(services.clock.now.iso), "response": response,
+      "id": .string(id), "version": .string(version), "responsetime": .string(services.clock.now.iso), "response": response,
       "errors": errors,
     ]
   }
