@@ -55,6 +55,7 @@ extension Replay {
     }
     if isDryRun { return started }
     try Journal.supersede(rid: rid, by: run, connection)
+    try Self.close(record, instance: instance, by: run, connection)
     let statement = Journal.insertOutgoing(
       hops, workflowInstanceIds: hops.map { _ in instance }, rids: hops.map { _ in rid }, processes: hops.map { _ in process },
       iterations: hops.map { _ in iteration })
@@ -70,6 +71,23 @@ extension Replay {
       WHERE workflow_instance_id = $1
       """, [.text(instance), .text(author)])
     return started
+  }
+
+  /// Ends the hop that the record is: should it still stand on its topic before a stage that will read it, it is known there as superseded.
+  private static func close(_ record: LogRecord, instance: String, by run: Int, _ connection: Connection) throws {
+    let id = record.hop?.id ?? .foreign(stage: record.stage, value: record.value)
+    _ = try connection.execute(
+      """
+      INSERT INTO regproc.hop (hop_id, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, partition, record_offset,
+        record_key, decided_at, sent_at, sent_count, done_at, comment)
+      VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8, 3, $9, $10, $11, $12, $13::timestamptz, $13::timestamptz, 1, now(), $14)
+      ON CONFLICT DO NOTHING
+      """,
+      [
+        .text(id.text), .text(instance), .text(record.rid), .text(record.process), .int(record.message.iteration), .int(record.hop?.run ?? 1),
+        .int(record.hop?.attempt ?? 1), .text(record.stage), .text(record.topic), .int(Int(record.partition)), .int(Int(record.offset)),
+        Value(record.key), .text(record.at.iso), .text("superseded by run \(run); found on the topics"),
+      ])
   }
 
   /// Where a record leads: to the stage that reads it, or where the route file sends an answer.

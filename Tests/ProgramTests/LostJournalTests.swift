@@ -1,0 +1,116 @@
+import Glibc
+import JSON
+import Kafka
+import Postgres
+import StandIn
+import System
+import Testing
+
+extension ProgramTests {
+  /// The journal's tables are gone, the topics and the platform are there.
+  @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
+  struct LostJournalTests {
+    @Test func birthsThatWereUnderWayEndOnceEachFromTheTopics() async throws {
+      let broker = try await TransactionalBroker()
+      let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
+      let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--kafka", broker.address])
+      let program = try await pipeline.start()
+      let births = OpenCRVSSide.births(4, run: "LOST")
+      func command(_ words: String...) async throws -> Program.Ended {
+        try await Program.run(
+          words + ["--data", pipeline.folder, "--kafka", broker.address], environment: ["REGPROC_AUTHOR": "anna"])
+      }
+
+      // They stand before a stage that is paused.
+      #expect(try await command("pause", "uin-generator", "--reason", "a drill").code == 0)
+      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
+      sender.allow(births.count)
+      await sender.run()
+      let standing = "SELECT rid FROM regproc.hop WHERE stage = 'uin-generator' AND state = 1 ORDER BY rid"
+      #expect(try await eventually(seconds: 120) { try await pipeline.query(standing).count == 4 }, "\(program.errors.suffix(2000))")
+      let rids = try await pipeline.query(standing)
+      let before = try await hops(pipeline)
+
+      // A journal that knows the RID is not passed by.
+      let known = try await command("replay", rids[0], "--from-log")
+      #expect(known.code == 1 && known.errors.contains("regproc replay \(rids[0]) is right"), "\(known.errors)")
+      let nothing = try await command("journal", "rebuild", "--json", "--dry-run")
+      #expect(try JSONValue.parse(nothing.output)["registrations"] == 0, "\(nothing.output) \(nothing.errors)")
+
+      try await lose(pipeline)
+      let lost = try await command("replay", rids[0])
+      #expect(lost.code == 1 && lost.errors.contains("is not known"), "\(lost.errors)")
+      let wrong = try await command("replay", rids[0], "--from-log", "--from", "print")
+      #expect(wrong.code == 2 && wrong.output.isEmpty, "\(wrong.errors)")
+      let looked = try await command("replay", rids[0], "--from-log", "--dry-run")
+      #expect(looked.output == "RID \(rids[0]): run 2 from uin-generator (not started)\n", "\(looked.errors)")
+      #expect(looked.errors.contains("Found on uin-generator-bus-in"), "\(looked.errors)")
+      let unknown = try await command("replay", String(repeating: "1", count: 29), "--from-log")
+      #expect(unknown.code == 1 && unknown.errors.contains("no topic of a stage has a record"), "\(unknown.errors)")
+      #expect(try await hops(pipeline).isEmpty)
+      let replayed = try await command("replay", rids[0], "--from-log", "--reason", "the disk is gone")
+      #expect(replayed.code == 0 && replayed.output == "RID \(rids[0]): run 2 from uin-generator\n", "\(replayed.errors)")
+      #expect(try await command("replay", rids[0], "--from-log").code == 1)
+
+      // Two at once, while the stages run.
+      let wouldBe = try await command("journal", "rebuild", "--dry-run")
+      #expect(wouldBe.code == 0 && wouldBe.output.contains("4 go on") == false && wouldBe.output.contains("3 go on"), "\(wouldBe)")
+      async let one = command("journal", "rebuild", "--reason", "the disk is gone", "--json")
+      async let two = command("journal", "rebuild", "--json")
+      let both = try await [one, two]
+      #expect(both.contains { $0.code == 0 }, "\(both)")
+      for end in both where end.code != 0 { #expect(end.errors.contains("somebody else rebuilds"), "\(end.errors)") }
+      let again = try await command("journal", "rebuild", "--json")
+      #expect(try JSONValue.parse(again.output)["registrations"] == 0, "\(again.output)")
+      // The same ids at the same stages as before, done as before; of the replayed one the open hop has ended.
+      let after = try await hops(pipeline)
+      for (hop, state) in before where !hop.hasPrefix(rids[0]) { #expect(after[hop] == state, "\(hop)") }
+      let journey = try JSONValue.parse(try await command("journey", rids[1], "--json").output)
+      #expect(journey["status"] == "PROCESSING" && journey["replays"]?[0]?["author"] == "journal rebuild", "\(journey)")
+      #expect(journey["hops"]?.array?.contains { $0["stage"] == "packet-validator" && $0["verdict"] == "passed" } == true, "\(journey)")
+      #expect(
+        try await pipeline.query("SELECT DISTINCT operation || ' ' || author FROM regproc.operation ORDER BY 1")
+          == ["journal rebuild anna", "pause anna", "replay --from-log anna"])
+
+      #expect(try await command("resume", "uin-generator").code == 0)
+      let numbers = births.map(\.registrationNumber)
+      #expect(
+        try await eventually(seconds: 120) { side.standIn.ended(among: numbers) == 4 },
+        "\(side.standIn.ended(among: numbers)) \(program.errors.suffix(3000))")
+      let outcome = try await Outcome.atRest(try pipeline.database())
+      #expect(outcome.isAtRest, "\(outcome.openHops) \(outcome.openWork)")
+      outcome.expectEachOnce(births, at: side.standIn)
+      for rid in rids { #expect(outcome.verdicts[rid]?["uin-generator"] == ["passed"], "\(rid)") }
+      #expect(try await pipeline.query("SELECT DISTINCT status_code FROM regprc.registration") == ["PROCESSED"])
+
+      // Lost when all had ended: their last stages look once more, and nothing is made twice.
+      try await lose(pipeline)
+      let late = try await command("journal", "rebuild", "--json")
+      #expect(try JSONValue.parse(late.output)["registrations"] == 4, "\(late.output) \(late.errors)")
+      #expect(
+        try await eventually(seconds: 120) {
+          try await pipeline.query("SELECT reg_id FROM regprc.registration WHERE status_code = 'PROCESSED'").count == 4
+        }, "\(program.errors.suffix(3000))")
+      let last = try await Outcome.atRest(try pipeline.database())
+      #expect(last.uins == outcome.uins && last.credentials == outcome.credentials)
+
+      program.signal(SIGTERM)
+      _ = try await program.ended()
+      await side.stop()
+      try await broker.stop()
+    }
+
+    /// The state of each hop, by its RID, stage and id.
+    private func hops(_ pipeline: UpPipeline) async throws -> [String: Int] {
+      try await pipeline.read { connection in
+        let rows = try connection.execute(
+          "SELECT rid || ' ' || stage || ' ' || hop_id::text, state FROM regproc.hop")
+        return Dictionary(try rows.map { (try $0.text(0), try $0.int(1)) }) { first, _ in first }
+      }
+    }
+
+    private func lose(_ pipeline: UpPipeline) async throws {
+      try await pipeline.read { try $0.script("TRUNCATE regproc.hop, regproc.run, regproc.dead_letter, regprc.registration") }
+    }
+  }
+}
