@@ -135,7 +135,7 @@ struct Lineage {
         Hop(
           id: id, instance: hop.instance, process: hop.process, iteration: hop.iteration, source: hop.source, run: hop.run,
           attempt: 1,
-          stage: first, at: hop.at))
+          stage: first, at: hop.at.advanced(bySeconds: -0.001)))
     }
   }
 
@@ -143,7 +143,9 @@ struct Lineage {
 
   /// Marks as done what others follow.
   private mutating func follow() {
-    let places = Dictionary(hops.indices.map { (hops[$0].id, $0) }) { first, _ in first }
+    // A hop elsewhere has its answer's id; the hop before it knows it by the one that it was sent as.
+    var places: [HopId: Int] = [:]
+    for index in hops.indices { for id in [hops[index].id, hops[index].sentAs] { if let id { places[id] = index } } }
     for index in hops.indices {
       for child in children(of: hops[index].id, in: hops[index].process) {
         let found = places[child.id]

@@ -150,7 +150,7 @@ public struct LogScan: Sendable {
     var settings = kafka
     settings.consumerProperties.merge([
       "enable.partition.eof": "true", "isolation.level": "read_committed", "auto.offset.reset": "earliest",
-      "enable.auto.commit": "false", "queued.max.messages.kbytes": "32768",
+      "queued.max.messages.kbytes": "32768",
     ]) { $1 }
     let consumer = try KafkaConsumer(
       settings: settings, group: "regproc-log-\(SecureRandom.uuid())", topics: [], assignment: .from(places))
