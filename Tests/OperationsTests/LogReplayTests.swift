@@ -32,9 +32,9 @@ import Testing
       process: "TEST", rid: "1", isValid: isValid, internalError: false, lastHopTimestamp: Instant(milliseconds: at), iteration: 1,
       workflowInstanceId: "w-1")
     return JournalRebuild.Record(
-      stage: stage, isAnswer: isAnswer, process: "TEST", id: id ?? .foreign(stage: stage, value: message.encoded()), isOurs: id != nil,
-      run: run, attempt: attempt, at: Instant(milliseconds: at), topic: stage + "-bus-in", partition: 0, offset: Int(at), key: "1",
-      message: message, value: message.encoded())
+      stage: stage, isAnswer: isAnswer, process: "TEST", id: id ?? .foreign(stage: stage, value: message.encoded()),
+      isOurs: id != nil, run: run, attempt: attempt, at: Instant(milliseconds: at), topic: stage + "-bus-in", partition: 0,
+      offset: Int(at), key: "1", message: message, value: message.encoded())
   }
 
   private func settled(_ records: [JournalRebuild.Record], known: Set<HopId> = []) -> Lineage {
@@ -106,6 +106,7 @@ import Testing
     let rids = ["1", "2"]
     try await pool.with { connection in
       for rid in rids {
+        let key = RecordKey.composite(rid: rid, topicPrefix: "entrance", process: "TEST", address: "entrance-bus-in")
         _ = try connection.execute(
           """
           INSERT INTO regprc.registration (workflow_instance_id, reg_id, process, status_code, lang_code, is_active, cr_by, cr_dtimes)
@@ -115,7 +116,7 @@ import Testing
           """
           INSERT INTO regproc.hop (hop_id, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, record_key, verdict,
             done_at) VALUES (gen_random_uuid(), 'w-' || $1, $1, 'TEST', 1, 1, 1, 'cmd-validator', 2, 'c-m-d-validator-bus-in', $2, 'failed', now())
-          """, [.text(rid), .text(RecordKey.composite(rid: rid, topicPrefix: "entrance", process: "TEST", address: "entrance-bus-in"))])
+          """, [.text(rid), .text(key)])
       }
     }
     var java = JavaCache()

@@ -114,8 +114,8 @@ import Testing
     _ message: Message, of stage: String, isAnswer: Bool = false, hop: HopHeader? = nil, at: Int64 = 1_700_000_000_000
   ) -> LogRecord {
     LogRecord(
-      stage: stage, isAnswer: isAnswer, topic: stage + "-bus-in", partition: 0, offset: 7, at: Instant(milliseconds: at), key: message.rid,
-      hop: hop, message: message, value: message.encoded(), process: "TEST")
+      stage: stage, isAnswer: isAnswer, topic: stage + "-bus-in", partition: 0, offset: 7, at: Instant(milliseconds: at),
+      key: message.rid, hop: hop, message: message, value: message.encoded(), process: "TEST")
   }
 
   @Test func whatIsFoundOnTheTopicsGetsThroughAndTheRecordThatStillStandsThereIsNotWorkedOn() async throws {

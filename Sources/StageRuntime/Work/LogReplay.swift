@@ -84,9 +84,10 @@ extension Replay {
       ON CONFLICT DO NOTHING
       """,
       [
-        .text(id.text), .text(instance), .text(record.rid), .text(record.process), .int(record.message.iteration), .int(record.hop?.run ?? 1),
-        .int(record.hop?.attempt ?? 1), .text(record.stage), .text(record.topic), .int(Int(record.partition)), .int(Int(record.offset)),
-        Value(record.key), .text(record.at.iso), .text("superseded by run \(run); found on the topics"),
+        .text(id.text), .text(instance), .text(record.rid), .text(record.process), .int(record.message.iteration),
+        .int(record.hop?.run ?? 1), .int(record.hop?.attempt ?? 1), .text(record.stage), .text(record.topic),
+        .int(Int(record.partition)), .int(Int(record.offset)), Value(record.key),
+        .text(record.at.iso), .text("superseded by run \(run); found on the topics"),
       ])
   }
 

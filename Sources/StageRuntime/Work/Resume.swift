@@ -142,7 +142,8 @@ struct Resume: Sendable {
     let target = isEnd ? nil : order.way == .redo ? stage.name : Self.beginning(place.process, judge.routes, directory)
     if order.way == .fromBeginning {
       try Journal.noteRun(
-        rid: order.rid, run: run, from: target ?? stage.name, author: WorkflowEvents.stage, reason: "begins again after it waited", connection)
+        rid: order.rid, run: run, from: target ?? stage.name, author: WorkflowEvents.stage, reason: "begins again after it waited",
+        connection)
     }
     let verdict: Verdict =
       isEnd
