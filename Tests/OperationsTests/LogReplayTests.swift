@@ -79,11 +79,15 @@ import Testing
     #expect(lineage.untold["answers of stages elsewhere that led nowhere on the topics"] == 1)
   }
 
-  @Test func ofARIDThatTheJournalKnowsOnlyHopsAreAddedThatOthersFollow() throws {
+  @Test func ofARIDThatTheJournalKnowsHopsAreAddedUnlessTheyMayBeRepeats() throws {
     let a = entrance.next("a")
     let java = a.next("cmd-validator")
-    let records = [try record("a", a, at: 1), try record("c", entrance.next("c"), at: 2)]
-    #expect(words(settled(records, known: [java])) == ["1 entrance/1 done passed", "1 a/1 done passed"])
+    let lost = HopId.first(rid: "1", process: "TEST", iteration: 1, run: 1, stage: "b").next("c")
+    let records = [try record("a", a, at: 1), try record("c", lost, at: 2), try record("d", nil, at: 3)]
+    #expect(words(settled(records, known: [java])) == ["1 entrance/1 done passed", "1 a/1 done passed", "1 c/1 open -"])
+    var replayed = Lineage(records, known: [java], newestRun: 2, routes: routes)
+    replayed.settle()
+    #expect(words(replayed) == ["1 entrance/1 done passed", "1 a/1 done passed", "1 c/1 superseded -"])
   }
 }
 

@@ -13,7 +13,7 @@ import System
 ///
 /// Done at least once, with an effect once: a row has the hop's id, and what is there stays as it is. The hops of a RID are written under its lock
 /// in one transaction, so that a stage which works meanwhile has either done it before, or finds them. Of a RID that the journal knows
-/// already only hops are added that others follow.
+/// already, as out of a backup, messages without an id of ours say nothing new.
 public struct JournalRebuild: Sendable {
   /// What came of it.
   public struct Summary: Sendable {
@@ -189,9 +189,11 @@ public struct JournalRebuild: Sendable {
       "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
       [.intArray(rids.map { Int(Journal.lockKey($0)) })])
     var known: [String: Set<HopId>] = [:]
+    var runs: [String: Int] = [:]
     for row in try connection.execute(
-      "SELECT rid, hop_id::text, sent_as::text FROM regproc.hop WHERE rid = ANY($1::text[])", [.textArray(rids)])
+      "SELECT rid, hop_id::text, sent_as::text, run FROM regproc.hop WHERE rid = ANY($1::text[])", [.textArray(rids)])
     {
+      runs[try row.text(0)] = max(runs[try row.text(0)] ?? 0, try row.int(3))
       known[try row.text(0), default: []].formUnion(
         [try row.textOrNull(1), try row.textOrNull(2)].compactMap { $0.flatMap { HopId(text: $0) } })
     }
@@ -200,7 +202,7 @@ public struct JournalRebuild: Sendable {
       if records.count == Self.mostOfOne {
         summary.untold["registrations with more than \(Self.mostOfOne) records", default: 0] += 1
       }
-      var lineage = Lineage(records, known: known[rid] ?? [], routes: routes)
+      var lineage = Lineage(records, known: known[rid] ?? [], newestRun: runs[rid] ?? 0, routes: routes)
       lineage.settle()
       for (what, count) in lineage.untold { summary.untold[what, default: 0] += count }
       guard !lineage.hops.isEmpty else { continue }

@@ -31,6 +31,8 @@ struct Lineage {
     var verdict: VerdictKind?
     var destinations: [String] = []
     var comment: String?
+    /// Its message carries its id.
+    var isOurs = true
 
     /// MOSIP's status of a verdict, as far as the verdict alone tells it.
     var statusCode: String {
@@ -48,11 +50,14 @@ struct Lineage {
   private(set) var untold: [String: Int] = [:]
   private let records: [JournalRebuild.Record]
   private let known: Set<HopId>
+  private let newestRun: Int
   private let routes: RouteFile
 
-  /// - Parameter known: the hops that the journal has of the RID.
-  init(_ records: [JournalRebuild.Record], known: Set<HopId>, routes: RouteFile) {
-    (self.records, self.known, self.routes) = (records, known, routes)
+  /// - Parameters:
+  ///   - known: the hops that the journal has of the RID.
+  ///   - newestRun: the number of the newest run that the journal has of it.
+  init(_ records: [JournalRebuild.Record], known: Set<HopId>, newestRun: Int = 0, routes: RouteFile) {
+    (self.records, self.known, self.newestRun, self.routes) = (records, known, newestRun, routes)
   }
 
   mutating func settle() {
@@ -60,11 +65,9 @@ struct Lineage {
     takeAnswers()
     takeEntrances()
     follow()
+    // One without an id may be a repeat of what the journal has by another id, or belong to a newer run.
+    if !known.isEmpty { hops.removeAll { $0.state == .open && !$0.isOurs } }
     supersede()
-    if !known.isEmpty {
-      // Nobody knows whether it was judged since; whoever reads its message will.
-      hops.removeAll { $0.state != .done }
-    }
     hops.sort { ($0.run, $0.at, $0.stage) < ($1.run, $1.at, $1.stage) }
   }
 
@@ -89,7 +92,7 @@ struct Lineage {
           iteration: record.message.iteration, source: record.message.source, run: record.run, attempt: record.attempt,
           stage: record.stage,
           topic: record.topic, partition: record.partition, offset: record.offset, key: record.key ?? record.message.rid,
-          message: record.value, at: record.at))
+          message: record.value, at: record.at, isOurs: record.isOurs))
     }
   }
 
@@ -180,7 +183,7 @@ struct Lineage {
   /// What an older run left open has ended with the newer one.
   private mutating func supersede() {
     var newest: [String: Int] = [:]
-    for hop in hops { newest[hop.instance] = max(newest[hop.instance] ?? 0, hop.run) }
+    for hop in hops { newest[hop.instance] = max(newest[hop.instance] ?? newestRun, hop.run) }
     for index in hops.indices where hops[index].state == .open && hops[index].run < newest[hops[index].instance] ?? 0 {
       hops[index].state = .superseded
       hops[index].comment = "rebuilt from the topics; a newer run took its place"
