@@ -147,7 +147,7 @@ let package = Package(
       "Program",
       [
         "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "TestTLS", "Kafka",
-        "Postgres", "HTTP",
+        "Postgres", "HTTP", "Routing",
         "JSON", "CLinux", "StageKit", "System",
       ], exclude: ["Earlier"]),
   ]

@@ -13,7 +13,7 @@ public final class KafkaAdmin: TopicAdmin {
   public typealias NewTopic = Kafka.NewTopic
 
   private let settings: KafkaSettings
-  private let requestLimit: Int
+  let requestLimit: Int
   private let totalLimit: Int
   private let client: Mutex<ClientHandle>
 
@@ -167,7 +167,7 @@ public final class KafkaAdmin: TopicAdmin {
   }
 
   /// Asks, and asks again by a new client after an error that may pass.
-  private func persistently<T>(_ body: (ClientHandle) throws(KafkaError) -> T) throws(KafkaError) -> T {
+  func persistently<T>(_ body: (ClientHandle) throws(KafkaError) -> T) throws(KafkaError) -> T {
     let end = monotonicMilliseconds() + totalLimit
     while true {
       let current = client.withLock { $0 }

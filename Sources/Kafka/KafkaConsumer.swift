@@ -19,6 +19,8 @@ public final class KafkaConsumer: @unchecked Sendable {
     /// Every partition of the topics, without a group's join: for the one reader of an embedded broker. Offsets committed by the
     /// group's name still say where reading starts.
     case all
+    /// These partitions from these places, without a group.
+    case from([PartitionOffset])
   }
 
   struct State {
@@ -69,6 +71,11 @@ public final class KafkaConsumer: @unchecked Sendable {
       let all = try allPartitions(until: deadline)
       try assign(all)
       accept(all)
+    case .from(let places):
+      let list = makeList(places)
+      defer { rd_kafka_topic_partition_list_destroy(list) }
+      try check(rd_kafka_assign(client.raw, list), "assign partitions")
+      accept(places.map(\.partition))
     }
   }
 

@@ -70,7 +70,7 @@ public struct HeldRID: Sendable {
         CROSS JOIN LATERAL (
           SELECT h.stage, h.verdict, coalesce(h.sub_status_code, h.status_code, h.verdict) AS code FROM regproc.hop AS h
           WHERE h.rid = r.rid AND h.run = r.run AND h.state = 2 ORDER BY h.done_at DESC, h.decided_at DESC LIMIT 1) AS last
-        WHERE r.rid = $1
+        WHERE r.rid = $1 AND r.author <> '\(JournalRebuild.author)'
           AND r.started_at > coalesce((SELECT max(released_at) FROM regproc.held WHERE rid = $1), '-infinity')
           AND NOT EXISTS (SELECT 1 FROM regproc.hop AS h WHERE h.rid = r.rid AND h.run = r.run AND h.state <> 2)
         ORDER BY r.run DESC LIMIT $2)

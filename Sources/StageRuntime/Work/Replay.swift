@@ -9,7 +9,7 @@ public struct Replay: Sendable {
   /// Why a replay was refused.
   public struct Refusal: Error, Sendable, CustomStringConvertible {
     /// `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`; of a change also `held`, `busy`, `outdated`,
-    /// `elsewhere`.
+    /// `elsewhere`; from the log also `known`, `not-on-topics`, `ended`.
     public var code: String
     /// What is the matter and what to do.
     public var message: String
@@ -36,8 +36,8 @@ public struct Replay: Sendable {
     public var keyElsewhere: String?
   }
 
-  private let routes: RouteFile
-  private let directory: [String: StageFile]
+  let routes: RouteFile
+  let directory: [String: StageFile]
   private let takesMessages: Set<String>
 
   /// Replays by a route file and the stages that are known; `takesMessages` are those that have a topic.
@@ -96,7 +96,7 @@ public struct Replay: Sendable {
 
   /// A birth that is run again is on its way again: what comes after it in its record waits for its UIN. One for which a correction made the
   /// UIN instead stays as it is: a second one would be one too many.
-  private func checkBirth(_ rid: String, isDryRun: Bool, _ connection: Connection) throws {
+  func checkBirth(_ rid: String, isDryRun: Bool, _ connection: Connection) throws {
     func owner(_ members: String) throws -> Row? {
       try connection.execute(
         "SELECT \(members) FROM regproc.stage_record WHERE stage = $1 AND collection = 'rids' AND key = $2",

@@ -122,7 +122,9 @@ struct Resume: Sendable {
       }
     }
     let stage = StageFile(place.stage, in: directory, or: judge.routes)
-    let hop = HopHeader(id: place.hop.resumed, run: place.run, attempt: 1)
+    // From the beginning is a run of its own: a stage that runs elsewhere has seen the keys of this one.
+    let run = order.way == .fromBeginning ? try Journal.nextRun(rid: order.rid, connection) : place.run
+    let hop = HopHeader(id: place.hop.resumed, run: run, attempt: 1)
     let source = HopSource(
       stage: StageIdentity(name: stage.name, className: stage.className, transactionType: "WORKFLOW_RESUME"),
       worker: worker, routeDigest: judge.routes.digest)
@@ -144,6 +146,11 @@ struct Resume: Sendable {
     }
     let isEnd = order.way == .stop
     let target = isEnd ? nil : order.way == .redo ? stage.name : Self.beginning(place.process, judge.routes, directory)
+    if order.way == .fromBeginning {
+      try Journal.noteRun(
+        rid: order.rid, run: run, from: target ?? stage.name, author: WorkflowEvents.stage, reason: "begins again after it waited",
+        connection)
+    }
     let verdict: Verdict =
       isEnd
       ? .failed("RPR-WAS-001", order.reasonToStop, status: .rejected)

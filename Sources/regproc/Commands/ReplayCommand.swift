@@ -20,6 +20,9 @@ enum ReplayCommand {
 
       Several RIDs, a file of them, or all that the filters select: what is selected is shown by stage and code, then you are asked; without
       a terminal --yes is needed. It is a job then, which Ctrl-C interrupts and regproc replay resume goes on with.
+
+      --from-log is for a RID that the journal has lost: its newest record since --since (default 7d) is looked for on the topics of
+      Kafka, and its registration goes on from there. See also regproc journal rebuild.
       """,
     operands: [
       Operand(
@@ -31,11 +34,13 @@ enum ReplayCommand {
       .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)"),
       .flag("force", "also a registration that is in flight or completed; of a change that is done: tell OpenCRVS once more"),
       .flag("dry-run", "say what would be done, and do nothing"),
+      .flag("from-log", "from the newest record on the topics, for a RID that the journal has lost"),
     ] + ReplayManyCommand.options, takesSettings: true,
     example: "replay 45451454520000120261124080000 --from uin-generator --reason 'id repository was down'",
     run: run)
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
+    if arguments.has("from-log") { return try await JournalCommand.replay(arguments, around) }
     let manyOptions = ReplayManyCommand.options.filter { arguments.has($0.name) }
     if arguments.operands.count == 1, manyOptions.allSatisfy({ $0.name == "yes" }) { return try await runOne(arguments, around) }
     if arguments.operands.isEmpty, manyOptions.isEmpty {
@@ -86,7 +91,7 @@ enum ReplayCommand {
     if case .registration(let started) = change.way { tell(started, isDryRun: isDryRun, around) }
   }
 
-  private static func tell(_ started: Replay.Started, isDryRun: Bool, _ around: Surroundings) {
+  static func tell(_ started: Replay.Started, isDryRun: Bool, _ around: Surroundings) {
     around.console.out("RID \(started.rid): run \(started.run) from \(started.stage)\(isDryRun ? " (not started)" : "")\n")
     if !started.superseded.isEmpty {
       let places = started.superseded.joined(separator: ", ")

@@ -22,6 +22,10 @@ extension DatabaseRights {
         """
     }
     let others = roles.dropFirst().map { Self.name($0.name) }.joined(separator: ", ")
+    // Rebuilding the journal sorts what the topics told in a table of its session.
+    let temporary = roles.filter { $0.purpose == .operators || $0.purpose == .owner }.map {
+      "  EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO \(Self.name($0.name))', current_database());"
+    }.joined(separator: "\n")
     out += """
 
       -- The database: nobody else comes in, and only the owner makes anything in it.
@@ -30,6 +34,7 @@ extension DatabaseRights {
         EXECUTE format('REVOKE ALL ON DATABASE %I FROM \(others)', current_database());
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO \(others)', current_database());
         EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO \(owner)', current_database());
+      \(temporary)
       END $$;
       REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 

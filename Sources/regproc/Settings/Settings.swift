@@ -128,7 +128,7 @@ struct Settings: Sendable {
       given[entry.name] = Given(text: text, source: entry.variable)
     }
     // Not an error: Kubernetes sets variables of its own for a service that is called regproc.
-    let known = Set(SettingEntry.all.map(\.variable) + ["REGPROC_HOME", "REGPROC_SETTINGS"])
+    let known = Set(SettingEntry.all.map(\.variable) + ["REGPROC_AUTHOR", "REGPROC_HOME", "REGPROC_SETTINGS"])
     let others = ["REGPROC_STAGE_", "REGPROC_TEST_", "REGPROC_BENCH_", "REGPROC_SERVICE_", "REGPROC_PORT"]
     for name in around.environment.keys.sorted() where name.hasPrefix("REGPROC_") && !known.contains(name) {
       if others.contains(where: { name.hasPrefix($0) }) { continue }
