@@ -9,15 +9,17 @@ import Testing
   private static let soon = now.advanced(bySeconds: -100)
 
   private static func standing(
-    _ status: String = "PROCESSING", _ latest: String? = "SUCCESS", at stage: String? = "BioDedupeStage", present: String? = "bio-dedupe",
-    moved: Instant = long, tries: Int = 0, open: [SecondTryStanding.OpenHop] = []
+    _ status: String = "PROCESSING", _ latest: String? = "SUCCESS", at stage: String? = "BioDedupeStage",
+    present: String? = "bio-dedupe", moved: Instant = long, tries: Int = 0, open: [SecondTryStanding.OpenHop] = []
   ) -> SecondTryStanding {
     var standing = SecondTryStanding(status: status, latest: latest, stageClass: stage, movedAt: moved, tries: tries)
     (standing.present, standing.open) = (present, open)
     return standing
   }
 
-  private static func sent(_ stage: String, _ name: String, elsewhere: Bool = true, at moment: Instant? = long) -> SecondTryStanding.OpenHop {
+  private static func sent(
+    _ stage: String, _ name: String, elsewhere: Bool = true, at moment: Instant? = long
+  ) -> SecondTryStanding.OpenHop {
     .init(stage: stage, className: name, runsElsewhere: elsewhere, sentAt: moment)
   }
 
@@ -68,7 +70,8 @@ import Testing
     #expect(decide(before) == .routeAgain("demo-dedupe"))
     // It had done its work, and its answer was lost.
     #expect(decide(Self.standing(moved: Self.long.advanced(bySeconds: 50), open: [hop])) == .routeAgain("bio-dedupe"))
-    #expect(decide(Self.standing(moved: Self.long.advanced(bySeconds: -50), open: [hop])) == .redo("bio-dedupe"), "of an earlier try")
+    let earlier = Self.long.advanced(bySeconds: -50)
+    #expect(decide(Self.standing(moved: earlier, open: [hop])) == .redo("bio-dedupe"), "of an earlier try")
   }
 
   @Test func theTriesAreCountedUpToTheLimit() {
@@ -86,11 +89,14 @@ import Testing
     let again = SecondTryDecision.restart(fromClass: "SecurezoneNotificationStage", because: "bio-dedupe")
     #expect(decide(Self.standing("PROCESSING", "REPROCESS"), rules) == again)
     #expect(decide(Self.standing(tries: 20), rules) == .giveUp("bio-dedupe"))
-    #expect(decide(Self.standing("PROCESSING", "REPROCESS", at: "DemoDedupeStage", present: "demo-dedupe"), rules) == .redo("demo-dedupe"))
+    let other = Self.standing("PROCESSING", "REPROCESS", at: "DemoDedupeStage", present: "demo-dedupe")
+    #expect(decide(other, rules) == .redo("demo-dedupe"))
     // That stage of ours is none that the reprocessor restarts, though the stage behind it is elsewhere.
     let hop = Self.sent("abis-handler", "AbisHandlerStage")
     #expect(decide(Self.standing(present: nil, open: [hop]), rules) == .redo("abis-handler"))
-    for text in ["", "BioDedupeStage", "BioDedupeStage:FAILED", ":SUCCESS", "A:SUCCESS:B"] { #expect(SecondTryRules.Trigger(text) == nil) }
+    for text in ["", "BioDedupeStage", "BioDedupeStage:FAILED", ":SUCCESS", "A:SUCCESS:B"] {
+      #expect(SecondTryRules.Trigger(text) == nil)
+    }
   }
 
   @Test func aPauseEndsByItsDefaultActionUnlessTheJournalEndsIt() {

@@ -79,14 +79,16 @@ import Testing
         #expect(try await eventually { broker.isDone && !broker.sent(to: "a-bus-in").isEmpty })
         // As its worker does, and it ends in an error: nothing is under way when the other answer comes once more.
         let hop = try #require(broker.sent(to: "a-bus-in").first?.hop)
-        try await bench.run("UPDATE regproc.hop SET state = 2, verdict = 'error', done_at = now() WHERE hop_id = $1::uuid", [.text(hop.id.text)])
+        try await bench.run(
+          "UPDATE regproc.hop SET state = 2, verdict = 'error', done_at = now() WHERE hop_id = $1::uuid", [.text(hop.id.text)])
         cmd.send("1", to: broker, at: "2026-01-02T03:00:03.000Z")
         #expect(try await eventually { broker.isDone })
       }
       courier.stop()
       #expect(Set(broker.sent(to: "a-bus-in").compactMap(\.hop?.id)).count == 1)
       #expect(
-        try await bench.number("SELECT count(*) FROM regproc.hop WHERE rid = '1' AND stage = 'cmd-validator' AND verdict = 'passed'") == 1)
+        try await bench.number(
+          "SELECT count(*) FROM regproc.hop WHERE rid = '1' AND stage = 'cmd-validator' AND verdict = 'passed'") == 1)
       // Where a stage of ours has it there is no second try.
       try await age(bench)
       try await bench.run("UPDATE regproc.hop SET state = 1, verdict = NULL WHERE rid = '1' AND stage = 'a'")

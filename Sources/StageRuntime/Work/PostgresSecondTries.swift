@@ -49,8 +49,9 @@ struct PostgresSecondTries: SecondTries {
           try await consider(candidate.instance, rules, &tally)
           failures = 0
         } catch {
-          failures += 1
-          log.warning("a registration cannot be tried again", ["rid": candidate.rid, "error": Judge.comment(on: error)])
+          log.warning("a registration cannot be tried again", ["rid": candidate.rid, "error": Self.comment(on: error)])
+          // What is refused for its own sake holds up no other.
+          if (error as? ServiceError)?.kind == .unavailable { failures += 1 }
           if failures == Self.mostFailures { throw error }
         }
       }
@@ -58,6 +59,10 @@ struct PostgresSecondTries: SecondTries {
       place = found.last
     }
     return tally
+  }
+
+  private static func comment(on error: any Error) -> String {
+    (error as? Replay.Refusal)?.message ?? Judge.comment(on: error)
   }
 
   // MARK: finding
@@ -86,7 +91,8 @@ struct PostgresSecondTries: SecondTries {
           min(r.reg_id) AS rid
         FROM regproc.hop AS h JOIN e ON e.process = h.process AND e.stage = h.stage
           JOIN regprc.registration AS r ON r.workflow_instance_id = h.workflow_instance_id
-        WHERE h.state = 1 AND (r.status_code = 'RESUMABLE' OR r.status_code = 'PAUSED' AND r.resume_timestamp <= $8::timestamptz AT TIME ZONE 'UTC'
+        WHERE h.state = 1 AND (r.status_code = 'RESUMABLE'
+            OR r.status_code = 'PAUSED' AND r.resume_timestamp <= $8::timestamptz AT TIME ZONE 'UTC'
             OR r.status_code <> 'PAUSED' AND h.sent_at < $4::timestamptz
               AND coalesce(r.latest_trn_dtimes, r.cr_dtimes) < $4::timestamptz AT TIME ZONE 'UTC')
           AND r.status_code NOT IN ('PROCESSED', 'FAILED', 'REJECTED', 'PAUSED_FOR_ADDITIONAL_INFO')
@@ -106,8 +112,8 @@ struct PostgresSecondTries: SecondTries {
       """,
       [
         .textArray(elsewhere.places.map(\.process)), .textArray(elsewhere.places.map(\.stage)),
-        .textArray(elsewhere.places.map(\.className)), .text(before.iso), .int(slices), .int(slice), .int(Self.page), .text(now.iso),
-        after.map { .int($0.rank) } ?? .null, Value(after?.at), Value(after?.instance),
+        .textArray(elsewhere.places.map(\.className)), .text(before.iso), .int(slices), .int(slice), .int(Self.page),
+        .text(now.iso), after.map { .int($0.rank) } ?? .null, Value(after?.at), Value(after?.instance),
       ]
     ).map { Candidate(rank: try $0.int(0), at: try $0.text(1), instance: try $0.text(2), rid: try $0.text(3)) }
   }
@@ -170,7 +176,8 @@ struct PostgresSecondTries: SecondTries {
     switch decision {
     case .redo(let stage): try redo(stage, registration, "try \(number) of \(rules.attempts)", tags: tags, now: now, connection)
     case .routeAgain(let stage):
-      var hop = concluded(stage, registration, .retry("RPR-RPS-SUCCESS-001", "sent on its way again behind the stage, by the reprocessor"), now)
+      let verdict = Verdict.retry("RPR-RPS-SUCCESS-001", "sent on its way again behind the stage, by the reprocessor")
+      var hop = concluded(stage, registration, verdict, now)
       let topic = Registration.Topic.busOut(routes.routes.stages.topicPrefix(of: stage), process: registration.process)
       hop.destinations = topic
       try Journal.record(connection, [hop])
@@ -214,7 +221,8 @@ struct PostgresSecondTries: SecondTries {
     _ stage: String, _ registration: Standing, _ count: String, tags: [String: String], now: Instant, _ connection: Connection
   ) throws {
     let open = registration.open(stage)
-    var hop = concluded(stage, registration, .retry("RPR-RPS-SUCCESS-001", "sent to the stage again by the reprocessor, \(count)"), now)
+    let verdict = Verdict.retry("RPR-RPS-SUCCESS-001", "sent to the stage again by the reprocessor, \(count)")
+    var hop = concluded(stage, registration, verdict, now)
     var message = try registration.message(internalError: false, tags: tags, now: now)
     if let bytes = open?.message, let sent = try? Message(decoding: bytes) {
       message = sent
@@ -226,8 +234,9 @@ struct PostgresSecondTries: SecondTries {
     hop.outgoing = [
       OutgoingHop(
         id: id, parent: hop.id, run: hop.run, attempt: open?.attempt ?? last.map { $0.attempt + 1 } ?? 1, stage: stage,
-        topic: routes.busIn(of: stage), key: routes.key(registration.rid, to: stage, of: registration.process, hop: id, isFirst: false),
-        message: message.encoded(), notBefore: now)
+        topic: routes.busIn(of: stage),
+        key: routes.key(registration.rid, to: stage, of: registration.process, hop: id, isFirst: false), message: message.encoded(),
+        notBefore: now)
     ]
     try end(open, "sent again by the reprocessor", connection)
     try Journal.record(connection, [hop])
@@ -261,7 +270,8 @@ struct PostgresSecondTries: SecondTries {
     let base =
       registration.open(stage)?.id ?? registration.last(stage)?.id
       ?? .first(
-        rid: registration.rid, process: registration.process, iteration: registration.iteration, run: registration.run, stage: stage)
+        rid: registration.rid, process: registration.process, iteration: registration.iteration, run: registration.run,
+        stage: stage)
     return ConcludedHop(
       source: source, id: base.secondTry(registration.standing.tries), parent: base, run: registration.run,
       attempt: registration.open(stage)?.attempt ?? registration.last(stage)?.attempt ?? 1, rid: registration.rid,

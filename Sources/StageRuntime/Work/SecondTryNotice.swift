@@ -17,9 +17,12 @@ public struct SecondTryNotice: Sendable {
   /// Upstream's names of them.
   public private(set) var classNames: [String] = []
 
-  static func write(_ rules: SecondTryRules, _ routes: RouteFile, _ directory: [String: StageFile], on connection: Connection) throws {
+  static func write(
+    _ rules: SecondTryRules, _ routes: RouteFile, _ directory: [String: StageFile], on connection: Connection
+  ) throws {
     let document: JSONValue = [
-      "elapsedSeconds": JSONValue(rules.elapsedSeconds), "attempts": JSONValue(rules.attempts), "every": JSONValue(rules.everySeconds),
+      "elapsedSeconds": JSONValue(rules.elapsedSeconds), "attempts": JSONValue(rules.attempts),
+      "every": JSONValue(rules.everySeconds),
       "elsewhere": .array(
         Elsewhere(routes, directory).places.map {
           ["process": .string($0.process), "stage": .string($0.stage), "class": .string($0.className)]
@@ -45,7 +48,8 @@ public struct SecondTryNotice: Sendable {
     else { return nil }
     var notice = SecondTryNotice(elapsedSeconds: elapsed, attempts: attempts)
     for place in document["elsewhere"]?.array ?? [] {
-      guard let process = place["process"]?.string, let stage = place["stage"]?.string, let name = place["class"]?.string else { continue }
+      guard let process = place["process"]?.string, let stage = place["stage"]?.string, let name = place["class"]?.string
+      else { continue }
       notice.processes.append(process)
       notice.stages.append(stage)
       notice.classNames.append(name)
@@ -53,7 +57,9 @@ public struct SecondTryNotice: Sendable {
     return notice
   }
 
-  private init(elapsedSeconds: Int, attempts: Int) { (self.elapsedSeconds, self.attempts) = (elapsedSeconds, attempts) }
+  private init(elapsedSeconds: Int, attempts: Int) {
+    (self.elapsedSeconds, self.attempts) = (elapsedSeconds, attempts)
+  }
 
   /// A registration, as far as a second try depends on it.
   public struct Registration: Sendable {
@@ -78,13 +84,16 @@ public struct SecondTryNotice: Sendable {
 
   /// When its next try is due; nil when none will be made.
   public func dueAt(_ registration: Registration) -> Instant? {
-    guard !registration.status.hasPrefix("PAUSED"), !["PROCESSED", "FAILED", "REJECTED"].contains(registration.status) else { return nil }
+    guard !registration.status.hasPrefix("PAUSED"), !["PROCESSED", "FAILED", "REJECTED"].contains(registration.status)
+    else { return nil }
     if let open = registration.open {
-      guard zip(processes, stages).contains(where: { $0 == registration.process && $1 == open.stage }), let sentAt = open.sentAt, registration.latest != "REPROCESS_FAILED"
+      guard zip(processes, stages).contains(where: { $0 == registration.process && $1 == open.stage }),
+        let sentAt = open.sentAt, registration.latest != "REPROCESS_FAILED"
       else { return nil }
       return max(sentAt, registration.movedAt).advanced(bySeconds: Double(elapsedSeconds))
     }
-    guard let name = registration.stageClass, zip(processes, classNames).contains(where: { $0 == registration.process && $1 == name }),
+    guard let name = registration.stageClass,
+      zip(processes, classNames).contains(where: { $0 == registration.process && $1 == name }),
       SecondTryRules.statuses.contains(registration.latest ?? "")
     else { return nil }
     return registration.movedAt.advanced(bySeconds: Double(elapsedSeconds))
