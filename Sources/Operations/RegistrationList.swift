@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import StageRuntime
 import System
 
 /// Registrations that a selection means: how many stand where, and the rows themselves, page by page.
@@ -26,7 +27,7 @@ public struct RegistrationList: Sendable {
     public var since: Instant
     /// The try that waits or is on the bus.
     public var attempt: Int?
-    /// When what waits may begin: the next try, or the end of a pause.
+    /// When what waits may begin: the next try, the reprocessor's at a stage that runs elsewhere too, or the end of a pause.
     public var dueAt: Instant?
 
     /// For how long it has waited, in seconds; nil when it has ended.
@@ -226,7 +227,8 @@ public struct RegistrationList: Sendable {
       SELECT r.reg_id, coalesce(birth.document->>'registrationNumber', change.document->>'registrationNumber'), r.process,
         CASE WHEN change.key IS NOT NULL THEN change.document->>'kind' WHEN owner.key IS NOT NULL THEN 'birth' END,
         \(Selection.standing), here.state, r.status_code, \(code), r.moved, here.try, here.not_before, r.resume_timestamp,
-        (extract(epoch FROM r.moved) * 1000000)::bigint, r.workflow_instance_id
+        (extract(epoch FROM r.moved) * 1000000)::bigint, r.workflow_instance_id, here.sent_at, r.latest_trn_status_code, r.reg_stage_name,
+        coalesce(r.reg_process_retry_count, 0)
       FROM \(chosen(selection, conditions, limit: "$\(parameters.count + 1)"))
       LEFT JOIN regproc.stage_record AS owner
         ON owner.stage = 'mosip-mediator' AND owner.collection = 'rids' AND owner.key = r.reg_id
@@ -236,20 +238,27 @@ public struct RegistrationList: Sendable {
         AND change.key = owner.document->>'txnId' AND owner.document->>'change' = 'true'
       ORDER BY r.moved \(way), r.workflow_instance_id \(way)
       """, parameters + [.int(limit + 1)])
-    let rows = try found.prefix(limit).map(row)
+    let notice = try SecondTryNotice.read(on: connection)
+    let rows = try found.prefix(limit).map { try row($0, notice) }
     guard found.count > limit else { return (rows, nil) }
     let last = found[limit - 1]
     return (rows, Place(microseconds: try last.int(12), instance: try last.text(13)).text)
   }
 
-  private static func row(_ row: Postgres.Row) throws -> Row {
+  private static func row(_ row: Postgres.Row, _ notice: SecondTryNotice?) throws -> Row {
     let state = try row.intOrNull(5)
     let isOpen = state == 0 || state == 1
+    // Of what stands at a stage elsewhere: when the reprocessor tries it again.
+    let open = isOpen ? try (stage: row.text(4), sentAt: row.instantOrNull(14)) : nil
+    let secondTry = notice?.dueAt(
+      SecondTryNotice.Registration(
+        process: try row.text(2), status: try row.text(6), latest: try row.textOrNull(15), stageClass: try row.textOrNull(16),
+        movedAt: try row.instant(8), tries: try row.int(17), open: open))
     return Row(
       rid: try row.text(0), registrationNumber: try row.textOrNull(1), process: try row.text(2), kind: try row.textOrNull(3),
       stage: try row.textOrNull(4), state: state == 0 ? "waiting" : state == 1 ? "sent" : nil, status: try row.text(6),
       code: try row.textOrNull(7), since: try row.instant(8), attempt: isOpen ? try row.intOrNull(9) : nil,
-      dueAt: state == 0 ? try row.instantOrNull(10) : isOpen ? nil : try row.instantOrNull(11))
+      dueAt: state == 0 ? try row.instantOrNull(10) : isOpen ? secondTry : try row.instantOrNull(11) ?? secondTry)
   }
 
   /// A place in the order of rows.

@@ -63,7 +63,7 @@ public struct RegistrationView: Sendable {
 
   /// What happens next.
   public struct Next: Sendable {
-    /// `start`, `retry`, `answer`, `resume`, `work`, `deadline` (a look whether something is missing), `send` or `decision`.
+    /// `start`, `retry`, `answer`, `second-try` (by the reprocessor), `resume`, `work`, `deadline` (a look whether something is missing), `send` or `decision`.
     public var what: String
     /// Where; nil for a person's decision.
     public var stage: String?
@@ -137,6 +137,7 @@ public struct RegistrationView: Sendable {
       unsent: try unsent(of: rids, connection), operations: nil, next: [])
     view.operations = try operations(on: Set(rids + keys), connection)
     view.next = view.ahead(pause: try record.rid.flatMap { try pause(of: $0, connection) })
+    if let rid = record.rid { view.next += try secondTries(of: rid, connection) }
     if view.operations != nil, let rid = record.rid, let held = try HeldRID.find(rid, on: connection) {
       let words =
         "held, \(held.times) replays ended at \(held.stage) with \(held.code); a person decides: regproc held release \(rid)"
@@ -248,6 +249,30 @@ public struct RegistrationView: Sendable {
       WHERE reg_id = $1 AND status_code LIKE 'PAUSED%' ORDER BY cr_dtimes DESC LIMIT 1
       """, [.text(rid)]
     ).first.map { Pause(status: try $0.text(0), until: try $0.instantOrNull(1), action: try $0.textOrNull(2)) }
+  }
+
+  /// What the reprocessor does when a stage that runs elsewhere does not answer.
+  private static func secondTries(of rid: String, _ connection: Connection) throws -> [Next] {
+    guard let notice = try SecondTryNotice.read(on: connection) else { return [] }
+    return try connection.execute(
+      """
+      SELECT r.process, r.status_code, r.latest_trn_status_code, r.reg_stage_name, \(Selection.moved) AT TIME ZONE 'UTC',
+        coalesce(r.reg_process_retry_count, 0), here.state, here.stage, here.sent_at
+      FROM regprc.registration AS r LEFT JOIN LATERAL (\(Selection.here)) AS here ON true WHERE r.reg_id = $1 LIMIT 50
+      """, [.text(rid)]
+    ).compactMap { row in
+      let state = try row.intOrNull(6)
+      let isOpen = state == 0 || state == 1
+      let tries = try row.int(5)
+      let due = notice.dueAt(
+        SecondTryNotice.Registration(
+          process: try row.text(0), status: try row.text(1), latest: try row.textOrNull(2), stageClass: try row.textOrNull(3),
+          movedAt: try row.instant(4), tries: tries, open: isOpen ? try (stage: row.text(7), sentAt: row.instantOrNull(8)) : nil))
+      guard let due else { return nil }
+      let stage = try row.textOrNull(7)
+      let words = "reprocessor, if nothing comes from \(stage ?? "the stage"): \(notice.words(tries: tries))"
+      return Next(what: "second-try", stage: stage, at: due, attempt: tries + 1, words: words)
+    }
   }
 
   private func ahead(pause: Pause?) -> [Next] {

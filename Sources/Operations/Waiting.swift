@@ -7,7 +7,8 @@ import System
 public enum Waiting {
   /// How many wait, by why and where.
   public static func counts(stage: String?, on connection: Connection) throws -> [JSONValue] {
-    try connection.execute(
+    let elsewhere = try Elsewhere(connection)
+    return try connection.execute(
       """
       SELECT why, stage, count(*), min(due) FROM (
         SELECT CASE WHEN refusal IS NULL THEN 'moment' ELSE 'broker' END AS why, stage, not_before AS due
@@ -15,9 +16,11 @@ public enum Waiting {
         UNION ALL
         SELECT CASE status_code WHEN 'PAUSED' THEN 'rule' ELSE 'information' END, coalesce(reg_stage_name, ''),
           resume_timestamp AT TIME ZONE 'UTC'
-        FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')) AS w
+        FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
+        UNION ALL
+        SELECT 'answer', stage, due FROM (\(Elsewhere.sent(from: 2))) AS sent) AS w
       WHERE $1::text IS NULL OR stage = $1 GROUP BY why, stage ORDER BY 3 DESC, 1, 2 LIMIT 500
-      """, [Value(stage)]
+      """, [Value(stage)] + elsewhere.parameters
     ).map {
       [
         "why": .string(try $0.text(0)), "stage": .string(try $0.text(1)), "count": JSONValue(try $0.int(2)),
@@ -28,7 +31,8 @@ public enum Waiting {
 
   /// In the order in which they are due.
   public static func list(stage: String? = nil, limit: Int = 50, on connection: Connection) throws -> [JSONValue] {
-    try connection.execute(
+    let elsewhere = try Elsewhere(connection)
+    return try connection.execute(
       """
       SELECT rid, process, stage, why, due, since, reason FROM (
         (SELECT rid, process, stage, CASE WHEN refusal IS NULL THEN 'moment' ELSE 'broker' END AS why, not_before AS due,
@@ -40,15 +44,50 @@ public enum Waiting {
           resume_timestamp AT TIME ZONE 'UTC', upd_dtimes AT TIME ZONE 'UTC',
           coalesce(pause_rule_ids, '') || CASE WHEN default_resume_action IS NULL THEN '' ELSE ' then ' || default_resume_action END
         FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
-          AND ($1::text IS NULL OR reg_stage_name = $1) ORDER BY resume_timestamp LIMIT $2)) AS w
+          AND ($1::text IS NULL OR reg_stage_name = $1) ORDER BY resume_timestamp LIMIT $2)
+        UNION ALL
+        (SELECT rid, process, stage, 'answer', due, since, 'no answer yet; then the reprocessor tries again'
+        FROM (\(Elsewhere.sent(from: 3))) AS sent WHERE $1::text IS NULL OR stage = $1 ORDER BY due LIMIT $2)) AS w
       ORDER BY due NULLS LAST, rid LIMIT $2
-      """, [Value(stage), .int(limit)]
+      """, [Value(stage), .int(limit)] + elsewhere.parameters
     ).map {
       [
         "rid": .string(try $0.text(0)), "process": .string(try $0.text(1)), "stage": .string(try $0.text(2)),
         "why": .string(try $0.text(3)), "dueAt": JSONValue(try $0.instantOrNull(4)?.iso),
         "since": JSONValue(try $0.instantOrNull(5)?.iso), "reason": .string(try $0.text(6)),
       ]
+    }
+  }
+
+  /// What was sent to stages that run elsewhere, where a reprocessor looks after it.
+  private struct Elsewhere {
+    let parameters: [Value]
+
+    init(_ connection: Connection) throws {
+      let notice = try SecondTryNotice.read(on: connection)
+      parameters = [
+        .textArray(notice?.processes ?? []), .textArray(notice?.stages ?? []), .textArray(notice?.classNames ?? []),
+        .int(notice?.elapsedSeconds ?? 0),
+      ]
+    }
+
+    /// The open hops by `hop_open`, rows whose stage asked for another try by `registration_not_through`.
+    static func sent(from first: Int) -> String {
+      let places = "unnest($\(first)::text[], $\(first + 1)::text[], $\(first + 2)::text[]) AS e(process, stage, class)"
+      return """
+        SELECT h.rid, h.process, h.stage, greatest(h.sent_at, coalesce(r.latest_trn_dtimes, r.cr_dtimes) AT TIME ZONE 'UTC')
+          + make_interval(secs => $\(first + 3)) AS due, h.sent_at AS since
+        FROM \(places) JOIN regproc.hop AS h ON h.process = e.process AND h.stage = e.stage
+        JOIN regprc.registration AS r ON r.workflow_instance_id = h.workflow_instance_id
+        WHERE h.state = 1 AND r.status_code NOT IN ('PROCESSED', 'FAILED', 'REJECTED', 'PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
+        UNION ALL
+        SELECT r.reg_id, r.process, e.stage, coalesce(r.latest_trn_dtimes, r.cr_dtimes) AT TIME ZONE 'UTC'
+          + make_interval(secs => $\(first + 3)), coalesce(r.latest_trn_dtimes, r.cr_dtimes) AT TIME ZONE 'UTC'
+        FROM \(places) JOIN regprc.registration AS r ON r.process = e.process AND r.reg_stage_name = e.class
+        WHERE r.status_code <> 'PROCESSED' AND r.status_code NOT IN ('FAILED', 'REJECTED', 'PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
+          AND r.latest_trn_status_code IN ('SUCCESS', 'REPROCESS', 'IN_PROGRESS')
+          AND NOT EXISTS (SELECT 1 FROM regproc.hop AS o WHERE o.rid = r.reg_id AND o.process = r.process AND o.state + 0 < 2)
+        """
     }
   }
 

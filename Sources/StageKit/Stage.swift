@@ -89,6 +89,8 @@ public struct PluginSpec: Sendable {
   public var takesMessages: Bool
   /// Whether it stands for the engine's bridge: it judges nothing, and routes what stages elsewhere have judged.
   public var isBridge: Bool
+  /// Whether it stands for the engine's reprocessor: it judges nothing, and tries again what stands at stages elsewhere.
+  public var isReprocessor: Bool
   /// Whether it scans packets for viruses: a scanner out of reach then shows in the health of its process.
   public var scansPackets: Bool
   /// Further topics whose records go to `receive`. In a topic's name `{setting}` stands for the value of a setting.
@@ -100,18 +102,22 @@ public struct PluginSpec: Sendable {
 
   /// A plugin's description of itself.
   public init(
-    name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, scansPackets: Bool = false,
-    topics: [String] = [], work: [WorkKind] = [], settings: [SettingField] = []
+    name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, isReprocessor: Bool = false,
+    scansPackets: Bool = false, topics: [String] = [], work: [WorkKind] = [], settings: [SettingField] = []
   ) {
     self.name = name
     self.summary = summary
     self.takesMessages = takesMessages
     self.isBridge = isBridge
+    self.isReprocessor = isReprocessor
     self.scansPackets = scansPackets
     self.topics = topics
     self.work = work
     self.settings = settings
   }
+
+  /// Whether it has something to do only where flows leave stages to others.
+  public var servesElsewhere: Bool { isBridge || isReprocessor }
 }
 
 /// A record of a further topic, as a plugin sees it.

@@ -12,17 +12,21 @@ public struct StageContext: Sendable {
   public let store: any StageStore
   /// The way into the pipeline for what begins outside the bus.
   public let pipeline: any PipelineEntrance
+  /// Second tries at stages that run elsewhere; nil for every stage but the reprocessor.
+  public let secondTries: (any SecondTries)?
   /// The stage's log. Nothing personal belongs in it.
   public let log: Log
 
   /// A context; made by the engine and by tests.
   public init(
-    stage: String, services: Services, store: any StageStore, pipeline: any PipelineEntrance, log: Log? = nil
+    stage: String, services: Services, store: any StageStore, pipeline: any PipelineEntrance,
+    secondTries: (any SecondTries)? = nil, log: Log? = nil
   ) {
     self.stage = stage
     self.services = services
     self.store = store
     self.pipeline = pipeline
+    self.secondTries = secondTries
     self.log = log ?? Log(stage)
   }
 

@@ -21,6 +21,7 @@ public enum Catalogue {
     WorkflowManager.self,
     // What stands between stages that run elsewhere and all others.
     BridgeStage.self,
+    Reprocessor.self,
   ]
 
   /// The plugin that a `stage.yaml` names; nil when there is none.

@@ -91,6 +91,37 @@ extension ProgramTests {
       try await pipeline.stop()
     }
 
+    @Test func whatAJavaStageDoesNotAnswerTwoReprocessorsOfWhichOneIsKilledSendAgain() async throws {
+      let pipeline = try await MixedPipeline()
+      let (receiver, validator) = (
+        JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
+      )
+      try await pipeline.start("securezone-notification")
+      let all = rids(700..<730)
+      try await pipeline.register(all)
+      try await pipeline.send(receiver, all, to: "securezone-notification-bus-in")
+      _ = try await pipeline.records(validator.busIn, 30)
+      try await pipeline.sql {
+        _ = try $0.execute(
+          "UPDATE regprc.registration SET latest_trn_dtimes = latest_trn_dtimes - interval '1 hour', reg_process_retry_count = 0")
+        _ = try $0.execute(
+          """
+          UPDATE regproc.hop SET sent_at = sent_at - interval '1 hour', taken_at = taken_at - interval '1 hour',
+            decided_at = decided_at - interval '1 hour', done_at = done_at - interval '1 hour'
+          """)
+      }
+      let settings = ["REGPROC_STAGE_REPROCESSOR_EVERY": "1", "REGPROC_KAFKA_TOPICS": "own"]
+      for instance in ["one", "two"] { try await pipeline.start("reprocessor", instance: instance, settings: settings) }
+      try await pipeline.kill("reprocessor", instance: "two")
+      let sent = try await pipeline.records(validator.busIn, 60)
+      #expect(Set(sent.map(\.key)).count == 60, "no key is one that the stage has seen")
+      for rid in all { #expect(sent.count { $0.rid == rid } == 2, "\(rid)") }
+      let hops = try JSONValue.parse(try await pipeline.command("journey", all[0], "--json").output)
+      #expect(hops["next"]?.array?.contains { $0["what"]?.string == "second-try" && $0["at"] != .null } == true, "\(hops)")
+      #expect(try await pipeline.terminate("reprocessor")?.code == 0)
+      try await pipeline.stop()
+    }
+
     @Test func withoutABridgeOfOursARecordThatCamelForwardedIsTakenAsWell() async throws {
       let pipeline = try await MixedPipeline()
       let receiver = JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka)

@@ -257,7 +257,7 @@ final class BridgeWorker: BusWorker {
         guard let place = places[answer.hop.id] else { return false }
         let isFirst = taken.insert(ForeignRecord(answer.message, process: answer.process, stage: answer.stage)).inserted
         // Every answer that another stage owes us has a row that is open.
-        if isFirst, place.isOpen || !place.isRepeat(leadsBack: { _ in false }) { return false }
+        if isFirst, place.isOpen || !place.isRepeat(isAnswer: true, leadsBack: { _ in false }) { return false }
         for hop in place.done { records[hop] = answer.record }
         redelivered += 1
         return true
@@ -283,7 +283,11 @@ final class BridgeWorker: BusWorker {
           worker.log.info("the answer of a run that was ended is left aside", ["rid": answer.message.rid])
           continue
         }
-        let outcome = try route(answer, connection)
+        var outcome = try route(answer, connection)
+        // It was given up, and is on its way after all.
+        if known[answer.hop.id]?.status == "REPROCESS_FAILED" {
+          outcome.hop.registrationStatus = outcome.hop.registrationStatus ?? "PROCESSING"
+        }
         outgoing += outcome.records
         outcomes.append(outcome)
       }

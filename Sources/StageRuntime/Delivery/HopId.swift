@@ -93,6 +93,9 @@ public struct HopId: Hashable, Sendable, CustomStringConvertible {
   /// The hop by which a registration that waits after this one goes on.
   public var resumed: HopId { derived("resume") }
 
+  /// The hop by which the reprocessor tries again what stands at this one; numbered by the registration's tries.
+  func secondTry(_ number: Int) -> HopId { derived("second try", String(number)) }
+
   /// The hop of a record that a foreign stage sent: such a record carries no id, and the same bytes are the same record. Others may be a
   /// repeat all the same (`ForeignRecord`).
   public static func foreign(stage: String, value: [UInt8]) -> HopId {

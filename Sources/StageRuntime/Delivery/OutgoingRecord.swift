@@ -53,6 +53,17 @@ extension KafkaProducer {
     case .outbox(let id, let topic, let key, let value):
       headers.removeAll()
       headers.append(OutgoingRecord.outboxHeader, id)
+      // Camel's bridge reads an output, and loses a record without these two.
+      if topic.hasSuffix("-bus-out") {
+        let key = String(decoding: key, as: UTF8.self)
+        headers.append("b3", capacity: 33) { out in
+          writeHex(traceId(key), into: out)
+          out[16] = UInt8(ascii: "-")
+          writeHex(traceId(id), into: out + 17)
+          return 33
+        }
+        headers.append("RID", key)
+      }
       try produce(topic: topic, key: key, value: value, headers: headers, tag: tag)
     }
   }

@@ -82,6 +82,11 @@ public final class Engine: Sendable {
     let byName = Dictionary(directory.map { ($0.name, $0) }) { first, _ in first }
     let pipeline = PostgresPipeline(
       pool: pool, routes: table, directory: byName, worker: settings.instance, wake: wake, clock: services.clock)
+    let takesMessages = Set(
+      directory.filter { file in catalogue.contains { $0.spec.name == file.plugin && $0.spec.takesMessages } }.map(\.name))
+    let secondTries = PostgresSecondTries(
+      pool: pool, routes: table, directory: byName, takesMessages: takesMessages, worker: settings.instance, services: services,
+      wake: wake)
     units = try run.map { file in
       guard let type = catalogue.first(where: { $0.spec.name == file.plugin }) else {
         throw SettingError(
@@ -93,7 +98,7 @@ public final class Engine: Sendable {
       let stageSettings = try StageSettings(stage: file.name, declared: type.spec.settings, given: given)
       let context = StageContext(
         stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
-        pipeline: pipeline)
+        pipeline: pipeline, secondTries: type.spec.isReprocessor ? secondTries : nil)
       return StageUnit(file: file, plugin: try type.init(settings: stageSettings), context: context, settings: stageSettings)
     }
     self.makeTopics = makeTopics
@@ -101,13 +106,18 @@ public final class Engine: Sendable {
     let all = Self.readers(directory, catalogue, environment)
     let bridge = units.first(where: \.spec.isBridge)?.bridgeCommands
     let keepsToOwn = settings.keepsToOwnTopics
+    let reprocessors = Set(units.filter(\.spec.isReprocessor).map(\.file.name))
     let topicNeeds: @Sendable (RouteFile) -> TopicNeeds = {
-      TopicNeeds($0, own: own, all: all, bridge: bridge, keepsToOwn: keepsToOwn)
+      TopicNeeds($0, own: own, all: all, bridge: bridge, triesAgain: !reprocessors.isEmpty, keepsToOwn: keepsToOwn)
     }
     let bridgeStage = units.first(where: \.spec.isBridge)?.file.name
     let carried: @Sendable () -> Set<String> = {
       own.reduce(into: []) { topics, reader in
-        topics.formUnion(TopicRights(reader, table.routes, bridge: reader.stage.name == bridgeStage ? bridge : nil).writes)
+        let (name, routes) = (reader.stage.name, table.routes)
+        topics.formUnion(
+          TopicRights(
+            reader, routes, bridge: name == bridgeStage ? bridge : nil, isReprocessor: reprocessors.contains(name)
+          ).writes)
       }
     }
     self.topicNeeds = topicNeeds
@@ -194,8 +204,7 @@ public final class Engine: Sendable {
       + operations(
         OperatorAccess(
           read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, stages: directory,
-          takesMessages: Set(
-            directory.filter { file in catalogue.contains { $0.spec.name == file.plugin && $0.spec.takesMessages } }.map(\.name)),
+          takesMessages: takesMessages,
           replays: settings.replays, wakeUp: { wake.signal() }))
     let described = served + [Self.description("what operators use", served)]
     let admin = try settings.admin.map {

@@ -13,9 +13,11 @@ struct TopicNeeds: Sendable, Equatable {
   ///   - own: the stages of this process.
   ///   - all: all stages there are.
   ///   - bridge: who carries out the workflow commands of this process's bridge; nil without one.
+  ///   - triesAgain: whether this process tries again what stands at stages that run elsewhere.
   ///   - keepsToOwn: whether the topics of other processes are nobody's business here.
   init(
-    _ routes: RouteFile, own: [TopicPlan.Reader], all: [TopicPlan.Reader], bridge: Bridge.Commands?, keepsToOwn: Bool = false
+    _ routes: RouteFile, own: [TopicPlan.Reader], all: [TopicPlan.Reader], bridge: Bridge.Commands?,
+    triesAgain: Bool = false, keepsToOwn: Bool = false
   ) {
     for reader in own {
       let name = reader.stage.name
@@ -37,6 +39,7 @@ struct TopicNeeds: Sendable, Equatable {
       for forward in routes.forwards { require(routes.busIn(of: forward.to.value), "the bridge sends to \(forward.to.value)") }
       if bridge == .publish { require(Registration.Topic.workflowInternalAction, "workflow commands of the bridge") }
     }
+    if triesAgain { for topic in routes.topicsElsewhere { require(topic, "second tries of the reprocessor") } }
     if keepsToOwn { return }
     let plan = TopicPlan(routes, readers: all, partitions: 1, replication: 1, retention: nil, bridged: bridge != nil)
     for topic in plan.topics where required[topic.name] == nil { further[topic.name] = Set(topic.reasons) }

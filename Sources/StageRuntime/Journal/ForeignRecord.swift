@@ -33,6 +33,8 @@ struct ForeignRecord: Sendable, Hashable {
     var sentSince: [String] = []
     /// `registration.status_code`; nil without a row.
     var status: String?
+    /// The reprocessor has sent the stage its message again in this run: it may answer more than once.
+    var wasSentAgain = false
 
     /// The try that a record of this place is.
     var nextTry: Int { lastVerdict == "retry" ? lastTry + 1 : 1 }
@@ -42,12 +44,14 @@ struct ForeignRecord: Sendable, Hashable {
 
     /// Whether a record that is no answer to a hop of ours repeats what is known: its message is not worked on again.
     ///
-    /// `leadsBack` says whether something else runs a stage from which the flow comes back to this one.
-    func isRepeat(leadsBack: (String) -> Bool) -> Bool {
+    /// `leadsBack` says whether something else runs a stage from which the flow comes back to this one; `isAnswer` that the stage has judged it.
+    func isRepeat(isAnswer: Bool = false, leadsBack: (String) -> Bool) -> Bool {
       if hasEnded { return true }
       if lastTry == 0 || lastVerdict == "retry" { return false }
       // A flow may go round, as between ABIS stages: over another bridge the answer of one that was asked since comes without a hop of ours.
       if isUnderWay { return !sentSince.contains(where: leadsBack) }
+      // Of the answers to what was sent twice one counts; one that comes after all tries were used up is the first.
+      if isAnswer, wasSentAgain, status != "RESUMABLE" { return !(lastVerdict == "error" && status == "REPROCESS_FAILED") }
       // Nothing is under way and it has not ended: it stands here, and whoever sends this makes it go on, as upstream's engine does after a
       // pause. One that is still paused, or of which nobody knows how it ended, is not touched.
       return status.map { $0.hasPrefix("PAUSED") } ?? true
@@ -60,7 +64,8 @@ extension Journal {
   static func places(of records: [ForeignRecord]) -> Statement {
     Statement(
       """
-      SELECT coalesce(m.run, 1), coalesce(s.last_try, 0), s.done, coalesce(s.open, 0), s.verdict, coalesce(m.open, 0), o.stages, r.status_code
+      SELECT coalesce(m.run, 1), coalesce(s.last_try, 0), s.done, coalesce(s.open, 0), s.verdict, coalesce(m.open, 0), o.stages, r.status_code,
+        coalesce(s.again, false)
       FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) WITH ORDINALITY AS d(rid, process, iteration, stage, n)
       LEFT JOIN LATERAL (
         SELECT run, count(*) FILTER (WHERE state < 2) AS open FROM regproc.hop
@@ -68,6 +73,7 @@ extension Journal {
       LEFT JOIN LATERAL (
         SELECT max(try) AS last_try, count(*) FILTER (WHERE state < 2) AS open, max(taken_at) AS taken_at,
           string_agg(hop_id::text, ',') FILTER (WHERE state = 2) AS done,
+          bool_or(state = 2 AND transaction_type = '\(PostgresSecondTries.transactionType)') AS again,
           (array_agg(verdict ORDER BY done_at DESC, try DESC) FILTER (WHERE state = 2))[1] AS verdict
         FROM regproc.hop
         WHERE rid = d.rid AND process = d.process AND iteration = d.iteration AND stage = d.stage AND run = m.run) AS s ON true
@@ -91,7 +97,8 @@ extension Journal {
     return ForeignRecord.Place(
       run: try row.int(0), lastTry: try row.int(1), done: try names(row.textOrNull(2)).compactMap { HopId(text: $0) },
       isOpen: try row.int(3) > 0, lastVerdict: try row.textOrNull(4), isUnderWay: try row.int(5) > 0,
-      sentSince: try names(row.textOrNull(6)), status: try row.textOrNull(7))
+      sentSince: try names(row.textOrNull(6)), status: try row.textOrNull(7),
+      wasSentAgain: try row.bool(8))
   }
 
   /// What hops sent and nobody has taken: to be sent again under the same ids.

@@ -13,7 +13,8 @@ public struct JournalHops: HopRecords {
     try connection.execute(
       """
       SELECT process, stage, verdict, destinations, count(DISTINCT rid) FROM regproc.hop
-      WHERE state = 2 AND verdict IS NOT NULL AND destinations IS NOT NULL AND done_at >= now() - make_interval(secs => $1::float8)
+      WHERE state = 2 AND verdict IS NOT NULL AND destinations IS NOT NULL
+        AND transaction_type IS DISTINCT FROM '\(PostgresSecondTries.transactionType)' AND done_at >= now() - make_interval(secs => $1::float8)
       GROUP BY process, stage, verdict, destinations ORDER BY process, stage, verdict, destinations
       """, [.text(String(seconds))]
     ).compactMap { row in

@@ -19,8 +19,10 @@ public struct TopicRights: Sendable, Equatable {
   public private(set) var transactionalIDPrefix: String?
 
   /// The rights of a stage.
-  /// - Parameter bridge: who carries out workflow commands, when the stage is the bridge; nil for every other.
-  public init(_ reader: TopicPlan.Reader, _ routes: RouteFile, bridge: Bridge.Commands? = nil) {
+  /// - Parameters:
+  ///   - bridge: who carries out workflow commands, when the stage is the bridge; nil for every other.
+  ///   - isReprocessor: whether the stage tries again what stands at stages that run elsewhere.
+  public init(_ reader: TopicPlan.Reader, _ routes: RouteFile, bridge: Bridge.Commands? = nil, isReprocessor: Bool = false) {
     stage = reader.stage.name
     if reader.takesMessages, !routes.runsElsewhere(stage) {
       reads.formUnion(routes.inputs(of: reader.stage))
@@ -42,6 +44,7 @@ public struct TopicRights: Sendable, Equatable {
       for forward in routes.forwards where !routes.isForwardOfOurs(forward) { writes.insert(routes.busIn(of: forward.to.value)) }
       if bridge == .publish { writes.insert(Registration.Topic.workflowInternalAction) }
     }
+    if isReprocessor { writes.formUnion(routes.topicsElsewhere) }
     if !reads.isEmpty { group = reader.stage.group }
     if !reads.isEmpty, reader.takesMessages || bridge != nil {
       transactionalIDPrefix = EngineSettings.transactionalIDPrefix(stage)
@@ -50,4 +53,14 @@ public struct TopicRights: Sendable, Equatable {
 
   /// All topics that it has to do with.
   public var topics: Set<String> { reads.union(writes) }
+}
+
+extension RouteFile {
+  /// Inputs and outputs of the stages that something else runs.
+  var topicsElsewhere: Set<String> {
+    elsewhereStages.reduce(into: []) { topics, place in
+      topics.insert(busIn(of: place.stage))
+      topics.insert(Registration.Topic.busOut(stages.topicPrefix(of: place.stage), process: place.process))
+    }
+  }
 }

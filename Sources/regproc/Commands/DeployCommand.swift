@@ -64,7 +64,7 @@ enum DeployCommand {
     let side = arguments.text("side").map { StageKit.Side(rawValue: $0) } ?? settings.side
     let hasBridge = arguments.has("bridge") || !routes.elsewhereStages.isEmpty
     let here = folder.stages.filter { stage in
-      (side == nil || stage.side == side) && (hasBridge || Catalogue.plugin(named: stage.plugin)?.spec.isBridge != true)
+      (side == nil || stage.side == side) && (hasBridge || Catalogue.plugin(named: stage.plugin)?.spec.servesElsewhere != true)
     }
     let rights = try DeploymentRights(
       rolesSQL: DatabaseRights(here, prefix: "regproc_", isEmbedded: !settings.usesMosip).rolesSQL,
@@ -80,7 +80,7 @@ enum DeployCommand {
     let spec = Catalogue.plugin(named: file.plugin)?.spec
     let fields = spec?.settings ?? []
     return DeployedStage(
-      name: file.name, plugin: file.plugin, side: file.side == .opencrvs ? .opencrvs : .mosip, isBridge: spec?.isBridge == true,
+      name: file.name, plugin: file.plugin, side: file.side == .opencrvs ? .opencrvs : .mosip, isBridge: spec?.servesElsewhere == true,
       secrets: fields.filter { $0.kind == .secret }.map(\.name), texts: fields.filter { $0.kind == .text }.map(\.name),
       resources: resources(of: file))
   }

@@ -11,9 +11,10 @@ enum RunCommand {
       settings, e.g. REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL.
       What is not there yet (the database, its migrations with database.migrate: check, Kafka, topics that others make) is waited for: liveness
       answers meanwhile, readiness says 503.
-      `run bridge` routes what stages that run elsewhere have judged, in place of Camel's bridge (docs/mixed-pipelines.md).
+      `run bridge` routes what stages that run elsewhere have judged, in place of Camel's bridge, and
+      `run reprocessor` tries again what stands at such a stage, in place of MOSIP's reprocessor (docs/mixed-pipelines.md).
       """,
-    operands: [Operand(name: "STAGE", meaning: "names of stages/*, bridge among them, or all", isRepeatable: true)],
+    operands: [Operand(name: "STAGE", meaning: "names of stages/*, bridge and reprocessor among them, or all", isRepeatable: true)],
     options: [
       .number(
         "wait-for", "SECONDS", 0...86_400,

@@ -103,10 +103,15 @@ extension DatabaseRights {
     return out + policiesSQL(known)
   }
 
-  /// What a stage keeps is seen by its own role alone. It binds neither the owner nor a superuser.
+  /// What a reprocessor says of itself, and what decides whether a birth may be begun again.
+  private static let rowsOfReprocessor =
+    "stage = 'reprocessor' OR stage = 'mosip-mediator' AND collection IN ('rids', 'birth_transactions')"
+
+  /// What a stage keeps is seen by its own role alone; of the mediator's, the reprocessor's sees what a replay asks. It binds neither the owner nor a superuser.
   private func policiesSQL(_ roles: [Role]) -> String {
     let rows: [(role: String, condition: String, command: String)] = roles.map { role in
       switch role.purpose {
+      case .stage(let stage) where reprocessors.contains(stage): (role.name, Self.rowsOfReprocessor, "ALL")
       case .stage(let stage): (role.name, "stage = \(Self.text(stage))", "ALL")
       case .reader: (role.name, "true", "SELECT")
       case .operators, .owner: (role.name, "true", "ALL")

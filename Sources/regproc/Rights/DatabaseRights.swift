@@ -3,6 +3,7 @@ import Platform
 import Postgres
 import StageKit
 import StageRuntime
+import Stages
 
 /// Who may do what in the database, as roles of Postgres: one that owns the tables and changes them, one for each stage, and two for operators.
 /// A role has no password here; a deployment gives it one, or a certificate.
@@ -26,6 +27,8 @@ struct DatabaseRights: Sendable {
   }
 
   let roles: [Role]
+  /// The stages that begin registrations again: they ask what the mediator keeps of a RID, so that none is begun again that is history.
+  let reprocessors: Set<String>
 
   /// - Parameters:
   ///   - prefix: what the names of roles begin with; hyphens of a stage's name become underscores.
@@ -38,6 +41,7 @@ struct DatabaseRights: Sendable {
         tables: EngineSchema.rights(stage.side) + (isEmbedded ? PlatformSchema.rights(stage.side) : []))
     }
     let isMosip = stages.contains { $0.side == .mosip }
+    reprocessors = Set(stages.filter { Catalogue.plugin(named: $0.plugin)?.spec.isReprocessor == true }.map(\.name))
     roles =
       [Role(name: prefix + "owner", purpose: .owner, tables: [])] + ofStages + [
         Role(name: prefix + "reader", purpose: .reader, tables: EngineSchema.readable + OperationsSchema.readable + platform),

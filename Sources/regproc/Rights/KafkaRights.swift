@@ -33,7 +33,8 @@ struct KafkaRights: Sendable {
   {
     let names = Set(chosen.map(\.name))
     stages = try folder.topicReaders.filter { names.contains($0.name) }.map {
-      TopicRights($0, routes, bridge: try folder.bridgeCommands(of: $0.name))
+      TopicRights(
+        $0, routes, bridge: try folder.bridgeCommands(of: $0.name), isReprocessor: folder.isReprocessor($0.name))
     }
     .filter { !$0.topics.isEmpty }
     var rules: [Rule] = []
@@ -78,6 +79,11 @@ extension KafkaRights.Rule {
 }
 
 extension StageFolder {
+  /// Whether a stage tries again what stands at stages that run elsewhere.
+  func isReprocessor(_ name: String) -> Bool {
+    stage(name).flatMap { Catalogue.plugin(named: $0.plugin)?.spec.isReprocessor } == true
+  }
+
   /// Who carries out workflow commands when a stage is the bridge; nil for every other.
   func bridgeCommands(of name: String) throws -> Bridge.Commands? {
     guard let file = stage(name), let spec = Catalogue.plugin(named: file.plugin)?.spec, spec.isBridge else { return nil }

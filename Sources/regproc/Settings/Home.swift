@@ -105,7 +105,7 @@ struct StageFolder: Sendable {
 
   var directory: StageDirectory { StageDirectory(stages) }
 
-  /// The stages a person names; `all` for every one, the bridge only where a flow leaves stages to others.
+  /// The stages a person names; `all` for every one, the bridge and the reprocessor only where a flow leaves stages to others.
   /// - Parameter side: the side that this installation is; nil for both.
   /// - Throws: `Failure` for a stage of the other side.
   func chosen(_ names: [String], routes: RouteFile, side: Side? = nil) throws -> [StageFile] {
@@ -118,7 +118,7 @@ struct StageFolder: Sendable {
     }
     let isMixed = !routes.elsewhereStages.isEmpty
     return stages.filter { stage in
-      (side == nil || stage.side == side) && (isMixed || Catalogue.plugin(named: stage.plugin)?.spec.isBridge != true)
+      (side == nil || stage.side == side) && (isMixed || Catalogue.plugin(named: stage.plugin)?.spec.servesElsewhere != true)
     }
   }
 

@@ -58,9 +58,9 @@ final class MixedPipeline: Sendable {
   struct NotReady: Error { var errors: String }
 
   /// Starts the bridge or the stage of ours and waits until it takes messages. Its instance name is the same at every start.
-  func start(_ name: String, instance: String = "one") async throws {
+  func start(_ name: String, instance: String = "one", settings: [String: String] = [:]) async throws {
     let program = try await Program(
-      ["run", name, "--port", "\(freePort())", "--instance", instance], environment: environment)
+      ["run", name, "--port", "\(freePort())", "--instance", instance], environment: environment.merging(settings) { $1 })
     programs.withLock { $0[name + instance] = program }
     guard try await eventually({ program.errors.contains("takes messages") || !program.isRunning }), program.isRunning else {
       throw NotReady(errors: "\(name): \(program.errors.suffix(4000))")
@@ -74,7 +74,9 @@ final class MixedPipeline: Sendable {
     return try await program.ended()
   }
 
-  func kill(_ name: String) async throws { try await programs.withLock { $0.removeValue(forKey: name + "one") }?.killed() }
+  func kill(_ name: String, instance: String = "one") async throws {
+    try await programs.withLock { $0.removeValue(forKey: name + instance) }?.killed()
+  }
 
   /// Waits until a process said something.
   func heard(_ words: String, from name: String) async throws -> Bool {

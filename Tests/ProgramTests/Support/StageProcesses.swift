@@ -7,7 +7,7 @@ import System
 /// `regproc run STAGE`, one process for each stage, on one Postgres, one broker and one data folder.
 final class StageProcesses: Sendable {
   /// All but the bridge, which has nothing to do where every stage is ours.
-  static let stages = TemporaryFolder.names(in: Program.repository + "/stages").filter { $0 != "bridge" }
+  static let stages = TemporaryFolder.names(in: Program.repository + "/stages").filter { !["bridge", "reprocessor"].contains($0) }
 
   let database: PostgresSettings
   private let folder: TemporaryFolder
