@@ -32,7 +32,7 @@ enum KeyBinding {
   }
 
   private static func first(_ folder: KeyFolder, _ foreign: ServiceError, _ connection: Connection) throws -> SealingKeys {
-    let samples = try SealedColumn.all.map { ($0, try sample($0, connection)) }
+    let samples = try SealedColumn.all.map { ($0, try mayRead($0, connection) ? try sample($0, connection) : []) }
     let isNew = samples.allSatisfy { $0.1.isEmpty }
     let keys: SealingKeys
     if isNew {
@@ -57,6 +57,26 @@ enum KeyBinding {
       """, [.bytes(try sealer.checkValue(1)), .bytes(sealer.hashCheck), .bool(isNew)])
     try keys.look(connection)
     return keys
+  }
+
+  /// Whether this process' role may look into a column. The role of OpenCRVS' side may not, and may be the first on a new database: a table that
+  /// takes no space has never had a row.
+  /// - Throws: RPR-KEY-012 when there may be rows: whoever may see them has to come first.
+  private static func mayRead(_ column: SealedColumn, _ connection: Connection) throws -> Bool {
+    let table = try connection.execute(
+      """
+      SELECT has_table_privilege(c.oid, 'SELECT'), pg_relation_size(c.oid) = 0 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE n.nspname = 'platform' AND c.relname = $1
+      """, [.text(column.table)]
+    ).only()
+    if try table.bool(0) { return true }
+    guard try table.bool(1) else {
+      throw ServiceError(
+        .unavailable, service: "key folder", code: "RPR-KEY-012",
+        "this database is of an earlier version, and this process' role may not see which keys its rows are sealed with: a process of MOSIP's "
+          + "side has to start first")
+    }
+    return false
   }
 
   /// Some rows of a column, from both ends of its key.

@@ -63,7 +63,8 @@ enum Commands {
       DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
       StagesCommand.list, StagesCommand.describe, RegistrationsCommand.list, JourneyCommand.command,
       ReplayCommand.command, ReplayManyCommand.jobs, ReplayManyCommand.show, ReplayManyCommand.resume, ReplayManyCommand.cancel,
-      JournalCommand.rebuild, HeldCommand.list, HeldCommand.release, OutcomeCommand.reconcile, OutcomeCommand.report, ReleaseCommand.command,
+      JournalCommand.rebuild, HeldCommand.list, HeldCommand.release, OutcomeCommand.reconcile, OutcomeCommand.report,
+      ReleaseCommand.command,
     ] + DeadLettersCommand.all + WorkCommand.all + WaitingCommand.all + PauseCommand.all + [
       IdCommand.generate, IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,

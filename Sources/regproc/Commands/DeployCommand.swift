@@ -80,7 +80,8 @@ enum DeployCommand {
     let spec = Catalogue.plugin(named: file.plugin)?.spec
     let fields = spec?.settings ?? []
     return DeployedStage(
-      name: file.name, plugin: file.plugin, side: file.side == .opencrvs ? .opencrvs : .mosip, isBridge: spec?.servesElsewhere == true,
+      name: file.name, plugin: file.plugin, side: file.side == .opencrvs ? .opencrvs : .mosip,
+      isBridge: spec?.servesElsewhere == true,
       secrets: fields.filter { $0.kind == .secret }.map(\.name), texts: fields.filter { $0.kind == .text }.map(\.name),
       resources: resources(of: file))
   }
