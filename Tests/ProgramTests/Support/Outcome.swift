@@ -19,7 +19,7 @@ struct Outcome: Sendable {
   var instances: [String: Set<String>] = [:]
   /// What stages said that did not let a message pass.
   var remarks: [String] = []
-  /// Durable work that is not done and is due by now, leaving out subscriptions, which stay.
+  /// Durable work that is not done and is due by now, leaving out subscriptions and looks, which stay.
   var openWork: [String] = []
   var deadLetters: [String] = []
   /// Rows with a verdict for one and the same message: must stay empty.
@@ -59,7 +59,10 @@ struct Outcome: Sendable {
         out.instances[try row.text(0), default: []].insert(try row.textOrNull(1) ?? "-")
       }
       out.openWork = try connection.execute(
-        "SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work WHERE state = 0 AND kind NOT LIKE 'subscri%' AND kind <> 'answer'",
+        """
+        SELECT stage, kind, key, coalesce(failure, '') FROM regproc.work
+        WHERE state = 0 AND kind NOT LIKE 'subscri%' AND kind <> 'answer' AND NOT (stage = 'reprocessor' AND kind = 'look')
+        """,
         []
       ).map { "\(try $0.text(0)) \(try $0.text(1)) \(try $0.text(2)) \(try $0.text(3))" }
       out.deadLetters = try connection.execute("SELECT stage, code, reason FROM regproc.dead_letter", []).map {
