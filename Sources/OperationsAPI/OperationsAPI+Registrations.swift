@@ -11,12 +11,8 @@ extension OperationsAPI {
         shape: Self.counted
       ) { request, connection in
         try Self.refuseUnknown(request, Selection.names + ["limit", "after"])
-        let limit = try Self.query(request, "limit").map { text in
-          guard let number = Int(text) else { throw OperationRefusal(.badInput, "bad-limit", "limit is a whole number") }
-          return number
-        }
         return try RegistrationList.read(
-          try selection(request), limit: limit ?? 50, after: Self.query(request, "after"), on: connection
+          try selection(request), limit: try Self.limit(request), after: Self.query(request, "after"), on: connection
         ).json
       },
       read("/regproc/v1/journey/{name}", "tells all of a registration, by its RID, AID or registration number", shape: Self.object)

@@ -46,13 +46,7 @@ extension OperationsAPI {
       }
       filter.state = state
     }
-    if let text = query(request, "older-than") {
-      let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-      guard let unit = text.last.flatMap({ units[$0] }), let number = Int(text.dropLast()), number > 0,
-        case let (seconds, overflow) = number.multipliedReportingOverflow(by: unit), !overflow
-      else { throw OperationRefusal(.badInput, "bad-span", "older-than must be a whole number with s, m, h or d") }
-      filter.olderThan = seconds
-    }
+    filter.olderThan = try query(request, "older-than").map { try TimeWords.span($0, named: "older-than") }
     return filter
   }
 

@@ -55,7 +55,7 @@ public protocol PipelineEntrance: Sendable {
 
   /// Has paused registrations do something, in a person's name: all of them or none. The same once more is no error and changes nothing.
   /// - Throws: `WorkflowRefusal`; `ServiceError` when the database is out of reach.
-  func act(_ action: WorkflowAction, on rids: [String], by author: String) async throws
+  func act(_ action: ResumeAction, on rids: [String], by author: String) async throws
 
   /// Has a packet that the packet manager has already go through its flow: announcement, registration and first message are one SQL
   /// transaction.

@@ -57,8 +57,8 @@ import Testing
     } catch let refusal as WorkflowRefusal { return refusal }
   }
 
-  @Test(arguments: WorkflowAction.allCases)
-  func aPausedRegistrationDoesWhatAPersonAsksForOnce(_ action: WorkflowAction) async throws {
+  @Test(arguments: ResumeAction.allCases)
+  func aPausedRegistrationDoesWhatAPersonAsksForOnce(_ action: ResumeAction) async throws {
     let calls = Calls()
     try await run(calls: calls) { bench, resume in
       // Eight at once, and again: one order.
@@ -66,7 +66,7 @@ import Testing
         for _ in 0..<8 { group.addTask { try await bench.pipeline.act(action, on: ["1", "1"], by: "anna") } }
         try await group.waitForAll()
       }
-      let another = try #require(WorkflowAction.allCases.first { $0 != action })
+      let another = try #require(ResumeAction.allCases.first { $0 != action })
       #expect(try await refusal { try await bench.pipeline.act(another, on: ["1"], by: "otto") } == .notPaused("1"))
       resume()
       let end = action == .stopProcessing ? "REJECTED" : "PROCESSED"

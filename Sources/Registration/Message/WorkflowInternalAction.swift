@@ -48,7 +48,7 @@ public enum WorkflowCommand: String, Sendable, CaseIterable {
   }
 }
 
-/// What happens to a paused packet whose time is up.
+/// What happens to a paused packet when its time is up, or when a person asks for it: MOSIP's workflow actions.
 public enum ResumeAction: String, Sendable, CaseIterable {
   /// It goes on where it stopped.
   case resumeProcessing = "RESUME_PROCESSING"

@@ -161,16 +161,6 @@ public struct AnnouncedRecord: Sendable, Equatable {
   }
 }
 
-/// What a person has a paused registration do: MOSIP's workflow actions.
-public enum WorkflowAction: String, Sendable, CaseIterable {
-  /// What the stage said where it paused is routed again.
-  case resumeProcessing = "RESUME_PROCESSING"
-  /// The packet goes through all stages again.
-  case resumeFromBeginning = "RESUME_FROM_BEGINNING"
-  /// It ends as rejected.
-  case stopProcessing = "STOP_PROCESSING"
-}
-
 /// A packet that is in the packet manager already, and is to go through its flow without an upload.
 public struct WorkflowStart: Sendable, Equatable {
   /// UUID of the new workflow instance.
@@ -242,7 +232,7 @@ extension PipelineEntrance {
   public func notified(_ message: Message, at stage: String, _ verdict: Verdict) async throws -> Bool { throw Self.none }
 
   /// Refused, for an entrance without workflow instances.
-  public func act(_ action: WorkflowAction, on rids: [String], by author: String) async throws { throw Self.none }
+  public func act(_ action: ResumeAction, on rids: [String], by author: String) async throws { throw Self.none }
 
   /// Refused, for an entrance without workflow instances.
   public func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws { throw Self.none }

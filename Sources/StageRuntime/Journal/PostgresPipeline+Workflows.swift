@@ -6,7 +6,7 @@ import StageKit
 import System
 
 extension PostgresPipeline {
-  func act(_ action: WorkflowAction, on rids: [String], by author: String) async throws {
+  func act(_ action: ResumeAction, on rids: [String], by author: String) async throws {
     let way: Resume.Way =
       switch action {
       case .resumeProcessing: .routeAgain

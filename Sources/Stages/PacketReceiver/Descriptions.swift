@@ -4,32 +4,7 @@ import JSON
 /// What the packet receiver's endpoints are for, as their OpenAPI description tells it. Paths and bodies are MOSIP's.
 enum PacketReceiverDescriptions {
   private typealias Shape = JSONShape
-  private typealias Answer = EndpointDescription.Answer
   private static let tag = "Packet receiver (MOSIP's registration processor)"
-
-  private static func answered(_ response: JSONValue) -> JSONValue {
-    Shape.object([
-      "id": Shape.orNull(Shape.text()), "version": Shape.orNull(Shape.text()), "responsetime": Shape.text(),
-      "response": Shape.orNull(response),
-      "errors": Shape.orNull(
-        Shape.list(
-          Shape.object([
-            "errorCode": Shape.orNull(Shape.text("e.g. RPR-RGS-013")), "message": Shape.orNull(Shape.text()),
-            "registrationId": Shape.orNull(Shape.text()), "packetId": Shape.orNull(Shape.text()),
-            "status": Shape.orNull(Shape.text()),
-          ]))),
-    ])
-  }
-
-  private static func answers(_ meaning: String, _ response: JSONValue) -> [Answer] {
-    [
-      Answer(200, meaning + "; what was wrong stands in `errors`, with status 200, as MOSIP has it", .json(answered(response))),
-      Answer(401, "there is no token that counts here", .json(answered(Shape.anything), named: "MosipAnswer")),
-      Answer(403, "the token has none of the roles", .json(answered(Shape.anything), named: "MosipAnswer")),
-      Answer(500, "it could not be answered", .json(answered(Shape.anything), named: "MosipAnswer")),
-      Answer(503, "a service that is needed cannot be reached; try again", .json(answered(Shape.anything), named: "MosipAnswer")),
-    ]
-  }
 
   /// The announcement of packets.
   static func sync(_ version: String) -> EndpointDescription {
@@ -41,7 +16,7 @@ enum PacketReceiverDescriptions {
         .init("timestamp", in: .header, "the moment of the request, ISO 8601 in UTC"),
       ],
       body: .json(Shape.text("base64")),
-      answers: answers(
+      answers: MosipDescriptions.answers(
         "what was taken",
         Shape.list(Shape.object(["registrationId": Shape.text(), "packetId": Shape.text(), "status": Shape.text()]))))
   }
@@ -63,7 +38,7 @@ enum PacketReceiverDescriptions {
             "id": .object(["const": .string(question.id)]), "version": Shape.text(), "requesttime": Shape.text(),
             "request": Shape.list(Shape.object([name: Shape.text()], required: [name])),
           ], required: ["id", "version", "requesttime", "request"])),
-      answers: answers(
+      answers: MosipDescriptions.answers(
         "what is known", Shape.list(Shape.object([name: Shape.orNull(Shape.text()), "statusCode": Shape.orNull(Shape.text())]))))
   }
 
@@ -85,7 +60,7 @@ enum PacketReceiverDescriptions {
               "sort": Shape.list(Shape.object(["sortField": Shape.text(), "sortType": Shape.text("`asc` or `desc`")])),
             ], required: ["filters"]),
         ], required: ["id", "version", "requesttime", "request"])),
-    answers: answers(
+    answers: MosipDescriptions.answers(
       "what was found",
       Shape.list(
         Shape.object([
@@ -98,5 +73,5 @@ enum PacketReceiverDescriptions {
     body: EndpointDescription.Content(
       mediaType: "multipart/form-data",
       schema: Shape.object(["file": Shape.text("the packet, named `<packet id>.zip`")], required: ["file"])),
-    answers: answers("it was taken", Shape.anything))
+    answers: MosipDescriptions.answers("it was taken", Shape.anything))
 }

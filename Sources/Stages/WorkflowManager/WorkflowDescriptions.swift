@@ -4,26 +4,7 @@ import JSON
 /// What the workflow manager's endpoints are for, as their OpenAPI description tells it. Paths and bodies are MOSIP's.
 enum WorkflowDescriptions {
   private typealias Shape = JSONShape
-  private typealias Answer = EndpointDescription.Answer
   private static let tag = "Workflow manager (MOSIP's registration processor)"
-
-  private static func answered(_ response: JSONValue) -> JSONValue {
-    Shape.object([
-      "id": Shape.text(), "version": Shape.text(), "responsetime": Shape.text(), "response": Shape.orNull(response),
-      "errors": Shape.orNull(
-        Shape.list(Shape.object(["errorCode": Shape.text("e.g. RPR-WAA-004"), "message": Shape.text()]))),
-    ])
-  }
-
-  private static func answers(_ meaning: String, _ response: JSONValue) -> [Answer] {
-    [
-      Answer(200, meaning + "; what was wrong stands in `errors`, with status 200, as MOSIP has it", .json(answered(response))),
-      Answer(401, "there is no token that counts here", .json(answered(Shape.anything), named: "WorkflowAnswer")),
-      Answer(403, "the token has none of the roles", .json(answered(Shape.anything), named: "WorkflowAnswer")),
-      Answer(
-        503, "a service that is needed cannot be reached; try again", .json(answered(Shape.anything), named: "WorkflowAnswer")),
-    ]
-  }
 
   private static func body(_ kind: WorkflowRequestKind, _ request: JSONValue) -> EndpointDescription.Content {
     .json(
@@ -41,7 +22,7 @@ enum WorkflowDescriptions {
     return EndpointDescription(
       namesLanguage ? "tells what stages said of a registration, for older callers" : "tells what stages said of a registration",
       details: "The newest \(WorkflowDesk.mostTransactions), the oldest of them first.", tag: tag, segments: segments,
-      answers: answers(
+      answers: MosipDescriptions.answers(
         "the transactions",
         Shape.list(
           Shape.object([
@@ -70,7 +51,7 @@ enum WorkflowDescriptions {
             ])),
           "pagination": Shape.object(["pageStart": Shape.integer(), "pageFetch": Shape.integer("10 without it")]),
         ], required: ["filters", "pagination"])),
-    answers: answers(
+    answers: MosipDescriptions.answers(
       "a page of them",
       Shape.object([
         "fromRecord": Shape.integer(), "toRecord": Shape.integer(), "totalRecord": Shape.integer(),
@@ -88,7 +69,7 @@ enum WorkflowDescriptions {
           "workflowIds": Shape.list(Shape.text("a registration id")),
           "workflowAction": Shape.text("`RESUME_PROCESSING`, `RESUME_FROM_BEGINNING` or `STOP_PROCESSING`"),
         ], required: ["workflowIds", "workflowAction"])),
-    answers: answers("it is done, or will be at once", Shape.object(["statusMessage": Shape.text()])))
+    answers: MosipDescriptions.answers("it is done, or will be at once", Shape.object(["statusMessage": Shape.text()])))
 
   static let instance = EndpointDescription(
     "has a packet go through its flow that the packet manager has already",
@@ -102,5 +83,5 @@ enum WorkflowDescriptions {
           "notificationInfo": Shape.orNull(
             Shape.object(["name": Shape.text(), "phone": Shape.text(), "email": Shape.text()])),
         ], required: ["registrationId", "process"])),
-    answers: answers("it is on its way", Shape.object(["workflowInstanceId": Shape.text()])))
+    answers: MosipDescriptions.answers("it is on its way", Shape.object(["workflowInstanceId": Shape.text()])))
 }

@@ -128,7 +128,7 @@ struct WorkflowDesk: Sendable {
       guard !rids.isEmpty, rids.count == ids.array?.count, rids.count <= Self.mostIds, rids.allSatisfy(Door.isSafeName) else {
         throw kind.invalid("workflowIds")
       }
-      guard let action = asked["workflowAction"]?.string.flatMap(WorkflowAction.init(rawValue:)) else {
+      guard let action = asked["workflowAction"]?.string.flatMap(ResumeAction.init(rawValue:)) else {
         throw WorkflowFault("RPR-WAS-000", "Workflow Action not supported")
       }
       // Before it is done: nothing is done that is not in the audit trail.

@@ -97,12 +97,7 @@ enum ReplayManyCommand {
     } else if hasNames {
       what = .names(arguments.operands.enumerated().map { ReplayRequest.Name(line: $0.offset + 1, text: $0.element) })
     } else {
-      let stages = try StageFolder(settings)
-      let flows = try stages.routes(settings.routesFile).0.flows
-      what = .selection(
-        try Selection(
-          stages: Set(flows.flatMap { $0.stages.map(\.name.value) }).sorted(), processes: flows.map(\.process.value)
-        ) { arguments.text($0) })
+      what = .selection(try SelectionOptions.read(arguments, settings))
     }
     return ReplayRequest(
       what, process: hasNames ? arguments.text("process") : nil, from: arguments.text("from"), isForced: arguments.has("force"),

@@ -351,7 +351,7 @@ extension World: PipelineEntrance {
   func notified(_ message: Message, at stage: String, _ verdict: Verdict) throws -> Bool {
     try conclude(message, at: stage, verdict, opening: nil, changes: [])
   }
-  func act(_ action: WorkflowAction, on rids: [String], by author: String) throws {
+  func act(_ action: ResumeAction, on rids: [String], by author: String) throws {
     try changing("act") { acted.append("\(action.rawValue) \(rids.joined(separator: ",")) \(author)") }
   }
   func begin(_ start: WorkflowStart, additionalInfo sealed: [UInt8]?, by author: String) throws {
