@@ -176,11 +176,24 @@ public enum Held {
       return held
     }
     if let held { return .registration(held) }
-    return try connection.transaction {
-      let released = try Release.begin(name, author: who.name, reason: reason, on: connection)
-      try AuditTrail.note(
-        "held release", of: released.aid ?? released.key, by: who, details: ["key": .string(released.key)], on: connection)
-      return .change(released)
+    return .change(try releaseChange(name, by: who, as: "held release", on: connection))
+  }
+
+  /// Releases a change that policy holds, by its work key, AID or registration number: `regproc release`.
+  /// - Parameters:
+  ///   - operation: the words of the command, for the audit trail.
+  ///   - isDryRun: find out what would be done, and change nothing.
+  /// - Throws: `Release.Refusal`, `PostgresError`.
+  public static func releaseChange(
+    _ name: String, by who: Operator, as operation: String = "release", isDryRun: Bool = false, on connection: Connection
+  ) throws -> Release.Released {
+    try connection.transaction {
+      let released = try Release.begin(name, author: who.name, reason: who.reason ?? "", isDryRun: isDryRun, on: connection)
+      if !isDryRun {
+        try AuditTrail.note(
+          operation, of: released.aid ?? released.key, by: who, details: ["key": .string(released.key)], on: connection)
+      }
+      return released
     }
   }
 }

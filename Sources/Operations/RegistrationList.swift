@@ -147,12 +147,17 @@ public struct RegistrationList: Sendable {
     selection.waitingLongerThan != nil || selection.status == "waiting"
   }
 
-  /// The rows that are meant, in their order, as `r`: an index gives both.
-  private static func chosen(_ selection: Selection, _ conditions: String, limit: String) -> String {
+  /// The rows that are meant, in their order, as `r`: an index gives both. Where hops are looked at, that ends with the last row that is asked
+  /// for, since the candidates are put in order before it (OFFSET 0 keeps the planner from doing it the other way round).
+  private static func chosen(_ selection: Selection, _ conditions: Selection.Conditions, limit: String) -> String {
     let way = isAscending(selection) ? "ASC" : "DESC"
+    let candidates = """
+      SELECT r.*, \(Selection.moved) AS moved FROM regprc.registration AS r WHERE \(conditions.candidates)
+        ORDER BY \(Selection.moved) \(way), r.workflow_instance_id \(way)
+      """
+    let rows = conditions.look.map { "SELECT * FROM (\(candidates) OFFSET 0) AS r WHERE \($0)" } ?? candidates
     return """
-      (SELECT r.*, \(Selection.moved) AS moved FROM regprc.registration AS r WHERE \(conditions)
-        ORDER BY \(Selection.moved) \(way), r.workflow_instance_id \(way) LIMIT \(limit)) AS r
+      (\(rows) LIMIT \(limit)) AS r
       LEFT JOIN LATERAL (\(Selection.here)) AS here ON true
       LEFT JOIN LATERAL (SELECT * FROM (\(Selection.last)) AS last WHERE here.state < 2) AS last ON true
       """
@@ -170,16 +175,16 @@ public struct RegistrationList: Sendable {
     var counts =
       selection.status == through && isSplit
       ? Counts(places: [], total: 0, isBounded: false)
-      : try standing(selection, isSplit ? rest : "TRUE", bound: isLookedAt ? (bound + 1) / 2 : bound, now: now, connection)
+      : try standing(selection, isSplit ? rest : nil, bound: isLookedAt ? (bound + 1) / 2 : bound, now: now, connection)
     guard isSplit else { return counts }
     // An entry of an index is all that each costs.
     let most = bound * 10
-    let (conditions, parameters) = selection.conditions(now: now)
+    let conditions = selection.conditions(now: now)
     let found = try connection.execute(
       """
-      SELECT count(*) FROM (SELECT FROM regprc.registration AS r WHERE r.status_code = '\(through)' AND \(conditions)
-        LIMIT $\(parameters.count + 1)) AS found
-      """, parameters + [.int(most + 1)]
+      SELECT count(*) FROM (SELECT FROM regprc.registration AS r WHERE r.status_code = '\(through)' AND \(conditions.all)
+        LIMIT $\(conditions.parameters.count + 1)) AS found
+      """, conditions.parameters + [.int(most + 1)]
     ).only().int(0)
     guard found > 0 else { return counts }
     let count = Count(stage: nil, status: through, code: selection.code, count: min(found, most), isBounded: found > most)
@@ -190,15 +195,16 @@ public struct RegistrationList: Sendable {
   }
 
   private static func standing(
-    _ selection: Selection, _ further: String, bound: Int, now: Instant, _ connection: Connection
+    _ selection: Selection, _ further: String?, bound: Int, now: Instant, _ connection: Connection
   ) throws -> Counts {
-    let (conditions, parameters) = selection.conditions(now: now)
+    var conditions = selection.conditions(now: now)
+    if let further { conditions.candidates = "\(further) AND \(conditions.candidates)" }
     let rows = try connection.execute(
       """
       SELECT \(Selection.standing), r.status_code, \(code), count(*), sum(count(*)) OVER ()
-      FROM \(chosen(selection, "\(further) AND \(conditions)", limit: "$\(parameters.count + 1)"))
+      FROM \(chosen(selection, conditions, limit: "$\(conditions.parameters.count + 1)"))
       GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1 NULLS FIRST, 2, 3 LIMIT 200
-      """, parameters + [.int(bound + 1)])
+      """, conditions.parameters + [.int(bound + 1)])
     let total = try rows.first.map { Int(try $0.text(4)) ?? 0 } ?? 0
     let isBounded = total > bound
     let places = try rows.map { row in
@@ -212,14 +218,15 @@ public struct RegistrationList: Sendable {
   private static func page(
     _ selection: Selection, limit: Int, after: String?, now: Instant, _ connection: Connection
   ) throws -> (rows: [Row], next: String?) {
-    var (conditions, parameters) = selection.conditions(now: now)
+    var conditions = selection.conditions(now: now)
+    let count = conditions.parameters.count
     if let after {
       let place = try Place(after)
-      conditions += """
+      conditions.candidates += """
          AND (\(Selection.moved), r.workflow_instance_id) \(isAscending(selection) ? ">" : "<")
-        (timestamp 'epoch' + $\(parameters.count + 1)::bigint * interval '1 microsecond', $\(parameters.count + 2))
+        (timestamp 'epoch' + $\(count + 1)::bigint * interval '1 microsecond', $\(count + 2))
         """
-      parameters += [.int(place.microseconds), .text(place.instance)]
+      conditions.parameters += [.int(place.microseconds), .text(place.instance)]
     }
     let way = isAscending(selection) ? "ASC" : "DESC"
     let found = try connection.execute(
@@ -229,7 +236,7 @@ public struct RegistrationList: Sendable {
         \(Selection.standing), here.state, r.status_code, \(code), r.moved, here.try, here.not_before, r.resume_timestamp,
         (extract(epoch FROM r.moved) * 1000000)::bigint, r.workflow_instance_id, here.sent_at, r.latest_trn_status_code, r.reg_stage_name,
         coalesce(r.reg_process_retry_count, 0)
-      FROM \(chosen(selection, conditions, limit: "$\(parameters.count + 1)"))
+      FROM \(chosen(selection, conditions, limit: "$\(conditions.parameters.count + 1)"))
       LEFT JOIN regproc.stage_record AS owner
         ON owner.stage = 'mosip-mediator' AND owner.collection = 'rids' AND owner.key = r.reg_id
       LEFT JOIN regproc.stage_record AS birth ON birth.stage = 'mosip-mediator' AND birth.collection = 'birth_transactions'
@@ -237,7 +244,7 @@ public struct RegistrationList: Sendable {
       LEFT JOIN regproc.stage_record AS change ON change.stage = 'mosip-mediator' AND change.collection = 'change_transactions'
         AND change.key = owner.document->>'txnId' AND owner.document->>'change' = 'true'
       ORDER BY r.moved \(way), r.workflow_instance_id \(way)
-      """, parameters + [.int(limit + 1)])
+      """, conditions.parameters + [.int(limit + 1)])
     let notice = try SecondTryNotice.read(on: connection)
     let rows = try found.prefix(limit).map { try row($0, notice) }
     guard found.count > limit else { return (rows, nil) }

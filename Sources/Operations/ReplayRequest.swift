@@ -104,11 +104,11 @@ extension ReplayRequest.Name {
 extension Selection {
   /// The RIDs that are meant, those that have moved last the longest ago first. A RID with several registrations comes several times.
   func rids(limit: Int?) -> Statement {
-    let (condition, parameters) = conditions()
+    let conditions = conditions()
     return Statement(
       """
-      SELECT r.reg_id FROM regprc.registration AS r WHERE \(condition) ORDER BY \(Self.moved), r.workflow_instance_id
-      LIMIT $\(parameters.count + 1)
-      """, parameters + [Value(limit)])
+      SELECT r.reg_id FROM regprc.registration AS r WHERE \(conditions.all) ORDER BY \(Self.moved), r.workflow_instance_id
+      LIMIT $\(conditions.parameters.count + 1)
+      """, conditions.parameters + [Value(limit)])
   }
 }

@@ -69,18 +69,35 @@ public struct Selection: Sendable, Hashable {
   /// When it got its last verdict, or else came. An index has the same expression.
   static let moved = "coalesce(r.latest_trn_dtimes, r.cr_dtimes)"
 
-  /// A condition on `regprc.registration AS r`, `TRUE` for everything, whose parameters begin with number `first`.
-  public func conditions(from first: Int = 1, now: Instant = .now) -> (sql: String, parameters: [Value]) {
-    var (parts, parameters): ([String], [Value]) = ([], [])
+  /// Conditions on `regprc.registration AS r`, with parameters from number 1.
+  struct Conditions {
+    /// What an index finds; `TRUE` for everything.
+    var candidates: String
+    /// What is looked at in the hops of each candidate, which costs more than all else; nil for nothing.
+    var look: String?
+    /// The parameters of both.
+    var parameters: [Value]
+    /// Both in one.
+    var all: String { look.map { "\(candidates) AND \($0)" } ?? candidates }
+  }
+
+  func conditions(now: Instant = .now) -> Conditions {
+    var (parts, looks, parameters): ([String], [String], [Value]) = ([], [], [])
     func place(_ value: Value) -> String {
       parameters.append(value)
-      return "$\(first + parameters.count - 1)"
+      return "$\(parameters.count)"
     }
     if let status { parts.append(Self.condition(status: status, place)) }
-    if let stage { parts.append(Self.condition(stage: place(.text(stage)))) }
+    if let stage {
+      let place = place(.text(stage))
+      parts.append(Self.candidates(stage: place))
+      looks.append("(SELECT \(Self.standing) FROM (\(Self.here)) AS here) = \(place)")
+    }
     if let code {
       if status != Self.through { parts.append("r.status_code <> '\(Self.through)'") }
-      parts.append(Self.condition(code: place(.text(code)), ofFew: status != Self.through))
+      let place = place(.text(code))
+      parts.append(Self.candidates(code: place, ofFew: status != Self.through))
+      looks.append("(SELECT sub_status_code FROM (\(Self.last)) AS last) = \(place)")
     }
     if let kind { parts.append(kind == "birth" ? Self.isBirth : Self.condition(change: place(.text(kind)))) }
     if let process { parts.append("r.process = \(place(.text(process)))") }
@@ -91,7 +108,9 @@ public struct Selection: Sendable, Hashable {
       parts.append("r.status_code <> 'PROCESSED' AND r.status_code NOT IN \(Self.ended)")
       parts.append("\(Self.moved) <= \(place(.timestamp(moment)))::timestamp")
     }
-    return (parts.isEmpty ? "TRUE" : parts.joined(separator: " AND "), parameters)
+    return Conditions(
+      candidates: parts.isEmpty ? "TRUE" : parts.joined(separator: " AND "),
+      look: looks.isEmpty ? nil : looks.joined(separator: " AND "), parameters: parameters)
   }
 
   /// Runs statements with `conditions` in a transaction that plans each for the parameters it has: what finds three rows and what finds a
@@ -140,22 +159,17 @@ public struct Selection: Sendable, Hashable {
   static let standing =
     "CASE WHEN here.state = 2 AND here.verdict = 'passed' AND r.status_code = 'PROCESSED' THEN NULL ELSE here.stage END"
 
-  // The first part of each finds candidates by an index, the second looks at each of them.
-  private static func condition(stage: String) -> String {
+  private static func candidates(stage: String) -> String {
     """
     r.reg_id IN (SELECT rid FROM regproc.hop WHERE stage = \(stage) AND (state < 2 OR verdict <> 'passed')
       UNION ALL SELECT reg_id FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO', 'RESUMABLE'))
-    AND (SELECT \(standing) FROM (\(here)) AS here) = \(stage)
     """
   }
 
   /// Nearly all that went through ended with one code: of those the newest are looked at one by one.
-  private static func condition(code: String, ofFew: Bool) -> String {
+  private static func candidates(code: String, ofFew: Bool) -> String {
     let having = "SELECT rid FROM regproc.hop WHERE state = 2 AND sub_status_code = \(code)"
-    return """
-      \(ofFew ? "r.reg_id IN (\(having))" : "EXISTS (\(having))")
-      AND (SELECT sub_status_code FROM (\(last)) AS last) = \(code)
-      """
+    return ofFew ? "r.reg_id IN (\(having))" : "EXISTS (\(having))"
   }
 
   private static let isBirth = """

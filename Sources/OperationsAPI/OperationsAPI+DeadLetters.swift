@@ -26,9 +26,11 @@ extension OperationsAPI {
       read("/regproc/v1/dead-letters/{id}", "shows a dead letter, its record masked", shape: Self.object) { request, connection in
         try DeadLetters.show(request.parameters["id"] ?? "", on: connection)
       },
-      change("POST", "/regproc/v1/dead-letters/{id}/reveal", "shows a dead letter with its record as it is", shape: Self.object) {
-        request, _, who, connection in
-        // Whoever may operate may see; it is noted.
+      change(
+        "POST", "/regproc/v1/dead-letters/{id}/reveal", "shows a dead letter with its record as it is", shape: Self.object,
+        admission: access.reveal
+      ) { request, _, who, connection in
+        // Who looked is noted.
         var who = who
         who.mayReveal = true
         return try DeadLetters.show(request.parameters["id"] ?? "", reveal: true, by: who, on: connection)

@@ -51,12 +51,13 @@ public struct OperationsAPI: Sendable {
   ///   - summary: what it does, in one line.
   ///   - body: members of the body beside these two.
   ///   - shape: a JSON Schema of the answer.
+  ///   - admission: who may; nil for whoever may operate.
   func change(
     _ method: String, _ path: String, _ summary: String = "", body: KeyValuePairs<String, JSONValue> = [:],
-    shape: JSONValue = JSONShape.anything, maxBody: Int = 1 << 20,
+    shape: JSONValue = JSONShape.anything, maxBody: Int = 1 << 20, admission: Admission? = nil,
     _ answer: @escaping @Sendable (Request, JSONValue, Operator, Connection) throws -> JSONValue
   ) -> Endpoint {
-    Endpoint(method, path, maxBody: maxBody, admission: access.operate) { request in
+    Endpoint(method, path, maxBody: maxBody, admission: admission ?? access.operate) { request in
       // A page in the browser of somebody on this machine can send other types here without being asked first.
       guard Self.isJSON(request) else {
         return Self.refuse(415, "not-json", "send the body as Content-Type: application/json")

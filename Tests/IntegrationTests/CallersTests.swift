@@ -45,6 +45,9 @@ import Testing
   private static let description = "GET /openapi.json"
   private static let readers = Callers.tokens(.mosip, role: "REGPROC_READ")
   private static let operators = Callers.tokens(.mosip, role: "REGPROC_OPERATE")
+  /// What shows personal data: whoever may operate may not for that.
+  private static let reveals = "POST /regproc/v1/dead-letters/{id}/reveal"
+  private static let revealers = Callers.tokens(.mosip, role: "REGPROC_REVEAL")
   private static let open: Set = ["GET /actuator/health/liveness", "GET /actuator/health/readiness", description]
   /// What is asked by `POST` because it does not fit into a query, and changes nothing.
   private static let questions: Set = ["POST /regproc/v1/reconciliations"]
@@ -56,7 +59,9 @@ import Testing
       uniqueKeysWithValues: served.map { endpoint in
         (
           endpoint,
-          open.contains(endpoint) ? .everybody : endpoint.hasPrefix("GET ") || questions.contains(endpoint) ? readers : operators
+          open.contains(endpoint)
+            ? .everybody
+            : endpoint == reveals ? revealers : endpoint.hasPrefix("GET ") || questions.contains(endpoint) ? readers : operators
         )
       })
   }

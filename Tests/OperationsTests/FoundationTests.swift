@@ -13,7 +13,8 @@ struct FoundationTests {
   static func endpoints(_ pool: Pool) throws -> [Endpoint] {
     OperationsAPI.endpoints(
       OperatorAccess(
-        read: .everybody(), operate: .everybody(), pool: pool, routes: { fatalError("no endpoint of these tests asks for routes") },
+        read: .everybody(), operate: .everybody(), reveal: .everybody(), pool: pool,
+        routes: { fatalError("no endpoint of these tests asks for routes") },
         wakeUp: {}))
   }
 

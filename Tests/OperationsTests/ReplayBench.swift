@@ -48,7 +48,7 @@ final class ReplayBench: Sendable {
 
   func access(wakeUp: @escaping @Sendable () -> Void = {}) -> OperatorAccess {
     OperatorAccess(
-      read: .everybody(), operate: .everybody(), pool: pool, routes: { [routes] in routes }, stages: files,
+      read: .everybody(), operate: .everybody(), reveal: .everybody(), pool: pool, routes: { [routes] in routes }, stages: files,
       takesMessages: ["a", "b", "c"], replays: ReplayLimits(), wakeUp: wakeUp)
   }
 

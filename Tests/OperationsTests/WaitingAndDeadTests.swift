@@ -72,7 +72,8 @@ struct WaitingAndDeadTests {
       let (routes, files) = (routes, files)
       let endpoints = OperationsAPI.endpoints(
         OperatorAccess(
-          read: .everybody(), operate: .everybody(), pool: pool, routes: { routes }, stages: files, takesMessages: ["a", "b"],
+          read: .everybody(), operate: .everybody(), reveal: .everybody(), pool: pool, routes: { routes }, stages: files,
+          takesMessages: ["a", "b"],
           wakeUp: {}))
       let parts = path.split(separator: "?")
       let asked = parts[0].split(separator: "/")

@@ -110,7 +110,10 @@ extension ProgramTests {
       let again = try await Program.run("release", aid, "--reason", "looked into", "--data", data)
       #expect(again.code == 1 && again.errors.contains("is not held: its status is RID Generated"), "\(again.errors)")
 
-      let after = try JSONValue.parse(try await Program.run("journey", aid, "--json", "--data", data).output)["changes"]?[0]
+      let view = try JSONValue.parse(try await Program.run("journey", aid, "--json", "--data", data).output)
+      let noted = view["operations"]?.array?.map { "\($0["operation"]?.string ?? "") \($0["author"]?.string ?? "")" }
+      #expect(noted == ["release registrar"], "who released it stands in the audit trail, once")
+      let after = view["changes"]?[0]
       #expect(after?["take"]?.int == 2 && after?["release"]?["author"]?.string == "registrar")
       #expect(after?["release"]?["reason"]?.string == "looked into" && after?["release"]?["at"]?.string?.isEmpty == false)
       try await pool.run { cluster.stop() }

@@ -39,6 +39,8 @@ struct AdminEndpoints: Sendable {
   var readers: Admission { admission.holders(of: access.readRole, access.operateRole) }
   /// For whoever may change something.
   var changers: Admission { admission.holders(of: access.operateRole) }
+  /// For whoever may see personal data.
+  var revealers: Admission { admission.holders(of: access.revealRole) }
 
   var endpoints: [Endpoint] {
     let readers = readers

@@ -11,12 +11,18 @@ public struct AdminAccess: Sendable {
   public var readRole: String
   /// What a token must hold to change something, in the same case. Whoever has it may also read.
   public var operateRole: String
+  /// What a token must hold to see personal data, in the same case. It allows nothing else.
+  public var revealRole: String
 
   /// Nobody but this machine's own names, and the roles that are the settings' defaults.
-  public init(names: [String] = [], readRole: String = "REGPROC_READ", operateRole: String = "REGPROC_OPERATE") {
+  public init(
+    names: [String] = [], readRole: String = "REGPROC_READ", operateRole: String = "REGPROC_OPERATE",
+    revealRole: String = "REGPROC_REVEAL"
+  ) {
     self.names = names
     self.readRole = readRole
     self.operateRole = operateRole
+    self.revealRole = revealRole
   }
 }
 

@@ -203,7 +203,8 @@ public final class Engine: Sendable {
       operators.endpoints
       + operations(
         OperatorAccess(
-          read: operators.readers, operate: operators.changers, pool: pool, routes: { table.routes }, stages: directory,
+          read: operators.readers, operate: operators.changers, reveal: operators.revealers, pool: pool, routes: { table.routes },
+          stages: directory,
           takesMessages: takesMessages,
           replays: settings.replays, wakeUp: { wake.signal() }))
     let described = served + [Self.description("what operators use", served)]

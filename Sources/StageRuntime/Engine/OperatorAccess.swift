@@ -9,6 +9,8 @@ public struct OperatorAccess: Sendable {
   public let read: Admission
   /// For whoever may change something.
   public let operate: Admission
+  /// For whoever may see personal data.
+  public let reveal: Admission
   /// The engine's connections.
   public let pool: Pool
   /// The version of the route file in force.
@@ -24,12 +26,13 @@ public struct OperatorAccess: Sendable {
 
   /// What an engine gives; tests make their own.
   public init(
-    read: Admission, operate: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
+    read: Admission, operate: Admission, reveal: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
     stages: [StageFile] = [], takesMessages: Set<String> = [], replays: ReplayLimits = ReplayLimits(),
     wakeUp: @escaping @Sendable () -> Void
   ) {
     self.read = read
     self.operate = operate
+    self.reveal = reveal
     self.pool = pool
     self.routes = routes
     self.stages = stages

@@ -37,18 +37,18 @@ public enum Release {
   public static func start(
     _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
-    guard reason.contains(where: { !$0.isWhitespace }) else {
-      throw Refusal(code: "no-reason", message: "a reason must be given: whoever reads of the change later asks for it")
-    }
     return try connection.transaction {
       try begin(name, author: author, reason: reason, at: moment, isDryRun: isDryRun, on: connection)
     }
   }
 
-  /// The same inside a transaction that the caller began; the reason was looked at.
+  /// The same inside a transaction that the caller began.
   public static func begin(
     _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
+    guard reason.contains(where: { !$0.isWhitespace }) else {
+      throw Refusal(code: "no-reason", message: "a reason must be given: whoever reads of the change later asks for it")
+    }
     let held = try held(name, connection)
     // Of two releases at once the second one sees the first.
     guard let change = try NextGo.standing(held, connection), change.status == Change.held else {

@@ -1,4 +1,4 @@
-import StageRuntime
+import Operations
 import System
 
 /// `regproc release KEY`: lets a change go on that policy holds.
@@ -25,7 +25,8 @@ enum ReleaseCommand {
     let author = arguments.text("author") ?? around.loginName
     let (released, isWaiting, folder) = try await JournalAccess.with(settings) { connection, access in
       (
-        try Release.start(name, author: author, reason: reason, isDryRun: isDryRun, on: connection), access.isForTheMoment,
+        try Held.releaseChange(name, by: Operator(author, reason: reason), isDryRun: isDryRun, on: connection),
+        access.isForTheMoment,
         access.folder ?? settings.data
       )
     }

@@ -173,7 +173,7 @@ struct Settings: Sendable {
     let own = text("http.url").flatMap { OutgoingHosts.host(of: $0) }
     return AdminAccess(
       names: names + (own.map { [$0] } ?? []), readRole: text("admin.read-role") ?? "REGPROC_READ",
-      operateRole: text("admin.operate-role") ?? "REGPROC_OPERATE")
+      operateRole: text("admin.operate-role") ?? "REGPROC_OPERATE", revealRole: text("admin.reveal-role") ?? "REGPROC_REVEAL")
   }
   /// Limits of the HTTP server, at a port.
   func server(port: Int) -> ServerSettings {

@@ -175,6 +175,9 @@ struct SettingEntry: Sendable {
       "admin.operate-role", .text, "ROLE", default: "REGPROC_OPERATE",
       "the role of those who may also replay, release and change other things, when admin.host is not loopback"),
     SettingEntry(
+      "admin.reveal-role", .text, "ROLE", default: "REGPROC_REVEAL",
+      "the role of those who may see the personal data of dead letters, and nothing else by it, when admin.host is not loopback"),
+    SettingEntry(
       "kafka.bootstrap-servers", flag: "kafka", "HOST:PORT", "the Kafka brokers; without them `up` brings a broker of its own"),
     SettingEntry(
       "kafka.properties", .properties, "NAME=VALUE", isSecret: true, "further librdkafka properties, e.g. security.protocol"),
