@@ -10,19 +10,19 @@ run: setup          ## installs what is missing, builds, and sends 20 sample bir
 	.build/release/regproc demo
 
 test: setup         ## every test that needs no outside help
-	@deploy/scripts/setup clamav-daemon || echo "test: no ClamAV to be had: the tests with a real scanner are skipped" >&2
-	deploy/scripts/test
+	@scripts/setup clamav-daemon || echo "test: no ClamAV to be had: the tests with a real scanner are skipped" >&2
+	scripts/test
 
 test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone: make test-broker BROKER=host:port
-	deploy/scripts/test --broker "$(BROKER)"
+	scripts/test --broker "$(BROKER)"
 
 test-containers: setup  ## one container for each stage, killed, scaled and updated while births flow; says what it skips
-	deploy/scripts/test-containers
+	scripts/test-containers
 
 test-compose: setup ## deploy/compose as it is, with Docker and with podman-compose, and 20 births sent to it; says what it skips
-	deploy/scripts/test-venv
-	@deploy/scripts/setup podman buildah runc conmon catatonit mmdebstrap iptables iproute2 || echo "test-compose: what is missing is skipped" >&2
-	deploy/scripts/test-compose
+	scripts/test-venv
+	@scripts/setup podman buildah runc conmon catatonit mmdebstrap iptables iproute2 || echo "test-compose: what is missing is skipped" >&2
+	scripts/test-compose
 
 build: setup
 	swift build $(SWIFT_FLAGS)
@@ -34,16 +34,16 @@ image-test: setup   ## builds the image and proves what docs/containers.md says 
 	deploy/image/test
 
 setup:              ## the Debian packages that are missing (as root, or through sudo)
-	@deploy/scripts/setup
+	@scripts/setup
 
 bench: setup        ## the yardsticks of docs/performance.md
-	deploy/scripts/bench
+	scripts/bench
 
 fuzz: setup         ## each reader of bytes from outside for N seconds, guided by coverage: make fuzz SECONDS_EACH=60
-	deploy/scripts/fuzz
+	scripts/fuzz
 
 generate: build     ## what the program itself says: the table of endpoints in docs/security.md, and the trees under deploy/
-	deploy/scripts/generate
+	scripts/generate
 
 format:
 	swift format -i -r -p Sources Tests Package.swift

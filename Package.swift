@@ -153,7 +153,7 @@ let package = Package(
   ]
 )
 
-// libFuzzer's program can only be linked with its runtime, so it is part of no other build: see deploy/scripts/fuzz.
+// libFuzzer's program can only be linked with its runtime, so it is part of no other build: see scripts/fuzz.
 if Context.environment["REGPROC_FUZZ"] != nil {
   package.targets.append(
     .executableTarget(

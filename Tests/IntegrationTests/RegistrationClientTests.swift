@@ -17,7 +17,7 @@ import Testing
     return FileManager.default.isExecutableFile(atPath: program) ? program : nil
   }()
 
-  @Test(.enabled(if: python != nil, "no Python environment in REGPROC_TEST_VENV (deploy/scripts/test-venv makes it)"))
+  @Test(.enabled(if: python != nil, "no Python environment in REGPROC_TEST_VENV (scripts/test-venv makes it)"))
   func aRegistrationClientIsUnderstoodAndItsPacketBecomesAnIdentity() async throws {
     let letters = Letters()
     let stand = try await Stand(notifier: letters)

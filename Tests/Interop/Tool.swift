@@ -96,7 +96,7 @@ enum Peer: String, CaseIterable, Sendable {
     if access("\(venv)/bin/python", X_OK) == 0 {
       out[.python] = "'\(venv)/bin/python' '\(Tool.root)/Tests/Interop/python/peer.py'"
     } else {
-      _ = Tool.missing("no Python environment in REGPROC_TEST_VENV (deploy/scripts/test-venv makes it)")
+      _ = Tool.missing("no Python environment in REGPROC_TEST_VENV (scripts/test-venv makes it)")
     }
     return out
   }()

@@ -7,7 +7,7 @@ import Testing
 /// What only a broker with transactions can show. Set REGPROC_TEST_KAFKA to run these.
 @Suite(.enabled(if: !BrokerKind.external.isEmpty, "needs a broker with transactions at REGPROC_TEST_KAFKA"))
 struct TransactionTests {
-  /// Whether deploy/scripts/test started the broker, or who named it says that it is one of that kind.
+  /// Whether scripts/test started the broker, or who named it says that it is one of that kind.
   private static let isNoida = getenv("REGPROC_TEST_BROKER").map { String(cString: $0) } == "noida-db"
 
   @Test("a committed transaction shows its records and its offsets", arguments: BrokerKind.external)

@@ -93,7 +93,7 @@ extension ProgramTests {
     @Test(
       .enabled(
         if: isThere("helm", "kubectl", "kubernetes-validate"),
-        "NOT VALIDATED: no helm, kubectl or kubernetes-validate (deploy/scripts/test-venv installs them)"))
+        "NOT VALIDATED: no helm, kubectl or kubernetes-validate (scripts/test-venv installs them)"))
     func kubernetesTakesTheChartAndTheOverlays() async throws {
       let folder = try TemporaryFolder()
       let (chart, kustomize) = (Program.repository + "/deploy/helm", Program.repository + "/deploy/kubernetes")
@@ -139,7 +139,7 @@ extension ProgramTests {
       #expect(mistyped.code != 0 && mistyped.errors.contains("packet-validatr"), "\(mistyped.errors)")
     }
 
-    @Test(.enabled(if: isThere("podman-compose"), "NOT VALIDATED: no podman-compose (deploy/scripts/test-venv installs it)"))
+    @Test(.enabled(if: isThere("podman-compose"), "NOT VALIDATED: no podman-compose (scripts/test-venv installs it)"))
     func composeReadsItsFiles() async throws {
       let folder = try TemporaryFolder()
       let tree = folder.path + "/compose"

@@ -26,7 +26,7 @@ extension ProgramTests {
 
     @Test(
       .enabled(
-        if: DeployTests.tool("schemathesis") != nil, "NOT TESTED: no schemathesis (deploy/scripts/test-venv installs it)"))
+        if: DeployTests.tool("schemathesis") != nil, "NOT TESTED: no schemathesis (scripts/test-venv installs it)"))
     func whatIsDescribedIsWhatIsAnswered() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()

@@ -21,7 +21,7 @@ public enum S3Server {
   /// Whether there is one; when not, the reader of the log is told so, since a skipped proof must not look like one.
   public static let isThere: Bool = {
     if program != nil { return true }
-    let words = "NOT TESTED: there is no S3 server here. deploy/scripts/test-venv installs one from PyPI into REGPROC_TEST_VENV.\n"
+    let words = "NOT TESTED: there is no S3 server here. scripts/test-venv installs one from PyPI into REGPROC_TEST_VENV.\n"
     _ = Array(words.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     return false
   }()

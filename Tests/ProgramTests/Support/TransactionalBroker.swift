@@ -5,7 +5,7 @@ import System
 import TestKafka
 
 /// A broker over TCP with real transactions and nothing on it: the one at REGPROC_TEST_KAFKA, else noida-db out of the tests' Python environment
-/// (REGPROC_TEST_VENV, which deploy/scripts/setup fills), with a folder of its own.
+/// (REGPROC_TEST_VENV, which scripts/setup fills), with a folder of its own.
 final class TransactionalBroker: Sendable {
   let address: String
   private let program: Program?
@@ -34,7 +34,7 @@ final class TransactionalBroker: Sendable {
   static let isThere: Bool = {
     if OutsideBroker.address != nil || program != nil { return true }
     let words =
-      "NOT TESTED: there is no Kafka broker with transactions here. deploy/scripts/setup installs one from PyPI; "
+      "NOT TESTED: there is no Kafka broker with transactions here. scripts/setup installs one from PyPI; "
       + "REGPROC_TEST_KAFKA=host:port names another one.\n"
     _ = Array(words.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     return false

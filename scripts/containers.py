@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-HOME = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+HOME = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 CACHE = os.path.join(HOME, ".build/containers")
 # No name of a sample is to be filed under English.
 LANGUAGES = "eng:eng|english|en,fra:french|fr|fra|fre,ara:ara|arabic|ar,amh:am|amh,ben:bn|ben,khm:km|khm,kan:kn|kan,spa:es|spa"
@@ -60,7 +60,7 @@ def lack_of_space():
 def lack_of_podman():
   """What to say where podman does not run. Images and settings are our own: nothing of this machine's is changed."""
   if not (shutil.which("podman") and shutil.which("buildah")):
-    return "there is no podman with buildah (deploy/scripts/setup podman buildah runc conmon catatonit)"
+    return "there is no podman with buildah (scripts/setup podman buildah runc conmon catatonit)"
   os.makedirs(CACHE, exist_ok=True)
   with open(f"{CACHE}/storage.conf", "w") as file:
     file.write(f'[storage]\ndriver = "overlay"\ngraphroot = "{CACHE}/storage"\nrunroot = "{CACHE}/run"\n')
