@@ -3,15 +3,26 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: run test test-broker test-containers test-compose build image image-test setup bench fuzz generate format lint clean
+.PHONY: help check run test test-broker test-containers test-compose build image image-test setup bench fuzz generate format lint clean
+
+help:               ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  \1\t/' | expand -t 20
+
+check: setup        ## the inner loop: format, build, and all tests that need neither a process nor a database
+	swift format lint -r -p --strict Sources Tests Package.swift
+	scripts/test --quick
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
 	swift build -c release --product regproc $(SWIFT_FLAGS)
 	.build/release/regproc demo
 
-test: setup         ## every test that needs no outside help
+test: setup         ## every test that needs no outside help; make test ONLY='PacketTests' runs what the pattern names
+ifdef ONLY
+	scripts/test --filter '$(ONLY)'
+else
 	@scripts/setup clamav-daemon || echo "test: no ClamAV to be had: the tests with a real scanner are skipped" >&2
 	scripts/test
+endif
 
 test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone: make test-broker BROKER=host:port
 	scripts/test --broker "$(BROKER)"
