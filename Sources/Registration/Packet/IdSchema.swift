@@ -1,7 +1,7 @@
 import JSON
 import JSONSchema
 
-/// The sub-packets of a packet (facts/packet-and-crypto 1.1), in the order upstream makes them.
+/// The sub-packets of a packet (docs/upstream/packet-and-crypto.md#11-three-nested-layers), in the order upstream makes them.
 public enum SubPacketName: String, Sendable, Hashable, CaseIterable, Comparable {
   /// Fields of category `evidence`.
   case evidence
@@ -16,7 +16,8 @@ public enum SubPacketName: String, Sendable, Hashable, CaseIterable, Comparable 
   }
 }
 
-/// MOSIP's identity schema: a JSON schema whose `identity.properties` carry a `fieldCategory` (facts/packet-and-crypto 5.1).
+/// MOSIP's identity schema: a JSON schema whose `identity.properties` carry a `fieldCategory`
+/// (docs/upstream/packet-and-crypto.md#51-default-schema).
 public struct IdSchema: Sendable {
   /// What a field holds.
   public enum FieldType: Sendable, Hashable {

@@ -6,7 +6,8 @@ import System
 public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
   /// What is checked.
   public enum Check: String, Sendable, Hashable, CaseIterable {
-    /// The signature over the plaintext sub-packet is one of the sender's machine (facts/packet-and-crypto 1.7).
+    /// The signature over the plaintext sub-packet is one of the sender's machine
+    /// (docs/upstream/packet-and-crypto.md#17-sub-packet-metadata-and-signature).
     case signature
     /// `encryptedhash` is that of the encrypted sub-packet (1.7).
     case encryptedHash = "encrypted-hash"
@@ -54,8 +55,9 @@ public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension PacketContents {
-  /// Checks what is inside a packet: files and hashes (facts/packet-and-crypto 1.6) of every sub-packet and, with a schema, the
-  /// identity in sub-packet `id` (5.2). Signature, encrypted hash and metadata are what `PacketReader` checks.
+  /// Checks what is inside a packet: files and hashes (docs/upstream/packet-and-crypto.md#16-hashes-inside-a-sub-packet) of every
+  /// sub-packet and, with a schema, the identity in sub-packet `id` (5.2). Signature, encrypted hash and metadata are what `PacketReader`
+  /// checks.
   /// - Parameters:
   ///   - schema: the schema of the version that the packet names; nil checks no identity.
   ///   - mandatory: the mandatory-attributes list of the process (5.3).

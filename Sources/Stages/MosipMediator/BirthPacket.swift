@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// The registration packet of a birth or of a correction (facts/packet-and-crypto 2).
+/// The registration packet of a birth or of a correction
+/// (docs/upstream/packet-and-crypto.md#2-what-the-mosip-side-mediator-puts-into-a-packet).
 struct BirthPacket: Sendable {
   let event: CRVSEvent
   let rid: String

@@ -3,8 +3,8 @@ import JSON
 import Registration
 import StageKit
 
-/// How a birth that ends in no token is reported to the OpenCRVS side (facts/opencrvs-and-websub 4.4, 5.3 S6), and what
-/// goes there at all.
+/// How a birth that ends in no token is reported to the OpenCRVS side (docs/upstream/opencrvs-and-websub.md#44-completed-registrations),
+/// and what goes there at all.
 extension MosipMediator {
   /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
   /// once.

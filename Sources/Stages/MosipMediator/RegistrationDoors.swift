@@ -5,7 +5,7 @@ import StageKit
 import System
 
 /// The two doors of the registration processor that a packet goes through: announcement and upload
-/// (facts/packet-and-crypto 6).
+/// (docs/upstream/packet-and-crypto.md#6-sync-and-upload).
 struct RegistrationDoors: Sendable {
   let statusURL: String
   let receiverURL: String
