@@ -41,7 +41,8 @@ public struct IdSchema: Sendable {
     public let category: String
     /// The sub-packets it is written to; nil for a category MOSIP does not know, with which no packet can be made.
     public let subPackets: Set<SubPacketName>?
-    /// The regular expressions a plain text must match whole. Those beside a `$ref` are inert upstream and not listed (5.2).
+    /// The regular expressions a plain text must match whole. Those beside a `$ref` are inert upstream and not listed
+    /// (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces).
     public let validators: [String]
     /// The kind of master data that its values must be of; nil for any value.
     public let subType: String?

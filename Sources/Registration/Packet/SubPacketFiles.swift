@@ -198,8 +198,8 @@ struct SubPacketFiles {
     ["label": .string(label), "value": .array(names.map(JSONValue.string))]
   }
 
-  /// A text that is a JSON object or array is stored parsed, any other as it is (1.4): a phone number stays a text. Members
-  /// that are null stay: only a field as a whole must not be.
+  /// A text that is a JSON object or array is stored parsed, any other as it is (docs/upstream/packet-and-crypto.md#14-idjson): a phone
+  /// number stays a text. Members that are null stay: only a field as a whole must not be.
   static func stored(_ value: JSONValue) -> JSONValue {
     guard let text = value.string, let first = text.utf8.first(where: { !" \t\r\n".utf8.contains($0) }),
       first == UInt8(ascii: "{") || first == UInt8(ascii: "["), let parsed = try? JSONValue.parse(text)

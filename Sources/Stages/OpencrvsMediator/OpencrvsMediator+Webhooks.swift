@@ -98,7 +98,8 @@ extension OpencrvsMediator {
       but: MediatorFault(.notYet, "events of this topic are kept but not yet sent to MOSIP"))
   }
 
-  /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours (1.1).
+  /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours
+  /// (docs/upstream/opencrvs-and-websub.md#11-subscription).
   func challenge(_ request: Request) throws -> Response {
     guard request.query("mode") == "subscribe", let topic = request.query("topic"),
       settings.texts("topics").contains(topic),
