@@ -6,7 +6,7 @@ import System
 public final class Certificate: Sendable {
   /// The certificate's bytes.
   public let der: [UInt8]
-  /// SHA-256 of the DER: how MOSIP names the key that something is encrypted for (facts/packet-and-crypto 1.9).
+  /// SHA-256 of the DER: how MOSIP names the key that something is encrypted for (docs/upstream/packet-and-crypto.md#19-packet-encryption).
   public let thumbprint: [UInt8]
   /// The subject's key.
   public let publicKey: RSAPublicKey

@@ -14,7 +14,7 @@ public struct JWS: Sendable {
 
   /// Reads a compact form. It is **not** verified yet.
   /// - Parameter detachedPayload: the payload of the form `header..signature` (RFC 7515, appendix F), as MOSIP's credential
-  ///   proofs have it (facts/opencrvs-and-websub 4.2).
+  ///   proofs have it (docs/upstream/opencrvs-and-websub.md#42-credential_issued).
   /// - Throws: `CryptographyError` `badSignature` if the text has no such form.
   public init(compact: String, detachedPayload: [UInt8]? = nil) throws {
     let parts = compact.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)

@@ -13,7 +13,8 @@ public final class RSAPublicKey: @unchecked Sendable {
     try checkRSA(key)
   }
 
-  /// Reads an X.509 SubjectPublicKeyInfo in DER, as MOSIP passes public keys (facts/packet-and-crypto 1.8).
+  /// Reads an X.509 SubjectPublicKeyInfo in DER, as MOSIP passes public keys
+  /// (docs/upstream/packet-and-crypto.md#18-signing-and-verifying-at-the-key-manager).
   /// - Throws: `CryptographyError` `badKey`.
   public convenience init(spki: [UInt8]) throws {
     let key = spki.withUnsafeBufferPointer { bytes -> OpaquePointer? in
@@ -76,7 +77,7 @@ public final class RSAPublicKey: @unchecked Sendable {
   }
 
   /// Encrypts a short text, such as an AES key, with OAEP: SHA-256, an empty label, and MGF1 with the given hash (SHA-256
-  /// everywhere in MOSIP but for its Android client, facts/packet-and-crypto 3.1).
+  /// everywhere in MOSIP but for its Android client, docs/upstream/packet-and-crypto.md#31-the-ver_r2-blob).
   /// - Throws: `CryptographyError` `unsupported` if the text is too long for the key.
   public func encrypt(_ plaintext: [UInt8], mgf1: HashAlgorithm = .sha256) throws -> [UInt8] {
     guard plaintext.count <= modulusSize - 66 else {

@@ -1,7 +1,8 @@
 import JSON
 
 /// A JSON schema, read once and checked many times: the keywords of draft 4, which MOSIP's validator knows, and MOSIP's own keyword
-/// `validators` (facts/packet-and-crypto 5.2). What it finds is a report; which entries of it count is for the caller to say.
+/// `validators` (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces). What it finds is a report; which entries of it
+/// count is for the caller to say.
 ///
 /// Later drafts' number form of `exclusiveMinimum` and `exclusiveMaximum` is read too. `format` and every unknown keyword are
 /// annotations. References lead within the schema only.

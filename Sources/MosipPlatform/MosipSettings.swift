@@ -53,7 +53,7 @@ public struct ClientCredentials: Sendable, CustomStringConvertible {
   public enum Style: String, Sendable, CaseIterable {
     /// A form in the body, as Keycloak does (RFC 6749, 4.4).
     case form
-    /// In the query, as OpenCRVS does (facts/opencrvs-and-websub 1.1).
+    /// In the query, as OpenCRVS does (docs/upstream/opencrvs-and-websub.md#11-subscription).
     case query
   }
 

@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// Credential requests, made once for each idempotency key, sealed for the partner and published on WebSub (facts/opencrvs-and-websub 4.2).
+/// Credential requests, made once for each idempotency key, sealed for the partner and published on WebSub
+/// (docs/upstream/opencrvs-and-websub.md#42-credential_issued).
 public struct EmbeddedCredentialService: CredentialService {
   let pool: Pool
   let identities: any IdentityRepository

@@ -5,8 +5,8 @@ import StageKit
 import Synchronization
 import System
 
-/// A WebSub hub in this process (facts/opencrvs-and-websub 4): subscriptions with intent verification, deliveries signed with the subscriber's
-/// secret, everything in Postgres and tried again until it is taken.
+/// A WebSub hub in this process (docs/upstream/opencrvs-and-websub.md#4-websub): subscriptions with intent verification, deliveries signed
+/// with the subscriber's secret, everything in Postgres and tried again until it is taken.
 ///
 /// A subscription gets one delivery at a time, in the order of publication; the next waits until the one before is taken or given up.
 /// Unlike upstream's hub, which skips what fails for some twenty seconds, only what a subscriber refuses for a day (a setting) is given up,

@@ -7,7 +7,7 @@ import System
 
 /// The packet manager over the object store: sub-packets are fetched, checked, decrypted and read in this process, large ones piece by piece.
 public struct EmbeddedPacketManager: PacketManager {
-  /// The account that packets are stored under (facts/packet-and-crypto 1.10).
+  /// The account that packets are stored under (docs/upstream/packet-and-crypto.md#110-names-in-the-object-store).
   public static let account = "packet-manager"
 
   private let objects: any ObjectStore

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 import System
 
-/// New RIDs from one counter for each center and machine (facts/packet-and-crypto 4.2).
+/// New RIDs from one counter for each center and machine (docs/upstream/packet-and-crypto.md#42-rid).
 public struct EmbeddedRIDGenerator: RIDGenerator {
   private let pool: Pool
   private let clock: any WallClock

@@ -58,7 +58,7 @@ public struct StageDirectory: Sendable {
   }
 
   /// The stages of MOSIP's registration processor and the OpenCRVS stage, with upstream's topic prefixes
-  /// (facts/bus-and-routes 3, facts/integration-flows). Nothing is known about what runs them.
+  /// (facts/bus-and-routes 3, docs/upstream/scenarios.md#11-what-must-happen). Nothing is known about what runs them.
   public static let registrationProcessor = StageDirectory(
     [
       Stage("packet-receiver", isOfPipeline: true),

@@ -2,8 +2,9 @@ import JSON
 import Registration
 import System
 
-/// Made-up births in the forms that OpenCRVS' releases send (facts/opencrvs-and-websub 1.3 to 1.5). Nobody in them exists. The same seed
-/// and run make the same births; another run makes other registration numbers and record ids, so that both can be sent to one pipeline.
+/// Made-up births in the forms that OpenCRVS' releases send (docs/upstream/opencrvs-and-websub.md#13-payload-by-release). Nobody in them
+/// exists. The same seed and run make the same births; another run makes other registration numbers and record ids, so that both can be
+/// sent to one pipeline.
 public struct SampleBirths: Sendable {
   /// One webhook.
   public struct Birth: Sendable {

@@ -5,7 +5,8 @@ import Synchronization
 import System
 
 /// A stand-in for OpenCRVS, for the demo and for tests: it takes subscriptions and checks their callbacks, sends webhooks signed as OpenCRVS signs them,
-/// serves the names of places, and takes what comes back (facts/opencrvs-and-websub 1 and 2.4). It is no part of a deployment.
+/// serves the names of places, and takes what comes back (docs/upstream/opencrvs-and-websub.md#1-opencrvs-webhooks and
+/// #24-the-uin-token-back). It is no part of a deployment.
 public final class StandInOpenCRVS: Sendable {
   /// What came back for a registration number.
   public struct Returned: Sendable {

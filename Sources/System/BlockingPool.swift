@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// Threads of our own for calls that block (libpq, files, flush): the cooperative pool has as many threads as the machine has
-/// cores, so a blocking call on it stops every task of the process (facts/swift-on-linux 8).
+/// cores, so a blocking call on it stops every task of the process.
 public final class BlockingPool: Sendable {
   private struct State {
     var jobs: [@Sendable () -> Void] = []

@@ -48,7 +48,7 @@ public enum Encoding {
     return out
   }
 
-  /// Base64 with `+` and `/`, padded: what OpenCRVS sends (facts/packet-and-crypto 3.2).
+  /// Base64 with `+` and `/`, padded: what OpenCRVS sends (docs/upstream/packet-and-crypto.md#32-directions-and-asymmetries).
   public static func base64(_ bytes: [UInt8]) -> String { base64(bytes, standard, padded: true) }
 
   /// Base64 with `-` and `_`, not padded: what MOSIP sends.

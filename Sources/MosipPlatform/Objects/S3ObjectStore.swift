@@ -4,7 +4,8 @@ import StageKit
 import Synchronization
 import System
 
-/// The object store on S3, with MOSIP's names for buckets and keys (facts/packet-and-crypto 1.10). libcurl signs the requests.
+/// The object store on S3, with MOSIP's names for buckets and keys (docs/upstream/packet-and-crypto.md#110-names-in-the-object-store).
+/// libcurl signs the requests.
 ///
 /// A put is there in full or not at all, and an object comes with its metadata in one request. Buckets that are missing are made by the first put.
 public struct S3ObjectStore: ObjectStore {

@@ -2,8 +2,8 @@ import HTTP
 import JSON
 import StageKit
 
-/// MOSIP's WebSub hub (facts/opencrvs-and-websub 4.1). A topic of a partner (`P/T`) is spoken of as that partner's client where one is
-/// configured: the hub lets nobody else subscribe to it.
+/// MOSIP's WebSub hub (docs/upstream/opencrvs-and-websub.md#41-requests-to-the-hub). A topic of a partner (`P/T`) is spoken of as that
+/// partner's client where one is configured: the hub lets nobody else subscribe to it.
 struct MosipHub: WebSubHub {
   private let client: ServiceClient
   private let tokens: ClientTokens

@@ -4,8 +4,8 @@ import Registration
 import StageKit
 import Synchronization
 
-/// Id schemas of MOSIP's master data (facts/packet-and-crypto 5.2). A schema that is published under a version does not change, so each is
-/// fetched once in a while at most.
+/// Id schemas of MOSIP's master data (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces). A schema that is published
+/// under a version does not change, so each is fetched once in a while at most.
 final class MosipIdSchemas: IdSchemaSource {
   static let kinds = ErrorKinds(unavailable: ["KER-SCH-004"], notFound: ["KER-SCH-007"])
 

@@ -5,7 +5,7 @@ import StageKit
 import Synchronization
 import System
 
-/// MOSIP's key manager over REST (facts/packet-and-crypto 1.7 to 1.9, 4.6).
+/// MOSIP's key manager over REST (docs/upstream/packet-and-crypto.md#18-signing-and-verifying-at-the-key-manager and #46-partner-token).
 final class MosipKeyManager: KeyManager {
   static let kinds = ErrorKinds(unavailable: ["KER-KMS-500", "KER-CRY-500", "KER-CSM-500", "500"])
 

@@ -3,8 +3,9 @@ import JSON
 import StageKit
 import Synchronization
 
-/// MOSIP's master data over REST (facts/packet-and-crypto 5.2): `possiblevalues/{kind}`, which knows dynamic fields and the levels of the
-/// location hierarchy. Each kind is fetched once in a while at most; one that is not there is asked for again each time.
+/// MOSIP's master data over REST (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces): `possiblevalues/{kind}`, which
+/// knows dynamic fields and the levels of the location hierarchy. Each kind is fetched once in a while at most; one that is not there is
+/// asked for again each time.
 final class MosipMasterData: MasterData {
   /// Only a request that the service does not understand fails again.
   static let kinds = ErrorKinds(refused: ["KER-MSD-999"], others: .unavailable)

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 import System
 
-/// MOSIP's packet manager over REST (facts/stages 0.4, packet-and-crypto 1.10, 1.11).
+/// MOSIP's packet manager over REST (facts/stages 0.4, docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest).
 struct MosipPacketManager: PacketManager {
   /// As upstream's registration processor takes its codes: all may work later, but these (facts/stages 0.3).
   static let kinds = ErrorKinds(

@@ -3,8 +3,8 @@ import JSON
 import Registration
 import StageKit
 
-/// MOSIP's RID generator over REST (facts/packet-and-crypto 4.2). Its sequence is read and written without a lock, so two requests of one
-/// second may get one RID; nothing here can undo that.
+/// MOSIP's RID generator over REST (docs/upstream/packet-and-crypto.md#42-rid). Its sequence is read and written without a lock, so two
+/// requests of one second may get one RID; nothing here can undo that.
 struct MosipRIDGenerator: RIDGenerator {
   static let kinds = ErrorKinds(unavailable: ["KER-RIG-500"])
   private let client: ServiceClient

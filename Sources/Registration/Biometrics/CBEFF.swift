@@ -1,6 +1,7 @@
 import System
 
-/// Reads the CBEFF XML that packets carry (ISO/IEC 19785-3, facts/packet-and-crypto 1.3): a record whose nested records are the captures.
+/// Reads the CBEFF XML that packets carry (ISO/IEC 19785-3, docs/upstream/packet-and-crypto.md#13-entries-of-a-sub-packet): a record whose
+/// nested records are the captures.
 public enum CBEFF {
   /// The namespace of every element.
   public static let namespace = "http://standards.iso.org/iso-iec/19785/-3/ed-2/"

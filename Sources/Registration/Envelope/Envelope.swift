@@ -1,7 +1,7 @@
 import Cryptography
 import System
 
-/// The `VER_R2` blob of MOSIP's key manager and both mediators (facts/packet-and-crypto 3.1):
+/// The `VER_R2` blob of MOSIP's key manager and both mediators (docs/upstream/packet-and-crypto.md#31-the-ver_r2-blob):
 ///
 ///     VER_R2 | thumbprint 32 | RSA-OAEP(AES key), as long as the modulus | #KEY_SPLITTER# | AAD 32 | ciphertext | tag 16
 ///

@@ -2,7 +2,8 @@ import Cryptography
 import JSON
 import System
 
-/// Which mediator speaks to which. The two ways differ in alphabet and in what is signed (facts/packet-and-crypto 3.2).
+/// Which mediator speaks to which. The two ways differ in alphabet and in what is signed
+/// (docs/upstream/packet-and-crypto.md#32-directions-and-asymmetries).
 public enum EnvelopeDirection: String, Sendable, Hashable, CaseIterable {
   /// From the OpenCRVS-side mediator to the MOSIP-side one: standard base64, the encrypted bytes are signed.
   case opencrvsToMosip = "crvs-to-mosip"

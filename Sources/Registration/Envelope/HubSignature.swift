@@ -26,7 +26,7 @@ public enum HubSignature {
   }
 
   /// The header OpenCRVS sends with a webhook: HMAC-SHA256 over `sha256:` and the body after JavaScript's encodeURIComponent
-  /// (facts/opencrvs-and-websub 1.2).
+  /// (docs/upstream/opencrvs-and-websub.md#12-delivery).
   public static func openCRVS(body: [UInt8], secret: [UInt8]) -> String {
     "sha256=" + Encoding.hex(HMAC.code(openCRVSText(body), key: secret))
   }
@@ -42,7 +42,7 @@ public enum HubSignature {
     return acceptingRawBody && HMAC.isValid(code, of: body, key: secret)
   }
 
-  /// The header MOSIP's hub sends: HMAC over the body (facts/opencrvs-and-websub 4.1).
+  /// The header MOSIP's hub sends: HMAC over the body (docs/upstream/opencrvs-and-websub.md#41-requests-to-the-hub).
   public static func webSub(body: [UInt8], secret: [UInt8], _ algorithm: Algorithm = .sha256) -> String {
     "\(algorithm.rawValue)=" + Encoding.hex(HMAC.code(body, key: secret, algorithm.hash))
   }

@@ -1,7 +1,7 @@
 import System
 
-/// The filters that keep numbers people would mistype, guess or dislike out of UINs and VIDs (facts/packet-and-crypto 4.3,
-/// 4.4). A limit of 0 turns its filter off.
+/// The filters that keep numbers people would mistype, guess or dislike out of UINs and VIDs (docs/upstream/packet-and-crypto.md#43-uin and
+/// #44-vid). A limit of 0 turns its filter off.
 public struct DigitFilter: Sendable, Hashable {
   /// Digits, the check digit included.
   public var length: Int

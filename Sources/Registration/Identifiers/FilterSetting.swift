@@ -18,7 +18,7 @@ public struct FilterSetting: Sendable {
   /// Sets the value in a filter; false, and nothing is set, when the text is no value of this filter.
   public func set(_ text: String, in filter: inout DigitFilter) -> Bool { write(&filter, text) }
 
-  /// All filters of MOSIP (facts/packet-and-crypto 4.3, 4.4).
+  /// All filters of MOSIP (docs/upstream/packet-and-crypto.md#43-uin and #44-vid).
   public static let all: [FilterSetting] = [
     number("length", \.length, 2...18, .length, "digits of the number, the check digit included"),
     FilterSetting(

@@ -16,7 +16,8 @@ public struct IdentifierRules: Sendable, Hashable {
   /// What partners' tokens of a UIN are made by.
   public var tokenRule = PartnerToken.Rule.hashedTwice
 
-  /// Rules of one's own; the defaults are MOSIP's filters (facts/packet-and-crypto 4) and a pool that a small machine fills in a moment.
+  /// Rules of one's own; the defaults are MOSIP's filters (docs/upstream/packet-and-crypto.md#4-identifiers) and a pool that a small
+  /// machine fills in a moment.
   public init(
     uin: UINRules = UINRules(), vid: VIDRules = VIDRules(), rid: RIDRules = RIDRules(), uinFill: Int = 2000,
     vidFill: Int = 2000

@@ -1,7 +1,7 @@
 import System
 
 /// The token that a partner knows a person by, used as `uinToken`: 36 digits that say nothing of the UIN and differ from
-/// partner to partner (facts/packet-and-crypto 4.6).
+/// partner to partner (docs/upstream/packet-and-crypto.md#46-partner-token).
 public enum PartnerToken {
   /// Whose tokens they equal: MOSIP changed them once, and with it every token that a partner holds.
   public enum Rule: String, Sendable, CaseIterable {

@@ -1,6 +1,6 @@
 import System
 
-/// A registration id: `centerId(5) machineId(5) sequence(5) yyyyMMddHHmmss(14, UTC)` (facts/packet-and-crypto 4.2).
+/// A registration id: `centerId(5) machineId(5) sequence(5) yyyyMMddHHmmss(14, UTC)` (docs/upstream/packet-and-crypto.md#42-rid).
 public struct RID: Hashable, Sendable, CustomStringConvertible {
   /// The characters of a RID.
   public static let length = 29

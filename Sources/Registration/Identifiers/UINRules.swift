@@ -1,5 +1,6 @@
-/// What a UIN is: 9 digits and a check digit, made and checked by the rules of MOSIP's generator (facts/packet-and-crypto 4.3).
-/// MOSIP's own validator is laxer; `isAcceptedUpstream` says what it takes, for numbers that were given out elsewhere.
+/// What a UIN is: 9 digits and a check digit, made and checked by the rules of MOSIP's generator
+/// (docs/upstream/packet-and-crypto.md#43-uin). MOSIP's own validator is laxer; `isAcceptedUpstream` says what it takes, for numbers that
+/// were given out elsewhere.
 public struct UINRules: Sendable, Hashable {
   /// What a UIN must pass.
   public let filter: DigitFilter

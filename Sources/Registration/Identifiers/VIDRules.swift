@@ -1,6 +1,6 @@
 import System
 
-/// What a VID is: 15 digits and a check digit, made and accepted by the same filters (facts/packet-and-crypto 4.4).
+/// What a VID is: 15 digits and a check digit, made and accepted by the same filters (docs/upstream/packet-and-crypto.md#44-vid).
 public struct VIDRules: Sendable, Hashable {
   /// What a VID must pass.
   public let filter: DigitFilter
@@ -46,7 +46,7 @@ public enum VIDStatus: String, Sendable, CaseIterable {
   case deactivated = "DEACTIVATED"
 }
 
-/// A type of VID and what holds for it (mosip-vid-policy.json; facts/packet-and-crypto 4.4).
+/// A type of VID and what holds for it (mosip-vid-policy.json; docs/upstream/packet-and-crypto.md#44-vid).
 public struct VIDPolicy: Sendable, Hashable {
   /// What making another VID of a UIN comes to.
   public enum Creation: Sendable, Hashable {

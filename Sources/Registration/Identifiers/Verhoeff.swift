@@ -1,5 +1,5 @@
-/// The Verhoeff check digit of UIN, VID and PRID (facts/packet-and-crypto 4.1; J. Verhoeff, 1969): it finds every single wrong
-/// digit and every swap of neighbours. Digits are values from 0 to 9.
+/// The Verhoeff check digit of UIN, VID and PRID (docs/upstream/packet-and-crypto.md#41-verhoeff-check-digit; J. Verhoeff, 1969): it finds
+/// every single wrong digit and every swap of neighbours. Digits are values from 0 to 9.
 public enum Verhoeff {
   /// The product table of the dihedral group of the pentagon: 0...4 are turns, 5...9 are mirrors.
   private static let product: [UInt8] = (0..<100).map { index in

@@ -13,7 +13,8 @@ public struct IdObjectRules: Sendable {
     self.mandatoryAttributes = mandatoryAttributes
   }
 
-  /// The fields that a process must bring; nil for a process without a list, whose packets fail validation (facts/packet-and-crypto 5.3).
+  /// The fields that a process must bring; nil for a process without a list, whose packets fail validation
+  /// (docs/upstream/packet-and-crypto.md#53-mandatory-fields-by-process).
   /// - Parameter process: with or without `-{iteration}`.
   public func mandatory(_ process: String) -> Set<String>? {
     if let known = mandatoryAttributes[process] { return known }
@@ -23,7 +24,8 @@ public struct IdObjectRules: Sendable {
     return mandatoryAttributes[String(process[..<dash])]
   }
 
-  /// MOSIP's own lists (facts/packet-and-crypto 5.3). `a|b` there is not "either": each counts by itself.
+  /// MOSIP's own lists (docs/upstream/packet-and-crypto.md#53-mandatory-fields-by-process). `a|b` there is not "either": each counts by
+  /// itself.
   public static let mosip: IdObjectRules = {
     let person: Set<String> = [
       "IDSchemaVersion", "UIN", "fullName", "dateOfBirth", "age", "gender", "addressLine1", "region", "province", "city", "zone",

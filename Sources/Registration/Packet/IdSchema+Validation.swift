@@ -5,7 +5,8 @@ extension IdSchema {
   /// Which of the schema's rules count.
   public enum Strictness: String, Sendable, CaseIterable {
     /// Those that MOSIP's validator turns into errors: types, missing and unwanted members, `validators`. Every other keyword is evaluated
-    /// and then ignored upstream (facts/packet-and-crypto 5.2), so a stricter reading would refuse packets that MOSIP accepts.
+    /// and then ignored upstream (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces), so a stricter reading would
+    /// refuse packets that MOSIP accepts.
     case mosip
     /// Every keyword, for a country whose schema means what it says. A required field is still asked for only if the process needs it.
     case all
@@ -38,7 +39,7 @@ extension IdSchema {
   /// `IDSchemaVersion` given as text counts as the number it shows. A field that the schema requires is asked for only if the process's
   /// mandatory list names it, too; inside the shared definitions it is always asked for.
   /// - Parameters:
-  ///   - mandatory: the mandatory-attributes list of the process (facts/packet-and-crypto 5.3).
+  ///   - mandatory: the mandatory-attributes list of the process (docs/upstream/packet-and-crypto.md#53-mandatory-fields-by-process).
   ///   - strictness: which rules count.
   public func violations(
     of identity: JSONObject, mandatory: Set<String>, strictness: Strictness = .mosip

@@ -1,7 +1,7 @@
 import JSON
 import JSONSchema
 
-/// The sub-packets of a packet (facts/packet-and-crypto 1.1), in the order upstream makes them.
+/// The sub-packets of a packet (docs/upstream/packet-and-crypto.md#11-three-nested-layers), in the order upstream makes them.
 public enum SubPacketName: String, Sendable, Hashable, CaseIterable, Comparable {
   /// Fields of category `evidence`.
   case evidence
@@ -16,7 +16,8 @@ public enum SubPacketName: String, Sendable, Hashable, CaseIterable, Comparable 
   }
 }
 
-/// MOSIP's identity schema: a JSON schema whose `identity.properties` carry a `fieldCategory` (facts/packet-and-crypto 5.1).
+/// MOSIP's identity schema: a JSON schema whose `identity.properties` carry a `fieldCategory`
+/// (docs/upstream/packet-and-crypto.md#51-default-schema).
 public struct IdSchema: Sendable {
   /// What a field holds.
   public enum FieldType: Sendable, Hashable {
@@ -40,7 +41,8 @@ public struct IdSchema: Sendable {
     public let category: String
     /// The sub-packets it is written to; nil for a category MOSIP does not know, with which no packet can be made.
     public let subPackets: Set<SubPacketName>?
-    /// The regular expressions a plain text must match whole. Those beside a `$ref` are inert upstream and not listed (5.2).
+    /// The regular expressions a plain text must match whole. Those beside a `$ref` are inert upstream and not listed
+    /// (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces).
     public let validators: [String]
     /// The kind of master data that its values must be of; nil for any value.
     public let subType: String?

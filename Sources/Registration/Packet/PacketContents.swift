@@ -164,8 +164,8 @@ public struct PacketContents: Sendable {
     return (try? JSONValue.parse(bytes, limits: SubPacket.limits))?.array?.compactMap(\.object) ?? []
   }
 
-  /// The CBEFF file of a person: of a field of the identity, or of an operator by the file's own name (facts/packet-and-crypto 1.3); nil
-  /// when there is none.
+  /// The CBEFF file of a person: of a field of the identity, or of an operator by the file's own name
+  /// (docs/upstream/packet-and-crypto.md#13-entries-of-a-sub-packet); nil when there is none.
   public func biometrics(_ person: String) -> [UInt8]? {
     if [EntryName.officer, EntryName.supervisor].contains(person) { return subPackets[.id]?.file(person) }
     return document(person)?.content

@@ -39,7 +39,7 @@ public struct PacketDocument: Sendable, Equatable {
 
 /// All that a packet is made of.
 public struct PacketDraft: Sendable {
-  /// Who names the packet's file (facts/packet-and-crypto 1.1).
+  /// Who names the packet's file (docs/upstream/packet-and-crypto.md#11-three-nested-layers).
   public enum Mode: Sendable, Hashable {
     /// Services and mediators: the file is named after the RID.
     case online
@@ -124,7 +124,8 @@ public struct PacketDraft: Sendable {
   }
 }
 
-/// The clear-text metadata beside an encrypted sub-packet, or its user metadata in S3 (facts/packet-and-crypto 1.7).
+/// The clear-text metadata beside an encrypted sub-packet, or its user metadata in S3
+/// (docs/upstream/packet-and-crypto.md#17-sub-packet-metadata-and-signature).
 public struct SubPacketInfo: Sendable, Hashable {
   /// The packet's id: the RID, or the long id of an offline packet.
   public var id: String

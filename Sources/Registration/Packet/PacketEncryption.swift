@@ -1,7 +1,7 @@
 import Cryptography
 import System
 
-/// The encryption of sub-packets and of whole packets (facts/packet-and-crypto 1.9):
+/// The encryption of sub-packets and of whole packets (docs/upstream/packet-and-crypto.md#19-packet-encryption):
 ///
 ///     nonce 12 | AAD 32 | thumbprint 32 | RSA-OAEP(AES key) | #KEY_SPLITTER# | ciphertext | tag 16
 ///

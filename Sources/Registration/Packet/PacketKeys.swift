@@ -1,7 +1,8 @@
 import Cryptography
 import System
 
-/// The keys behind packets, wherever they are: in this process or at a key manager (facts/packet-and-crypto 1.8, 1.9). A refId is
+/// The keys behind packets, wherever they are: in this process or at a key manager
+/// (docs/upstream/packet-and-crypto.md#18-signing-and-verifying-at-the-key-manager and #19-packet-encryption). A refId is
 /// `{centerId}_{machineId}`; it names the encryption key, and its machine the signing key.
 public protocol PacketKeys: Sendable {
   /// The whole encrypted form, nonce and AAD in front.

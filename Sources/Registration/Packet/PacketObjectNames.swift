@@ -1,5 +1,5 @@
-/// Where the object store has a packet (facts/packet-and-crypto 1.10). Upstream stores by account as bucket or by RID as bucket; the
-/// key behind the RID is the same.
+/// Where the object store has a packet (docs/upstream/packet-and-crypto.md#110-names-in-the-object-store). Upstream stores by account as
+/// bucket or by RID as bucket; the key behind the RID is the same.
 public struct PacketObjectNames: Sendable, Hashable {
   /// The RID.
   public let rid: String

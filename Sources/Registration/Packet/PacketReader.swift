@@ -1,9 +1,9 @@
 import Cryptography
 import System
 
-/// Opens packets: the uploaded file, or sub-packets as the object store holds them (facts/packet-and-crypto 1.1, 1.7). Small ones are
-/// read in memory; of large ones memory holds pieces only, as far as the keys can work on pieces. No plaintext of a sub-packet touches
-/// a disk.
+/// Opens packets: the uploaded file, or sub-packets as the object store holds them
+/// (docs/upstream/packet-and-crypto.md#11-three-nested-layers and #17-sub-packet-metadata-and-signature). Small ones are read in memory; of
+/// large ones memory holds pieces only, as far as the keys can work on pieces. No plaintext of a sub-packet touches a disk.
 public struct PacketReader: Sendable {
   /// What an opened container holds: one sub-packet, still encrypted.
   public struct Part: Sendable {

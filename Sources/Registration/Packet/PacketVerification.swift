@@ -6,31 +6,33 @@ import System
 public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
   /// What is checked.
   public enum Check: String, Sendable, Hashable, CaseIterable {
-    /// The signature over the plaintext sub-packet is one of the sender's machine (facts/packet-and-crypto 1.7).
+    /// The signature over the plaintext sub-packet is one of the sender's machine
+    /// (docs/upstream/packet-and-crypto.md#17-sub-packet-metadata-and-signature).
     case signature
-    /// `encryptedhash` is that of the encrypted sub-packet (1.7).
+    /// `encryptedhash` is that of the encrypted sub-packet (docs/upstream/packet-and-crypto.md#17-sub-packet-metadata-and-signature).
     case encryptedHash = "encrypted-hash"
-    /// The clear-text metadata say what the entry names and the sender's refId say (1.7).
+    /// The clear-text metadata say what the entry names and the sender's refId say.
     case metadata
-    /// All three sub-packets are there (1.2).
+    /// All three sub-packets are there (docs/upstream/packet-and-crypto.md#12-which-field-goes-to-which-sub-packet).
     case subPacket = "sub-packet"
-    /// The meta information names this RID (1.5).
+    /// The meta information names this RID (docs/upstream/packet-and-crypto.md#15-packet_meta_infojson).
     case registrationID = "registration-id"
-    /// packet_data_hash.txt, packet_operations_hash.txt are there; upstream passes a packet without them (1.6).
+    /// packet_data_hash.txt, packet_operations_hash.txt are there; upstream passes a packet without them
+    /// (docs/upstream/packet-and-crypto.md#16-hashes-inside-a-sub-packet).
     case hashFile = "hash-file"
-    /// The meta information has the sequence that a hash is made over (1.6).
+    /// The meta information has the sequence that a hash is made over.
     case hashSequence = "hash-sequence"
-    /// A file that a sequence lists is there and not empty (1.6).
+    /// A file that a sequence lists is there and not empty.
     case listedFile = "listed-file"
     /// A file is in a sequence; else no hash would cover it. Ours.
     case unlistedFile = "unlisted-file"
-    /// packet_data_hash.txt is the hash of the listed files (1.6).
+    /// packet_data_hash.txt is the hash of the listed files.
     case dataHash = "data-hash"
-    /// packet_operations_hash.txt is the hash of the listed files (1.6).
+    /// packet_operations_hash.txt is the hash of the listed files.
     case operationsHash = "operations-hash"
-    /// The packet names the schema it is checked against (5.2).
+    /// The packet names the schema it is checked against (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces).
     case schemaVersion = "schema-version"
-    /// The identity obeys the schema (5.2).
+    /// The identity obeys the schema.
     case schema
   }
   /// The check.
@@ -54,11 +56,12 @@ public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension PacketContents {
-  /// Checks what is inside a packet: files and hashes (facts/packet-and-crypto 1.6) of every sub-packet and, with a schema, the
-  /// identity in sub-packet `id` (5.2). Signature, encrypted hash and metadata are what `PacketReader` checks.
+  /// Checks what is inside a packet: files and hashes (docs/upstream/packet-and-crypto.md#16-hashes-inside-a-sub-packet) of every
+  /// sub-packet and, with a schema, the identity in sub-packet `id`. Signature, encrypted hash and metadata are what `PacketReader`
+  /// checks.
   /// - Parameters:
   ///   - schema: the schema of the version that the packet names; nil checks no identity.
-  ///   - mandatory: the mandatory-attributes list of the process (5.3).
+  ///   - mandatory: the mandatory-attributes list of the process (docs/upstream/packet-and-crypto.md#53-mandatory-fields-by-process).
   ///   - strictness: which of the schema's rules count.
   public func verify(
     schema: IdSchema?, mandatory: Set<String>, strictness: IdSchema.Strictness = .mosip

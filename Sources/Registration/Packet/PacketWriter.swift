@@ -19,7 +19,7 @@ public struct WrittenPacket: Sendable {
   public var hash: String { Encoding.upperHex(Hash.sha256(content)) }
 }
 
-/// Makes packets as MOSIP's packet manager does (facts/packet-and-crypto 1).
+/// Makes packets as MOSIP's packet manager does (docs/upstream/packet-and-crypto.md#1-registration-packet).
 public struct PacketWriter: Sendable {
   private let keys: any PacketKeys
   private let providerName: String

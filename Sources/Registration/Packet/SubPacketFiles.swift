@@ -2,7 +2,8 @@ import Cryptography
 import JSON
 import System
 
-/// Names of a sub-packet's entries (facts/packet-and-crypto 1.3), without extension as sequences and readers use them.
+/// Names of a sub-packet's entries (docs/upstream/packet-and-crypto.md#13-entries-of-a-sub-packet), without extension as sequences and
+/// readers use them.
 enum EntryName {
   static let identity = "ID"
   static let metaInfo = "packet_meta_info"
@@ -67,7 +68,8 @@ private final class RunningHash {
   }
 }
 
-/// Makes the files of one sub-packet of a draft (facts/packet-and-crypto 1.2 to 1.6). No keys, no clock; large files go by piece by piece.
+/// Makes the files of one sub-packet of a draft (docs/upstream/packet-and-crypto.md#13-entries-of-a-sub-packet and
+/// #16-hashes-inside-a-sub-packet). No keys, no clock; large files go by piece by piece.
 struct SubPacketFiles {
   /// Takes a file; what it reads of the content must go to the last closure as well, which hashes it.
   typealias Take = (_ name: String, _ content: FileContent, _ hash: (UnsafeRawBufferPointer) -> Void) throws -> Void
@@ -196,8 +198,8 @@ struct SubPacketFiles {
     ["label": .string(label), "value": .array(names.map(JSONValue.string))]
   }
 
-  /// A text that is a JSON object or array is stored parsed, any other as it is (1.4): a phone number stays a text. Members
-  /// that are null stay: only a field as a whole must not be.
+  /// A text that is a JSON object or array is stored parsed, any other as it is (docs/upstream/packet-and-crypto.md#14-idjson): a phone
+  /// number stays a text. Members that are null stay: only a field as a whole must not be.
   static func stored(_ value: JSONValue) -> JSONValue {
     guard let text = value.string, let first = text.utf8.first(where: { !" \t\r\n".utf8.contains($0) }),
       first == UInt8(ascii: "{") || first == UInt8(ascii: "["), let parsed = try? JSONValue.parse(text)

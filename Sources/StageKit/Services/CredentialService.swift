@@ -29,7 +29,7 @@ public protocol CredentialService: Sendable {
   func request(_ request: CredentialRequest, idempotencyKey: String) async throws -> String
 }
 
-/// The WebSub hub as a publisher and subscriber sees it (facts/opencrvs-and-websub 4).
+/// The WebSub hub as a publisher and subscriber sees it (docs/upstream/opencrvs-and-websub.md#4-websub).
 public protocol WebSubHub: Sendable {
   /// Publishes a JSON body on a topic. What is accepted is delivered to every subscriber at least once.
   func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws

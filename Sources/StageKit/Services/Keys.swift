@@ -1,6 +1,7 @@
 import System
 
-/// MOSIP's key manager as stages need it (facts/packet-and-crypto 1.8, 1.9, 4.6).
+/// MOSIP's key manager as stages need it (docs/upstream/packet-and-crypto.md#18-signing-and-verifying-at-the-key-manager and
+/// #19-packet-encryption).
 public protocol KeyManager: Sendable {
   /// Packet encryption with the key of a center and machine.
   func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8]
@@ -45,8 +46,9 @@ extension KeyManager {
   }
 }
 
-/// The key pairs and partner certificates of the envelopes between mediators and of credentials (facts/packet-and-crypto 3).
-/// An owner is a name such as `opencrvs-mediator`, `mosip-mediator` or a partner's id.
+/// The key pairs and partner certificates of the envelopes between mediators and of credentials
+/// (docs/upstream/packet-and-crypto.md#3-envelopes-between-opencrvs-and-mosip). An owner is a name such as `opencrvs-mediator`,
+/// `mosip-mediator` or a partner's id.
 public protocol EnvelopeKeys: Sendable {
   /// A VER_R2 envelope that only `owner` can open.
   func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8]

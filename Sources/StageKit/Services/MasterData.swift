@@ -21,7 +21,8 @@ public struct MasterDataValue: Sendable, Hashable {
   }
 }
 
-/// The country's master data: what the values of a field with a `subType` may be (facts/packet-and-crypto 5.2).
+/// The country's master data: what the values of a field with a `subType` may be
+/// (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces).
 public protocol MasterData: Sendable {
   /// The values of a kind such as `gender`; nil when there is no such kind.
   func values(of kind: String) async throws -> [MasterDataValue]?

@@ -1,7 +1,7 @@
 import System
 
-/// The object store: accounts, containers (one for each RID), keys (facts/packet-and-crypto 1.10). A put is there in full or not at
-/// all, and durable when it returns; a repeated put writes over.
+/// The object store: accounts, containers (one for each RID), keys (docs/upstream/packet-and-crypto.md#110-names-in-the-object-store). A
+/// put is there in full or not at all, and durable when it returns; a repeated put writes over.
 public protocol ObjectStore: Sendable {
   /// Stores bytes.
   func put(_ bytes: [UInt8], account: String, container: String, key: String) async throws

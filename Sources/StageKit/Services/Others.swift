@@ -2,7 +2,7 @@ import HTTP
 import Registration
 import System
 
-/// One entry of the audit trail (facts/packet-and-crypto 2.4). No personal data.
+/// One entry of the audit trail (docs/upstream/packet-and-crypto.md#24-audits). No personal data.
 public struct AuditEntry: Sendable {
   /// e.g. `RPR_405` or `OPENCRVS_CREATE_PACKET`.
   public var eventId: String
@@ -42,7 +42,7 @@ public protocol AuditTrail: Sendable {
   func record(_ entries: [AuditEntry]) async throws
 }
 
-/// New RIDs (facts/packet-and-crypto 4.2).
+/// New RIDs (docs/upstream/packet-and-crypto.md#42-rid).
 public protocol RIDGenerator: Sendable {
   /// A RID that was never given before, for a center and a machine.
   func next(centerId: String, machineId: String) async throws -> RID
@@ -125,7 +125,8 @@ public enum TokenAudience: String, Sendable, CaseIterable {
   case opencrvs
 }
 
-/// Access tokens: those that callers bring and those that we bring to others (facts/opencrvs-and-websub 2.2, 3.1).
+/// Access tokens: those that callers bring and those that we bring to others
+/// (docs/upstream/opencrvs-and-websub.md#22-from-the-webhook-to-mosip and #31-endpoints).
 public protocol AccessTokens: Sendable {
   /// Who a token belongs to; nil when it is not valid (wrong, expired, not ours, meant for others).
   /// - Parameter audience: what the endpoint belongs to that asks.

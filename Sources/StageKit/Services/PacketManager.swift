@@ -26,15 +26,15 @@ public struct PacketReference: Hashable, Sendable {
   }
 
   /// The process as it may stand in object keys: packets that answer a request for additional information have their iteration behind it,
-  /// others have not (facts/packet-and-crypto 1.10); the first of them are known by their key alone.
+  /// others have not (docs/upstream/packet-and-crypto.md#110-names-in-the-object-store); the first of them are known by their key alone.
   public var processNames: [String] {
     iteration > 1 ? ["\(process)-\(iteration)"] : [process, "\(process)-1"]
   }
 }
 
-/// MOSIP's packet manager: packets in the packet store, read field by field, and their tags (facts/stages 0.4, packet-and-crypto 1.11).
-/// Errors are `ServiceError` with the packet manager's codes: KER-PUT-019 a packet that cannot be trusted (never retriable), KER-PUT-027 no
-/// such packet.
+/// MOSIP's packet manager: packets in the packet store, read field by field, and their tags (facts/stages 0.4,
+/// docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest). Errors are `ServiceError` with the packet manager's codes: KER-PUT-019
+/// a packet that cannot be trusted (never retriable), KER-PUT-027 no such packet.
 public protocol PacketManager: Sendable {
   /// The values of fields that the packet has; structured values are JSON in the text.
   func fields(_ names: [String], of packet: PacketReference) async throws -> [String: String]

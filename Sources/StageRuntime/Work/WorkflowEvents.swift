@@ -3,7 +3,7 @@ import StageKit
 import System
 
 /// What the engine itself tells the world: the end of a packet's way, and that a registration waits for another packet, as MOSIP's workflow
-/// engine publishes them (facts/bus-and-routes 7.4, opencrvs-and-websub 4.4).
+/// engine publishes them (facts/bus-and-routes 7.4, docs/upstream/opencrvs-and-websub.md#44-completed-registrations).
 enum WorkflowEvents {
   /// The name under which the engine's own durable work is kept.
   static let stage = "workflow"

@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// The registration packet of a birth or of a correction (facts/packet-and-crypto 2).
+/// The registration packet of a birth or of a correction
+/// (docs/upstream/packet-and-crypto.md#2-what-the-mosip-side-mediator-puts-into-a-packet).
 struct BirthPacket: Sendable {
   let event: CRVSEvent
   let rid: String
@@ -52,7 +53,7 @@ struct BirthPacket: Sendable {
     }
   }
 
-  /// What the sender says of the packet (2.3).
+  /// What the sender says of the packet (docs/upstream/packet-and-crypto.md#23-meta-information).
   func metaInfo(at now: Instant) -> JSONObject {
     func labelled(_ pairs: [(String, JSONValue)]) -> JSONValue {
       .array(pairs.map { ["label": .string($0.0), "value": $0.1] })
@@ -75,7 +76,7 @@ struct BirthPacket: Sendable {
     ]
   }
 
-  /// The packet's one audit entry (2.4).
+  /// The packet's one audit entry (docs/upstream/packet-and-crypto.md#24-audits).
   func audits(at now: Instant) -> [JSONObject] {
     [
       [

@@ -3,7 +3,7 @@ import JSON
 import Registration
 import StageKit
 
-/// The doors of the OpenCRVS side (facts/opencrvs-and-websub 3.1, 5.2).
+/// The endpoints of the OpenCRVS side (docs/upstream/opencrvs-and-websub.md#31-endpoints).
 extension MosipMediator {
   static let takenText = "Received. Packet Creation Started."
 

@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// From CREDENTIAL_ISSUED to the UIN token at the OpenCRVS side (facts/opencrvs-and-websub 3.6, 4.2, 4.3).
+/// From CREDENTIAL_ISSUED to the UIN token at the OpenCRVS side (docs/upstream/opencrvs-and-websub.md#36-credential-back and
+/// #42-credential_issued).
 extension MosipMediator {
   /// `POST /internal/receiveCredentialBirth`: kept first, answered, worked on afterwards. An event that came before
   /// changes nothing.

@@ -6,7 +6,7 @@ import StageKit
 /// step may be done again, and the packet's bytes are kept before they are announced, so that every upload sends the
 /// very same ones.
 extension MosipMediator {
-  /// Upstream's statuses (facts/opencrvs-and-websub 3.4), and `Failed`, which upstream lacks.
+  /// Upstream's statuses (docs/upstream/opencrvs-and-websub.md#34-from-the-birth-to-the-packet), and `Failed`, which upstream lacks.
   enum Status {
     static let ridGenerated = "RID Generated"
     static let creating = "Creating Packet"

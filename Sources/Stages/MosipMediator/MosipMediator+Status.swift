@@ -3,14 +3,15 @@ import JSON
 import Registration
 import StageKit
 
-/// How a birth that ends in no token is reported to the OpenCRVS side (facts/opencrvs-and-websub 4.4, 5.3 S6), and what
-/// goes there at all.
+/// How a birth that ends in no token is reported to the OpenCRVS side (docs/upstream/opencrvs-and-websub.md#44-completed-registrations),
+/// and what goes there at all.
 extension MosipMediator {
   /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
   /// once.
   func takeWorkflowCompleted(_ request: Request, _ context: StageContext) async throws -> Response {
     let body = try delivered(request, of: workflowTopic, context)
-    // The plain form of 4.4; a hub that wraps events carries it in `event.data`.
+    // The plain form of docs/upstream/opencrvs-and-websub.md#44-completed-registrations; a hub that wraps events carries it in
+    // `event.data`.
     let event = body["instanceId"] != nil ? body : body["event"]?["data"] ?? body["event"] ?? .null
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
       throw MediatorFault(.unreadable, "the event names no registration or no result")
@@ -103,7 +104,8 @@ extension MosipMediator {
     return .done
   }
 
-  /// Seals a message for the OpenCRVS side, signs its plaintext and posts it with the OpenCRVS token (2.3, 3.6).
+  /// Seals a message for the OpenCRVS side, signs its plaintext and posts it with the OpenCRVS token
+  /// (docs/upstream/opencrvs-and-websub.md#23-envelope and #36-credential-back).
   /// - Throws: `Outgoing.Refusal` when the OpenCRVS side will never take it, `ServiceError` when it may later.
   func sendBack(_ message: JSONValue, id: String, to path: String, _ context: StageContext) async throws {
     let keys = context.services.envelopeKeys

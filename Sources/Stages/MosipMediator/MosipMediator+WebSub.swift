@@ -3,7 +3,7 @@ import JSON
 import Registration
 import StageKit
 
-/// The subscriptions at MOSIP's WebSub hub (facts/opencrvs-and-websub 4.1).
+/// The subscriptions at MOSIP's WebSub hub (docs/upstream/opencrvs-and-websub.md#41-requests-to-the-hub).
 extension MosipMediator {
   func subscribe(_ context: StageContext) async throws {
     let base = settings.text("callback-url")

@@ -162,7 +162,7 @@ public struct MosipMediator: Stage {
     }
   }
 
-  /// Its doors; every error has the answer shape of facts/opencrvs-and-websub 3.1.
+  /// Its endpoints; every error has the answer shape of docs/upstream/opencrvs-and-websub.md#31-endpoints.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
     let clients = door(context).admission(answer, by: .cookie) { $0.cookie("Authorization") }

@@ -5,7 +5,7 @@ import StageKit
 import System
 
 /// The two doors of the registration processor that a packet goes through: announcement and upload
-/// (facts/packet-and-crypto 6).
+/// (docs/upstream/packet-and-crypto.md#6-sync-and-upload).
 struct RegistrationDoors: Sendable {
   let statusURL: String
   let receiverURL: String
@@ -35,7 +35,7 @@ struct RegistrationDoors: Sendable {
     let text = JSONValue.string(Encoding.base64URL(sealed)).encoded()
     let headers: Headers = [
       "Cookie": "Authorization=\(try await token())", "Center-Machine-RefId": referenceId,
-      // Always with seconds and milliseconds: the service cannot read a shorter one (6.1).
+      // Always with seconds and milliseconds: the service cannot read a shorter one (docs/upstream/packet-and-crypto.md#61-sync).
       "timestamp": now.iso,
     ]
     let answer = try await exchange("registration status service") {
@@ -83,7 +83,7 @@ struct RegistrationDoors: Sendable {
     }
   }
 
-  /// What the very same bytes will meet again (6.2).
+  /// What the very same bytes will meet again (docs/upstream/packet-and-crypto.md#62-upload).
   private static let finalUploadCodes: Set<String> = [
     "RPR-PKR-002", "RPR-PKR-003", "RPR-PKR-004", "RPR-PKR-006", "RPR-PKR-009", "RPR-PKR-010", "RPR-PKR-013",
     "RPR-PKR-014",

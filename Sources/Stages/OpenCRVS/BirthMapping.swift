@@ -4,9 +4,9 @@ import Registration
 import StageKit
 import System
 
-/// Makes MOSIP's identity fields of a birth (facts/opencrvs-and-websub 3.3, packet-and-crypto 2.2). Unlike upstream it
-/// takes phone and e-mail from the event, finds an address without a mother too, leaves out what is not known and
-/// builds JSON with an encoder.
+/// Makes MOSIP's identity fields of a birth (docs/upstream/opencrvs-and-websub.md#33-mapping-of-a-birth,
+/// docs/upstream/packet-and-crypto.md#22-identity-fields). Unlike upstream it takes phone and e-mail from the event, finds an address
+/// without a mother too, leaves out what is not known and builds JSON with an encoder.
 struct BirthMapping: Sendable {
   let schemaVersion: String
   let languages: LanguageMap

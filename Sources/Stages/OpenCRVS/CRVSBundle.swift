@@ -1,7 +1,7 @@
 import JSON
 
-/// A FHIR bundle of OpenCRVS, read by the rule of facts/opencrvs-and-websub 1.4: the sections of the Composition say
-/// who is who; without them the registration number (or, at a death, `deceasedBoolean`) names the child or the
+/// A FHIR bundle of OpenCRVS, read by the rule of docs/upstream/opencrvs-and-websub.md#14-resources-and-fields: the sections of the
+/// Composition say who is who; without them the registration number (or, at a death, `deceasedBoolean`) names the child or the
 /// deceased; without that, the position does. Upstream goes by position alone and takes the mother for the child, or
 /// the spouse for the deceased, on bundles of 1.5 and later.
 struct CRVSBundle: Sendable {

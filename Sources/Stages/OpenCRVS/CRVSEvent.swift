@@ -2,7 +2,7 @@ import JSON
 import Registration
 
 /// What OpenCRVS sends to a webhook: `{"timestamp","id","event":{"hub":{"topic"},"context":[<bundle>]}}`
-/// (facts/opencrvs-and-websub 1.2). The inline images of its DocumentReferences, which make events of many MB and which
+/// (docs/upstream/opencrvs-and-websub.md#12-delivery). The inline images of its DocumentReferences, which make events of many MB and which
 /// no mediator needs, are left out.
 struct CRVSEvent: Sendable {
   /// The largest event that is taken, in bytes.
@@ -126,7 +126,7 @@ enum RecordKey {
     return plain && text.utf8.count <= 64 ? text : Digest.hex(Array(text.utf8))
   }
 
-  /// Whether a text is a RID (facts/packet-and-crypto 4.2).
+  /// Whether a text is a RID (docs/upstream/packet-and-crypto.md#42-rid).
   static func isRID(_ text: String) -> Bool { (try? RID(text)) != nil }
 
   /// The same as the name of a container of the object store, which may be a folder: letters, digits and hyphens, else

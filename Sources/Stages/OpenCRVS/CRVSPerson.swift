@@ -66,7 +66,7 @@ struct CRVSPerson: Sendable {
     return isDay ? String(text.prefix(10)) : nil
   }
 
-  /// An unknown father is an inactive Patient without a name (1.4).
+  /// An unknown father is an inactive Patient without a name (docs/upstream/opencrvs-and-websub.md#14-resources-and-fields).
   var isUnknown: Bool { resource["active"]?.bool == false && names.isEmpty }
 
   var isDeceased: Bool {

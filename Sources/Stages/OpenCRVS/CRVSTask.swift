@@ -1,6 +1,6 @@
 import JSON
 
-/// The Task of a bundle: which record it is about and whom to ask (facts/opencrvs-and-websub 1.4).
+/// The Task of a bundle: which record it is about and whom to ask (docs/upstream/opencrvs-and-websub.md#14-resources-and-fields).
 struct CRVSTask: Sendable {
   enum Kind: String, Sendable {
     case birth = "BIRTH"

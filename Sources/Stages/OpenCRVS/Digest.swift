@@ -5,6 +5,6 @@ import System
 enum Digest {
   /// SHA-256 in 64 lower-case hex characters.
   static func hex(_ bytes: [UInt8]) -> String { Encoding.hex(Hash.sha256(bytes)) }
-  /// SHA-256 in 64 upper-case hex characters: `packetHashValue` of a sync (facts/packet-and-crypto 6.1).
+  /// SHA-256 in 64 upper-case hex characters: `packetHashValue` of a sync (docs/upstream/packet-and-crypto.md#61-sync).
   static func upperHex(_ bytes: [UInt8]) -> String { Encoding.upperHex(Hash.sha256(bytes)) }
 }

@@ -1,6 +1,7 @@
 import JSON
 
-/// Reads of FHIR resources that take the older and the newer form of each field alike (facts/opencrvs-and-websub 1.3).
+/// Reads of FHIR resources that take the older and the newer form of each field alike
+/// (docs/upstream/opencrvs-and-websub.md#13-payload-by-release).
 enum FHIR {
   /// The non-empty texts of what may be a text or an array of texts.
   static func texts(_ value: JSONValue?) -> [String] {

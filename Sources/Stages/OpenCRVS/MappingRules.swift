@@ -1,4 +1,4 @@
-/// Upstream's little languages for mapping, read once when the stage is made (facts/opencrvs-and-websub 3.3).
+/// Upstream's little languages for mapping, read once when the stage is made (docs/upstream/opencrvs-and-websub.md#33-mapping-of-a-birth).
 
 /// Which MOSIP language a `name[].use` means: `eng:eng|english|en,fra:french|fr|fra|fre`, whatever the case.
 struct LanguageMap: Sendable {

@@ -4,7 +4,7 @@ import Registration
 import StageKit
 import System
 
-/// The answers of both mediators, in the one shape of facts/opencrvs-and-websub 3.1.
+/// The answers of both mediators, in the one shape of docs/upstream/opencrvs-and-websub.md#31-endpoints.
 struct MediatorAnswer: Sendable {
   /// `mosip-opencrvs-mediator` or `opencrvs-mediator`.
   let id: String

@@ -1,7 +1,7 @@
 import StageKit
 
-/// What a mediator refuses or cannot do, by the codes of facts/opencrvs-and-websub 3.2. Its text names no person and no
-/// value of an event.
+/// What a mediator refuses or cannot do, by the codes of docs/upstream/opencrvs-and-websub.md#32-error-codes. Its text names no person and
+/// no value of an event.
 struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
   enum Code: String, Sendable, CaseIterable {
     case noAuthToken = "OPN-AUT-001"

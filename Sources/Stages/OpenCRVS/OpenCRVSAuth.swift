@@ -5,7 +5,7 @@ import Synchronization
 import System
 
 /// OpenCRVS' own auth service, for installations whose tokens are not those of MOSIP's realm: tokens of a system client,
-/// and the check of callers' tokens (facts/opencrvs-and-websub 1.1, 2.4).
+/// and the check of callers' tokens (docs/upstream/opencrvs-and-websub.md#11-subscription and #24-the-uin-token-back).
 final class OpenCRVSAuth: Sendable {
   static let fields = [
     SettingField(

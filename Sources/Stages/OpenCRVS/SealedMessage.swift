@@ -9,8 +9,8 @@ enum MediatorOwner {
   static let mosip = "mosip-mediator"
 }
 
-/// The body that goes between the mediators: `{"id","requestTime","data","signature"}` (facts/opencrvs-and-websub 2.2,
-/// 2.3).
+/// The body that goes between the mediators: `{"id","requestTime","data","signature"}`
+/// (docs/upstream/opencrvs-and-websub.md#22-from-the-webhook-to-mosip and #23-envelope).
 struct SealedMessage: Sendable {
   enum Alphabet: Sendable {
     /// OpenCRVS to MOSIP.

@@ -10,7 +10,7 @@ extension OpencrvsMediator {
   static let knownTopics = Set(EventKind.allCases.map(\.topic) + ["BIRTH_CERTIFIED", "DEATH_CERTIFIED"])
 
   /// Tries until the event is kept. OpenCRVS takes any answer, a 500 too, for a delivery and never sends again; only a
-  /// broken connection makes it try once more (facts/opencrvs-and-websub 1.2). So nothing but what is wrong with the
+  /// broken connection makes it try once more (docs/upstream/opencrvs-and-websub.md#12-delivery). So nothing but what is wrong with the
   /// event itself is answered with an error: what fails otherwise is done again here, and at the end the connection is
   /// closed without an answer.
   func patiently(_ context: StageContext, _ body: () async throws -> Response) async throws -> Response {
@@ -98,7 +98,8 @@ extension OpencrvsMediator {
       but: MediatorFault(.notYet, "events of this topic are kept but not yet sent to MOSIP"))
   }
 
-  /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours (1.1).
+  /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours
+  /// (docs/upstream/opencrvs-and-websub.md#11-subscription).
   func challenge(_ request: Request) throws -> Response {
     guard request.query("mode") == "subscribe", let topic = request.query("topic"),
       settings.texts("topics").contains(topic),

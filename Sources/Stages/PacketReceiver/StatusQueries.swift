@@ -115,7 +115,7 @@ struct StatusQueries: Sendable {
   }
 }
 
-/// What the requests to MOSIP's doors have around them (facts/packet-and-crypto 6.1).
+/// What the requests to MOSIP's endpoints have around them (docs/upstream/packet-and-crypto.md#61-sync).
 struct EnvelopeCheck {
   let settings: StageSettings
   let clock: any WallClock

@@ -4,7 +4,7 @@ import Registration
 import StageKit
 import System
 
-/// The upload door (facts/packet-and-crypto 6.2).
+/// The upload endpoint (docs/upstream/packet-and-crypto.md#62-upload).
 struct Uploads: Sendable {
   let settings: StageSettings
   let limits: UploadLimits

@@ -1,7 +1,7 @@
 import JSON
 
-/// Whom to notify of a registration, from its announcement (facts/packet-and-crypto 6.1). Personal data: it is kept encrypted only, and the
-/// description shows nothing of it.
+/// Whom to notify of a registration, from its announcement (docs/upstream/packet-and-crypto.md#61-sync). Personal data: it is kept
+/// encrypted only, and the description shows nothing of it.
 struct Contact: Sendable, Equatable, CustomStringConvertible {
   /// The applicant's name.
   let name: String?

@@ -3,7 +3,7 @@ import JSON
 import StageKit
 import System
 
-/// What MOSIP's own endpoints have in common: who may call, and how an answer looks (facts/packet-and-crypto 6).
+/// What MOSIP's own endpoints have in common: who may call, and how an answer looks (docs/upstream/packet-and-crypto.md#6-sync-and-upload).
 struct Door: Sendable {
   let settings: StageSettings
   let services: Services

@@ -1,7 +1,7 @@
 import StageKit
 
 /// Which field of the country's id schema holds what the stages need to know: MOSIP's identity-mapping.json
-/// (facts/packet-and-crypto 5.4).
+/// (docs/upstream/packet-and-crypto.md#54-identity-mappingjson).
 struct IdentityMapping: Sendable {
   /// The setting of every plugin that reads fields by meaning.
   static let setting = SettingField(

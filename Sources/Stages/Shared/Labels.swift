@@ -1,7 +1,7 @@
 import JSON
 
 /// A list of labels of a packet's meta information, `[{"label": .., "value": ..}]`, as `metaData` and `operationsData` are
-/// (facts/packet-and-crypto 2.3).
+/// (docs/upstream/packet-and-crypto.md#23-meta-information).
 struct Labels: Sendable {
   /// The label in `metaData` by which a registration client says its version.
   static let clientVersion = "Registration Client Version Number"

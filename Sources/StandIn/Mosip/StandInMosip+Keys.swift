@@ -5,7 +5,8 @@ import Registration
 import StageKit
 import System
 
-/// The key manager's doors and the one of sync data for machines' keys (facts/packet-and-crypto 1.7 to 1.9, 4.6).
+/// The key manager's endpoints and the one of sync data for machines' keys
+/// (docs/upstream/packet-and-crypto.md#18-signing-and-verifying-at-the-key-manager and #46-partner-token).
 extension StandInMosip {
   private static let keys = "/v1/keymanager"
 

@@ -88,7 +88,7 @@ extension StandInMosip {
   /// Sets the state of a credential request, as the credential service or a partner does.
   public func setCredential(_ id: String, status: String) { state.withLock { $0.credentials[id]?.status = status } }
 
-  /// The hub: forms and answers of opencrvs-and-websub 4.1.
+  /// The hub: forms and answers of docs/upstream/opencrvs-and-websub.md#41-requests-to-the-hub.
   private func hub(_ request: Request) async throws -> Response {
     func plain(_ text: String, _ status: Int) -> Response {
       Response(status: status, headers: ["Content-Type": "application/x-www-form-urlencoded"], body: Array(text.utf8))

@@ -69,7 +69,7 @@ enum EnvelopeCommand {
     let certificate = try KeyFiles.certificate(certificateFile)
     let key = try KeyFiles.privateKey(keyFile)
     plaintext = try StandardInput.read(limit: limit)
-    // On the way back upstream leaves both empty (facts/packet-and-crypto 3.2).
+    // On the way back upstream leaves both empty (docs/upstream/packet-and-crypto.md#32-directions-and-asymmetries).
     let time = way == .opencrvsToMosip ? Instant.now.iso : ""
     let body = try EnvelopeBody.seal(
       plaintext, way, id: arguments.text("id") ?? "", requestTime: time, for: certificate, signedBy: key)

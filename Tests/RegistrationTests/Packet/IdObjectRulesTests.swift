@@ -8,7 +8,7 @@ import Testing
     "IDSchemaVersion", "UIN", "addressLine1", "age", "city", "dateOfBirth", "fullName", "gender", "province", "region", "zone",
   ]
 
-  /// The lists of facts/packet-and-crypto 5.3.
+  /// The lists of docs/upstream/packet-and-crypto.md#53-mandatory-fields-by-process.
   static let rows: [(String, [String]?)] = [
     ("NEW", person + ["postalCode", "referenceIdentityNumber", "residenceStatus"]), ("CRVS_NEW", person),
     ("UPDATE", ["IDSchemaVersion", "UIN"]), ("RES_UPDATE", ["IDSchemaVersion", "UIN"]), ("ACTIVATED", ["IDSchemaVersion", "UIN"]),
