@@ -59,12 +59,12 @@ public struct AlikeBirths: Sendable {
     (birth.at ?? Instant(milliseconds: 0), birth.number ?? "")
   }
 
-  /// Births that have their like and of whose likeness one was seen between two moments. Those whose like all have other mothers are none.
+  /// Births that have their like and of whose likeness one was seen between two moments. Those whose like all have other mothers are none. OFFSET 0
+  /// keeps the planner, which knows little of what is in a document, from reading all births for those of a day.
   private static let candidates = """
     SELECT key, likeness, mother FROM (
-      SELECT other.key, other.document->>'likeness' AS likeness, other.document->>'motherLikeness' AS mother,
-        count(*) OVER alike AS births, count(other.document->>'motherLikeness') OVER alike AS mothers,
-        count(*) OVER (PARTITION BY other.document->>'likeness', other.document->>'motherLikeness') AS siblings
+      SELECT other.key, day.likeness, other.mother, count(*) OVER alike AS births, count(other.mother) OVER alike AS mothers,
+        count(*) OVER (PARTITION BY day.likeness, other.mother) AS siblings
       FROM (
         SELECT DISTINCT own.document->>'likeness' AS likeness
         FROM (
@@ -75,9 +75,11 @@ public struct AlikeBirths: Sendable {
         JOIN regproc.stage_record AS own
           ON own.stage = 'mosip-mediator' AND own.collection = 'birth_likenesses' AND own.key = arrived.key
       ) AS day
-      JOIN regproc.stage_record AS other ON other.stage = 'mosip-mediator' AND other.collection = 'birth_likenesses'
-        AND other.document->>'likeness' = day.likeness
-      WINDOW alike AS (PARTITION BY other.document->>'likeness')
+      CROSS JOIN LATERAL (
+        SELECT key, document->>'motherLikeness' AS mother FROM regproc.stage_record
+        WHERE stage = 'mosip-mediator' AND collection = 'birth_likenesses' AND document->>'likeness' = day.likeness OFFSET 0
+      ) AS other
+      WINDOW alike AS (PARTITION BY day.likeness)
     ) AS found
     WHERE CASE WHEN mother IS NULL THEN births > 1 ELSE siblings > 1 OR births > mothers END
     ORDER BY likeness, key LIMIT $3
