@@ -74,6 +74,15 @@ public final class RSAPrivateKey: @unchecked Sendable, CustomStringConvertible {
     }
   }
 
+  /// A secret of 32 bytes for another purpose than the key's own: HMAC-SHA-256 of the purpose's label under the key's PKCS #8 form in PEM. It
+  /// leads neither back to the key nor to the secret of another label.
+  /// - Throws: `CryptographyError` `internal`.
+  public func derivedSecret(label: String) throws -> [UInt8] {
+    var text = try pemBytes()
+    defer { text.cleanse() }
+    return HMAC.code(Array(label.utf8), key: text)
+  }
+
   /// Decrypts what `RSAPublicKey.encrypt` made.
   /// - Throws: `CryptographyError` `decryptionFailed`.
   public func decrypt(_ ciphertext: [UInt8], mgf1: HashAlgorithm = .sha256) throws -> [UInt8] {

@@ -10,6 +10,7 @@ public enum OperationsSchema {
     Migration(version: 62, name: "replays of many", sql: ReplayJob.tables),
     Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
     Migration(version: 66, name: "events by the day on which they arrived", sql: Outcome.index),
+    Migration(version: 67, name: "births that look like one child", sql: AlikeBirths.index),
     Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
   ]
 

@@ -167,6 +167,8 @@ public struct DayReport: Sendable {
   public var to: Instant
   /// By kind, then by outcome, the most frequent first.
   public var lines: [Line]
+  /// Births that look like one child under two numbers, of which at least one arrived on the day.
+  public var alike: AlikeBirths
 
   /// The beginning of a day such as `2026-11-24`, in UTC.
   public static func day(_ text: String) throws(OperationRefusal) -> Instant {
@@ -190,7 +192,7 @@ public struct DayReport: Sendable {
         Line(
           kind: try row.text(0), word: Outcome.Word(rawValue: try row.text(1)) ?? .onItsWay, result: try row.textOrNull(2),
           count: try row.int(3))
-      })
+      }, alike: try AlikeBirths.read(from: from, to: to, on: connection))
   }
 
   /// As JSON.
@@ -204,6 +206,7 @@ public struct DayReport: Sendable {
             "count": JSONValue(line.count),
           ]
         }),
+      "alike": alike.json, "alikeIsCut": .bool(alike.isCut),
     ]
   }
 }

@@ -26,8 +26,11 @@ extension OperationsAPI {
         }
         return .array(try Reconciliation.outcomes(of: numbers.compactMap(\.self), kind: kind, on: connection).map(\.json))
       },
-      read("/regproc/v1/reports/{day}", "tells what came of the events that arrived on a day (UTC)", shape: Self.object) {
-        request, connection in
+      read(
+        "/regproc/v1/reports/{day}",
+        "tells what came of the events that arrived on a day (UTC), and which of its births look like one child under two numbers",
+        shape: Self.object
+      ) { request, connection in
         let day = try DayReport.day(request.parameters["day"] ?? "")
         return try DayReport.read(from: day, to: day.advanced(bySeconds: 86_400), on: connection).json
       },

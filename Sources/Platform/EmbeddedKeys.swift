@@ -140,4 +140,8 @@ public struct EmbeddedEnvelopeKeys: EnvelopeKeys {
   public func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool {
     try await certificate(owner).publicKey.isValid(signature, of: data, .sha512)
   }
+
+  public func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8] {
+    HMAC.code(message, key: try await pair(owner).key.derivedSecret(label: label))
+  }
 }

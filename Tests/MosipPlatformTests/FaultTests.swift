@@ -230,6 +230,7 @@ struct NoEnvelopes: EnvelopeKeys {
   func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] { throw NoRegister.NotAsked() }
   func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] { throw NoRegister.NotAsked() }
   func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool { throw NoRegister.NotAsked() }
+  func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8] { throw NoRegister.NotAsked() }
 }
 
 /// Stands where nothing is asked.

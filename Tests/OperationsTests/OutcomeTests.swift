@@ -144,6 +144,82 @@ struct OutcomeTests {
     for day in ["2026-13-01", "yesterday", "2026-11-24T00", "24.11.2026"] { #expect(try await ask(day).0 == 400, "\(day)") }
   }
 
+  /// A birth as MOSIP's mediator keeps it with its likeness.
+  private static func alike(
+    _ key: String, _ likeness: String, mother: String? = nil, number: String? = nil, at: String, _ connection: Connection
+  ) throws {
+    try put(
+      "mosip-mediator", "birth_transactions", key,
+      ["rid": .string("rid-" + key), "status": "Uploaded", "registrationNumber": .string(number ?? "N-" + key)], at: at, connection)
+    var document: JSONObject = ["likeness": .string(likeness)]
+    if let mother { document["motherLikeness"] = .string(mother) }
+    try put("mosip-mediator", "birth_likenesses", key, .object(document), at: at, connection)
+  }
+
+  @Test("births that look like one child under two numbers are listed on the day of either, but not those of different mothers")
+  func alikeBirths() async throws {
+    let pool = try await pool()
+    defer { pool.close() }
+    let endpoints = try FoundationTests.endpoints(pool)
+    let (first, second, third) = ("2026-11-24T08:00:00Z", "2026-11-25T08:00:00Z", "2026-11-26T08:00:00Z")
+    try await pool.with { connection in
+      // One child of one mother, on two days; and a third birth of another mother.
+      try Self.alike("a1", "A", mother: "m", at: first, connection)
+      try Self.alike("a2", "A", mother: "m", at: second, connection)
+      try Self.alike("a3", "A", mother: "n", at: second, connection)
+      // A mother who is not known may be either.
+      try Self.alike("b1", "B", mother: "m", at: first, connection)
+      try Self.alike("b2", "B", mother: "n", at: first, connection)
+      try Self.alike("b3", "B", at: third, connection)
+      // No mother at all.
+      try Self.alike("c1", "C", at: first, connection)
+      try Self.alike("c2", "C", at: first, connection)
+      // Nobody's like; other mothers; one number.
+      try Self.alike("d1", "D", mother: "m", at: first, connection)
+      try Self.alike("e1", "E", mother: "m", at: first, connection)
+      try Self.alike("e2", "E", mother: "n", at: first, connection)
+      try Self.alike("f1", "F", number: "F", at: first, connection)
+      try Self.alike("f2", "F", number: "F", at: first, connection)
+      // The event came to OpenCRVS' mediator before midnight.
+      try Self.alike("g1", "G", at: "2026-11-27T00:00:01Z", connection)
+      try Self.put(
+        "opencrvs-mediator", "events", "g1", ["kind": "birth", "registrationNumber": "N-g1"], at: "2026-11-26T23:59:59Z", connection
+      )
+      try Self.alike("g2", "G", at: "2026-11-28T08:00:00Z", connection)
+      try Self.registration("rid-a1", "PROCESSED", connection)
+    }
+    func groups(_ day: String) async throws -> [[String]] {
+      let from = try DayReport.day(day)
+      let alike = try await pool.with { try DayReport.read(from: from, to: from.advanced(bySeconds: 86_400), on: $0).alike }
+      #expect(!alike.isCut)
+      return alike.groups.map { $0.map { $0.rid?.replacing("rid-", with: "") ?? "-" } }
+    }
+    #expect(try await groups("2026-11-24") == [["a1", "a2"], ["b1", "b3"], ["b2", "b3"], ["c1", "c2"]])
+    #expect(try await groups("2026-11-25") == [["a1", "a2"]])
+    #expect(try await groups("2026-11-26") == [["b1", "b3"], ["b2", "b3"], ["g1", "g2"]])
+    #expect(try await groups("2026-11-27").isEmpty)
+    #expect(try await groups("2026-11-28") == [["g1", "g2"]])
+
+    let endpoint = try #require(endpoints.first { $0.pathPattern == "/regproc/v1/reports/{day}" })
+    let answer = try await endpoint.respond(to: Request(method: "GET", path: "/", parameters: ["day": "2026-11-25"]))
+    let group = try JSONValue.parse(answer.body)["alike"]?[0]?.array
+    #expect(group?.map { $0["registrationNumber"]?.string } == ["N-a1", "N-a2"])
+    #expect(group?.map { $0["outcome"]?.string } == ["done", "on-its-way"] && group?[0]["rid"] == "rid-a1")
+    #expect(!String(decoding: answer.body, as: UTF8.self).contains("ikeness"))
+  }
+
+  @Test("no more births that look like one child are looked at than a person could read, and it is said")
+  func manyAlikeBirths() async throws {
+    let pool = try await pool()
+    defer { pool.close() }
+    let from = try DayReport.day("2026-11-24")
+    let alike = try await pool.with { connection in
+      for number in 0...AlikeBirths.most { try Self.alike("x\(number)", "X", at: "2026-11-24T08:00:00Z", connection) }
+      return try DayReport.read(from: from, to: from.advanced(bySeconds: 86_400), on: connection).alike
+    }
+    #expect(alike.isCut && alike.groups.map(\.count) == [AlikeBirths.most])
+  }
+
   @Test("a file of numbers has each once; lines that hold none are named and nothing is asked")
   func numbers() throws {
     #expect(try Reconciliation.numbers(file: Array("# of today\nN1\r\n\n N2 \nN1\n".utf8)) == ["N1", "N2"])

@@ -3,10 +3,12 @@ import JSON
 import Kafka
 import Postgres
 import Routing
+import StageKit
 import StageRuntime
 import StandIn
 import Synchronization
 import System
+import TestDatabase
 import Testing
 
 extension ProgramTests {
@@ -152,6 +154,94 @@ extension ProgramTests {
         #expect(throws: LogScan.Failure.self) { try stopped.newest(rid: "1") }
       }
       try await broker.stop()
+    }
+
+    @Test func aRebuildThatIsKilledBetweenTwoBatchesGoesOnWhenItIsCalledAgain() async throws {
+      let broker = try await TransactionalBroker()
+      let kafka = KafkaSettings(bootstrapServers: broker.address, logsWarnings: false)
+      let text = """
+        version: 1
+        on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
+        flows: { NEW: { route: [packet-receiver, securezone-notification, { cmd-validator: { runs: elsewhere } }, { uin-generator: { passed: complete-as-processed } }] } }
+        """
+      let routes = try #require(RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: .registrationProcessor).file)
+      let stages = ["packet-receiver", "securezone-notification", "uin-generator"].map { StageFile(name: $0) }
+      // Three batches of 200; some registrations are further on than others.
+      let rids = (1000..<1500).map(String.init)
+      let databases = [
+        try await TestDatabase.make(EngineSchema.migrations), try await TestDatabase.make(EngineSchema.migrations),
+      ]
+      let threads = BlockingPool(name: "log", threads: 1)
+      defer { threads.close() }
+      try await threads.run {
+        let zone = JavaPeer(prefix: "securezone-notification", kafka: kafka)
+        let validator = JavaPeer(prefix: "c-m-d-validator", kafka: kafka)
+        let generator = JavaPeer(prefix: "uin-generator", kafka: kafka)
+        let topics = [zone.busIn, validator.busIn, validator.busOut, generator.busIn].map { KafkaAdmin.NewTopic($0, partitions: 3) }
+        _ = try KafkaAdmin(settings: kafka).createTopics(topics)
+        try zone.send(rids, to: zone.busIn)
+        try validator.send(rids.filter { $0.hasSuffix("1") }, to: validator.busIn)
+        try validator.send(rids.filter { $0.hasSuffix("11") })
+        try generator.send(rids.filter { $0.hasSuffix("2") }, to: generator.busIn)
+        func rebuild(_ database: PostgresSettings, tell: @escaping @Sendable (JournalRebuild.Progress) -> Void = { _ in }) throws
+          -> JournalRebuild.Summary?
+        {
+          let connection = try Connection(database)
+          defer { connection.close() }
+          let scan = LogScan(routes, kafka: kafka, since: .now.advanced(bySeconds: -3600))
+          return try JournalRebuild(routes: routes, stages: stages, tell: tell)
+            .run(scan, reason: "the disk is gone", isDryRun: false, on: connection)
+        }
+        let whole = try #require(try rebuild(databases[0]))
+        #expect(whole.registrations == 500 && whole.open > 0 && whole.rows == 500)
+
+        // The database sees no difference between a process that is killed and one whose session it ends.
+        #expect(throws: PostgresError.self) {
+          try rebuild(databases[1]) { progress in
+            guard case .writing(let count) = progress else { return }
+            #expect(count == 200, "nothing is written after the first batch")
+            #expect(throws: Never.self) { try Self.endSessions(databases[1]) }
+          }
+        }
+        #expect(try Self.rows(databases[1], "SELECT DISTINCT rid FROM regproc.hop").count == 200)
+        let rest = try #require(try rebuild(databases[1]), "the lock of the killed one is free")
+        #expect(rest.registrations == 300 && rest.rows == 300)
+        let again = try #require(try rebuild(databases[1]))
+        #expect(again.registrations == 0 && again.rows == 0)
+        for sql in Self.content { #expect(try Self.rows(databases[1], sql) == Self.rows(databases[0], sql)) }
+      }
+      try await broker.stop()
+    }
+
+    /// What a rebuild writes, but for the moment at which it did.
+    private static let content = [
+      """
+      SELECT concat_ws('|', hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, record_key,
+        encode(message, 'hex'), decided_at, done_at, verdict, transaction_type, status_code, comment, destinations, partition, record_offset,
+        sent_as, worker) AS line FROM regproc.hop ORDER BY 1
+      """,
+      """
+      SELECT concat_ws('|', workflow_instance_id, reg_id, process, status_code, reg_stage_name, latest_trn_status_code, latest_trn_type_code,
+        latest_trn_dtimes) AS line FROM regprc.registration ORDER BY 1
+      """,
+      "SELECT concat_ws('|', rid, run, from_stage, author, reason) AS line FROM regproc.run ORDER BY 1",
+    ]
+
+    private static func rows(_ database: PostgresSettings, _ sql: String) throws -> [String] {
+      let connection = try Connection(database)
+      defer { connection.close() }
+      return try connection.execute(sql).map { try $0.text(0) }
+    }
+
+    /// Ends all other sessions on a database, and waits until they are gone.
+    private static func endSessions(_ database: PostgresSettings) throws {
+      let ended = try rows(
+        database,
+        """
+        SELECT pg_terminate_backend(pid, 60000)::text FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        """)
+      #expect(ended == ["true"])
     }
 
     /// The state of each hop, by its RID, stage and id.

@@ -11,6 +11,19 @@ public enum NameText {
       .filter { !$0.isEmpty }
   }
 
+  /// A name without anything that is written now one way and now another: compatibility forms decomposed (NFKD) and case folded, accents and points,
+  /// blanks, punctuation and symbols out. Empty for a text without letters.
+  ///
+  /// Of the marks, those of the combining classes 10 to 36 (points of Hebrew, Arabic and Syriac) and from 200 on (accents) go. The others are
+  /// vowels and other letters of their scripts: without them different names of South Asia would be one.
+  public static func letters(_ text: String) -> String {
+    let kept = folded(text, UTF8PROC_DECOMPOSE).filter { scalar in
+      let mark = scalar.properties.canonicalCombiningClass.rawValue
+      return isKept(scalar) && !(10...36).contains(mark) && mark < 200
+    }
+    return String(String.UnicodeScalarView(kept))
+  }
+
   private static func isKept(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter, .nonspacingMark, .spacingMark,
@@ -20,12 +33,12 @@ public enum NameText {
     }
   }
 
-  private static func folded(_ text: String) -> String.UnicodeScalarView {
+  private static func folded(_ text: String, _ form: utf8proc_option_t = UTF8PROC_COMPOSE) -> String.UnicodeScalarView {
     var copy = text
     return copy.withUTF8 { bytes -> String.UnicodeScalarView in
       guard !bytes.isEmpty else { return String.UnicodeScalarView() }
       var result: UnsafeMutablePointer<UInt8>?
-      let options: [utf8proc_option_t] = [UTF8PROC_STABLE, UTF8PROC_COMPOSE, UTF8PROC_COMPAT, UTF8PROC_CASEFOLD, UTF8PROC_IGNORE]
+      let options: [utf8proc_option_t] = [UTF8PROC_STABLE, form, UTF8PROC_COMPAT, UTF8PROC_CASEFOLD, UTF8PROC_IGNORE]
       let flags = options.reduce(UInt32(0)) { $0 | UInt32($1.rawValue) }
       let count = utf8proc_map(bytes.baseAddress, bytes.count, &result, utf8proc_option_t(rawValue: flags))
       guard count >= 0, let result else { return String(decoding: bytes, as: UTF8.self).unicodeScalars }

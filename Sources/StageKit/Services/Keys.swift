@@ -62,4 +62,8 @@ public protocol EnvelopeKeys: Sendable {
 
   /// Whether a signature of `sign` is right for the certificate of `owner`.
   func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool
+
+  /// HMAC-SHA-256 of a message (RFC 2104), 32 bytes, under a key that is derived from the private key of `owner` and a label: whoever holds the
+  /// private key gets the same code, and nobody else can try messages out. With another private key all codes are others.
+  func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8]
 }

@@ -52,6 +52,7 @@ extension MosipMediator {
       changes.append(
         .insert(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(transaction)]))
     }
+    changes += try await likeness(of: event, transaction, context)
     do {
       try await context.store.commit(changes)
     } catch is StoreConflict {

@@ -100,6 +100,8 @@ public struct MosipMediator: Stage {
   enum Records {
     /// Births by transaction id, with upstream's names: it is also read as the table `opencrvs.birth_transactions`.
     static let births = "birth_transactions"
+    /// Births by transaction id: keyed hashes by which those that look like one child are found.
+    static let likenesses = "birth_likenesses"
     /// RID to transaction id; so no RID belongs to two births.
     static let rids = "rids"
     /// Registration number to transaction id.

@@ -19,9 +19,14 @@ enum OutcomeCommand {
 
   static let report = Command(
     name: "report", summary: "tells what came of the events that arrived on a day, by kind and outcome",
-    details: "As it stands now: what was on its way may have ended since. Days are UTC's.",
+    details: """
+      As it stands now: what was on its way may have ended since. Days are UTC's. Below the counts stand births that look like one child
+      under two registration numbers (the same names, day of birth and gender, and no two mothers whose names differ), of which at
+      least one arrived on the day. They are never merged. --csv is one table: of the counts, or with --alike of these births.
+      """,
     options: [
       .text("day", "DAY", "e.g. 2026-11-24 (default: today)"), .flag("csv", "as comma separated values, with a head"),
+      .flag("alike", "only the births that look like one child under two numbers"),
       .flag("json", "as one object"),
     ], takesSettings: true, example: "report --day 2026-11-24 --csv", run: runReport)
 
@@ -71,20 +76,51 @@ enum OutcomeCommand {
     let report = try await JournalAccess.with(settings) { connection, _ in
       try DayReport.read(from: day, to: day.advanced(bySeconds: 86_400), on: connection)
     }
-    let (head, console) = (["kind", "outcome", "result", "count"], around.console)
-    let rows = report.lines.map { [$0.kind, $0.word.rawValue, $0.result ?? "", String($0.count)] }
+    let (console, onlyAlike) = (around.console, arguments.has("alike"))
     if arguments.has("json") {
-      console.out(report.json.encoded(pretty: true) + [10])
+      var json = report.json
+      if onlyAlike { json["lines"] = nil }
+      console.out(json.encoded(pretty: true) + [10])
     } else if arguments.has("csv") {
-      for row in [head] + rows { console.out(row.map(cell).joined(separator: ",") + "\n") }
-    } else if rows.isEmpty {
-      console.err("No event arrived on \(day.iso.prefix(10)).\n")
+      for row in onlyAlike ? alike(report.alike) : counts(report) { console.out(row.map(cell).joined(separator: ",") + "\n") }
     } else {
-      var table = TextTable(head: head)
-      for row in rows { table.add(row) }
-      console.out(table.rendered(console))
+      if !onlyAlike { show(counts(report), ifNone: "No event arrived on \(day.iso.prefix(10)).", console) }
+      show(
+        alike(report.alike), under: "Births that look like one child under two numbers, by group:",
+        ifNone: onlyAlike ? "No births of \(day.iso.prefix(10)) look like one child under two numbers." : nil, console)
+    }
+    if report.alike.isCut {
+      console.err("There are more births that look like one child: only \(AlikeBirths.most) were looked at.\n")
     }
     return 0
+  }
+
+  /// The counts, under their head.
+  private static func counts(_ report: DayReport) -> [[String]] {
+    [["kind", "outcome", "result", "count"]] + report.lines.map { [$0.kind, $0.word.rawValue, $0.result ?? "", String($0.count)] }
+  }
+
+  /// Births that look like one child, a group's one after another, under their head.
+  private static func alike(_ births: AlikeBirths) -> [[String]] {
+    [["group", "number", "rid", "arrived", "outcome", "result"]]
+      + births.groups.enumerated().flatMap { place, group in
+        group.map {
+          [String(place + 1), $0.number ?? "", $0.rid ?? "", $0.at?.iso ?? "", $0.word.rawValue, $0.result ?? ""]
+        }
+      }
+  }
+
+  /// A table whose first row is its head.
+  /// - Parameter none: what is said when there is nothing under the head.
+  private static func show(_ rows: [[String]], under title: String? = nil, ifNone none: String?, _ console: Console) {
+    guard rows.count > 1 else {
+      if let none { console.err(none + "\n") }
+      return
+    }
+    if let title { console.out("\n\(title)\n") }
+    var table = TextTable(head: rows[0])
+    for row in rows.dropFirst() { table.add(row) }
+    console.out(table.rendered(console))
   }
 
   /// A cell of RFC 4180. What a spreadsheet would take for a formula is quoted with an apostrophe.

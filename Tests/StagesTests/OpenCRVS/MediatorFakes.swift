@@ -120,6 +120,9 @@ struct FakeEnvelopeKeys: EnvelopeKeys {
   func verify(_ data: [UInt8], signature: [UInt8], of name: String) async throws -> Bool {
     try owner(name).key.publicKey.isValid(signature, of: data, .sha512)
   }
+  func code(_ message: [UInt8], label: String, as name: String) async throws -> [UInt8] {
+    HMAC.code(message, key: try owner(name).key.derivedSecret(label: label))
+  }
 }
 
 struct FakeKeyManager: KeyManager {

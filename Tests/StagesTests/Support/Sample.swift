@@ -56,6 +56,7 @@ private struct Absent: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, Stag
   func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool { false }
+  func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
   func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws {}
   func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {}
   func next(centerId: String, machineId: String) async throws -> RID { throw Broken.unavailable }

@@ -230,6 +230,7 @@ extension MosipMediator {
     } else {
       changes.append(.insert(collection: Records.births, key: key, document: birth))
     }
+    changes += try await likeness(of: event, key, context)
     if try await context.store.record(Records.numbers, RecordKey.of(number)) == nil {
       changes.append(.insert(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(key)]))
     }
