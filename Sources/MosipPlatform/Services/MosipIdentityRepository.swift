@@ -4,7 +4,7 @@ import Registration
 import StageKit
 import System
 
-/// MOSIP's identity repository and VID service over REST (facts/stages 7, 8; opencrvs-and-websub 3.5).
+/// MOSIP's identity repository and VID service over REST (docs/upstream/stages.md#7-uin-generator; facts/opencrvs-and-websub 3.5).
 ///
 /// Upstream's doors may not be called twice: a second `create` of a RID is an error, a second `publish` finds no draft. Here every call may:
 /// what a repeat meets is read as what it is, the work of the first call. So a lost answer never costs a RID its identity.

@@ -68,10 +68,10 @@ public struct VirtualId: Sendable, CustomStringConvertible {
   public var description: String { "VID (\(type), \(status))" }
 }
 
-/// MOSIP's identity repository with drafts (facts/stages 7, 8; opencrvs-and-websub 3.5). Errors are `ServiceError` with the repository's
-/// codes: IDR-IDS-003 key manager out of reach (retriable), IDR-IDC-012 record exists, IDR-IDC-007 no record, and final ones: IDR-IDC-001
-/// a field is missing, IDR-IDC-002 a field or value is not taken (about requesttime it is a matter of clocks, and retriable), IDR-IDC-013 a
-/// field was changed as often as it may be.
+/// MOSIP's identity repository with drafts (docs/upstream/stages.md#7-uin-generator; facts/opencrvs-and-websub 3.5). Errors are
+/// `ServiceError` with the repository's codes: IDR-IDS-003 key manager out of reach (retriable), IDR-IDC-012 record exists, IDR-IDC-007 no
+/// record, and final ones: IDR-IDC-001 a field is missing, IDR-IDC-002 a field or value is not taken (about requesttime it is a matter of
+/// clocks, and retriable), IDR-IDC-013 a field was changed as often as it may be.
 ///
 /// Unlike upstream every creating call may be repeated: a draft of a RID keeps its UIN for ever, also when it was published or discarded,
 /// and publishing a published RID answers as the first time. So a RID never gets two UINs.

@@ -3,7 +3,7 @@ import StageKit
 import System
 
 /// What the engine itself tells the world: the end of a packet's way, and that a registration waits for another packet, as MOSIP's workflow
-/// engine publishes them (facts/bus-and-routes 7.4, opencrvs-and-websub 4.4).
+/// engine publishes them (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does, facts/opencrvs-and-websub 4.4).
 enum WorkflowEvents {
   /// The name under which the engine's own durable work is kept.
   static let stage = "workflow"

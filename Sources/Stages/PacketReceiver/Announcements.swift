@@ -4,7 +4,7 @@ import Registration
 import StageKit
 import System
 
-/// The sync door: what a client announces before it uploads (facts/packet-and-crypto 6.1, stages 14).
+/// The sync door: what a client announces before it uploads (facts/packet-and-crypto 6.1, docs/upstream/stages.md#14-sync-api).
 struct Announcements: Sendable {
   /// The two forms of the request. V2 names the packet id; its registration id need not be a RID.
   enum Version { case v1, v2 }

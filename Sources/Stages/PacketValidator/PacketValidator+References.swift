@@ -2,7 +2,8 @@ import JSON
 import Registration
 import StageKit
 
-/// Values that refer to something outside the packet: languages and master data (facts/packet-and-crypto 5.2; facts/stages 4, step 8).
+/// Values that refer to something outside the packet: languages and master data (facts/packet-and-crypto 5.2;
+/// docs/upstream/stages.md#4-packet-validator, step 8).
 extension PacketValidator {
   /// What is wrong with the identity's references; nil when nothing is.
   func references(_ packet: PacketReference, _ context: StageContext) async throws -> Verdict? {

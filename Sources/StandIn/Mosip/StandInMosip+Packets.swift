@@ -3,7 +3,7 @@ import JSON
 import StageKit
 import System
 
-/// The packet manager's doors (facts/stages 0.4, packet-and-crypto 1.10, 1.11).
+/// The packet manager's doors (docs/upstream/stages.md#04-calls-shared-by-stages, facts/packet-and-crypto 1.10, 1.11).
 extension StandInMosip {
   private static let packets = "/commons/v1/packetmanager"
 
