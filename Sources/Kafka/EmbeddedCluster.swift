@@ -4,7 +4,8 @@ import CRdKafka
 ///
 /// It keeps only about the last 5 MB (or 100,000 records) of a partition, in memory, and enforces no transactions: aborted records are
 /// seen, offsets sent to a transaction are dropped, old producers are not fenced. Use it with plain commits: at least once, never
-/// exactly once (facts/brokers). Topics are made by `createTopic`; an admin client's request is not answered.
+/// exactly once (docs/upstream/kafka.md#1-what-test-brokers-do-differently). Topics are made by `createTopic`; an admin client's request is
+/// not answered.
 public final class EmbeddedCluster: @unchecked Sendable {
   // Safe to share: the mock cluster has a thread of its own and takes these calls as messages to it.
   private let client: OpaquePointer

@@ -5,7 +5,7 @@ import StageKit
 import Synchronization
 import System
 
-/// All platform services in this process, over one database and one folder (design 5.6): the stand-in for what is not configured.
+/// All platform services in this process, over one database and one folder: the stand-in for what is not configured.
 /// Several processes may have one each over the same database and folder.
 public final class EmbeddedPlatform: Sendable {
   /// The services, for the engine.

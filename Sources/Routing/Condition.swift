@@ -16,7 +16,7 @@
 /// always text, so `true` and `12` of a tag need quotes.
 ///
 /// An absent tag is equal to nothing and in no list, and therefore "not equal" to everything, as it is for upstream
-/// (facts/bus-and-routes 7.1). A field that is null is present, and equal only to null.
+/// (docs/upstream/bus-and-routes.md#71-conditions). A field that is null is present, and equal only to null.
 public indirect enum Condition: Sendable, Hashable {
   /// The subject has this value.
   case equal(Subject, Literal)

@@ -103,7 +103,7 @@ struct Decider: Sendable {
     throw RoutingError(.noDestination, process: process, stage: stage, verdict: verdict)
   }
 
-  /// All rules that match count together, and the message goes nowhere else (facts/bus-and-routes 7.5).
+  /// All rules that match count together, and the message goes nowhere else (docs/upstream/bus-and-routes.md#75-pause-rules).
   private func pause(_ rules: [PauseRule], _ message: some Routable) -> Decision? {
     let immune = message.tag("PAUSE_IMMUNITY_RULE_IDS") ?? ""
     let matching = rules.filter { $0.when.matches(message) && !PauseRule.list(immune, has: $0.id.value) }

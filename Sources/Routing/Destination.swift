@@ -14,7 +14,7 @@ public enum Destination: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// What a route can ask of the workflow engine (facts/bus-and-routes 7.3).
+/// What a route can ask of the workflow engine (docs/upstream/bus-and-routes.md#73-workflow-commands).
 public enum WorkflowCommand: Sendable, Hashable, CustomStringConvertible {
   /// The registration ends well.
   case completeAsProcessed
@@ -98,7 +98,7 @@ public enum WorkflowCommand: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// The properties of `pause-and-request-additional-info` (facts/bus-and-routes 7.2).
+/// The properties of `pause-and-request-additional-info` (docs/upstream/bus-and-routes.md#72-destinations).
 public struct AdditionalInfoRequest: Sendable, Hashable {
   /// The process whose packet is awaited; upstream's ADDITIONAL_INFO_PROCESS.
   public let process: String
@@ -112,7 +112,7 @@ public struct AdditionalInfoRequest: Sendable, Hashable {
   }
 }
 
-/// What pause rules that matched a message ask for together (facts/bus-and-routes 7.5).
+/// What pause rules that matched a message ask for together (docs/upstream/bus-and-routes.md#75-pause-rules).
 public struct Pause: Sendable, Hashable {
   /// What happens when the time is over and nobody decided.
   public enum Resume: String, Sendable, CaseIterable {

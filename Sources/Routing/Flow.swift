@@ -72,7 +72,7 @@ public struct FlowStage: Sendable, Hashable {
   }
 }
 
-/// A rule that makes messages wait after a stage (facts/bus-and-routes 7.5). In a flow:
+/// A rule that makes messages wait after a stage (docs/upstream/bus-and-routes.md#75-pause-rules). In a flow:
 ///
 /// ```yaml
 /// pause:

@@ -20,7 +20,7 @@ public enum FieldValue: Sendable, Hashable {
   case absent
 }
 
-/// The fields of a message that a condition may name, as they are on the wire (facts/bus-and-routes 1).
+/// The fields of a message that a condition may name, as they are on the wire (docs/upstream/bus-and-routes.md#1-the-message).
 public enum MessageField: String, Sendable, CaseIterable {
   /// The registration id.
   case rid

@@ -4,7 +4,7 @@ public struct StageDirectory: Sendable {
   public struct Stage: Sendable, Hashable {
     /// The name in route files.
     public let name: String
-    /// What its topics begin with: `<prefix>-bus-in`, `<prefix>-<process>-bus-out` (facts/bus-and-routes 3).
+    /// What its topics begin with: `<prefix>-bus-in`, `<prefix>-<process>-bus-out` (docs/upstream/bus-and-routes.md#3-topics).
     public let topicPrefix: String
     /// Whether a container runs it; nil when that is not known here.
     public var isRun: Bool?
@@ -58,7 +58,7 @@ public struct StageDirectory: Sendable {
   }
 
   /// The stages of MOSIP's registration processor and the OpenCRVS stage, with upstream's topic prefixes
-  /// (facts/bus-and-routes 3, docs/upstream/scenarios.md#11-what-must-happen). Nothing is known about what runs them.
+  /// (docs/upstream/bus-and-routes.md#3-topics; docs/upstream/scenarios.md#11-what-must-happen). Nothing is known about what runs them.
   public static let registrationProcessor = StageDirectory(
     [
       Stage("packet-receiver", isOfPipeline: true),

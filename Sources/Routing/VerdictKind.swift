@@ -1,4 +1,4 @@
-/// What a stage says of a message, as the two flags of the wire say it (facts/bus-and-routes 2).
+/// What a stage says of a message, as the two flags of the wire say it (docs/upstream/bus-and-routes.md#2-the-two-flags).
 public enum VerdictKind: String, Sendable, Hashable, CaseIterable {
   /// The stage's work is done; the message goes on.
   case passed
@@ -10,7 +10,7 @@ public enum VerdictKind: String, Sendable, Hashable, CaseIterable {
   case error
 
   /// The verdict of a message's flags. Nil when a flag is null or missing, as in messages of upstream's reprocessor,
-  /// which leaves `internalError` null: such a message goes the way of a passed one (facts/bus-and-routes 7.1).
+  /// which leaves `internalError` null: such a message goes the way of a passed one (docs/upstream/bus-and-routes.md#71-conditions).
   public init?(isValid: Bool?, internalError: Bool?) {
     switch (isValid, internalError) {
     case (true?, false?): self = .passed

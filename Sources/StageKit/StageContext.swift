@@ -63,7 +63,7 @@ public protocol PipelineEntrance: Sendable {
   func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws
 }
 
-/// The row of `registration` that a packet begins with (facts/stages 1, step 7).
+/// The row of `registration` that a packet begins with (docs/upstream/stages.md#1-packet-receiver, step 7).
 public struct RegistrationOpening: Sendable {
   /// The text in `registration.status_comment`.
   public var comment: String

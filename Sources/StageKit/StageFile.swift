@@ -56,7 +56,7 @@ public struct StageFile: Sendable, Equatable {
     self.settings = settings
   }
 
-  /// The topic it reads: shared by all processes (facts/bus-and-routes 3).
+  /// The topic it reads: shared by all processes (docs/upstream/bus-and-routes.md#3-topics).
   public private(set) var busIn: String
   /// The base of the topic a Java stage of this name writes.
   public var busOut: String { topicPrefix + "-bus-out" }

@@ -5,7 +5,7 @@ import System
 /// What a stage says of a message.
 ///
 /// The kind decides the flags on the bus (passed T/F, failed F/F, retry T/T, error F/T) and the way in the route file; the codes and the
-/// comment go to the journal and MOSIP's tables (facts/stages 0 and 13).
+/// comment go to the journal and MOSIP's tables (docs/upstream/stages.md#0-rules-common-to-all-stages and 13).
 public struct Verdict: Sendable, Equatable {
   /// passed, failed (business, terminal), retry, or error (technical, terminal).
   public var kind: VerdictKind
@@ -22,7 +22,7 @@ public struct Verdict: Sendable, Equatable {
   /// When the packet was made, where the stage has read it (`registration.pkt_cr_dtimes`); nil leaves the column as it is.
   public var packetCreatedAt: Instant?
   /// Whether this hop counts as one more try of the packet as a whole (`registration.trn_retry_count`): the count behind
-  /// MOSIP's RESEND and its limit (facts/stages 16).
+  /// MOSIP's RESEND and its limit (docs/upstream/stages.md#16-status-by-rid-and-external-status).
   public var countsAsPacketTry = false
 
   /// A verdict in full.
@@ -62,7 +62,7 @@ public struct Verdict: Sendable, Equatable {
   }
 }
 
-/// MOSIP's status of one transaction (`registration.latest_trn_status_code`, facts/stages 13).
+/// MOSIP's status of one transaction (`registration.latest_trn_status_code`, docs/upstream/stages.md#13-code-lists).
 public enum TransactionStatus: String, Sendable, CaseIterable {
   /// The stage did its work.
   case success = "SUCCESS"

@@ -3,7 +3,7 @@ import Testing
 @testable import Routing
 
 @Suite struct UpstreamRouteTests {
-  /// mosip-config's own OPENCRVS_NEW (facts/bus-and-routes 9), said in this format.
+  /// mosip-config's own OPENCRVS_NEW (docs/upstream/bus-and-routes.md#9-the-shipped-route-of-opencrvs_new), said in this format.
   static let file = """
     version: 1
     flows:

@@ -2,7 +2,8 @@ import HTTP
 import JSON
 import StageKit
 
-/// MOSIP's envelope around every answer: `response` or `errors`, mostly with status 200 either way (facts/stages 0.4).
+/// MOSIP's envelope around every answer: `response` or `errors`, mostly with status 200 either way
+/// (docs/upstream/stages.md#04-calls-shared-by-stages).
 package struct Answer: Sendable {
   /// What was asked for; null when the service has nothing to say.
   package let response: JSONValue

@@ -4,7 +4,7 @@ import JSON
 import StageKit
 import System
 
-/// MOSIP's credential request generator over REST (facts/stages 9, 10).
+/// MOSIP's credential request generator over REST (docs/upstream/stages.md#9-print-or-credential-requestor and 10).
 ///
 /// Upstream's first door makes a new credential each time, its second overwrites and issues again. So the request's id is made of the
 /// idempotency key, and the generator is asked first whether it has it.

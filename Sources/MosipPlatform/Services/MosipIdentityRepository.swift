@@ -4,7 +4,7 @@ import Registration
 import StageKit
 import System
 
-/// MOSIP's identity repository and VID service over REST (facts/stages 7, 8;
+/// MOSIP's identity repository and VID service over REST (docs/upstream/stages.md#7-uin-generator;
 /// docs/upstream/scenarios.md#21-identity-repository-read-and-change).
 ///
 /// Upstream's doors may not be called twice: a second `create` of a RID is an error, a second `publish` finds no draft. Here every call may:

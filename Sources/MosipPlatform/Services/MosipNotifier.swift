@@ -2,8 +2,8 @@ import HTTP
 import JSON
 import StageKit
 
-/// MOSIP's notifier over REST, with the templates of its master data (facts/stages 4). It knows no message again, so nothing is sent a second
-/// time unless it surely was not taken.
+/// MOSIP's notifier over REST, with the templates of its master data (docs/upstream/stages.md#4-packet-validator). It knows no message
+/// again, so nothing is sent a second time unless it surely was not taken.
 struct MosipNotifier: Notifier {
   /// KER-NOS are its codes for short messages, KER-NOE those for mails.
   static let kinds = ErrorKinds(unavailable: ["KER-NOS-500", "KER-NOE-500"])

@@ -3,9 +3,10 @@ import Registration
 import StageKit
 import System
 
-/// MOSIP's packet manager over REST (facts/stages 0.4, docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest).
+/// MOSIP's packet manager over REST (docs/upstream/stages.md#04-calls-shared-by-stages;
+/// docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest).
 struct MosipPacketManager: PacketManager {
-  /// As upstream's registration processor takes its codes: all may work later, but these (facts/stages 0.3).
+  /// As upstream's registration processor takes its codes: all may work later, but these (docs/upstream/stages.md#03-error-mapping).
   static let kinds = ErrorKinds(
     notFound: ["KER-PUT-027", "KER-PUT-024"], conflict: ["KER-PUT-022"], refused: ["KER-PUT-019"], others: .unavailable)
 

@@ -2,8 +2,9 @@ import JSON
 import System
 
 extension BiometricRecord {
-  /// Reads a record as MOSIP's packet manager answers it (facts/stages 0.4): `{"segments": [{"birInfo": {...}, "bdbInfo": {"type": ["FINGER"],
-  /// "subtype": ["Left", "IndexFinger"], "format": {...}, ...}, "bdb": base64, "sb": base64, "others": {"EXCEPTION": "false", ...}}, ...]}`.
+  /// Reads a record as MOSIP's packet manager answers it (docs/upstream/stages.md#04-calls-shared-by-stages): `{"segments": [{"birInfo":
+  /// {...}, "bdbInfo": {"type": ["FINGER"], "subtype": ["Left", "IndexFinger"], "format": {...}, ...}, "bdb": base64, "sb": base64,
+  /// "others": {"EXCEPTION": "false", ...}}, ...]}`.
   ///
   /// Kinds are written there as words of their own, `EXCEPTION_PHOTO`; here they are as in the file, `ExceptionPhoto`. Bytes may be numbers
   /// in a list as well, with or without a sign. Nil when a member is of another type, and so the JSON is no record at all.

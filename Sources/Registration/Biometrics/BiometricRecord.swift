@@ -1,7 +1,8 @@
 import JSON
 import System
 
-/// What was captured of one person, as MOSIP's packet manager answers it (facts/stages 0.4). Its description shows nothing of it.
+/// What was captured of one person, as MOSIP's packet manager answers it (docs/upstream/stages.md#04-calls-shared-by-stages). Its
+/// description shows nothing of it.
 public struct BiometricRecord: Sendable, CustomStringConvertible {
   /// One entry for each finger, eye or face.
   public var segments: [BiometricSegment]
@@ -63,7 +64,7 @@ extension BiometricSegment {
   }
 
   /// The device's token over the capture, whole again: SB is `header..signature`, the payload is the entry PAYLOAD with the capture put in
-  /// where it says `<bioValue>` (facts/stages 4, step 7). The signature is not verified by this.
+  /// where it says `<bioValue>` (docs/upstream/stages.md#4-packet-validator, step 7). The signature is not verified by this.
   public func deviceToken() throws(TokenFault) -> String {
     guard let others, !others.isEmpty else { throw .noOthers }
     guard let template = others["PAYLOAD"] else { throw .noPayload }

@@ -1,7 +1,8 @@
 import System
 
-/// The rules of MOSIP's CBEFF schema (`mosip-cbeff.xsd` of mosip-config, which its packet validator asks; facts/stages 4.7): which elements
-/// stand in which, in what order, how often, and what their texts may be.
+/// The rules of MOSIP's CBEFF schema (`mosip-cbeff.xsd` of mosip-config, which its packet validator asks;
+/// docs/upstream/stages.md#4-packet-validator, step 7): which elements stand in which, in what order, how often, and what their texts may
+/// be.
 enum CBEFFSchema {
   /// What an element may hold.
   private indirect enum Content: Sendable {

@@ -8,7 +8,7 @@ extension Message {
     return count
   }
 
-  /// The record's value: all fields, null as `null`, in the order of facts/bus-and-routes 1.
+  /// The record's value: all fields, null as `null`, in the order of docs/upstream/bus-and-routes.md#1-the-message.
   public func encoded() -> [UInt8] {
     let count = encodedCount
     return [UInt8](unsafeUninitializedCapacity: count) { out, filled in

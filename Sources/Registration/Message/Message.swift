@@ -1,7 +1,7 @@
 import JSON
 import System
 
-/// The MessageDTO that travels on the bus (facts/bus-and-routes 1).
+/// The MessageDTO that travels on the bus (docs/upstream/bus-and-routes.md#1-the-message).
 ///
 /// It keeps the bytes it came in and where each field stands in them; a field is decoded when it is asked for, and what
 /// nobody changed is copied to the next record as it is. A record always has all eleven fields, null written as `null`.
@@ -81,7 +81,7 @@ public struct Message: Sendable {
   /// The registration id. A message never changes its RID.
   public var rid: String { text(.rid) ?? "" }
 
-  /// The business verdict (facts/bus-and-routes 2).
+  /// The business verdict (docs/upstream/bus-and-routes.md#2-the-two-flags).
   public var isValid: Bool? {
     get { bool(.isValid) }
     set { set(.isValid, bool: newValue) }

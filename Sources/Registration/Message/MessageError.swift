@@ -12,7 +12,7 @@ public struct MessageError: Error, Sendable, Hashable, CustomStringConvertible {
     case notAnObject
     /// `reg_type` or `rid` is absent, null or empty.
     case missing
-    /// A field's value has another JSON type than section 1 of facts/bus-and-routes gives it.
+    /// A field's value has another JSON type than docs/upstream/bus-and-routes.md#1-the-message gives it.
     case wrongType
     /// `reg_type` or `rid` has more characters than its limit.
     case tooLong

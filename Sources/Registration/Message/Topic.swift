@@ -1,4 +1,4 @@
-/// Names of topics on the bus (facts/bus-and-routes 3).
+/// Names of topics on the bus (docs/upstream/bus-and-routes.md#3-topics).
 public enum Topic {
   /// Where workflow commands go.
   public static let workflowInternalAction = "workflow-internal-action"
@@ -41,7 +41,7 @@ public enum Topic {
   }
 }
 
-/// Keys of records (facts/bus-and-routes 4).
+/// Keys of records (docs/upstream/bus-and-routes.md#4-keys-and-headers).
 public enum RecordKey {
   /// What a stage's output is keyed with: `<rid>_<bus-out topic>`, and `_<address>` where the message has one.
   public static func composite(rid: String, busOutTopic: String, address: String?) -> String {

@@ -1,7 +1,7 @@
 import System
 
 /// A trace in the single `b3` header, as every record on the bus carries it: `<traceId>-<spanId>`, no sampling flag
-/// (facts/bus-and-routes 4; OpenZipkin B3).
+/// (docs/upstream/bus-and-routes.md#4-keys-and-headers; OpenZipkin B3).
 public struct TraceContext: Sendable, Hashable {
   /// 32 or 16 hex digits, lower case.
   public let traceId: String

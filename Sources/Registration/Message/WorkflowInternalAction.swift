@@ -1,7 +1,8 @@
 import JSON
 import System
 
-/// The commands a route can send instead of a message (facts/bus-and-routes 7.3). The raw value is the name in routes.
+/// The commands a route can send instead of a message (docs/upstream/bus-and-routes.md#73-workflow-commands). The raw value is the name in
+/// routes.
 public enum WorkflowCommand: String, Sendable, CaseIterable {
   /// The packet is done.
   case completeAsProcessed = "complete-as-processed"
@@ -58,8 +59,8 @@ public enum ResumeAction: String, Sendable, CaseIterable {
   case stopProcessing = "STOP_PROCESSING"
 }
 
-/// The WorkflowInternalActionDTO: what a workflow command puts on `workflow-internal-action` (facts/bus-and-routes 7.3).
-/// Its reader refuses unknown fields, so nothing may be added.
+/// The WorkflowInternalActionDTO: what a workflow command puts on `workflow-internal-action`
+/// (docs/upstream/bus-and-routes.md#73-workflow-commands). Its reader refuses unknown fields, so nothing may be added.
 public struct WorkflowInternalAction: Sendable, Equatable {
   /// The command.
   public let command: WorkflowCommand

@@ -39,7 +39,7 @@ struct CamelFileReader {
   /// Stages that no directory knows, met as destinations: name to place.
   private(set) var unknown: [String: Position] = [:]
 
-  /// Names of topics in older releases (facts/bus-and-routes 3).
+  /// Names of topics in older releases (docs/upstream/bus-and-routes.md#3-topics).
   static let olderPrefixes = ["printing": "print"]
 
   init(problems: Problems, stages: StageDirectory) {

@@ -1,5 +1,5 @@
 /// A test of a Camel route file, as its evaluator sees it: Jayway's JSONPath filter on the body, or the few forms of Camel's
-/// simple language that older files have (facts/bus-and-routes 7.1).
+/// simple language that older files have (docs/upstream/bus-and-routes.md#71-conditions).
 indirect enum CamelTest: Hashable, Sendable {
   /// A value of the message is one of these. Jayway finds no value equal to a missing one.
   case equal(path: [String], Condition.Literal)

@@ -13,7 +13,7 @@ public enum BiometricMatch: Sendable, Equatable {
   case notCompared(String)
 }
 
-/// Compares biometrics: MOSIP's bio SDK (facts/stages 6).
+/// Compares biometrics: MOSIP's bio SDK (docs/upstream/stages.md#6-introducer-validator).
 public protocol BiometricMatcher: Sendable {
   /// Compares what was captured now with what is kept of a person, kind by kind.
   /// - Throws: `ServiceError` when the matcher is out of reach or refuses.

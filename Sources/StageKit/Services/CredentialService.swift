@@ -1,6 +1,6 @@
 import JSON
 
-/// A request for a credential (facts/stages 9, 10).
+/// A request for a credential (docs/upstream/stages.md#9-print-or-credential-requestor and 10).
 public struct CredentialRequest: Sendable {
   /// What the credential is about: a RID for print, a VID for the OpenCRVS stage.
   public var id: String

@@ -68,7 +68,8 @@ public struct VirtualId: Sendable, CustomStringConvertible {
   public var description: String { "VID (\(type), \(status))" }
 }
 
-/// MOSIP's identity repository with drafts (facts/stages 7, 8; docs/upstream/scenarios.md#21-identity-repository-read-and-change). Errors
+/// MOSIP's identity repository with drafts (docs/upstream/stages.md#7-uin-generator;
+/// docs/upstream/scenarios.md#21-identity-repository-read-and-change). Errors
 /// are `ServiceError` with the repository's codes: IDR-IDS-003 key manager out of reach (retriable), IDR-IDC-012 record exists, IDR-IDC-007
 /// no record, and final ones: IDR-IDC-001 a field is missing, IDR-IDC-002 a field or value is not taken (about requesttime it is a matter
 /// of clocks, and retriable), IDR-IDC-013 a field was changed as often as it may be.

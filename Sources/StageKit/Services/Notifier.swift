@@ -1,4 +1,4 @@
-/// Who tells people by phone and mail how far their registration is: MOSIP's notifier (facts/stages 4).
+/// Who tells people by phone and mail how far their registration is: MOSIP's notifier (docs/upstream/stages.md#4-packet-validator).
 ///
 /// What was sent cannot be called back, so an implementation never repeats a call that may have had its effect.
 public protocol Notifier: Sendable {

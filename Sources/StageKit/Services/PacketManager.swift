@@ -32,9 +32,9 @@ public struct PacketReference: Hashable, Sendable {
   }
 }
 
-/// MOSIP's packet manager: packets in the packet store, read field by field, and their tags (facts/stages 0.4,
-/// docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest). Errors are `ServiceError` with the packet manager's codes: KER-PUT-019
-/// a packet that cannot be trusted (never retriable), KER-PUT-027 no such packet.
+/// MOSIP's packet manager: packets in the packet store, read field by field, and their tags
+/// (docs/upstream/stages.md#04-calls-shared-by-stages; docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest). Errors are
+/// `ServiceError` with the packet manager's codes: KER-PUT-019 a packet that cannot be trusted (never retriable), KER-PUT-027 no such packet.
 public protocol PacketManager: Sendable {
   /// The values of fields that the packet has; structured values are JSON in the text.
   func fields(_ names: [String], of packet: PacketReference) async throws -> [String: String]

@@ -1,6 +1,6 @@
 import System
 
-/// A row of MOSIP's `registration_list`: what a client announced before it uploads (facts/stages 12, 14).
+/// A row of MOSIP's `registration_list`: what a client announced before it uploads (docs/upstream/stages.md#12-tables and 14).
 public struct SyncRecord: Sendable, Equatable {
   /// UUID; also the key of the `registration` row.
   public var workflowInstanceId: String
@@ -48,7 +48,7 @@ public struct SyncRecord: Sendable, Equatable {
   }
 }
 
-/// A row of MOSIP's `registration`: the state of one workflow instance (facts/stages 12).
+/// A row of MOSIP's `registration`: the state of one workflow instance (docs/upstream/stages.md#12-tables).
 public struct RegistrationRecord: Sendable, Equatable {
   /// UUID, the primary key.
   public var workflowInstanceId: String
@@ -96,7 +96,8 @@ public struct RegistrationRecord: Sendable, Equatable {
   }
 }
 
-/// A row of MOSIP's `additional_info_request`: a registration that waits for a packet of another process (facts/stages 12).
+/// A row of MOSIP's `additional_info_request`: a registration that waits for a packet of another process
+/// (docs/upstream/stages.md#12-tables).
 public struct AdditionalInfoRequestRecord: Sendable, Equatable {
   /// `{rid}-{process}-{iteration}`: what the packet's announcement names.
   public var id: String

@@ -1,7 +1,7 @@
 import System
 
 /// The platform services that a stage calls, each behind a protocol with an `embedded` and a `mosip` implementation (REST to a real
-/// deployment). The protocols have the shape of MOSIP's own APIs (facts/stages 0.4).
+/// deployment). The protocols have the shape of MOSIP's own APIs (docs/upstream/stages.md#04-calls-shared-by-stages).
 public struct Services: Sendable {
   /// Packets as stages read them, and their tags.
   public var packets: any PacketManager

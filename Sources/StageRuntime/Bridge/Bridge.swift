@@ -4,7 +4,7 @@ import StageKit
 import System
 
 /// What follows from a message that a stage elsewhere has judged: the same decision as behind a stage of ours, on bytes that are not
-/// touched. Upstream's bridge changes neither body nor key nor time stamp (facts/bus-and-routes 1, 4, 7).
+/// touched. Upstream's bridge changes neither body nor key nor time stamp (docs/upstream/bus-and-routes.md#4-keys-and-headers and 7).
 public struct Bridge: Sendable {
   /// Who carries workflow commands out.
   public enum Commands: String, Sendable, CaseIterable {
@@ -131,14 +131,16 @@ extension StageFile {
     self = directory[name] ?? StageFile(elsewhere: name, topicPrefix: routes.stages.topicPrefix(of: name))
   }
 
-  /// A stage of which there is no `stage.yaml` here. Upstream's class name follows from the topics (facts/bus-and-routes 3).
+  /// A stage of which there is no `stage.yaml` here. Upstream's class name follows from the topics
+  /// (docs/upstream/bus-and-routes.md#3-topics).
   init(elsewhere name: String, topicPrefix: String) {
     self.init(name: name, className: StageFile(name: topicPrefix).className, topicPrefix: topicPrefix)
   }
 }
 
 extension Routing.WorkflowCommand {
-  /// The `registration.status_code` after it; nil when it leaves that as it is (facts/bus-and-routes 7.4).
+  /// The `registration.status_code` after it; nil when it leaves that as it is
+  /// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does).
   var registrationStatus: String? {
     switch self {
     case .completeAsProcessed, .restartParentFlow: "PROCESSED"
@@ -153,7 +155,7 @@ extension Routing.WorkflowCommand {
 }
 
 extension WorkflowInternalAction {
-  /// The record that upstream's bridge publishes for a command of a route (facts/bus-and-routes 7.3, 7.5).
+  /// The record that upstream's bridge publishes for a command of a route (docs/upstream/bus-and-routes.md#73-workflow-commands and 7.5).
   init(_ command: Routing.WorkflowCommand, for message: Message, now: Instant) {
     switch command {
     case .completeAsProcessed: self.init(.completeAsProcessed, for: message)

@@ -22,7 +22,7 @@ struct BridgeRecord: Sendable {
     (key ?? header("RID")).map { String(decoding: $0, as: UTF8.self) } ?? rid
   }
 
-  /// What upstream keys workflow commands by: the header `RID` before the key (facts/bus-and-routes 4).
+  /// What upstream keys workflow commands by: the header `RID` before the key (docs/upstream/bus-and-routes.md#4-keys-and-headers).
   func ridHeader(rid: String) -> String {
     (header("RID") ?? key).map { String(decoding: $0, as: UTF8.self) } ?? rid
   }

@@ -1,6 +1,6 @@
 /// The consume - process - produce loop of one stage worker, as a pure state machine: an event goes in, the next action comes out. The thread
 /// that owns the consumer and the producer does the actions (`StageWorker`); no broker, database or clock is needed to test what happens
-/// when one of them fails (design 5.4).
+/// when one of them fails.
 ///
 /// One round: poll -> claim (lock the RIDs, ask the journal what is known) -> judge (the stage) -> record (journal, commit SQL) -> send (bus
 /// transaction with the offsets). The journal is committed before the bus: a crash in between makes the broker deliver again, the

@@ -29,8 +29,8 @@ extension OutgoingRecord {
 }
 
 extension KafkaProducer {
-  /// Produces a message on its way: `b3` and `RID` as upstream's bridge demands them (facts/bus-and-routes 4), and our hop id. All hops
-  /// of a RID are one trace.
+  /// Produces a message on its way: `b3` and `RID` as upstream's bridge demands them (docs/upstream/bus-and-routes.md#4-keys-and-headers),
+  /// and our hop id. All hops of a RID are one trace.
   func produce(_ hop: OutgoingHop, _ headers: inout HeaderBuffer, tag: Int = 0) throws(KafkaError) {
     headers.removeAll()
     headers.append("b3", capacity: 33) { out in

@@ -111,7 +111,7 @@ struct PostgresStageStore: StageStore {
         let statement = scheduling(work, stage: stage)
         _ = try connection.execute(statement.sql, statement.parameters)
       case .publish(let record):
-        // A record that the broker refuses would hold up all others behind it (design 5.3: large data goes to the object store).
+        // A record that the broker refuses would hold up all others behind it (large data goes to the object store).
         guard record.value.count <= Self.largestRecord else {
           throw ServiceError(
             .refused, service: "outbox", code: "RPR-OBX-001",

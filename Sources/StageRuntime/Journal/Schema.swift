@@ -1,7 +1,7 @@
 import Postgres
 
 /// The tables of the engine. `regproc` is ours; `regprc` and `opencrvs` have upstream's names and columns so that MOSIP's own reports read them
-/// (facts/stages 12, design 5.5). All of it is written by this module alone.
+/// (docs/upstream/stages.md#12-tables). All of it is written by this module alone.
 enum Schema {
   static let migrations = [
     Migration(version: 1, name: "journal", sql: journal),

@@ -1,8 +1,8 @@
 import Routing
 import Synchronization
 
-/// The route file in force. Workers take a whole version for a batch; a new one is put in place only after it was read and checked
-/// (design 5.2), so a bad edit changes nothing.
+/// The route file in force. Workers take a whole version for a batch; a new one is put in place only after it was read and checked, so a
+/// bad edit changes nothing.
 final class RouteTable: Sendable {
   private let current: Mutex<RouteFile>
   private let rejection = Mutex<String?>(nil)

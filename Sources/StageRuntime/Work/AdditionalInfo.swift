@@ -5,8 +5,8 @@ import StageKit
 import System
 
 /// Registrations that wait for a packet of another process, and what such a packet's end means for them, as MOSIP's workflow engine has it
-/// (facts/bus-and-routes 7.4). All of it happens in the transaction that journals the hop, under the RID's lock, so a request is made
-/// once and a registration that waits is told once.
+/// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does). All of it happens in the transaction that journals the hop, under
+/// the RID's lock, so a request is made once and a registration that waits is told once.
 enum AdditionalInfo {
   /// A registration that has asked so often for packets of one process is rejected: upstream's default.
   static let mostRequests = 5

@@ -3,7 +3,8 @@ import Registration
 import StageKit
 import System
 
-/// What the pipeline keeps of a packet for statistics: nothing that names a person (facts/bus-and-routes 7.4).
+/// What the pipeline keeps of a packet for statistics: nothing that names a person
+/// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does).
 enum AnonymousProfile {
   static func encoded(_ message: Message, at stage: StageFile, now: Instant) -> [UInt8] {
     func tag(_ name: String) -> JSONValue {

@@ -4,7 +4,7 @@ import Synchronization
 import System
 
 /// Carries to the bus what waits in the database: first hops of uploads and replays, tries whose pause is over, records for further topics;
-/// and sends again, under the same ids, what was sent and not taken for too long (reconcile, design 5.4). One mechanism for all of it: a
+/// and sends again, under the same ids, what was sent and not taken for too long (reconcile). One mechanism for all of it: a
 /// row that is waiting is sent, and a row is sent until somebody takes it.
 ///
 /// What the broker refuses for a reason of its own does not hold up the rest: a message whose topic is not there, or may not be written, waits with

@@ -2,7 +2,7 @@ import JSON
 import Postgres
 import System
 
-/// The history of a RID: every hop of every run in order, as the journal has it (design 5.5).
+/// The history of a RID: every hop of every run in order, as the journal has it.
 public struct Journey: Sendable {
   /// One hop.
   public struct Hop: Sendable {

@@ -4,7 +4,7 @@ import Routing
 import StageKit
 import System
 
-/// Running a RID again, by a person (design 5.5): a new run number, a first hop in the outbox, the old history kept.
+/// Running a RID again, by a person: a new run number, a first hop in the outbox, the old history kept.
 public struct Replay: Sendable {
   /// Why a replay was refused.
   public struct Refusal: Error, Sendable, CustomStringConvertible {

@@ -6,7 +6,7 @@ import StageKit
 import System
 
 /// Lets a registration go on that waits: because the packet that it asked for has come to its end, or because its time is over
-/// (facts/bus-and-routes 7.4, 7.5).
+/// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does and 7.5).
 ///
 /// Done at least once, with an effect once: under the RID's lock it looks whether the registration still waits at the same hop, and what it
 /// writes ends that. So a clock that strikes after an answer, or a piece of work done twice, changes nothing.

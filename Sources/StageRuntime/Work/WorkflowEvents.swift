@@ -3,7 +3,8 @@ import StageKit
 import System
 
 /// What the engine itself tells the world: the end of a packet's way, and that a registration waits for another packet, as MOSIP's workflow
-/// engine publishes them (facts/bus-and-routes 7.4, docs/upstream/opencrvs-and-websub.md#44-completed-registrations).
+/// engine publishes them (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does;
+/// docs/upstream/opencrvs-and-websub.md#44-completed-registrations).
 enum WorkflowEvents {
   /// The name under which the engine's own durable work is kept.
   static let stage = "workflow"

@@ -2,8 +2,8 @@ import JSON
 import Registration
 import StageKit
 
-/// Asks for credentials of an identity that is published: the stages `print` (facts/stages 9) and `opencrvs` (10), which
-/// differ in their settings alone.
+/// Asks for credentials of an identity that is published: the stages `print` (docs/upstream/stages.md#9-print-or-credential-requestor) and
+/// `opencrvs` (docs/upstream/stages.md#10-opencrvs-stage), which differ in their settings alone.
 public struct CredentialRequestor: Stage {
   public static let spec = PluginSpec(
     name: "credential-requestor", summary: "asks the credential service for a credential for each partner",

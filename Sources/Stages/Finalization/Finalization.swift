@@ -1,7 +1,7 @@
 import Registration
 import StageKit
 
-/// Makes the draft of an identity the identity (facts/stages 8).
+/// Makes the draft of an identity the identity (docs/upstream/stages.md#8-finalization).
 public struct Finalization: Stage {
   public static let spec = PluginSpec(
     name: "finalization", summary: "publishes the identity's draft: from here on the UIN is valid and has a VID")

@@ -1,7 +1,7 @@
 import Registration
 import StageKit
 
-/// Checks the person who introduces the applicant: registered, processed and active (facts/stages 6).
+/// Checks the person who introduces the applicant: registered, processed and active (docs/upstream/stages.md#6-introducer-validator).
 ///
 /// Captures of the introducer are compared with those of the identity where the packet has some, by a matcher or by ID authentication, if
 /// one is configured; births have none. What was not compared is said in the verdict, and ends the packet where a comparison is required.
@@ -152,7 +152,7 @@ public struct IntroducerValidator: Stage {
 
   /// What compares the introducer's captures.
   enum Comparison: String, CaseIterable {
-    /// As upstream has it now (facts/stages 6).
+    /// As upstream has it now (docs/upstream/stages.md#6-introducer-validator).
     case matcher
     /// As upstream's `IntroducerValidator.validateUserBiometric` had it with `AuthUtil` (mosip/registration).
     case identityAuthentication = "id-authentication"

@@ -2,7 +2,7 @@ import JSON
 import Registration
 import StageKit
 
-/// Reads out of the packet what later stages and the route's conditions decide by, as tags (facts/stages 5).
+/// Reads out of the packet what later stages and the route's conditions decide by, as tags (docs/upstream/stages.md#5-packet-classifier).
 public struct PacketClassifier: Stage {
   public static let spec = PluginSpec(
     name: "packet-classifier",

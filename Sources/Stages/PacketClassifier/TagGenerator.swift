@@ -3,7 +3,8 @@ import Registration
 import StageKit
 import System
 
-/// The six sources of tags (facts/stages 5). A value that the packet does not give is `PacketClassifier.notAvailable`.
+/// The six sources of tags (docs/upstream/stages.md#5-packet-classifier). A value that the packet does not give is
+/// `PacketClassifier.notAvailable`.
 enum TagGenerator: String, CaseIterable, Sendable {
   case ageGroup = "age-group"
   case introducer = "introducer"

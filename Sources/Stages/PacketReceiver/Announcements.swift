@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// The sync endpoint: what a client announces before it uploads (docs/upstream/packet-and-crypto.md#61-sync, stages 14).
+/// The sync endpoint: what a client announces before it uploads (docs/upstream/packet-and-crypto.md#61-sync,
+/// docs/upstream/stages.md#14-sync-api).
 struct Announcements: Sendable {
   /// The two forms of the request. V2 names the packet id; its registration id need not be a RID.
   enum Version { case v1, v2 }

@@ -1,7 +1,8 @@
 import StageKit
 import System
 
-/// What a client is told of a registration (facts/stages 16). Pure: rows and a moment in, a word out.
+/// What a client is told of a registration (docs/upstream/stages.md#16-status-by-rid-and-external-status). Pure: rows and a moment in, a
+/// word out.
 struct ExternalStatus: Sendable {
   /// Seconds after which a packet that got no further than the receiver may be sent again.
   let resendAfter: Double

@@ -2,8 +2,8 @@ import HTTP
 import Registration
 import StageKit
 
-/// The way in for packets over HTTP: the announcement (sync), the upload, and what became of them (facts/stages 1, 14 and 16,
-/// docs/upstream/packet-and-crypto.md#6-sync-and-upload).
+/// The way in for packets over HTTP: the announcement (sync), the upload, and what became of them
+/// (docs/upstream/stages.md#1-packet-receiver, docs/upstream/packet-and-crypto.md#6-sync-and-upload).
 ///
 /// Unlike upstream the client is answered when the packet is scanned, durable in the landing zone and on its way: what was answered with
 /// success cannot be lost, and what cannot be kept is not answered with success.

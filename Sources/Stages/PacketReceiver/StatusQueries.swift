@@ -3,7 +3,7 @@ import JSON
 import StageKit
 import System
 
-/// The doors by which a registration client asks what became of its packets (facts/stages 16).
+/// The doors by which a registration client asks what became of its packets (docs/upstream/stages.md#16-status-by-rid-and-external-status).
 struct StatusQueries: Sendable {
   /// The three questions.
   enum Question {

@@ -2,7 +2,7 @@ import Registration
 import StageKit
 import System
 
-/// Moves a packet from the landing zone to the packet store, taken apart into its sub-packets (facts/stages 3).
+/// Moves a packet from the landing zone to the packet store, taken apart into its sub-packets (docs/upstream/stages.md#3-packet-uploader).
 public struct PacketUploader: Stage {
   public static let spec = PluginSpec(
     name: "packet-uploader", summary: "moves a packet from the landing zone to the packet store, checked and scanned",

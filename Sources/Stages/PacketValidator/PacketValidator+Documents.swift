@@ -1,7 +1,8 @@
 import Registration
 import StageKit
 
-/// Documents and captures: what the identity names must be there, and captures must be whole and signed (facts/stages 4, steps 6 and 7).
+/// Documents and captures: what the identity names must be there, and captures must be whole and signed
+/// (docs/upstream/stages.md#4-packet-validator, steps 6 and 7).
 extension PacketValidator {
   private static let missing = Verdict.failed("RPR-PKV-FAILED-005", "Applicant Document Validation Failed")
 

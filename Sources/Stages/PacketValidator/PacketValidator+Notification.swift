@@ -1,8 +1,9 @@
 import Registration
 import StageKit
 
-/// Telling the applicant of the verdict, once at most (facts/stages 4): whom to tell is taken away from the announcement first, so a message
-/// that is delivered again finds nobody. What cannot be sent is lost, as upstream has it, and changes no verdict.
+/// Telling the applicant of the verdict, once at most (docs/upstream/stages.md#4-packet-validator): whom to tell is taken away from the
+/// announcement first, so a message that is delivered again finds nobody. What cannot be sent is lost, as upstream has it, and changes no
+/// verdict.
 extension PacketValidator {
   /// How people are told.
   enum Channel: String, CaseIterable { case sms, email }

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 
 /// Values that refer to something outside the packet: languages and master data
-/// (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces; facts/stages 4, step 8).
+/// (docs/upstream/packet-and-crypto.md#52-what-validation-really-enforces; docs/upstream/stages.md#4-packet-validator, step 8).
 extension PacketValidator {
   /// What is wrong with the identity's references; nil when nothing is.
   func references(_ packet: PacketReference, _ context: StageContext) async throws -> Verdict? {

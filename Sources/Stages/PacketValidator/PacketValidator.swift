@@ -2,8 +2,9 @@ import Registration
 import StageKit
 import System
 
-/// Checks the packet as a whole (facts/stages 4): the supervisor's word, the packet manager's checks of signature, hashes and id schema, the
-/// applicant's consent, the identity that an update changes, documents, biometrics, languages and master data. Afterwards the applicant is told.
+/// Checks the packet as a whole (docs/upstream/stages.md#4-packet-validator): the supervisor's word, the packet manager's checks of
+/// signature, hashes and id schema, the applicant's consent, the identity that an update changes, documents, biometrics, languages and
+/// master data. Afterwards the applicant is told.
 public struct PacketValidator: Stage {
   public static let spec = PluginSpec(
     name: "packet-validator",

@@ -4,7 +4,8 @@ import Registration
 import StageKit
 import System
 
-/// Takes over a packet from the receiving side and refuses a second packet for what another one has begun (facts/stages 2).
+/// Takes over a packet from the receiving side and refuses a second packet for what another one has begun
+/// (docs/upstream/stages.md#2-securezone-notification).
 public struct SecurezoneNotification: Stage {
   public static let spec = PluginSpec(
     name: "securezone-notification", summary: "refuses a packet that another one of the same registration has overtaken",

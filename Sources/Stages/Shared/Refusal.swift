@@ -1,6 +1,6 @@
 import StageKit
 
-/// What a stage says when a platform service refuses (facts/stages 0.3).
+/// What a stage says when a platform service refuses (docs/upstream/stages.md#03-error-mapping).
 enum Refusal {
   /// The sub status of everything that has no code of its own.
   static let systemException = "RPR-SYS-EXCEPTION-001"

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 
 /// Gives the applicant a UIN by way of a draft in the identity repository, or changes the identity of the UIN that the packet
-/// carries (facts/stages 7).
+/// carries (docs/upstream/stages.md#7-uin-generator).
 ///
 /// A draft belongs to its RID for ever and so does its UIN. Unlike upstream no draft is thrown away when the repository refuses its
 /// content, documents go along on every try, and a packet whose draft was published meanwhile passes: so a RID never gets

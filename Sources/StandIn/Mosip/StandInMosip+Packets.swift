@@ -3,7 +3,8 @@ import JSON
 import StageKit
 import System
 
-/// The packet manager's endpoints (facts/stages 0.4, docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest).
+/// The packet manager's endpoints (docs/upstream/stages.md#04-calls-shared-by-stages;
+/// docs/upstream/packet-and-crypto.md#111-packet-manager-over-rest).
 extension StandInMosip {
   private static let packets = "/commons/v1/packetmanager"
 

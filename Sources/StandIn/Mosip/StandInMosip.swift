@@ -5,8 +5,8 @@ import StageKit
 import Synchronization
 import System
 
-/// A stand-in for the services of a MOSIP deployment, for tests: their doors, envelopes, codes and habits as the facts have them, over services
-/// of this process. It is no part of a deployment.
+/// A stand-in for the services of a MOSIP deployment, for tests: their endpoints, envelopes, codes and habits as docs/upstream tells them,
+/// over services of this process. It is no part of a deployment.
 ///
 /// Where upstream is less than our own services, so is this: a second `create` of a RID is IDR-IDC-012, a second `publish` finds no draft, a
 /// tag that differs in letter case alone is not changed, and `/createPacket` is not there at all.

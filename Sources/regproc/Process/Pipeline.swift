@@ -266,7 +266,7 @@ final class Pipeline: Sendable {
     }
   }
 
-  /// What is in the tokens of the product's own clients (facts/stages 1).
+  /// What is in the tokens of the product's own clients: the roles that endpoints and the hub ask for.
   static let roles: [String: [String]] = [
     "mosip-mediator": [
       "REGISTRATION_PROCESSOR", "REGISTRATION_OFFICER", "SUBSCRIBE_REGISTRATION_PROCESSOR_WORKFLOW_COMPLETED_EVENT_GENERAL",

@@ -9,7 +9,7 @@ import StageRuntime
 import System
 import YAML
 
-/// The program's settings: `deploy/settings/base.yaml` < `--settings FILE` < `REGPROC_...` < flags (design 5.6).
+/// The program's settings: `deploy/settings/base.yaml` < `--settings FILE` < `REGPROC_...` < flags.
 struct Settings: Sendable {
   /// A value and where it comes from, for a person who wonders.
   struct Given: Sendable {

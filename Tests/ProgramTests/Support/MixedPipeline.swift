@@ -7,7 +7,8 @@ import System
 import Testing
 
 /// A pipeline of which MOSIP's Java runs the first and the last stage: one stage of ours and the bridge as processes of their own, on a broker
-/// with transactions and one Postgres. The Java stages are played by the test, which speaks as they do (facts/bus-and-routes 1, 3, 4).
+/// with transactions and one Postgres. The Java stages are played by the test, which speaks as they do
+/// (docs/upstream/bus-and-routes.md#1-the-message, 3 and 4).
 final class MixedPipeline: Sendable {
   static let routes = """
     version: 1

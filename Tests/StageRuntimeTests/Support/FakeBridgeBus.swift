@@ -86,7 +86,7 @@ final class FakeBridgeBroker: Sendable {
   }
 }
 
-/// A stage that MOSIP's Java runs, as others see it on the bus (facts/bus-and-routes 1 and 4).
+/// A stage that MOSIP's Java runs, as others see it on the bus (docs/upstream/bus-and-routes.md#1-the-message and 4).
 struct JavaStage {
   /// What its topics begin with.
   var prefix: String

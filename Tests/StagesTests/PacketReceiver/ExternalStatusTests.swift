@@ -4,7 +4,7 @@ import Testing
 
 @testable import Stages
 
-/// Every row of facts/stages 16.
+/// Every row of docs/upstream/stages.md#16-status-by-rid-and-external-status.
 @Suite struct ExternalStatusTests {
   private let rules: ExternalStatus
 

@@ -3,7 +3,7 @@ import StageKit
 import Stages
 import Testing
 
-/// Documents, captures and references of a packet (facts/stages 4, steps 6 to 8).
+/// Documents, captures and references of a packet (docs/upstream/stages.md#4-packet-validator, steps 6 to 8).
 @Suite struct PacketValidatorPartsTests {
   private static let passed = "passed SUCCESS RPR-PKV-SUCCESS-001"
   private static let missing = "failed FAILED RPR-PKV-FAILED-005"
