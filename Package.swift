@@ -118,6 +118,8 @@ let package = Package(
     // An authority of certificates for tests
     .target(name: "TestTLS", dependencies: ["HTTP", "System"], path: "Tests/TestTLS", swiftSettings: strict),
 
+    // What comments and pages say of each other
+    tests("Books"),
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
