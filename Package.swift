@@ -119,7 +119,7 @@ let package = Package(
     .target(name: "TestTLS", dependencies: ["HTTP", "System"], path: "Tests/TestTLS", swiftSettings: strict),
 
     // What comments and pages say of each other
-    tests("Books"),
+    tests("Books", []),
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
