@@ -30,7 +30,7 @@ extension ProgramTests {
     /// Every file of a folder with its size and content.
     private func files(_ folder: String) -> [String: [UInt8]?] {
       var out: [String: [UInt8]?] = [:]
-      for name in FileManager.default.enumerator(atPath: folder)?.compactMap({ $0 as? String }) ?? [] {
+      for name in (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? [] {
         out[name] = TemporaryFolder.read(folder + "/" + name)
       }
       return out
@@ -111,7 +111,8 @@ extension ProgramTests {
       _ = try folder.write("", to: "data/platform/keys/none")
       let before = files(folder.path)
       for (stage, file, code) in [
-        ("packet-validatr", good, "RPR-TRY-001"), ("packet-receiver", good, "RPR-TRY-002"), ("packet-validator", noRID, "RPR-TRY-003"),
+        ("packet-validatr", good, "RPR-TRY-001"), ("packet-receiver", good, "RPR-TRY-002"),
+        ("packet-validator", noRID, "RPR-TRY-003"),
         ("packet-validator", noJSON, "RPR-TRY-003"), ("packet-validator", noFlow, "RPR-TRY-004"), ("print", update, "RPR-TRY-004"),
         ("finalization", good, "RPR-TRY-006"), ("securezone-notification", good, "RPR-SYS-EXCEPTION-001"),
       ] {

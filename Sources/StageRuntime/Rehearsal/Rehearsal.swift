@@ -30,7 +30,8 @@ public struct Rehearsal: Sendable {
     let table = RouteTable(routes, versions: pool.map { RouteVersions(pool: $0, stages: routes.stages) })
     judge = Judge(table, directory: Dictionary(directory.map { ($0.name, $0) }) { first, _ in first }, worker: "rehearsal")
     unit = { notes in
-      let real: any StageStore = pool.map { PostgresStageStore(stage: stage.name, pool: $0, wake: WakeUp()) } ?? NoStore()
+      let real: any StageStore =
+        pool.map { PostgresStageStore(stage: stage.name, pool: $0, wake: WakeUp()) as any StageStore } ?? NoStore()
       let context = StageContext(
         stage: stage.name, services: services.rehearsed(notes), store: RehearsedStore(real, notes),
         pipeline: RehearsedEntrance(notes: notes))

@@ -90,7 +90,8 @@ final class RehearsalNotes: Sendable {
   /// - Throws: `RehearsalEnd` when it needs a database and there is none.
   func reach(_ part: RehearsedPart) throws {
     guard needingDatabase.contains(part) else { return }
-    throw ended(RehearsalEnd(code: "RPR-TRY-006", part: part, message: "the \(part.rawValue) cannot be read without a database"))
+    throw ended(
+      RehearsalEnd(code: "RPR-TRY-006", part: part, message: "a database is needed here (\(part.rawValue)), and there is none"))
   }
 
   /// Notes a call that is not made.
@@ -103,14 +104,16 @@ final class RehearsalNotes: Sendable {
     note(part, name, about)
     return ended(
       RehearsalEnd(
-        code: "RPR-TRY-005", part: part, message: "what follows depends on the answer of `\(name)` (\(part.rawValue)), which was not asked"))
+        code: "RPR-TRY-005", part: part,
+        message: "what follows depends on the answer of `\(name)` (\(part.rawValue)), which was not asked"))
   }
 
   /// Ends where the stage reads what this very try would have made.
   func unknown(_ part: RehearsedPart, _ name: String) -> RehearsalEnd {
     ended(
       RehearsalEnd(
-        code: "RPR-TRY-005", part: part, message: "`\(name)` (\(part.rawValue)) asks for what would only now have been made or changed"))
+        code: "RPR-TRY-005", part: part,
+        message: "`\(name)` (\(part.rawValue)) asks for what would only now have been made or changed"))
   }
 
   private func ended(_ end: RehearsalEnd) -> RehearsalEnd {
@@ -120,7 +123,7 @@ final class RehearsalNotes: Sendable {
 
   func write(_ write: RehearsedWrite) { state.withLock { $0.writes.append(write) } }
 
-  func tag(_ names: some Sequence<String>) { state.withLock { $0.tags.formUnion(Self.names(names)) } }
+  func tag(_ names: [String]) { state.withLock { $0.tags.formUnion(Self.names(names)) } }
 
   /// A key as anybody may see it: the same number for the same key where it is more than the message's own names.
   func shown(_ key: String) -> String {

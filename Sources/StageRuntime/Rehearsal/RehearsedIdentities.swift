@@ -19,7 +19,7 @@ final class RehearsedIdentities: IdentityRepository {
   }
 
   func identity(_ reference: IdentityReference) async throws -> Identity? {
-    if case .rid(let rid) = reference, case .published = state.withLock({ $0.drafts[rid] }) {
+    if case .rid(let rid) = reference, case .published? = state.withLock({ $0.drafts[rid] }) {
       throw notes.unknown(.identities, "identity")
     }
     try notes.reach(.identities)
@@ -30,8 +30,8 @@ final class RehearsedIdentities: IdentityRepository {
 
   func hasDraft(rid: String) async throws -> Bool {
     switch state.withLock({ $0.drafts[rid] }) {
-    case .open: return true
-    case .published, .discarded: return false
+    case .open?: return true
+    case .published?, .discarded?: return false
     case nil:
       try notes.reach(.identities)
       return try await real.hasDraft(rid: rid)
@@ -56,7 +56,7 @@ final class RehearsedIdentities: IdentityRepository {
   }
 
   func publishDraft(rid: String, idempotencyKey: String) async throws -> String? {
-    if case .published(let status) = state.withLock({ $0.drafts[rid] }) { return status }
+    if case .published(let status)? = state.withLock({ $0.drafts[rid] }) { return status }
     if try await hasDraft(rid: rid) {
       notes.note(.identities, "publishDraft", isMadeUp: true)
       state.withLock { $0.drafts[rid] = .published("ACTIVATED") }

@@ -57,7 +57,7 @@ final class RehearsedPackets: PacketManager {
 
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws {
     overlay.withLock { $0[rid, default: [:]].merge(tags.mapValues { .some($0) }) { $1 } }
-    notes.tag(tags.keys)
+    notes.tag(Array(tags.keys))
     notes.note(.packets, "addOrUpdateTags", RehearsalNotes.names(tags.keys.sorted()))
   }
 

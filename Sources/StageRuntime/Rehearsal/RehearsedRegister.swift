@@ -5,13 +5,14 @@ import Synchronization
 final class RehearsedRegister: RegistrationRegister {
   private let real: any RegistrationRegister
   private let notes: RehearsalNotes
-  private let announced = Mutex<[SyncRecord]>([])
+  /// The announcements of this try.
+  private let overlay = Mutex<[SyncRecord]>([])
 
   init(_ real: any RegistrationRegister, _ notes: RehearsalNotes) {
     (self.real, self.notes) = (real, notes)
   }
 
-  private func known(_ isMeant: (SyncRecord) -> Bool) -> SyncRecord? { announced.withLock { $0.last(where: isMeant) } }
+  private func known(_ isMeant: (SyncRecord) -> Bool) -> SyncRecord? { overlay.withLock { $0.last(where: isMeant) } }
 
   func sync(_ record: SyncRecord) async throws -> SyncRecord { try await sync(record, additionalInfo: nil) }
 
@@ -20,7 +21,7 @@ final class RehearsedRegister: RegistrationRegister {
     if let before = try await synced(packetId: record.packetId) { row.workflowInstanceId = before.workflowInstanceId }
     notes.note(.registrations, "sync", [record.process], isMadeUp: true)
     let kept = row
-    announced.withLock { $0.append(kept) }
+    overlay.withLock { $0.append(kept) }
     return row
   }
 
@@ -44,7 +45,7 @@ final class RehearsedRegister: RegistrationRegister {
 
   func synced(rid: String) async throws -> [SyncRecord] {
     try notes.reach(.registrations)
-    let own = announced.withLock { $0.filter { $0.rid == rid } }
+    let own = overlay.withLock { $0.filter { $0.rid == rid } }
     let packets = Set(own.map(\.packetId))
     return try await real.synced(rid: rid).filter { !packets.contains($0.packetId) } + own
   }

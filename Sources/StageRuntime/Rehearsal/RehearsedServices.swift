@@ -14,7 +14,7 @@ extension Services {
       envelopeKeys: RehearsedEnvelopeKeys(real: envelopeKeys, notes: notes), credentials: RehearsedCredentials(notes: notes),
       hub: RehearsedHub(notes: notes), objects: RehearsedObjects(objects, notes), audit: RehearsedAudit(notes: notes),
       rids: RehearsedRIDs(notes: notes),
-      // These four have nothing but reads.
+      // These have nothing but reads, as master data and matcher below.
       schemas: schemas, virusScanner: virusScanner, tokens: RehearsedTokens(real: tokens, notes: notes),
       http: RehearsedHTTP(notes: notes), clock: clock, masterData: masterData, biometrics: biometrics,
       preRegistration: RehearsedPreRegistration(notes: notes),
@@ -29,7 +29,9 @@ struct RehearsedKeys: KeyManager {
   let real: any KeyManager
   let notes: RehearsalNotes
 
-  func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] { throw notes.refuse(.keys, "encryptPacket") }
+  func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
+    throw notes.refuse(.keys, "encryptPacket")
+  }
   func decryptPacket(_ ciphertext: [UInt8], referenceId: String) async throws -> [UInt8] {
     try await real.decryptPacket(ciphertext, referenceId: referenceId)
   }
@@ -99,7 +101,8 @@ struct RehearsedAudit: AuditTrail {
 
   func record(_ entries: [AuditEntry]) async throws {
     // The ids of a packet's own entries come from outside.
-    notes.note(.audit, "record", ["\(entries.count) entries"] + RehearsalNotes.names(Set(entries.map(\.eventId)).sorted().prefix(4)))
+    let events = Set(entries.map(\.eventId)).sorted().prefix(4)
+    notes.note(.audit, "record", ["\(entries.count) entries"] + RehearsalNotes.names(events))
   }
 }
 

@@ -51,19 +51,20 @@ final class RehearsedStore: StageStore {
     for write in writes { notes.write(write) }
   }
 
+  private func present(_ place: Place, _ after: [Place: StageRecord?]) async throws -> StageRecord? {
+    if let known = after[place] { return known }
+    return try await record(place.collection, place.key)
+  }
+
   private func apply(_ change: StageChange, _ after: inout [Place: StageRecord?]) async throws {
-    func present(_ place: Place) async throws -> StageRecord? {
-      if let known = after[place] { return known }
-      return try await record(place.collection, place.key)
-    }
     switch change {
     case .insert(let collection, let key, let document):
       let place = Place(collection: collection, key: key)
-      guard try await present(place) == nil else { throw StoreConflict(collection: collection, key: key) }
+      guard try await present(place, after) == nil else { throw StoreConflict(collection: collection, key: key) }
       after[place] = StageRecord(collection: collection, key: key, version: 1, document: document)
     case .put(let collection, let key, let document, let version):
       let place = Place(collection: collection, key: key)
-      let old = try await present(place)
+      let old = try await present(place, after)
       if let version, old?.version != version { throw StoreConflict(collection: collection, key: key) }
       after[place] = StageRecord(collection: collection, key: key, version: (old?.version ?? 0) + 1, document: document)
     case .delete(let collection, let key): after[Place(collection: collection, key: key)] = .some(nil)

@@ -50,13 +50,18 @@ struct StagesTryOutput {
       "stage": .string(stage.name), "rid": .string(message.rid), "process": .string(message.process),
       "verdict": JSONValue(report.verdict?.kind.rawValue), "statusCode": JSONValue(report.verdict?.statusCode.rawValue),
       "subStatusCode": JSONValue(report.verdict?.subStatusCode), "comment": JSONValue(report.verdict?.comment),
-      "end": report.end.map { ["code": .string($0.code), "part": .string($0.part.rawValue), "message": .string($0.message)] } ?? .null,
+      "end": end,
       "madeUp": .bool(report.hasMadeUpAnswers), "registrationStatus": JSONValue(report.registrationStatus),
       "pausedUntil": JSONValue(report.pausedUntil?.iso), "route": .string(report.route), "deadLetter": JSONValue(report.deadLetter),
       "sends": .array(report.sendings.map(Self.json)), "tags": .array(report.tags.map { .string($0) }),
       "writes": .array(report.writes.map(Self.json)), "calls": .array(report.calls.map(Self.json)),
       "milliseconds": JSONValue(Int(report.milliseconds.rounded())),
     ]
+  }
+
+  private var end: JSONValue {
+    guard let end = report.end else { return .null }
+    return ["code": .string(end.code), "part": .string(end.part.rawValue), "message": .string(end.message)]
   }
 
   private static func json(_ sending: RehearsalReport.Sending) -> JSONValue {
