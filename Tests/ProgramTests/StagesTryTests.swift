@@ -20,7 +20,8 @@ extension ProgramTests {
         var out: [String: String] = [:]
         for name in names {
           let row = try connection.execute(
-            "SELECT count(*)::text || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM \(name) AS t", [])
+            "SELECT count(*)::text || ' ' || coalesce(md5(string_agg(ROW(t.*)::text, '|' ORDER BY ROW(t.*)::text)), '') FROM \(name) AS t",
+            [])
           out[name] = try row.only().text(0)
         }
         return out

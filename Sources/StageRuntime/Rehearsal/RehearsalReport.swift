@@ -47,6 +47,8 @@ public struct RehearsalReport: Sendable {
       return
     }
     verdict = hop.verdict
+    // Their names are in `tags`; their values may tell of a person.
+    verdict?.tags = [:]
     route = hop.destinations
     sendings = hop.outgoing.map { Sending(stage: $0.stage, topic: $0.topic, notBefore: $0.notBefore) }
     registrationStatus = hop.registrationStatus
