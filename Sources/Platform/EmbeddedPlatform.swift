@@ -47,6 +47,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - partners: names of keys that another installation has.
   ///   - side: on OpenCRVS' side only keys, tokens and the audit trail work: there are no identities, and nobody subscribes.
   ///   - isStarted: false for whoever only looks at what would be served: no database is asked then, and the folder's keys are bound to none.
+  ///   - isReadOnly: for whoever only reads: no key and no folder is made, and the keys must be there.
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
     furtherSchemas: [String: [UInt8]] = [:],
@@ -56,12 +57,16 @@ public final class EmbeddedPlatform: Sendable {
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
     rules: IdObjectRules = .mosip, identityRules: IdentityRules = IdentityRules(), masterData: any MasterData = NoMasterData(),
     side: Side = .mosip, partners: Set<String> = [],
-    isStarted: Bool = true
+    isStarted: Bool = true, isReadOnly: Bool = false
   ) throws {
     self.side = side
-    keys = try KeyFolder(folder: folder + "/keys", partners: partners)
+    keys = try KeyFolder(folder: folder + "/keys", partners: partners, isReadOnly: isReadOnly)
     self.pool = pool
-    sealingKeys = isStarted ? try Self.bound(keys, pool.settings) : try SealingKeys(making: keys)
+    if isStarted {
+      sealingKeys = try Self.bound(keys, pool.settings)
+    } else {
+      sealingKeys = isReadOnly ? SealingKeys(ofNobodyIn: keys) : try SealingKeys(making: keys)
+    }
     let sealer = Sealer(sealingKeys)
     let manager = EmbeddedKeyManager(keys: keys, blocking: blocking, tokenRule: identifiers.tokenRule)
     let envelopes = EmbeddedEnvelopeKeys(keys: keys, blocking: blocking)

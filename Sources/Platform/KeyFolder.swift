@@ -18,17 +18,23 @@ public final class KeyFolder: Sendable {
   public let folder: String
   /// The names whose private keys are elsewhere: none is ever made here.
   private let partners: Set<String>
+  /// Whether nothing is made here, neither folder nor key.
+  private let isReadOnly: Bool
   private let pairs = Mutex<[String: KeyPair]>([:])
   /// Held while a key pair is made or read: when many ask for a new one at once, it is made once and not by each of them.
   private let making = Mutex<Void>(())
   private let secrets = Mutex<[String: [UInt8]]>([:])
 
   /// Keys in a folder, which is made when it is missing.
-  /// - Parameter partners: names of keys that another installation has; only their certificates are used, and must be there.
+  /// - Parameters:
+  ///   - partners: names of keys that another installation has; only their certificates are used, and must be there.
+  ///   - isReadOnly: for whoever only looks: a key that is not there is RPR-KEY-013 then, and none is made.
   /// - Throws: `ServiceError` when the folder cannot be made.
-  public init(folder: String, partners: Set<String> = []) throws {
+  public init(folder: String, partners: Set<String> = [], isReadOnly: Bool = false) throws {
     self.folder = folder
     self.partners = partners
+    self.isReadOnly = isReadOnly
+    if isReadOnly { return }
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
       throw ServiceError(
         .refused, service: "key folder", code: "RPR-KEY-001", "the folder cannot be made (errno \(errno))")
@@ -165,6 +171,10 @@ public final class KeyFolder: Sendable {
   private func once(_ file: String, _ make: () throws -> [UInt8]) throws -> [UInt8] {
     let path = "\(folder)/\(file)"
     if let bytes = Self.read(path) { return bytes }
+    guard !isReadOnly else {
+      throw ServiceError(
+        .unavailable, service: "key folder", code: "RPR-KEY-013", "\(file) is not in \(folder), and who only looks makes no key")
+    }
     let temporary = "\(path).\(SecureRandom.uuid())"
     var bytes = try make()
     defer { bytes.cleanse() }

@@ -35,6 +35,9 @@ final class SealingKeys: Sendable {
     _ = try folder.secret(Self.name(1))
   }
 
+  /// Keys of nobody, for whoever has no database and so nothing sealed: they open nothing.
+  convenience init(ofNobodyIn folder: KeyFolder) { self.init(folder, hashKey: SecureRandom.bytes(32)) }
+
   /// The keys of a folder; nil when it has none, and nothing is made.
   convenience init?(existingIn folder: KeyFolder) throws {
     guard let hashKey = try folder.existingSecret(Self.hashName) else { return nil }

@@ -92,9 +92,15 @@ public struct PostgresSettings: Sendable, Hashable {
   /// The same database, for what may be forgotten when the server itself crashes: leases, marks of what was done and would harmlessly be
   /// done again. Its commits do not wait for the disk (`synchronous_commit`, postgresql.org/docs/15/wal-async-commit.html); nothing is ever
   /// half there, and a crash of one of our own processes loses nothing.
-  public var forgetful: PostgresSettings {
+  public var forgetful: PostgresSettings { setting("synchronous_commit=off") }
+
+  /// The same database for whoever only looks: the server refuses every statement that would change a row (`default_transaction_read_only`,
+  /// postgresql.org/docs/15/runtime-config-client.html).
+  public var readOnly: PostgresSettings { setting("default_transaction_read_only=on") }
+
+  private func setting(_ pair: String) -> PostgresSettings {
     var other = self
-    other.options["options"] = [startOptions, "-c synchronous_commit=off"].compactMap(\.self).joined(separator: " ")
+    other.options["options"] = [startOptions, "-c \(pair)"].compactMap(\.self).joined(separator: " ")
     return other
   }
 

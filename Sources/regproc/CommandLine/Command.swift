@@ -61,7 +61,7 @@ enum Commands {
       RoutesGraphCommand.command,
       TopicsCommand.plan, TopicsCommand.create, TopicRightsCommand.acls,
       DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
-      StagesCommand.list, StagesCommand.describe, RegistrationsCommand.list, JourneyCommand.command,
+      StagesCommand.list, StagesCommand.describe, StagesTryCommand.command, RegistrationsCommand.list, JourneyCommand.command,
       ReplayCommand.command, ReplayManyCommand.jobs, ReplayManyCommand.show, ReplayManyCommand.resume, ReplayManyCommand.cancel,
       JournalCommand.rebuild, HeldCommand.list, HeldCommand.release, OutcomeCommand.reconcile, OutcomeCommand.report,
       ReleaseCommand.command,

@@ -31,19 +31,27 @@ struct JournalAccess: Sendable {
     }
   }
 
-  private static func open(_ settings: Settings) throws -> JournalAccess {
+  /// The journal without starting anything: the configured database, or the Postgres that runs in the data folder or its demo; nil when there
+  /// is neither.
+  static func running(_ settings: Settings) throws -> JournalAccess? {
     if let configured = try settings.database() {
       return JournalAccess(
         database: configured, running: RunNote.read(in: settings.data), isForTheMoment: false, folder: nil, cluster: nil)
     }
-    let folders = [settings.data, settings.data + "/demo"]
-    for folder in folders {
+    for folder in folders(settings) {
       if let database = PrivateCluster.running(in: folder + "/postgres") {
         return JournalAccess(
           database: database, running: RunNote.read(in: folder), isForTheMoment: false, folder: folder, cluster: nil)
       }
     }
-    for folder in folders where Files.exists(folder + "/postgres") {
+    return nil
+  }
+
+  private static func folders(_ settings: Settings) -> [String] { [settings.data, settings.data + "/demo"] }
+
+  private static func open(_ settings: Settings) throws -> JournalAccess {
+    if let there = try running(settings) { return there }
+    for folder in folders(settings) where Files.exists(folder + "/postgres") {
       Log.level = .error
       let cluster = PrivateCluster(folder: folder + "/postgres")
       return JournalAccess(database: try cluster.start(), running: nil, isForTheMoment: true, folder: folder, cluster: cluster)

@@ -19,13 +19,14 @@ final class PlatformChoice: Sendable {
   ///   - plan: the id schema, and what else the country says of its packets.
   ///   - roles: what is in the tokens of the product's own clients, when the tokens are its own as well.
   ///   - publicURL: where others find this process's endpoints.
-  ///   - isStarted: false for whoever only looks at what would be served.
+  ///   - isStarted: false for whoever only looks at what would be served, or has no database.
+  ///   - isReadOnly: for whoever only reads: no folder and no key is made.
   /// - Throws: `Failure` for settings, `ServiceError` for keys.
   init(
     _ settings: Settings, folder: String, pool: Pool, register: any RegistrationRegister, plan: PipelinePlan,
-    roles: [String: [String]], publicURL: String, isStarted: Bool = true
+    roles: [String: [String]], publicURL: String, isStarted: Bool = true, isReadOnly: Bool = false
   ) throws {
-    try Files.makeFolder(folder, mode: 0o700)
+    if !isReadOnly { try Files.makeFolder(folder, mode: 0o700) }
     let objects: (any ObjectStore)? =
       settings.usesS3 ? S3ObjectStore(try settings.s3(), http: try Self.http(settings, caFile: "s3.ca-file")) : nil
     guard settings.usesMosip else {
@@ -38,13 +39,13 @@ final class PlatformChoice: Sendable {
         rules: plan.rules,
         identityRules: settings.identityRules,
         masterData: plan.masterData ?? NoMasterData(), side: plan.side,
-        partners: settings.partnerKeys, isStarted: isStarted)
+        partners: settings.partnerKeys, isStarted: isStarted, isReadOnly: isReadOnly)
       (services, endpoints, embedded, blocking) = (platform.services, platform.endpoints, platform, nil)
       return
     }
     let mosip = try settings.mosip()
     let blocking = BlockingPool(name: "platform", threads: 16)
-    let keys = try KeyFolder(folder: folder + "/keys", partners: settings.partnerKeys)
+    let keys = try KeyFolder(folder: folder + "/keys", partners: settings.partnerKeys, isReadOnly: isReadOnly)
     var services =
       MosipPlatform(
         mosip, register: register, envelopeKeys: EmbeddedEnvelopeKeys(keys: keys, blocking: blocking),
