@@ -15,6 +15,8 @@ struct ErasureStep: Sendable {
   var change: String?
   /// The parameters of both.
   var values: [Value] = []
+  /// Further ones of the change alone, behind these.
+  var further: [Value] = []
   /// Where the change needs it: the operator's name and reason behind the parameters.
   var needsAuthor = false
 
@@ -35,7 +37,7 @@ struct ErasureStep: Sendable {
     guard let change, !isDryRun else {
       return try connection.execute("SELECT count(*) FROM \(table) AS t WHERE \(rows)", values).only().int(0)
     }
-    let all = values + (needsAuthor ? [.text(who.name), Value(who.reason)] : [])
+    let all = values + further + (needsAuthor ? [.text(who.name), Value(who.reason)] : [])
     let verb = change == "DELETE" ? "DELETE FROM \(table) AS t" : "UPDATE \(table) AS t \(change)"
     return try connection.execute("\(verb) WHERE \(rows)", all).affected
   }
@@ -91,7 +93,8 @@ enum ErasureSteps {
             dropped_at = CASE WHEN replayed_at IS NULL THEN coalesce(dropped_at, now()) END,
             ended_by = coalesce(ended_by, $4), ended_reason = coalesce(ended_reason, 'erased: ' || $5)
           """,
-        values: [scope.sortedRids, .textArray(scope.names.filter { $0.utf8.count >= 8 }), .text(scope.subject)], needsAuthor: true)
+        values: [scope.sortedRids, .textArray(scope.names.filter { $0.utf8.count >= 8 })], further: [.text(scope.subject)],
+        needsAuthor: true)
     ]
   }
 
