@@ -257,10 +257,11 @@ public enum DeadLetters {
   ) throws -> Replayed {
     let rows = try connection.execute(
       """
-      SELECT d.stage, d.code, d.topic, d.record_key, d.value, h.rid, d.replayed_at, h.stage
+      SELECT d.stage, d.code, d.topic, d.record_key, d.value, h.rid, d.replayed_at, h.stage, d.rid
       FROM regproc.dead_letter AS d LEFT JOIN regproc.hop AS h ON h.hop_id = d.hop_id WHERE d.id = $1 FOR UPDATE OF d
       """, [.int(number)])
     guard let row = rows.first else { throw unknown(String(number)) }
+    try Erased.refuse([try row.textOrNull(5), try row.textOrNull(8)], on: connection)
     guard try row.instantOrNull(6) == nil else {
       throw OperationRefusal(
         .conflict, "already-replayed",
@@ -328,9 +329,14 @@ public enum DeadLetters {
     guard try hasHub(connection) else { throw unknown("\(hubPrefix)\(number)") }
     let rows = try connection.execute(
       """
-      SELECT d.topic FROM platform.hub_delivery AS d WHERE number = $1 AND given_up_at IS NOT NULL AND NOT is_open
+      SELECT d.topic, m.body = ''::bytea FROM platform.hub_delivery AS d JOIN platform.hub_message AS m ON m.id = d.message_id
+      WHERE d.number = $1 AND d.given_up_at IS NOT NULL AND NOT d.is_open
       """, [.int(number)])
-    guard let topic = try rows.first?.text(0) else { throw unknown("\(hubPrefix)\(number)") }
+    guard let row = rows.first else { throw unknown("\(hubPrefix)\(number)") }
+    let topic = try row.text(0)
+    guard try !row.bool(1) else {
+      throw OperationRefusal(.conflict, Erased.code, "what \(hubPrefix)\(number) told was erased with its registration")
+    }
     if !isDryRun {
       let reopened = try connection.execute(
         """

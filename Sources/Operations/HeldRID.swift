@@ -126,6 +126,7 @@ public enum Held {
       """
       SELECT key, document->>'rid', document->>'kind', document->>'registrationNumber', changed_at FROM regproc.stage_record
       WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held'
+        AND NOT EXISTS (SELECT 1 FROM regproc.erased WHERE name = key)
       ORDER BY changed_at, key LIMIT $1
       """, [.int(limit - registrations.count)]
     ).map { row -> JSONValue in

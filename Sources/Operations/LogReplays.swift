@@ -28,6 +28,7 @@ extension Replays {
     _ rid: String, scan: LogScan, by who: Operator, isForced: Bool = false, isDryRun: Bool = false, on connection: Connection
   ) throws -> FromLog {
     // A search takes long: what is refused anyway is refused before it.
+    try Erased.refuse([rid], on: connection)
     if !isForced { try registrations.checkUnknown(rid, on: connection) }
     guard let record = try scan.newest(rid: rid) else {
       throw Replay.Refusal(

@@ -61,6 +61,10 @@ public enum OperationsSchema {
     TableRights("regproc.replay_job", [.select, .insert, .update]),
     TableRights("regproc.replay_item", [.select, .insert, .update, .delete]),
     TableRights("regproc.held", [.select, .insert, .update]),
+    TableRights("regproc.erased", [.select, .insert]),
+    TableRights("regproc.erased_objects", [.select, .insert, .delete]),
+    TableRights("regproc.transaction_of_others", [.select, .update]),
+    TableRights("regprc.anonymous_profile", [.select, .delete]),
   ]
 
   /// What one that only looks may.

@@ -97,6 +97,10 @@ public struct RegistrationView: Sendable {
   public var operations: [AuditTrail.Entry]?
   /// What happens next; nothing when it has ended.
   public var next: [Next]
+  /// That its data were removed; nil where they were not, or this connection may not read that.
+  public var erased: Erased?
+  /// Why they were, as its operator said.
+  public var erasedReason: String? { operations?.last { $0.operation == Erasure.operation }?.reason }
 
   /// True when nothing is going to happen by itself.
   public var hasEnded: Bool {
@@ -120,6 +124,8 @@ public struct RegistrationView: Sendable {
       unsent.map { ["topic": .string($0.topic), "createdAt": .string($0.createdAt.iso), "refusal": JSONValue($0.refusal)] })
     out["operations"] = operations.map { .array($0.map(\.json)) } ?? .null
     out["next"] = .array(next.map(\.json))
+    out["erased"] =
+      erased.map { ["at": .string($0.at.iso), "author": .string($0.author), "reason": JSONValue(erasedReason)] } ?? .null
     return out
   }
 
@@ -136,6 +142,7 @@ public struct RegistrationView: Sendable {
       work: try work(of: keys, number: owner.number, rids: rids, connection), deadLetters: try letters(of: rids, connection),
       unsent: try unsent(of: rids, connection), operations: nil, next: [])
     view.operations = try operations(on: Set(rids + keys), connection)
+    view.erased = try Self.ifReadable { try Erased.among(rids + keys, on: connection).first }
     view.next = view.ahead(pause: try record.rid.flatMap { try pause(of: $0, connection) })
     if let rid = record.rid { view.next += try secondTries(of: rid, connection) }
     if view.operations != nil, let rid = record.rid, let held = try HeldRID.find(rid, on: connection) {
@@ -166,11 +173,12 @@ public struct RegistrationView: Sendable {
   }
 
   private static func operations(on subjects: Set<String>, _ connection: Connection) throws -> [AuditTrail.Entry]? {
-    do {
-      return try subjects.sorted().flatMap { try AuditTrail.entries(of: $0, on: connection) }.sorted { $0.at < $1.at }
-    } catch let error as PostgresError where ["42P01", "42501"].contains(error.sqlState) {
-      return nil
-    }
+    try ifReadable { try subjects.sorted().flatMap { try AuditTrail.entries(of: $0, on: connection) }.sorted { $0.at < $1.at } }
+  }
+
+  /// Nil where the database role may not read it, or the database is of an earlier version.
+  private static func ifReadable<T>(_ read: () throws -> T?) throws -> T? {
+    do { return try read() } catch let error as PostgresError where ["42P01", "42501"].contains(error.sqlState) { return nil }
   }
 
   /// The keys of its credentials' events: by the requests that its hops refer to.
@@ -186,24 +194,31 @@ public struct RegistrationView: Sendable {
   /// The most pieces of work that are shown.
   static let mostWork = 200
 
-  /// Work is keyed by what it is about, with the kind of it before or the go and the result behind.
-  private static func work(of keys: [String], number: String?, rids: [String], _ connection: Connection) throws -> [Work] {
+  /// What the work of a record is keyed by: what it is about, with the kind of it before or the go and the result behind.
+  static func workNames(of keys: [String], numbers: [String]) -> [String] {
     let statuses = Selection.kinds.flatMap { kind in ["success", "error"].map { "\(kind):\($0)" } }
-    let names =
-      (number.map { ["token:tokens:\($0)"] } ?? [])
+    return numbers.map { "token:tokens:\($0)" }
       + keys.flatMap { key in
         [key] + ["aid", "error", "token"].map { "\($0):events:\(key)" }
           + statuses.flatMap { status in ["error", "token"].map { "\($0):statuses:\(status):\(key)" } }
       }
+  }
+
+  /// The work of names ($1) and what the engine itself does for RIDs ($2), by the indexes work_key and work_of_registration.
+  static let workFound = """
+    SELECT w.* FROM unnest($1::text[]) AS name(start) CROSS JOIN LATERAL (
+      SELECT * FROM regproc.work WHERE key COLLATE "C" >= start AND key COLLATE "C" < start || ';'
+        AND (key = start OR key COLLATE "C" >= start || ':' OR key COLLATE "C" >= start || '#' AND key COLLATE "C" < start || '$')
+      ORDER BY key COLLATE "C" LIMIT \(mostWork)) AS w
+    UNION SELECT * FROM regproc.work WHERE stage = 'workflow' AND coalesce(payload->>'rid', payload->>'instanceId') = ANY($2::text[])
+    """
+
+  private static func work(of keys: [String], number: String?, rids: [String], _ connection: Connection) throws -> [Work] {
+    let names = workNames(of: keys, numbers: number.map { [$0] } ?? [])
     let columns = "stage, kind, key, state, attempt, not_before, leased_until > now(), failure, failure_code, created_at, done_at"
     return try connection.execute(
       """
-      SELECT \(columns) FROM (
-        SELECT w.* FROM unnest($1::text[]) AS name(start) CROSS JOIN LATERAL (
-          SELECT * FROM regproc.work WHERE key COLLATE "C" >= start AND key COLLATE "C" < start || ';'
-            AND (key = start OR key COLLATE "C" >= start || ':' OR key COLLATE "C" >= start || '#' AND key COLLATE "C" < start || '$')
-          ORDER BY key COLLATE "C" LIMIT \(mostWork)) AS w
-        UNION SELECT * FROM regproc.work WHERE stage = 'workflow' AND coalesce(payload->>'rid', payload->>'instanceId') = ANY($2::text[])
+      SELECT \(columns) FROM (\(workFound)
       ) AS found ORDER BY created_at, stage, kind, key LIMIT \(mostWork)
       """, [.textArray(names), .textArray(rids)]
     ).map { row in
@@ -310,7 +325,7 @@ public struct RegistrationView: Sendable {
     for record in unsent {
       out.append(Next(what: "send", stage: nil, at: nil, attempt: nil, words: "record for \(record.topic) is sent"))
     }
-    for change in record.changes where change.isHeld {
+    for change in record.changes where change.isHeld && erased == nil {
       let words = "a person decides: regproc release \(change.aid ?? change.key)"
       out.append(Next(what: "decision", stage: nil, at: nil, attempt: nil, words: words))
     }
@@ -321,6 +336,11 @@ public struct RegistrationView: Sendable {
 extension RegistrationView.Work {
   /// Whether it only looks, much later, whether what should have come has come.
   var isDeadline: Bool { stage == "opencrvs-mediator" && kind == "answer" || stage == "mosip-mediator" && key.hasSuffix(":look") }
+
+  /// The same as a condition on a row of `regproc.work`.
+  static let isDeadline = """
+    (stage = 'opencrvs-mediator' AND kind = 'answer' OR stage = 'mosip-mediator' AND key LIKE '%:look')
+    """
 
   /// The work as JSON.
   var json: JSONValue {

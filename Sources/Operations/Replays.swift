@@ -106,6 +106,7 @@ public struct Replays: Sendable {
   func begin(
     _ rid: String, from stage: String?, by who: Operator, isForced: Bool, isDryRun: Bool, job: Int?, on connection: Connection
   ) throws -> Outcome {
+    try Erased.refuse([rid], on: connection)
     if let held = try HeldRID.judge(
       rid, times: limits.holdAfter, by: who.name, job: job, isDryRun: isDryRun, on: connection)
     {

@@ -152,7 +152,8 @@ public enum Work {
   /// Has pieces of work done again from their first try, now: given up ones and open ones. All of them or none.
   public static func retry(_ names: [String], by who: Operator, on connection: Connection) throws -> [JSONValue] {
     try change(names, "work retry", by: who, on: connection) { place in
-      try connection.execute(
+      try Erasure.refuse(place, on: connection)
+      return try connection.execute(
         """
         UPDATE regproc.work SET state = 0, attempt = 1, not_before = now(), leased_until = NULL, done_at = NULL, failure_code = NULL,
           failure = NULL, given_up_by = NULL, given_up_reason = NULL

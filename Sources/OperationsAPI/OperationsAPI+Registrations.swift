@@ -23,6 +23,15 @@ extension OperationsAPI {
         }
         return view.json
       },
+      change(
+        "POST", "/regproc/v1/registrations/{name}/erase",
+        "removes what can be removed of a registration and its changes, and tells what stays and why",
+        body: ["dryRun": JSONShape.flag()], shape: Self.object
+      ) { request, body, who, connection in
+        try Erasure(ErasureAccounts(access.stages, environment: access.environment), objects: access.objects).erase(
+          request.parameters["name"] ?? "", by: who, isDryRun: Self.flag(body, "dryRun"), on: connection
+        ).json
+      },
     ]
   }
 

@@ -114,7 +114,7 @@ extension OperationsAPI {
   }
 
   /// A member that is true or false, and nothing that only looks so: a dry run that is none would be worse than a refusal.
-  private static func flag(_ body: JSONValue, _ name: String) throws(OperationRefusal) -> Bool {
+  static func flag(_ body: JSONValue, _ name: String) throws(OperationRefusal) -> Bool {
     guard let value = body[name], !value.isNull else { return false }
     guard let flag = value.bool else { throw OperationRefusal(.badInput, "bad-body", "\(name) must be true or false") }
     return flag

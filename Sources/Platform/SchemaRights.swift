@@ -11,8 +11,15 @@ extension PlatformSchema {
     "platform.sealing_key", "platform.hub_delivery", "platform.hub_message", "platform.hub_subscription", "audit.app_audit_log",
   ].map { TableRights($0, [.select]) }
 
-  /// What operators change: they have the hub deliver again what it gave up.
-  public static let operable = [TableRights("platform.hub_delivery", [.select, .update])]
+  /// What operators change: they have the hub deliver again what it gave up, and remove what is kept of a person for transport. Of drafts
+  /// and documents they read no more than whose they are.
+  public static let operable = [
+    TableRights("platform.hub_delivery", [.select, .update]), TableRights("platform.hub_message", [.select, .update]),
+    TableRights("platform.credential_request", [.update], readableColumns: ["request_id"]),
+    TableRights("platform.draft", [.update], readableColumns: ["rid", "state"]),
+    TableRights("platform.draft_document", [.delete], readableColumns: ["rid"]),
+    TableRights("platform.tag", [.delete], readableColumns: ["rid"]),
+  ]
 
   private static let everywhere = [
     TableRights("platform.sealing_key", [.select, .insert]),

@@ -112,6 +112,11 @@ extension Substring {
 ///
 /// Reading a setting that the plugin did not declare, or as another type, is a mistake of the plugin and traps.
 public struct StageSettings: Sendable {
+  /// The variable of the environment that says a setting of a stage: `REGPROC_STAGE_<STAGE>_<SETTING>`.
+  public static func variable(_ setting: String, of stage: String) -> String {
+    "REGPROC_STAGE_\(stage)_\(setting)".uppercased().replacing("-", with: "_")
+  }
+
   /// The stage's name.
   public let stage: String
   private let values: [String: SettingValue]

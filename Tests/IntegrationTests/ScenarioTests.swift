@@ -284,7 +284,7 @@ import Testing
   // MARK: births and their corrections
 
   /// The address by names: ids of places are looked up where a country has them.
-  private static let places = [
+  static let places = [
     "d0000000-0000-4000-8000-000000000001": "East", "50000000-0000-4000-8000-000000000001": "North",
   ]
 

@@ -206,7 +206,7 @@ public final class Engine: Sendable {
           read: operators.readers, operate: operators.changers, reveal: operators.revealers, pool: pool, routes: { table.routes },
           stages: directory,
           takesMessages: takesMessages,
-          replays: settings.replays, wakeUp: { wake.signal() }))
+          replays: settings.replays, objects: services.objects, environment: environment, wakeUp: { wake.signal() }))
     let described = served + [Self.description("what operators use", served)]
     let admin = try settings.admin.map {
       try AdminListener($0, access: settings.adminAccess, mayMove: settings.adminMayMove, endpoints: described)
@@ -254,7 +254,7 @@ public final class Engine: Sendable {
   ) throws -> [String: SettingValue] {
     var given = file.settings
     for field in spec.settings {
-      let name = "REGPROC_STAGE_\(file.name)_\(field.name)".uppercased().replacing("-", with: "_")
+      let name = StageSettings.variable(field.name, of: file.name)
       guard let text = environment[name] else { continue }
       guard let value = SettingValue(text, as: field.kind) else {
         throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words); the environment's \(name) is not")

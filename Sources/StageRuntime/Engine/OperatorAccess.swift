@@ -21,6 +21,10 @@ public struct OperatorAccess: Sendable {
   public let takesMessages: Set<String>
   /// Bounds of replays.
   public let replays: ReplayLimits
+  /// The object store of this side.
+  public let objects: any ObjectStore
+  /// The settings of stages that the environment gives.
+  public let environment: [String: String]
   /// Has what was just committed begun at once.
   public let wakeUp: @Sendable () -> Void
 
@@ -28,6 +32,7 @@ public struct OperatorAccess: Sendable {
   public init(
     read: Admission, operate: Admission, reveal: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
     stages: [StageFile] = [], takesMessages: Set<String> = [], replays: ReplayLimits = ReplayLimits(),
+    objects: any ObjectStore = NoObjects(), environment: [String: String] = [:],
     wakeUp: @escaping @Sendable () -> Void
   ) {
     self.read = read
@@ -38,9 +43,31 @@ public struct OperatorAccess: Sendable {
     self.stages = stages
     self.takesMessages = takesMessages
     self.replays = replays
+    self.objects = objects
+    self.environment = environment
     self.wakeUp = wakeUp
   }
 
   /// Replays by the version of the route file in force.
   public var replay: Replay { Replay(routes: routes(), stages: stages, takesMessages: takesMessages) }
+}
+
+/// An object store in which nothing is: for whoever has none.
+public struct NoObjects: ObjectStore {
+  /// A store in which nothing is.
+  public init() {}
+
+  private var refusal: ServiceError {
+    ServiceError(.refused, service: "object store", code: "RPR-OBJ-002", "there is none")
+  }
+
+  public func put(_ bytes: [UInt8], account: String, container: String, key: String) async throws { throw refusal }
+  public func get(account: String, container: String, key: String) async throws -> [UInt8]? { nil }
+  public func exists(account: String, container: String, key: String) async throws -> Bool { false }
+  public func keys(account: String, container: String, prefix: String) async throws -> [String] { throw refusal }
+  public func delete(account: String, container: String, key: String) async throws {}
+  public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
+    throw refusal
+  }
+  public func metadata(account: String, container: String, key: String) async throws -> [String: String]? { nil }
 }

@@ -188,6 +188,8 @@ public struct JournalRebuild: Sendable {
     _ = try connection.execute(
       "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS k ORDER BY k OFFSET 0) AS s",
       [.intArray(rids.map { Int(Journal.lockKey($0)) })])
+    let erased = Set(try Erased.among(rids, on: connection).map(\.name))
+    if !erased.isEmpty { summary.untold["registrations that were erased", default: 0] += erased.count }
     var known: [String: Set<HopId>] = [:]
     var runs: [String: Int] = [:]
     for row in try connection.execute(
@@ -197,7 +199,7 @@ public struct JournalRebuild: Sendable {
       known[try row.text(0), default: []].formUnion(
         [try row.textOrNull(1), try row.textOrNull(2)].compactMap { $0.flatMap { HopId(text: $0) } })
     }
-    for rid in rids {
+    for rid in rids where !erased.contains(rid) {
       let records = try Found.records(of: rid, limit: Self.mostOfOne, connection)
       if records.count == Self.mostOfOne {
         summary.untold["registrations with more than \(Self.mostOfOne) records", default: 0] += 1

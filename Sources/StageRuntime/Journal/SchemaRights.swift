@@ -32,6 +32,8 @@ extension EngineSchema {
   ]
 
   private static let registrations = [
+    // Whoever begins a registration again looks whether there is anything left of it.
+    TableRights("regproc.erased", [], readableColumns: ["name", "erased_at", "author"]),
     TableRights("regprc.registration", [.select, .insert, .update]),
     TableRights("regprc.registration_list", [.select, .insert, .update]),
     TableRights("regprc.additional_info_request", [.select, .insert]),

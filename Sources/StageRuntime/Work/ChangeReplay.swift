@@ -66,6 +66,7 @@ public struct ChangeReplay: Sendable {
       ORDER BY created_at, key LIMIT 1
       """, [.text(Change.stage), .text(Change.collection), .text(name)])
     guard let key = try keys.first?.text(0), let change = try NextGo.standing(key, connection) else { return nil }
+    try Erased.refuse([key, change.aid], on: connection)
     let note = Note(author: author, reason: reason, at: moment)
     let way: Way
     if Change.done.contains(change.status) {

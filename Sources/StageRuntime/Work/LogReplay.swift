@@ -27,7 +27,8 @@ extension Replay {
     from record: LogRecord, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
   ) throws -> [Started] {
     let (rid, process) = (record.rid, record.process)
-    _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(rid)))])
+    try RIDLock.take(rid, on: connection)
+    try Erased.refuse([rid], on: connection)
     if !isForced { try checkUnknown(rid, on: connection) }
     try checkBirth(rid, isDryRun: isDryRun, connection)
     let targets = try targets(of: record)

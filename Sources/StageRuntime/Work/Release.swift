@@ -6,7 +6,7 @@ import System
 public enum Release {
   /// Why nothing is released.
   public struct Refusal: Error, Sendable, CustomStringConvertible {
-    /// `no-reason`, `unknown`, `several`, `not-held`.
+    /// `no-reason`, `unknown`, `several`, `not-held`, `erased`.
     public var code: String
     /// What is the matter and what to do.
     public var message: String
@@ -53,6 +53,9 @@ public enum Release {
     // Of two releases at once the second one sees the first.
     guard let change = try NextGo.standing(held, connection), change.status == Change.held else {
       throw notHeld(held, try Change.read(keys: [held], on: connection).first?.status)
+    }
+    if let erased = try Erased.among([held], on: connection).first {
+      throw Refusal(code: Erased.code, message: erased.words + ": nothing is left to go on with")
     }
     let before = try NextGo.waiting(change.line, connection).count { $0 != held }
     let released = Released(key: held, kind: change.kind, aid: change.aid, take: change.next, before: before)

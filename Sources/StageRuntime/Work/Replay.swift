@@ -8,7 +8,7 @@ import System
 public struct Replay: Sendable {
   /// Why a replay was refused.
   public struct Refusal: Error, Sendable, CustomStringConvertible {
-    /// `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`; of a change also `held`, `busy`, `outdated`,
+    /// `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`, `erased`; of a change also `held`, `busy`, `outdated`,
     /// `elsewhere`; from the log also `known`, `not-on-topics`, `ended`.
     public var code: String
     /// What is the matter and what to do.
@@ -70,7 +70,8 @@ public struct Replay: Sendable {
     rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
   ) throws -> Started {
     // No worker has the RID in hand from here on, and of two replays at once the second one sees the first.
-    _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(rid)))])
+    try RIDLock.take(rid, on: connection)
+    try Erased.refuse([rid], on: connection)
     let place = try standing(rid, connection)
     try checkBirth(rid, isDryRun: isDryRun, connection)
     let target = try target(place, rid: rid, asked: stage, isForced: isForced)

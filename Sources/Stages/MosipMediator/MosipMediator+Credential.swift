@@ -21,7 +21,8 @@ extension MosipMediator {
     let key = RecordKey.of(id)
     let received = answer(context).message("Received")
     if try await context.store.record(Records.credentials, key) != nil { return received }
-    try await events(context).put(event.encoded(), container: "credential-" + RecordKey.container(key), key: "event.json")
+    try await events(context).put(
+      event.encoded(), container: ObjectAccounts.credentials + RecordKey.container(key), key: "event.json")
     let request = event["transactionId"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
     do {
       try await context.store.commit([
@@ -194,7 +195,8 @@ extension MosipMediator {
   /// The event as it came.
   private func keptEvent(_ key: String, _ context: StageContext) async throws -> JSONValue {
     guard
-      let bytes = try await events(context).get(container: "credential-" + RecordKey.container(key), key: "event.json"),
+      let bytes = try await events(context).get(
+        container: ObjectAccounts.credentials + RecordKey.container(key), key: "event.json"),
       let event = try? JSONValue.parse(bytes)
     else { throw MediatorFault(.unknown, "the credential event is not in the object store") }
     return event

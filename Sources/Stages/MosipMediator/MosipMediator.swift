@@ -125,9 +125,9 @@ public struct MosipMediator: Stage {
   /// Accounts of the object store.
   enum Accounts {
     /// Births, changes and credential events as they came in, sealed.
-    static let events = "mosip-opencrvs"
+    static let events = ObjectAccounts.mosipEvents
     /// Packets between creation and upload, under upstream's name of the account.
-    static let packets = "PACKET_MANAGER_ACCOUNT"
+    static let packets = ObjectAccounts.packetsBeforeUpload
   }
 
   static let credentialPath = "/opencrvs/v1/internal/receiveCredentialBirth"

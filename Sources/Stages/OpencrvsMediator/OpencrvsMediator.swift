@@ -92,7 +92,7 @@ public struct OpencrvsMediator: Stage {
     static let statuses = "statuses"
   }
   /// The account of the object store that keeps the events, sealed.
-  static let eventAccount = "opencrvs-events"
+  static let eventAccount = ObjectAccounts.openCRVSEvents
 
   let settings: StageSettings
   let secret: [UInt8]

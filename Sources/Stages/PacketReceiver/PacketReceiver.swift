@@ -15,7 +15,8 @@ public struct PacketReceiver: Stage {
     settings: [
       SettingField("max-file-size", .integer, default: 5, unit: "MiB", "the largest upload"),
       SettingField("extension", .text, default: ".zip", "how the name of an uploaded file must end"),
-      SettingField("landing-zone-account", .text, default: "landing-zone", "the object store's account for uploads"),
+      SettingField(
+        "landing-zone-account", .text, default: .text(ObjectAccounts.landingZone), "the object store's account for uploads"),
       SettingField(
         "main-processes", .texts,
         default: ["NEW", "UPDATE", "LOST", "RES_UPDATE", "ACTIVATE", "DEACTIVATE", "OPENCRVS_NEW", "OPENCRVS_UPDATE"],

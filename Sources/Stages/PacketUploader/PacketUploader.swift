@@ -9,9 +9,9 @@ public struct PacketUploader: Stage {
     scansPackets: true,
     settings: [
       SettingField(
-        "packet-account", .text, default: "packet-manager", "the object store's account of the packet store"),
+        "packet-account", .text, default: .text(ObjectAccounts.packetStore), "the object store's account of the packet store"),
       SettingField(
-        "landing-zone-account", .text, default: "landing-zone", "the object store's account of the landing zone"),
+        "landing-zone-account", .text, default: .text(ObjectAccounts.landingZone), "the object store's account of the landing zone"),
       SettingField(
         "max-retry", .integer, default: 10, "how often a client may send the packet again before it is given up"),
     ])

@@ -64,7 +64,7 @@ enum Commands {
       StagesCommand.list, StagesCommand.describe, StagesTryCommand.command, RegistrationsCommand.list, JourneyCommand.command,
       ReplayCommand.command, ReplayManyCommand.jobs, ReplayManyCommand.show, ReplayManyCommand.resume, ReplayManyCommand.cancel,
       JournalCommand.rebuild, HeldCommand.list, HeldCommand.release, OutcomeCommand.reconcile, OutcomeCommand.report,
-      ReleaseCommand.command,
+      ReleaseCommand.command, EraseCommand.command,
     ] + DeadLettersCommand.all + WorkCommand.all + WaitingCommand.all + PauseCommand.all + [
       IdCommand.generate, IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,

@@ -121,6 +121,9 @@ enum JourneyText {
     for record in view.unsent {
       note("waits for \(record.topic) since \(record.createdAt.iso)\(record.refusal.map { ": refused, \($0)" } ?? "")")
     }
+    if let erased = view.erased {
+      note("erased on \(erased.at.iso) by \(erased.author)\(view.erasedReason.map { " because: \($0)" } ?? "")")
+    }
     for entry in view.operations ?? [] {
       note("\(entry.operation) by \(entry.author) at \(entry.at.iso)\(entry.reason.map { ": \($0)" } ?? "")")
     }

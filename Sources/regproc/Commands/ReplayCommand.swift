@@ -111,4 +111,14 @@ extension Surroundings {
     environment["REGPROC_AUTHOR"].flatMap { $0.isEmpty ? nil : $0 } ?? environment["USER"] ?? environment["LOGNAME"]
       ?? "uid \(getuid())"
   }
+
+  /// Whether a person is there who can be asked.
+  var canAsk: Bool { isatty(0) == 1 && console.errorsAreTerminal }
+
+  /// Asks a person; true for yes.
+  func agrees(to question: String) -> Bool {
+    console.err(question)
+    let answer = (readLine() ?? "").trimmed.lowercased()
+    return answer == "y" || answer == "yes"
+  }
 }

@@ -54,9 +54,8 @@ enum ReplayManyCommand {
     let request = try request(arguments, settings)
     let who = Operator(arguments.text("author") ?? around.loginName, reason: arguments.text("reason"))
     let replays = try ReplayCommand.replays(settings)
-    let isTerminal = isatty(0) == 1 && around.console.errorsAreTerminal
     let (isSure, isDryRun) = (arguments.has("yes"), arguments.has("dry-run"))
-    guard isSure || isDryRun || isTerminal else {
+    guard isSure || isDryRun || around.canAsk else {
       throw Failure(
         "nobody can be asked here whether this is meant, so nothing was sent: say it with --yes, or look with --dry-run")
     }
@@ -67,7 +66,7 @@ enum ReplayManyCommand {
         around.console.err("Nothing was sent.\n")
         return 0
       }
-      if !isSure, !asks("Run \(preview.count == 1 ? "it" : "them") again? [y/N] ", around.console) {
+      if !isSure, !around.agrees(to: "Run \(preview.count == 1 ? "it" : "them") again? [y/N] ") {
         around.console.err("Nothing was sent.\n")
         return 1
       }
@@ -112,12 +111,6 @@ enum ReplayManyCommand {
     let from = request.from.map { " from \($0)" } ?? ""
     let leftOut = made.leftOut > 0 ? "; \(made.leftOut) that cannot be used left out" : ""
     console.err("\(made.count) selected\(from)\(request.isForced ? ", by force" : "")\(leftOut).\n")
-  }
-
-  private static func asks(_ question: String, _ console: Console) -> Bool {
-    console.err(question)
-    let answer = (readLine() ?? "").trimmed.lowercased()
-    return answer == "y" || answer == "yes"
   }
 
   private static func name() -> String { "command-\(getpid())-\(SecureRandom.uuid())" }

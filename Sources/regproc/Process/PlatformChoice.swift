@@ -27,8 +27,7 @@ final class PlatformChoice: Sendable {
     roles: [String: [String]], publicURL: String, isStarted: Bool = true, isReadOnly: Bool = false
   ) throws {
     if !isReadOnly { try Files.makeFolder(folder, mode: 0o700) }
-    let objects: (any ObjectStore)? =
-      settings.usesS3 ? S3ObjectStore(try settings.s3(), http: try Self.http(settings, caFile: "s3.ca-file")) : nil
+    let objects: (any ObjectStore)? = try Self.s3(settings)
     guard settings.usesMosip else {
       let platform = try EmbeddedPlatform(
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
@@ -57,6 +56,11 @@ final class PlatformChoice: Sendable {
     services.outgoingHosts = settings.outgoingHosts(url: publicURL)
     self.services = services
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
+  }
+
+  /// The object store of the settings; nil where objects are files.
+  static func s3(_ settings: Settings) throws -> S3ObjectStore? {
+    settings.usesS3 ? S3ObjectStore(try settings.s3(), http: try http(settings, caFile: "s3.ca-file")) : nil
   }
 
   /// Calls to the outside.
