@@ -122,6 +122,12 @@ enum ErasureSteps {
               'UTF8')), 'hex')) ELSE '{}' END
           """, values: names),
       ErasureStep(
+        table: "regproc.stage_record", what: "keyed hashes of names and day of birth",
+        why: "births that look like one child are found by them",
+        rows: "stage = 'mosip-mediator' AND collection = 'birth_likenesses' AND key = ANY($1::text[]) AND document ? 'likeness'",
+        change: "SET version = version + 1, changed_at = now(), document = document - 'likeness' - 'motherLikeness'",
+        values: [scope.sortedKeys]),
+      ErasureStep(
         table: "regproc.stage_record", what: "sentences of errors",
         why: "other systems may have said in them what they did not like; the codes stay",
         rows: "\(isOfKeys) AND \(hasSentences)",

@@ -112,6 +112,7 @@ import Testing
     let shown = try await stand.pool.with { try erasure.erase(number, by: Self.who, isDryRun: true, on: $0) }
     #expect(try await dump(stand).filter { !$0.table.hasPrefix("regproc.route_report") }.map(\.text) == rows)
     #expect(objects(stand) == before && shown.subject == rid && shown.isDryRun)
+    #expect(shown.removed.contains { $0.what.hasPrefix("keyed hashes") && $0.count == 1 })
     #expect(shown.removed.contains { $0.place == "regproc.dead_letter" && $0.count == 2 })
     #expect(shown.removed.contains { $0.place.hasPrefix("object store") })
     #expect(try await refusal(stand) { _ = try erasure.erase(rid, by: Operator("anna"), on: $0) } == "no-reason")
@@ -125,11 +126,12 @@ import Testing
         """
         SELECT (SELECT count(*) FROM regproc.stage_record WHERE document::text LIKE '%sealedToken%'),
           (SELECT count(*) FROM platform.draft_document), (SELECT count(*) FROM platform.tag),
-          (SELECT count(*) FROM regproc.erased_objects), (SELECT count(*) FROM regproc.hop WHERE message IS NOT NULL)
+          (SELECT count(*) FROM regproc.erased_objects), (SELECT count(*) FROM regproc.hop WHERE message IS NOT NULL),
+          (SELECT count(*) FROM regproc.stage_record WHERE document ?| '{likeness,motherLikeness}')
         """
       ).only()
     }
-    #expect(try [sealed.int(0), sealed.int(1), sealed.int(2), sealed.int(3), sealed.int(4)] == [0, 0, 0, 0, 0])
+    #expect(try (0..<6).map { try sealed.int($0) } == [0, 0, 0, 0, 0, 0])
 
     // The journey, and what is refused.
     let view = try #require(try await stand.pool.with { try RegistrationView.read(number, on: $0) })
