@@ -84,4 +84,33 @@ import Testing
     let page = "# A page\n## 4.1 Verhoeff's, by hand\n```\n# no heading\n```\n## `code` and more\n## Twice\n## Twice\n"
     #expect(Self.anchors(page) == ["a-page", "41-verhoeffs-by-hand", "code-and-more", "twice", "twice-1"])
   }
+
+  @Test func `the picture of the targets is that of the manifest`() throws {
+    let process = Process()
+    let output = Pipe()
+    (process.executableURL, process.standardOutput) = (URL(filePath: "/usr/bin/env"), output)
+    process.arguments = ["python3", Self.project.appending(path: "scripts/targets").path]
+    try process.run()
+    let picture = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+    process.waitUntilExit()
+    let page = try String(contentsOf: Self.project.appending(path: "docs/architecture.md"), encoding: .utf8)
+    #expect(process.terminationStatus == 0 && picture.contains("StageRuntime --> StageKit"), "\(picture)")
+    #expect(page.contains(picture), "run make generate")
+  }
+
+  @Test func `functions that the page on architecture names are there`() throws {
+    let page = try String(contentsOf: Self.project.appending(path: "docs/architecture.md"), encoding: .utf8)
+    let sources = Self.files([".swift"]).filter { $0.path.hasPrefix("Sources/") }
+    var (named, wrong) = (0, [String]())
+    for match in page.matches(of: /`([A-Z]\w+)\.([a-z]\w+)`/) {
+      named += 1
+      let (type, name) = (match.output.1, match.output.2)
+      let isThere = sources.contains { file in
+        file.path.split(separator: "/").last.map { $0.hasPrefix(type) } == true
+          && (file.text.contains("func \(name)(") || file.text.contains("var \(name)"))
+      }
+      if !isThere { wrong.append("\(type).\(name)") }
+    }
+    #expect(wrong.isEmpty && named > 10, "\(wrong)")
+  }
 }

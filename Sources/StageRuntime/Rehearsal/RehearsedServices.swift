@@ -66,6 +66,9 @@ struct RehearsedEnvelopeKeys: EnvelopeKeys {
   func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool {
     try await real.verify(data, signature: signature, of: owner)
   }
+  func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8] {
+    try await real.code(message, label: label, as: owner)
+  }
 }
 
 /// No credential is asked for; the request gets a made-up number.
