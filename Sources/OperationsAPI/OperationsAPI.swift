@@ -12,13 +12,21 @@ public struct OperationsAPI: Sendable {
   let access: OperatorAccess
   let log = Log("operations")
 
-  private init(_ access: OperatorAccess) { self.access = access }
+  /// Whether this process has topics that outlive it, for jobs that read them.
+  let hasTopics: Bool
+
+  private init(_ access: OperatorAccess, hasTopics: Bool) { (self.access, self.hasTopics) = (access, hasTopics) }
+
+  /// The endpoints, for `Engine`, of a process whose broker is its own.
+  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] { endpoints(access, hasTopics: false) }
 
   /// The endpoints, for `Engine`.
-  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] {
+  /// - Parameter hasTopics: whether there is a Kafka that jobs can read; else such jobs are refused.
+  public static func endpoints(_ access: OperatorAccess, hasTopics: Bool) -> [Endpoint] {
     // Each file of this target adds its own.
-    let api = OperationsAPI(access)
-    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.outcomes
+    let api = OperationsAPI(access, hasTopics: hasTopics)
+    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.logJobs
+      + api.outcomes
   }
 
   /// Something to look at.

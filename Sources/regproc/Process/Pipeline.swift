@@ -242,7 +242,7 @@ final class Pipeline: Sendable {
       } else {
         maker = nil
       }
-      let operators = Operators()
+      let operators = Operators(topics: broker == nil ? kafka : nil)
       do {
         let engine = try Engine(
           engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
@@ -313,14 +313,23 @@ final class Pipeline: Sendable {
 /// What the engine gives to whoever serves operators.
 private final class Operators: Sendable {
   private let access = Mutex<OperatorAccess?>(nil)
+  /// Where the topics are that outlive this process.
+  private let topics: KafkaSettings?
+
+  init(topics: KafkaSettings?) { self.topics = topics }
 
   func take(_ access: OperatorAccess) -> [Endpoint] {
     self.access.withLock { $0 = access }
-    return OperationsAPI.endpoints(access)
+    return OperationsAPI.endpoints(access, hasTopics: topics != nil)
   }
 
   func jobs(database: PostgresSettings, instance: String) -> ReplayService? {
-    access.withLock { $0 }.map { ReplayService($0, database: database, instance: instance) }
+    access.withLock { $0 }.map { access in
+      let logs = topics.map { kafka in
+        LogTopics(access) { LogScan($0, kafka: kafka, since: $1, isStopping: $2, tell: $3) }
+      }
+      return ReplayService(access, database: database, instance: instance, topics: logs)
+    }
   }
 }
 
