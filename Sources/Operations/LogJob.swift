@@ -126,7 +126,7 @@ public struct LogJob: Sendable {
   }
 
   private static func read(_ row: Row) throws -> LogJob {
-    func json(_ column: Int) throws -> JSONValue? { try row.textOrNull(column).map { try JSONValue.parse(Array($0.utf8)) } }
+    func json(_ column: Column) throws -> JSONValue? { try row.textOrNull(column).map { try JSONValue.parse(Array($0.utf8)) } }
     return LogJob(
       id: try row.int(0), kind: try row.textOrNull(2).map { .replay(rid: $0, isForced: try row.bool(3)) } ?? .rebuild,
       since: try row.instant(4), isDryRun: try row.bool(5), who: Operator(try row.text(6), reason: try row.textOrNull(7)),

@@ -178,7 +178,9 @@ private final class LogJobLease: Sendable {
   private struct State {
     var connection: Connection
     var keptAt = monotonicMilliseconds()
-    var (records, percent, registrations) = (0, 0, 0)
+    var records = 0
+    var percent = 0
+    var registrations = 0
     var isGone = false
   }
 

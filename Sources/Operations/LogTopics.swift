@@ -14,6 +14,12 @@ public struct LogTopics: Sendable {
     "no Kafka is configured (kafka.bootstrap-servers): the topics of a broker inside of regproc up end with it, so nothing can be read from "
       + "them")
 
+  /// Why one that reads the topics of its own stages alone cannot do it: what it may not see it would take for empty.
+  public static let ownOnly = OperationRefusal(
+    .conflict, "own-topics",
+    "this process has the topics of its own stages alone (kafka.topics: own): ask one that may read all, or use the command with the "
+      + "settings of such a one")
+
   /// Who watches while topics are read.
   public struct Watch: Sendable {
     /// Whether it is to end early, by throwing.

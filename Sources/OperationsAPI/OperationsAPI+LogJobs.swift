@@ -51,7 +51,7 @@ extension OperationsAPI {
   }
 
   private func make(_ kind: LogJob.Kind, _ body: JSONValue, _ who: Operator, _ connection: Connection) throws -> JSONValue {
-    guard hasTopics else { throw LogTopics.missing }
+    if let withoutTopics { throw withoutTopics }
     let since = try TimeWords.moment(try Self.word(body, "since") ?? LogTopics.defaultSpan, named: "since")
     return try replayer.make(kind, since: since, by: who, isDryRun: try Self.flag(body, "dryRun"), on: connection).json
   }

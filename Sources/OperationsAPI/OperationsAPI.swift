@@ -12,19 +12,21 @@ public struct OperationsAPI: Sendable {
   let access: OperatorAccess
   let log = Log("operations")
 
-  /// Whether this process has topics that outlive it, for jobs that read them.
-  let hasTopics: Bool
+  /// Why this process makes no jobs that read the topics; nil when it does.
+  let withoutTopics: OperationRefusal?
 
-  private init(_ access: OperatorAccess, hasTopics: Bool) { (self.access, self.hasTopics) = (access, hasTopics) }
+  private init(_ access: OperatorAccess, withoutTopics: OperationRefusal?) {
+    (self.access, self.withoutTopics) = (access, withoutTopics)
+  }
 
   /// The endpoints, for `Engine`, of a process whose broker is its own.
-  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] { endpoints(access, hasTopics: false) }
+  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] { endpoints(access, withoutTopics: LogTopics.missing) }
 
   /// The endpoints, for `Engine`.
-  /// - Parameter hasTopics: whether there is a Kafka that jobs can read; else such jobs are refused.
-  public static func endpoints(_ access: OperatorAccess, hasTopics: Bool) -> [Endpoint] {
+  /// - Parameter withoutTopics: why jobs that read the topics are refused; nil when they are made.
+  public static func endpoints(_ access: OperatorAccess, withoutTopics: OperationRefusal?) -> [Endpoint] {
     // Each file of this target adds its own.
-    let api = OperationsAPI(access, hasTopics: hasTopics)
+    let api = OperationsAPI(access, withoutTopics: withoutTopics)
     return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.logJobs
       + api.outcomes
   }

@@ -233,7 +233,7 @@ struct LogJobTests {
         try $0.script("INSERT INTO regproc.held (rid, stage, code, times, author) VALUES ('2', 'a', 'RPR-1', 3, 'anna')")
       }
       let access = bench.access()
-      let endpoints = OperationsAPI.endpoints(access, hasTopics: true)
+      let endpoints = OperationsAPI.endpoints(access, withoutTopics: nil)
       @Sendable func ask(_ method: String, _ pattern: String, _ parameters: [String: String] = [:], _ body: JSONValue? = nil)
         async throws -> (Int, JSONValue)
       { try await ReplayBench.ask(endpoints, method, "/regproc/v1/" + pattern, parameters, body) }

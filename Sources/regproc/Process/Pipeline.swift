@@ -242,7 +242,8 @@ final class Pipeline: Sendable {
       } else {
         maker = nil
       }
-      let operators = Operators(topics: broker == nil ? kafka : nil)
+      let operators = Operators(
+        kafka, withoutTopics: broker != nil ? LogTopics.missing : engineSettings.keepsToOwnTopics ? LogTopics.ownOnly : nil)
       do {
         let engine = try Engine(
           engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
@@ -313,22 +314,21 @@ final class Pipeline: Sendable {
 /// What the engine gives to whoever serves operators.
 private final class Operators: Sendable {
   private let access = Mutex<OperatorAccess?>(nil)
-  /// Where the topics are that outlive this process.
-  private let topics: KafkaSettings?
+  private let kafka: KafkaSettings
+  /// Why no jobs read the topics here.
+  private let withoutTopics: OperationRefusal?
 
-  init(topics: KafkaSettings?) { self.topics = topics }
+  init(_ kafka: KafkaSettings, withoutTopics: OperationRefusal?) { (self.kafka, self.withoutTopics) = (kafka, withoutTopics) }
 
   func take(_ access: OperatorAccess) -> [Endpoint] {
     self.access.withLock { $0 = access }
-    return OperationsAPI.endpoints(access, hasTopics: topics != nil)
+    return OperationsAPI.endpoints(access, withoutTopics: withoutTopics)
   }
 
   func jobs(database: PostgresSettings, instance: String) -> ReplayService? {
-    access.withLock { $0 }.map { access in
-      let logs = topics.map { kafka in
-        LogTopics(access) { LogScan($0, kafka: kafka, since: $1, isStopping: $2, tell: $3) }
-      }
-      return ReplayService(access, database: database, instance: instance, topics: logs)
+    access.withLock { $0 }.map { [kafka] access in
+      let topics = withoutTopics == nil ? LogTopics(access) { LogScan($0, kafka: kafka, since: $1, isStopping: $2, tell: $3) } : nil
+      return ReplayService(access, database: database, instance: instance, topics: topics)
     }
   }
 }
