@@ -22,35 +22,56 @@ extension Replays {
     }
   }
 
+  /// Whether a text can be a RID: up to 64 digits.
+  public static func isRID(_ text: String) -> Bool {
+    (1...64).contains(text.utf8.count) && text.utf8.allSatisfy { (48...57).contains($0) }
+  }
+
+  /// Why another text is not looked for on the topics.
+  public static let noRID = "on the topics a RID is looked for, which has digits alone"
+
   /// Runs a RID again from its newest record on the topics.
   /// - Throws: `Replay.Refusal`, `OperationRefusal`, `PostgresError`, `KafkaError`, `LogScan.Failure`.
   public func startFromLog(
     _ rid: String, scan: LogScan, by who: Operator, isForced: Bool = false, isDryRun: Bool = false, on connection: Connection
   ) throws -> FromLog {
+    let record = try newest(of: rid, isForced: isForced, on: connection) { try scan.newest(rid: rid) }
+    return try connection.transaction { try start(from: record, by: who, isForced: isForced, isDryRun: isDryRun, on: connection) }
+  }
+
+  /// Looks for the newest record of a RID, unless it would be refused anyway.
+  /// - Throws: `Replay.Refusal` when there is none as well; what the search throws.
+  func newest(
+    of rid: String, isForced: Bool, on connection: Connection, by search: () throws -> LogRecord?
+  ) throws -> LogRecord {
     // A search takes long: what is refused anyway is refused before it.
     try Erased.refuse([rid], on: connection)
     if !isForced { try registrations.checkUnknown(rid, on: connection) }
-    guard let record = try scan.newest(rid: rid) else {
+    guard let record = try search() else {
       throw Replay.Refusal(
         code: "not-on-topics",
         message:
           "no topic of a stage has a record of RID \(rid) in that time. Is it the right broker? A longer --since looks further back, "
           + "as far as the topics keep their records.")
     }
-    let started = try connection.transaction {
-      if let held = try HeldRID.find(rid, on: connection) { throw held.refusal }
-      let started = try registrations.begin(
-        from: record, author: who.name, reason: who.reason, isForced: isForced, isDryRun: isDryRun, on: connection)
-      if !isDryRun {
-        try AuditTrail.note(
-          "replay --from-log", of: rid, by: who,
-          details: [
-            "topic": .string(record.topic), "partition": JSONValue(Int(record.partition)), "offset": JSONValue(Int(record.offset)),
-            "at": .string(record.at.iso), "run": JSONValue(started[0].run), "stages": .array(started.map { .string($0.stage) }),
-            "force": .bool(isForced),
-          ], on: connection)
-      }
-      return started
+    return record
+  }
+
+  /// Starts a run from a record in the caller's transaction, with the audit entry.
+  func start(
+    from record: LogRecord, by who: Operator, isForced: Bool, isDryRun: Bool, job: Int? = nil, on connection: Connection
+  ) throws -> FromLog {
+    if let held = try HeldRID.find(record.rid, on: connection) { throw held.refusal }
+    let started = try registrations.begin(
+      from: record, author: who.name, reason: who.reason, isForced: isForced, isDryRun: isDryRun, on: connection)
+    if !isDryRun {
+      var details: JSONValue = [
+        "topic": .string(record.topic), "partition": JSONValue(Int(record.partition)), "offset": JSONValue(Int(record.offset)),
+        "at": .string(record.at.iso), "run": JSONValue(started[0].run), "stages": .array(started.map { .string($0.stage) }),
+        "force": .bool(isForced),
+      ]
+      if let job { details["job"] = JSONValue(job) }
+      try AuditTrail.note("replay --from-log", of: record.rid, by: who, details: details, on: connection)
     }
     return FromLog(record: record, started: started)
   }
@@ -66,12 +87,15 @@ public enum JournalRebuilding {
     guard let summary = try rebuild.run(scan, reason: who.reason, isDryRun: isDryRun, on: connection) else {
       throw OperationRefusal(.conflict, "busy", "somebody else rebuilds this journal now: wait for that")
     }
-    if !isDryRun {
-      try connection.transaction {
-        try AuditTrail.note("journal rebuild", of: nil, by: who, details: summary.json, on: connection)
-      }
-    }
+    if !isDryRun { try connection.transaction { try note(summary, by: who, on: connection) } }
     return summary
+  }
+
+  /// The audit entry of a rebuild.
+  static func note(_ summary: JournalRebuild.Summary, by who: Operator, job: Int? = nil, on connection: Connection) throws {
+    var details = summary.json
+    if let job { details["job"] = JSONValue(job) }
+    try AuditTrail.note("journal rebuild", of: nil, by: who, details: details, on: connection)
   }
 }
 

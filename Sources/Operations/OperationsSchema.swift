@@ -11,6 +11,7 @@ public enum OperationsSchema {
     Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
     Migration(version: 66, name: "events by the day on which they arrived", sql: Outcome.index),
     Migration(version: 67, name: "births that look like one child", sql: AlikeBirths.index),
+    Migration(version: 70, name: "jobs that read the topics", sql: LogJob.table),
     Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
   ]
 
@@ -60,6 +61,7 @@ public enum OperationsSchema {
     TableRights("regproc.pause", [.select, .insert, .update, .delete]),
     TableRights("regproc.replay_job", [.select, .insert, .update]),
     TableRights("regproc.replay_item", [.select, .insert, .update, .delete]),
+    TableRights("regproc.log_job", [.select, .insert, .update]),
     TableRights("regproc.held", [.select, .insert, .update]),
     TableRights("regproc.erased", [.select, .insert]),
     TableRights("regproc.erased_objects", [.select, .insert, .delete]),

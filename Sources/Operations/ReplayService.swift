@@ -3,17 +3,25 @@ import StageRuntime
 import Synchronization
 import System
 
-/// Works on replay jobs beside an engine: on those that came over HTTP, and on those whose worker died.
+/// Works on replay jobs and log jobs beside an engine: on those that came over HTTP, and on those whose worker died.
 public final class ReplayService: Sendable {
   /// How often it looks for jobs.
   private static let interval = 3000
-  /// Jobs at a time; each has its own rate.
+  /// Replay jobs at a time; each has its own rate. Of log jobs it is one: each reads whole topics.
   private static let most = 4
+
+  private enum Job: Hashable {
+    case replay(Int)
+    case log(Int)
+
+    var isLog: Bool { if case .log = self { true } else { false } }
+  }
 
   private let access: OperatorAccess
   private let database: PostgresSettings
   private let instance: String
-  private let active = Mutex<Set<Int>>([])
+  private let topics: LogTopics?
+  private let active = Mutex<Set<Job>>([])
   private let stopping = Atomic(false)
   private let bell = Semaphore()
   private let ended = Semaphore()
@@ -22,10 +30,12 @@ public final class ReplayService: Sendable {
   /// - Parameters:
   ///   - database: where connections go; each job has one of its own.
   ///   - instance: the process's name.
-  public init(_ access: OperatorAccess, database: PostgresSettings, instance: String) {
+  ///   - topics: what log jobs read; nil leaves them to others.
+  public init(_ access: OperatorAccess, database: PostgresSettings, instance: String, topics: LogTopics? = nil) {
     self.access = access
     self.database = database
     self.instance = instance
+    self.topics = topics
   }
 
   /// Begins to look for jobs.
@@ -44,7 +54,7 @@ public final class ReplayService: Sendable {
     var isFailing = false
     while !isStopping {
       do {
-        for id in try waiting() { begin(id) }
+        for job in try waiting() { begin(job) }
         isFailing = false
       } catch let error as PostgresError where error.sqlState == "42501" {
         // Its role is a stage's alone. Jobs are left to processes that may.
@@ -60,37 +70,69 @@ public final class ReplayService: Sendable {
     ended.signal()
   }
 
-  private func waiting() throws -> [Int] {
-    let free = Self.most - active.withLock(\.count)
-    guard free > 0 else { return [] }
+  private func waiting() throws -> [Job] {
+    let (logs, all) = active.withLock { ($0.count(where: \.isLog), $0.count) }
+    let (free, takesLogs) = (Self.most - (all - logs), topics != nil && logs == 0)
+    guard free > 0 || takesLogs else { return [] }
     let pool = access.pool
-    return try blockingAwait { () -> Result<[Int], any Error> in
-      do { return .success(try await pool.with { try ReplayJob.waiting(limit: free, on: $0) }) } catch { return .failure(error) }
+    return try blockingAwait { () -> Result<[Job], any Error> in
+      do {
+        return .success(
+          try await pool.with { connection in
+            let replays = free > 0 ? try ReplayJob.waiting(limit: free, on: connection) : []
+            let logs = takesLogs ? try LogJob.waiting(limit: 1, on: connection) : []
+            return replays.map { .replay($0) } + logs.map { .log($0) }
+          })
+      } catch { return .failure(error) }
     }.get()
   }
 
-  private func begin(_ id: Int) {
-    guard active.withLock({ $0.insert(id).inserted }) else { return }
-    OwnedThread.start("replay-job") { [self] in
-      work(id)
-      _ = active.withLock { $0.remove(id) }
-      bell.signal()
+  private func begin(_ job: Job) {
+    guard active.withLock({ $0.insert(job).inserted }) else { return }
+    OwnedThread.start(job.isLog ? "log-job" : "replay-job") { [self] in
+      let isDone = work(job)
+      _ = active.withLock { $0.remove(job) }
+      // What did not go well would not go better at once.
+      if isDone { bell.signal() }
     }
   }
 
-  private func work(_ id: Int) {
+  private func work(_ job: Job) -> Bool {
+    let (what, id) =
+      switch job {
+      case .replay(let id): ("replay", id)
+      case .log(let id): ("log", id)
+      }
     do {
-      let connection = try Connection(database)
-      defer { connection.close() }
-      let runner = ReplayRunner(
-        Replays(access.replay, limits: access.replays), worker: "\(instance)-\(SecureRandom.uuid())",
-        isStopping: { [self] in isStopping }, wakeUp: access.wakeUp)
-      let end = try runner.work(id, on: connection)
-      log.info("a replay job was worked on", ["job": "\(id)", "end": "\(end)"])
+      let end = try job.isLog ? workOnLog(id) : workOnReplay(id)
+      log.info("a \(what) job was worked on", ["job": "\(id)", "end": end])
+      return true
     } catch let refusal as OperationRefusal where refusal.kind == .conflict {
       // Another process was quicker.
+      return true
     } catch {
-      log.warning("a replay job stands; it is taken up again", ["job": "\(id)", "error": "\(error)"])
+      log.warning("a \(what) job stands; it is taken up again", ["job": "\(id)", "error": "\(error)"])
+      return false
     }
+  }
+
+  private var replays: Replays { Replays(access.replay, limits: access.replays) }
+  private var worker: String { "\(instance)-\(SecureRandom.uuid())" }
+
+  private func workOnReplay(_ id: Int) throws -> String {
+    let connection = try Connection(database)
+    defer { connection.close() }
+    let runner = ReplayRunner(replays, worker: worker, isStopping: { [self] in isStopping }, wakeUp: access.wakeUp)
+    return "\(try runner.work(id, on: connection))"
+  }
+
+  private func workOnLog(_ id: Int) throws -> String {
+    guard let topics else { throw LogTopics.missing }
+    // A rebuild goes over all rows.
+    let connection = try Connection(database.unhurried)
+    defer { connection.close() }
+    let runner = LogJobRunner(
+      replays, topics: topics, database: database, worker: worker, isStopping: { [self] in isStopping }, wakeUp: access.wakeUp)
+    return "\(try runner.work(id, on: connection))"
   }
 }

@@ -7,7 +7,7 @@ import System
 
 /// Running registrations again, one or many, and what is held.
 extension OperationsAPI {
-  private var replayer: Replays { Replays(access.replay, limits: access.replays) }
+  var replayer: Replays { Replays(access.replay, limits: access.replays) }
 
   var replays: [Endpoint] {
     [
@@ -70,21 +70,26 @@ extension OperationsAPI {
     ]
   }
 
-  private static func job(_ request: Request) throws(OperationRefusal) -> Int {
+  static func job(_ request: Request) throws(OperationRefusal) -> Int {
     guard let id = Int(request.parameters["id"] ?? "") else {
-      throw OperationRefusal(.badInput, "bad-job", "the number of a replay job is a whole number")
+      throw OperationRefusal(.badInput, "bad-job", "the number of a job is a whole number")
     }
     return id
   }
 
+  /// Refuses a body with a member that means nothing, beside `reason` and `author`: a misspelt dry run would be none.
+  static func refuseStrangers(_ body: JSONValue, _ members: [String]) throws(OperationRefusal) {
+    let known = members + ["reason", "author"]
+    guard let stranger = body.object?.first(where: { !known.contains($0.key) })?.key else { return }
+    throw OperationRefusal(
+      .badInput, "bad-body",
+      "the body may not have \(VisibleText.of(String(stranger.prefix(64)))); it may have \(known.joined(separator: ", "))")
+  }
+
   /// What a body asks for: `rids`, or `selection` with the names of the command's options.
   private func request(_ body: JSONValue) throws -> ReplayRequest {
-    let known = ["rids", "selection", "process", "from", "reason", "author", "force", "dryRun", "rate", "limit", "skipBad", "yes"]
-    if let stranger = body.object?.first(where: { !known.contains($0.key) })?.key {
-      throw OperationRefusal(
-        .badInput, "bad-body",
-        "the body may not have \(VisibleText.of(String(stranger.prefix(64)))); it may have \(known.joined(separator: ", "))")
-    }
+    try Self.refuseStrangers(
+      body, ["rids", "selection", "process", "from", "force", "dryRun", "rate", "limit", "skipBad", "yes"])
     let what: ReplayRequest.What
     switch (body["rids"], body["selection"]) {
     case (.some(let rids), nil):
@@ -120,7 +125,7 @@ extension OperationsAPI {
     return flag
   }
 
-  private static func word(_ body: JSONValue, _ name: String) throws(OperationRefusal) -> String? {
+  static func word(_ body: JSONValue, _ name: String) throws(OperationRefusal) -> String? {
     guard let value = body[name], !value.isNull else { return nil }
     guard let word = value.string else { throw OperationRefusal(.badInput, "bad-body", "\(name) must be a text") }
     return word

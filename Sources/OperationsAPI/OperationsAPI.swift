@@ -12,13 +12,23 @@ public struct OperationsAPI: Sendable {
   let access: OperatorAccess
   let log = Log("operations")
 
-  private init(_ access: OperatorAccess) { self.access = access }
+  /// Why this process makes no jobs that read the topics; nil when it does.
+  let withoutTopics: OperationRefusal?
+
+  private init(_ access: OperatorAccess, withoutTopics: OperationRefusal?) {
+    (self.access, self.withoutTopics) = (access, withoutTopics)
+  }
+
+  /// The endpoints, for `Engine`, of a process whose broker is its own.
+  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] { endpoints(access, withoutTopics: LogTopics.missing) }
 
   /// The endpoints, for `Engine`.
-  public static func endpoints(_ access: OperatorAccess) -> [Endpoint] {
+  /// - Parameter withoutTopics: why jobs that read the topics are refused; nil when they are made.
+  public static func endpoints(_ access: OperatorAccess, withoutTopics: OperationRefusal?) -> [Endpoint] {
     // Each file of this target adds its own.
-    let api = OperationsAPI(access)
-    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.outcomes
+    let api = OperationsAPI(access, withoutTopics: withoutTopics)
+    return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.logJobs
+      + api.outcomes
   }
 
   /// Something to look at.

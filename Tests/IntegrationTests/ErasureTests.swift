@@ -131,7 +131,7 @@ import Testing
         """
       ).only()
     }
-    #expect(try (0..<6).map { try sealed.int($0) } == [0, 0, 0, 0, 0, 0])
+    #expect(try (0..<6).map { try sealed.int(Column($0)) } == [0, 0, 0, 0, 0, 0])
 
     // The journey, and what is refused.
     let view = try #require(try await stand.pool.with { try RegistrationView.read(number, on: $0) })

@@ -136,6 +136,18 @@ final class ReplayBench: Sendable {
       """)
   }
 
+  /// Asks an endpoint as the listener does.
+  static func ask(
+    _ endpoints: [Endpoint], _ method: String, _ pattern: String, _ parameters: [String: String], _ body: JSONValue?
+  ) async throws -> (Int, JSONValue) {
+    let endpoint = try #require(endpoints.first { $0.method == method && $0.pathPattern == pattern })
+    let answer = try await endpoint.respond(
+      to: Request(
+        method: method, path: pattern, headers: ["Content-Type": "application/json"], parameters: parameters,
+        body: body?.encoded() ?? []))
+    return (answer.status, try JSONValue.parse(answer.body))
+  }
+
   func job(_ id: Int) async throws -> ReplayJob { try await pool.with { try ReplayJob.read(id, on: $0) } }
 
   func refusal(_ body: @escaping @Sendable (Connection) throws -> Void) async throws -> String? {

@@ -293,14 +293,7 @@ struct ReplayJobTests {
       let endpoints = OperationsAPI.endpoints(access)
       @Sendable func ask(_ method: String, _ pattern: String, _ parameters: [String: String] = [:], _ body: JSONValue? = nil)
         async throws -> (Int, JSONValue)
-      {
-        let endpoint = try #require(endpoints.first { $0.method == method && $0.pathPattern == pattern })
-        let answer = try await endpoint.respond(
-          to: Request(
-            method: method, path: pattern, headers: ["Content-Type": "application/json"], parameters: parameters,
-            body: body?.encoded() ?? []))
-        return (answer.status, try JSONValue.parse(answer.body))
-      }
+      { try await ReplayBench.ask(endpoints, method, pattern, parameters, body) }
       let replays = "/regproc/v1/replays"
       for (body, code) in [
         (["author": "a"] as JSONValue, "bad-body"), (["author": "a", "rids": ["1"], "dryrun": true], "bad-body"),

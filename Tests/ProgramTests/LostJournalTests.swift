@@ -1,4 +1,5 @@
 import Glibc
+import HTTP
 import JSON
 import Kafka
 import Postgres
@@ -26,14 +27,7 @@ extension ProgramTests {
           words + ["--data", pipeline.folder, "--kafka", broker.address], environment: ["REGPROC_AUTHOR": "anna"])
       }
 
-      // They stand before a stage that is paused.
-      #expect(try await command("pause", "uin-generator", "--reason", "a drill").code == 0)
-      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
-      sender.allow(births.count)
-      await sender.run()
-      let standing = "SELECT rid FROM regproc.hop WHERE stage = 'uin-generator' AND state = 1 ORDER BY rid"
-      #expect(try await eventually { try await pipeline.query(standing).count == 4 }, "\(program.errors.suffix(2000))")
-      let rids = try await pipeline.query(standing)
+      let rids = try await stand(births, pipeline, broker, program)
       let before = try await hops(pipeline)
 
       // A journal that knows the RID is not passed by.
@@ -99,6 +93,70 @@ extension ProgramTests {
         }, "\(program.errors.suffix(3000))")
       let last = try await Outcome.atRest(try pipeline.database())
       #expect(last.uins == outcome.uins && last.credentials == outcome.credentials)
+
+      program.signal(SIGTERM)
+      _ = try await program.ended()
+      await side.stop()
+      try await broker.stop()
+    }
+
+    @Test func overHTTPBothAreJobsAfterWhichTheBirthsEndOnceEach() async throws {
+      let broker = try await TransactionalBroker()
+      let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
+      let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--kafka", broker.address])
+      let program = try await pipeline.start()
+      let births = OpenCRVSSide.births(3, run: "LOSTHTTP")
+      let client = Client()
+      defer { client.close() }
+      @Sendable func ask(_ path: String, _ body: JSONValue? = nil) async throws -> (status: Int, json: JSONValue) {
+        var request = ClientRequest(url: pipeline.admin + "/regproc/v1/" + path)
+        if let body {
+          request = ClientRequest(method: "POST", url: request.url, body: .bytes(body.encoded()))
+          request.headers.set("Content-Type", "application/json")
+        }
+        let answer = try await client.send(request)
+        return (answer.status, try JSONValue.parse(answer.body))
+      }
+      /// Makes a job and waits for its end.
+      func done(_ path: String, _ body: JSONValue) async throws -> JSONValue {
+        let made = try await ask(path, body)
+        let id = try #require(made.json["id"]?.int, "\(made)")
+        #expect(
+          try await eventually { try await ask("log-jobs/\(id)").json["state"] != "open" }, "\(program.errors.suffix(2000))")
+        return try await ask("log-jobs/\(id)").json
+      }
+      let rids = try await stand(births, pipeline, broker, program)
+      let before = try await hops(pipeline)
+      let fromLog = "registrations/\(rids[0])/replay-from-log"
+      let known = try await ask(fromLog, ["author": "anna"])
+      #expect(known.status == 409 && known.json["error"] == "known", "\(known)")
+
+      try await lose(pipeline)
+      let looked = try await done("journal/rebuild", ["author": "anna", "dryRun": true])
+      #expect(looked["state"] == "done" && looked["result"]?["open"] == 3, "\(looked)")
+      #expect(try await hops(pipeline).isEmpty)
+      let nowhere = try await done("registrations/\(String(repeating: "1", count: 29))/replay-from-log", ["author": "anna"])
+      #expect(nowhere["state"] == "failed" && nowhere["error"] == "not-on-topics", "\(nowhere)")
+      let replayed = try await done(fromLog, ["author": "anna", "reason": "the disk is gone", "since": "2h"])
+      let started = replayed["result"]?["started"]?[0]
+      #expect(replayed["state"] == "done" && started?["run"] == 2 && started?["from"] == "uin-generator", "\(replayed)")
+      let rebuilt = try await done("journal/rebuild", ["author": "anna", "reason": "the disk is gone"])
+      #expect(rebuilt["state"] == "done" && rebuilt["result"]?["open"] == 2, "\(rebuilt)")
+      let after = try await hops(pipeline)
+      for (hop, state) in before where !hop.hasPrefix(rids[0]) { #expect(after[hop] == state, "\(hop)") }
+      let again = try await done("journal/rebuild", ["author": "anna"])
+      #expect(again["result"]?["registrations"] == 0, "\(again)")
+
+      let resume = ["resume", "uin-generator", "--data", pipeline.folder, "--kafka", broker.address]
+      #expect(try await Program.run(resume).code == 0)
+      let numbers = births.map(\.registrationNumber)
+      #expect(
+        try await eventually { side.standIn.ended(among: numbers) == 3 },
+        "\(side.standIn.ended(among: numbers)) \(program.errors.suffix(3000))")
+      let outcome = try await Outcome.atRest(try pipeline.database())
+      #expect(outcome.isAtRest, "\(outcome.openHops) \(outcome.openWork)")
+      outcome.expectEachOnce(births, at: side.standIn)
+      for rid in rids { #expect(outcome.verdicts[rid]?["uin-generator"] == ["passed"], "\(rid)") }
 
       program.signal(SIGTERM)
       _ = try await program.ended()
@@ -196,13 +254,12 @@ extension ProgramTests {
         #expect(whole.registrations == 500 && whole.open > 0 && whole.rows == 500)
 
         // The database sees no difference between a process that is killed and one whose session it ends.
-        #expect(throws: PostgresError.self) {
-          try rebuild(databases[1]) { progress in
-            guard case .writing(let count) = progress else { return }
-            #expect(count == 200, "nothing is written after the first batch")
-            #expect(throws: Never.self) { try Self.endSessions(databases[1]) }
-          }
+        let die: @Sendable (JournalRebuild.Progress) -> Void = { progress in
+          guard case .writing(let count) = progress else { return }
+          #expect(count == 200, "nothing is written after the first batch")
+          #expect(throws: Never.self) { try Self.endSessions(databases[1]) }
         }
+        #expect(throws: PostgresError.self) { try rebuild(databases[1], tell: die) }
         #expect(try Self.rows(databases[1], "SELECT DISTINCT rid FROM regproc.hop").count == 200)
         let rest = try #require(try rebuild(databases[1]), "the lock of the killed one is free")
         #expect(rest.registrations == 300 && rest.rows == 300)
@@ -242,6 +299,22 @@ extension ProgramTests {
         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
         """)
       #expect(ended == ["true"])
+    }
+
+    /// Sends births, and waits until all of them stand before a stage that is paused. Their RIDs.
+    private func stand(
+      _ births: [SampleBirths.Birth], _ pipeline: UpPipeline, _ broker: TransactionalBroker, _ program: Program
+    ) async throws -> [String] {
+      let paused = try await Program.run(
+        ["pause", "uin-generator", "--reason", "a drill", "--author", "anna", "--data", pipeline.folder, "--kafka", broker.address])
+      #expect(paused.code == 0, "\(paused.errors)")
+      let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
+      sender.allow(births.count)
+      await sender.run()
+      let standing = "SELECT rid FROM regproc.hop WHERE stage = 'uin-generator' AND state = 1 ORDER BY rid"
+      #expect(
+        try await eventually { try await pipeline.query(standing).count == births.count }, "\(program.errors.suffix(2000))")
+      return try await pipeline.query(standing)
     }
 
     /// The state of each hop, by its RID, stage and id.

@@ -60,9 +60,7 @@ enum JournalCommand {
       throw WrongUse("--from-log takes one RID, with --since, --dry-run, --force, --reason and --author", ReplayCommand.command)
     }
     let rid = arguments.operands[0]
-    guard (1...64).contains(rid.utf8.count), rid.utf8.allSatisfy({ (48...57).contains($0) }) else {
-      throw WrongUse("--from-log looks for a RID, which has digits alone", ReplayCommand.command)
-    }
+    guard Replays.isRID(rid) else { throw WrongUse("--from-log: \(Replays.noRID)", ReplayCommand.command) }
     let settings = try Settings(arguments, around)
     let log = try Log(arguments, settings)
     let replays = try ReplayCommand.replays(settings)
@@ -90,22 +88,17 @@ enum JournalCommand {
     var since: Instant
 
     init(_ arguments: Arguments, _ settings: Settings) throws {
-      guard let kafka = try settings.kafka() else {
-        throw Failure(
-          "no Kafka is configured (kafka.bootstrap-servers): the topics of a broker inside of regproc up end with it, so nothing can be "
-            + "read from them")
-      }
+      guard let kafka = try settings.kafka() else { throw LogTopics.missing }
       let folder = try StageFolder(settings)
       (routes, stages, self.kafka) = (try folder.routes(settings.routesFile).0, folder.stages, kafka)
-      since = try TimeWords.moment(arguments.text("since") ?? "7d", named: "since")
+      since = try TimeWords.moment(arguments.text("since") ?? LogTopics.defaultSpan, named: "since")
     }
 
     func scan(_ signals: Signals, _ console: Console) -> LogScan {
       LogScan(
         routes, kafka: kafka, since: since, isStopping: { signals.isStopping },
         tell: { progress in
-          let percent = progress.total == 0 ? 100 : 100 * progress.done / progress.total
-          console.progress("\(percent) %  \(progress.records) records read, \(progress.rate)/s")
+          console.progress("\(progress.percent) %  \(progress.records) records read, \(progress.rate)/s")
         })
     }
   }

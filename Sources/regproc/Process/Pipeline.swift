@@ -242,7 +242,8 @@ final class Pipeline: Sendable {
       } else {
         maker = nil
       }
-      let operators = Operators()
+      let operators = Operators(
+        kafka, withoutTopics: broker != nil ? LogTopics.missing : engineSettings.keepsToOwnTopics ? LogTopics.ownOnly : nil)
       do {
         let engine = try Engine(
           engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
@@ -313,14 +314,22 @@ final class Pipeline: Sendable {
 /// What the engine gives to whoever serves operators.
 private final class Operators: Sendable {
   private let access = Mutex<OperatorAccess?>(nil)
+  private let kafka: KafkaSettings
+  /// Why no jobs read the topics here.
+  private let withoutTopics: OperationRefusal?
+
+  init(_ kafka: KafkaSettings, withoutTopics: OperationRefusal?) { (self.kafka, self.withoutTopics) = (kafka, withoutTopics) }
 
   func take(_ access: OperatorAccess) -> [Endpoint] {
     self.access.withLock { $0 = access }
-    return OperationsAPI.endpoints(access)
+    return OperationsAPI.endpoints(access, withoutTopics: withoutTopics)
   }
 
   func jobs(database: PostgresSettings, instance: String) -> ReplayService? {
-    access.withLock { $0 }.map { ReplayService($0, database: database, instance: instance) }
+    access.withLock { $0 }.map { [kafka] access in
+      let topics = withoutTopics == nil ? LogTopics(access) { LogScan($0, kafka: kafka, since: $1, isStopping: $2, tell: $3) } : nil
+      return ReplayService(access, database: database, instance: instance, topics: topics)
+    }
   }
 }
 
