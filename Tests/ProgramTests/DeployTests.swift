@@ -139,7 +139,7 @@ extension ProgramTests {
       #expect(mistyped.code != 0 && mistyped.errors.contains("packet-validatr"), "\(mistyped.errors)")
     }
 
-    @Test(.enabled(if: isThere("podman-compose"), "NOT VALIDATED: no podman-compose (scripts/test-venv installs it)"))
+    @Test(.enabled(if: isThere("podman-compose", "podman"), "NOT VALIDATED: no podman with podman-compose (scripts/setup podman)"))
     func composeReadsItsFiles() async throws {
       let folder = try TemporaryFolder()
       let tree = folder.path + "/compose"
