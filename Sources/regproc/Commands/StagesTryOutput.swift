@@ -11,7 +11,7 @@ struct StagesTryOutput {
   var report: RehearsalReport
 
   var text: String {
-    var out = "\(stage.name) on RID \(Console.visible(message.rid)), \(Console.visible(message.process)): \(headline)\n"
+    var out = "\(stage.name): \(headline)\n" + line("message", "RID \(message.rid), \(message.process)")
     if let verdict = report.verdict {
       out += line("status", "\(verdict.statusCode.rawValue), \(verdict.subStatusCode)") + line("comment", verdict.comment)
     }
