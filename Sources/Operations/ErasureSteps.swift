@@ -106,11 +106,17 @@ enum ErasureSteps {
         (SELECT unnest(ARRAY[number, encode(sha256(convert_to(number, 'UTF8')), 'hex')]) FROM unnest($3::text[]) AS number))
         OR collection = 'statuses' AND (document->>'txnId' = ANY($2::text[]) OR document->>'aid' = ANY($1::text[])))
       """
-    let withoutSentences = """
+    let rest = """
       CASE WHEN jsonb_typeof(document->'errors') = 'array' THEN jsonb_set(document, '{errors}',
         (SELECT coalesce(jsonb_agg(e - 'errorMessage'), '[]') FROM jsonb_array_elements(document->'errors') AS e)) ELSE document END
       """
-    let hasSentences = "(document ? 'errorMessage' OR jsonb_path_exists(document, '$.errors[*].errorMessage'))"
+    func sentences(_ what: String, where rows: String, _ values: [Value]) -> ErasureStep {
+      ErasureStep(
+        table: "regproc.stage_record", what: what,
+        why: "other systems may have said in them what they did not like; the codes stay",
+        rows: "\(rows) AND (document ? 'errorMessage' OR jsonb_path_exists(document, '$.errors[*].errorMessage'))",
+        change: "SET version = version + 1, document = (\(rest)) - 'errorMessage'", values: values)
+    }
     let names: [Value] = [scope.sortedRids, scope.sortedKeys, .textArray(scope.births)]
     return [
       ErasureStep(
@@ -127,16 +133,8 @@ enum ErasureSteps {
         rows: "stage = 'mosip-mediator' AND collection = 'birth_likenesses' AND key = ANY($1::text[]) AND document ? 'likeness'",
         change: "SET version = version + 1, changed_at = now(), document = document - 'likeness' - 'motherLikeness'",
         values: [scope.sortedKeys]),
-      ErasureStep(
-        table: "regproc.stage_record", what: "sentences of errors",
-        why: "other systems may have said in them what they did not like; the codes stay",
-        rows: "\(isOfKeys) AND \(hasSentences)",
-        change: "SET version = version + 1, changed_at = changed_at, document = (\(withoutSentences)) - 'errorMessage'",
-        values: [scope.sortedKeys]),
-      ErasureStep(
-        table: "regproc.stage_record", what: "sentences of errors in results",
-        why: "other systems may have said in them what they did not like; the codes stay", rows: "\(isOfNames) AND \(hasSentences)",
-        change: "SET version = version + 1, document = (\(withoutSentences)) - 'errorMessage'", values: names),
+      sentences("sentences of errors", where: isOfKeys, [scope.sortedKeys]),
+      sentences("sentences of errors in results", where: isOfNames, names),
     ]
   }
 

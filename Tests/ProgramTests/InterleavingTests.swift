@@ -41,15 +41,12 @@ extension ProgramTests {
 
     /// What stands beside our pipeline: a stage of Java's that dies where the dice say.
     private final class Neighbour: Sendable {
-      static let stage = JavaNeighbour.Stage(
-        prefix: "securezone-notification", className: "SecurezoneNotificationStage", transactionType: "SECUREZONE_NOTIFICATION",
-        subStatusCode: "RPR-SEN-SUCCESS-001")
       static let moments: [JavaNeighbour.Moment] = [.beforeWork, .afterTransaction, .afterUpdate, .afterSending, .afterCommit]
       let java: JavaNeighbour
 
       init(_ broker: TransactionalBroker, _ database: PostgresSettings) {
         java = JavaNeighbour(
-          Self.stage, kafka: KafkaSettings(bootstrapServers: broker.address, logsWarnings: false), database: database)
+          JavaNeighbour.securezone, kafka: KafkaSettings(bootstrapServers: broker.address, logsWarnings: false), database: database)
         start()
       }
 
@@ -70,11 +67,7 @@ extension ProgramTests {
 
     private func options(_ broker: TransactionalBroker?, _ folder: TemporaryFolder) throws -> [String] {
       guard let broker else { return [] }
-      let file = try #require(TemporaryFolder.read(Program.repository + "/routes.yaml"))
-      let text = String(decoding: file, as: UTF8.self)
-      let mixed = text.replacing("- securezone-notification: { ", with: "- securezone-notification: { runs: elsewhere, ")
-      try #require(mixed != text)
-      return ["--kafka", broker.address, "--routes", try folder.write(mixed, to: "routes.yaml")]
+      return ["--kafka", broker.address, "--routes", try folder.write(JavaNeighbour.routes(), to: "routes.yaml")]
     }
 
     /// Births, two of which are revoked, which policy holds until somebody releases it; and steps in the order that the dice say.

@@ -8,9 +8,6 @@ extension ProgramTests {
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct JavaNeighbourTests {
     private static let role = "regprcuser"
-    private static let securezone = JavaNeighbour.Stage(
-      prefix: "securezone-notification", className: "SecurezoneNotificationStage", transactionType: "SECUREZONE_NOTIFICATION",
-      subStatusCode: "RPR-SEN-SUCCESS-001")
 
     /// The lines of docs/mixed-pipelines.md that a database administrator runs.
     private func documented(_ beginnings: String...) throws -> [String] {
@@ -20,14 +17,6 @@ extension ProgramTests {
       }
       let found = lines.filter { line in beginnings.contains { line.hasPrefix($0) } }.map(String.init)
       return try #require(found.isEmpty ? nil : found)
-    }
-
-    private func routes() throws -> String {
-      let file = try #require(TemporaryFolder.read(Program.repository + "/routes.yaml"))
-      let text = String(decoding: file, as: UTF8.self)
-      let mixed = text.replacing("- securezone-notification: { ", with: "- securezone-notification: { runs: elsewhere, ")
-      try #require(mixed != text)
-      return mixed
     }
 
     /// Lets the stage see every partition of its input, by records that it skips: from then on its group has a place of its own.
@@ -56,7 +45,7 @@ extension ProgramTests {
       let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
       let pipeline = UpPipeline(
         folder.path + "/data", side: side,
-        options: ["--kafka", broker.address, "--routes", try folder.write(routes(), to: "routes.yaml")],
+        options: ["--kafka", broker.address, "--routes", try folder.write(JavaNeighbour.routes(), to: "routes.yaml")],
         environment: ["REGPROC_STAGE_BRIDGE_WORKFLOW_COMMANDS": "here"])
       let program = try await pipeline.start()
       let owner = try pipeline.database()
@@ -68,7 +57,7 @@ extension ProgramTests {
       }
       var database = owner
       database.user = Self.role
-      let java = JavaNeighbour(Self.securezone, kafka: kafka, database: database)
+      let java = JavaNeighbour(JavaNeighbour.securezone, kafka: kafka, database: database)
 
       let births = OpenCRVSSide.births(20, run: "JAVA")
       let numbers = births.map(\.registrationNumber)

@@ -3,6 +3,7 @@ import Kafka
 import Postgres
 import Synchronization
 import System
+import Testing
 
 /// A stage that MOSIP's Java runs, as unkind as it was when it ran: it sees what was aborted, begins at the end of its topic, may forget a
 /// record that comes twice under its key, commits before its answer is acknowledged, and does its work again after a crash. It has one
@@ -230,5 +231,21 @@ final class JavaNeighbour: Sendable {
     ]
     return Answer(
       topic: topic, key: habits.keyIsComposite ? "\(rid)_\(topic)_\(address)" : rid, value: message.encoded())
+  }
+}
+
+extension JavaNeighbour {
+  /// MOSIP's securezone notification, as it stands in the middle of our route.
+  static let securezone = Stage(
+    prefix: "securezone-notification", className: "SecurezoneNotificationStage", transactionType: "SECUREZONE_NOTIFICATION",
+    subStatusCode: "RPR-SEN-SUCCESS-001")
+
+  /// The route file that comes along, with that stage run elsewhere.
+  static func routes() throws -> String {
+    let file = try #require(TemporaryFolder.read(Program.repository + "/routes.yaml"))
+    let text = String(decoding: file, as: UTF8.self)
+    let mixed = text.replacing("- securezone-notification: { ", with: "- securezone-notification: { runs: elsewhere, ")
+    try #require(mixed != text)
+    return mixed
   }
 }
