@@ -114,6 +114,11 @@ extension ProgramTests {
         let sent = numbers.prefix(max(1, min(count, lines.events.count - unsent.count)))
         let number = sent.randomElement(using: &dice) ?? ""
         let reason: JSONValue = .string("round \(round)")
+        // Who is forced past a stage that it has not been through ends as an error, as it must: from all stages once that is over, from the first before.
+        func start(of numbers: some Sequence<String>) -> JSONValue {
+          let stage = stages.randomElement(using: &dice) ?? ""
+          return .string(numbers.allSatisfy { side.standIn.returned($0).token != nil } ? stage : stages[0])
+        }
         switch Step.allCases.randomElement(using: &dice) ?? .kill {
         case .kill:
           try await program.killed()
@@ -123,13 +128,13 @@ extension ProgramTests {
         case .replayOne:
           try await post(
             "/registrations/\(number)/replay",
-            ["author": "anna", "reason": reason, "from": .string(stages.randomElement(using: &dice) ?? ""), "force": true])
+            ["author": "anna", "reason": reason, "from": start(of: [number]), "force": true])
         case .replayMany:
           try await post(
             "/replays",
             [
               "author": "bert", "selection": ["process": "OPENCRVS_NEW"], "force": true,
-              "from": .string(stages.randomElement(using: &dice) ?? ""),
+              "from": start(of: sent),
             ])
         case .pauseAndResume:
           let stage = stages.randomElement(using: &dice) ?? ""
