@@ -213,6 +213,7 @@ enum ErasureSteps {
         """, [scope.sortedKeys, scope.sortedRids, .textArray(scope.births), .textArray(scope.credentials.sorted())]),
       kept("regproc.operation", "who did what, and why", "by law", "subject = ANY($1::text[])", [.textArray(scope.names)]),
       kept("regproc.replay_item", "RIDs of replay jobs", "who did what when, by law", "rid = ANY($1::text[])", rids),
+      kept("regproc.log_job", "RIDs of jobs on the topics", "who did what when, by law", "rid = ANY($1::text[])", rids),
       kept("platform.identity", "the identity, its UIN, VIDs and documents, sealed", "it is the registry's own record", nil),
       kept("audit.app_audit_log", "what stages did", "by law", "ref_id = ANY($1::text[])", rids),
     ]
