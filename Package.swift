@@ -103,20 +103,12 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    // A Postgres for tests, started once for all of them
+    // What tests of several targets need: a Postgres started once for all of them, the broker that they are given from outside, an S3 server
+    // where one is installed, an authority of certificates, keys
     .target(
-      name: "TestDatabase", dependencies: ["Postgres", "System"], path: "Tests/TestDatabase", swiftSettings: strict),
-
-    // An S3 server for tests, where one is installed
-    .target(
-      name: "TestS3", dependencies: ["MosipPlatform", "Platform", "TestDatabase", "CLinux"], path: "Tests/TestS3",
-      swiftSettings: strict),
-
-    // The broker that tests are given from outside, cleared for each of them
-    .target(name: "TestKafka", dependencies: ["Kafka", "System"], path: "Tests/TestKafka", swiftSettings: strict),
-
-    // An authority of certificates for tests
-    .target(name: "TestTLS", dependencies: ["HTTP", "System"], path: "Tests/TestTLS", swiftSettings: strict),
+      name: "TestSupport",
+      dependencies: ["MosipPlatform", "Platform", "StageKit", "Kafka", "Postgres", "HTTP", "CLinux", "System"],
+      path: "Tests/Support", swiftSettings: strict),
 
     // What comments and pages say of each other
     tests("Books", []),
@@ -124,31 +116,32 @@ let package = Package(
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
     tests("YAML", ["YAML"]),
-    tests("Kafka", ["Kafka", "TestKafka"]),
+    tests("Kafka", ["Kafka", "TestSupport"]),
     tests("Postgres", ["Postgres"]),
-    tests("HTTP", ["HTTP", "TestTLS"]),
-    tests("Cryptography", ["Cryptography"]),
+    tests("HTTP", ["HTTP", "TestSupport"]),
+    tests("Cryptography", ["Cryptography", "TestSupport"]),
     tests("Routing", ["Routing", "YAML", "JSON"]),
-    tests("Registration", ["Registration"]),
+    tests("Registration", ["Registration", "TestSupport"]),
     tests("StageKit", ["StageKit"]),
-    tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestDatabase", "TestKafka"]),
+    tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestSupport"]),
     tests(
       "Operations",
       [
-        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestDatabase", "HTTP",
+        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestSupport", "HTTP",
         "Routing",
       ]),
-    tests("Platform", ["Platform", "TestDatabase"]),
-    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
+    tests("Platform", ["Platform", "TestSupport"]),
+    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestSupport", "Postgres"]),
     tests("Stages", ["Stages", "StandIn"]),
     tests("Deployment", ["Deployment", "YAML", "System"]),
     tests(
-      "Integration", ["StageRuntime", "Operations", "OperationsAPI", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),
+      "Integration",
+      ["StageRuntime", "Operations", "OperationsAPI", "Stages", "Platform", "MosipPlatform", "StandIn", "TestSupport"]),
     // They start the built program.
     tests(
       "Program",
       [
-        "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestDatabase", "TestKafka", "TestS3", "TestTLS", "Kafka",
+        "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestSupport", "Kafka",
         "Postgres", "HTTP", "Routing",
         "JSON", "CLinux", "StageKit", "System",
       ], exclude: ["Earlier"]),

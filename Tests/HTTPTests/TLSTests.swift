@@ -1,7 +1,7 @@
 import Glibc
 import HTTP
 import Synchronization
-import TestTLS
+import TestSupport
 import Testing
 
 @Suite struct TLSTests {
@@ -17,15 +17,6 @@ import Testing
     let file = try #require(fopen(path, "we"))
     defer { fclose(file) }
     try #require(fwrite(bytes, 1, bytes.count, file) == bytes.count)
-  }
-
-  private func eventually(_ holds: () async throws -> Bool) async throws -> Bool {
-    let end = ContinuousClock.now + .seconds(120)
-    while ContinuousClock.now < end {
-      if try await holds() { return true }
-      try await Task.sleep(for: .milliseconds(50))
-    }
-    return false
   }
 
   @Test func `a client that trusts the authority is served over TLS, one that does not refuses`() async throws {

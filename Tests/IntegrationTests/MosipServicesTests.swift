@@ -1,3 +1,4 @@
+import TestSupport
 import HTTP
 import StageRuntime
 import StandIn

@@ -1,3 +1,4 @@
+import TestSupport
 import StageKit
 import StageRuntime
 import Testing

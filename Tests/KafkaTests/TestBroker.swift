@@ -1,5 +1,5 @@
 import System
-import TestKafka
+import TestSupport
 
 @testable import Kafka
 

@@ -5,7 +5,7 @@ import Registration
 import StageKit
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import MosipPlatform
@@ -208,7 +208,7 @@ import Testing
       let fault = await fault { try await here.decryptPacket(broken, referenceId: "10001_10002") }
       #expect(fault?.code.hasPrefix("KER-CRY") == true && fault?.isRetriable == false)
       #expect(
-        await MosipPlatformTests.fault { try await here.decryptPacket([1, 2], referenceId: "10001_10002") }?.isRetriable == false)
+        await TestSupport.fault { try await here.decryptPacket([1, 2], referenceId: "10001_10002") }?.isRetriable == false)
       let signature = try await here.sign(plaintext)
       #expect(try await there.verify(plaintext, signature: signature, referenceId: "10001_10002"))
       #expect(try await here.verify(plaintext + [0], signature: signature, referenceId: "10001_10002") == false)

@@ -1,3 +1,4 @@
+import TestSupport
 import HTTP
 import JSON
 import Registration
@@ -153,17 +154,17 @@ import Testing
       #expect(fault?.code == "IDR-IDC-002" && fault?.kind == .refused)
       #expect(fault?.message.contains("identity/phone") == true && fault?.message.contains("refuse-me") == false)
       world.standIn.next("/draft/update", .answer(StandInMosip.failed("IDR-IDS-003", "Failed to encrypt 5075291708")))
-      let keys = await MosipPlatformTests.fault {
+      let keys = await TestSupport.fault {
         try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
       }
       #expect(keys?.code == "IDR-IDS-003" && keys?.isRetriable == true && keys?.message.contains("5075291708") == false)
       world.standIn.next("/draft/update", .answer(StandInMosip.failed("", "")))
-      let nameless = await MosipPlatformTests.fault {
+      let nameless = await TestSupport.fault {
         try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
       }
       #expect(nameless?.code == "RPR-SVC-006")
       world.standIn.next("/draft/update", .answer(StandInMosip.failed("5075291708 is no code", "Zoë Rao")))
-      let odd = await MosipPlatformTests.fault {
+      let odd = await TestSupport.fault {
         try await repository.updateDraft(rid: Self.rid, fields: [:], documents: [], idempotencyKey: "k")
       }
       #expect(
@@ -178,7 +179,7 @@ import Testing
         let fault = await fault { try await world.mosip.identities.identity(.uin("5075291708")) }
         #expect(fault != nil && fault?.description.contains("5075291708") == false)
         world.standIn.next("/tokenid/", .answer(answer))
-        let token = await MosipPlatformTests.fault { try await world.mosip.keys.tokenId("5075291708", partner: "p") }
+        let token = await TestSupport.fault { try await world.mosip.keys.tokenId("5075291708", partner: "p") }
         #expect(token != nil && token?.description.contains("5075291708") == false)
       }
       await world.standIn.stop()
@@ -199,8 +200,8 @@ import Testing
     let services = Self.services(http)
     let fault = await fault { try await services.rids.next(centerId: "45451", machineId: "45452") }
     #expect(fault?.isRetriable == true && ["RPR-SVC-006", "KER-IDV-305"].contains(fault?.code))
-    #expect(await MosipPlatformTests.fault { try await services.keys.sign([1]) }?.code == "RPR-SVC-006")
-    #expect(await MosipPlatformTests.fault { try await services.packets.metaInfo(of: Self.packet) }?.code == "RPR-SVC-006")
+    #expect(await TestSupport.fault { try await services.keys.sign([1]) }?.code == "RPR-SVC-006")
+    #expect(await TestSupport.fault { try await services.packets.metaInfo(of: Self.packet) }?.code == "RPR-SVC-006")
   }
 
   @Test(arguments: ["", "a.b", "a.b.c.d", "a.b.\u{486}c", "a.b.c\r\nx: y"])

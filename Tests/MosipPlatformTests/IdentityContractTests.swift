@@ -5,7 +5,7 @@ import StageKit
 import StandIn
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import MosipPlatform

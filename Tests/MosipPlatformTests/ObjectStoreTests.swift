@@ -2,8 +2,7 @@ import HTTP
 import StageKit
 import Synchronization
 import System
-import TestDatabase
-import TestS3
+import TestSupport
 import Testing
 
 @testable import MosipPlatform

@@ -4,7 +4,7 @@ import Operations
 import OperationsAPI
 import Postgres
 import StageRuntime
-import TestDatabase
+import TestSupport
 import Testing
 
 @Suite("Operations over HTTP")

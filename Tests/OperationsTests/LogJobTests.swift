@@ -5,7 +5,7 @@ import Postgres
 import Registration
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Operations

@@ -4,7 +4,7 @@ import OperationsAPI
 import Postgres
 import StageRuntime
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Operations

@@ -8,7 +8,7 @@ import StageKit
 import StageRuntime
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 /// Registrations whose hops are rows that the test writes: they stand where it says, and end when it says.

@@ -6,7 +6,7 @@ import Postgres
 import StageRuntime
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @Suite("Replays of many")

@@ -3,7 +3,7 @@ import Postgres
 import Routing
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Operations

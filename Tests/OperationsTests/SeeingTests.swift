@@ -6,7 +6,7 @@ import Postgres
 import Routing
 import StageRuntime
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @Suite("Seeing registrations")

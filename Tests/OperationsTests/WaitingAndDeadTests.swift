@@ -7,7 +7,7 @@ import Registration
 import Routing
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Operations

@@ -1,6 +1,6 @@
 import Postgres
 import StageKit
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

@@ -5,7 +5,7 @@ import Registration
 import StageKit
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

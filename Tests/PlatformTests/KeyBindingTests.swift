@@ -1,7 +1,7 @@
 import Glibc
 import Postgres
 import StageKit
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

@@ -2,7 +2,7 @@ import Cryptography
 import Glibc
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

@@ -4,7 +4,7 @@ import Registration
 import StageKit
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

@@ -1,7 +1,7 @@
 import Glibc
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

@@ -5,7 +5,7 @@ import Registration
 import StageKit
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform
@@ -85,13 +85,4 @@ final class SetClock: WallClock {
 }
 
 /// The code of the service error that a call ends in; nil when it does not.
-func code(_ call: () async throws -> some Any) async -> String? {
-  do {
-    _ = try await call()
-    return nil
-  } catch let error as ServiceError {
-    return error.code
-  } catch {
-    return "\(type(of: error))"
-  }
-}
+func code(_ call: () async throws -> some Any) async -> String? { await fault(call)?.code }

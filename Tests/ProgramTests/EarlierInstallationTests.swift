@@ -3,7 +3,7 @@ import HTTP
 import Postgres
 import StandIn
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import regproc

@@ -2,7 +2,7 @@ import JSON
 import Postgres
 import StageRuntime
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import regproc

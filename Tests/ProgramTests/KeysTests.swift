@@ -2,7 +2,7 @@ import Glibc
 import JSON
 import Postgres
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform

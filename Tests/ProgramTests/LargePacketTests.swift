@@ -6,7 +6,7 @@ import Postgres
 import Registration
 import StageKit
 import System
-import TestS3
+import TestSupport
 import Testing
 
 extension ProgramTests {

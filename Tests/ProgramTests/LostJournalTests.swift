@@ -9,7 +9,7 @@ import StageRuntime
 import StandIn
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 extension ProgramTests {

@@ -6,8 +6,7 @@ import Registration
 import StandIn
 import StageKit
 import System
-import TestDatabase
-import TestS3
+import TestSupport
 import Testing
 
 extension ProgramTests {

@@ -1,6 +1,6 @@
 import Postgres
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import regproc

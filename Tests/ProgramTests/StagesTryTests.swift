@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import JSON
 import Postgres
-import TestDatabase
+import TestSupport
 import Testing
 
 extension ProgramTests {

@@ -2,8 +2,7 @@ import Glibc
 import HTTP
 import JSON
 import System
-import TestDatabase
-import TestKafka
+import TestSupport
 import Testing
 
 extension ProgramTests {

@@ -3,7 +3,7 @@ import HTTP
 import JSON
 import StandIn
 import System
-import TestTLS
+import TestSupport
 import Testing
 
 @testable import regproc

@@ -1,7 +1,7 @@
 import Postgres
 import StandIn
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 extension ProgramTests {

@@ -1,6 +1,6 @@
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

@@ -2,7 +2,7 @@ import Postgres
 import Registration
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

@@ -4,7 +4,7 @@ import Registration
 import Routing
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

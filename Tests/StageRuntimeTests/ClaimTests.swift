@@ -2,7 +2,7 @@ import Glibc
 import Postgres
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

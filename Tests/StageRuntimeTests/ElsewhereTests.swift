@@ -1,7 +1,7 @@
 import Postgres
 import Routing
 import StageKit
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

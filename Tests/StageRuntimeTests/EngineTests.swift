@@ -7,8 +7,7 @@ import Routing
 import StageKit
 import Synchronization
 import System
-import TestDatabase
-import TestKafka
+import TestSupport
 import Testing
 
 @testable import StageRuntime

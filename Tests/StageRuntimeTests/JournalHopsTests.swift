@@ -1,6 +1,6 @@
 import Routing
 import StageKit
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

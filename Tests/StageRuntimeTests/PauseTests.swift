@@ -3,7 +3,7 @@ import Kafka
 import Registration
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

@@ -1,6 +1,6 @@
 import Registration
 import Synchronization
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

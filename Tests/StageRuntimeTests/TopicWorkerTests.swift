@@ -1,7 +1,7 @@
 import StageKit
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

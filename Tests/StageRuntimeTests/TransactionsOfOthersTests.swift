@@ -1,7 +1,7 @@
 import Postgres
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

@@ -2,7 +2,7 @@ import JSON
 import Registration
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import StageRuntime

@@ -175,18 +175,18 @@ def js_encode_uri_component(raw):
     return urllib.parse.quote(raw, safe="-_.!~*'()")
 
 
-def swift(path, enum, doc, values):
+def swift(path, enum, doc, values, access=""):
     lines = [
         "// Made by Tests/Vectors/make-vectors.py; not for editing. The keys were made for these tests alone.",
-        "// swift-format-ignore-file", "", f"/// {doc}", f"enum {enum} {{",
+        "// swift-format-ignore-file", "", f"/// {doc}", f"{access}enum {enum} {{",
     ]
     for name, value in values.items():
         if "\n" in value:
-            lines.append(f'  static let {name} = """')
+            lines.append(f'  {access}static let {name} = """')
             lines += ["    " + line for line in value.rstrip("\n").split("\n")]
             lines += ["", '    """'] if value.endswith("\n") else ['    """']
         else:
-            lines.append(f'  static let {name} = #"{value}"#')
+            lines.append(f'  {access}static let {name} = #"{value}"#')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines + ["}", ""]))
 
@@ -202,8 +202,7 @@ def main():
     key_values["otherKey"] = pem(other)
     key_values["shortKey"] = pem(make_key(1024))
     key_values["thumbprint2048"] = hashlib.sha256(der(certificates[2048])).hexdigest()
-    for target in ("CryptographyTests", "RegistrationTests/Envelope"):
-        swift(TESTS / target / "VectorKeys.swift", "VectorKeys", "Keys and certificates for tests.", key_values)
+    swift(TESTS / "Support/VectorKeys.swift", "VectorKeys", "Keys and certificates for tests.", key_values, "public ")
 
     key, message = keys[2048], "Zoë, ليلى".encode()
     aes, nonce12, nonce16, aad = bytes(range(32)), bytes(range(12)), bytes(range(16)), b"additional"

@@ -42,9 +42,6 @@ extension Message {
     }
   }
 
-  /// The value at a place given by name; `absent` for a name that no message has.
-  public func field(_ name: String) -> Value { Path(name).map(value(at:)) ?? .absent }
-
   /// The value at a place.
   public func value(at path: Path) -> Value {
     switch path.place {

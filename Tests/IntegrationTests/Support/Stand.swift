@@ -15,7 +15,7 @@ import Stages
 import StandIn
 import Synchronization
 import System
-import TestKafka
+import TestSupport
 
 /// Everything of one pipeline in this process, for a test: an embedded broker or the outside one, a private Postgres, all stages, and a stand-in
 /// OpenCRVS that takes what comes back.
@@ -155,16 +155,6 @@ final class Stand: Sendable {
   }
 
   func journey(_ rid: String) async throws -> Journey? { try await pool.with { try Journey.read(rid: rid, on: $0) } }
-}
-
-/// Waits until something holds, for as long as a busy machine may need.
-func eventually(seconds: Double = 180, _ holds: () async throws -> Bool) async throws -> Bool {
-  let end = Instant.now.advanced(bySeconds: seconds)
-  while Instant.now < end {
-    if try await holds() { return true }
-    try await Task.sleep(for: .milliseconds(50))
-  }
-  return false
 }
 
 /// A made-up birth in the older payload form.

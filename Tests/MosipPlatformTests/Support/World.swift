@@ -6,7 +6,7 @@ import StageKit
 import StandIn
 import Synchronization
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import MosipPlatform
@@ -110,25 +110,6 @@ final class World: Sendable {
   func number(_ sql: String) async throws -> Int? { try await pool.with { try $0.execute(sql).first?.intOrNull(0) } }
 }
 
-/// A timing of which the clock is a test's and waits take no time, but are noted.
-final class Waits: Sendable {
-  private let state = Mutex((now: 1000.0, waits: [Double]()))
-
-  var timing: Timing {
-    Timing(
-      now: { self.state.withLock { $0.now } },
-      wait: { seconds in
-        self.state.withLock { state in
-          state.waits.append(seconds)
-          state.now += seconds
-        }
-      }, chance: { 0.5 })
-  }
-
-  var all: [Double] { state.withLock { $0.waits } }
-  func advance(_ seconds: Double) { state.withLock { $0.now += seconds } }
-}
-
 /// Tables that no test here asks.
 struct NoRegister: RegistrationRegister {
   struct NotAsked: Error {}
@@ -138,22 +119,4 @@ struct NoRegister: RegistrationRegister {
   func synced(rid: String) async throws -> [SyncRecord] { throw NotAsked() }
   func registration(workflowInstanceId: String) async throws -> RegistrationRecord? { throw NotAsked() }
   func registrations(rid: String) async throws -> [RegistrationRecord] { throw NotAsked() }
-}
-
-/// The service error that a call ends in; nil when it ends in none.
-func fault(_ call: () async throws -> some Any) async -> ServiceError? {
-  do {
-    _ = try await call()
-    return nil
-  } catch let error as ServiceError {
-    return error
-  } catch {
-    return ServiceError(.refused, service: "test", code: "\(type(of: error))", "\(error)")
-  }
-}
-
-/// Answers requests by a function: for what needs no network.
-struct Answering: HTTPExchange {
-  var answer: @Sendable (ClientRequest) async throws -> ClientResponse
-  func send(_ request: ClientRequest) async throws -> ClientResponse { try await answer(request) }
 }

@@ -1,6 +1,6 @@
 import StageKit
 import System
-import TestDatabase
+import TestSupport
 import Testing
 
 @testable import Platform
@@ -17,13 +17,6 @@ import Testing
       TemporaryFolder.remove(folder)
     }
     try await body(ClamAVScanner(try #require(ScannerAddress(daemon.address))), daemon)
-  }
-
-  private func fault(_ call: () async throws -> some Any) async -> ServiceError? {
-    do {
-      _ = try await call()
-      return nil
-    } catch { return error as? ServiceError }
   }
 
   @Test(arguments: [false, true], [0, 1, 65_535, 65_536, 65_537, 3_000_000])

@@ -1,6 +1,6 @@
 import Glibc
 import System
-import TestDatabase
+import TestSupport
 
 /// ClamAV's own daemon with one signature of ours, in a folder of its own; nil where it is not installed.
 final class RealDaemon: Sendable {

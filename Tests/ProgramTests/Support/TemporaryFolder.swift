@@ -54,13 +54,3 @@ enum Processes {
 
 /// A TCP port of loopback that is free now.
 func freePort() -> Int { FreePort.choose() ?? 0 }
-
-/// Waits until something holds, for as long as a busy machine may need; false when it never did.
-func eventually(seconds: Double = 120, _ holds: () async throws -> Bool) async throws -> Bool {
-  let end = ContinuousClock.now + .seconds(seconds)
-  while ContinuousClock.now < end {
-    if try await holds() { return true }
-    try await Task.sleep(for: .milliseconds(30))
-  }
-  return try await holds()
-}

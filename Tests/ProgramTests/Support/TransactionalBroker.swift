@@ -2,7 +2,7 @@ import Glibc
 import Kafka
 import StageKit
 import System
-import TestKafka
+import TestSupport
 
 /// A broker over TCP with real transactions and nothing on it: the one at REGPROC_TEST_KAFKA, else noida-db out of the tests' Python environment
 /// (REGPROC_TEST_VENV, which scripts/setup fills), with a folder of its own.

@@ -82,13 +82,3 @@ public enum TestDatabase {
 
   private static func name() -> String { "t" + Encoding.hex(SecureRandom.bytes(8)) }
 }
-
-/// Waits until something holds, for as long as a busy machine may need; false when it never did.
-public func eventually(seconds: Double = 60, _ holds: () async throws -> Bool) async throws -> Bool {
-  let end = ContinuousClock.now + .milliseconds(Int64(seconds * 1000))
-  while ContinuousClock.now < end {
-    if try await holds() { return true }
-    try await Task.sleep(for: .milliseconds(10))
-  }
-  return try await holds()
-}

@@ -2,8 +2,8 @@
 // swift-format-ignore-file
 
 /// Keys and certificates for tests.
-enum VectorKeys {
-  static let key2048 = """
+public enum VectorKeys {
+  public static let key2048 = """
     -----BEGIN PRIVATE KEY-----
     MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDhG8akzU2uswBu
     hYcMBqAeJLjlgDUnpm8B6EbPZCOi8GfAw4LPOvYtT0fq8BTWerelf3y4zMleyzZI
@@ -34,7 +34,7 @@ enum VectorKeys {
     -----END PRIVATE KEY-----
 
     """
-  static let certificate2048 = """
+  public static let certificate2048 = """
     -----BEGIN CERTIFICATE-----
     MIICvDCCAaSgAwIBAgIUI1fRGUKd9CL9gaXhOXjNIDFajwEwDQYJKoZIhvcNAQEL
     BQAwFzEVMBMGA1UEAwwMdmVjdG9ycyAyMDQ4MCAXDTI0MDEwMTAwMDAwMFoYDzIx
@@ -54,7 +54,7 @@ enum VectorKeys {
     -----END CERTIFICATE-----
 
     """
-  static let key3072 = """
+  public static let key3072 = """
     -----BEGIN PRIVATE KEY-----
     MIIG/gIBADANBgkqhkiG9w0BAQEFAASCBugwggbkAgEAAoIBgQDD3arfrDuF3DZy
     whH9hfShsW0LkZIC/Z7mp6g2ZbbXChg5T1vfnQ4MJFAi77yUbFKQY49mfWFUy5y8
@@ -97,7 +97,7 @@ enum VectorKeys {
     -----END PRIVATE KEY-----
 
     """
-  static let certificate3072 = """
+  public static let certificate3072 = """
     -----BEGIN CERTIFICATE-----
     MIIDvDCCAiSgAwIBAgIUbxpyFAGi/ULNv/F2KlSkDeRXz2EwDQYJKoZIhvcNAQEL
     BQAwFzEVMBMGA1UEAwwMdmVjdG9ycyAzMDcyMCAXDTI0MDEwMTAwMDAwMFoYDzIx
@@ -122,7 +122,7 @@ enum VectorKeys {
     -----END CERTIFICATE-----
 
     """
-  static let key4096 = """
+  public static let key4096 = """
     -----BEGIN PRIVATE KEY-----
     MIIJQQIBADANBgkqhkiG9w0BAQEFAASCCSswggknAgEAAoICAQCdfJmgNWpwLA9V
     VuUTNV2H8vfKH0zoP3/h3e2Ej5bByWZxkZ775NwtEY4O7U+okxTc5vFRtHfU1eYq
@@ -177,7 +177,7 @@ enum VectorKeys {
     -----END PRIVATE KEY-----
 
     """
-  static let certificate4096 = """
+  public static let certificate4096 = """
     -----BEGIN CERTIFICATE-----
     MIIEvDCCAqSgAwIBAgIUJHQtW3sLFJNu3qEwFbJSYjY5ROYwDQYJKoZIhvcNAQEL
     BQAwFzEVMBMGA1UEAwwMdmVjdG9ycyA0MDk2MCAXDTI0MDEwMTAwMDAwMFoYDzIx
@@ -208,7 +208,7 @@ enum VectorKeys {
     -----END CERTIFICATE-----
 
     """
-  static let otherKey = """
+  public static let otherKey = """
     -----BEGIN PRIVATE KEY-----
     MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQDhueJYZvnwWECh
     ZWIVoe8/RCdu9tvVwU5WE2kdurIT6ktleBYrUKX14EOpx9i2mWJCzu7y5RE+I+SV
@@ -239,7 +239,7 @@ enum VectorKeys {
     -----END PRIVATE KEY-----
 
     """
-  static let shortKey = """
+  public static let shortKey = """
     -----BEGIN PRIVATE KEY-----
     MIICdQIBADANBgkqhkiG9w0BAQEFAASCAl8wggJbAgEAAoGBAK+fuy8g40rTE2y0
     he+VybA00zylEZqJ1XgcMCydQasHJ8SghBtFszGnaMuX7S5B9WOtWfsdj3ct2qR5
@@ -258,5 +258,5 @@ enum VectorKeys {
     -----END PRIVATE KEY-----
 
     """
-  static let thumbprint2048 = #"8184e4ee843aa868567da4c05f62e7bc354a1bdb01f555669f254133e74d1b43"#
+  public static let thumbprint2048 = #"8184e4ee843aa868567da4c05f62e7bc354a1bdb01f555669f254133e74d1b43"#
 }

@@ -3,7 +3,6 @@ import Glibc
 import MosipPlatform
 import Platform
 import System
-import TestDatabase
 
 /// An S3 server that checks signatures (SeaweedFS, of the tests' Python environment), started once for all tests and ended with them.
 public enum S3Server {

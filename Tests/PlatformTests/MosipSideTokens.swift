@@ -1,7 +1,0 @@
-import StageKit
-
-/// Tokens of MOSIP's side, which most tests are about.
-extension AccessTokens {
-  func caller(of token: String) async throws -> Caller? { try await caller(of: token, for: .mosip) }
-  func token(client: String) async throws -> String { try await token(client: client, for: .mosip) }
-}
