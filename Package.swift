@@ -60,7 +60,10 @@ let package = Package(
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "Cryptography", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
-    library("Platform", ["StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON"]),
+    library("ObjectStores", ["StageKit", "HTTP", "Cryptography", "JSON", "System"]),
+    library("VirusScanning", ["StageKit", "System"]),
+    library(
+      "EmbeddedPlatform", ["ObjectStores", "StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON", "System"]),
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("Stages", ["StageKit", "Registration"]),
 
@@ -77,7 +80,10 @@ let package = Package(
     .executableTarget(
       name: "regproc",
       dependencies: [
-        "CProcess", "Stages", "StageRuntime", "Operations", "OperationsAPI", "Platform", "MosipPlatform", "StandIn", "Deployment",
+        "CProcess", "Stages", "StageRuntime", "Operations", "OperationsAPI", "EmbeddedPlatform", "MosipPlatform", "StandIn",
+        "Deployment",
+        "CLinux", "Cryptography", "HTTP", "JSON", "Kafka", "ObjectStores", "Postgres", "Registration", "Routing", "StageKit",
+        "System", "VirusScanning", "YAML",
         // `regproc version` tells what was loaded.
         "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD",
       ],
@@ -86,7 +92,10 @@ let package = Package(
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
     library(
       "Fuzzing",
-      ["Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "MosipPlatform", "Cryptography", "JSON", "System"]),
+      [
+        "Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "MosipPlatform", "Cryptography", "JSON", "System",
+        "ObjectStores",
+      ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
 
     .testTarget(
@@ -99,15 +108,16 @@ let package = Package(
     .executableTarget(
       name: "regproc-bench",
       dependencies: [
-        "CForwarder", "CPacketReference", "Registration", "StageRuntime", "Operations", "Platform", "Kafka", "Postgres", "CLinux",
+        "CForwarder", "CPacketReference", "Registration", "StageRuntime", "Operations", "EmbeddedPlatform", "Kafka", "Postgres",
+        "CLinux", "Cryptography", "JSON", "Routing", "StageKit", "System",
       ],
       swiftSettings: strict),
 
-    // What tests of several targets need: a Postgres started once for all of them, the broker that they are given from outside, an S3 server
-    // where one is installed, an authority of certificates, keys
+    // What tests of several targets need: a Postgres started once for all of them, the broker that they are given from outside,
+    // an S3 server where one is installed, an authority of certificates, keys
     .target(
       name: "TestSupport",
-      dependencies: ["MosipPlatform", "Platform", "StageKit", "Kafka", "Postgres", "HTTP", "CLinux", "System"],
+      dependencies: ["ObjectStores", "StageKit", "Kafka", "Postgres", "HTTP", "CLinux", "System"],
       path: "Tests/Support", swiftSettings: strict),
 
     // What comments and pages say of each other
@@ -116,34 +126,54 @@ let package = Package(
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
     tests("YAML", ["YAML"]),
-    tests("Kafka", ["Kafka", "TestSupport"]),
+    tests("Kafka", ["Kafka", "TestSupport", "System"]),
     tests("Postgres", ["Postgres"]),
-    tests("HTTP", ["HTTP", "TestSupport"]),
-    tests("Cryptography", ["Cryptography", "TestSupport"]),
+    tests("HTTP", ["HTTP", "TestSupport", "System"]),
+    tests("Cryptography", ["Cryptography", "TestSupport", "System"]),
     tests("Routing", ["Routing", "YAML", "JSON"]),
-    tests("Registration", ["Registration", "TestSupport"]),
-    tests("StageKit", ["StageKit"]),
-    tests("StageRuntime", ["StageRuntime", "StageKit", "Routing", "YAML", "Platform", "TestSupport"]),
+    tests("Registration", ["Registration", "TestSupport", "Cryptography", "JSON", "System"]),
+    tests("StageKit", ["StageKit", "JSON", "Routing", "System"]),
+    tests(
+      "StageRuntime",
+      [
+        "StageRuntime", "StageKit", "Routing", "YAML", "EmbeddedPlatform", "TestSupport", "HTTP", "JSON", "Kafka", "Postgres",
+        "Registration", "System",
+      ]),
     tests(
       "Operations",
       [
-        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "Platform", "StandIn", "TestSupport", "HTTP",
-        "Routing",
+        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "EmbeddedPlatform", "StandIn", "TestSupport", "HTTP",
+        "Routing", "JSON", "Postgres", "Registration", "System",
       ]),
-    tests("Platform", ["Platform", "TestSupport"]),
-    tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestSupport", "Postgres"]),
+    tests("ObjectStores", ["ObjectStores", "TestSupport", "HTTP", "StageKit", "System"]),
+    tests("VirusScanning", ["VirusScanning", "EmbeddedPlatform", "TestSupport", "JSON", "Registration", "StageKit", "System"]),
+    tests(
+      "EmbeddedPlatform",
+      [
+        "EmbeddedPlatform", "TestSupport", "Cryptography", "HTTP", "JSON", "ObjectStores", "Postgres", "Registration", "StageKit",
+        "System",
+      ]),
+    tests(
+      "MosipPlatform",
+      [
+        "MosipPlatform", "EmbeddedPlatform", "StandIn", "TestSupport", "Postgres", "Cryptography", "HTTP", "JSON", "ObjectStores",
+        "Registration", "StageKit", "System",
+      ]),
     tests("Stages", ["Stages", "StandIn"]),
     tests("Deployment", ["Deployment", "YAML", "System"]),
     tests(
       "Integration",
-      ["StageRuntime", "Operations", "OperationsAPI", "Stages", "Platform", "MosipPlatform", "StandIn", "TestSupport"]),
+      [
+        "StageRuntime", "Operations", "OperationsAPI", "Stages", "EmbeddedPlatform", "MosipPlatform", "StandIn", "TestSupport",
+        "Cryptography", "HTTP", "JSON", "Kafka", "Postgres", "Registration", "Routing", "StageKit", "System",
+      ]),
     // They start the built program.
     tests(
       "Program",
       [
-        "regproc", "StageRuntime", "StandIn", "Platform", "Registration", "TestSupport", "Kafka",
+        "regproc", "StageRuntime", "StandIn", "EmbeddedPlatform", "Registration", "TestSupport", "Kafka",
         "Postgres", "HTTP", "Routing",
-        "JSON", "CLinux", "StageKit", "System",
+        "JSON", "CLinux", "StageKit", "System", "Cryptography", "MosipPlatform", "ObjectStores", "Stages",
       ], exclude: ["Earlier"]),
   ]
 )

@@ -1,3 +1,4 @@
+import ObjectStores
 import HTTP
 import JSON
 import MosipPlatform

@@ -1,3 +1,5 @@
+import StageKit
+
 /// Where a MOSIP deployment is and who we are there.
 public struct MosipSettings: Sendable {
   /// Base URLs that differ from the defaults.

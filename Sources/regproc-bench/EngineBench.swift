@@ -1,6 +1,6 @@
 import CForwarder
 import Kafka
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import Routing

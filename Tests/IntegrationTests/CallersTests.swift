@@ -1,5 +1,5 @@
 import HTTP
-import Platform
+import EmbeddedPlatform
 import StageKit
 import System
 import Testing

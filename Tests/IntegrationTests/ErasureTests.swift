@@ -3,7 +3,7 @@ import Foundation
 import HTTP
 import JSON
 import Operations
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import StageKit

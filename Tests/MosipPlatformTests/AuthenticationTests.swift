@@ -9,7 +9,7 @@ import System
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// ID authentication over REST, against doors that decrypt what is sent.
 @Suite(.serialized) struct AuthenticationTests {

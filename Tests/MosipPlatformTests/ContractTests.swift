@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// What the protocols promise, of both implementations.
 @Suite(.serialized) struct ContractTests {

@@ -9,7 +9,7 @@ import System
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// What services do wrong, and what becomes of it.
 @Suite(.serialized) struct FaultTests {

@@ -1,3 +1,4 @@
+import ObjectStores
 import HTTP
 import JSON
 import Registration
@@ -9,7 +10,7 @@ import TestSupport
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// What changes of identities promise, and what is refused, of both implementations.
 @Suite(.serialized) struct IdentityContractTests {

@@ -5,7 +5,7 @@ import System
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// Connections that are cut, silent, slow or endless.
 @Suite struct NetworkTests {

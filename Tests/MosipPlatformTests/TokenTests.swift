@@ -8,7 +8,7 @@ import System
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// A token door that counts, with tokens `t1`, `t2` ... of a given life.
 final class TokenDoor: Sendable {

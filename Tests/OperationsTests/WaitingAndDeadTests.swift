@@ -1,7 +1,7 @@
 import HTTP
 import JSON
 import OperationsAPI
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import Routing

@@ -1,7 +1,7 @@
 import Glibc
 import HTTP
 import JSON
-import Platform
+import EmbeddedPlatform
 import StageKit
 import System
 import Testing

@@ -5,7 +5,7 @@ import System
 import TestSupport
 import Testing
 
-@testable import Platform
+@testable import EmbeddedPlatform
 @testable import regproc
 
 extension ProgramTests {

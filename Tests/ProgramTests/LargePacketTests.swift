@@ -1,7 +1,8 @@
+import ObjectStores
 import Glibc
 import HTTP
 import JSON
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import StageKit

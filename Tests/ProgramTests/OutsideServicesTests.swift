@@ -1,6 +1,7 @@
+import ObjectStores
 import Glibc
 import MosipPlatform
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import StandIn

@@ -1,3 +1,4 @@
+import ObjectStores
 import TestSupport
 import Glibc
 import JSON
@@ -7,7 +8,7 @@ import StandIn
 import System
 import Testing
 
-@testable import Platform
+@testable import EmbeddedPlatform
 @testable import regproc
 
 extension ProgramTests {

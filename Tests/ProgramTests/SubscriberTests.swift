@@ -2,7 +2,7 @@ import TestSupport
 import Glibc
 import HTTP
 import JSON
-import Platform
+import EmbeddedPlatform
 import StandIn
 import Synchronization
 import System

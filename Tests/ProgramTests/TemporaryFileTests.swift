@@ -1,6 +1,6 @@
 import TestSupport
 import Glibc
-import Platform
+import EmbeddedPlatform
 import StageKit
 import System
 import Testing

@@ -1,6 +1,6 @@
 import HTTP
 import JSON
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import Routing

@@ -1,5 +1,4 @@
 import HTTP
-import MosipPlatform
 import StageKit
 import Synchronization
 

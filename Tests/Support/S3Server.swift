@@ -1,7 +1,7 @@
+import StageKit
+import ObjectStores
 import CLinux
 import Glibc
-import MosipPlatform
-import Platform
 import System
 
 /// An S3 server that checks signatures (SeaweedFS, of the tests' Python environment), started once for all tests and ended with them.

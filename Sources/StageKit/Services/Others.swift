@@ -95,6 +95,16 @@ public struct VirusScannerState: Sendable, Equatable {
   public static let none = VirusScannerState(scanner: "none")
 }
 
+/// No virus scanner: every packet counts as clean. Health says so.
+public struct NoVirusScanner: VirusScanner {
+  /// No scanner.
+  public init() {}
+  public var isScanning: Bool { false }
+  public func scan(_ bytes: [UInt8]) async throws -> String? { nil }
+  public func scan(_ source: any ByteSource) async throws -> String? { nil }
+  public func state() async -> VirusScannerState { .none }
+}
+
 /// Who a valid token belongs to.
 public struct Caller: Sendable {
   /// The user or service account.
@@ -142,4 +152,14 @@ public protocol HTTPExchange: Sendable {
   /// Sends a request and waits for the answer.
   /// - Throws: `HTTPError`.
   func send(_ request: ClientRequest) async throws -> ClientResponse
+}
+
+/// HTTP to the outside over libcurl.
+public struct CurlExchange: HTTPExchange {
+  private let client: Client
+
+  /// An exchange over a client.
+  public init(_ client: Client = Client()) { self.client = client }
+
+  public func send(_ request: ClientRequest) async throws -> ClientResponse { try await client.send(request) }
 }

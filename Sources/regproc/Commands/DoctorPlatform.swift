@@ -1,6 +1,7 @@
+import ObjectStores
 import HTTP
 import MosipPlatform
-import Platform
+import EmbeddedPlatform
 import StageKit
 import System
 

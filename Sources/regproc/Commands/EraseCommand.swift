@@ -1,7 +1,8 @@
+import ObjectStores
 import Glibc
 import MosipPlatform
 import Operations
-import Platform
+import EmbeddedPlatform
 import StageKit
 import StageRuntime
 import System

@@ -1,5 +1,5 @@
 import Cryptography
-import Platform
+import EmbeddedPlatform
 import System
 
 /// `regproc keys export` and `keys import`: certificates between the two sides. Private keys stay where they are.

@@ -1,6 +1,6 @@
 import Glibc
 import JSON
-import Platform
+import EmbeddedPlatform
 import Postgres
 import System
 

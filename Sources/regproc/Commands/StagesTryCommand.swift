@@ -1,4 +1,4 @@
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import StageKit

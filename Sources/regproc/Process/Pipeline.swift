@@ -3,7 +3,7 @@ import HTTP
 import Kafka
 import Operations
 import OperationsAPI
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import Routing

@@ -1,5 +1,5 @@
 import Operations
-import Platform
+import EmbeddedPlatform
 import Postgres
 import StageKit
 import StageRuntime

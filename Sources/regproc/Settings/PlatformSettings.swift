@@ -1,5 +1,6 @@
+import ObjectStores
 import MosipPlatform
-import Platform
+import EmbeddedPlatform
 import StageKit
 import System
 

@@ -1,7 +1,8 @@
+import VirusScanning
 import Glibc
 import HTTP
 import Kafka
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import StageKit

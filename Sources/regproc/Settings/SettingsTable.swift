@@ -1,4 +1,5 @@
-import Platform
+import VirusScanning
+import EmbeddedPlatform
 import Postgres
 import Registration
 import StageRuntime

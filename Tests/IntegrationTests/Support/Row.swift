@@ -9,7 +9,7 @@ import StandIn
 import System
 import Testing
 
-@testable import Platform
+@testable import EmbeddedPlatform
 @testable import Stages
 
 /// One row of the samples' table on a stand: its bodies, with records, registration numbers and people of its own, so that rows do not meet.

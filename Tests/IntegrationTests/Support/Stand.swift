@@ -5,7 +5,7 @@ import Kafka
 import MosipPlatform
 import Operations
 import OperationsAPI
-import Platform
+import EmbeddedPlatform
 import Postgres
 import Registration
 import Routing

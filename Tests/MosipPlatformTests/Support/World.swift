@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @testable import MosipPlatform
-@testable import Platform
+@testable import EmbeddedPlatform
 
 /// The two implementations of the platform services.
 enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {

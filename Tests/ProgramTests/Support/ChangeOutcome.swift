@@ -5,7 +5,7 @@ import StandIn
 import System
 import Testing
 
-@testable import Platform
+@testable import EmbeddedPlatform
 @testable import regproc
 
 /// What became of deaths, corrections and reversals, as the database of a pipeline and OpenCRVS know it.

@@ -5,7 +5,7 @@ import Registration
 import StandIn
 import System
 
-@testable import Platform
+@testable import EmbeddedPlatform
 @testable import regproc
 
 /// What must stand nowhere but in sealed content, of a run on an embedded platform.

@@ -1,7 +1,7 @@
 import Cryptography
 import Glibc
 import JSON
-import Platform
+import EmbeddedPlatform
 import Registration
 import System
 
