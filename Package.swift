@@ -46,6 +46,7 @@ let package = Package(
     library("JSON", ["System"]),
     library("JSONSchema", ["JSON"]),
     library("YAML", ["CYAML"]),
+    library("XML"),
 
     // One library each, in Swift
     library("Kafka", ["CRdKafka", "System"]),
@@ -54,13 +55,13 @@ let package = Package(
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Routing", ["YAML", "JSON"]),
-    library("Registration", ["JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
+    library("Routing", ["XML", "YAML", "JSON"]),
+    library("Registration", ["XML", "JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
     library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "Cryptography", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
-    library("ObjectStores", ["StageKit", "HTTP", "Cryptography", "JSON", "System"]),
+    library("ObjectStores", ["StageKit", "HTTP", "Cryptography", "XML", "JSON", "System"]),
     library("VirusScanning", ["StageKit", "System"]),
     library(
       "EmbeddedPlatform", ["ObjectStores", "StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON", "System"]),
@@ -126,6 +127,7 @@ let package = Package(
     tests("JSON", ["JSON"]),
     tests("JSONSchema", ["JSONSchema", "JSON"]),
     tests("YAML", ["YAML"]),
+    tests("XML", ["XML"]),
     tests("Kafka", ["Kafka", "TestSupport", "System"]),
     tests("Postgres", ["Postgres"]),
     tests("HTTP", ["HTTP", "TestSupport", "System"]),

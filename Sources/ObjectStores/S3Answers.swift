@@ -1,5 +1,6 @@
 import HTTP
 import StageKit
+import XML
 
 /// An error document of S3; only its code is read.
 package struct S3Error {
@@ -11,11 +12,16 @@ package struct S3Error {
   /// Nil when the body is none.
   package init?(_ body: [UInt8]) {
     guard body.count <= Self.limit else { return nil }
-    let text = String(decoding: body, as: UTF8.self)
-    guard text.contains("<Error") else { return nil }
-    code = XMLPieces.first("Code", in: text).flatMap { code in
-      let isCode = code.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
-      return isCode && code.utf8.count <= 64 ? code : nil
+    guard let root = try? XMLReader.read(body, limits: S3Listing.limits) else {
+      // One that is cut off says no less that there was an error.
+      guard String(decoding: body, as: UTF8.self).contains("<Error") else { return nil }
+      code = nil
+      return
+    }
+    guard root.name == "Error" else { return nil }
+    code = root.first("Code").flatMap { code in
+      let isCode = code.text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+      return isCode && code.text.utf8.count <= 64 ? code.text : nil
     }
   }
 }
@@ -26,22 +32,22 @@ package struct S3Listing {
   /// Where the next page begins; nil for the last one.
   package let next: String?
 
+  /// More than a page of a thousand keys has.
+  static let limits = XMLLimits(bytes: 16 << 20, depth: 16, attributes: 16)
+
   /// Nil when the body is none.
   package init?(_ body: [UInt8]) {
-    // Bytes that are no UTF-8 would be read as keys that nobody has.
-    guard let text = String(validating: body, as: UTF8.self), text.contains("<ListBucketResult"),
-      text.contains("</ListBucketResult>"), let isCut = XMLPieces.first("IsTruncated", in: text)
+    guard let root = try? XMLReader.read(body, limits: Self.limits), root.name == "ListBucketResult",
+      let isCut = root.first("IsTruncated")?.trimmed
     else { return nil }
     var keys: [String] = []
-    for contents in XMLPieces.all("Contents", in: text) {
-      guard let key = XMLPieces.first("Key", in: contents).flatMap(URLText.decode) else { return nil }
+    for contents in root.children where contents.name == "Contents" {
+      guard let key = contents.first("Key").flatMap({ URLText.decode($0.text) }) else { return nil }
       keys.append(key)
     }
-    // One that is not closed would be missing.
-    guard Array(text.utf8).ranges(of: Array("<Contents>".utf8)).count == keys.count else { return nil }
     self.keys = keys
     if isCut == "true" {
-      guard let token = XMLPieces.first("NextContinuationToken", in: text), !token.isEmpty else { return nil }
+      guard let token = root.first("NextContinuationToken")?.text, !token.isEmpty else { return nil }
       next = token
     } else {
       next = nil
@@ -93,41 +99,5 @@ package enum S3Metadata {
       if lower.hasPrefix(prefix) { out[String(lower.dropFirst(prefix.count))] = value }
     }
     return out.isEmpty ? nil : out
-  }
-}
-
-/// The texts of elements in a flat XML document without attributes on them, as S3 writes its answers.
-private enum XMLPieces {
-  static func first(_ name: String, in text: String) -> String? { all(name, in: text, limit: 1).first.map(resolved) }
-
-  static func all(_ name: String, in text: String, limit: Int = .max) -> [String] {
-    let (open, close) = (Array("<\(name)>".utf8), Array("</\(name)>".utf8))
-    let bytes = Array(text.utf8)
-    var out: [String] = []
-    var at = 0
-    while out.count < limit, let start = find(open, in: bytes, from: at), let end = find(close, in: bytes, from: start + open.count)
-    {
-      out.append(String(decoding: bytes[(start + open.count)..<end], as: UTF8.self))
-      at = end + close.count
-    }
-    return out
-  }
-
-  private static func find(_ pattern: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
-    guard bytes.count >= pattern.count else { return nil }
-    var at = start
-    while at <= bytes.count - pattern.count {
-      if bytes[at] == pattern[0], bytes[at..<at + pattern.count].elementsEqual(pattern) { return at }
-      at += 1
-    }
-    return nil
-  }
-
-  /// The five entities that XML has by itself; URL-encoded keys and tokens need no others.
-  private static func resolved(_ text: String) -> String {
-    guard text.contains("&") else { return text }
-    return text.replacing("&lt;", with: "<").replacing("&gt;", with: ">").replacing("&quot;", with: "\"").replacing(
-      "&apos;", with: "'"
-    ).replacing("&#34;", with: "\"").replacing("&#39;", with: "'").replacing("&amp;", with: "&")
   }
 }

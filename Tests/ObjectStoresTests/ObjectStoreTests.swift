@@ -240,6 +240,7 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     "", "<html/>", "<ListBucketResult></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
     "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b",
     "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b</Key></ListBucketResult>",
+    "<!DOCTYPE l><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
   ])
   func `a list that is none is a named error, not an empty store`(_ body: String) async throws {
     let store = store { _ in ClientResponse(status: 200, body: Array(body.utf8)) }

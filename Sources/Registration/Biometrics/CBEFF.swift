@@ -1,4 +1,5 @@
 import System
+import XML
 
 /// Reads the CBEFF XML that packets carry (ISO/IEC 19785-3, docs/upstream/packet-and-crypto.md#13-entries-of-a-sub-packet): a record whose
 /// nested records are the captures.
@@ -7,6 +8,8 @@ public enum CBEFF {
   public static let namespace = "http://standards.iso.org/iso-iec/19785/-3/ed-2/"
   /// The most captures of one record; a person has ten fingers, two eyes, a face and an exception photo.
   public static let mostSegments = 64
+  /// Of one record.
+  static let limits = XMLLimits(bytes: 32 << 20, elements: 10_000, depth: 12, attributes: 16)
 
   /// The kinds of captures that the standard names, and MOSIP's exception photo.
   static let types = [
@@ -29,7 +32,12 @@ public enum CBEFF {
   /// Reads a record and checks it.
   /// - Throws: `CBEFFError`.
   public static func read(_ bytes: [UInt8], by strictness: Strictness = .shape) throws(CBEFFError) -> BiometricRecord {
-    let root = try BiometricXML.read(bytes)
+    let root: XMLElement
+    do throws(XMLError) {
+      root = try XMLReader.read(bytes, limits: limits)
+    } catch {
+      throw CBEFFError(error.fault == .tooLarge ? "more than \(limits.bytes >> 20) MiB" : error.fault.rawValue)
+    }
     if strictness == .schema { try CBEFFSchema.check(root) }
     guard root.name == "BIR" else { throw CBEFFError("the root element is not BIR") }
     guard root.namespace == namespace else { throw CBEFFError("the root element is of another namespace") }
@@ -39,7 +47,7 @@ public enum CBEFF {
     return BiometricRecord(segments: segments)
   }
 
-  private static func segment(_ element: BiometricXML.Element) throws(CBEFFError) -> BiometricSegment {
+  private static func segment(_ element: XMLElement) throws(CBEFFError) -> BiometricSegment {
     guard element.first("BIRInfo") != nil else { throw CBEFFError("a capture has no BIRInfo") }
     guard let about = element.first("BDBInfo") else { throw CBEFFError("a capture has no BDBInfo") }
     guard let type = about.first("Type")?.trimmed, typesByWord[type.lowercased()] != nil else {
@@ -61,11 +69,11 @@ public enum CBEFF {
   }
 
   /// `<entry key="K">V</entry>` or `<entry><key>K</key><value>V</value></entry>`, under `others` or in its place.
-  private static func entries(_ others: [BiometricXML.Element]) -> [String: String] {
+  private static func entries(_ others: [XMLElement]) -> [String: String] {
     var out: [String: String] = [:]
-    func take(_ element: BiometricXML.Element) {
+    func take(_ element: XMLElement) {
       func child(_ name: String) -> String? { element.children.first { $0.name.lowercased() == name }?.trimmed }
-      if let key = element.attributes["key"] ?? child("key") { out[key] = child("value") ?? element.text }
+      if let key = element["key"] ?? child("key") { out[key] = child("value") ?? element.text }
     }
     for element in others {
       take(element)

@@ -1,4 +1,5 @@
 import System
+import XML
 
 /// The rules of MOSIP's CBEFF schema (`mosip-cbeff.xsd` of mosip-config, which its packet validator asks;
 /// docs/upstream/stages.md#4-packet-validator, step 7): which elements stand in which, in what order, how often, and what their texts may
@@ -28,13 +29,13 @@ enum CBEFFSchema {
   }
 
   /// - Throws: `CBEFFError` with the path of the element that breaks a rule; never content.
-  static func check(_ root: BiometricXML.Element) throws(CBEFFError) { try check(root, record(depth: 0), path: "BIR") }
+  static func check(_ root: XMLElement) throws(CBEFFError) { try check(root, record(depth: 0), path: "BIR") }
 
   // MARK: The rules
 
   /// A record, and records in it. The reader lets none be nested deeper.
   private static func record(depth: Int) -> Content {
-    let nested = depth < BiometricXML.limits.depth ? [many("BIR", record(depth: depth + 1))] : []
+    let nested = depth < CBEFF.limits.depth ? [many("BIR", record(depth: depth + 1))] : []
     return .elements(
       [
         maybe("Version", version), maybe("CBEFFVersion", version), needed("BIRInfo", recordInfo), maybe("BDBInfo", captureInfo),
@@ -140,15 +141,17 @@ enum CBEFFSchema {
   /// What XML Schema itself allows everywhere: `xsi:nil` and the like.
   private static let attributes: Set<String> = ["nil", "type", "schemaLocation", "noNamespaceSchemaLocation"]
 
-  private static func check(_ element: BiometricXML.Element, _ content: Content, path: String) throws(CBEFFError) {
+  private static func check(_ element: XMLElement, _ content: Content, path: String) throws(CBEFFError) {
     guard element.namespace == CBEFF.namespace else { throw CBEFFError("\(path) is of another namespace") }
     var known = attributes
     if case .entry = content { known.insert("key") }
-    guard element.attributes.keys.allSatisfy(known.contains) else { throw CBEFFError("\(path) has an attribute that is not known") }
+    guard element.attributes.allSatisfy({ $0.isDeclaration || known.contains($0.name) }) else {
+      throw CBEFFError("\(path) has an attribute that is not known")
+    }
     switch content {
     case .entry:
       guard element.children.isEmpty else { throw CBEFFError("\(path) holds elements") }
-      guard element.attributes["key"] != nil else { throw CBEFFError("\(path) has no key") }
+      guard element["key"] != nil else { throw CBEFFError("\(path) has no key") }
     case .text(let isGood):
       guard element.children.isEmpty else { throw CBEFFError("\(path) holds elements") }
       guard isGood(element.trimmed[...]) else { throw CBEFFError("\(path) is not as it must be") }
@@ -158,7 +161,7 @@ enum CBEFFSchema {
     }
   }
 
-  private static func check(_ children: [BiometricXML.Element], _ parts: [Part], path: String) throws(CBEFFError) {
+  private static func check(_ children: [XMLElement], _ parts: [Part], path: String) throws(CBEFFError) {
     var rest = children[...]
     for part in parts {
       var count = 0

@@ -1,3 +1,4 @@
+import XML
 import YAML
 
 /// One way of a Camel route: a `when`, the `otherwise`, or what stands outside of any choice.
@@ -49,10 +50,11 @@ struct CamelFileReader {
 
   mutating func read(_ bytes: [UInt8]) -> [CamelRoute] {
     let root: XMLElement
-    do throws(Problem) {
-      root = try XMLReader.read(bytes, name: problems.file)
+    do throws(XMLError) {
+      root = try XMLReader.read(bytes)
     } catch {
-      problems.add(error.code, error.message, at: error.position, suggestion: error.suggestion)
+      problems.add(
+        error.fault.code, error.message, at: Position(line: error.line, column: error.column), suggestion: error.suggestion)
       return []
     }
     switch root.name {
@@ -305,6 +307,26 @@ struct CamelFileReader {
     problems.add(
       "unsupported-construct", "<\(element.name)> cannot be imported" + (why.map { ": \($0)" } ?? ""),
       at: element.position, length: element.name.count + 1)
+  }
+}
+
+extension XMLElement {
+  fileprivate var position: Position { Position(line: line, column: column) }
+}
+
+extension XMLError.Fault {
+  /// The code of a problem.
+  fileprivate var code: String {
+    switch self {
+    case .tooLarge: "too-large"
+    case .notUTF8: "not-utf-8"
+    case .documentType: "doctype"
+    case .unknownEntity: "entity"
+    case .tooManyElements: "too-many-elements"
+    case .tooManyAttributes: "too-many-attributes"
+    case .tooDeep: "too-deep"
+    default: "xml-syntax"
+    }
   }
 }
 

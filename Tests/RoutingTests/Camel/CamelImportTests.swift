@@ -31,6 +31,16 @@ import YAML
 
   func codes(_ found: CamelImport) -> [String] { found.problems.map { "\($0.severity.rawValue) \($0.code)" } }
 
+  @Test(arguments: [
+    ("<!DOCTYPE routes><routes/>", "doctype 1:1"), ("<routes>\n&x;</routes>", "entity 2:1"), ("<routes>", "xml-syntax 1:1"),
+    ("<?xml version='1.0' encoding='latin-1'?><routes/>", "not-utf-8 1:1"),
+    (String(repeating: "<routes>", count: 65), "too-deep 1:520"),
+  ])
+  func whatIsNoXMLIsAProblemWithItsCodeAndPlace(_ text: String, _ expected: String) {
+    let found = CamelImport.read([CamelImport.Source(name: "x.xml", bytes: Array(text.utf8))], stages: .registrationProcessor)
+    #expect(found.problems.map { "\($0.code) \($0.position)" }.contains(expected), "\(found.report())")
+  }
+
   @Test func theThreeCommonTestsAreFoldedIntoOn() throws {
     let found = read(
       route("uin-generator-new-bus-out", Self.head + otherwise("eventbus://credential-requestor-bus-in")), print)
