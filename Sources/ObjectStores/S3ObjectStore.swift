@@ -88,12 +88,12 @@ public struct S3ObjectStore: ObjectStore {
       let answer = try await send("listing objects", "GET", "/" + bucket, query: query)
       if case .done = try S3Outcome(answer, "listing objects") {
         guard let page = S3Listing(answer.body) else {
-          throw CallFault.unreadable(Self.service, "listing objects", "is no list of objects")
+          throw CallError.unreadable(Self.service, "listing objects", "is no list of objects")
         }
         found += page.keys.compactMap { $0.hasPrefix(within) ? String($0.dropFirst(within.count)) : nil }
         // A server that does not get on would be asked for ever.
         if let next = page.next, next == token {
-          throw CallFault.unreadable(Self.service, "listing objects", "says to go on where it is")
+          throw CallError.unreadable(Self.service, "listing objects", "says to go on where it is")
         }
         token = page.next
       } else {

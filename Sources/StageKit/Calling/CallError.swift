@@ -1,7 +1,7 @@
 import HTTP
 
 /// The errors of a call that did not come to an answer of the service. No text of them holds a path, a query or a body: MOSIP's paths hold UINs.
-package enum CallFault {
+package enum CallError {
   /// Nobody listens, the name has no address, or there is no trusted TLS connection.
   package static let unreachable = "RPR-SVC-001"
   package static let timedOut = "RPR-SVC-002"
