@@ -10,7 +10,7 @@ import System
 /// A put is there in full or not at all, and an object comes with its metadata in one request. Buckets that are missing are made by the first put.
 public struct S3ObjectStore: ObjectStore {
   private let settings: S3Settings
-  private let exchange: Exchange
+  private let exchange: ServiceConnection
   private let base: String
   private static let service = S3Outcome.service
   /// What S3 keeps of metadata: names and values together.
@@ -26,7 +26,7 @@ public struct S3ObjectStore: ObjectStore {
     var base = settings.url
     while base.hasSuffix("/") { base.removeLast() }
     self.base = base
-    exchange = Exchange(service: Self.service, http: http, calling: settings.calling, timing: timing)
+    exchange = ServiceConnection(service: Self.service, http: http, calling: settings.calling, timing: timing)
   }
 
   // MARK: ObjectStore

@@ -2,7 +2,7 @@ import HTTP
 import System
 
 /// HTTP with one service: time-outs, a circuit breaker, and tries again of what may be tried again.
-package struct Exchange: Sendable {
+package struct ServiceConnection: Sendable {
   /// How a request may be repeated.
   package enum Repeating: Sendable {
     /// Doing it twice is as good as once.
