@@ -11,7 +11,7 @@ import YAML
 extension FuzzTarget {
   private static let stages = StageDirectory(
     ["packet-receiver", "packet-uploader", "packet-validator", "packet-classifier", "uin-generator", "opencrvs"].map {
-      StageDirectory.Stage($0)
+      StageDirectory.Entry($0)
     })
 
   static func yaml(_ input: [UInt8]) {
@@ -22,7 +22,7 @@ extension FuzzTarget {
     // What a person is shown must be makeable of any problem: places lie inside the text.
     _ = reading.report(colours: true)
     _ = RouteCases.read(input, name: "cases.yaml")
-    _ = StageFile.read(input, name: "packet-validator", file: "stage.yaml").report()
+    _ = StageDefinition.read(input, name: "packet-validator", file: "stage.yaml").report()
     guard case .formatted(let text) = RouteFormat.format(input, name: "routes.yaml") else { return }
     guard case .formatted(let again) = RouteFormat.format(Array(text.utf8), name: "routes.yaml"), again == text else {
       fatalError("a canonical form that is none")

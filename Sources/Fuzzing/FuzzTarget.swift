@@ -135,7 +135,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
 
   private static func identifier(_ input: [UInt8]) {
     let text = String(decoding: input, as: UTF8.self)
-    named(IdentifierFault.self) {
+    named(IdentifierError.self) {
       let rid = try RID(text)
       guard rid.text == text, rid.text.utf8.count == RID.length, rid.timestamp.compact == text.suffix(14) else {
         fatalError("a RID that is another")
@@ -161,7 +161,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         }
       }
       guard record.segments.count <= CBEFF.mostSegments else { fatalError("more captures than the limit") }
-      for segment in record.segments { named(BiometricSegment.TokenFault.self) { _ = try segment.deviceToken() } }
+      for segment in record.segments { named(BiometricSegment.TokenError.self) { _ = try segment.deviceToken() } }
     }
   }
 

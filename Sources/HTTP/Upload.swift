@@ -4,7 +4,7 @@ import System
 /// Takes a multipart body as it arrives: plain fields into memory, files to disk. Used by the daemon's thread alone.
 struct Upload {
   /// Why a body is refused.
-  enum Refusal: Error {
+  enum UploadError: Error {
     case malformed
     case tooLarge
     case storage
@@ -33,7 +33,7 @@ struct Upload {
   /// The files written so far.
   var files: [String] { parts.compactMap(\.file) }
 
-  mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(Refusal) {
+  mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(UploadError) {
     let events: [MultipartParser.Event]
     do { events = try parser.feed(bytes) } catch { throw .malformed }
     for event in events {
@@ -46,7 +46,7 @@ struct Upload {
   }
 
   /// The end of the body: everything must be there.
-  mutating func finish() throws(Refusal) {
+  mutating func finish() throws(UploadError) {
     guard parser.isComplete else { throw .malformed }
   }
 
@@ -57,7 +57,7 @@ struct Upload {
     parts = []
   }
 
-  private mutating func begin(_ head: MultipartParser.Head) throws(Refusal) {
+  private mutating func begin(_ head: MultipartParser.Head) throws(UploadError) {
     guard parts.count < policy.maxParts else { throw .tooLarge }
     var part = Part(name: head.name, contentType: head.contentType, size: 0)
     if let fileName = head.fileName {
@@ -70,7 +70,7 @@ struct Upload {
     parts.append(part)
   }
 
-  private mutating func append(_ data: [UInt8]) throws(Refusal) {
+  private mutating func append(_ data: [UInt8]) throws(UploadError) {
     let last = parts.count - 1
     parts[last].size += data.count
     guard parts[last].file != nil else {

@@ -10,7 +10,7 @@ public struct MosipPlatform: Sendable {
   /// Builds the clients; nothing is called yet.
   /// - Parameters:
   ///   - register: MOSIP's registration tables, which the engine writes.
-  ///   - envelopeKeys: key pairs between the mediators; MOSIP has no door for them.
+  ///   - envelopeKeys: key pairs between the mediators; MOSIP has no endpoint for them.
   ///   - objects: the object store that packet manager and stages share.
   ///   - http: HTTP to MOSIP's services and to the outside.
   public init(

@@ -22,7 +22,7 @@ public enum MosipService: String, Sendable, CaseIterable {
   case syncData = "sync-data"
   /// Id schemas, what values fields may have, and templates of notifications.
   case masterData = "master-data"
-  /// Whether captures belong to a UIN: the internal door of ID authentication.
+  /// Whether captures belong to a UIN: the internal endpoint of ID authentication.
   case identityAuthentication = "id-authentication"
   /// Short messages and mails.
   case notifier

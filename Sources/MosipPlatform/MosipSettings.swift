@@ -49,7 +49,7 @@ public struct MosipSettings: Sendable {
 
 /// A client and its secret. The description shows no secret.
 public struct ClientCredentials: Sendable, CustomStringConvertible {
-  /// How a token door takes them.
+  /// How a token endpoint takes them.
   public enum Style: String, Sendable, CaseIterable {
     /// A form in the body, as Keycloak does (RFC 6749, 4.4).
     case form
@@ -61,7 +61,7 @@ public struct ClientCredentials: Sendable, CustomStringConvertible {
   public var id: String
   /// Its secret.
   public var secret: String
-  /// The URL of the token door; nil for the realm's.
+  /// The URL of the token endpoint; nil for the realm's.
   public var tokenURL: String?
   /// How it takes id and secret.
   public var style: Style

@@ -23,7 +23,7 @@ public enum DeadLetters {
       } else if let number = Int(id), number >= 0 {
         self = .record(number)
       } else {
-        throw OperationRefusal(
+        throw OperationError(
           .badInput, "bad-id", "an id is a number, or \(hubPrefix) and a number; \(Masking.key(id)) is neither")
       }
     }
@@ -87,7 +87,7 @@ public enum DeadLetters {
     -> JSONValue
   {
     if reveal, who?.mayReveal != true {
-      throw OperationRefusal(.notAllowed, "may-not-reveal", "you may not see personal data")
+      throw OperationError(.notAllowed, "may-not-reveal", "you may not see personal data")
     }
     return try connection.transaction {
       var (letter, key, value, edited): (JSONValue, [UInt8]?, [UInt8], [UInt8]?)
@@ -164,8 +164,8 @@ public enum DeadLetters {
     return (letter, nil, try row.bytes(6), nil)
   }
 
-  private static func unknown(_ id: String) -> OperationRefusal {
-    OperationRefusal(.notFound, "unknown-dead-letter", "there is no dead letter \(id) (regproc dead-letters list)")
+  private static func unknown(_ id: String) -> OperationError {
+    OperationError(.notFound, "unknown-dead-letter", "there is no dead letter \(id) (regproc dead-letters list)")
   }
 
   /// Whether the embedded hub's tables are here, and may be read.
@@ -224,12 +224,12 @@ public enum DeadLetters {
   /// - Parameters:
   ///   - edited: bytes in the place of the record's; they are kept.
   ///   - replay: how registrations are run again; nil where that is not known.
-  /// - Throws: `OperationRefusal`, `Replay.Refusal`, `PostgresError`.
+  /// - Throws: `OperationError`, `LifecycleError`, `PostgresError`.
   public static func replay(
     _ id: String, edited: [UInt8]? = nil, isDryRun: Bool = false, by who: Operator, with replay: Replay?, on connection: Connection
   ) throws -> Replayed {
     if let edited, edited.count > largestEdit {
-      throw OperationRefusal(.badInput, "too-large", "an edited record may have \(largestEdit) bytes")
+      throw OperationError(.badInput, "too-large", "an edited record may have \(largestEdit) bytes")
     }
     return try connection.transaction {
       let out: Replayed
@@ -238,7 +238,7 @@ public enum DeadLetters {
         out = try replayRecord(number, edited: edited, isDryRun: isDryRun, by: who, with: replay, connection)
       case .delivery(let number):
         guard edited == nil else {
-          throw OperationRefusal(.badInput, "cannot-edit", "what the hub delivers is signed as it is: it cannot be edited")
+          throw OperationError(.badInput, "cannot-edit", "what the hub delivers is signed as it is: it cannot be edited")
         }
         out = try deliverAgain(number, isDryRun: isDryRun, connection)
       }
@@ -263,7 +263,7 @@ public enum DeadLetters {
     guard let row = rows.first else { throw unknown(String(number)) }
     try Erased.refuse([try row.textOrNull(5), try row.textOrNull(8)], on: connection)
     guard try row.instantOrNull(6) == nil else {
-      throw OperationRefusal(
+      throw OperationError(
         .conflict, "already-replayed",
         "dead letter \(number) was replayed already; should it have died again, it is another one by now")
     }
@@ -275,7 +275,7 @@ public enum DeadLetters {
       way = try runAgain(rid, from: try row.text(7), isDryRun: isDryRun, by: who, with: replay, connection)
     } else {
       guard let value = try edited ?? row.bytesOrNull(4) else {
-        throw OperationRefusal(
+        throw OperationError(
           .conflict, "no-value", "the record of dead letter \(number) has no value that could be sent; --edit gives it one")
       }
       way = .sent(topic: topic)
@@ -317,7 +317,7 @@ public enum DeadLetters {
         }
         return .run(rid: rid, run: nil, stage: stage)
       }
-    } catch let refusal as Replay.Refusal where refusal.code == "in-flight" {
+    } catch let refusal as LifecycleError where refusal.code == "in-flight" {
       // The change waits for the end of its registration, which is what died.
     }
     let started = try replay.begin(
@@ -335,7 +335,7 @@ public enum DeadLetters {
     guard let row = rows.first else { throw unknown("\(hubPrefix)\(number)") }
     let topic = try row.text(0)
     guard try !row.bool(1) else {
-      throw OperationRefusal(.conflict, Erased.code, "what \(hubPrefix)\(number) told was erased with its registration")
+      throw OperationError(.conflict, Erased.code, "what \(hubPrefix)\(number) told was erased with its registration")
     }
     if !isDryRun {
       let reopened = try connection.execute(
@@ -376,20 +376,20 @@ public enum DeadLetters {
     }
   }
 
-  private static func notOpen(_ number: Int, _ connection: Connection) throws -> OperationRefusal {
+  private static func notOpen(_ number: Int, _ connection: Connection) throws -> OperationError {
     let rows = try connection.execute("SELECT replayed_at IS NOT NULL FROM regproc.dead_letter WHERE id = $1", [.int(number)])
     guard let row = rows.first else { return unknown(String(number)) }
-    return OperationRefusal(
+    return OperationError(
       .conflict, try row.bool(0) ? "already-replayed" : "already-dropped",
       "dead letter \(number) was \(try row.bool(0) ? "replayed" : "dropped") already")
   }
 }
 
 extension Operator {
-  /// - Throws: `OperationRefusal` when no reason is given where one must be.
+  /// - Throws: `OperationError` when no reason is given where one must be.
   func needsReason() throws {
     guard let reason, reason.contains(where: { !$0.isWhitespace }) else {
-      throw OperationRefusal(.badInput, "no-reason", "say why: a reason must be given")
+      throw OperationError(.badInput, "no-reason", "say why: a reason must be given")
     }
   }
 }

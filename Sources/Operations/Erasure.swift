@@ -71,7 +71,7 @@ public struct Erasure: Sendable {
   ///
   /// Blocks until the object store has done its part: call it on a thread of ours, with no transaction open.
   /// - Parameter isDryRun: tells what would go and what would stay, and changes nothing.
-  /// - Throws: `OperationRefusal` (`no-reason`, `unknown-rid`, `under-way`, `already-erased`), `PostgresError`.
+  /// - Throws: `OperationError` (`no-reason`, `unknown-rid`, `under-way`, `already-erased`), `PostgresError`.
   public func erase(_ name: String, by who: Operator, isDryRun: Bool = false, on connection: Connection) throws -> Report {
     if !isDryRun { try who.needsReason() }
     var (report, places) = try connection.transaction { try eraseRows(name, by: who, isDryRun: isDryRun, on: connection) }
@@ -92,7 +92,7 @@ public struct Erasure: Sendable {
       if let erased = try Erased.among([name], on: connection).first {
         return try finishing(erased, name, isDryRun, by: who, connection)
       }
-      throw OperationRefusal(
+      throw OperationError(
         .notFound, "unknown-rid", "no stage and no mediator has ever seen it. Is this the right database? (regproc journey NAME)")
     }
     let erased = try Erased.among(scope.names, on: connection)
@@ -160,7 +160,7 @@ public struct Erasure: Sendable {
     let places = try connection.execute(
       "SELECT account, container FROM regproc.erased_objects WHERE subject = $1 ORDER BY account, container", [.text(subject)]
     ).map { ErasureScope.Place(account: try $0.text(0), container: try $0.text(1)) }
-    guard !places.isEmpty else { throw OperationRefusal(.conflict, "already-erased", erased.words + "; nothing was done") }
+    guard !places.isEmpty else { throw OperationError(.conflict, "already-erased", erased.words + "; nothing was done") }
     if !isDryRun {
       try AuditTrail.note(
         Self.operation, of: subject, by: who, details: ["containersLeft": JSONValue(places.count)], on: connection)
@@ -226,6 +226,6 @@ public struct Erasure: Sendable {
       """, [.text(work.text), .text(work.stage), .text(work.kind), .text(work.key)])
     guard let row = rows.first else { return }
     let erased = Erased(name: try row.text(0), at: try row.instant(1), author: try row.text(2))
-    throw OperationRefusal(.conflict, Erased.code, erased.words + ": nothing is left to do it with")
+    throw OperationError(.conflict, Erased.code, erased.words + ": nothing is left to do it with")
   }
 }

@@ -174,7 +174,7 @@ public struct ErasureAccounts: Sendable, Hashable {
   var byRID: [String]
 
   /// The accounts by the settings of the stages, those of the environment before those of their files.
-  public init(_ stages: [StageFile] = [], environment: [String: String] = [:]) {
+  public init(_ stages: [StageDefinition] = [], environment: [String: String] = [:]) {
     func given(_ setting: String, of plugins: [String], _ usual: String) -> [String] {
       let found = stages.filter { plugins.contains($0.plugin) }.map { file -> String in
         if let text = environment[StageSettings.variable(setting, of: file.name)] { return text }

@@ -229,10 +229,10 @@ extension ErasureScope {
   /// What messages of the hub may name: RIDs, credential requests and their events.
   var told: Value { .textArray(rids.union(requests).union(credentials).filter { $0.utf8.count >= 8 }.sorted()) }
 
-  /// - Throws: `OperationRefusal` `under-way` where anything of it is still going to happen by itself.
+  /// - Throws: `OperationError` `under-way` where anything of it is still going to happen by itself.
   func checkEnded(_ connection: Connection) throws {
     guard let what = try underWay(connection) else { return }
-    throw OperationRefusal(
+    throw OperationError(
       .conflict, "under-way", "\(subject) is under way: \(what). Erase it when it has ended (regproc journey \(subject))")
   }
 

@@ -90,8 +90,8 @@ public struct HeldRID: Sendable {
   }
 
   /// Why it is not run again.
-  var refusal: Replay.Refusal {
-    Replay.Refusal(
+  var refusal: LifecycleError {
+    LifecycleError(
       code: "held",
       message:
         "RID \(rid) is held: \(times) replays in succession ended at \(stage) with \(code), so another one would too. When the cause "
@@ -157,10 +157,10 @@ public enum Held {
   }
 
   /// Releases a RID, or a change by its work key, AID or registration number.
-  /// - Throws: `OperationRefusal`, `Release.Refusal`, `PostgresError`.
+  /// - Throws: `OperationError`, `LifecycleError`, `PostgresError`.
   public static func release(_ name: String, by who: Operator, on connection: Connection) throws -> Released {
     guard let reason = who.reason, reason.contains(where: { !$0.isWhitespace }) else {
-      throw OperationRefusal(.badInput, "no-reason", "a reason must be given: whoever reads of it later asks for it")
+      throw OperationError(.badInput, "no-reason", "a reason must be given: whoever reads of it later asks for it")
     }
     let held = try connection.transaction { () throws -> HeldRID? in
       guard let held = try HeldRID.find(name, on: connection) else { return nil }
@@ -184,7 +184,7 @@ public enum Held {
   /// - Parameters:
   ///   - operation: the words of the command, for the audit trail.
   ///   - isDryRun: find out what would be done, and change nothing.
-  /// - Throws: `Release.Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public static func releaseChange(
     _ name: String, by who: Operator, as operation: String = "release", isDryRun: Bool = false, on connection: Connection
   ) throws -> Release.Released {

@@ -81,7 +81,7 @@ public struct LogJob: Sendable {
     """
 
   /// A job.
-  /// - Throws: `OperationRefusal` when there is none.
+  /// - Throws: `OperationError` when there is none.
   public static func read(_ id: Int, on connection: Connection) throws -> LogJob {
     guard let row = try connection.execute("SELECT \(columns) FROM regproc.log_job WHERE id = $1", [.int(id)]).first else {
       throw unknown(id)
@@ -95,7 +95,7 @@ public struct LogJob: Sendable {
   }
 
   /// Ends a job. Of a rebuild, what was written before stays.
-  /// - Throws: `OperationRefusal` when there is none, or it has ended.
+  /// - Throws: `OperationError` when there is none, or it has ended.
   public static func cancel(_ id: Int, by who: Operator, on connection: Connection) throws {
     try connection.transaction {
       // One that is being ended is waited for, and then it is not open.
@@ -105,7 +105,7 @@ public struct LogJob: Sendable {
         WHERE id = $1 AND state = 'open' RETURNING rid
         """, [.int(id), .text(String(who.name.prefix(256)))])
       guard let row = rows.first else {
-        throw OperationRefusal(.conflict, "ended", "log job \(id) is \(try read(id, on: connection).state) already")
+        throw OperationError(.conflict, "ended", "log job \(id) is \(try read(id, on: connection).state) already")
       }
       try AuditTrail.note("log-jobs cancel", of: try row.textOrNull(0), by: who, details: ["job": JSONValue(id)], on: connection)
     }
@@ -121,8 +121,8 @@ public struct LogJob: Sendable {
     ).map { try $0.int(0) }
   }
 
-  private static func unknown(_ id: Int) -> OperationRefusal {
-    OperationRefusal(.notFound, "unknown-job", "there is no log job \(id)")
+  private static func unknown(_ id: Int) -> OperationError {
+    OperationError(.notFound, "unknown-job", "there is no log job \(id)")
   }
 
   private static func read(_ row: Row) throws -> LogJob {
@@ -149,12 +149,12 @@ public struct LogJob: Sendable {
 
 extension Replays {
   /// Makes a job that reads the topics, with its audit entry. What the command would refuse at once is refused, and nothing is read yet.
-  /// - Throws: `OperationRefusal`, `Replay.Refusal`, `PostgresError`: nothing was made.
+  /// - Throws: `OperationError`, `LifecycleError`, `PostgresError`: nothing was made.
   public func make(
     _ kind: LogJob.Kind, since: Instant, by who: Operator, isDryRun: Bool = false, on connection: Connection
   ) throws -> LogJob {
     if let rid = kind.rid {
-      guard Self.isRID(rid) else { throw OperationRefusal(.badInput, "bad-rid", Self.noRID) }
+      guard Self.isRID(rid) else { throw OperationError(.badInput, "bad-rid", Self.noRID) }
       if let held = try HeldRID.find(rid, on: connection) { throw held.refusal }
       if !kind.isForced { try registrations.checkUnknown(rid, on: connection) }
     }

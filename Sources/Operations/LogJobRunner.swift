@@ -46,7 +46,7 @@ public struct LogJobRunner: Sendable {
   }
 
   /// Takes the lease of a job and works on it until it ends, or the runner is to stop.
-  /// - Throws: `OperationRefusal` when there is none, it has ended, or somebody works on it; `PostgresError` when the database went away.
+  /// - Throws: `OperationError` when there is none, it has ended, or somebody works on it; `PostgresError` when the database went away.
   public func work(_ id: Int, on connection: Connection) throws -> End {
     let job = try take(id, connection)
     // After an error of the database the lease runs out: whoever comes next shall not meet the same at once.
@@ -108,8 +108,8 @@ public struct LogJobRunner: Sendable {
     let job = try LogJob.read(id, on: connection)
     guard rows.isEmpty else { return job }
     throw job.state == "open"
-      ? OperationRefusal(.conflict, "busy", "\(job.worker ?? "somebody") works on log job \(id) now")
-      : OperationRefusal(.conflict, "ended", "log job \(id) is \(job.state)")
+      ? OperationError(.conflict, "busy", "\(job.worker ?? "somebody") works on log job \(id) now")
+      : OperationError(.conflict, "ended", "log job \(id) is \(job.state)")
   }
 
   private func giveBack(_ id: Int, _ connection: Connection) throws {
@@ -154,8 +154,8 @@ public struct LogJobRunner: Sendable {
 
   private static func words(_ error: any Error) -> (code: String, message: String) {
     switch error {
-    case let refusal as Replay.Refusal: (refusal.code, refusal.message)
-    case let refusal as OperationRefusal: (refusal.code, refusal.message)
+    case let refusal as LifecycleError: (refusal.code, refusal.message)
+    case let refusal as OperationError: (refusal.code, refusal.message)
     case let error as PostgresError where error.sqlState == "42501":
       ("no-right", "the database role of the process that worked on it may not do this (docs/rights.md)")
     case let error as PostgresError: ("database", "the database did not take it: \(error.code)")

@@ -31,7 +31,7 @@ extension Replays {
   public static let noRID = "on the topics a RID is looked for, which has digits alone"
 
   /// Runs a RID again from its newest record on the topics.
-  /// - Throws: `Replay.Refusal`, `OperationRefusal`, `PostgresError`, `KafkaError`, `LogScan.Failure`.
+  /// - Throws: `LifecycleError`, `OperationError`, `PostgresError`, `KafkaError`, `LogScan.Failure`.
   public func startFromLog(
     _ rid: String, scan: LogScan, by who: Operator, isForced: Bool = false, isDryRun: Bool = false, on connection: Connection
   ) throws -> FromLog {
@@ -40,7 +40,7 @@ extension Replays {
   }
 
   /// Looks for the newest record of a RID, unless it would be refused anyway.
-  /// - Throws: `Replay.Refusal` when there is none as well; what the search throws.
+  /// - Throws: `LifecycleError` when there is none as well; what the search throws.
   func newest(
     of rid: String, isForced: Bool, on connection: Connection, by search: () throws -> LogRecord?
   ) throws -> LogRecord {
@@ -48,7 +48,7 @@ extension Replays {
     try Erased.refuse([rid], on: connection)
     if !isForced { try registrations.checkUnknown(rid, on: connection) }
     guard let record = try search() else {
-      throw Replay.Refusal(
+      throw LifecycleError(
         code: "not-on-topics",
         message:
           "no topic of a stage has a record of RID \(rid) in that time. Is it the right broker? A longer --since looks further back, "
@@ -80,12 +80,12 @@ extension Replays {
 /// Filling a lost journal from the topics, by an operator.
 public enum JournalRebuilding {
   /// Rebuilds, and notes it. What was written before an error stays, flagged by its runs' author.
-  /// - Throws: `OperationRefusal` when another one does so now; what `JournalRebuild.run` throws.
+  /// - Throws: `OperationError` when another one does so now; what `JournalRebuild.run` throws.
   public static func run(
     _ rebuild: JournalRebuild, _ scan: LogScan, by who: Operator, isDryRun: Bool = false, on connection: Connection
   ) throws -> JournalRebuild.Summary {
     guard let summary = try rebuild.run(scan, reason: who.reason, isDryRun: isDryRun, on: connection) else {
-      throw OperationRefusal(.conflict, "busy", "somebody else rebuilds this journal now: wait for that")
+      throw OperationError(.conflict, "busy", "somebody else rebuilds this journal now: wait for that")
     }
     if !isDryRun { try connection.transaction { try note(summary, by: who, on: connection) } }
     return summary

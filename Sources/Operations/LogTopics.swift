@@ -9,13 +9,13 @@ public struct LogTopics: Sendable {
   public static let defaultSpan = "7d"
 
   /// Why a process whose broker is its own cannot do it.
-  public static let missing = OperationRefusal(
+  public static let missing = OperationError(
     .conflict, "no-kafka",
     "no Kafka is configured (kafka.bootstrap-servers): the topics of a broker inside of regproc up end with it, so nothing can be read from "
       + "them")
 
   /// Why one that reads the topics of its own stages alone cannot do it: what it may not see it would take for empty.
-  public static let ownOnly = OperationRefusal(
+  public static let ownOnly = OperationError(
     .conflict, "own-topics",
     "this process has the topics of its own stages alone (kafka.topics: own): ask one that may read all, or use the command with the "
       + "settings of such a one")

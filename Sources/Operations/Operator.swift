@@ -18,7 +18,7 @@ public struct Operator: Sendable, Hashable {
 }
 
 /// Why an operation was not done. Nothing was changed.
-public struct OperationRefusal: Error, Sendable, Hashable, CustomStringConvertible {
+public struct OperationError: Error, Sendable, Hashable, CustomStringConvertible {
   /// What kind of refusal it is: over HTTP it becomes a status.
   public enum Kind: Sendable {
     /// What was given cannot be used (400).

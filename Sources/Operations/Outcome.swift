@@ -118,7 +118,7 @@ public enum Reconciliation {
 
   /// The numbers of a file, one a line, each once; empty lines and lines that begin with # are none.
   /// - Throws: `bad-numbers` with the lines that cannot be a registration number, `no-numbers`.
-  public static func numbers(file bytes: [UInt8]) throws(OperationRefusal) -> [String] {
+  public static func numbers(file bytes: [UInt8]) throws(OperationError) -> [String] {
     let names = ReplayRequest.names(file: bytes)
     let bad = names.filter { name in
       name.text.utf8.count > 128
@@ -126,11 +126,11 @@ public enum Reconciliation {
     }
     guard bad.isEmpty else {
       let lines = bad.prefix(10).map { String($0.line) }.joined(separator: ", ")
-      throw OperationRefusal(
+      throw OperationError(
         .badInput, "bad-numbers",
         "\(bad.count) lines hold no registration number: \(lines)\(bad.count > 10 ? " ..." : "") (one number a line)")
     }
-    guard !names.isEmpty else { throw OperationRefusal(.badInput, "no-numbers", "there is no registration number in it") }
+    guard !names.isEmpty else { throw OperationError(.badInput, "no-numbers", "there is no registration number in it") }
     var seen: Set<String> = []
     return names.map(\.text).filter { seen.insert($0).inserted }
   }
@@ -171,9 +171,9 @@ public struct DayReport: Sendable {
   public var alike: AlikeBirths
 
   /// The beginning of a day such as `2026-11-24`, in UTC.
-  public static func day(_ text: String) throws(OperationRefusal) -> Instant {
+  public static func day(_ text: String) throws(OperationError) -> Instant {
     guard text.utf8.count == 10, let day = Instant(iso: text + "T00:00:00Z"), day.civil.year > 0 else {
-      throw OperationRefusal(.badInput, "bad-day", "day: \(Selection.quote(text)) is no day; write 2026-11-24")
+      throw OperationError(.badInput, "bad-day", "day: \(Selection.quote(text)) is no day; write 2026-11-24")
     }
     return day
   }

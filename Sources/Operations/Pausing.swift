@@ -31,7 +31,7 @@ public enum Pausing {
       let rows = try connection.execute(
         "DELETE FROM regproc.pause WHERE what = $1 RETURNING author, reason, since", [.text(what)])
       guard let row = rows.first else {
-        throw OperationRefusal(.notFound, "not-paused", "this is not paused (regproc pause lists what is)")
+        throw OperationError(.notFound, "not-paused", "this is not paused (regproc pause lists what is)")
       }
       let pause = Pause(what: what, author: try row.text(0), reason: try row.text(1), since: try row.instant(2))
       try AuditTrail.note("resume", of: what, by: who, details: ["paused": pause.json], on: connection)
@@ -46,7 +46,7 @@ public enum Pausing {
       "SELECT EXISTS (SELECT 1 FROM regproc.route_report WHERE $1 = ANY (string_to_array(stages, ' ')))", [.text(what)]
     ).only().bool(0)
     guard isReported else {
-      throw OperationRefusal(
+      throw OperationError(
         .notFound, "unknown-stage",
         "there is no stage of this name; there are \(stages.sorted().joined(separator: ", ")), and \(Pause.intake)")
     }

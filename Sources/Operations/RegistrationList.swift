@@ -127,7 +127,7 @@ public struct RegistrationList: Sendable {
     now: Instant = .now, on connection: Connection
   ) throws -> RegistrationList {
     guard (1...largestPage).contains(limit) else {
-      throw OperationRefusal(.badInput, "bad-limit", "limit is a whole number from 1 to \(largestPage)")
+      throw OperationError(.badInput, "bad-limit", "limit is a whole number from 1 to \(largestPage)")
     }
     return try Selection.planned(on: connection) {
       let page = try page(selection, limit: limit, after: after, now: now, connection)

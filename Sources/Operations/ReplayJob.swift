@@ -106,7 +106,7 @@ public struct ReplayJob: Sendable {
     """
 
   /// A job with its counts.
-  /// - Throws: `OperationRefusal` when there is none.
+  /// - Throws: `OperationError` when there is none.
   public static func read(_ id: Int, on connection: Connection) throws -> ReplayJob {
     guard
       var job = try connection.execute("SELECT \(columns) FROM regproc.replay_job WHERE id = $1", [.int(id)]).first.map(read)
@@ -120,8 +120,8 @@ public struct ReplayJob: Sendable {
     try connection.execute("SELECT \(columns) FROM regproc.replay_job ORDER BY id DESC LIMIT $1", [.int(limit)]).map(read)
   }
 
-  static func unknown(_ id: Int) -> OperationRefusal {
-    OperationRefusal(.notFound, "unknown-job", "there is no replay job \(id) (regproc replay jobs)")
+  static func unknown(_ id: Int) -> OperationError {
+    OperationError(.notFound, "unknown-job", "there is no replay job \(id) (regproc replay jobs)")
   }
 
   static func counts(_ id: Int, on connection: Connection) throws -> Counts {

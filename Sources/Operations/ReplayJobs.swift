@@ -53,7 +53,7 @@ extension Replays {
   /// - Parameters:
   ///   - isDryRun: find out what it would have, and make nothing.
   ///   - worker: who works on it next; nil for whichever engine comes first.
-  /// - Throws: `OperationRefusal`, `PostgresError`: nothing was made.
+  /// - Throws: `OperationError`, `PostgresError`: nothing was made.
   public func make(
     _ request: ReplayRequest, by who: Operator, isDryRun: Bool = false, for worker: String? = nil, on connection: Connection
   ) throws -> Made {
@@ -68,7 +68,7 @@ extension Replays {
           """, [.int(id)]
         ).only().int(0)
         guard count > 0 else {
-          throw OperationRefusal(.badInput, "empty-selection", "nothing is selected (\(request.words)), so nothing is run again")
+          throw OperationError(.badInput, "empty-selection", "nothing is selected (\(request.words)), so nothing is run again")
         }
         try checkStage(id, request, on: connection)
         var made = Made(id: id, count: count, standing: try standing(id, on: connection), leftOut: leftOut)
@@ -91,27 +91,27 @@ extension Replays {
 
   private func check(_ request: ReplayRequest) throws {
     if let rate = request.rate, !(rate > 0 && rate.isFinite) {
-      throw OperationRefusal(.badInput, "bad-rate", "the rate must be more than 0: nothing would ever be run")
+      throw OperationError(.badInput, "bad-rate", "the rate must be more than 0: nothing would ever be run")
     }
     if let limit = request.limit, limit < 1 {
-      throw OperationRefusal(.badInput, "bad-limit", "the limit must be 1 or more")
+      throw OperationError(.badInput, "bad-limit", "the limit must be 1 or more")
     }
     switch request.what {
     case .names(let names):
-      guard !names.isEmpty else { throw OperationRefusal(.badInput, "empty-selection", "no RID is named, so nothing is run again") }
+      guard !names.isEmpty else { throw OperationError(.badInput, "empty-selection", "no RID is named, so nothing is run again") }
       let bad = names.filter { !$0.isPlausible }
       if !bad.isEmpty, !request.skipsBad { throw Self.unusable(bad.map { String($0.line) }, count: bad.count, "no RID can be so") }
     case .selection(let selection):
       if selection.isEverything, !request.meansEverything {
-        throw OperationRefusal(
+        throw OperationError(
           .badInput, "selects-everything", "no condition is given, so every registration would be run again; say yes to mean it")
       }
     }
   }
 
-  private static func unusable(_ lines: [String], count: Int, _ what: String) -> OperationRefusal {
+  private static func unusable(_ lines: [String], count: Int, _ what: String) -> OperationError {
     let more = count > lines.count ? " and \(count - lines.count) more" : ""
-    return OperationRefusal(
+    return OperationError(
       .badInput, "bad-names",
       "\(count == 1 ? "line" : "lines") \(lines.prefix(50).joined(separator: ", "))\(more): \(what); nothing was sent "
         + "(--skip-bad sends the rest)")
@@ -225,8 +225,8 @@ extension Replays {
       WHERE i.job = $1 ORDER BY 1
       """, [.int(id)])
     for row in processes {
-      do { try registrations.check(stage, of: try row.text(0)) } catch let refusal as Replay.Refusal {
-        throw OperationRefusal(.badInput, refusal.code, refusal.message + "; nothing was sent")
+      do { try registrations.check(stage, of: try row.text(0)) } catch let refusal as LifecycleError {
+        throw OperationError(.badInput, refusal.code, refusal.message + "; nothing was sent")
       }
     }
   }
@@ -247,7 +247,7 @@ extension Replays {
 extension ReplayJob {
   /// Ends a job: what is not done of it is not done any more. What was started goes on.
   /// - Returns: how many are not done.
-  /// - Throws: `OperationRefusal` when there is none, or it has ended.
+  /// - Throws: `OperationError` when there is none, or it has ended.
   @discardableResult
   public static func cancel(_ id: Int, by who: Operator, on connection: Connection) throws -> Int {
     try connection.transaction {
@@ -259,7 +259,7 @@ extension ReplayJob {
       guard !rows.isEmpty else {
         let state = try connection.execute("SELECT state FROM regproc.replay_job WHERE id = $1", [.int(id)]).first?.text(0)
         guard let state else { throw unknown(id) }
-        throw OperationRefusal(.conflict, "ended", "replay job \(id) is \(state) already")
+        throw OperationError(.conflict, "ended", "replay job \(id) is \(state) already")
       }
       // One that is being run is waited for, and then it is not open.
       let left = try connection.execute(

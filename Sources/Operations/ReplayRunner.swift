@@ -57,7 +57,7 @@ public struct ReplayRunner: Sendable {
   }
 
   /// Takes the lease of a job and works on it until it ends, or the runner is to stop.
-  /// - Throws: `OperationRefusal` when there is none, it has ended, or somebody works on it; `PostgresError`.
+  /// - Throws: `OperationError` when there is none, it has ended, or somebody works on it; `PostgresError`.
   public func work(_ id: Int, on connection: Connection) throws -> End {
     let job = try take(id, connection)
     // All of it is looked up by keys. Plans are kept, and those made while the tables of runs and jobs are small read all of them, ever longer.
@@ -177,9 +177,9 @@ public struct ReplayRunner: Sendable {
     let job = try ReplayJob.read(id, on: connection)
     guard rows.isEmpty else { return job }
     throw job.state == "open"
-      ? OperationRefusal(
+      ? OperationError(
         .conflict, "busy", "\(job.worker ?? "somebody") works on replay job \(id) now (regproc replay show \(id))")
-      : OperationRefusal(.conflict, "ended", "replay job \(id) is \(job.state)")
+      : OperationError(.conflict, "ended", "replay job \(id) is \(job.state)")
   }
 
   /// Holds on to the lease.
@@ -253,7 +253,7 @@ public struct ReplayRunner: Sendable {
         case .held: state.progress.refused += 1
         }
         return true
-      } catch let refusal as Replay.Refusal {
+      } catch let refusal as LifecycleError {
         // What the replay had written before it was refused is rolled back.
         try mark(job.id, position, "refused", code: refusal.code, refusal.message, connection)
       } catch let error as PostgresError where connection.isHealthy && error.sqlState != "42501" {

@@ -107,7 +107,7 @@ public final class ReplayService: Sendable {
       let end = try job.isLog ? workOnLog(id) : workOnReplay(id)
       log.info("a \(what) job was worked on", ["job": "\(id)", "end": end])
       return true
-    } catch let refusal as OperationRefusal where refusal.kind == .conflict {
+    } catch let refusal as OperationError where refusal.kind == .conflict {
       // Another process was quicker.
       return true
     } catch {

@@ -78,7 +78,7 @@ public struct Replays: Sendable {
   /// - Parameters:
   ///   - name: a RID, an AID, a work key, or a registration number, which leads to the RID of its birth.
   ///   - isForced: also one that is in flight or completed. One that is held is refused all the same.
-  /// - Throws: `Replay.Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func start(
     _ name: String, from stage: String?, by who: Operator, isForced: Bool = false, isDryRun: Bool = false, on connection: Connection
   ) throws -> Started {

@@ -32,14 +32,14 @@ public struct Selection: Sendable, Hashable {
   /// - Throws: the first that cannot be meant, with what was probably meant.
   public init(
     stages: [String], processes: [String], now: Instant = .now, _ given: (String) -> String?
-  ) throws(OperationRefusal) {
-    status = try given("status").map { text throws(OperationRefusal) in try Self.status(text) }
-    stage = try given("stage").map { text throws(OperationRefusal) in try Self.known(text, "stage", stages) }
-    process = try given("process").map { text throws(OperationRefusal) in try Self.known(text, "process", processes) }
-    kind = try given("kind").map { text throws(OperationRefusal) in try Self.known(text, "kind", Self.kinds) }
-    code = try given("code").map { text throws(OperationRefusal) in try Self.code(text) }
-    since = try given("since").map { text throws(OperationRefusal) in try TimeWords.moment(text, named: "since", now: now) }
-    waitingLongerThan = try given("waiting-longer-than").map { text throws(OperationRefusal) in
+  ) throws(OperationError) {
+    status = try given("status").map { text throws(OperationError) in try Self.status(text) }
+    stage = try given("stage").map { text throws(OperationError) in try Self.known(text, "stage", stages) }
+    process = try given("process").map { text throws(OperationError) in try Self.known(text, "process", processes) }
+    kind = try given("kind").map { text throws(OperationError) in try Self.known(text, "kind", Self.kinds) }
+    code = try given("code").map { text throws(OperationError) in try Self.code(text) }
+    since = try given("since").map { text throws(OperationError) in try TimeWords.moment(text, named: "since", now: now) }
+    waitingLongerThan = try given("waiting-longer-than").map { text throws(OperationError) in
       try TimeWords.span(text, named: "waiting-longer-than")
     }
   }
@@ -198,14 +198,14 @@ public struct Selection: Sendable, Hashable {
   /// Our words: a hop of it waits for its moment, is on the bus, or a change waits for a person.
   public static let states = ["waiting", "sent", "held"]
 
-  private static func status(_ text: String) throws(OperationRefusal) -> String {
+  private static func status(_ text: String) throws(OperationError) -> String {
     if let known = statuses.first(where: { $0 == text.uppercased() }) ?? states.first(where: { $0 == text.lowercased() }) {
       return known
     }
     return try known(text, "status", statuses + states)
   }
 
-  private static func known(_ text: String, _ what: String, _ all: [String]) throws(OperationRefusal) -> String {
+  private static func known(_ text: String, _ what: String, _ all: [String]) throws(OperationError) -> String {
     if all.isEmpty {
       guard isPlain(text) else { throw refusal(what, "\(quote(text)) cannot be a \(what)") }
       return text
@@ -216,7 +216,7 @@ public struct Selection: Sendable, Hashable {
     throw refusal(what, "\(quote(text)) is no \(what); \(near)")
   }
 
-  private static func code(_ text: String) throws(OperationRefusal) -> String {
+  private static func code(_ text: String) throws(OperationError) -> String {
     guard isPlain(text) else { throw refusal("code", "\(quote(text)) cannot be a code: e.g. RPR-PKV-FAILED-001") }
     return text
   }
@@ -230,49 +230,7 @@ public struct Selection: Sendable, Hashable {
 
   static func quote(_ text: String) -> String { "`\(VisibleText.of(String(text.prefix(64))))`" }
 
-  static func refusal(_ what: String, _ message: String) -> OperationRefusal { OperationRefusal(.badInput, "bad-\(what)", message) }
-}
-
-/// Times as options and queries take them.
-public enum TimeWords {
-  private static let units: [(letter: Character, seconds: Int)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
-
-  /// Seconds of a span such as `2h`.
-  public static func span(_ text: String, named name: String) throws(OperationRefusal) -> Int {
-    guard let seconds = seconds(text) else {
-      throw Selection.refusal(
-        name, "\(name): \(Selection.quote(text)) is no span; write a whole number with s, m, h or d, e.g. 2h")
-    }
-    return seconds
-  }
-
-  /// A moment: as ISO 8601, as a day, or a span before `now`.
-  public static func moment(_ text: String, named name: String, now: Instant = .now) throws(OperationRefusal) -> Instant {
-    if let seconds = seconds(text) { return now.advanced(bySeconds: -Double(seconds)) }
-    guard let moment = Instant(iso: text) ?? Instant(iso: text + "T00:00:00Z"), moment.civil.year > 0 else {
-      throw Selection.refusal(
-        name,
-        "\(name): \(Selection.quote(text)) is no time; write 2026-11-24T08:00:00Z, 2026-11-24, or a span before now such as 2h")
-    }
-    return moment
-  }
-
-  private static func seconds(_ text: String) -> Int? {
-    guard let last = text.last, let unit = units.first(where: { $0.letter == last })?.seconds, let number = Int(text.dropLast()),
-      number > 0, number <= 3_650 * 86400 / unit
-    else { return nil }
-    return number * unit
-  }
-
-  /// A span in one or two units, as a person reads it: `2h 5m`.
-  public static func words(seconds: Int) -> String {
-    var (rest, parts) = (max(0, seconds), [String]())
-    for unit in units where rest >= unit.seconds && parts.count < 2 {
-      parts.append("\(rest / unit.seconds)\(unit.letter)")
-      rest %= unit.seconds
-    }
-    return parts.isEmpty ? "0s" : parts.joined(separator: " ")
-  }
+  static func refusal(_ what: String, _ message: String) -> OperationError { OperationError(.badInput, "bad-\(what)", message) }
 }
 
 extension Selection {

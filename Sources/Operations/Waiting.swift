@@ -7,7 +7,7 @@ import System
 public enum Waiting {
   /// How many wait, by why and where.
   public static func counts(stage: String?, on connection: Connection) throws -> [JSONValue] {
-    let elsewhere = try Elsewhere(connection)
+    let elsewhere = try SentElsewhere(connection)
     return try connection.execute(
       """
       SELECT why, stage, count(*), min(due) FROM (
@@ -18,7 +18,7 @@ public enum Waiting {
           resume_timestamp AT TIME ZONE 'UTC'
         FROM regprc.registration WHERE status_code IN ('PAUSED', 'PAUSED_FOR_ADDITIONAL_INFO')
         UNION ALL
-        SELECT 'answer', stage, due FROM (\(Elsewhere.sent(from: 2))) AS sent) AS w
+        SELECT 'answer', stage, due FROM (\(SentElsewhere.sent(from: 2))) AS sent) AS w
       WHERE $1::text IS NULL OR stage = $1 GROUP BY why, stage ORDER BY 3 DESC, 1, 2 LIMIT 500
       """, [Value(stage)] + elsewhere.parameters
     ).map {
@@ -31,7 +31,7 @@ public enum Waiting {
 
   /// In the order in which they are due.
   public static func list(stage: String? = nil, limit: Int = 50, on connection: Connection) throws -> [JSONValue] {
-    let elsewhere = try Elsewhere(connection)
+    let elsewhere = try SentElsewhere(connection)
     return try connection.execute(
       """
       SELECT rid, process, stage, why, due, since, reason FROM (
@@ -47,7 +47,7 @@ public enum Waiting {
           AND ($1::text IS NULL OR reg_stage_name = $1) ORDER BY resume_timestamp LIMIT $2)
         UNION ALL
         (SELECT rid, process, stage, 'answer', due, since, 'no answer yet; then the reprocessor tries again'
-        FROM (\(Elsewhere.sent(from: 3))) AS sent WHERE $1::text IS NULL OR stage = $1 ORDER BY due LIMIT $2)) AS w
+        FROM (\(SentElsewhere.sent(from: 3))) AS sent WHERE $1::text IS NULL OR stage = $1 ORDER BY due LIMIT $2)) AS w
       ORDER BY due NULLS LAST, rid LIMIT $2
       """, [Value(stage), .int(limit)] + elsewhere.parameters
     ).map {
@@ -60,7 +60,7 @@ public enum Waiting {
   }
 
   /// What was sent to stages that run elsewhere, where a reprocessor looks after it.
-  private struct Elsewhere {
+  private struct SentElsewhere {
     let parameters: [Value]
 
     init(_ connection: Connection) throws {
@@ -129,15 +129,15 @@ public enum Waiting {
     }
   }
 
-  private static func refusal(_ rid: String, awaitsInformation: Bool, _ connection: Connection) throws -> OperationRefusal {
+  private static func refusal(_ rid: String, awaitsInformation: Bool, _ connection: Connection) throws -> OperationError {
     if awaitsInformation {
-      return OperationRefusal(
+      return OperationError(
         .conflict, "waits-for-information",
         "RID \(rid) waits for a packet with additional information; regproc replay \(rid) runs it again without")
     }
     let isKnown = try connection.execute("SELECT EXISTS (SELECT 1 FROM regproc.hop WHERE rid = $1)", [.text(rid)]).only().bool(0)
     return isKnown
-      ? OperationRefusal(.conflict, "does-not-wait", "RID \(rid) does not wait (regproc journey \(rid))")
-      : OperationRefusal(.notFound, "unknown-rid", "RID \(Masking.key(rid)) is not known")
+      ? OperationError(.conflict, "does-not-wait", "RID \(rid) does not wait (regproc journey \(rid))")
+      : OperationError(.notFound, "unknown-rid", "RID \(Masking.key(rid)) is not known")
   }
 }

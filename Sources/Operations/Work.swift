@@ -133,7 +133,7 @@ public enum Work {
         Value(parts.count == 3 ? parts[2] : nil),
       ])
     guard !rows.isEmpty else {
-      throw OperationRefusal(.notFound, "unknown-work", "there is no work of the key \(Masking.key(name)) (regproc work list)")
+      throw OperationError(.notFound, "unknown-work", "there is no work of the key \(Masking.key(name)) (regproc work list)")
     }
     return try rows.map { Name(stage: try $0.text(0), kind: try $0.text(1), key: try $0.text(2)) }
   }
@@ -141,7 +141,7 @@ public enum Work {
   private static func one(_ name: String, _ connection: Connection) throws -> Name {
     let found = try find(name, on: connection)
     guard found.count == 1 else {
-      throw OperationRefusal(
+      throw OperationError(
         .conflict, "ambiguous",
         "\(found.count) pieces of work have this key; say which: \(found.map { "\($0.stage)/\($0.kind)/\(Masking.key($0.key))" }.joined(separator: ", "))"
       )
@@ -180,7 +180,7 @@ public enum Work {
   private static func change(
     _ names: [String], _ words: String, by who: Operator, on connection: Connection, _ update: (Name) throws -> Int
   ) throws -> [JSONValue] {
-    guard !names.isEmpty else { throw OperationRefusal(.badInput, "nothing-named", "name at least one key") }
+    guard !names.isEmpty else { throw OperationError(.badInput, "nothing-named", "name at least one key") }
     return try connection.transaction {
       try names.map { name in
         let place = try one(name, connection)
@@ -195,19 +195,19 @@ public enum Work {
     }
   }
 
-  private static func refusal(_ place: Name, _ words: String, _ connection: Connection) throws -> OperationRefusal {
+  private static func refusal(_ place: Name, _ words: String, _ connection: Connection) throws -> OperationError {
     let row = try connection.execute(
       "SELECT state, leased_until > now() FROM regproc.work WHERE stage = $1 AND kind = $2 AND key = $3",
       [.text(place.stage), .text(place.kind), .text(place.key)]
     ).only()
     let key = Masking.key(place.key)
     switch try row.int(0) {
-    case 1: return OperationRefusal(.conflict, "done", "\(key) is done")
-    case 2: return OperationRefusal(.conflict, "given-up", "\(key) was given up already")
+    case 1: return OperationError(.conflict, "done", "\(key) is done")
+    case 2: return OperationError(.conflict, "given-up", "\(key) was given up already")
     default:
       return try row.boolOrNull(1) == true
-        ? OperationRefusal(.conflict, "in-hand", "\(key) is being worked on at this moment")
-        : OperationRefusal(.conflict, "changed", "\(key) changed meanwhile")
+        ? OperationError(.conflict, "in-hand", "\(key) is being worked on at this moment")
+        : OperationError(.conflict, "changed", "\(key) changed meanwhile")
     }
   }
 }

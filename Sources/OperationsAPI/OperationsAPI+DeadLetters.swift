@@ -43,7 +43,7 @@ extension OperationsAPI {
         var edited: [UInt8]?
         if let given = body["edited"], !given.isNull {
           guard let bytes = given.string.flatMap({ Encoding.bytes(base64: $0) }) else {
-            throw OperationRefusal(.badInput, "bad-body", "\"edited\" must be the bytes of the record in Base64")
+            throw OperationError(.badInput, "bad-body", "\"edited\" must be the bytes of the record in Base64")
           }
           edited = bytes
         }

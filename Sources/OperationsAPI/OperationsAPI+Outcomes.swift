@@ -18,11 +18,11 @@ extension OperationsAPI {
         guard let numbers = body["numbers"]?.array?.map(\.string), !numbers.isEmpty, numbers.count <= Reconciliation.batch,
           !numbers.contains(nil)
         else {
-          throw OperationRefusal(.badInput, "bad-body", "\"numbers\" must be a list of 1 to \(Reconciliation.batch) texts")
+          throw OperationError(.badInput, "bad-body", "\"numbers\" must be a list of 1 to \(Reconciliation.batch) texts")
         }
         let kind = body["kind"]?.string
         guard kind.map(Selection.kinds.contains) ?? true else {
-          throw OperationRefusal(.badInput, "bad-kind", "kind must be one of \(Selection.kinds.joined(separator: ", "))")
+          throw OperationError(.badInput, "bad-kind", "kind must be one of \(Selection.kinds.joined(separator: ", "))")
         }
         return .array(try Reconciliation.outcomes(of: numbers.compactMap(\.self), kind: kind, on: connection).map(\.json))
       },

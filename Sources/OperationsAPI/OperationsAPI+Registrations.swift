@@ -19,7 +19,7 @@ extension OperationsAPI {
       { request, connection in
         let name = request.parameters["name"] ?? ""
         guard let view = try RegistrationView.read(name, on: connection) else {
-          throw OperationRefusal(.notFound, "unknown-rid", "no stage and no mediator has ever seen it")
+          throw OperationError(.notFound, "unknown-rid", "no stage and no mediator has ever seen it")
         }
         return view.json
       },
@@ -36,7 +36,7 @@ extension OperationsAPI {
   }
 
   /// The filters of a query.
-  func selection(_ request: Request) throws(OperationRefusal) -> Selection {
+  func selection(_ request: Request) throws(OperationError) -> Selection {
     let routes = access.routes()
     return try Selection(stages: Selection.stages(of: routes), processes: routes.flows.map(\.process.value)) {
       Self.query(request, $0)
@@ -44,13 +44,13 @@ extension OperationsAPI {
   }
 
   /// Refuses a query with a name that means nothing: a filter that is misspelt would select too much.
-  static func refuseUnknown(_ request: Request, _ names: [String]) throws(OperationRefusal) {
+  static func refuseUnknown(_ request: Request, _ names: [String]) throws(OperationError) {
     for (place, item) in request.query.enumerated() {
       guard names.contains(item.name) else {
-        throw OperationRefusal(.badInput, "bad-query", Selection.unknownName(item.name, names))
+        throw OperationError(.badInput, "bad-query", Selection.unknownName(item.name, names))
       }
       guard !request.query[..<place].contains(where: { $0.name == item.name }) else {
-        throw OperationRefusal(.badInput, "bad-query", "\(item.name) is given twice")
+        throw OperationError(.badInput, "bad-query", "\(item.name) is given twice")
       }
     }
   }

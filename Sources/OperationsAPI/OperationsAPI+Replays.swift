@@ -70,18 +70,18 @@ extension OperationsAPI {
     ]
   }
 
-  static func job(_ request: Request) throws(OperationRefusal) -> Int {
+  static func job(_ request: Request) throws(OperationError) -> Int {
     guard let id = Int(request.parameters["id"] ?? "") else {
-      throw OperationRefusal(.badInput, "bad-job", "the number of a job is a whole number")
+      throw OperationError(.badInput, "bad-job", "the number of a job is a whole number")
     }
     return id
   }
 
   /// Refuses a body with a member that means nothing, beside `reason` and `author`: a misspelt dry run would be none.
-  static func refuseStrangers(_ body: JSONValue, _ members: [String]) throws(OperationRefusal) {
+  static func refuseStrangers(_ body: JSONValue, _ members: [String]) throws(OperationError) {
     let known = members + ["reason", "author"]
     guard let stranger = body.object?.first(where: { !known.contains($0.key) })?.key else { return }
-    throw OperationRefusal(
+    throw OperationError(
       .badInput, "bad-body",
       "the body may not have \(VisibleText.of(String(stranger.prefix(64)))); it may have \(known.joined(separator: ", "))")
   }
@@ -94,23 +94,23 @@ extension OperationsAPI {
     switch (body["rids"], body["selection"]) {
     case (.some(let rids), nil):
       guard let list = rids.array, list.allSatisfy({ $0.string != nil }) else {
-        throw OperationRefusal(.badInput, "bad-body", "rids must be a list of texts")
+        throw OperationError(.badInput, "bad-body", "rids must be a list of texts")
       }
       what = .names(list.enumerated().map { ReplayRequest.Name(line: $0.offset + 1, text: $0.element.string ?? "") })
     case (nil, .some(let selection)): what = .selection(try self.selection(selection))
-    default: throw OperationRefusal(.badInput, "bad-body", "give either rids or selection")
+    default: throw OperationError(.badInput, "bad-body", "give either rids or selection")
     }
     var rate: Double?
     if let given = body["rate"], !given.isNull {
       guard let number = given.double ?? given.string.flatMap(ReplayRequest.rate), number > 0 else {
-        throw OperationRefusal(
+        throw OperationError(
           .badInput, "bad-rate", "rate must be more than 0: a number for each second, or a text such as 50/s or 30/m")
       }
       rate = number
     }
     var limit: Int?
     if let given = body["limit"], !given.isNull {
-      guard let number = given.int else { throw OperationRefusal(.badInput, "bad-body", "limit must be a whole number") }
+      guard let number = given.int else { throw OperationError(.badInput, "bad-body", "limit must be a whole number") }
       limit = number
     }
     return ReplayRequest(
@@ -119,24 +119,24 @@ extension OperationsAPI {
   }
 
   /// A member that is true or false, and nothing that only looks so: a dry run that is none would be worse than a refusal.
-  static func flag(_ body: JSONValue, _ name: String) throws(OperationRefusal) -> Bool {
+  static func flag(_ body: JSONValue, _ name: String) throws(OperationError) -> Bool {
     guard let value = body[name], !value.isNull else { return false }
-    guard let flag = value.bool else { throw OperationRefusal(.badInput, "bad-body", "\(name) must be true or false") }
+    guard let flag = value.bool else { throw OperationError(.badInput, "bad-body", "\(name) must be true or false") }
     return flag
   }
 
-  static func word(_ body: JSONValue, _ name: String) throws(OperationRefusal) -> String? {
+  static func word(_ body: JSONValue, _ name: String) throws(OperationError) -> String? {
     guard let value = body[name], !value.isNull else { return nil }
-    guard let word = value.string else { throw OperationRefusal(.badInput, "bad-body", "\(name) must be a text") }
+    guard let word = value.string else { throw OperationError(.badInput, "bad-body", "\(name) must be a text") }
     return word
   }
 
   private func selection(_ value: JSONValue) throws -> Selection {
     guard let filters = value.object, filters.allSatisfy({ $0.value.string != nil }) else {
-      throw OperationRefusal(.badInput, "bad-body", "selection must be an object of texts")
+      throw OperationError(.badInput, "bad-body", "selection must be an object of texts")
     }
     if let stranger = filters.first(where: { !Selection.names.contains($0.key) })?.key {
-      throw OperationRefusal(
+      throw OperationError(
         .badInput, "bad-body",
         "there is no filter \(VisibleText.of(String(stranger.prefix(64)))); there are \(Selection.names.joined(separator: ", "))")
     }

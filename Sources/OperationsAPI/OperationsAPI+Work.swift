@@ -41,7 +41,7 @@ extension OperationsAPI {
     var filter = Work.Filter(stage: query(request, "stage"), kind: query(request, "kind"))
     if let text = query(request, "state") {
       guard let state = Work.State(rawValue: text) else {
-        throw OperationRefusal(
+        throw OperationError(
           .badInput, "bad-state", "state must be one of \(Work.State.allCases.map(\.rawValue).joined(separator: ", "))")
       }
       filter.state = state
@@ -52,7 +52,7 @@ extension OperationsAPI {
 
   private static func keys(_ body: JSONValue) throws -> [String] {
     guard let keys = body["keys"]?.array?.map(\.string), !keys.isEmpty, keys.count <= 1000, !keys.contains(nil) else {
-      throw OperationRefusal(.badInput, "bad-body", "\"keys\" must be a list of 1 to 1000 texts")
+      throw OperationError(.badInput, "bad-body", "\"keys\" must be a list of 1 to 1000 texts")
     }
     return keys.compactMap(\.self)
   }

@@ -13,9 +13,9 @@ public struct OperationsAPI: Sendable {
   let log = Log("operations")
 
   /// Why this process makes no jobs that read the topics; nil when it does.
-  let withoutTopics: OperationRefusal?
+  let withoutTopics: OperationError?
 
-  private init(_ access: OperatorAccess, withoutTopics: OperationRefusal?) {
+  private init(_ access: OperatorAccess, withoutTopics: OperationError?) {
     (self.access, self.withoutTopics) = (access, withoutTopics)
   }
 
@@ -24,7 +24,7 @@ public struct OperationsAPI: Sendable {
 
   /// The endpoints, for `Engine`.
   /// - Parameter withoutTopics: why jobs that read the topics are refused; nil when they are made.
-  public static func endpoints(_ access: OperatorAccess, withoutTopics: OperationRefusal?) -> [Endpoint] {
+  public static func endpoints(_ access: OperatorAccess, withoutTopics: OperationError?) -> [Endpoint] {
     // Each file of this target adds its own.
     let api = OperationsAPI(access, withoutTopics: withoutTopics)
     return api.audit + api.registrations + api.deadLetters + api.work + api.waiting + api.pauses + api.replays + api.logJobs
@@ -111,12 +111,10 @@ public struct OperationsAPI: Sendable {
     do {
       let found = try await access.pool.with { connection in try answer(connection) }
       return .json(found.encoded())
-    } catch let refusal as OperationRefusal {
+    } catch let refusal as OperationError {
       return Self.refuse(Self.status(refusal.kind), refusal.code, refusal.message)
-    } catch let refusal as Replay.Refusal {
+    } catch let refusal as LifecycleError {
       return Self.refuse(refusal.code.hasPrefix("unknown") ? 404 : 409, refusal.code, refusal.message)
-    } catch let refusal as Release.Refusal {
-      return Self.refuse(refusal.code == "unknown" ? 404 : 409, refusal.code, refusal.message)
     } catch let error as PostgresError where error.sqlState == "42501" {
       return Self.refuse(
         403, "no-right",
@@ -127,7 +125,7 @@ public struct OperationsAPI: Sendable {
     }
   }
 
-  private static func status(_ kind: OperationRefusal.Kind) -> Int {
+  private static func status(_ kind: OperationError.Kind) -> Int {
     switch kind {
     case .badInput: 400
     case .notAllowed: 403
@@ -148,7 +146,7 @@ public struct OperationsAPI: Sendable {
   private static func body(_ request: Request) throws -> JSONValue {
     if request.body.isEmpty { return [:] }
     guard let body = try? JSONValue.parse(request.body), case .object = body else {
-      throw OperationRefusal(.badInput, "bad-body", "the body must be a JSON object")
+      throw OperationError(.badInput, "bad-body", "the body must be a JSON object")
     }
     return body
   }
@@ -158,7 +156,7 @@ public struct OperationsAPI: Sendable {
     // A token says who it is; on this machine the caller does.
     let name = (request.caller as? Caller)?.name ?? body["author"]?.string ?? ""
     guard name.contains(where: { !$0.isWhitespace }) else {
-      throw OperationRefusal(.badInput, "no-author", "say who does this: \"author\" in the body")
+      throw OperationError(.badInput, "no-author", "say who does this: \"author\" in the body")
     }
     return Operator(name, reason: reason)
   }
@@ -169,10 +167,10 @@ public struct OperationsAPI: Sendable {
   }
 
   /// How many rows are asked for.
-  static func limit(_ request: Request) throws(OperationRefusal) -> Int {
+  static func limit(_ request: Request) throws(OperationError) -> Int {
     guard let text = query(request, "limit") else { return 50 }
     guard let number = Int(text), (1...100_000).contains(number) else {
-      throw OperationRefusal(.badInput, "bad-limit", "limit must be a whole number from 1 to 100000")
+      throw OperationError(.badInput, "bad-limit", "limit must be a whole number from 1 to 100000")
     }
     return number
   }

@@ -35,7 +35,7 @@ public final class EmbeddedHub: WebSubHub {
   private static let atOnce = 32
   private static let defaultLease = 86_400
 
-  /// Where its door is.
+  /// Where its endpoint is.
   static let path = "/hub"
   /// A day, in seconds. W3C WebSub (7) leaves the limit to the hub; MOSIP's tries three times. A day lets an operator see it and mend it, and
   /// what is refused holds back what comes behind it.
@@ -131,7 +131,7 @@ public final class EmbeddedHub: WebSubHub {
     return out
   }
 
-  // MARK: the door
+  // MARK: the endpoint
 
   /// `POST /hub`: register, deregister, subscribe, unsubscribe and publish, in upstream's forms.
   func endpoints(tokens: any AccessTokens) -> [Endpoint] {
@@ -143,7 +143,7 @@ public final class EmbeddedHub: WebSubHub {
         guard let token = request.cookie("Authorization") ?? request.bearerToken,
           let caller = try await tokens.caller(of: token, for: .mosip)
         else {
-          Refusals.shared.add("hub-request", reason: "token")
+          RefusedCallers.shared.add("hub-request", reason: "token")
           return Self.denied("not authorised", status: 401)
         }
         request.caller = caller
@@ -179,7 +179,7 @@ public final class EmbeddedHub: WebSubHub {
   private func refuse(_ what: String, of caller: Caller, reason: String, _ message: String, status: Int, host: String? = nil)
     -> Response
   {
-    Refusals.shared.add(what, reason: reason)
+    RefusedCallers.shared.add(what, reason: reason)
     log.warning(
       "the hub refuses a caller",
       ["what": what, "client": caller.client, "reason": reason, "host": host ?? "-"])

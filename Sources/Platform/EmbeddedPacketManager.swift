@@ -73,7 +73,7 @@ public struct EmbeddedPacketManager: PacketManager {
     }
   }
 
-  public func validate(_ packet: PacketReference) async throws -> [PacketFault] {
+  public func validate(_ packet: PacketReference) async throws -> [PacketProblem] {
     let (contents, findings) = try await open(packet)
     let version = contents.schemaVersion ?? "0.1"
     let schema = try await schemas.schema(version: version)
@@ -88,7 +88,7 @@ public struct EmbeddedPacketManager: PacketManager {
       all.append(PacketFinding(.schema, .id, "no mandatory attributes are set for the process \(packet.process)"))
     }
     if schema == nil { all.append(PacketFinding(.schemaVersion, .id, "no id schema of version \(version)")) }
-    return all.map { PacketFault(code: $0.check == .schema ? "KER-IOV-004" : "KER-PUT-019", message: $0.description) }
+    return all.map { PacketProblem(code: $0.check == .schema ? "KER-IOV-004" : "KER-PUT-019", message: $0.description) }
   }
 
   public func tags(of rid: String, named names: [String]?) async throws -> [String: String] {

@@ -10,11 +10,11 @@ import System
 public final class EmbeddedPlatform: Sendable {
   /// The services, for the engine.
   public let services: Services
-  /// The doors of the hub.
+  /// The endpoints of the hub.
   public let endpoints: [Endpoint]
   /// The key folder.
   public let keys: KeyFolder
-  /// The path of the hub's door.
+  /// The path of the hub's endpoint.
   public static let hubPath = EmbeddedHub.path
   private let hub: EmbeddedHub
   private let identities: EmbeddedIdentityRepository

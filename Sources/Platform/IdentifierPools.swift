@@ -124,7 +124,7 @@ struct IdentifierPools: Sendable {
       let made: Rows
       switch kind {
       case .uin:
-        let fresh = try Self.named("UIN generator") { () throws(IdentifierFault) in try rules.uin.generate(count: count) }
+        let fresh = try Self.named("UIN generator") { () throws(IdentifierError) in try rules.uin.generate(count: count) }
         let hashes = fresh.map { sealer.hash($0) }
         made = try connection.execute(
           """
@@ -137,7 +137,7 @@ struct IdentifierPools: Sendable {
             mark(kind),
           ])
       case .vid:
-        let fresh = try Self.named("VID generator") { () throws(IdentifierFault) in try rules.vid.generate(count: count) }
+        let fresh = try Self.named("VID generator") { () throws(IdentifierError) in try rules.vid.generate(count: count) }
         made = try connection.execute(
           "INSERT INTO platform.vid (vid, rules) SELECT vid, $2 FROM unnest($1::text[]) AS f(vid) ON CONFLICT DO NOTHING RETURNING 1",
           [.textArray(fresh), mark(kind)])
@@ -147,7 +147,7 @@ struct IdentifierPools: Sendable {
     }
   }
 
-  private static func named<T>(_ service: String, _ body: () throws(IdentifierFault) -> T) throws -> T {
+  private static func named<T>(_ service: String, _ body: () throws(IdentifierError) -> T) throws -> T {
     do { return try body() } catch { throw exhausted(service, "its filters leave too few numbers to find one") }
   }
 

@@ -14,7 +14,7 @@ struct ClusterFolder: Sendable {
   let identity: Child.Identity?
 
   var log: String { root + "/server.log" }
-  var data: String { Files.real(root + "/data") ?? root + "/data" }
+  var data: String { ClusterFiles.real(root + "/data") ?? root + "/data" }
   private var socketNote: String { root + "/socket-folder" }
 
   /// Where a cluster goes whose own folder the server's user cannot reach.
@@ -23,11 +23,11 @@ struct ClusterFolder: Sendable {
   init(_ folder: String) throws {
     var path = folder
     if !path.hasPrefix("/") {
-      guard let here = Files.real(".") else { throw Files.failure("the working folder cannot be read") }
+      guard let here = ClusterFiles.real(".") else { throw ClusterFiles.failure("the working folder cannot be read") }
       path = here + "/" + path
     }
-    try Files.makeFolders(path)
-    guard let root = Files.real(path) else { throw Files.failure("cannot use the folder \(path)") }
+    try ClusterFiles.makeFolders(path)
+    guard let root = ClusterFiles.real(path) else { throw ClusterFiles.failure("cannot use the folder \(path)") }
     self.root = root
     identity = geteuid() == 0 ? try Self.unprivileged() : nil
   }
@@ -51,7 +51,7 @@ struct ClusterFolder: Sendable {
   /// Takes the folder's lock; the kernel frees it when the process ends, however that happens.
   func lock() throws -> Int32 {
     let file = open(root + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard file >= 0 else { throw Files.failure("cannot open \(root)/lock") }
+    guard file >= 0 else { throw ClusterFiles.failure("cannot open \(root)/lock") }
     // A child that another thread has just forked holds a copy until its exec, so one refusal does not count.
     var tries = 0
     while flock(file, LOCK_EX | LOCK_NB) != 0 {
@@ -75,10 +75,10 @@ struct ClusterFolder: Sendable {
 
   /// Makes the cluster if there is none. What a killed attempt left is removed first: only a finished one gets its name.
   func prepare(search: String?) throws -> ServerBinaries {
-    for name in Files.names(in: root) where name.hasPrefix("making-") { Files.remove(root + "/" + name) }
-    if let version = Files.text(data + "/PG_VERSION").flatMap({ Int($0.prefix { $0.isNumber }) }) {
+    for name in ClusterFiles.names(in: root) where name.hasPrefix("making-") { ClusterFiles.remove(root + "/" + name) }
+    if let version = ClusterFiles.text(data + "/PG_VERSION").flatMap({ Int($0.prefix { $0.isNumber }) }) {
       let expected = identity?.user ?? geteuid()
-      if let owner = Files.owner(data), owner != expected {
+      if let owner = ClusterFiles.owner(data), owner != expected {
         throw PostgresError(
           .clusterFailed,
           "\(data) belongs to user \(owner) and the server would run as user \(expected): change the owner or remove it"
@@ -86,22 +86,22 @@ struct ClusterFolder: Sendable {
       }
       return try ServerBinaries.find(version: version, search: search)
     }
-    if let target = Files.linkTarget(root + "/data") {
+    if let target = ClusterFiles.linkTarget(root + "/data") {
       throw PostgresError(
         .clusterFailed, "the cluster of \(root) was in \(target) and is gone: restore it or remove \(root)/data")
     }
-    if Files.exists(root + "/data") {
+    if ClusterFiles.exists(root + "/data") {
       throw PostgresError(.clusterFailed, "\(root)/data is there but is no Postgres cluster: remove or move it")
     }
     let binaries = try ServerBinaries.find(search: search)
     if isReachable {
-      let making = try Files.makeUnique(root + "/making-")
+      let making = try ClusterFiles.makeUnique(root + "/making-")
       try make(making, binaries)
-      guard rename(making, root + "/data") == 0 else { throw Files.failure("cannot name \(root)/data") }
+      guard rename(making, root + "/data") == 0 else { throw ClusterFiles.failure("cannot name \(root)/data") }
     } else {
-      let place = try Files.makeUnique(Self.reachable + "/regproc-postgres-")
+      let place = try ClusterFiles.makeUnique(Self.reachable + "/regproc-postgres-")
       try make(place, binaries)
-      guard symlink(place, root + "/data") == 0 else { throw Files.failure("cannot link \(root)/data") }
+      guard symlink(place, root + "/data") == 0 else { throw ClusterFiles.failure("cannot link \(root)/data") }
     }
     return binaries
   }
@@ -117,7 +117,7 @@ struct ClusterFolder: Sendable {
 
   private func make(_ place: String, _ binaries: ServerBinaries) throws {
     if let identity, chown(place, identity.user, identity.group) != 0 {
-      throw Files.failure("cannot give \(place) to \(identity.name)")
+      throw ClusterFiles.failure("cannot give \(place) to \(identity.name)")
     }
     let output = try openLog()
     defer { close(output) }
@@ -128,11 +128,11 @@ struct ClusterFolder: Sendable {
       "--no-instructions",
     ]
     guard let child = Child.spawn(command, as: identity, output: output) else {
-      Files.remove(place)
+      ClusterFiles.remove(place)
       throw PostgresError(.clusterFailed, "cannot start \(command[0])")
     }
     guard Child.wait(child) == 0 else {
-      Files.remove(place)
+      ClusterFiles.remove(place)
       throw PostgresError(.clusterFailed, "initdb failed, see \(log)\(logTail())")
     }
     // One flush at the end instead of initdb's one for each file.
@@ -149,16 +149,16 @@ struct ClusterFolder: Sendable {
   func socketFolder() throws -> String {
     removeSocketFolder()
     if (data + "/.s.PGSQL.5432.lock").utf8.count <= 107 { return data }
-    let place = try Files.makeUnique("/tmp/regproc-")
+    let place = try ClusterFiles.makeUnique("/tmp/regproc-")
     if let identity { chown(place, identity.user, identity.group) }
-    Files.write(place, to: socketNote)
+    ClusterFiles.write(place, to: socketNote)
     return place
   }
 
   /// Removes the short socket folder, also one that a killed process left.
   func removeSocketFolder() {
-    guard let place = Files.text(socketNote) else { return }
-    if place.hasPrefix("/tmp/regproc-") { Files.remove(place) }
+    guard let place = ClusterFiles.text(socketNote) else { return }
+    if place.hasPrefix("/tmp/regproc-") { ClusterFiles.remove(place) }
     unlink(socketNote)
   }
 
@@ -167,13 +167,13 @@ struct ClusterFolder: Sendable {
     var info = stat()
     if stat(log, &info) == 0, info.st_size > 8 << 20 { rename(log, log + ".old") }
     let file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-    guard file >= 0 else { throw Files.failure("cannot open \(log)") }
+    guard file >= 0 else { throw ClusterFiles.failure("cannot open \(log)") }
     return file
   }
 
   /// The last lines of the log that tell of failure.
   func logTail() -> String {
-    let lines = (Files.text(log) ?? "").split(separator: "\n").suffix(20)
+    let lines = (ClusterFiles.text(log) ?? "").split(separator: "\n").suffix(20)
     let telling = lines.filter { line in
       ["FATAL", "PANIC", "error", "HINT"].contains { line.contains($0) }
     }
@@ -190,7 +190,7 @@ struct ClusterFolder: Sendable {
   }
 
   func note() -> ServerNote? {
-    guard let text = Files.text(data + "/postmaster.pid") else { return nil }
+    guard let text = ClusterFiles.text(data + "/postmaster.pid") else { return nil }
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     guard let first = lines.first, let process = pid_t(first), process > 0 else { return nil }
     return ServerNote(
@@ -199,7 +199,7 @@ struct ClusterFolder: Sendable {
   }
 
   /// Whether a process is a server of this folder: a server's working folder is its data folder.
-  func isServer(_ process: pid_t) -> Bool { Files.linkTarget("/proc/\(process)/cwd") == data }
+  func isServer(_ process: pid_t) -> Bool { ClusterFiles.linkTarget("/proc/\(process)/cwd") == data }
 
   /// Waits for a server that an ended process of ours left and that is shutting down; asks it to when it is not. A note of a
   /// server that no longer lives is removed, since its number may by now be another process's.

@@ -60,7 +60,7 @@ public final class PrivateCluster: Sendable {
 
   /// The settings of a server that another process of ours runs in this folder; nil when none does.
   public static func running(in folder: String) -> PostgresSettings? {
-    guard Files.exists(folder + "/lock"), let place = try? ClusterFolder(folder), let note = place.note(),
+    guard ClusterFiles.exists(folder + "/lock"), let place = try? ClusterFolder(folder), let note = place.note(),
       note.isReady, place.isServer(note.process)
     else { return nil }
     return settings(note.socketFolder)

@@ -33,7 +33,7 @@ struct ServerBinaries: Sendable {
 
   /// Where Debian's packages put them.
   private static func packaged() -> [String] {
-    Files.names(in: "/usr/lib/postgresql").map { "/usr/lib/postgresql/\($0)/bin" }
+    ClusterFiles.names(in: "/usr/lib/postgresql").map { "/usr/lib/postgresql/\($0)/bin" }
   }
 
   private static func onPath() -> [String] {

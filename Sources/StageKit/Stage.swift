@@ -12,7 +12,7 @@ import YAML
 /// records of further topics (`receive`), and does durable work in the background (`perform`). It never sees Kafka, the journal or the
 /// route file. Whatever it does may be done again after a crash, a retry or a replay, so every side effect must carry
 /// `StageContext.idempotencyKey`.
-public protocol Stage: Sendable {
+public protocol StagePlugin: Sendable {
   /// Name, summary, settings and what the plugin does: the one source of help, reference and the checks of `stage.yaml`.
   static var spec: PluginSpec { get }
 
@@ -32,7 +32,7 @@ public protocol Stage: Sendable {
   /// An error thrown here is a retry until the stage's tries are used up, then a dead letter with verdict `error`.
   func process(_ message: Message, _ context: StageContext) async throws -> Verdict
 
-  /// The HTTP doors of this stage.
+  /// The HTTP endpoints of this stage.
   func endpoints(_ context: StageContext) -> [Endpoint]
 
   /// Takes a record of one of `spec.topics`. It is taken again until this returns; after the tries it is a dead letter.
@@ -44,7 +44,7 @@ public protocol Stage: Sendable {
   /// Called once when a piece of work has used up its tries or ended in a `WorkFailure`: the place to tell somebody.
   func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws
 
-  /// Called once when the stage starts, before its first message and before its doors open. Scheduling standing work is done here.
+  /// Called once when the stage starts, before its first message and before its endpoints open. Scheduling standing work is done here.
   func start(_ context: StageContext) async throws
 
   /// Counts of its own since it was started, for the metrics: `regproc_stage_<name>_total`.
@@ -65,7 +65,7 @@ public struct FileCheck: Sendable {
   }
 }
 
-extension Stage {
+extension StagePlugin {
   public static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck? { nil }
   public static func warnings(_ given: [String: SettingValue]) -> [String] { [] }
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {

@@ -54,12 +54,12 @@ public protocol PipelineEntrance: Sendable {
   func notified(_ message: Message, at stage: String, _ verdict: Verdict) async throws -> Bool
 
   /// Has paused registrations do something, in a person's name: all of them or none. The same once more is no error and changes nothing.
-  /// - Throws: `WorkflowRefusal`; `ServiceError` when the database is out of reach.
+  /// - Throws: `WorkflowRefused`; `ServiceError` when the database is out of reach.
   func act(_ action: ResumeAction, on rids: [String], by author: String) async throws
 
   /// Has a packet that the packet manager has already go through its flow: announcement, registration and first message are one SQL
   /// transaction.
-  /// - Throws: `WorkflowRefusal`; `ServiceError` when the database is out of reach.
+  /// - Throws: `WorkflowRefused`; `ServiceError` when the database is out of reach.
   func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws
 }
 

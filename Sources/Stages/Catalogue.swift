@@ -3,7 +3,7 @@ import StageKit
 /// Every plugin of the product. A new one is added to this list, and nowhere else.
 public enum Catalogue {
   /// The plugins.
-  public static let plugins: [any Stage.Type] = [
+  public static let plugins: [any StagePlugin.Type] = [
     // The stages of the flow OPENCRVS_NEW, in its order; `print` and `opencrvs` are both a CredentialRequestor.
     PacketReceiver.self,
     SecurezoneNotification.self,
@@ -11,7 +11,7 @@ public enum Catalogue {
     PacketValidator.self,
     PacketClassifier.self,
     IntroducerValidator.self,
-    UinGenerator.self,
+    UINGenerator.self,
     Finalization.self,
     CredentialRequestor.self,
     // The mediators between MOSIP and OpenCRVS.
@@ -25,5 +25,5 @@ public enum Catalogue {
   ]
 
   /// The plugin that a `stage.yaml` names; nil when there is none.
-  public static func plugin(named name: String) -> (any Stage.Type)? { plugins.first { $0.spec.name == name } }
+  public static func plugin(named name: String) -> (any StagePlugin.Type)? { plugins.first { $0.spec.name == name } }
 }

@@ -40,7 +40,7 @@ public final class StandInOpenCRVS: Sendable {
   private let secret: String
   private let client: Client
 
-  /// One that signs with a secret; its doors are closed.
+  /// One that signs with a secret; its endpoints are closed.
   /// - Parameter calling: what its calls trust and show.
   public init(secret: String, calling: ClientSettings = ClientSettings()) {
     self.secret = secret
@@ -74,7 +74,7 @@ public final class StandInOpenCRVS: Sendable {
     return "http://\(host.contains(":") ? "[\(host)]" : host):\(opened)"
   }
 
-  /// Closes its doors.
+  /// Closes its endpoints.
   public func stop() async {
     client.close()
     await state.withLock { $0.server }?.stop(graceSeconds: 1)

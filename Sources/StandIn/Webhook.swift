@@ -6,7 +6,7 @@ import Registration
 public enum Webhook {
   /// Posts a body with `X-Hub-Signature`, as OpenCRVS does; a server that cannot answer now is asked again a few times.
   /// - Returns: the error codes of the answer's envelope.
-  /// - Throws: `WebhookRefused`; `HTTPError` when nobody answers.
+  /// - Throws: `WebhookError`; `HTTPError` when nobody answers.
   public static func post(_ body: [UInt8], to url: String, secret: [UInt8], _ client: Client) async throws -> [String] {
     let request = ClientRequest(
       method: "POST", url: url,
@@ -26,7 +26,7 @@ public enum Webhook {
       }
       guard (200..<300).contains(answer.status) else {
         let words = errors.compactMap { $0["message"]?.string ?? $0["errorMessage"]?.string }
-        throw WebhookRefused(url: url, status: answer.status, reasons: codes + words)
+        throw WebhookError(url: url, status: answer.status, reasons: codes + words)
       }
       return codes
     }
@@ -34,7 +34,7 @@ public enum Webhook {
 }
 
 /// The mediator did not take a webhook.
-public struct WebhookRefused: Error, Sendable, CustomStringConvertible {
+public struct WebhookError: Error, Sendable, CustomStringConvertible {
   /// Where it was sent.
   public var url: String
   /// The HTTP status of the answer.

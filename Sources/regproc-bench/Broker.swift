@@ -22,7 +22,7 @@ final class Broker {
       guard let admin = try? KafkaAdmin(settings: settings), (try? admin.listTopics()) != nil else { continue }
       return
     }
-    throw Fault("the broker does not answer")
+    throw BenchError("the broker does not answer")
   }
 
   func makeTopic(_ name: String, partitions: Int) throws {

@@ -148,7 +148,7 @@ struct EngineBench {
       }
     }
     guard status == 0 else {
-      throw Fault(
+      throw BenchError(
         "the forwarder failed: " + String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
     return Round(
@@ -174,8 +174,8 @@ struct EngineBench {
     _ broker: Broker, _ round: Int, _ services: Services, _ pool: Pool, _ database: PostgresSettings?
   ) throws -> Round {
     try broker.makeTopic("passed-bus-in", partitions: Self.partitions)
-    let stage = StageFile(name: "pass", topicPrefix: "in", group: "engine", parallelism: lanes, batch: batch)
-    let next = StageFile(name: "next", plugin: "pass", topicPrefix: "passed")
+    let stage = StageDefinition(name: "pass", topicPrefix: "in", group: "engine", parallelism: lanes, batch: batch)
+    let next = StageDefinition(name: "next", plugin: "pass", topicPrefix: "passed")
     let text = """
       version: 1
       flows:
@@ -188,7 +188,7 @@ struct EngineBench {
 
       """
     let file = RouteFile.read(Array(text.utf8), name: "bench.yaml", stages: StageDirectory([stage, next]))
-    guard let routes = file.file else { throw Fault("\(file.problems)") }
+    guard let routes = file.file else { throw BenchError("\(file.problems)") }
     if let database { _ = try Connection(database).execute("TRUNCATE regproc.hop") }
     let worker = try LoneWorker(
       stage, plugin: Pass.self, services: services, pool: pool, routes: routes, directory: [stage, next],
@@ -197,7 +197,7 @@ struct EngineBench {
     defer { worker.stop() }
     var waited = Machine.wall
     while worker.batches == 0 {
-      guard Machine.wall - waited < 60 else { throw Fault("the engine takes no message") }
+      guard Machine.wall - waited < 60 else { throw BenchError("the engine takes no message") }
       Machine.sleep(milliseconds: 1)
     }
     // Counted from the end of the first batch, as the forwarder does.
@@ -210,7 +210,7 @@ struct EngineBench {
       let passed = worker.passed
       if passed != last { waited = Machine.wall }
       last = passed
-      guard Machine.wall - waited < 60 else { throw Fault("the engine stands still after \(last) messages") }
+      guard Machine.wall - waited < 60 else { throw BenchError("the engine stands still after \(last) messages") }
     }
     return Round(
       records: last - first, seconds: Machine.wall - began, cpuSeconds: Machine.cpu - cpuBegan, batches: worker.batches - 1)
@@ -218,7 +218,7 @@ struct EngineBench {
 }
 
 /// A stage that passes everything on.
-private struct Pass: Stage {
+private struct Pass: StagePlugin {
   static let spec = PluginSpec(name: "pass", summary: "Passes every message on.")
 
   init(settings: StageSettings) throws {}

@@ -34,7 +34,7 @@ struct LatencyBench {
       let deadline = began + 30
       var seen = 0
       while seen == 0 {
-        guard Machine.wall < deadline else { throw Fault("a record does not arrive") }
+        guard Machine.wall < deadline else { throw BenchError("a record does not arrive") }
         seen = try consumer.poll(max: 200, timeoutMilliseconds: 1000).records.count
       }
       // The first ones carry the costs of the start.

@@ -65,7 +65,7 @@ enum Machine {
   /// A new folder under /tmp.
   static func makeFolder() throws -> String {
     var path = Array("/tmp/regproc-bench-XXXXXX".utf8CString)
-    guard mkdtemp(&path) != nil else { throw Fault("no folder can be made under /tmp") }
+    guard mkdtemp(&path) != nil else { throw BenchError("no folder can be made under /tmp") }
     return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
@@ -83,7 +83,7 @@ enum Machine {
 
   /// A TCP port of 127.0.0.1 that was free a moment ago.
   static func freePort() throws -> Int {
-    guard let port = FreePort.choose() else { throw Fault("no free port") }
+    guard let port = FreePort.choose() else { throw BenchError("no free port") }
     return port
   }
 
@@ -101,7 +101,7 @@ enum Machine {
         return regproc_spawn(&plan)
       }
     }
-    guard result > 0 else { throw Fault("\(arguments[0]) cannot be started") }
+    guard result > 0 else { throw BenchError("\(arguments[0]) cannot be started") }
     return result
   }
 
@@ -113,7 +113,7 @@ enum Machine {
 
   /// The whole path of a program.
   static func whole(_ path: String) throws -> String {
-    guard let real = realpath(path, nil) else { throw Fault("\(path) does not exist") }
+    guard let real = realpath(path, nil) else { throw BenchError("\(path) does not exist") }
     defer { free(real) }
     return String(cString: real)
   }

@@ -35,7 +35,7 @@ struct Main {
       case "operations": try OperationsBench(options).run()
       case "replays": try ReplayBench(options).run()
       case "latency": try LatencyBench(options).run()
-      default: throw Fault("unknown command \(options.command)")
+      default: throw BenchError("unknown command \(options.command)")
       }
     } catch {
       let text = Array("regproc-bench: \(error)\n\(usage)".utf8)
@@ -52,7 +52,7 @@ func say(_ line: String) {
 }
 
 /// Why a measurement could not be made.
-struct Fault: Error, CustomStringConvertible {
+struct BenchError: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
 }
@@ -63,11 +63,11 @@ struct Options {
   private var values: [String: String] = [:]
 
   init(_ words: [String]) throws {
-    guard let command = words.first else { throw Fault("no command") }
+    guard let command = words.first else { throw BenchError("no command") }
     self.command = command
     var rest = words.dropFirst()
     while let word = rest.popFirst() {
-      guard word.hasPrefix("--") else { throw Fault("unexpected \(word)") }
+      guard word.hasPrefix("--") else { throw BenchError("unexpected \(word)") }
       let isBare = rest.first?.hasPrefix("--") ?? true
       values[String(word.dropFirst(2))] = isBare ? "" : rest.popFirst()
     }
@@ -76,13 +76,13 @@ struct Options {
   func has(_ name: String) -> Bool { values[name] != nil }
 
   func text(_ name: String) throws -> String {
-    guard let value = values[name], !value.isEmpty else { throw Fault("--\(name) is missing") }
+    guard let value = values[name], !value.isEmpty else { throw BenchError("--\(name) is missing") }
     return value
   }
 
   func number(_ name: String, _ standard: Int) throws -> Int {
     guard let value = values[name] else { return standard }
-    guard let number = Int(value), number > 0 else { throw Fault("--\(name) needs a number above zero") }
+    guard let number = Int(value), number > 0 else { throw BenchError("--\(name) needs a number above zero") }
     return number
   }
 }

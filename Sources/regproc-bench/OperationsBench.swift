@@ -20,7 +20,7 @@ struct OperationsBench {
 
   func run() throws {
     if let filled {
-      guard let settings = PrivateCluster.running(in: filled + "/postgres") else { throw Fault("nothing runs in \(filled)") }
+      guard let settings = PrivateCluster.running(in: filled + "/postgres") else { throw BenchError("nothing runs in \(filled)") }
       let connection = try Connection(settings.unhurried)
       defer { connection.close() }
       return try measure(connection)
@@ -144,12 +144,12 @@ struct OperationsBench {
       return "4" + String(repeating: "0", count: 28 - text.count) + text
     }
     try time("journey by RID", aim: 5) {
-      guard try RegistrationView.read(rid(), on: connection) != nil else { throw Fault("a registration is missing") }
+      guard try RegistrationView.read(rid(), on: connection) != nil else { throw BenchError("a registration is missing") }
     }
     try time("journey by number", aim: 5) {
       number += 7919
       let place = number % count / 100 * 100 + 1
-      guard try RegistrationView.read("R\(place)", on: connection) != nil else { throw Fault("a number is missing") }
+      guard try RegistrationView.read("R\(place)", on: connection) != nil else { throw BenchError("a number is missing") }
     }
     let lists: [(String, (inout Selection) -> Void)] = [
       ("everything", { _ in }), ("status FAILED", { $0.status = "FAILED" }), ("status PROCESSED", { $0.status = "PROCESSED" }),

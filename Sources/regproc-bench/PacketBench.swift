@@ -44,9 +44,9 @@ struct PacketBench {
     let reference = try parts.withC { try side.reference($0, $1) }
     let (contents, findings) = try side.read(reference)
     guard findings.isEmpty, contents.verify(schema: nil, mandatory: []).isEmpty else {
-      throw Fault("the packet of the C program is not intact: \(findings)")
+      throw BenchError("the packet of the C program is not intact: \(findings)")
     }
-    guard try side.referenceRead(packet) == parts.size else { throw Fault("the C program reads another packet") }
+    guard try side.referenceRead(packet) == parts.size else { throw BenchError("the C program reads another packet") }
 
     var figures = Figures()
     for round in 0...rounds {
@@ -82,7 +82,7 @@ struct PacketBench {
       let began = Machine.threadCPU
       let made = try rules.generate(count: uins)
       seconds.append(Machine.threadCPU - began)
-      guard Set(made).count == uins, made.allSatisfy({ rules.check($0) == nil }) else { throw Fault("a UIN that is none") }
+      guard Set(made).count == uins, made.allSatisfy({ rules.check($0) == nil }) else { throw BenchError("a UIN that is none") }
     }
     say("\(uins) valid UINs, processor seconds: best \(fixed(seconds.min()!, 3)), median \(fixed(median(seconds), 3))")
   }
@@ -127,7 +127,7 @@ struct PacketBench {
 
     init(_ contents: PacketContents) throws {
       for name in SubPacketName.allCases {
-        guard let part = contents.subPackets[name] else { throw Fault("a packet without \(name)") }
+        guard let part = contents.subPackets[name] else { throw BenchError("a packet without \(name)") }
         parts.append(
           (
             name.rawValue,
@@ -188,7 +188,7 @@ struct PacketBench {
       reader = PacketFileReader(key: decryption, thumbprint: certificate.thumbprint, signers: [signing.publicKey])
       let der = certificate.der
       guard let c = packet_keys_open(der, der.count, try decryption.pem(), try signing.pem()) else {
-        throw Fault("the C program cannot read the keys")
+        throw BenchError("the C program cannot read the keys")
       }
       self.c = c
     }
@@ -218,7 +218,7 @@ struct PacketBench {
     /// All hashes, as a validator checks them.
     func check(_ read: (contents: PacketContents, findings: [PacketFinding])) throws {
       guard read.findings.isEmpty, read.contents.verify(schema: nil, mandatory: []).isEmpty else {
-        throw Fault("a packet that is not intact")
+        throw BenchError("a packet that is not intact")
       }
     }
 
@@ -238,7 +238,7 @@ struct PacketBench {
           }
         }
       }
-      guard let made else { throw Fault("the C program cannot write a packet") }
+      guard let made else { throw BenchError("the C program cannot write a packet") }
       defer { packet_reference_free(made.0) }
       // This copy is none of the C program's; it costs it a fraction of a millisecond.
       return Array(UnsafeBufferPointer(start: made.0, count: made.1))
@@ -247,7 +247,7 @@ struct PacketBench {
     func referenceRead(_ packet: [UInt8]) throws -> Int {
       var content = 0
       guard packet_reference_read(c, packet, packet.count, &content) == 0 else {
-        throw Fault("the C program cannot read a packet")
+        throw BenchError("the C program cannot read a packet")
       }
       return content
     }

@@ -24,9 +24,9 @@ struct ReplayBench {
     let connection = try Connection(database.unhurried)
     defer { connection.close() }
     try Migrator.apply(EngineSchema.migrations + OperationsSchema.migrations, on: connection)
-    let stages = [StageFile(name: "first", plugin: "pass"), StageFile(name: "next", plugin: "pass")]
+    let stages = [StageDefinition(name: "first", plugin: "pass"), StageDefinition(name: "next", plugin: "pass")]
     let file = RouteFile.read(Array(Self.route.utf8), name: "bench.yaml", stages: StageDirectory(stages))
-    guard let routes = file.file else { throw Fault("\(file.problems)") }
+    guard let routes = file.file else { throw BenchError("\(file.problems)") }
     // Nothing takes the messages here, so nothing would make room.
     let replays = Replays(
       Replay(routes: routes, stages: stages, takesMessages: ["first", "next"]), limits: ReplayLimits(backlog: .max))
@@ -38,12 +38,12 @@ struct ReplayBench {
       let began = Machine.wall
       guard
         let id = try replays.make(ReplayRequest(.selection(selection)), by: Operator("bench"), on: connection).id
-      else { throw Fault("no job was made") }
+      else { throw BenchError("no job was made") }
       let middle = Machine.wall
       _ = try ReplayRunner(replays, worker: "bench").work(id, on: connection)
       let end = Machine.wall
       let counts = try ReplayJob.read(id, on: connection).counts
-      guard counts?.started == registrations else { throw Fault("not all were run again") }
+      guard counts?.started == registrations else { throw BenchError("not all were run again") }
       made.append(middle - began)
       run.append(Double(registrations) / (end - middle))
       say("round \(round): made in \(fixed(made[round - 1], 2)) s, \(fixed(run[round - 1], 0)) replays/s")

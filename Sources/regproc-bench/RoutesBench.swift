@@ -32,7 +32,7 @@ struct RoutesBench {
     let questions = try read(table).split(separator: "\n").compactMap {
       try JSONValue.parse(String($0))["example"]?.string
     }
-    guard !questions.isEmpty else { throw Fault("no questions") }
+    guard !questions.isEmpty else { throw BenchError("no questions") }
     var text = ""
     for index in 0..<messages { text += questions[index % questions.count] + "\n" }
     try write(text, to: folder + "/questions")
@@ -41,7 +41,7 @@ struct RoutesBench {
       try seconds("taskset -c 0 \(program) routes decide --routes \(routes) < \(folder)/questions > \(folder)/answers")
     }
     let answers = try read(folder + "/answers").utf8.count { $0 == 10 }
-    guard answers == messages else { throw Fault("\(answers) answers to \(messages) questions") }
+    guard answers == messages else { throw BenchError("\(answers) answers to \(messages) questions") }
     let rates = all.map { Double(messages) / ($0 - (nothing.min() ?? 0)) }
     say(
       "routes decide on one core, messages of \(text.utf8.count / messages) bytes, every combination of the table in turn: "
@@ -55,7 +55,7 @@ struct RoutesBench {
       let line = lines[index]
       return line.hasPrefix("  ") && line.hasSuffix(":") && line.dropFirst(2).first?.isUppercase == true
     }
-    guard !starts.isEmpty, starts.count <= flows else { throw Fault("\(file) has \(starts.count) flows") }
+    guard !starts.isEmpty, starts.count <= flows else { throw BenchError("\(file) has \(starts.count) flows") }
     var out = text
     for copy in 0..<(flows - starts.count) {
       let index = copy % starts.count
@@ -69,14 +69,14 @@ struct RoutesBench {
   private func seconds(_ command: String) throws -> Double {
     let start = ContinuousClock.now
     let status = Machine.wait(try Machine.spawn(["/bin/sh", "-c", command]))
-    guard status == 0 else { throw Fault("\(command) ended with \(status)") }
+    guard status == 0 else { throw BenchError("\(command) ended with \(status)") }
     let (whole, fraction) = (ContinuousClock.now - start).components
     return Double(whole) + Double(fraction) / 1e18
   }
 
   private func read(_ path: String) throws -> String {
     let descriptor = open(path, O_RDONLY)
-    guard descriptor >= 0 else { throw Fault("\(path) cannot be read") }
+    guard descriptor >= 0 else { throw BenchError("\(path) cannot be read") }
     defer { close(descriptor) }
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 1 << 20)
@@ -90,12 +90,12 @@ struct RoutesBench {
 
   private func write(_ text: String, to path: String) throws {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-    guard descriptor >= 0 else { throw Fault("\(path) cannot be written") }
+    guard descriptor >= 0 else { throw BenchError("\(path) cannot be written") }
     defer { close(descriptor) }
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      guard count > 0 else { throw Fault("\(path) cannot be written") }
+      guard count > 0 else { throw BenchError("\(path) cannot be written") }
       bytes = bytes.dropFirst(count)
     }
   }

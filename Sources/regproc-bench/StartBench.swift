@@ -75,7 +75,7 @@ struct StartBench {
       }
       Machine.sleep(milliseconds: 20)
     }
-    throw Fault("\(stage) took no message within a minute")
+    throw BenchError("\(stage) took no message within a minute")
   }
 
   private func rest(
@@ -94,7 +94,7 @@ struct StartBench {
     func megabytes(_ name: String) throws -> Double {
       guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix(name + ":") }),
         let kilobytes = line.split(whereSeparator: { " \t".contains($0) }).dropFirst().first.flatMap({ Double($0) })
-      else { throw Fault("\(stage) does not run any more") }
+      else { throw BenchError("\(stage) does not run any more") }
       return kilobytes / 1024
     }
     return (

@@ -156,7 +156,7 @@ func withServer<T>(
 let echo = Endpoint("POST", "/echo", maxBody: 1000) { request in Response(status: 200, body: request.body) }
 let hello = Endpoint("GET", "/hello") { _ in .text("hello") }
 
-/// A door that opens once for everyone who waits.
+/// An endpoint that opens once for everyone who waits.
 final class Gate: Sendable {
   private struct State {
     var open = false

@@ -162,7 +162,7 @@ import Testing
     let stand = try await Stand(adminHost: "0.0.0.0")
     let served = stand.engine.servedToOperators
     try await check(served, Self.declaredToOperators(served), at: stand.admin, stand)
-    #expect(Refusals.shared.count("admin", reason: "missing") > 0 && Refusals.shared.count("admin", reason: "role") > 0)
+    #expect(RefusedCallers.shared.count("admin", reason: "missing") > 0 && RefusedCallers.shared.count("admin", reason: "role") > 0)
     try await checkNames(stand)
     client.close()
     await stand.stop()
@@ -170,7 +170,7 @@ import Testing
 
   /// Nothing of the listener answers by a name that is not its own, whatever the path and method.
   private func checkNames(_ stand: Stand) async throws {
-    let before = Refusals.shared.count("admin", reason: "host")
+    let before = RefusedCallers.shared.count("admin", reason: "host")
     let others = ["POST /actuator/health", "GET /unknown", "GET /", "GET /regproc/v1/journey/1/2"]
     let token = try await EmbeddedTokens(
       keys: stand.platform.keys, blocking: BlockingPool(name: "names", threads: 1), roles: ["a": ["REGPROC_READ"]],
@@ -186,6 +186,6 @@ import Testing
         #expect(try await status(endpoint, token, stand.admin, host: host) != 421, "\(endpoint) \(host)")
       }
     }
-    #expect(Refusals.shared.count("admin", reason: "host") > before)
+    #expect(RefusedCallers.shared.count("admin", reason: "host") > before)
   }
 }

@@ -23,9 +23,9 @@ import Testing
     do {
       try await stand.pool.with { try body($0) }
       return nil
-    } catch let refusal as OperationRefusal {
+    } catch let refusal as OperationError {
       return refusal.code
-    } catch let refusal as Replay.Refusal { return refusal.code } catch let refusal as Release.Refusal { return refusal.code }
+    } catch let refusal as LifecycleError { return refusal.code }
   }
 
   /// All texts and bytes of all tables; bytes in hex digits and as they are.

@@ -8,10 +8,12 @@ import Testing
     let stand = try await Stand(onMosip: true)
     let mosip = try #require(stand.mosip)
     // Answers that are lost after the work was done, errors of gateways, tokens that end.
-    for door in ["/draft/create/", "/draft/update/", "/draft/publish/", "/v2/requestgenerator/"] {
-      mosip.next(door, .lose(.text("", status: 504)))
+    for endpoint in ["/draft/create/", "/draft/update/", "/draft/publish/", "/v2/requestgenerator/"] {
+      mosip.next(endpoint, .lose(.text("", status: 504)))
     }
-    for door in ["/searchFields", "/addOrUpdateTag", "/decrypt", "/idvid/"] { mosip.next(door, .answer(.text("", status: 503))) }
+    for endpoint in ["/searchFields", "/addOrUpdateTag", "/decrypt", "/idvid/"] {
+      mosip.next(endpoint, .answer(.text("", status: 503)))
+    }
     let numbers = (1...3).map { "2024B00001\($0)" }
     for number in numbers {
       let answer = try await stand.send(birth(number, given: "Amina \(number)"))

@@ -16,7 +16,7 @@ import Testing
       "packet-receiver", "opencrvs-mediator", "mosip-mediator",
     ])
     let replay = Replay(routes: stand.engine.routes, stages: try Stand.stageFiles(), takesMessages: takers)
-    await #expect(throws: Replay.Refusal.self) {
+    await #expect(throws: LifecycleError.self) {
       try await stand.pool.with { try replay.start(rid: rid, from: nil, author: "t", reason: nil, on: $0) }
     }
     let started = try await stand.pool.with {

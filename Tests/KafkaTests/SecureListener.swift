@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 import System
 
-/// What stands at the door of a secured broker: it says which requests it knows, refuses every password, and cuts off who comes without.
+/// What stands at the endpoint of a secured broker: it says which requests it knows, refuses every password, and cuts off who comes without.
 final class SecureListener: Sendable {
   struct NotOpened: Error {}
 

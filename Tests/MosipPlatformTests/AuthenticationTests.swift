@@ -10,11 +10,11 @@ import Testing
 @testable import MosipPlatform
 @testable import Platform
 
-/// ID authentication over REST, against doors that decrypt what is sent.
+/// ID authentication over REST, against endpoints that decrypt what is sent.
 @Suite(.serialized) struct AuthenticationTests {
   private static let rid = "10001100020000120240229235959"
   private static let trouble = Response.text("upstream connect error", status: 503)
-  private static let doors = ["/internal/getCertificate", "/internal/auth"]
+  private static let endpoints = ["/internal/getCertificate", "/internal/auth"]
   private static let finger = BiometricSegment(type: "Finger", subtypes: ["Left", "IndexFinger"], data: [251, 255, 1])
   private static let face = BiometricSegment(type: "Face", data: [4, 5, 6])
   private static let stranger = BiometricSegment(type: "Finger", subtypes: ["Left", "IndexFinger"], data: [9, 9, 9, 9, 9, 9])
@@ -156,7 +156,7 @@ import Testing
     }
   }
 
-  /// Changes each request to the door before it is sent.
+  /// Changes each request to the endpoint before it is sent.
   private struct Altering: HTTPExchange {
     let inner: CurlExchange
     var alter: @Sendable (inout ClientRequest) -> Void
@@ -203,14 +203,14 @@ import Testing
 
   // MARK: what every service has
 
-  @Test(arguments: doors) func `a token that is not taken is renewed once`(_ door: String) async throws {
+  @Test(arguments: endpoints) func `a token that is not taken is renewed once`(_ endpoint: String) async throws {
     try await World.run { world async throws in
       let uin = try await person(world)
-      world.standIn.next(door, .answer(.text("", status: 401)))
+      world.standIn.next(endpoint, .answer(.text("", status: 401)))
       #expect(try await ask(world.mosip, [Self.finger], uin) == .belongs)
-      #expect(world.standIn.count("/token") == 2 && world.standIn.count(door) == 2 && world.waits.all.isEmpty)
+      #expect(world.standIn.count("/token") == 2 && world.standIn.count(endpoint) == 2 && world.waits.all.isEmpty)
       world.waits.advance(601)
-      for _ in 1...2 { world.standIn.next(door, .answer(StandInMosip.failed("KER-ATH-401", "Authentication Failed"))) }
+      for _ in 1...2 { world.standIn.next(endpoint, .answer(StandInMosip.failed("KER-ATH-401", "Authentication Failed"))) }
       let refused = await fault { try await ask(world.mosip, [Self.finger], uin) }
       #expect(refused?.code == "RPR-SVC-008" && refused?.isRetriable == false)
     }
@@ -228,13 +228,13 @@ import Testing
     }
   }
 
-  @Test(arguments: doors) func `a service that takes too long ends in a retriable error`(_ door: String) async throws {
+  @Test(arguments: endpoints) func `a service that takes too long ends in a retriable error`(_ endpoint: String) async throws {
     try await World.run(calling: CallSettings(timeoutSeconds: 1, retry: RetryPolicy(attempts: 1))) { world async throws in
       let uin = try await person(world)
       // The key takes its time.
       _ = try? await ask(world.mosip, [Self.finger], uin)
       world.waits.advance(601)
-      world.standIn.next(door, .wait(3))
+      world.standIn.next(endpoint, .wait(3))
       let fault = await fault { try await ask(world.mosip, [Self.finger], uin) }
       #expect(fault?.code == "RPR-SVC-002" && fault?.isRetriable == true && fault?.description.contains(uin) == false)
     }

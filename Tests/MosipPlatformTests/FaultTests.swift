@@ -99,11 +99,11 @@ import Testing
   // MARK: answers that were lost
 
   @Test(arguments: ["/draft/create/", "/draft/update/", "/draft/publish/"])
-  func `a lost answer costs a birth neither its UIN nor its documents`(_ door: String) async throws {
+  func `a lost answer costs a birth neither its UIN nor its documents`(_ endpoint: String) async throws {
     try await World.run(calling: CallSettings(retry: RetryPolicy(attempts: 2))) { world async throws in
       let repository = world.mosip.identities
-      world.standIn.next(door, .lose(.text("", status: 504)))
-      world.standIn.next(door, .answer(.text("", status: 504)))
+      world.standIn.next(endpoint, .lose(.text("", status: 504)))
+      world.standIn.next(endpoint, .answer(.text("", status: 504)))
       var status: String?
       // As the stages do: what is retriable is done again from its beginning.
       for _ in 1...3 where status == nil {

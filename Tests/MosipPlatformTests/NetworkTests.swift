@@ -10,7 +10,7 @@ import Testing
 @Suite struct NetworkTests {
   private static let token = ClientCredentials(id: "us", secret: "our-secret")
 
-  /// Services whose token door works and whose RID generator is the peer.
+  /// Services whose token endpoint works and whose RID generator is the peer.
   private func rids(_ url: String, _ calling: CallSettings) async throws -> (any RIDGenerator, any AuditTrail) {
     let client = Client()
     let http = Answering { request in

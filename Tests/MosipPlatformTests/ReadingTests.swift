@@ -17,7 +17,7 @@ enum ReadCall: String, CaseIterable, Sendable, CustomTestStringConvertible {
   var testDescription: String { rawValue }
 
   /// A part of the path that is called.
-  var door: String {
+  var endpoint: String {
     switch self {
     case .packet: "/packetmanager/biometrics"
     case .identity: "/identity/idvid/"
@@ -67,11 +67,11 @@ enum ReadCall: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
   @Test(arguments: ReadCall.allCases) func `a token that is not taken is renewed once`(_ call: ReadCall) async throws {
     try await World.run { world async throws in
-      world.standIn.next(call.door, .answer(.text("", status: 401)))
-      world.standIn.next(call.door, .answer(.json(call.answer)))
+      world.standIn.next(call.endpoint, .answer(.text("", status: 401)))
+      world.standIn.next(call.endpoint, .answer(.json(call.answer)))
       try await call.run(world.mosip)
-      #expect(world.standIn.count("/token") == 2 && world.standIn.count(call.door) == 2 && world.waits.all.isEmpty)
-      for _ in 1...2 { world.standIn.next(call.door, .answer(StandInMosip.failed("KER-ATH-401", "Authentication Failed"))) }
+      #expect(world.standIn.count("/token") == 2 && world.standIn.count(call.endpoint) == 2 && world.waits.all.isEmpty)
+      for _ in 1...2 { world.standIn.next(call.endpoint, .answer(StandInMosip.failed("KER-ATH-401", "Authentication Failed"))) }
       world.waits.advance(1000)
       let refused = await fault { try await call.run(world.mosip) }
       // It is no trouble of the service, and old master data do not hide it.
@@ -81,33 +81,33 @@ enum ReadCall: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
   @Test(arguments: ReadCall.allCases) func `trouble is tried again, and then left to the stage`(_ call: ReadCall) async throws {
     try await World.run { world async throws in
-      for _ in 1...3 { world.standIn.next(call.door, .answer(Self.trouble)) }
+      for _ in 1...3 { world.standIn.next(call.endpoint, .answer(Self.trouble)) }
       let fault = await fault { try await call.run(world.mosip) }
       #expect(fault?.code == "RPR-SVC-004" && fault?.isRetriable == true)
-      world.standIn.next(call.door, .answer(Self.trouble))
-      world.standIn.next(call.door, .answer(.json(call.answer)))
+      world.standIn.next(call.endpoint, .answer(Self.trouble))
+      world.standIn.next(call.endpoint, .answer(.json(call.answer)))
       try await call.run(world.mosip)
-      #expect(world.standIn.count(call.door) == 5 && world.waits.all.count == 3)
+      #expect(world.standIn.count(call.endpoint) == 5 && world.waits.all.count == 3)
     }
   }
 
   @Test(arguments: ReadCall.allCases) func `a service that takes too long ends in a retriable error`(_ call: ReadCall) async throws
   {
     try await World.run(calling: CallSettings(timeoutSeconds: 0.5, retry: RetryPolicy(attempts: 2))) { world async throws in
-      for _ in 1...2 { world.standIn.next(call.door, .wait(2)) }
+      for _ in 1...2 { world.standIn.next(call.endpoint, .wait(2)) }
       let fault = await fault { try await call.run(world.mosip) }
       #expect(fault?.code == "RPR-SVC-002" && fault?.isRetriable == true)
-      #expect(world.standIn.count(call.door) == 2)
+      #expect(world.standIn.count(call.endpoint) == 2)
     }
   }
 
   @Test(arguments: ReadCall.allCases) func `a service that fails again and again is left alone`(_ call: ReadCall) async throws {
     try await World.run(calling: CallSettings(retry: RetryPolicy(attempts: 1), breakerFailures: 2, breakerSeconds: 10)) {
       world async throws in
-      for _ in 1...2 { world.standIn.next(call.door, .answer(Self.trouble)) }
+      for _ in 1...2 { world.standIn.next(call.endpoint, .answer(Self.trouble)) }
       var codes: [String?] = []
       for _ in 1...3 { codes.append(await fault { try await call.run(world.mosip) }?.code) }
-      #expect(codes == ["RPR-SVC-004", "RPR-SVC-004", "RPR-SVC-005"] && world.standIn.count(call.door) == 2)
+      #expect(codes == ["RPR-SVC-004", "RPR-SVC-004", "RPR-SVC-005"] && world.standIn.count(call.endpoint) == 2)
     }
   }
 
@@ -121,7 +121,7 @@ enum ReadCall: String, CaseIterable, Sendable, CustomTestStringConvertible {
     async throws
   {
     try await World.run(calling: CallSettings(retry: RetryPolicy(attempts: 1))) { world async throws in
-      world.standIn.next(call.door, .answer(StandInMosip.failed(code, "\(ReadCall.uin) \(ReadCall.rid) Zoë Rao")))
+      world.standIn.next(call.endpoint, .answer(StandInMosip.failed(code, "\(ReadCall.uin) \(ReadCall.rid) Zoë Rao")))
       let fault = await fault { try await call.run(world.mosip) }
       #expect(fault?.code == code && fault?.kind == kind)
       let text = fault?.description ?? ReadCall.uin

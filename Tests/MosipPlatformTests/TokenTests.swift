@@ -9,8 +9,8 @@ import Testing
 @testable import MosipPlatform
 @testable import Platform
 
-/// A token door that counts, with tokens `t1`, `t2` ... of a given life.
-final class TokenDoor: Sendable {
+/// A token endpoint that counts, with tokens `t1`, `t2` ... of a given life.
+final class TokenEndpoint: Sendable {
   let count = Atomic<Int>(0)
   let isBroken = Atomic<Bool>(false)
   let held = Mutex<[CheckedContinuation<Void, Never>]>([])
@@ -32,52 +32,52 @@ final class TokenDoor: Sendable {
 }
 
 @Suite struct TokenTests {
-  private func tokens(_ door: TokenDoor, _ waits: Waits, clients: [String: ClientCredentials] = [:]) -> ClientTokens {
+  private func tokens(_ endpoint: TokenEndpoint, _ waits: Waits, clients: [String: ClientCredentials] = [:]) -> ClientTokens {
     var settings = World.settings("http://mosip.invalid")
     settings.clients = clients
-    return ClientTokens(settings, http: Answering { await door.answer($0) }, clock: SystemClock(), timing: waits.timing)
+    return ClientTokens(settings, http: Answering { await endpoint.answer($0) }, clock: SystemClock(), timing: waits.timing)
   }
 
   @Test func `however many wait for a token, it is asked for once`() async throws {
-    let (door, waits) = (TokenDoor(), Waits())
-    let tokens = tokens(door, waits)
-    door.isHolding.store(true, ordering: .sequentiallyConsistent)
+    let (endpoint, waits) = (TokenEndpoint(), Waits())
+    let tokens = tokens(endpoint, waits)
+    endpoint.isHolding.store(true, ordering: .sequentiallyConsistent)
     let all = Task {
       try await withThrowingTaskGroup(of: String.self) { group in
         for _ in 0..<50 { group.addTask { try await tokens.token(of: nil) } }
         return try await group.reduce(into: Set<String>()) { $0.insert($1) }
       }
     }
-    while door.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
-    door.letGo()
+    while endpoint.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+    endpoint.letGo()
     #expect(try await all.value == ["t1"])
-    #expect(door.count.load(ordering: .sequentiallyConsistent) == 1)
+    #expect(endpoint.count.load(ordering: .sequentiallyConsistent) == 1)
   }
 
   @Test func `a token is renewed before it ends while the old one is given out`() async throws {
-    let (door, waits) = (TokenDoor(), Waits())
-    let tokens = tokens(door, waits)
+    let (endpoint, waits) = (TokenEndpoint(), Waits())
+    let tokens = tokens(endpoint, waits)
     #expect(try await tokens.token(of: nil) == "t1")
     waits.advance(260)
     #expect(try await tokens.token(of: nil) == "t1")
-    #expect(door.count.load(ordering: .sequentiallyConsistent) == 1)
+    #expect(endpoint.count.load(ordering: .sequentiallyConsistent) == 1)
     // Within the last tenth of its life.
     waits.advance(15)
-    door.isHolding.store(true, ordering: .sequentiallyConsistent)
+    endpoint.isHolding.store(true, ordering: .sequentiallyConsistent)
     for _ in 1...3 { #expect(try await tokens.token(of: nil) == "t1") }
-    while door.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
-    door.letGo()
+    while endpoint.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+    endpoint.letGo()
     while try await tokens.token(of: nil) != "t2" { try await Task.sleep(for: .milliseconds(2)) }
-    #expect(door.count.load(ordering: .sequentiallyConsistent) == 2)
+    #expect(endpoint.count.load(ordering: .sequentiallyConsistent) == 2)
     waits.advance(1000)
     #expect(try await tokens.token(of: nil) == "t3")
   }
 
-  @Test func `while the token door is broken the old token serves to its end`() async throws {
-    let (door, waits) = (TokenDoor(), Waits())
-    let tokens = tokens(door, waits)
+  @Test func `while the token endpoint is broken the old token serves to its end`() async throws {
+    let (endpoint, waits) = (TokenEndpoint(), Waits())
+    let tokens = tokens(endpoint, waits)
     _ = try await tokens.token(of: nil)
-    door.isBroken.store(true, ordering: .sequentiallyConsistent)
+    endpoint.isBroken.store(true, ordering: .sequentiallyConsistent)
     waits.advance(280)
     #expect(try await tokens.token(of: nil) == "t1")
     waits.advance(30)
@@ -86,14 +86,14 @@ final class TokenDoor: Sendable {
   }
 
   @Test func `no client gets the token of another one for want of its own`() async throws {
-    let (door, waits) = (TokenDoor(), Waits())
-    let tokens = tokens(door, waits, clients: ["opencrvs": ClientCredentials(id: "o", secret: "s")])
+    let (endpoint, waits) = (TokenEndpoint(), Waits())
+    let tokens = tokens(endpoint, waits, clients: ["opencrvs": ClientCredentials(id: "o", secret: "s")])
     let own = try await tokens.token(of: nil)
     #expect(try await tokens.token(of: "opencrvs") != own)
     #expect(await fault { try await tokens.token(of: "somebody") }?.code == "RPR-SVC-009")
   }
 
-  @Test func `a token door that wants id and secret in the query gets them there`() async throws {
+  @Test func `a token endpoint that wants id and secret in the query gets them there`() async throws {
     let asked = Mutex<[ClientRequest]>([])
     var settings = World.settings("http://mosip.invalid")
     settings.clients["opencrvs"] = ClientCredentials(id: "o", secret: "s&s", tokenURL: "http://auth.invalid/token", style: .query)

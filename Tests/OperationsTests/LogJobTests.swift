@@ -95,7 +95,7 @@ struct LogJobTests {
       #expect(try await bench.runs().isEmpty)
       // Nobody takes it while the dead one's lease holds.
       #expect(try await waiting(bench).isEmpty)
-      await #expect(throws: OperationRefusal.self) { try await work(bench, id, Self.topics(), worker: "two") }
+      await #expect(throws: OperationError.self) { try await work(bench, id, Self.topics(), worker: "two") }
       _ = try await bench.pool.with { try $0.script("DROP TRIGGER die ON regproc.log_job") }
       _ = try await bench.texts(Self.expire)
       #expect(try await waiting(bench) == [id])
@@ -104,7 +104,7 @@ struct LogJobTests {
       let job = try await job(bench, id)
       #expect(job.state == "done" && job.worker == nil && job.result?["topic"] == "a-bus-in", "\(job.json)")
       // To work on it once more does nothing.
-      await #expect(throws: OperationRefusal.self) { try await work(bench, id, Self.topics(), worker: "four") }
+      await #expect(throws: OperationError.self) { try await work(bench, id, Self.topics(), worker: "four") }
       #expect(try await bench.runs() == ["9:1:1"])
       let trail = try await bench.pool.with { try AuditTrail.entries(of: "9", on: $0) }
       #expect(trail.map(\.operation) == ["log-jobs replay", "replay --from-log"])
@@ -123,7 +123,7 @@ struct LogJobTests {
           do {
             _ = try eager.work(id, on: connection)
             Issue.record("two hold one lease")
-          } catch let refusal as OperationRefusal { #expect(refusal.code == "busy") }
+          } catch let refusal as OperationError { #expect(refusal.code == "busy") }
           _ = try connection.execute(Self.expire)
           let end = try eager.work(id, on: connection)
           other.withLock { $0 = end }

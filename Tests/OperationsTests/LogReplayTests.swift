@@ -20,7 +20,7 @@ import Testing
       flows:
         TEST: { route: [entrance, a, { cmd-validator: { runs: elsewhere } }, { b: { next: [ { to: [c, d] } ] } }, c, { d: { passed: complete-as-processed } }] }
       """
-    let stages = StageDirectory.registrationProcessor.adding(["entrance", "a", "b", "c", "d"].map { StageDirectory.Stage($0) })
+    let stages = StageDirectory.registrationProcessor.adding(["entrance", "a", "b", "c", "d"].map { StageDirectory.Entry($0) })
     let reading = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages)
     routes = try #require(reading.file, "\(reading.report())")
   }
@@ -97,14 +97,15 @@ import Testing
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 2)
     defer { pool.close() }
-    let stages = StageDirectory.registrationProcessor.adding(["entrance", "a"].map { StageDirectory.Stage($0) })
+    let stages = StageDirectory.registrationProcessor.adding(["entrance", "a"].map { StageDirectory.Entry($0) })
     let text = """
       version: 1
       on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
       flows: { TEST: { route: [entrance, { cmd-validator: { runs: elsewhere } }, { a: { passed: complete-as-processed } }] } }
       """
     let routes = try #require(RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages).file)
-    let replay = Replay(routes: routes, stages: [StageFile(name: "entrance"), StageFile(name: "a")], takesMessages: ["a"])
+    let replay = Replay(
+      routes: routes, stages: [StageDefinition(name: "entrance"), StageDefinition(name: "a")], takesMessages: ["a"])
     let replays = Replays(replay, limits: ReplayLimits(holdAfter: 0, backlog: 500))
     let anna = Operator("anna", reason: "a drill")
     let rids = ["1", "2"]

@@ -224,9 +224,9 @@ struct OutcomeTests {
   func numbers() throws {
     #expect(try Reconciliation.numbers(file: Array("# of today\nN1\r\n\n N2 \nN1\n".utf8)) == ["N1", "N2"])
     let junk = Array("N1\nname of a child\nN2\n\(String(repeating: "x", count: 200))\n".utf8)
-    let refusal = #expect(throws: OperationRefusal.self) { try Reconciliation.numbers(file: junk) }
+    let refusal = #expect(throws: OperationError.self) { try Reconciliation.numbers(file: junk) }
     #expect(
       refusal?.code == "bad-numbers" && refusal?.message.contains("2, 4") == true && refusal?.message.contains("child") == false)
-    #expect(throws: OperationRefusal.self) { try Reconciliation.numbers(file: Array("# none\n".utf8)) }
+    #expect(throws: OperationError.self) { try Reconciliation.numbers(file: Array("# none\n".utf8)) }
   }
 }

@@ -39,12 +39,12 @@ final class ReplayBench: Sendable {
   private init(_ database: PostgresSettings) throws {
     self.database = database
     pool = Pool(database, size: 4)
-    let stages = StageDirectory.registrationProcessor.adding(Self.names.map { StageDirectory.Stage($0) })
+    let stages = StageDirectory.registrationProcessor.adding(Self.names.map { StageDirectory.Entry($0) })
     let reading = RouteFile.read(Array(Self.route.utf8), name: "routes.yaml", stages: stages)
     routes = try #require(reading.file, "\(reading.report())")
   }
 
-  private var files: [StageFile] { Self.names.map { StageFile(name: $0, plugin: "test") } }
+  private var files: [StageDefinition] { Self.names.map { StageDefinition(name: $0, plugin: "test") } }
 
   func access(wakeUp: @escaping @Sendable () -> Void = {}) -> OperatorAccess {
     OperatorAccess(
@@ -154,6 +154,6 @@ final class ReplayBench: Sendable {
     do {
       try await pool.with(body)
       return nil
-    } catch let refusal as OperationRefusal { return refusal.code } catch let refusal as Replay.Refusal { return refusal.code }
+    } catch let refusal as OperationError { return refusal.code } catch let refusal as LifecycleError { return refusal.code }
   }
 }

@@ -36,7 +36,7 @@ struct ReplayJobTests {
       }
       #expect(try await bench.runs() == ["1:1:1", "2:1:1", "3:1:1"])
       // Nobody takes it while the dead one's lease holds.
-      await #expect(throws: OperationRefusal.self) { try await bench.work(id, worker: "second") }
+      await #expect(throws: OperationError.self) { try await bench.work(id, worker: "second") }
       try await bench.expire(id)
       await #expect(throws: PostgresError.self) { try await bench.work(id, worker: "second") }
       #expect(try await bench.runs() == ["1:1:1", "2:1:1", "3:1:1", "4:1:1", "5:1:1"])
@@ -51,7 +51,7 @@ struct ReplayJobTests {
           "anna the schema was wrong (replay job \(id))"
         ])
       // To start it once more does nothing.
-      await #expect(throws: OperationRefusal.self) { try await bench.work(id, worker: "fourth") }
+      await #expect(throws: OperationError.self) { try await bench.work(id, worker: "fourth") }
     }
   }
 
@@ -68,7 +68,7 @@ struct ReplayJobTests {
           do {
             _ = try eager.work(id, on: connection)
             Issue.record("two hold one lease")
-          } catch let refusal as OperationRefusal { #expect(refusal.code == "busy") }
+          } catch let refusal as OperationError { #expect(refusal.code == "busy") }
           _ = try connection.execute("UPDATE regproc.replay_job SET leased_until = now() - interval '1 second'")
           let end = try eager.work(id, on: connection)
           other.withLock { $0 = end }
@@ -95,7 +95,7 @@ struct ReplayJobTests {
       #expect(try await bench.runs() == ["1:1:1", "2:1:1", "3:1:1"])
       let job = try await bench.job(id)
       #expect(job.state == "cancelled" && job.counts?.cancelled == 7 && job.counts?.started == 3)
-      await #expect(throws: OperationRefusal.self) { try await bench.work(id, worker: "two") }
+      await #expect(throws: OperationError.self) { try await bench.work(id, worker: "two") }
       #expect(try await bench.refusal { try ReplayJob.cancel(id, by: Operator("bert"), on: $0) } == "ended")
       #expect(try await bench.refusal { try ReplayJob.cancel(99, by: Operator("bert"), on: $0) } == "unknown-job")
       let trail = try await bench.texts("SELECT operation || ' ' || author FROM regproc.operation ORDER BY id")
@@ -162,11 +162,11 @@ struct ReplayJobTests {
       try await bench.ended(["1", "2", "3"])
       try await bench.ended(["7"], at: "c", process: "OTHER")
       let (replays, anna) = (bench.replays(), bench.anna)
-      @Sendable func failure(_ request: ReplayRequest) async throws -> OperationRefusal? {
+      @Sendable func failure(_ request: ReplayRequest) async throws -> OperationError? {
         do {
           _ = try await bench.pool.with { connection in try replays.make(request, by: anna, on: connection) }
           return nil
-        } catch let refusal as OperationRefusal {
+        } catch let refusal as OperationError {
           return refusal
         }
       }
@@ -239,7 +239,7 @@ struct ReplayJobTests {
       #expect(try await bench.refusal { _ = try Held.release("1", by: Operator("bert"), on: $0) } == "no-reason")
       _ = try await bench.pool.with { try Held.release("1", by: Operator("bert", reason: "mended"), on: $0) }
       #expect(try await bench.pool.with { try Held.list(limit: 50, on: $0) }.isEmpty)
-      await #expect(throws: Release.Refusal.self) {
+      await #expect(throws: LifecycleError.self) {
         try await bench.pool.with { _ = try Held.release("1", by: Operator("bert", reason: "again"), on: $0) }
       }
       for _ in 0..<2 {

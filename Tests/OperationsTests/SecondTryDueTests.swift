@@ -26,7 +26,7 @@ import Testing
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 2)
     defer { pool.close() }
-    let names = StageDirectory.registrationProcessor.adding(["entrance", "b"].map { StageDirectory.Stage($0) })
+    let names = StageDirectory.registrationProcessor.adding(["entrance", "b"].map { StageDirectory.Entry($0) })
     let routes = try #require(RouteFile.read(Array(Self.route.utf8), name: "routes.yaml", stages: names).file)
     try await pool.with { connection in
       // 1 and 4 were sent to the stage elsewhere, 2 to one of ours, and 3 is to be tried again there; 5 has ended.

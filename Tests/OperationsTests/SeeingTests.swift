@@ -268,7 +268,7 @@ struct SeeingTests {
             - packet-validator
             - finalization: { passed: complete-as-processed }
       """
-    let stages = StageDirectory([StageDirectory.Stage("packet-validator"), StageDirectory.Stage("finalization")])
+    let stages = StageDirectory([StageDirectory.Entry("packet-validator"), StageDirectory.Entry("finalization")])
     let routes = try #require(RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages).file)
     let endpoints = OperationsAPI.endpoints(
       OperatorAccess(read: .everybody(), operate: .everybody(), reveal: .everybody(), pool: pool, routes: { routes }, wakeUp: {}))

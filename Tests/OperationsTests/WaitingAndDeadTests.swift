@@ -33,7 +33,7 @@ struct WaitingAndDeadTests {
     let pool: Pool
     let routes: RouteFile
     let replay: Replay
-    let files: [StageFile]
+    let files: [StageDefinition]
     let who = Operator("anna", reason: "a reason", mayReveal: true)
 
     func run(_ sql: String, _ parameters: [Value] = []) async throws {
@@ -50,7 +50,7 @@ struct WaitingAndDeadTests {
       do {
         try await pool.with { try body($0) }
         return nil
-      } catch let refusal as OperationRefusal { return refusal.code } catch let refusal as Replay.Refusal { return refusal.code }
+      } catch let refusal as OperationError { return refusal.code } catch let refusal as LifecycleError { return refusal.code }
     }
 
     /// A letter of a record that nobody could read; its number.
@@ -109,9 +109,9 @@ struct WaitingAndDeadTests {
     let names = ["entrance", "a", "b"]
     let reading = RouteFile.read(
       Array(Self.route.utf8), name: "routes.yaml",
-      stages: StageDirectory.registrationProcessor.adding(names.map { StageDirectory.Stage($0) }))
+      stages: StageDirectory.registrationProcessor.adding(names.map { StageDirectory.Entry($0) }))
     let routes = try #require(reading.file)
-    let files = names.map { StageFile(name: $0, plugin: "test", tries: 3, firstPause: 0, longestPause: 0) }
+    let files = names.map { StageDefinition(name: $0, plugin: "test", tries: 3, firstPause: 0, longestPause: 0) }
     try await body(
       Place(pool: pool, routes: routes, replay: Replay(routes: routes, stages: files, takesMessages: ["a", "b"]), files: files))
   }

@@ -8,7 +8,7 @@ import Testing
   @Test func committedDataSurvivesAKilledServerWhichIsStartedAgain() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       let cluster = PrivateCluster(folder: folder)
       let settings = try cluster.start()
       let connection = try Connection(settings)
@@ -70,14 +70,14 @@ import Testing
     pool.close()
     try await blocking {
       cluster.stop()
-      Files.remove(folder)
+      ClusterFiles.remove(folder)
     }
   }
 
   @Test func aSecondProcessOnTheFolderIsRefused() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       let first = PrivateCluster(folder: folder)
       _ = try first.start()
       #expect(failure { try PrivateCluster(folder: folder).start() }?.message.contains("another process") == true)
@@ -88,12 +88,12 @@ import Testing
   @Test func aStaleNoteOfAnotherProcessDoesNotHinderTheStart() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       let cluster = PrivateCluster(folder: folder)
       _ = try cluster.start()
       cluster.stop()
       // The number of a living process that is no server.
-      Files.write("\(getpid())\n\(folder)/data\n1\n5432\n\n\n\nready\n", to: folder + "/data/postmaster.pid")
+      ClusterFiles.write("\(getpid())\n\(folder)/data\n1\n5432\n\n\n\nready\n", to: folder + "/data/postmaster.pid")
       _ = try cluster.start()
       cluster.stop()
     }
@@ -102,7 +102,7 @@ import Testing
   @Test func aServerWhoseOwnerDiedIsWaitedFor() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       let cluster = PrivateCluster(folder: folder)
       try Connection(cluster.start()).script("create table kept (n int); insert into kept values (7)")
       cluster.stop()
@@ -138,7 +138,7 @@ import Testing
   @Test func aFolderThatTheServersUserCannotReachAndALongPathWork() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       chmod(folder, 0o700)
       let long = folder + "/" + String(repeating: "long-name/", count: 9) + "database"
       let cluster = PrivateCluster(folder: long)
@@ -147,23 +147,23 @@ import Testing
       let place = try ClusterFolder(long)
       let data = place.data
       #expect((settings.host + "/.s.PGSQL.5432").utf8.count <= 107)
-      if geteuid() == 0 { #expect(Files.owner(data) != 0) }
+      if geteuid() == 0 { #expect(ClusterFiles.owner(data) != 0) }
       cluster.stop()
       // The short socket folder goes with the server.
-      if settings.host != data { #expect(!Files.exists(settings.host)) }
-      if !data.hasPrefix(folder) { Files.remove(data) }
+      if settings.host != data { #expect(!ClusterFiles.exists(settings.host)) }
+      if !data.hasPrefix(folder) { ClusterFiles.remove(data) }
     }
   }
 
   @Test func whatIsWrongWithAFolderIsSaid() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       let missing = failure { try PrivateCluster(folder: folder, binaries: "/nowhere").start() }
       #expect(missing?.code == .clusterFailed && missing?.message.contains("apt-get install postgresql-15") == true)
-      try Files.makeFolders(folder + "/data/foreign")
+      try ClusterFiles.makeFolders(folder + "/data/foreign")
       #expect(failure { try PrivateCluster(folder: folder).start() }?.message.contains("no Postgres cluster") == true)
-      Files.write("x", to: folder + "/file")
+      ClusterFiles.write("x", to: folder + "/file")
       #expect(failure { try PrivateCluster(folder: folder + "/file/below").start() }?.code == .clusterFailed)
     }
   }
@@ -171,14 +171,14 @@ import Testing
   @Test func theLogHoldsNoValues() async throws {
     try await blocking {
       let folder = try temporaryFolder()
-      defer { Files.remove(folder) }
+      defer { ClusterFiles.remove(folder) }
       let cluster = PrivateCluster(folder: folder)
       let connection = try Connection(cluster.start())
       _ = failure { try connection.execute("select $1::int", ["very-secret"]) }
       _ = failure { try connection.script("select 'very-secret'::int") }
       try connection.script("checkpoint")
       cluster.stop()
-      let log = try #require(Files.text(folder + "/server.log"))
+      let log = try #require(ClusterFiles.text(folder + "/server.log"))
       #expect(log.contains("shut down"))
       #expect(!log.contains("very-secret"))
     }

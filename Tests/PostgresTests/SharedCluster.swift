@@ -6,7 +6,7 @@ import Testing
 
 /// A folder of a test's own, which others may pass.
 func temporaryFolder() throws -> String {
-  let folder = try Files.makeUnique("/tmp/regproc-postgres-test-")
+  let folder = try ClusterFiles.makeUnique("/tmp/regproc-postgres-test-")
   chmod(folder, 0o755)
   return folder
 }
@@ -19,7 +19,7 @@ enum SharedCluster {
     // Nobody tells when the last test is done, so the folder is removed when the process ends.
     atexit {
       SharedCluster.cluster.stop()
-      Files.remove(SharedCluster.folder)
+      ClusterFiles.remove(SharedCluster.folder)
     }
     return try! SharedCluster.cluster.start()
   }()

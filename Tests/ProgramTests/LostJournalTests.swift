@@ -223,7 +223,7 @@ extension ProgramTests {
         flows: { NEW: { route: [packet-receiver, securezone-notification, { cmd-validator: { runs: elsewhere } }, { uin-generator: { passed: complete-as-processed } }] } }
         """
       let routes = try #require(RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: .registrationProcessor).file)
-      let stages = ["packet-receiver", "securezone-notification", "uin-generator"].map { StageFile(name: $0) }
+      let stages = ["packet-receiver", "securezone-notification", "uin-generator"].map { StageDefinition(name: $0) }
       // Three batches of 200; some registrations are further on than others.
       let rids = (1000..<1500).map(String.init)
       let databases = [

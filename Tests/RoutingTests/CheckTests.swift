@@ -329,7 +329,7 @@ import Testing
   }
 
   @Test func whatIsNeitherInTheRouteNorOmittedIsAWarning() {
-    let stages = letters.adding([StageDirectory.Stage("must", isOfPipeline: true)])
+    let stages = letters.adding([StageDirectory.Entry("must", isOfPipeline: true)])
     let route = "route:\n  - a: { passed: complete-as-processed }"
     #expect(faults(read(flow(route), stages)) == ["warning stage-unaccounted 3:3"])
     #expect(read(flow(route + "\nomitted: [must]"), stages).problems.isEmpty)

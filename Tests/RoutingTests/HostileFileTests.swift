@@ -73,20 +73,20 @@ import Testing
   }
 
   @Test func theListsOfAFileShareWhatTheirProofMayCost() {
-    let purse = CheckPurse(100)
+    let budget = CheckBudget(100)
     let conditions = (0..<12).map { Condition.equal(.tag("T\($0)"), .text("x")) }
     let hard = (0..<6).map { Condition.any([.all([conditions[$0], conditions[$0 + 6]]), conditions[$0 + 6]]) }
-    func cover(_ purse: CheckPurse) -> BranchCoverage {
-      purse.spend(atMost: BranchCoverage.limit) {
+    func cover(_ budget: CheckBudget) -> BranchCoverage {
+      budget.spend(atMost: BranchCoverage.limit) {
         BranchCoverage(hard, process: "TEST", verdicts: [.passed], budget: &$0)
       }
     }
-    _ = cover(purse)
-    let left = purse.left
+    _ = cover(budget)
+    let left = budget.left
     #expect(left < 100)
-    _ = cover(purse)
-    #expect(purse.left < left || left == 0)
-    let empty = CheckPurse(0)
+    _ = cover(budget)
+    #expect(budget.left < left || left == 0)
+    let empty = CheckBudget(0)
     #expect(!cover(empty).isExact)
   }
 

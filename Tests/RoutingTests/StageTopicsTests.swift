@@ -37,7 +37,7 @@ import YAML
   }
 
   @Test func anInstalledStageMayHaveAnotherTopicThanUpstreams() throws {
-    let stages = StageDirectory.registrationProcessor.adding([StageDirectory.Stage("print", topicPrefix: "printing")])
+    let stages = StageDirectory.registrationProcessor.adding([StageDirectory.Entry("print", topicPrefix: "printing")])
     let reading = read(Self.file, stages)
     #expect(try #require(reading.file).busIn(of: "print") == "printing-bus-in")
   }

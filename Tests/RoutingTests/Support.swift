@@ -13,7 +13,7 @@ struct TestMessage: Routable {
 }
 
 /// Stages of no real pipeline, so that a test's file need not account for others.
-let letters = StageDirectory(["a", "b", "c", "d", "e"].map { StageDirectory.Stage($0) })
+let letters = StageDirectory(["a", "b", "c", "d", "e"].map { StageDirectory.Entry($0) })
 
 func read(_ text: String, _ stages: StageDirectory = letters) -> RouteReading {
   RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages)

@@ -2,8 +2,8 @@ import StageKit
 import Testing
 
 @Suite struct ResourcesTests {
-  private func read(_ resources: String) -> StageFile.Reading {
-    StageFile.read(Array("plugin: print\n\(resources)".utf8), name: "print", file: "stage.yaml")
+  private func read(_ resources: String) -> StageDefinition.Reading {
+    StageDefinition.read(Array("plugin: print\n\(resources)".utf8), name: "print", file: "stage.yaml")
   }
 
   @Test func aStageSaysWhatItsContainerAsksForAndOneThatDoesNotHasDefaults() throws {

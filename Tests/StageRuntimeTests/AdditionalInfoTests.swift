@@ -31,13 +31,13 @@ import Testing
     """
   }
 
-  /// Stages, courier and resumption at work; stage a finds the quality bad so many times.
+  /// Stages, outbox relay and resumption at work; stage a finds the quality bad so many times.
   private func run(
     _ route: String, bad: Int = 1, correction: Verdict = .passed("OK", "fine"), calls: Calls = Calls(),
     _ body: (Bench) async throws -> Void
   ) async throws {
     try await Bench.run(route: route) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       let judged = Mutex(0)
       try bench.start("a") { message in
         calls.note("a \(message.rid)")
@@ -67,7 +67,7 @@ import Testing
       runner.start()
       defer {
         runner.stop()
-        courier.stop()
+        relay.stop()
       }
       try await body(bench)
     }
@@ -211,7 +211,7 @@ import Testing
 
   @Test func anOrderThatIsCarriedOutTwiceOrByTwoAtOnceHasOneEffect() async throws {
     try await Bench.run(route: Self.route()) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try bench.start("a") { _ in .passed("OK", "fine", tags: ["QUALITY": "bad"]) }
       try await bench.enter("1")
       #expect(try await waits(bench))
@@ -231,7 +231,7 @@ import Testing
       await #expect(throws: WorkFailure.self) {
         try await bench.resume.perform(WorkItem(kind: "resume", key: "y", payload: ["way": "redo"]))
       }
-      courier.stop()
+      relay.stop()
     }
   }
 

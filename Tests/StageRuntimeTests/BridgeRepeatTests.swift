@@ -26,7 +26,7 @@ import Testing
   func anAnswerThatIsRepeatedIsNotRoutedAgainAndWhatNobodyTookIsSentAgain(_ commands: Bridge.Commands) async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 1 })
       try await bench.withBridge(broker, commands) { () async throws in
@@ -49,7 +49,7 @@ import Testing
         #expect(try await eventually { broker.isDone })
         #expect(broker.sent == before)
       }
-      courier.stop()
+      relay.stop()
       #expect(broker.sent(to: "a-bus-in").count == 2)
       #expect(broker.sent(to: "workflow-internal-action").count == (commands == .publish ? 1 : 0))
       #expect(try await bench.number("SELECT count(*) FROM regproc.work WHERE kind = 'completed'") == (commands == .here ? 1 : 0))
@@ -60,10 +60,10 @@ import Testing
   @Test func aStageElsewhereThatSaidRetryIsHeardAgain() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
       try await bench.withBridge(broker) { () async throws in
         cmd.send("1", to: broker, error: "true")
         #expect(try await eventually { try await bench.status("1") == "REPROCESS" })
@@ -78,7 +78,7 @@ import Testing
   @Test func aReplayIsJudgedAgainByAStageElsewhereAndGetsAKeyThatIsNewToIt() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try bench.start("a")
       try await bench.enter("1")
       try await bench.withBridge(broker) { () async throws in
@@ -100,7 +100,7 @@ import Testing
           #expect(try await eventually { bench.broker.records("abis-middle-ware-bus-in").count == run })
         }
       }
-      courier.stop()
+      relay.stop()
       let keys = { (topic: String) in bench.broker.records(topic).map { String(decoding: $0.key, as: UTF8.self) } }
       #expect(
         Set(keys("c-m-d-validator-bus-in")).count == 3

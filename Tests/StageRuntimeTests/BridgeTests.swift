@@ -46,7 +46,7 @@ import Testing
         "old-abis-bus-in",
       ])
     #expect(plan.sources["old-abis-bus-in"] == .forward(to: "abis-middleware"))
-    #expect(try Bench.routes(Self.mixed).inputs(of: StageFile(name: "a")) == ["a-bus-in", "old-a-bus-in"])
+    #expect(try Bench.routes(Self.mixed).inputs(of: StageDefinition(name: "a")) == ["a-bus-in", "old-a-bus-in"])
   }
 
   @Test func aPassedMessageGoesOnWithItsBytesKeyAndHeadersUntouched() async throws {
@@ -169,10 +169,10 @@ import Testing
   @Test func theAnswerOfAStageElsewhereEndsTheHopThatWasSentToIt() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
       #expect(try await bench.journey("1")?.hasEnded == false)
       cmd.send("1", to: broker)
       try await bench.withBridge(broker) { () async throws in #expect(try await eventually { broker.sent.count == 1 }) }
@@ -189,10 +189,10 @@ import Testing
   @Test func aSecondAnswerIsLeftOutAndOneOfAnEndedRunToo() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       for rid in ["1", "2"] { try await bench.enter(rid) }
       #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 2 })
-      courier.stop()
+      relay.stop()
       try await bench.pool.with { try Journal.supersede(rid: "2", by: 2, $0) }
       cmd.send("1", to: broker)
       cmd.send("1", to: broker, at: "2026-01-02T04:00:00.000Z")

@@ -56,11 +56,11 @@ import Testing
 
   private func refusal(
     _ bench: Bench, _ connection: Connection, from stage: String? = nil, force: Bool = false
-  ) -> Replay.Refusal? {
+  ) -> LifecycleError? {
     do {
       _ = try start(bench, connection, from: stage, force: force)
       return nil
-    } catch { return error as? Replay.Refusal }
+    } catch { return error as? LifecycleError }
   }
 
   private func work(_ connection: Connection) throws -> [String] {
@@ -126,10 +126,10 @@ import Testing
   @Test func aPacketThatWasUploadedIsNotUploadedAgainButItsRegistrationIsRun() async throws {
     try await Bench.run { bench async throws in
       try bench.start("a") { _ in .failed("NO", "no") }
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { try await bench.status("1") == "FAILED" })
-      courier.stop()
+      relay.stop()
       try await bench.pool.with { connection in
         try put("change_transactions", key, change("Failed", plan: "packet"), connection)
         try put("rids", "1", ["txnId": .string(key), "change": true], connection)
@@ -192,10 +192,10 @@ import Testing
   @Test func aRegistrationWhosePlaceACorrectionTookIsNeverRunAgain() async throws {
     try await Bench.run { bench async throws in
       try bench.start("a") { _ in .failed("NO", "no") }
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { try await bench.status("1") == "FAILED" })
-      courier.stop()
+      relay.stop()
       let replay = Replay(routes: bench.table.routes, stages: Array(bench.files.values), takesMessages: ["a", "b", "c"])
       try await bench.pool.with { connection in
         try put("birth_transactions", record, ["rid": "7", "status": "Uploaded"], connection)
@@ -204,7 +204,7 @@ import Testing
           do {
             _ = try replay.start(rid: "1", from: nil, author: "a", reason: nil, isForced: isForced, on: connection)
             Issue.record("a second UIN for one child")
-          } catch let refusal as Replay.Refusal {
+          } catch let refusal as LifecycleError {
             #expect(refusal.code == "superseded" && refusal.message.contains("RID 7"))
           }
         }

@@ -24,7 +24,7 @@ import Testing
       let frozen = try Self.freeze(bench, holding: "1")
       let other = try Connection(bench.database)
       _ = try other.execute("BEGIN")
-      let held = #expect(throws: HeldRID.self) { try Journal.claim(other, rids: ["2", "1"], hops: [], lockWait: 200) }
+      let held = #expect(throws: LockedRID.self) { try Journal.claim(other, rids: ["2", "1"], hops: [], lockWait: 200) }
       #expect(held?.rid == "1")
       #expect(held?.holder?.application == "frozen-one")
       #expect(held?.holder?.state == "idle in transaction")
@@ -42,8 +42,8 @@ import Testing
   }
 
   @Test func aHolderIsToldOfOnceAMinute() {
-    var notes = HeldRIDNotes()
-    let held = { HeldRID(rid: "1", holder: .init(process: $0, application: "x", address: nil, state: "active", seconds: 1)) }
+    var notes = LockedRIDNotes()
+    let held = { LockedRID(rid: "1", holder: .init(process: $0, application: "x", address: nil, state: "active", seconds: 1)) }
     let now = ContinuousClock.now
     let told = [(7, 0), (7, 59), (8, 59), (7, 61)].map { notes.isDue(held($0), now: now + .seconds($1)) }
     #expect(told == [true, false, true, true])
@@ -61,7 +61,7 @@ import Testing
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
       #expect(calls.list.sorted() == ["1", "2"])
       // It gave the batch back before the lock was free.
-      #expect(worker.unit.meters.loopFailures.load(ordering: .relaxed) > 0)
+      #expect(worker.unit.metrics.loopFailures.load(ordering: .relaxed) > 0)
       #expect(throws: PostgresError.self) { try frozen.execute("SELECT 1") }
       frozen.close()
     }

@@ -20,15 +20,15 @@ import Testing
           - b: { passed: complete-as-processed }
     """
 
-  /// A courier that looks for messages nobody took at every turn.
-  private func courier(_ bench: Bench) -> Courier {
+  /// A outbox relay that looks for messages nobody took at every turn.
+  private func relay(_ bench: Bench) -> OutboxRelay {
     let (broker, table) = (bench.broker, bench.table)
-    let courier = Courier(
+    let relay = OutboxRelay(
       database: bench.database, wake: bench.wake, reconcileAfter: 0, elsewhere: { table.routes.elsewhereStages },
       refuse: bench.refusing
     ) { _ in FakeSender(broker, FakeSender.Faults()) }
-    courier.start()
-    return courier
+    relay.start()
+    return relay
   }
 
   @Test(arguments: [
@@ -37,18 +37,18 @@ import Testing
   ])
   func aMessageForAStageOfOthersGoesToTheTopicThatStageReads(_ stage: String, _ topic: String) async throws {
     try await Bench.run(route: Self.route.replacing("STAGE", with: stage)) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records(topic).count == 1 })
-      courier.stop()
+      relay.stop()
     }
   }
 
   @Test func whatWasSentToAStageElsewhereIsNeverSentAgainByItself() async throws {
     try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
-      let courier = courier(bench)
+      let relay = relay(bench)
       try await bench.enter("1")
-      // A message to a stage of ours that nobody takes shows that the courier does look.
+      // A message to a stage of ours that nobody takes shows that the outbox relay does look.
       try await bench.put("2", to: "b")
       try await bench.run(
         """
@@ -56,14 +56,14 @@ import Testing
         VALUES (gen_random_uuid(), '2', 'TEST', 1, 1, 1, 'b', 1, 'b-bus-in', '2', 'x', now() - interval '1 hour', 1)
         """)
       #expect(try await eventually { bench.broker.records("b-bus-in").count > 2 })
-      courier.stop()
+      relay.stop()
       #expect(bench.broker.records("c-m-d-validator-bus-in").count == 1)
     }
   }
 
   @Test func aHopElsewhereEndsWhenThePacketComesBackOverAnotherBridge() async throws {
     try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
-      let courier = courier(bench)
+      let relay = relay(bench)
       try bench.start("b")
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("c-m-d-validator-bus-in").count == 1 })
@@ -71,7 +71,7 @@ import Testing
       bench.broker.put("b-bus-in", try bench.message("1"), hop: nil)
       #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
       #expect(try await eventually { try await bench.journey("1")?.hasEnded == true })
-      courier.stop()
+      relay.stop()
       let hop = try #require(try await bench.journey("1")?.hops.first { $0.stage == "cmd-validator" })
       #expect(hop.state == "done" && hop.comment?.contains("came back over another bridge") == true)
     }
@@ -82,8 +82,8 @@ import Testing
       "flows:", with: "forwards: { old-b-bus-in: b, old-a-bus-in: a }\nflows:")
     let routes = try Bench.routes(text)
     #expect(routes.runsElsewhere("a") && !routes.runsElsewhere("b"))
-    #expect(routes.inputs(of: StageFile(name: "b")) == ["b-bus-in", "old-b-bus-in"])
-    #expect(routes.inputs(of: StageFile(name: "a")).isEmpty)
+    #expect(routes.inputs(of: StageDefinition(name: "b")) == ["b-bus-in", "old-b-bus-in"])
+    #expect(routes.inputs(of: StageDefinition(name: "a")).isEmpty)
     #expect(BridgePlan(routes).sources["old-a-bus-in"] == .forward(to: "a"))
   }
 }

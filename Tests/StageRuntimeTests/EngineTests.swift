@@ -16,7 +16,7 @@ import Testing
 @Suite(.serialized) struct EngineTests {
   /// An engine with stages a, b and c on a broker with nothing on it, over the bench's database.
   private func withEngine(
-    _ bench: Bench, routes: RouteFile? = nil, broker: PipelineBroker? = nil, plugin: any Stage.Type = TestStage.self,
+    _ bench: Bench, routes: RouteFile? = nil, broker: PipelineBroker? = nil, plugin: any StagePlugin.Type = TestStage.self,
     scanner: (any VirusScanner)? = nil,
     _ body: (Engine, _ admin: String) async throws -> Void
   ) async throws {
@@ -215,7 +215,7 @@ import Testing
   }
 
   /// A stage that scans packets.
-  private struct ScanningStage: Stage {
+  private struct ScanningStage: StagePlugin {
     static let spec = PluginSpec(name: "scanning", summary: "scans", scansPackets: true)
     init(settings: StageSettings) throws {}
   }
@@ -228,7 +228,7 @@ import Testing
   @Test func aLostVirusScannerBringsDownOnlyProcessesThatScan() async throws {
     try await Bench.run { bench async throws in
       for (plugin, status, word) in [(TestStage.self, 200, "UP"), (ScanningStage.self, 503, "DOWN")]
-        as [(any Stage.Type, Int, String)]
+        as [(any StagePlugin.Type, Int, String)]
       {
         try await withEngine(bench, plugin: plugin, scanner: LostScanner()) { _, url async throws in
           let health = try await get(url + "/actuator/health")
@@ -251,7 +251,7 @@ import Testing
         }
         // A batch is counted when it is done, which is a moment after its registrations are.
         #expect(try await eventually { try await lines().contains("regproc_hops_total{stage=\"a\",verdict=\"passed\"} 3") })
-        #expect(try await eventually { try await lines().contains("regproc_courier_sent_total 3") })
+        #expect(try await eventually { try await lines().contains("regproc_outbox_sent_total 3") })
         let lines = try await lines()
         #expect(lines.contains("regproc_routes_refused 0"))
         #expect(lines.contains("regproc_routes_info{digest=\"\(engine.routes.digest)\"} 1"))
@@ -379,7 +379,7 @@ import Testing
     defer { fclose(file) }
     var bytes = [UInt8](repeating: 0, count: 1 << 16)
     bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
-    let directory = StageDirectory(["entrance", "a", "b", "c"].map { StageDirectory.Stage($0) })
+    let directory = StageDirectory(["entrance", "a", "b", "c"].map { StageDirectory.Entry($0) })
     let reading = RouteFile.read(bytes, name: "routes.yaml", stages: directory)
     if let routes = reading.file { return .good(routes) }
     return .bad(reading.problems.first?.message ?? "bad")

@@ -79,10 +79,10 @@ import Testing
         return calls.list.count == 1 ? .retry("NO", "later") : .passed("OK", "fine")
       }
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
-      #expect(calls.list.isEmpty, "ours waits for the courier")
-      let courier = try bench.courier()
+      #expect(calls.list.isEmpty, "ours waits for the relay")
+      let relay = try bench.relay()
       #expect(try await eventually { bench.broker.records("b-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
       #expect(calls.list == ["1", "1"])
     }
   }

@@ -61,7 +61,7 @@ import Testing
 
   @Test func replaysIntoAJavaStageAndThroughOneOfOursGetThroughEachTime() async throws {
     try await Bench.run(route: Self.route) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try bench.start("a")
       var java = JavaStage(name: "cmd-validator")
       try await bench.enter("1")
@@ -78,13 +78,13 @@ import Testing
         #expect(try await eventually { try await java.take(bench) == 1 }, "\(stage) \(java.dropped)")
       }
       #expect(java.dropped.isEmpty && java.keys.count == 5)
-      courier.stop()
+      relay.stop()
     }
   }
 
   @Test func aRegistrationThatBeginsAgainAfterItWaitedGetsThrough() async throws {
     try await Bench.run(route: Self.route) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try bench.start("a")
       try bench.start("b") { _ in .passed("OK", "fine", tags: ["QUALITY": "bad"]) }
       let runner = WorkRunner(
@@ -106,7 +106,7 @@ import Testing
       #expect(java.dropped.isEmpty && java.keys.count == 2)
       #expect(try await bench.text("SELECT author || ' ' || run FROM regproc.run") == "workflow 2")
       runner.stop()
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -120,7 +120,7 @@ import Testing
 
   @Test func whatIsFoundOnTheTopicsGetsThroughAndTheRecordThatStillStandsThereIsNotWorkedOn() async throws {
     try await Bench.run(route: Self.route) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       let calls = Calls()
       var java = JavaStage(name: "cmd-validator")
       try bench.start("a") { message in
@@ -140,7 +140,7 @@ import Testing
           }
         }
       }
-      await #expect(throws: Replay.Refusal.self) { try await start(record(message, of: "a", hop: sent)) }
+      await #expect(throws: LifecycleError.self) { try await start(record(message, of: "a", hop: sent)) }
       try await bench.run("TRUNCATE regproc.hop, regproc.run, regprc.registration")
 
       let first = try await start(record(message, of: "cmd-validator", hop: elsewhere))
@@ -149,7 +149,7 @@ import Testing
       bench.wake.signal()
       #expect(try await eventually { try await java.take(bench) == 1 })
       // A second one is refused, also one that is forced gets through.
-      await #expect(throws: Replay.Refusal.self) { try await start(record(message, of: "a", hop: sent)) }
+      await #expect(throws: LifecycleError.self) { try await start(record(message, of: "a", hop: sent)) }
       #expect(try await start(record(message, of: "a", hop: sent), isForced: true).map(\.run) == [3])
       bench.wake.signal()
       #expect(try await eventually { try await java.take(bench) == 1 }, "\(java.dropped)")
@@ -170,9 +170,9 @@ import Testing
       do {
         _ = try await start(record(failed, of: "cmd-validator", isAnswer: true))
         Issue.record("an end is no place to go on from")
-      } catch let refusal as Replay.Refusal { #expect(refusal.code == "ended") }
+      } catch let refusal as LifecycleError { #expect(refusal.code == "ended") }
       #expect(try await bench.number("SELECT count(*)::int FROM regproc.hop") == 0)
-      courier.stop()
+      relay.stop()
     }
   }
 

@@ -152,7 +152,7 @@ import Testing
       try place.cluster.createTopic(missing)
       place.cluster.setError(.unknownTopic, of: missing)
       let bus = try KafkaBus(place.settings(transactional: transactional), watch: place.watch)
-      var aside: [Refusal] = []
+      var aside: [UndeliverableHop] = []
       var isDone = false
       // The first time the client does not know it yet, and only the delivery fails: a transaction is then taken back.
       while !isDone {
@@ -166,7 +166,7 @@ import Testing
           #expect(transactional && error.kind == .abortable && error.refused.map(\.hop) == [place.hop(missing, 1).id], "\(error)")
           try bus.abort()
           try bus.rewind()
-          // What was refused is the courier's now: the batch is sent without it.
+          // What was refused is the outbox relay's now: the batch is sent without it.
           #expect(try place.poll(bus, 1).count == 1)
           try bus.send([place.hop(place.output, 2)]) { aside += $0 }
           do throws(BusFailure) { try bus.settle() } catch {

@@ -138,10 +138,10 @@ import Testing
       try await bench.run(
         "INSERT INTO regproc.outbox (id, topic, record_key, raw_key, value, once) VALUES ($1::uuid, 'again', '', $2, $3, true)",
         [.text(SecureRandom.uuid()), .bytes(key), .bytes([1, 2])])
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       #expect(try await eventually { bench.broker.records("again").count == 1 })
       #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.outbox") == 0 })
-      courier.stop()
+      relay.stop()
       let record = bench.broker.records("again").first
       #expect(record?.key == key && record?.value == [1, 2] && record?.hop == nil)
     }

@@ -12,7 +12,7 @@ import Testing
 @testable import StageRuntime
 
 /// A stage that uses its context as the test says.
-private struct TryingStage: Stage {
+private struct TryingStage: StagePlugin {
   static let spec = PluginSpec(name: "trying", summary: "does as the test says")
   var judge: @Sendable (Message, StageContext) async throws -> Verdict
 
@@ -197,10 +197,10 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
   @Test("a message that would never come to the stage is refused by name, and a retry says when it would be tried again")
   func refusalsAndRetry() async throws {
     try await Bench.run { bench in
-      await #expect(throws: RehearsalRefusal.notInFlow("c", flow: "TEST", stages: ["entrance", "a", "b"])) {
+      await #expect(throws: RehearsalError.notInFlow("c", flow: "TEST", stages: ["entrance", "a", "b"])) {
         _ = try await rehearse(bench, stage: "c") { _, _ in .passed("OK", "fine") }
       }
-      await #expect(throws: RehearsalRefusal.noFlow("OTHER", among: ["TEST"])) {
+      await #expect(throws: RehearsalError.noFlow("OTHER", among: ["TEST"])) {
         _ = try await rehearse(bench, process: "OTHER") { _, _ in .passed("OK", "fine") }
       }
       let retry = try await rehearse(bench) { _, _ in throw ServiceError(.unavailable, service: "s", code: "X", "gone") }

@@ -32,11 +32,11 @@ import Testing
     try Release.start(name, author: "registrar", reason: reason, isDryRun: isDryRun, on: connection)
   }
 
-  private func refusal(_ name: String, reason: String = "a court's order", _ connection: Connection) -> Release.Refusal? {
+  private func refusal(_ name: String, reason: String = "a court's order", _ connection: Connection) -> LifecycleError? {
     do {
       _ = try release(name, reason: reason, connection)
       return nil
-    } catch { return error as? Release.Refusal }
+    } catch { return error as? LifecycleError }
   }
 
   private func queue(_ connection: Connection) throws -> String? {

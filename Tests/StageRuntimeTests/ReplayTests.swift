@@ -27,18 +27,18 @@ import Testing
     do {
       _ = try await start(bench, rid, from: stage, force: force)
       return nil
-    } catch let refusal as Replay.Refusal { return refusal.code }
+    } catch let refusal as LifecycleError { return refusal.code }
   }
 
   /// A RID that ended at stage a with this verdict, or after stage b when it passed.
   private func ended(_ bench: Bench, _ verdict: Verdict = .passed("OK", "fine")) async throws {
     try bench.start("a") { _ in verdict }
     try bench.start("b", name: "w2")
-    let courier = try bench.courier()
+    let relay = try bench.relay()
     try await bench.enter("1")
     let status = verdict.kind == .passed ? "PROCESSED" : "FAILED"
     #expect(try await eventually { try await bench.status("1") == status })
-    courier.stop()
+    relay.stop()
   }
 
   @Test func aRIDThatNobodyHasSeenIsRefused() async throws {
@@ -64,7 +64,7 @@ import Testing
 
   @Test func theRunThatWasReplacedIsNotJudgedEvenWhenItIsOnTheBus() async throws {
     try await Bench.run { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
       _ = try await start(bench, force: true)
@@ -75,7 +75,7 @@ import Testing
         return .passed("OK", "fine")
       }
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
-      courier.stop()
+      relay.stop()
       #expect(calls.list == ["1"])
       #expect(bench.broker.records("b-bus-in").compactMap(\.hop?.run) == [2])
     }
@@ -110,12 +110,12 @@ import Testing
       let before = try #require(try await bench.journey("1")).hops
       let started = try await start(bench, force: true)
       #expect(started.run == 2 && started.stage == "a" && started.superseded.isEmpty)
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       #expect(
         try await eventually {
           try await bench.journey("1")?.hops.filter { $0.run == 2 && $0.state == "done" }.count == 2
         })
-      courier.stop()
+      relay.stop()
       let journey = try #require(try await bench.journey("1"))
       #expect(journey.hops.filter { $0.run == 1 }.map(\.stage) == before.map(\.stage))
       #expect(journey.hops.filter { $0.run == 1 }.map(\.doneAt) == before.map(\.doneAt))
@@ -134,14 +134,14 @@ import Testing
         calls.note(message.rid)
         return calls.list.count == 1 ? .failed("NO", "no") : .passed("OK", "fine")
       }
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("1")
       #expect(try await eventually { try await bench.status("1") == "FAILED" })
       let started = try await start(bench)
       #expect(started.stage == "b" && started.run == 2)
       bench.wake.signal()
       #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
-      courier.stop()
+      relay.stop()
       #expect(calls.list == ["1", "1"])
     }
   }
@@ -185,7 +185,7 @@ import Testing
       let before = try await bench.text(dump)
       let started = try await start(bench, force: true, dryRun: true)
       #expect(started.run == 2 && started.stage == "a" && started.superseded == ["a"])
-      await #expect(throws: Replay.Refusal.self) { try await start(bench, dryRun: true) }
+      await #expect(throws: LifecycleError.self) { try await start(bench, dryRun: true) }
       #expect(try await bench.text(dump) == before)
       #expect(try await bench.number("SELECT count(*) FROM regproc.run") == 0)
     }

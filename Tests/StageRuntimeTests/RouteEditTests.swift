@@ -84,7 +84,7 @@ import Testing
 
   @Test func whatAnotherHasJudgedIsNotJudgedAgainByAWorkerThatReadsItsTopicAfterwards() async throws {
     try await Bench.run(route: Self.elsewhere) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       for rid in ["1", "2"] { try await bench.enter(rid) }
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
       let broker = FakeBridgeBroker()
@@ -97,7 +97,7 @@ import Testing
         return .passed("OK", "fine")
       }
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
-      courier.stop()
+      relay.stop()
       #expect(calls.list == ["2"])
     }
   }

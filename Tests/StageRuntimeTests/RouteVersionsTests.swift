@@ -24,9 +24,9 @@ import Testing
     return try await bench.journey(rid)?.hops.map(\.stage) ?? []
   }
 
-  private func startAll(_ bench: Bench) throws -> Courier {
+  private func startAll(_ bench: Bench) throws -> OutboxRelay {
     for (number, stage) in ["a", "b", "c"].enumerated() { try bench.start(stage, name: "w\(number)") }
-    return try bench.courier()
+    return try bench.relay()
   }
 
   @Test func packetsOfAPinnedFlowFinishOnTheVersionTheyBeganWith() async throws {
@@ -35,10 +35,10 @@ import Testing
       try await bench.enter("1")
       let new = try await take(bench, Self.throughC(Self.pinned))
       try await bench.enter("2")
-      let courier = try startAll(bench)
+      let relay = try startAll(bench)
       #expect(try await way(bench, "1") == ["entrance", "a", "b"])
       #expect(try await way(bench, "2") == ["entrance", "a", "c", "b"])
-      courier.stop()
+      relay.stop()
       #expect(Set(try await bench.journey("1")?.hops.map(\.routeDigest) ?? []) == [old.digest])
       #expect(Set(try await bench.journey("2")?.hops.map(\.routeDigest) ?? []) == [new.digest])
     }
@@ -49,9 +49,9 @@ import Testing
       _ = try await take(bench, Bench.route)
       try await bench.enter("1")
       _ = try await take(bench, Self.throughC(Bench.route))
-      let courier = try startAll(bench)
+      let relay = try startAll(bench)
       #expect(try await way(bench, "1") == ["entrance", "a", "c", "b"])
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -60,9 +60,9 @@ import Testing
       _ = try await take(bench, Self.pinned)
       try await bench.enter("1")
       _ = try await take(bench, Self.throughC(Bench.route))
-      let courier = try startAll(bench)
+      let relay = try startAll(bench)
       #expect(try await way(bench, "1") == ["entrance", "a", "c", "b"])
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -70,7 +70,7 @@ import Testing
     try await Bench.run(route: Self.pinned) { bench async throws in
       _ = try await take(bench, Self.pinned)
       try await bench.enter("1")
-      let courier = try startAll(bench)
+      let relay = try startAll(bench)
       #expect(try await way(bench, "1") == ["entrance", "a", "b"])
       _ = try await take(bench, Self.throughC(Self.pinned))
       let replay = Replay(
@@ -80,7 +80,7 @@ import Testing
       }
       #expect(try await eventually { try await bench.journey("1")?.hops.count == 6 })
       #expect(try await way(bench, "1") == ["entrance", "a", "b", "a", "c", "b"])
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -90,9 +90,9 @@ import Testing
       try await bench.enter("1")
       _ = try await take(bench, Self.throughC(Self.pinned))
       try await bench.run("UPDATE regproc.route_version SET routes = 'version: 9' WHERE digest = $1", [.text(old.digest)])
-      let courier = try startAll(bench)
+      let relay = try startAll(bench)
       #expect(try await eventually { try await bench.text("SELECT code FROM regproc.dead_letter") == "RPR-RTE-003" })
-      courier.stop()
+      relay.stop()
       #expect(try await bench.text("SELECT reason FROM regproc.dead_letter")?.contains(old.digest) == true)
       #expect(bench.broker.records("b-bus-in").isEmpty && bench.broker.records("c-bus-in").isEmpty)
     }
@@ -102,9 +102,9 @@ import Testing
     try await Bench.run { bench async throws in
       try await bench.enter("1")
       _ = try await take(bench, Self.throughC(Self.pinned))
-      let courier = try startAll(bench)
+      let relay = try startAll(bench)
       #expect(try await way(bench, "1") == ["entrance", "a", "c", "b"])
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -119,7 +119,7 @@ import Testing
             on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }
             route: [entrance, gone, other, { b: { passed: complete-as-processed } }]
         """
-      let stages = Bench.stages.adding([StageDirectory.Stage("gone", topicPrefix: "g-o-n-e")])
+      let stages = Bench.stages.adding([StageDirectory.Entry("gone", topicPrefix: "g-o-n-e")])
       let reading = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages)
       let routes = try #require(reading.file, "\(reading.report())")
       try await bench.pool.with { try RouteVersions.keep(routes, on: $0) }

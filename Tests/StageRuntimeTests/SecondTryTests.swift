@@ -51,7 +51,7 @@ import Testing
 
   @Test func twoInstancesSendEachOnceUnderAKeyThatIsNewAndOneAnswerCounts() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       let rids = (1...12).map(String.init)
       try await send(rids, bench)
       let first = try await tries(bench).look(by: Self.rules(), slice: 0, of: 1)
@@ -84,7 +84,7 @@ import Testing
         cmd.send("1", to: broker, at: "2026-01-02T03:00:03.000Z")
         #expect(try await eventually { broker.isDone })
       }
-      courier.stop()
+      relay.stop()
       #expect(Set(broker.sent(to: "a-bus-in").compactMap(\.hop?.id)).count == 1)
       #expect(
         try await bench.number(
@@ -98,7 +98,7 @@ import Testing
 
   @Test func aPersonWhoHasTheRegistrationInHandGoesFirst() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await send(["1"], bench)
       try await age(bench)
       try await bench.pool.with { connection in
@@ -116,13 +116,13 @@ import Testing
       #expect(try await eventually { bench.broker.records(Self.input).count == 2 })
       // The replay's message is new.
       #expect(try await tries(bench).look(by: Self.rules(), slice: 0, of: 1).total == 0)
-      courier.stop()
+      relay.stop()
     }
   }
 
   @Test func anAnswerThatWasLostIsRoutedAgainAndARetryRedone() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await send(["1", "2"], bench)
       try await age(bench)
       // The Java stage has written its row, and its record was lost.
@@ -154,13 +154,13 @@ import Testing
       #expect(try await tries(bench).look(by: Self.rules(), slice: 0, of: 1).redone == 1)
       #expect(
         try await bench.number("SELECT try FROM regproc.hop WHERE rid = '2' AND stage = 'cmd-validator' AND state < 2") == 2)
-      courier.stop()
+      relay.stop()
     }
   }
 
   @Test func afterTheLastTryItIsADeadLetterAndALateAnswerStillCounts() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await send(["1"], bench)
       let rules = Self.rules { $0.attempts = 1 }
       try await age(bench)
@@ -178,7 +178,7 @@ import Testing
         for second in 1...2 { cmd.send("1", to: broker, at: "2026-01-02T03:00:0\(second).000Z") }
         #expect(try await eventually { broker.isDone && !broker.sent(to: "a-bus-in").isEmpty })
       }
-      courier.stop()
+      relay.stop()
       #expect(Set(broker.sent(to: "a-bus-in").compactMap(\.hop?.id)).count == 1)
       #expect(try await bench.status("1") == "PROCESSING")
     }

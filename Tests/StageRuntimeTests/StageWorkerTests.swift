@@ -231,9 +231,9 @@ import Testing
         calls.note(message.rid)
         throw ServiceError(.unavailable, service: "s", code: "DOWN", "down")
       }
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       #expect(try await eventually { try await bench.status("1") == "FAILED" })
-      courier.stop()
+      relay.stop()
       #expect(calls.list == ["1", "1", "1"])
       let hops = try #require(try await bench.journey("1")).hops
       #expect(hops.map(\.attempt) == [1, 2, 3] && hops.map(\.verdict) == ["retry", "retry", "error"])
@@ -252,9 +252,9 @@ import Testing
         calls.note(message.rid)
         return calls.list.count < 2 ? .retry("R", "later") : .passed("OK", "now")
       }
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       #expect(try await eventually { bench.broker.records("b-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
       #expect(try await bench.number("SELECT count(*) FROM regproc.dead_letter") == 0)
       #expect(bench.broker.records("b-bus-in")[0].hop?.attempt == 1)
     }
@@ -381,16 +381,16 @@ import Testing
       #expect(bench.broker.refusals == 1)
       #expect(try await bench.text("SELECT refusal FROM regproc.hop WHERE stage = 'c' AND state = 0") == "no topic c-bus-in")
       bench.broker.allowAll()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       #expect(try await eventually { bench.broker.records("c-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
     }
   }
 
   @Test func whatRetentionTookIsSentAgainAtOnceAndJudgedOnce() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       for rid in ["1", "2"] { try await bench.enter(rid) }
       #expect(
         try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'a' AND state = 1") == 2 })
@@ -402,7 +402,7 @@ import Testing
       worker.watch.lost(2, of: "a-bus-in")
       #expect(try await eventually { calls.list.sorted() == ["1", "2"] }, "reconcile would come after an hour")
       #expect(worker.watch.lost.load(ordering: .relaxed) == 2)
-      courier.stop()
+      relay.stop()
     }
   }
 

@@ -26,11 +26,11 @@ import Testing
             - print: { passed: complete-as-processed }
       """
     let routes = try #require(RouteFile.read(Array(text.utf8), name: "r", stages: .registrationProcessor).file)
-    let own = TopicPlan.Reader(StageFile(name: "packet-validator"), takesMessages: true, furtherTopics: [])
+    let own = TopicPlan.Reader(StageDefinition(name: "packet-validator"), takesMessages: true, furtherTopics: [])
     let all = [
-      own, TopicPlan.Reader(StageFile(name: "packet-receiver"), takesMessages: false, furtherTopics: []),
+      own, TopicPlan.Reader(StageDefinition(name: "packet-receiver"), takesMessages: false, furtherTopics: []),
       TopicPlan.Reader(
-        StageFile(name: "print", topicPrefix: "credential-requestor"), takesMessages: true, furtherTopics: ["births"]),
+        StageDefinition(name: "print", topicPrefix: "credential-requestor"), takesMessages: true, furtherTopics: ["births"]),
     ]
     return TopicNeeds(routes, own: [own], all: all, bridge: nil)
   }

@@ -24,10 +24,10 @@ import YAML
       """
     let reading = RouteFile.read(Array(text.utf8), name: "r", stages: .registrationProcessor)
     let readers = [
-      TopicPlan.Reader(StageFile(name: "packet-receiver"), takesMessages: false, furtherTopics: []),
-      TopicPlan.Reader(StageFile(name: "packet-validator"), takesMessages: true, furtherTopics: []),
+      TopicPlan.Reader(StageDefinition(name: "packet-receiver"), takesMessages: false, furtherTopics: []),
+      TopicPlan.Reader(StageDefinition(name: "packet-validator"), takesMessages: true, furtherTopics: []),
       TopicPlan.Reader(
-        StageFile(name: "print", topicPrefix: "credential-requestor"), takesMessages: true, furtherTopics: ["births"]),
+        StageDefinition(name: "print", topicPrefix: "credential-requestor"), takesMessages: true, furtherTopics: ["births"]),
     ]
     return TopicPlan(
       try #require(reading.file), readers: readers, partitions: 4, replication: 3,
@@ -83,7 +83,7 @@ import YAML
       flows: { NEW: { route: [packet-validator: { passed: complete-as-processed }] } }
       """
     let routes = try #require(RouteFile.read(Array(text.utf8), name: "r", stages: .registrationProcessor).file)
-    let reader = TopicPlan.Reader(StageFile(name: "packet-validator"), takesMessages: true, furtherTopics: [])
+    let reader = TopicPlan.Reader(StageDefinition(name: "packet-validator"), takesMessages: true, furtherTopics: [])
     let name = "packet-validator-bus-in"
     func found(_ replication: Int, brokers: Int = 3, _ partitions: [ClusterMetadata.Partition]) -> [TopicPlan.Difference] {
       TopicPlan(routes, readers: [reader], partitions: partitions.count, replication: replication, retention: nil).differences(

@@ -7,7 +7,7 @@ import Testing
 @testable import StageRuntime
 
 /// What a plugin does with a record is the test's.
-private struct Receiver: Stage {
+private struct Receiver: StagePlugin {
   static let spec = PluginSpec(name: "receiver", summary: "receives as the test says", topics: ["events"])
   let take: @Sendable (TopicRecord) async throws -> Void
 
@@ -22,14 +22,14 @@ private struct Receiver: Stage {
     _ bench: Bench, tries: Int = 3, take: @escaping @Sendable (TopicRecord) async throws -> Void,
     _ body: (TopicWorker) async throws -> Void
   ) async throws {
-    let file = StageFile(name: "a", plugin: "receiver", tries: tries, firstPause: 0, longestPause: 0)
+    let file = StageDefinition(name: "a", plugin: "receiver", tries: tries, firstPause: 0, longestPause: 0)
     let context = StageContext(
       stage: "a", services: bench.platform.services, store: PostgresStageStore(stage: "a", pool: bench.pool, wake: bench.wake),
       pipeline: bench.pipeline)
     let settings = try StageSettings(stage: "a", declared: [], given: [:])
     let broker = bench.broker
     let worker = TopicWorker(
-      unit: StageUnit(file: file, plugin: Receiver(take), context: context, settings: settings), pool: bench.pool,
+      unit: RunningStage(file: file, plugin: Receiver(take), context: context, settings: settings), pool: bench.pool,
       forgetful: bench.pool, openBus: { broker.bus("events", $0) })
     worker.start()
     let threads = BlockingPool(name: "join", threads: 1)

@@ -192,7 +192,7 @@ import Testing
   }
 
   @Test func howManyPiecesAreDoneAtOnceIsWhatTheStagesSettingSays() throws {
-    struct Sender: Stage {
+    struct Sender: StagePlugin {
       static let spec = PluginSpec(
         name: "sender", summary: "sends",
         work: [WorkKind("k", concurrency: 9, concurrencySetting: "at-once"), WorkKind("l", concurrency: 9)],

@@ -21,13 +21,13 @@ import Testing
           - b: { passed: complete-as-processed }
     """
 
-  /// Registrations that pause behind stage a, the courier, and the work that resumes them when told.
+  /// Registrations that pause behind stage a, the outbox relay, and the work that resumes them when told.
   private func run(
     _ rids: [String] = ["1"], calls: Calls = Calls(), _ body: (Bench, @escaping @Sendable () -> Void) async throws -> Void
   ) async throws {
     try await Bench.run(route: Self.route) { bench async throws in
-      let courier = try bench.courier()
-      defer { courier.stop() }
+      let relay = try bench.relay()
+      defer { relay.stop() }
       for stage in ["a", "b"] {
         try bench.start(stage, name: stage) { message in
           calls.note("\(stage) \(message.rid)")
@@ -50,11 +50,11 @@ import Testing
     }
   }
 
-  private func refusal(_ work: () async throws -> Void) async throws -> WorkflowRefusal? {
+  private func refusal(_ work: () async throws -> Void) async throws -> WorkflowRefused? {
     do {
       try await work()
       return nil
-    } catch let refusal as WorkflowRefusal { return refusal }
+    } catch let refusal as WorkflowRefused { return refusal }
   }
 
   @Test(arguments: ResumeAction.allCases)
@@ -108,8 +108,8 @@ import Testing
 
   @Test func anInstanceGoesThroughItsFlowAndIsThereOnce() async throws {
     try await Bench.run { bench async throws in
-      let courier = try bench.courier()
-      defer { courier.stop() }
+      let relay = try bench.relay()
+      defer { relay.stop() }
       let calls = Calls()
       for stage in ["a", "b"] {
         try bench.start(stage, name: stage) { message in

@@ -61,7 +61,7 @@ import YAML
 }
 
 /// The stage file of the repository that holds this test.
-private func file(_ name: String, test: String = #filePath) throws -> StageFile? {
+private func file(_ name: String, test: String = #filePath) throws -> StageDefinition? {
   let root = test.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
   let path = "\(root)/stages/\(name)/stage.yaml"
   let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -69,7 +69,7 @@ private func file(_ name: String, test: String = #filePath) throws -> StageFile?
   defer { close(descriptor) }
   var bytes = [UInt8](repeating: 0, count: 1 << 16)
   let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-  let reading = StageFile.read(Array(bytes.prefix(max(count, 0))), name: name, file: path)
+  let reading = StageDefinition.read(Array(bytes.prefix(max(count, 0))), name: name, file: path)
   #expect(reading.problems.isEmpty, "\(reading.problems)")
   return reading.stage
 }

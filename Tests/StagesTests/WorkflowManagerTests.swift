@@ -214,7 +214,7 @@ import Testing
     for (refusal, code, message) in [
       (.unknown("1"), "RPR-WAA-003", "Workflow id  1  not found in registration table"),
       (.notPaused("1"), "RPR-WAA-004", "Workflow id  1 is not PAUSED"), (.pausedElsewhere("1"), "RPR-WAS-003", nil),
-    ] as [(WorkflowRefusal, String, String?)] {
+    ] as [(WorkflowRefused, String, String?)] {
       let world = await world()
       await world.fail("act", with: refusal)
       let answer = try await ask("workflowaction", ["workflowIds": ["1"], "workflowAction": "STOP_PROCESSING"], in: world)
@@ -252,7 +252,7 @@ import Testing
     #expect(await world.auditTrail.first?.description == "a workflow instance of CRVS_NEW is asked for by anna")
     #expect(await world.auditTrail.allSatisfy { !"\($0)".contains("Asha") })
     for (refusal, code) in [(.present, "RPR-WIS-001"), (.noFlow, "RPR-WIN-001"), (.noStage, "RPR-WIS-000")]
-      as [(WorkflowRefusal, String)]
+      as [(WorkflowRefused, String)]
     {
       await world.fail("begin", with: refusal)
       #expect(self.code(try await ask("workflowinstance", request, in: world)) == code)

@@ -40,7 +40,7 @@ package struct Answer: Sendable {
     guard let first = errors.first else { return nil }
     // A list may begin with a warning that is not the point: the one that tells most about what to do counts.
     let chosen = errors.first { kinds.kind($0.code) != .refused } ?? first
-    let code = Self.isCode(chosen.code) ? chosen.code : CallFault.unreadable
+    let code = Self.isCode(chosen.code) ? chosen.code : CallError.unreadable
     if let said = Self.plainText(chosen.code, chosen.text) {
       return ServiceError(kinds.kind(code), service: service, code: code, said)
     }

@@ -25,12 +25,12 @@ package struct AnswerReader: Sendable {
     guard let answer = Answer(response.body, limit: limit) else {
       if response.status >= 500 {
         throw ServiceError(
-          .unavailable, service: service.name, code: CallFault.trouble, "\(operation): status \(response.status)")
+          .unavailable, service: service.name, code: CallError.trouble, "\(operation): status \(response.status)")
       }
       if response.status >= 400 {
-        throw ServiceError(.refused, service: service.name, code: CallFault.status, "\(operation): status \(response.status)")
+        throw ServiceError(.refused, service: service.name, code: CallError.status, "\(operation): status \(response.status)")
       }
-      throw CallFault.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")
+      throw CallError.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")
     }
     if var error = answer.error(service.name, operation, kinds) {
       // A service in trouble may name a code of its own for it.
@@ -40,7 +40,7 @@ package struct AnswerReader: Sendable {
     if response.status >= 400 {
       throw ServiceError(
         response.status >= 500 ? .unavailable : .refused, service: service.name,
-        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "\(operation): status \(response.status)")
+        code: response.status >= 500 ? CallError.trouble : CallError.status, "\(operation): status \(response.status)")
     }
     return answer
   }
@@ -51,7 +51,7 @@ package struct AnswerReader: Sendable {
   }
 
   /// An answer that lacks what it must have.
-  func unreadable(_ operation: String) -> ServiceError { CallFault.unreadable(service.name, operation, "lacks what was asked for") }
+  func unreadable(_ operation: String) -> ServiceError { CallError.unreadable(service.name, operation, "lacks what was asked for") }
 }
 
 extension MosipService {

@@ -9,7 +9,7 @@ struct ServiceClient: Sendable {
   let base: String
   /// Reads what the service answers.
   private(set) var reader: AnswerReader
-  private let exchange: Exchange
+  private let exchange: ServiceConnection
   private let tokens: ClientTokens
   private let clock: any WallClock
   private let limit: Int
@@ -22,7 +22,7 @@ struct ServiceClient: Sendable {
   ) {
     self.service = service
     base = settings.url(service)
-    exchange = Exchange(service: service.name, http: http, calling: settings.calling, timing: timing)
+    exchange = ServiceConnection(service: service.name, http: http, calling: settings.calling, timing: timing)
     self.tokens = tokens
     self.clock = clock
     limit = settings.calling.maxAnswerBytes
@@ -37,7 +37,7 @@ struct ServiceClient: Sendable {
     return other
   }
 
-  /// The same service, for doors that want the token in the field `Authorization` beside the cookie.
+  /// The same service, for endpoints that want the token in the field `Authorization` beside the cookie.
   func showingBearer() -> ServiceClient {
     var other = self
     other.showsBearer = true
@@ -64,7 +64,7 @@ struct ServiceClient: Sendable {
   /// - Throws: `ServiceError`: of the service's own code when the answer has errors.
   func call(
     _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [],
-    body: (@Sendable () throws -> JSONValue)? = nil, _ repeating: Exchange.Repeating, client: String? = nil
+    body: (@Sendable () throws -> JSONValue)? = nil, _ repeating: ServiceConnection.Repeating, client: String? = nil
   ) async throws -> Answer {
     let response = try await send(operation, method, path, query: query, body: body.map { .made($0) }, repeating, client: client)
     return try reader.envelope(response, operation)
@@ -83,7 +83,7 @@ struct ServiceClient: Sendable {
   /// refused before anything was done.
   func send(
     _ operation: String, _ method: String, _ path: String, query: [(name: String, value: String)] = [], body: Body? = nil,
-    _ repeating: Exchange.Repeating, client: String? = nil,
+    _ repeating: ServiceConnection.Repeating, client: String? = nil,
     isTrouble: @Sendable (ClientResponse) -> Bool = { $0.status >= 500 || $0.status == 429 }
   ) async throws -> ClientResponse {
     var url = base + path
@@ -123,6 +123,6 @@ struct ServiceClient: Sendable {
   }
 
   private func unauthorised(_ operation: String, _ why: String) -> ServiceError {
-    ServiceError(.refused, service: service.name, code: CallFault.unauthorised, "\(operation): \(why)")
+    ServiceError(.refused, service: service.name, code: CallError.unauthorised, "\(operation): \(why)")
   }
 }

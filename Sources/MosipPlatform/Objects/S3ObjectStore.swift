@@ -10,7 +10,7 @@ import System
 /// A put is there in full or not at all, and an object comes with its metadata in one request. Buckets that are missing are made by the first put.
 public struct S3ObjectStore: ObjectStore {
   private let settings: S3Settings
-  private let exchange: Exchange
+  private let exchange: ServiceConnection
   private let base: String
   private static let service = S3Outcome.service
   /// What S3 keeps of metadata: names and values together.
@@ -26,7 +26,7 @@ public struct S3ObjectStore: ObjectStore {
     var base = settings.url
     while base.hasSuffix("/") { base.removeLast() }
     self.base = base
-    exchange = Exchange(service: Self.service, http: http, calling: settings.calling, timing: timing)
+    exchange = ServiceConnection(service: Self.service, http: http, calling: settings.calling, timing: timing)
   }
 
   // MARK: ObjectStore
@@ -88,12 +88,12 @@ public struct S3ObjectStore: ObjectStore {
       let answer = try await send("listing objects", "GET", "/" + bucket, query: query)
       if case .done = try S3Outcome(answer, "listing objects") {
         guard let page = S3Listing(answer.body) else {
-          throw CallFault.unreadable(Self.service, "listing objects", "is no list of objects")
+          throw CallError.unreadable(Self.service, "listing objects", "is no list of objects")
         }
         found += page.keys.compactMap { $0.hasPrefix(within) ? String($0.dropFirst(within.count)) : nil }
         // A server that does not get on would be asked for ever.
         if let next = page.next, next == token {
-          throw CallFault.unreadable(Self.service, "listing objects", "says to go on where it is")
+          throw CallError.unreadable(Self.service, "listing objects", "says to go on where it is")
         }
         token = page.next
       } else {

@@ -38,7 +38,7 @@ extension AnswerReader {
   /// Makes sure that an entry was taken.
   package func auditTaken(_ answer: JSONValue) throws(ServiceError) {
     if answer["status"]?.bool == false {
-      throw ServiceError(.unavailable, service: service.name, code: CallFault.unreadable, "an audit entry: not taken")
+      throw ServiceError(.unavailable, service: service.name, code: CallError.unreadable, "an audit entry: not taken")
     }
   }
 }

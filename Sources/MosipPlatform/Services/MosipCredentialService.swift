@@ -6,7 +6,7 @@ import System
 
 /// MOSIP's credential request generator over REST (docs/upstream/stages.md#9-print-or-credential-requestor and 10).
 ///
-/// Upstream's first door makes a new credential each time, its second overwrites and issues again. So the request's id is made of the
+/// Upstream's first endpoint makes a new credential each time, its second overwrites and issues again. So the request's id is made of the
 /// idempotency key, and the generator is asked first whether it has it.
 struct MosipCredentialService: CredentialService {
   static let kinds = ErrorKinds(

@@ -65,7 +65,7 @@ package enum HubAnswer {
     }
     throw ServiceError(
       answer.status >= 500 || answer.status < 300 ? .unavailable : .refused, service: service,
-      code: answer.status < 300 ? CallFault.unreadable : answer.status >= 500 ? CallFault.trouble : CallFault.status,
+      code: answer.status < 300 ? CallError.unreadable : answer.status >= 500 ? CallError.trouble : CallError.status,
       "\(operation): status \(answer.status)")
   }
 }

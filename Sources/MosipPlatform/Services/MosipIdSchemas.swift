@@ -51,7 +51,7 @@ extension AnswerReader {
     // The schema is a text within the JSON.
     guard let text = answer["schemaJson"]?.string else { throw unreadable("an id schema") }
     guard let schema = try? IdSchema(json: Array(text.utf8)) else {
-      throw ServiceError(.refused, service: service.name, code: CallFault.unreadable, "an id schema: it is none")
+      throw ServiceError(.refused, service: service.name, code: CallError.unreadable, "an id schema: it is none")
     }
     return schema
   }

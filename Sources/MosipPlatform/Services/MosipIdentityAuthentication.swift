@@ -6,7 +6,7 @@ import StageKit
 import Synchronization
 import System
 
-/// MOSIP's ID authentication over REST: its door for MOSIP's own services, `/idauthentication/v1/internal/auth`.
+/// MOSIP's ID authentication over REST: its endpoint for MOSIP's own services, `/idauthentication/v1/internal/auth`.
 ///
 /// What is sent was read in mosip/registration (`AuthUtil.authByIdAuthentication`, the DTOs of `core/auth/dto`), what is done with it in
 /// mosip/id-authentication (`InternalAuthController`, `IdAuthFilter`, `InternalAuthFilter`, `BaseAuthFilter`), codes in its
@@ -119,7 +119,7 @@ final class MosipIdentityAuthentication: IdentityAuthentication {
       return .object(body)
     } catch is CryptographyError {
       throw ServiceError(
-        .unavailable, service: client.service.name, code: CallFault.unreadable, "\(Self.operation): the request cannot be encrypted"
+        .unavailable, service: client.service.name, code: CallError.unreadable, "\(Self.operation): the request cannot be encrypted"
       )
     }
   }

@@ -7,7 +7,7 @@ import System
 /// MOSIP's identity repository and VID service over REST (docs/upstream/stages.md#7-uin-generator;
 /// docs/upstream/scenarios.md#21-identity-repository-read-and-change).
 ///
-/// Upstream's doors may not be called twice: a second `create` of a RID is an error, a second `publish` finds no draft. Here every call may:
+/// Upstream's endpoints may not be called twice: a second `create` of a RID is an error, a second `publish` finds no draft. Here every call may:
 /// what a repeat meets is read as what it is, the work of the first call. So a lost answer never costs a RID its identity.
 struct MosipIdentityRepository: IdentityRepository {
   static let kinds = ErrorKinds(
@@ -58,7 +58,7 @@ struct MosipIdentityRepository: IdentityRepository {
     do {
       let answer = try await client.call("the RID of an identity", "GET", Self.base + "/rid/" + URLText.encode(uin), .always)
       return client.reader.latestRID(answer.response)
-    } catch let error as ServiceError where error.kind == .notFound || error.code == CallFault.status {
+    } catch let error as ServiceError where error.kind == .notFound || error.code == CallError.status {
       return ""
     }
   }
@@ -235,7 +235,7 @@ extension AnswerReader {
       guard let vid = text(entry["vid"]), let type = entry["vidType"]?.string else {
         throw unreadable("the VIDs of an identity")
       }
-      // The door shows active ones alone.
+      // The endpoint shows active ones alone.
       vids.append(
         VirtualId(vid: vid, type: type.uppercased(), status: "ACTIVE", expiresAt: Self.expiry(entry["expiryTimestamp"]?.string)))
     }
@@ -250,7 +250,7 @@ extension AnswerReader {
     default:
       throw ServiceError(
         response.status >= 500 ? .unavailable : .refused, service: service.name,
-        code: response.status >= 500 ? CallFault.trouble : CallFault.status, "looking for a draft: status \(response.status)")
+        code: response.status >= 500 ? CallError.trouble : CallError.status, "looking for a draft: status \(response.status)")
     }
   }
 

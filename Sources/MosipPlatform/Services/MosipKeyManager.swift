@@ -38,11 +38,11 @@ final class MosipKeyManager: KeyManager {
 
   /// - Parameter stamped: whether the request holds the time of its envelope as well.
   private func ask(
-    _ operation: String, _ door: String, id: String = "string", stamped: Bool = false, _ request: JSONObject
+    _ operation: String, _ endpoint: String, id: String = "string", stamped: Bool = false, _ request: JSONObject
   ) async throws -> JSONValue {
     let client = client
     return try await client.call(
-      operation, "POST", Self.base + door,
+      operation, "POST", Self.base + endpoint,
       body: {
         var envelope = client.envelope(id: id, version: "v1.0", request: .object(request)).object ?? [:]
         if stamped {
@@ -57,11 +57,13 @@ final class MosipKeyManager: KeyManager {
 
   // MARK: packets
 
-  private func cipher(_ operation: String, _ door: String, _ data: [UInt8], _ referenceId: String, _ nonce: [UInt8], _ aad: [UInt8])
+  private func cipher(
+    _ operation: String, _ endpoint: String, _ data: [UInt8], _ referenceId: String, _ nonce: [UInt8], _ aad: [UInt8]
+  )
     async throws -> [UInt8]
   {
     let answer = try await ask(
-      operation, door,
+      operation, endpoint,
       // Upstream's id for both directions.
       id: "mosip.cryptomanager.decrypt", stamped: true,
       [

@@ -57,7 +57,7 @@ extension AnswerReader {
   package func messageTaken(_ answer: JSONValue, _ operation: String) throws(ServiceError) {
     guard let status = answer["status"]?.string else { throw unreadable(operation) }
     guard status.lowercased() == "success" else {
-      throw ServiceError(.refused, service: service.name, code: CallFault.unreadable, "\(operation): not taken")
+      throw ServiceError(.refused, service: service.name, code: CallError.unreadable, "\(operation): not taken")
     }
   }
 

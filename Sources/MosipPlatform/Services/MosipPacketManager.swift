@@ -26,13 +26,15 @@ struct MosipPacketManager: PacketManager {
     self.schemas = schemas
   }
 
-  private func ask(_ operation: String, _ door: String, _ request: JSONValue, _ repeating: Exchange.Repeating = .always)
+  private func ask(
+    _ operation: String, _ endpoint: String, _ request: JSONValue, _ repeating: ServiceConnection.Repeating = .always
+  )
     async throws
     -> JSONValue
   {
     let client = client
     return try await client.call(
-      operation, "POST", Self.base + door,
+      operation, "POST", Self.base + endpoint,
       body: { client.envelope(id: Self.requestId, version: "v1", request: request) }, repeating
     ).response
   }
@@ -55,7 +57,7 @@ struct MosipPacketManager: PacketManager {
   }
 
   func allFields(of packet: PacketReference) async throws -> [String: String] {
-    // There is no door for all of them: they are those of the schema that the packet names.
+    // There is no endpoint for all of them: they are those of the schema that the packet names.
     guard let version = try await fields([Self.versionField], of: packet)[Self.versionField] else {
       throw ServiceError(
         .refused, service: client.service.name, code: "KER-PUT-019", "the packet names no version of the id schema")
@@ -92,10 +94,10 @@ struct MosipPacketManager: PacketManager {
     return try client.reader.captures(answer, operation)
   }
 
-  func validate(_ packet: PacketReference) async throws -> [PacketFault] {
+  func validate(_ packet: PacketReference) async throws -> [PacketProblem] {
     let isValid = try client.reader.isPacketValid(try await ask("validation of a packet", "/validatePacket", naming(packet)))
     // Why, the packet manager keeps to itself.
-    return isValid ? [] : [PacketFault(code: "KER-IOV-004", message: "the packet manager finds the packet not valid")]
+    return isValid ? [] : [PacketProblem(code: "KER-IOV-004", message: "the packet manager finds the packet not valid")]
   }
 
   // MARK: tags

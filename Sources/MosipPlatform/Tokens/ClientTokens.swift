@@ -18,7 +18,7 @@ final class ClientTokens: Sendable {
 
   private let entries = Mutex<[String: Entry]>([:])
   private let settings: MosipSettings
-  private let exchange: Exchange
+  private let exchange: ServiceConnection
   private let timing: Timing
   private let clock: any WallClock
   private let realm: String
@@ -28,7 +28,7 @@ final class ClientTokens: Sendable {
     self.timing = timing
     self.clock = clock
     realm = settings.url(.iam)
-    exchange = Exchange(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
+    exchange = ServiceConnection(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
   }
 
   /// The name of our own client.
@@ -81,7 +81,7 @@ final class ClientTokens: Sendable {
     // Our own part inside MOSIP. A token of ours is never shown to others for want of theirs.
     if name == "mosip-mediator" { return settings.client }
     throw ServiceError(
-      .refused, service: MosipService.iam.name, code: CallFault.noToken, "no client \(name) is configured (mosip.clients-file)")
+      .refused, service: MosipService.iam.name, code: CallError.noToken, "no client \(name) is configured (mosip.clients-file)")
   }
 
   private func renew(_ name: String, _ credentials: ClientCredentials) async throws -> String {
@@ -100,9 +100,9 @@ final class ClientTokens: Sendable {
       (name: "grant_type", value: "client_credentials"), (name: "client_id", value: credentials.id),
       (name: "client_secret", value: credentials.secret),
     ]
-    let door = credentials.tokenURL ?? realm + "/protocol/openid-connect/token"
+    let endpoint = credentials.tokenURL ?? realm + "/protocol/openid-connect/token"
     var request = ClientRequest(
-      method: "POST", url: door, timeoutSeconds: settings.calling.timeoutSeconds, maxResponseBytes: 1 << 16)
+      method: "POST", url: endpoint, timeoutSeconds: settings.calling.timeoutSeconds, maxResponseBytes: 1 << 16)
     switch credentials.style {
     case .form:
       request.headers.set("Content-Type", "application/x-www-form-urlencoded")
@@ -115,7 +115,7 @@ final class ClientTokens: Sendable {
     do {
       answer = try await exchange.send("a token", .always) { ready }
     } catch let error as ServiceError {
-      throw ServiceError(.unavailable, service: error.service, code: CallFault.noToken, "\(error.code): \(error.message)")
+      throw ServiceError(.unavailable, service: error.service, code: CallError.noToken, "\(error.code): \(error.message)")
     }
     let read = try TokenAnswer(answer, now: clock.now)
     let life = read.life

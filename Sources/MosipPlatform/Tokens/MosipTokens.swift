@@ -16,7 +16,7 @@ final class MosipTokens: AccessTokens {
   }
 
   private let tokens: ClientTokens
-  private let exchange: Exchange
+  private let exchange: ServiceConnection
   private let certificates: String
   private let issuer: String
   private let audience: String?
@@ -36,7 +36,7 @@ final class MosipTokens: AccessTokens {
     audience = settings.audience
     timeout = settings.calling.timeoutSeconds
     keySeconds = settings.realmKeySeconds
-    exchange = Exchange(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
+    exchange = ServiceConnection(service: MosipService.iam.name, http: http, calling: settings.calling, timing: timing)
     self.clock = clock
     self.timing = timing
   }

@@ -9,7 +9,7 @@ package enum RealmKeys {
   /// The RSA keys for signatures by their ids; a key that is none is left out.
   package static func read(_ answer: ClientResponse) throws(ServiceError) -> [String: RSAPublicKey] {
     guard answer.status == 200, let list = (try? JSONValue.parse(answer.body))?["keys"]?.array else {
-      throw CallFault.unreadable(MosipService.iam.name, "the realm's keys", "holds none (status \(answer.status))")
+      throw CallError.unreadable(MosipService.iam.name, "the realm's keys", "holds none (status \(answer.status))")
     }
     var found: [String: RSAPublicKey] = [:]
     for entry in list where entry["kty"]?.string == "RSA" && entry["use"]?.string ?? "sig" == "sig" {

@@ -43,7 +43,7 @@ public struct BiometricSegment: Sendable, CustomStringConvertible {
 
 extension BiometricSegment {
   /// Why a capture has no token that could be verified.
-  public enum TokenFault: Error, Sendable, Equatable, CustomStringConvertible {
+  public enum TokenError: Error, Sendable, Equatable, CustomStringConvertible {
     /// It has no further entries.
     case noOthers
     /// It has no PAYLOAD, or one that is no JSON object.
@@ -65,7 +65,7 @@ extension BiometricSegment {
 
   /// The device's token over the capture, whole again: SB is `header..signature`, the payload is the entry PAYLOAD with the capture put in
   /// where it says `<bioValue>` (docs/upstream/stages.md#4-packet-validator, step 7). The signature is not verified by this.
-  public func deviceToken() throws(TokenFault) -> String {
+  public func deviceToken() throws(TokenError) -> String {
     guard let others, !others.isEmpty else { throw .noOthers }
     guard let template = others["PAYLOAD"] else { throw .noPayload }
     let payload = template.replacing("<bioValue>", with: Encoding.base64URL(data))

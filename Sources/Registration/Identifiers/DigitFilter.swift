@@ -57,7 +57,7 @@ public struct DigitFilter: Sendable, Hashable {
   public static let vid = DigitFilter(length: 16)
 
   /// The first rule that these digits break; the check digit is not looked at.
-  func fault(_ digits: [UInt8]) -> IdentifierFault.Rule? {
+  func fault(_ digits: [UInt8]) -> IdentifierError.Rule? {
     for last in digits.indices {
       if let rule = fault(digits, endingAt: last) { return rule }
     }
@@ -66,7 +66,7 @@ public struct DigitFilter: Sendable, Hashable {
 
   /// The rule that is broken by the digit at `last` together with those before it, which are all there is so far: so a
   /// number can be given up at its first bad digit.
-  func fault(_ digits: [UInt8], endingAt last: Int) -> IdentifierFault.Rule? {
+  func fault(_ digits: [UInt8], endingAt last: Int) -> IdentifierError.Rule? {
     let digit = digits[last]
     if last == 0, notStartWith.contains(digit) { return .leadingDigit }
     for distance in stride(from: 1, through: min(repeatingLimit, last), by: 1) where digits[last - distance] == digit {
@@ -141,9 +141,9 @@ struct DigitGenerator {
   init(_ filter: DigitFilter) { self.filter = filter }
 
   /// So many different numbers with their check digits. Throws if the filter leaves too few to be found.
-  mutating func numbers(_ count: Int) throws(IdentifierFault) -> [String] {
+  mutating func numbers(_ count: Int) throws(IdentifierError) -> [String] {
     // MOSIP has no such case, so the code is ours.
-    let exhausted = IdentifierFault(.exhausted, "REGPROC-ID-001")
+    let exhausted = IdentifierError(.exhausted, "REGPROC-ID-001")
     guard filter.length > 1 else { throw exhausted }
     var seen: Set<UInt64> = []
     var out: [String] = []

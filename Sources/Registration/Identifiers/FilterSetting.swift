@@ -6,7 +6,7 @@ public struct FilterSetting: Sendable {
   /// What it rejects.
   public let meaning: String
   /// The rule that `check` names when the filter rejects.
-  public let rule: IdentifierFault.Rule
+  public let rule: IdentifierError.Rule
   /// What a value must be, for a person.
   public let wanted: String
   private let read: @Sendable (DigitFilter) -> String
@@ -82,7 +82,7 @@ public struct FilterSetting: Sendable {
 
   private static func number(
     _ name: String, _ path: WritableKeyPath<DigitFilter, Int> & Sendable, _ range: ClosedRange<Int>,
-    _ rule: IdentifierFault.Rule, _ meaning: String
+    _ rule: IdentifierError.Rule, _ meaning: String
   ) -> FilterSetting {
     FilterSetting(
       name: name, meaning: meaning, rule: rule,
@@ -95,7 +95,7 @@ public struct FilterSetting: Sendable {
   }
 
   private static func flag(
-    _ name: String, _ path: WritableKeyPath<DigitFilter, Bool> & Sendable, _ rule: IdentifierFault.Rule,
+    _ name: String, _ path: WritableKeyPath<DigitFilter, Bool> & Sendable, _ rule: IdentifierError.Rule,
     _ meaning: String
   ) -> FilterSetting {
     FilterSetting(

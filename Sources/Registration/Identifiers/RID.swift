@@ -14,27 +14,27 @@ public struct RID: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads a RID. The rules are those of MOSIP's validator in its order, by KER-IDV codes: length 304, digits 301, time 305;
   /// and where a centre or a machine is expected, 302 and 303. The 0th of February, which upstream lets pass, is no time here.
-  public init(_ text: String, center: String? = nil, machine: String? = nil) throws(IdentifierFault) {
+  public init(_ text: String, center: String? = nil, machine: String? = nil) throws(IdentifierError) {
     let bytes = Array(text.utf8)
-    guard bytes.count == Self.length else { throw IdentifierFault(.length, "KER-IDV-304") }
-    guard bytes.allSatisfy({ (48...57).contains($0) }) else { throw IdentifierFault(.digits, "KER-IDV-301") }
-    guard let timestamp = Self.timestamp(bytes[15...]) else { throw IdentifierFault(.timestamp, "KER-IDV-305") }
+    guard bytes.count == Self.length else { throw IdentifierError(.length, "KER-IDV-304") }
+    guard bytes.allSatisfy({ (48...57).contains($0) }) else { throw IdentifierError(.digits, "KER-IDV-301") }
+    guard let timestamp = Self.timestamp(bytes[15...]) else { throw IdentifierError(.timestamp, "KER-IDV-305") }
     self.text = text
     self.timestamp = timestamp
-    if let center, center != self.center { throw IdentifierFault(.center, "KER-IDV-302") }
-    if let machine, machine != self.machine { throw IdentifierFault(.machine, "KER-IDV-303") }
+    if let center, center != self.center { throw IdentifierError(.center, "KER-IDV-302") }
+    if let machine, machine != self.machine { throw IdentifierError(.machine, "KER-IDV-303") }
   }
 
   /// Makes a RID. Throws if centre or machine is empty (KER-RIG-002), not of 5 characters (KER-RIG-003) or not of digits, the
   /// sequence is outside 1...99999, or the year has more than four digits.
-  public init(center: String, machine: String, sequence: Int, at moment: Instant) throws(IdentifierFault) {
+  public init(center: String, machine: String, sequence: Int, at moment: Instant) throws(IdentifierError) {
     for part in [center, machine] {
-      if part.isEmpty { throw IdentifierFault(.empty, "KER-RIG-002") }
-      if part.utf8.count != 5 { throw IdentifierFault(.length, "KER-RIG-003") }
+      if part.isEmpty { throw IdentifierError(.empty, "KER-RIG-002") }
+      if part.utf8.count != 5 { throw IdentifierError(.length, "KER-RIG-003") }
     }
-    guard (1...Self.maximumSequence).contains(sequence) else { throw IdentifierFault(.ridSequence, "KER-IDV-307") }
+    guard (1...Self.maximumSequence).contains(sequence) else { throw IdentifierError(.ridSequence, "KER-IDV-307") }
     // A moment is written within the years 0 to 9999 whatever it is: that would be a RID of another moment.
-    guard Instant.writable.contains(moment) else { throw IdentifierFault(.length, "KER-IDV-304") }
+    guard Instant.writable.contains(moment) else { throw IdentifierError(.length, "KER-IDV-304") }
     let count = String(sequence)
     let zeros = String(repeating: "0", count: 5 - count.utf8.count)
     try self.init(center + machine + zeros + count + moment.compact)

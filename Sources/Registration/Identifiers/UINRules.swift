@@ -23,31 +23,31 @@ public struct UINRules: Sendable, Hashable {
   }
 
   /// So many different new UINs. Only about 58 million numbers pass the default rules; throws when settings leave too few.
-  public func generate(count: Int) throws(IdentifierFault) -> [String] {
+  public func generate(count: Int) throws(IdentifierError) -> [String] {
     var source = DigitGenerator(filter)
     return try source.numbers(count)
   }
 
   /// The first rule in the order of MOSIP's validator that a text breaks, with its code; nil for a UIN that the generator could
   /// have made.
-  public func check(_ text: String) -> IdentifierFault? { check(text, filter) }
+  public func check(_ text: String) -> IdentifierError? { check(text, filter) }
 
   /// Whether MOSIP's validator takes it: true as well for numbers that this project would never make or let pass.
   public func isAcceptedUpstream(_ text: String) -> Bool { check(text, upstream) == nil }
 
-  private func check(_ text: String, _ filter: DigitFilter) -> IdentifierFault? {
+  private func check(_ text: String, _ filter: DigitFilter) -> IdentifierError? {
     let bytes = Array(text.utf8)
-    if bytes.isEmpty { return IdentifierFault(.empty, "KER-IDV-201") }
-    if bytes.count != filter.length { return IdentifierFault(.length, "KER-IDV-203") }
-    guard bytes.allSatisfy({ (48...57).contains($0) }) else { return IdentifierFault(.digits, "KER-IDV-204") }
+    if bytes.isEmpty { return IdentifierError(.empty, "KER-IDV-201") }
+    if bytes.count != filter.length { return IdentifierError(.length, "KER-IDV-203") }
+    guard bytes.allSatisfy({ (48...57).contains($0) }) else { return IdentifierError(.digits, "KER-IDV-204") }
     let digits = bytes.map { $0 - 48 }
     let rule = filter.fault(digits)
     switch rule {
-    case .leadingDigit: return IdentifierFault(.leadingDigit, "KER-IDV-206")
+    case .leadingDigit: return IdentifierError(.leadingDigit, "KER-IDV-206")
     case nil, .reversedHalves, .equalHalves: break
-    case let rule?: return IdentifierFault(rule, "KER-IDV-202")
+    case let rule?: return IdentifierError(rule, "KER-IDV-202")
     }
-    if !Verhoeff.isValid(digits) { return IdentifierFault(.checksum, "KER-IDV-205") }
-    return rule.map { IdentifierFault($0, $0 == .reversedHalves ? "KER-IDV-207" : "KER-IDV-208") }
+    if !Verhoeff.isValid(digits) { return IdentifierError(.checksum, "KER-IDV-205") }
+    return rule.map { IdentifierError($0, $0 == .reversedHalves ? "KER-IDV-207" : "KER-IDV-208") }
   }
 }

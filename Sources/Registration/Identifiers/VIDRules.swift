@@ -9,20 +9,20 @@ public struct VIDRules: Sendable, Hashable {
   public init(_ filter: DigitFilter = .vid) { self.filter = filter }
 
   /// So many different new VIDs. Throws when settings leave too few.
-  public func generate(count: Int) throws(IdentifierFault) -> [String] {
+  public func generate(count: Int) throws(IdentifierError) -> [String] {
     var source = DigitGenerator(filter)
     return try source.numbers(count)
   }
 
   /// The first rule in the validator's order that a text breaks; nil for a VID.
-  public func check(_ text: String) -> IdentifierFault? {
+  public func check(_ text: String) -> IdentifierError? {
     let bytes = Array(text.utf8)
-    if bytes.isEmpty { return IdentifierFault(.empty, "KER-IDV-001") }
-    if bytes.count != filter.length { return IdentifierFault(.length, "KER-IDV-003") }
-    guard bytes.allSatisfy({ (48...57).contains($0) }) else { return IdentifierFault(.digits, "KER-IDV-004") }
+    if bytes.isEmpty { return IdentifierError(.empty, "KER-IDV-001") }
+    if bytes.count != filter.length { return IdentifierError(.length, "KER-IDV-003") }
+    guard bytes.allSatisfy({ (48...57).contains($0) }) else { return IdentifierError(.digits, "KER-IDV-004") }
     let digits = bytes.map { $0 - 48 }
-    if let rule = filter.fault(digits) { return IdentifierFault(rule, "KER-IDV-002") }
-    return Verhoeff.isValid(digits) ? nil : IdentifierFault(.checksum, "KER-IDV-005")
+    if let rule = filter.fault(digits) { return IdentifierError(rule, "KER-IDV-002") }
+    return Verhoeff.isValid(digits) ? nil : IdentifierError(.checksum, "KER-IDV-005")
   }
 }
 

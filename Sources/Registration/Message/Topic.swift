@@ -78,7 +78,7 @@ public enum RecordKey {
   }
 
   /// What a workflow command is keyed with: the incoming record's key and the action code in lower case.
-  public static func workflow(incomingKey: String, command: WorkflowCommand) -> String {
+  public static func workflow(incomingKey: String, command: WorkflowActionCode) -> String {
     incomingKey + "_" + command.actionCode.lowercased()
   }
 }

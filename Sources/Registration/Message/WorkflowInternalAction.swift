@@ -3,7 +3,7 @@ import System
 
 /// The commands a route can send instead of a message (docs/upstream/bus-and-routes.md#73-workflow-commands). The raw value is the name in
 /// routes.
-public enum WorkflowCommand: String, Sendable, CaseIterable {
+public enum WorkflowActionCode: String, Sendable, CaseIterable {
   /// The packet is done.
   case completeAsProcessed = "complete-as-processed"
   /// The packet is refused.
@@ -63,7 +63,7 @@ public enum ResumeAction: String, Sendable, CaseIterable {
 /// (docs/upstream/bus-and-routes.md#73-workflow-commands). Its reader refuses unknown fields, so nothing may be added.
 public struct WorkflowInternalAction: Sendable, Equatable {
   /// The command.
-  public let command: WorkflowCommand
+  public let command: WorkflowActionCode
   /// `reg_type`
   public let process: String
   /// The registration id.
@@ -88,11 +88,11 @@ public struct WorkflowInternalAction: Sendable, Equatable {
   public private(set) var additionalInfoProcess: String?
 
   /// A command for the packet of a message. The two pauses have more to say: use their own functions.
-  public init(_ command: WorkflowCommand, for message: Message) {
+  public init(_ command: WorkflowActionCode, for message: Message) {
     self.init(command, for: message, actionMessage: command.actionMessage)
   }
 
-  private init(_ command: WorkflowCommand, for message: Message, actionMessage: String) {
+  private init(_ command: WorkflowActionCode, for message: Message, actionMessage: String) {
     self.command = command
     process = message.process
     rid = message.rid
@@ -151,7 +151,7 @@ public struct WorkflowInternalAction: Sendable, Equatable {
       return time
     }
     guard let code = try text("actionCode") else { throw MessageError(.missing, "actionCode") }
-    guard let command = WorkflowCommand(actionCode: code) else { throw MessageError(.wrongType, "actionCode") }
+    guard let command = WorkflowActionCode(actionCode: code) else { throw MessageError(.wrongType, "actionCode") }
     self.init(command, for: message, actionMessage: try text("actionMessage") ?? command.actionMessage)
     resumeTimestamp = try time("resumeTimestamp")
     eventTimestamp = try time("eventTimestamp")

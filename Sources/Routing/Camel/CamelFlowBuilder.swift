@@ -23,7 +23,7 @@ struct CamelFlowBuilder {
 
   func file(name: String) -> RouteFile {
     RouteFile(
-      name: name, flows: flows, forwards: forwards, foreign: foreign.sorted().map { StageDirectory.Stage($0) })
+      name: name, flows: flows, forwards: forwards, foreign: foreign.sorted().map { StageDirectory.Entry($0) })
   }
 
   mutating func build(_ routes: [CamelRoute]) {

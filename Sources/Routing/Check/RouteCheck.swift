@@ -8,7 +8,7 @@ struct RouteCheck {
   let broken: Set<String>
   /// Where the names of stages stand whose entry could not be read as a whole.
   var brokenStages: Set<Position> = []
-  private let purse = CheckPurse()
+  private let budget = CheckBudget()
 
   func check(_ flows: [Flow]) {
     for flow in flows { check(flow) }
@@ -77,7 +77,7 @@ struct RouteCheck {
     // What the flow or the file says for all stages is read with them, not with the stage's own entry.
     let isOwn = verdict == .passed || stage.overrides[verdict] != nil
     let isBroken = isOwn ? brokenStages.contains(stage.name.position) : broken.contains(process)
-    let coverage = purse.spend(atMost: BranchCoverage.limit) { budget in
+    let coverage = budget.spend(atMost: BranchCoverage.limit) { budget in
       BranchCoverage(
         branches.map(\.when), process: process, verdicts: verdict == .passed ? [.passed, nil] : [verdict],
         budget: &budget)
@@ -242,7 +242,7 @@ struct RouteCheck {
   }
 
   private func cycles(_ flow: Flow, _ graph: FlowGraph) {
-    var rounds = purse.spend(atMost: FlowWalk.limit) { FlowWalk(flow).rounds(budget: &$0) }
+    var rounds = budget.spend(atMost: FlowWalk.limit) { FlowWalk(flow).rounds(budget: &$0) }
     for cycle in graph.cycles {
       let names = cycle.stages.map { flow.stages[$0].name.value }
       let path = (names + names.prefix(1)).joined(separator: " -> ")

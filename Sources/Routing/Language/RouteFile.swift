@@ -42,7 +42,7 @@ public struct RouteFile: Sendable {
   /// Topics whose records go to a stage as they are.
   public let forwards: [Forward]
   /// Stages that only this file knows; something else runs them.
-  public let foreign: [StageDirectory.Stage]
+  public let foreign: [StageDirectory.Entry]
   /// The stages that the file may name, its own among them.
   public let stages: StageDirectory
   /// 32 hex digits that stand for what the file means: comments, order of flows and layout do not change it, any other
@@ -60,7 +60,7 @@ public struct RouteFile: Sendable {
   /// A route file of `flows`; of two flows with one process the first counts. `stages` are those it may name, besides `foreign`.
   public init(
     version: Int = RouteFile.currentVersion, name: String, flows: [Flow], forwards: [Forward] = [],
-    foreign: [StageDirectory.Stage] = [], stages: StageDirectory = .registrationProcessor
+    foreign: [StageDirectory.Entry] = [], stages: StageDirectory = .registrationProcessor
   ) {
     let stages = stages.adding(
       foreign.map { stage in
@@ -89,7 +89,7 @@ public struct RouteFile: Sendable {
   public func flow(_ process: String) -> Flow? { flows.first { $0.process.value == process } }
 
   /// The topic that a stage reads.
-  public func busIn(of stage: String) -> String { inputs[stage] ?? StageDirectory.Stage(stage).busIn }
+  public func busIn(of stage: String) -> String { inputs[stage] ?? StageDirectory.Entry(stage).busIn }
 
   /// Whether something else runs a stage of a process: the flow says so, or no container here is known to run it.
   public func runsElsewhere(_ stage: String, of process: String) -> Bool { elsewhere[process]?.contains(stage) == true }
@@ -119,7 +119,7 @@ public struct RouteFile: Sendable {
     return stage.name.value
   }
 
-  private static func canonical(forwards: [Forward], foreign: [StageDirectory.Stage]) -> String {
+  private static func canonical(forwards: [Forward], foreign: [StageDirectory.Entry]) -> String {
     forwards.map { "forward \(quoted($0.topic.value)) \(quoted($0.to.value))\n" }.sorted().joined()
       + foreign.map { "foreign \(quoted($0.name)) \(quoted($0.topicPrefix))\n" }.sorted().joined()
   }

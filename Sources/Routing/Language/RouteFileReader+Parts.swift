@@ -48,7 +48,7 @@ extension RouteFileReader {
     return nil
   }
 
-  func foreign(_ node: YAMLNode) -> [StageDirectory.Stage] {
+  func foreign(_ node: YAMLNode) -> [StageDirectory.Entry] {
     guard let entries = node.mapping else {
       problems.add(
         "wrong-type", "expected a mapping of stages, found \(node.kind)", at: node,
@@ -69,12 +69,12 @@ extension RouteFileReader {
         return nil
       }
       guard topic(entry.key, entry.keyNode, "a stage's name") else { return nil }
-      guard !entry.value.isNull else { return StageDirectory.Stage(entry.key) }
+      guard !entry.value.isNull else { return StageDirectory.Entry(entry.key) }
       guard let reader = KeyedReader(entry.value, of: "the stage \(entry.key)", problems) else { return nil }
       let prefix = reader.optional("topic", String.self)
       if let prefix, let node = reader.entry("topic")?.value, !topic(prefix, node, "a topic prefix") { return nil }
       reader.finish()
-      return StageDirectory.Stage(entry.key, topicPrefix: prefix)
+      return StageDirectory.Entry(entry.key, topicPrefix: prefix)
     }
   }
 

@@ -18,7 +18,7 @@ struct RouteFileReader {
   struct Content {
     var flows: [Flow] = []
     var forwards: [Forward] = []
-    var foreign: [StageDirectory.Stage] = []
+    var foreign: [StageDirectory.Entry] = []
     var broken: Set<String> = []
     /// Where the names of stages stand whose entry could not be read as a whole.
     var brokenStages: Set<Position> = []

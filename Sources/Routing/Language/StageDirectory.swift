@@ -1,7 +1,7 @@
 /// The stages that route files may name.
 public struct StageDirectory: Sendable {
   /// One stage.
-  public struct Stage: Sendable, Hashable {
+  public struct Entry: Sendable, Hashable {
     /// The name in route files.
     public let name: String
     /// What its topics begin with: `<prefix>-bus-in`, `<prefix>-<process>-bus-out` (docs/upstream/bus-and-routes.md#3-topics).
@@ -22,15 +22,15 @@ public struct StageDirectory: Sendable {
     }
   }
 
-  private var stages: [String: Stage] = [:]
+  private var stages: [String: Entry] = [:]
 
   /// A directory of `stages`; of two with one name the later counts.
-  public init(_ stages: some Sequence<Stage>) {
+  public init(_ stages: some Sequence<Entry>) {
     for stage in stages { self.stages[stage.name] = stage }
   }
 
   /// The stage of a name.
-  public subscript(_ name: String) -> Stage? { stages[name] }
+  public subscript(_ name: String) -> Entry? { stages[name] }
 
   /// What the topics of the stage that a route file calls `name` begin with: what is known of the stage, else the name itself. The one
   /// place where a stage's name becomes a topic's.
@@ -40,7 +40,7 @@ public struct StageDirectory: Sendable {
   public var names: [String] { stages.keys.sorted() }
 
   /// The stages that every flow must account for, by name.
-  public var pipeline: [Stage] { stages.values.filter(\.isOfPipeline).sorted { $0.name < $1.name } }
+  public var pipeline: [Entry] { stages.values.filter(\.isOfPipeline).sorted { $0.name < $1.name } }
 
   /// This directory with what `running` names marked as run by a container and everything else as not run.
   public func running(_ running: Set<String>) -> StageDirectory {
@@ -53,7 +53,7 @@ public struct StageDirectory: Sendable {
   }
 
   /// This directory with further stages, which replace those of the same name.
-  public func adding(_ more: some Sequence<Stage>) -> StageDirectory {
+  public func adding(_ more: some Sequence<Entry>) -> StageDirectory {
     StageDirectory(Array(stages.values) + Array(more))
   }
 
@@ -61,28 +61,28 @@ public struct StageDirectory: Sendable {
   /// (docs/upstream/bus-and-routes.md#3-topics; docs/upstream/scenarios.md#11-what-must-happen). Nothing is known about what runs them.
   public static let registrationProcessor = StageDirectory(
     [
-      Stage("packet-receiver", isOfPipeline: true),
-      Stage("securezone-notification", isOfPipeline: true),
-      Stage("packet-uploader", isOfPipeline: true),
-      Stage("packet-validator", isOfPipeline: true),
-      Stage("packet-classifier", isOfPipeline: true),
-      Stage("cmd-validator", topicPrefix: "c-m-d-validator", isOfPipeline: true),
-      Stage("operator-validator", isOfPipeline: true),
-      Stage("supervisor-validator", isOfPipeline: true),
-      Stage("introducer-validator", isOfPipeline: true),
-      Stage("quality-classifier", isOfPipeline: true),
-      Stage("demo-dedupe", isOfPipeline: true),
-      Stage("abis-handler", isOfPipeline: true),
-      Stage("abis-middleware", topicPrefix: "abis-middle-ware", isOfPipeline: true),
-      Stage("bio-dedupe", isOfPipeline: true),
-      Stage("verification", isOfPipeline: true),
-      Stage("manual-adjudication", isOfPipeline: true),
-      Stage("biometric-extraction", isOfPipeline: true),
-      Stage("uin-generator", isOfPipeline: true),
-      Stage("finalization", isOfPipeline: true),
-      Stage("print", topicPrefix: "credential-requestor", isOfPipeline: true),
+      Entry("packet-receiver", isOfPipeline: true),
+      Entry("securezone-notification", isOfPipeline: true),
+      Entry("packet-uploader", isOfPipeline: true),
+      Entry("packet-validator", isOfPipeline: true),
+      Entry("packet-classifier", isOfPipeline: true),
+      Entry("cmd-validator", topicPrefix: "c-m-d-validator", isOfPipeline: true),
+      Entry("operator-validator", isOfPipeline: true),
+      Entry("supervisor-validator", isOfPipeline: true),
+      Entry("introducer-validator", isOfPipeline: true),
+      Entry("quality-classifier", isOfPipeline: true),
+      Entry("demo-dedupe", isOfPipeline: true),
+      Entry("abis-handler", isOfPipeline: true),
+      Entry("abis-middleware", topicPrefix: "abis-middle-ware", isOfPipeline: true),
+      Entry("bio-dedupe", isOfPipeline: true),
+      Entry("verification", isOfPipeline: true),
+      Entry("manual-adjudication", isOfPipeline: true),
+      Entry("biometric-extraction", isOfPipeline: true),
+      Entry("uin-generator", isOfPipeline: true),
+      Entry("finalization", isOfPipeline: true),
+      Entry("print", topicPrefix: "credential-requestor", isOfPipeline: true),
       // These two belong to some processes only: updates, and registrations of OpenCRVS.
-      Stage("biometric-authentication"),
-      Stage("opencrvs"),
+      Entry("biometric-authentication"),
+      Entry("opencrvs"),
     ])
 }

@@ -57,7 +57,7 @@ public protocol PacketManager: Sendable {
   func biometrics(_ person: String, of packet: PacketReference) async throws -> BiometricRecord?
 
   /// Every check of the packet: hashes, signature, id schema. An empty list means valid.
-  func validate(_ packet: PacketReference) async throws -> [PacketFault]
+  func validate(_ packet: PacketReference) async throws -> [PacketProblem]
 
   /// The tags of a RID; with names only those that exist among them.
   func tags(of rid: String, named names: [String]?) async throws -> [String: String]
@@ -70,7 +70,7 @@ public protocol PacketManager: Sendable {
 }
 
 /// One thing that is wrong with a packet.
-public struct PacketFault: Sendable, Equatable {
+public struct PacketProblem: Sendable, Equatable {
   /// The code, e.g. `KER-PUT-019` or `KER-IOV-004`.
   public var code: String
   /// What is wrong and where, without values.

@@ -197,7 +197,7 @@ public struct WorkflowStart: Sendable, Equatable {
 }
 
 /// Why nothing was done with a workflow instance.
-public enum WorkflowRefusal: Error, Sendable, Equatable {
+public enum WorkflowRefused: Error, Sendable, Equatable {
   /// No workflow instance of this RID is known.
   case unknown(String)
   /// None of this RID is paused, or somebody has it do something else already.

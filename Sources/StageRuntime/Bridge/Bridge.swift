@@ -15,7 +15,7 @@ public struct Bridge: Sendable {
   }
 
   let commands: Commands
-  let directory: [String: StageFile]
+  let directory: [String: StageDefinition]
   let worker: String
 
   /// A message of a stage's output with what the journal knows of its hop.
@@ -38,7 +38,7 @@ public struct Bridge: Sendable {
   }
 
   /// The stage as the journal and MOSIP's tables name it.
-  func file(_ stage: String, _ routes: RouteFile) -> StageFile { StageFile(stage, in: directory, or: routes) }
+  func file(_ stage: String, _ routes: RouteFile) -> StageDefinition { StageDefinition(stage, in: directory, or: routes) }
 
   /// An answer whose way is not decided yet.
   func begun(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
@@ -125,20 +125,20 @@ public struct Bridge: Sendable {
   }
 }
 
-extension StageFile {
+extension StageDefinition {
   /// A stage of ours, or one that only the route file knows.
-  init(_ name: String, in directory: [String: StageFile], or routes: RouteFile) {
-    self = directory[name] ?? StageFile(elsewhere: name, topicPrefix: routes.stages.topicPrefix(of: name))
+  init(_ name: String, in directory: [String: StageDefinition], or routes: RouteFile) {
+    self = directory[name] ?? StageDefinition(elsewhere: name, topicPrefix: routes.stages.topicPrefix(of: name))
   }
 
   /// A stage of which there is no `stage.yaml` here. Upstream's class name follows from the topics
   /// (docs/upstream/bus-and-routes.md#3-topics).
   init(elsewhere name: String, topicPrefix: String) {
-    self.init(name: name, className: StageFile(name: topicPrefix).className, topicPrefix: topicPrefix)
+    self.init(name: name, className: StageDefinition(name: topicPrefix).className, topicPrefix: topicPrefix)
   }
 }
 
-extension Routing.WorkflowCommand {
+extension WorkflowCommand {
   /// The `registration.status_code` after it; nil when it leaves that as it is
   /// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does).
   var registrationStatus: String? {
@@ -156,7 +156,7 @@ extension Routing.WorkflowCommand {
 
 extension WorkflowInternalAction {
   /// The record that upstream's bridge publishes for a command of a route (docs/upstream/bus-and-routes.md#73-workflow-commands and 7.5).
-  init(_ command: Routing.WorkflowCommand, for message: Message, now: Instant) {
+  init(_ command: WorkflowCommand, for message: Message, now: Instant) {
     switch command {
     case .completeAsProcessed: self.init(.completeAsProcessed, for: message)
     case .completeAsRejected: self.init(.completeAsRejected, for: message)

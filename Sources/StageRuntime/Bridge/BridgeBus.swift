@@ -11,23 +11,23 @@ protocol BridgeBus: AnyObject {
   /// Sends everything and moves the offsets behind the batch that was polled last, as one transaction where the broker has them. After an
   /// error nothing may be done with this bus but closing it; a new one reads the batch again.
   /// - Parameter setAside: takes over what the broker refuses while it takes the rest, by its place, before the offsets move. What it refuses only
-  ///   afterwards is in the error (`BridgeRefusals`).
-  func send(_ records: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws
+  ///   afterwards is in the error (`UndeliverableBridgeRecords`).
+  func send(_ records: [BridgeOutgoing], setAside: ([UndeliverableBridgeRecord]) throws -> Void) throws
 
   /// Takes back what `send` began and frees everything. `leaving` when it is not opened again at once: the group is told.
   func close(leaving: Bool)
 }
 
 /// A record that the broker refuses for a reason of its own.
-struct BridgeRefusal: Sendable, Equatable {
+struct UndeliverableBridgeRecord: Sendable, Equatable {
   /// Its place in what was sent.
   var index: Int
   var reason: String
 }
 
 /// A transaction failed because of these records; the others may be sent without them.
-struct BridgeRefusals: Error, CustomStringConvertible {
-  var all: [BridgeRefusal]
+struct UndeliverableBridgeRecords: Error, CustomStringConvertible {
+  var all: [UndeliverableBridgeRecord]
   var description: String { all.first?.reason ?? "" }
 }
 
@@ -81,19 +81,19 @@ final class KafkaBridgeBus: BridgeBus {
     try reader.idle(timeoutMilliseconds: timeoutMilliseconds)
   }
 
-  func send(_ records: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws {
+  func send(_ records: [BridgeOutgoing], setAside: ([UndeliverableBridgeRecord]) throws -> Void) throws {
     if thread != nil {
       isOpen = true
       try producer.begin()
     }
-    var refused: [BridgeRefusal] = []
+    var refused: [UndeliverableBridgeRecord] = []
     var insistence = Insistence()
     let limit = watch.limit(2000)
     for (index, record) in records.enumerated() {
       let refusal = try insistence.refusal(
         of: record.topic, exists: { (topic) throws(KafkaError) in try producer.topicExists(topic, timeoutMilliseconds: limit) },
         { () throws(KafkaError) in try producer.produce(record, tag: index + 1) })
-      if let refusal { refused.append(BridgeRefusal(index: index, reason: refusal.description)) }
+      if let refusal { refused.append(UndeliverableBridgeRecord(index: index, reason: refusal.description)) }
     }
     guard let thread else {
       if !records.isEmpty { refused += try Self.refusals(producer.flush(timeoutMilliseconds: watch.limit(30_000))) }
@@ -126,14 +126,14 @@ final class KafkaBridgeBus: BridgeBus {
       }
     } catch let error as KafkaError {
       let refused = (try? Self.refusals(producer.takeFailures())) ?? []
-      throw refused.isEmpty ? error : BridgeRefusals(all: refused)
+      throw refused.isEmpty ? error : UndeliverableBridgeRecords(all: refused)
     }
   }
 
   /// Those that say of themselves why; throws when another one has no answer.
-  private static func refusals(_ failed: [FailedDelivery]) throws(KafkaError) -> [BridgeRefusal] {
+  private static func refusals(_ failed: [FailedDelivery]) throws(KafkaError) -> [UndeliverableBridgeRecord] {
     if let other = failed.first(where: { !$0.error.isAboutRecord }) { throw other.error }
-    return failed.map { BridgeRefusal(index: $0.tag - 1, reason: $0.error.description) }
+    return failed.map { UndeliverableBridgeRecord(index: $0.tag - 1, reason: $0.error.description) }
   }
 
   func close(leaving: Bool) {

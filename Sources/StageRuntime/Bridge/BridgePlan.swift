@@ -44,7 +44,7 @@ extension RouteFile {
 
   /// The topics that the worker of a stage reads: its own, and those that are forwarded to it. None when something else runs the stage,
   /// whose messages we would take away.
-  func inputs(of stage: StageFile) -> [String] {
+  func inputs(of stage: StageDefinition) -> [String] {
     if runsElsewhere(stage.name) { return [] }
     return [stage.busIn] + forwards.filter { $0.to.value == stage.name && isForwardOfOurs($0) }.map(\.topic.value)
   }

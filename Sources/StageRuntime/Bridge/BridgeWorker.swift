@@ -12,7 +12,7 @@ import System
 /// derived from the same record and the same version of the route file once more.
 /// Ordering: that of each partition; a RID is never routed by two workers at once.
 final class BridgeWorker: BusWorker {
-  let unit: StageUnit
+  let unit: RunningStage
   private let name: String
   private let routes: RouteTable
   private let bridge: Bridge
@@ -24,7 +24,7 @@ final class BridgeWorker: BusWorker {
   let watch: BusWatch
 
   init(
-    unit: StageUnit, name: String, commands: Bridge.Commands, routes: RouteTable, directory: [String: StageFile],
+    unit: RunningStage, name: String, commands: Bridge.Commands, routes: RouteTable, directory: [String: StageDefinition],
     database: PostgresSettings, pauses: Pauses = Pauses(nil),
     openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
   ) {
@@ -57,7 +57,7 @@ final class BridgeWorker: BusWorker {
         let reason = (error as? BusFailure)?.message ?? "\(error)"
         watch.failed(reason)
         if !isOpen { watch.outOfOrder("no connection to the bus or the database: \(reason)") }
-        unit.meters.loopFailures.add(1, ordering: .relaxed)
+        unit.metrics.loopFailures.add(1, ordering: .relaxed)
         log.warning("the bridge could not work; trying again", ["error": reason])
         thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
       }
@@ -109,24 +109,24 @@ final class BridgeWorker: BusWorker {
       try watch.step("send") {
         do {
           try bus.send(outgoing) { try setAside($0, of: outgoing, connection) }
-        } catch let refusals as BridgeRefusals {
+        } catch let refusals as UndeliverableBridgeRecords {
           try setAside(refusals.all, of: outgoing, connection)
           throw refusals
         }
       }
-      round.count(unit.meters)
+      round.count(unit.metrics)
       watch.passed()
       moved()
     }
   }
 
-  /// What the broker refuses for a reason of its own does not hold up the rest. The message of a hop is in the journal: the courier looks into it.
+  /// What the broker refuses for a reason of its own does not hold up the rest. The message of a hop is in the journal: the outbox relay looks into it.
   /// Any other record (a workflow command, what is forwarded as it is) becomes a dead letter.
-  private func setAside(_ refused: [BridgeRefusal], of outgoing: [BridgeOutgoing], _ connection: Connection) throws {
+  private func setAside(_ refused: [UndeliverableBridgeRecord], of outgoing: [BridgeOutgoing], _ connection: Connection) throws {
     log.error("records were refused and are set aside", ["count": String(refused.count), "error": refused.first?.reason ?? ""])
     try connection.transaction {
       let known = try Journal.setAside(
-        refused.compactMap { refusal in outgoing[refusal.index].hop.map { Refusal(hop: $0.id, reason: refusal.reason) } },
+        refused.compactMap { refusal in outgoing[refusal.index].hop.map { UndeliverableHop(hop: $0.id, reason: refusal.reason) } },
         connection)
       let letters = refused.compactMap { refusal -> DeadLetter? in
         let record = outgoing[refusal.index]
@@ -310,11 +310,11 @@ final class BridgeWorker: BusWorker {
     }
 
     /// Counts the batch once it is on the bus.
-    func count(_ meters: StageMeters) {
+    func count(_ metrics: StageMetrics) {
       var tally = Tally(unreadable: letters.count)
       for outcome in outcomes { tally.add(outcome.hop) }
-      meters.count(tally)
-      meters.redelivered.add(redelivered, ordering: .relaxed)
+      metrics.count(tally)
+      metrics.redelivered.add(redelivered, ordering: .relaxed)
     }
   }
 }

@@ -14,13 +14,13 @@ struct IncomingMessage: Sendable {
 }
 
 /// One stage as this process runs it.
-struct StageUnit: Sendable {
-  let file: StageFile
-  let plugin: any Stage
+struct RunningStage: Sendable {
+  let file: StageDefinition
+  let plugin: any StagePlugin
   let spec: PluginSpec
   let context: StageContext
   let identity: StageIdentity
-  let meters: StageMeters
+  let metrics: StageMetrics
   /// The names of its further topics, settings filled in.
   let furtherTopics: [String]
   /// The kinds of durable work, settings filled in.
@@ -28,13 +28,13 @@ struct StageUnit: Sendable {
   /// Who carries out workflow commands, for the bridge.
   let bridgeCommands: Bridge.Commands
 
-  init(file: StageFile, plugin: any Stage, context: StageContext, settings: StageSettings) {
+  init(file: StageDefinition, plugin: any StagePlugin, context: StageContext, settings: StageSettings) {
     self.file = file
     self.plugin = plugin
     self.spec = type(of: plugin).spec
     self.context = context
     self.identity = StageIdentity(file)
-    self.meters = StageMeters(stage: file.name)
+    self.metrics = StageMetrics(stage: file.name)
     self.furtherTopics = type(of: plugin).spec.topics.map { settings.filled($0) }
     self.work = spec.work(by: settings)
     let isBridge = type(of: plugin).spec.isBridge
@@ -54,7 +54,7 @@ extension PluginSpec {
 }
 
 extension StageIdentity {
-  init(_ file: StageFile) {
+  init(_ file: StageDefinition) {
     self.init(name: file.name, className: file.className, transactionType: file.transactionType)
   }
 }
@@ -64,21 +64,21 @@ extension StageIdentity {
 struct Judge: Sendable {
   var routes: RouteFile
   /// All stages by name: where their messages go.
-  let directory: [String: StageFile]
+  let directory: [String: StageDefinition]
   let worker: String
   /// Where the versions are that packets of pinned flows began with.
   var versions: RouteVersions?
   /// Why nothing can be decided: the message becomes a dead letter with this reason.
   private var refusal: String?
 
-  init(routes: RouteFile, directory: [String: StageFile], worker: String) {
+  init(routes: RouteFile, directory: [String: StageDefinition], worker: String) {
     self.routes = routes
     self.directory = directory
     self.worker = worker
   }
 
   /// Judges by the version that is in force now, or that a pinned packet began with.
-  init(_ table: RouteTable, directory: [String: StageFile], worker: String) {
+  init(_ table: RouteTable, directory: [String: StageDefinition], worker: String) {
     self.init(routes: table.routes, directory: directory, worker: worker)
     versions = table.versions
   }
@@ -98,14 +98,14 @@ struct Judge: Sendable {
   }
 
   /// What the hops of a stage have in common.
-  func source(_ stage: StageFile) -> HopSource {
+  func source(_ stage: StageDefinition) -> HopSource {
     HopSource(stage: StageIdentity(stage), worker: worker, routeDigest: routes.digest)
   }
 
   /// Asks the stage and decides what follows. It stays on its caller's thread: a change of executors for each message costs more than
   /// the deciding.
   nonisolated(nonsending) func judge(
-    _ incoming: IncomingMessage, by unit: StageUnit, _ source: HopSource
+    _ incoming: IncomingMessage, by unit: RunningStage, _ source: HopSource
   ) async throws -> ConcludedHop {
     if routes.isPinned(incoming.message.process), let other = try await pinned(incoming) {
       return try await other.ask(incoming, by: unit, other.source(unit.file))
@@ -114,7 +114,7 @@ struct Judge: Sendable {
   }
 
   nonisolated(nonsending) private func ask(
-    _ incoming: IncomingMessage, by unit: StageUnit, _ source: HopSource
+    _ incoming: IncomingMessage, by unit: RunningStage, _ source: HopSource
   ) async throws -> ConcludedHop {
     let clock = ContinuousClock()
     let start = clock.now
@@ -152,7 +152,7 @@ struct Judge: Sendable {
 
   /// Decides what follows from a verdict.
   func conclude(
-    _ incoming: Message, _ verdict: Verdict, at stage: StageFile, _ source: HopSource? = nil, hop: HopHeader, parent: HopId?,
+    _ incoming: Message, _ verdict: Verdict, at stage: StageDefinition, _ source: HopSource? = nil, hop: HopHeader, parent: HopId?,
     origin: RecordOrigin?, takenAt: Instant, now: Instant, milliseconds: Double
   ) -> ConcludedHop {
     var message = incoming
@@ -215,7 +215,7 @@ struct Judge: Sendable {
 
   /// Carries out a workflow command.
   func apply(
-    _ command: Routing.WorkflowCommand, to concluded: inout ConcludedHop, incoming: Message, stage: StageFile, hop: HopHeader,
+    _ command: WorkflowCommand, to concluded: inout ConcludedHop, incoming: Message, stage: StageDefinition, hop: HopHeader,
     now: Instant
   ) {
     switch command {

@@ -14,7 +14,7 @@ protocol Bus: AnyObject {
   /// Sends everything and moves the offsets behind the batch that was polled last. Where the broker has transactions that is one, and its commit
   /// has only begun when this returns: `settle` says what became of it.
   /// - Parameter setAside: takes over what the broker refuses while it takes the rest, before the offsets move.
-  func send(_ outgoing: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure)
+  func send(_ outgoing: [OutgoingHop], setAside: ([UndeliverableHop]) throws -> Void) throws(BusFailure)
 
   /// Waits until the commit that `send` began has ended. After a `retriable` failure it may be asked again.
   func settle() throws(BusFailure)
@@ -55,5 +55,5 @@ struct BusFailure: Error, Sendable {
   var kind: DeliveryLoop.Failure
   var message: String
   /// The records because of which it went wrong; the others may be sent without them.
-  var refused: [Refusal] = []
+  var refused: [UndeliverableHop] = []
 }

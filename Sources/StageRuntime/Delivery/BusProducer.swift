@@ -44,7 +44,7 @@ struct Insistence {
 
 /// A record that the broker (or the client, from what the broker told it) refuses for a reason of its own, while others are taken: its topic is
 /// not there, it may not be written, the record is too large.
-struct Refusal: Sendable, Equatable {
+struct UndeliverableHop: Sendable, Equatable {
   var hop: HopId
   /// In words, with the topic; nothing of the record.
   var reason: String

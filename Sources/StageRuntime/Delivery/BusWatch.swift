@@ -24,7 +24,7 @@ final class BusWatch: Sendable {
   }
 
   private let log: Log
-  /// Whom it is about: a stage's name, or `courier`.
+  /// Whom it is about: a stage's name, or `outbox relay`.
   let name: String
   private let group: String
   private let state = Mutex(State())

@@ -1,6 +1,6 @@
-/// What takes records of the bus for one stage, as the engine and its doors see it.
+/// What takes records of the bus for one stage, as the engine and its endpoints see it.
 protocol BusWorker: AnyObject, Sendable {
-  var unit: StageUnit { get }
+  var unit: RunningStage { get }
   var thread: WorkerThread { get }
   var watch: BusWatch { get }
 

@@ -140,24 +140,24 @@ final class KafkaBus: Bus {
     return batch.nextOffsets.filter { owned.contains($0.partition) }
   }
 
-  func send(_ outgoing: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure) {
+  func send(_ outgoing: [OutgoingHop], setAside: ([UndeliverableHop]) throws -> Void) throws(BusFailure) {
     try attempt {
       let isTransactional = settings.transactionalID != nil
       if isTransactional { try producer.begin() }
-      var refused: [Refusal] = []
+      var refused: [UndeliverableHop] = []
       var insistence = Insistence()
       let lookUp = watch.limit(2000)
       for (index, hop) in outgoing.enumerated() {
         let refusal = try insistence.refusal(
           of: hop.topic, exists: { (topic) throws(KafkaError) in try producer.topicExists(topic, timeoutMilliseconds: lookUp) },
           { () throws(KafkaError) in try producer.produce(hop, &headers, tag: index + 1) })
-        if let refusal { refused.append(Refusal(hop: hop.id, refusal)) }
+        if let refusal { refused.append(UndeliverableHop(hop: hop.id, refusal)) }
       }
       guard isTransactional, let thread else {
         if !outgoing.isEmpty {
           for failed in producer.flush(timeoutMilliseconds: watch.limit(30_000)) {
             guard failed.error.isAboutRecord else { throw failed.error }
-            refused.append(Refusal(hop: outgoing[failed.tag - 1].id, failed.error))
+            refused.append(UndeliverableHop(hop: outgoing[failed.tag - 1].id, failed.error))
           }
         }
         if !refused.isEmpty { try setAside(refused) }
@@ -185,7 +185,7 @@ final class KafkaBus: Bus {
         var refused = BusFailure(failure)
         for failed in producer.takeFailures() {
           guard failed.error.isAboutRecord, transaction.hops.indices.contains(failed.tag - 1) else { continue }
-          refused.refused.append(Refusal(hop: transaction.hops[failed.tag - 1], failed.error))
+          refused.refused.append(UndeliverableHop(hop: transaction.hops[failed.tag - 1], failed.error))
         }
         if let first = refused.refused.first { refused.message += "; \(first.reason)" }
         throw refused

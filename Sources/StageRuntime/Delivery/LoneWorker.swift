@@ -4,14 +4,15 @@ import Routing
 import StageKit
 import Synchronization
 
-/// One worker of one stage without an engine around it: no doors, no courier, no durable work. It is what the benchmark measures;
+/// One worker of one stage without an engine around it: no endpoints, no outbox relay, no durable work. It is what the benchmark measures;
 /// without a database nothing is journaled.
 package final class LoneWorker: Sendable {
   private let worker: StageWorker
 
   /// A worker of a plugin that needs no settings. `database` is where the journal is; nil for none.
   package init(
-    _ file: StageFile, plugin: any Stage.Type, services: Services, pool: Pool, routes: RouteFile, directory: [StageFile],
+    _ file: StageDefinition, plugin: any StagePlugin.Type, services: Services, pool: Pool, routes: RouteFile,
+    directory: [StageDefinition],
     kafka: KafkaSettings, isTransactional: Bool, database: PostgresSettings?
   ) throws {
     let table = RouteTable(routes)
@@ -22,7 +23,7 @@ package final class LoneWorker: Sendable {
       stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
       pipeline: PostgresPipeline(
         pool: pool, routes: table, directory: byName, worker: "lone", wake: wake, clock: services.clock))
-    let unit = StageUnit(file: file, plugin: try plugin.init(settings: settings), context: context, settings: settings)
+    let unit = RunningStage(file: file, plugin: try plugin.init(settings: settings), context: context, settings: settings)
     let bus = KafkaBus.Settings(
       kafka: kafka, group: file.group, topics: routes.inputs(of: file), assignment: .group,
       transactionalID: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
@@ -32,10 +33,10 @@ package final class LoneWorker: Sendable {
   }
 
   /// How many messages passed so far, counted when their batch is on the bus.
-  package var passed: Int { worker.unit.meters.passed.load(ordering: .relaxed) }
+  package var passed: Int { worker.unit.metrics.passed.load(ordering: .relaxed) }
 
   /// How many batches are done.
-  package var batches: Int { worker.unit.meters.batches.load(ordering: .relaxed) }
+  package var batches: Int { worker.unit.metrics.batches.load(ordering: .relaxed) }
 
   /// Starts the worker's thread.
   package func start() { worker.start() }

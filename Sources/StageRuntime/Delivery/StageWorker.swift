@@ -11,9 +11,9 @@ import System
 /// Which topics it reads is up to the route file: after an edit that says otherwise it finishes the batch in hand and begins anew with the
 /// others. Of a stage that something else runs it reads nothing.
 final class StageWorker: BusWorker {
-  let unit: StageUnit
+  let unit: RunningStage
   private let routes: RouteTable
-  private let directory: [String: StageFile]
+  private let directory: [String: StageDefinition]
   private let name: String
   private let mode: DeliveryLoop.Mode
   private let database: PostgresSettings?
@@ -26,7 +26,7 @@ final class StageWorker: BusWorker {
 
   /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
   init(
-    unit: StageUnit, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageFile],
+    unit: RunningStage, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageDefinition],
     database: PostgresSettings?, pauses: Pauses = Pauses(nil),
     openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   ) {
@@ -111,7 +111,7 @@ final class StageWorker: BusWorker {
     private var loop: DeliveryLoop
     private var connection: Connection?
     private var pulse: ClaimPulse?
-    private var held = HeldRIDNotes()
+    private var held = LockedRIDNotes()
     private var records: [BusRecord] = []
     private var incoming: [IncomingMessage] = []
     private var unreadable: [DeadLetter] = []
@@ -145,7 +145,7 @@ final class StageWorker: BusWorker {
 
     private func note(_ event: DeliveryLoop.Event) {
       switch event {
-      case .failed: worker.unit.meters.loopFailures.add(1, ordering: .relaxed)
+      case .failed: worker.unit.metrics.loopFailures.add(1, ordering: .relaxed)
       case .settled: worker.watch.passed()
       case .sent where worker.mode == .acknowledged: worker.watch.passed()
       case .polled(records: 0) where !loop.isUnderWay: worker.watch.idled()
@@ -234,7 +234,7 @@ final class StageWorker: BusWorker {
         worker.watch.failed("\(action): \(failure.message)")
         worker.log.warning("the bus failed", ["step": "\(action)", "kind": "\(failure.kind)", "error": failure.message])
         return .failed(failure.kind)
-      } catch let error as HeldRID {
+      } catch let error as LockedRID {
         worker.watch.failed("\(action): \(error)")
         if held.isDue(error) { worker.log.warning("another worker holds a registration; its batch waits", ["reason": "\(error)"]) }
         return .failed(.retriable)
@@ -306,7 +306,7 @@ final class StageWorker: BusWorker {
       if !known.isEmpty {
         let count = incoming.count
         incoming.removeAll { known.contains($0.hop.id) }
-        worker.unit.meters.redelivered.add(count - incoming.count, ordering: .relaxed)
+        worker.unit.metrics.redelivered.add(count - incoming.count, ordering: .relaxed)
       }
       // The same hop twice in one batch: the first one speaks for both.
       if incoming.count > 1 {
@@ -371,12 +371,12 @@ final class StageWorker: BusWorker {
     private func count() {
       guard let sent else { return }
       self.sent = nil
-      worker.unit.meters.count(sent)
+      worker.unit.metrics.count(sent)
     }
 
-    /// Leaves to the courier what the broker refuses for a reason of its own, so that the rest goes on: it looks into each, and tries again with
+    /// Leaves to the outbox relay what the broker refuses for a reason of its own, so that the rest goes on: it looks into each, and tries again with
     /// growing pauses or makes it a dead letter.
-    private func setAside(_ refused: [Refusal]) throws {
+    private func setAside(_ refused: [UndeliverableHop]) throws {
       guard let database = worker.database else {
         throw BusFailure(kind: .retriable, message: refused[0].reason)
       }
@@ -419,7 +419,7 @@ extension PostgresError {
 
 /// Judges a batch: the messages of one RID in their order, several RIDs at the same time.
 private nonisolated(nonsending) func judgeAll(
-  _ batch: [IncomingMessage], _ judge: Judge, _ unit: StageUnit
+  _ batch: [IncomingMessage], _ judge: Judge, _ unit: RunningStage
 ) async -> Result<[ConcludedHop], any Error> {
   do {
     let source = judge.source(unit.file)

@@ -5,7 +5,7 @@ import System
 /// Takes the records of a plugin's further topics. A record is given to the plugin until it takes it; then its row leaves the outbox, then
 /// the offset moves. So a record is taken at least once, and the plugin's own keys make that once.
 final class TopicWorker: BusWorker {
-  let unit: StageUnit
+  let unit: RunningStage
   let watch: BusWatch
   private let pool: Pool
   /// For rows that may stay a while longer when the database's server crashes.
@@ -15,7 +15,7 @@ final class TopicWorker: BusWorker {
   let thread = WorkerThread()
 
   init(
-    unit: StageUnit, pool: Pool, forgetful: Pool, pauses: Pauses = Pauses(nil),
+    unit: RunningStage, pool: Pool, forgetful: Pool, pauses: Pauses = Pauses(nil),
     openBus: @escaping @Sendable (BusWatch) throws -> any Bus
   ) {
     self.pauses = pauses

@@ -6,7 +6,7 @@ import System
 /// What the pipeline keeps of a packet for statistics: nothing that names a person
 /// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does).
 enum AnonymousProfile {
-  static func encoded(_ message: Message, at stage: StageFile, now: Instant) -> [UInt8] {
+  static func encoded(_ message: Message, at stage: StageDefinition, now: Instant) -> [UInt8] {
     func tag(_ name: String) -> JSONValue {
       guard let value = message.tag(name), value != "--TAG_VALUE_NOT_AVAILABLE--" else { return .null }
       return .string(value)

@@ -6,13 +6,13 @@ import StageKit
 import Synchronization
 import System
 
-/// The stages of one process at work: their workers, doors, durable work, and the courier.
+/// The stages of one process at work: their workers, endpoints, durable work, and the outbox relay.
 public final class Engine: Sendable {
   /// Makes topics when the engine starts; the embedded cluster has a way of its own.
   public typealias TopicMaker = @Sendable (_ names: [String], _ partitions: Int, _ replication: Int) throws -> Void
 
   private let settings: EngineSettings
-  private let units: [StageUnit]
+  private let units: [RunningStage]
   private let table: RouteTable
   private let pool: Pool
   /// For leases and ends of durable work, which is done at least once anyway.
@@ -26,8 +26,8 @@ public final class Engine: Sendable {
   private let workers: [any BusWorker]
   private let stageWorkers: [StageWorker]
   private let runner: WorkRunner
-  private let courier: Courier
-  /// What the bus does for each worker, and for the courier.
+  private let relay: OutboxRelay
+  /// What the bus does for each worker, and for the outbox relay.
   let watches: [BusWatch]
   private let watchdog: Watchdog
   private let versions: RouteVersions
@@ -57,12 +57,13 @@ public final class Engine: Sendable {
   ///   - directory: all stages there are, those of other processes too.
   ///   - catalogue: the plugins by name.
   ///   - routes: a checked route file.
-  ///   - endpoints: further doors of the process, e.g. those of embedded platform services.
+  ///   - endpoints: further endpoints of the process, e.g. those of embedded platform services.
   ///   - operations: further endpoints for operators.
   ///   - makeTopics: how topics are made; nil for Kafka's admin API.
-  /// - Throws: `SettingError` for a stage whose plugin or settings are wrong, `HTTPError` when doors contradict each other.
+  /// - Throws: `SettingError` for a stage whose plugin or settings are wrong, `HTTPError` when endpoints contradict each other.
   public init(
-    _ settings: EngineSettings, run: [StageFile], directory: [StageFile], catalogue: [any Stage.Type], routes: RouteFile,
+    _ settings: EngineSettings, run: [StageDefinition], directory: [StageDefinition], catalogue: [any StagePlugin.Type],
+    routes: RouteFile,
     services: Services, pool: Pool, environment: [String: String] = [:], endpoints: [Endpoint] = [],
     operations: (OperatorAccess) -> [Endpoint] = { _ in [] }, makeTopics: TopicMaker? = nil
   ) throws {
@@ -99,7 +100,7 @@ public final class Engine: Sendable {
       let context = StageContext(
         stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
         pipeline: pipeline, secondTries: type.spec.isReprocessor ? secondTries : nil)
-      return StageUnit(file: file, plugin: try type.init(settings: stageSettings), context: context, settings: stageSettings)
+      return RunningStage(file: file, plugin: try type.init(settings: stageSettings), context: context, settings: stageSettings)
     }
     self.makeTopics = makeTopics
     let own = units.map { TopicPlan.Reader($0.file, takesMessages: $0.spec.takesMessages, furtherTopics: $0.furtherTopics) }
@@ -171,7 +172,7 @@ public final class Engine: Sendable {
     }
     runner = WorkRunner(
       performers: performers, pool: forgetful, wake: wake, worker: "\(settings.instance)-\(SecureRandom.uuid())", pauses: pauses)
-    courier = Courier(
+    relay = OutboxRelay(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
       topics: keepsToOwn ? carried : nil, elsewhere: { table.routes.elsewhereStages },
       refuse: { hop, reason, key in
@@ -179,7 +180,7 @@ public final class Engine: Sendable {
         return try UndeliverableMessage.conclude(hop, reason, key: key, by: judge, now: services.clock.now)
       },
       openSender: { try KafkaSender(settings.kafka, watch: $0) })
-    watches = workers.map(\.watch) + [courier.watch]
+    watches = workers.map(\.watch) + [relay.watch]
     watchdog = Watchdog(watches)
     pauses.whenChanged {
       for worker in stageWorkers { worker.noticeRoutes() }
@@ -193,7 +194,7 @@ public final class Engine: Sendable {
     self.progress = progress
     let certificates = ListenerCertificates()
     let operators = AdminEndpoints(
-      units: units, workers: workers, runner: runner, courier: courier, watches: watches, topicCare: topicCare, routes: table,
+      units: units, workers: workers, runner: runner, relay: relay, watches: watches, topicCare: topicCare, routes: table,
       pauses: pauses, pool: pool,
       services: services,
       isTransactional: settings.isTransactional, startedAt: startedAt, progress: progress,
@@ -250,7 +251,7 @@ public final class Engine: Sendable {
   /// Settings of the stage file with those of the environment over them: `REGPROC_STAGE_<STAGE>_<SETTING>`, and
   /// `..._FILE` for a secret that stands in a file.
   private static func given(
-    _ file: StageFile, _ spec: PluginSpec, _ environment: [String: String]
+    _ file: StageDefinition, _ spec: PluginSpec, _ environment: [String: String]
   ) throws -> [String: SettingValue] {
     var given = file.settings
     for field in spec.settings {
@@ -266,7 +267,7 @@ public final class Engine: Sendable {
 
   /// All stages with what they read. What another process's settings say wrong is told there.
   private static func readers(
-    _ directory: [StageFile], _ catalogue: [any Stage.Type], _ environment: [String: String]
+    _ directory: [StageDefinition], _ catalogue: [any StagePlugin.Type], _ environment: [String: String]
   ) -> [TopicPlan.Reader] {
     directory.compactMap { file in
       guard let spec = catalogue.first(where: { $0.spec.name == file.plugin })?.spec else { return nil }
@@ -277,7 +278,7 @@ public final class Engine: Sendable {
     }
   }
 
-  /// Makes the topics that stages and courier read and write, before anything is sent: a broker that makes topics by itself would give
+  /// Makes the topics that stages and outbox relay read and write, before anything is sent: a broker that makes topics by itself would give
   /// them a number of partitions of its own.
   private func ensureTopics(_ needs: TopicNeeds, totalMilliseconds: Int) throws {
     if let makeTopics {
@@ -314,7 +315,7 @@ public final class Engine: Sendable {
     for unit in units { try await unit.plugin.start(unit.context) }
     let port = try server.start()
     for worker in workers { worker.start() }
-    courier.start()
+    relay.start()
     watchdog.start()
     runner.start()
     reports.start()
@@ -387,10 +388,10 @@ public final class Engine: Sendable {
       pauses.join()
       if makeTopics == nil { topicCare.join() }
     }
-    courier.stop()
+    relay.stop()
     watchdog.stop()
-    try? await blocking.run { [courier, watchdog] in
-      courier.join()
+    try? await blocking.run { [relay, watchdog] in
+      relay.join()
       watchdog.join()
     }
     await admin?.close()

@@ -37,7 +37,7 @@ public struct EngineSettings: Sendable {
   public var replays = ReplayLimits()
   /// The side that all stages of this process are on. On OpenCRVS' side there are no registrations, so none are settled there.
   public var side: Side = .mosip
-  /// Database connections for durable work; the workers and the courier have one each.
+  /// Database connections for durable work; the workers and the outbox relay have one each.
   public var connections: Int
 
   /// Settings with defaults for a small machine.

@@ -6,7 +6,7 @@ import StageKit
 struct TopicNeeds: Sendable, Equatable {
   /// Without these its own stages can do nothing: what they read, and what they send to.
   private(set) var required: [String: Set<String>] = [:]
-  /// What only other processes read or write: this one's courier may send there, for every process takes what the journal has to be sent.
+  /// What only other processes read or write: this one's outbox relay may send there, for every process takes what the journal has to be sent.
   private(set) var further: [String: Set<String>] = [:]
 
   /// - Parameters:

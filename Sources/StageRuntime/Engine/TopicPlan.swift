@@ -47,7 +47,7 @@ public struct TopicPlan: Sendable {
 
   /// A stage of this framework with the topics it reads besides its input.
   public struct Reader: Sendable {
-    let stage: StageFile
+    let stage: StageDefinition
     let takesMessages: Bool
     let furtherTopics: [String]
 
@@ -55,7 +55,7 @@ public struct TopicPlan: Sendable {
     public var name: String { stage.name }
 
     /// A stage; `takesMessages` tells whether it reads its bus-in topic.
-    public init(_ stage: StageFile, takesMessages: Bool, furtherTopics: [String]) {
+    public init(_ stage: StageDefinition, takesMessages: Bool, furtherTopics: [String]) {
       self.stage = stage
       self.takesMessages = takesMessages
       self.furtherTopics = furtherTopics

@@ -4,7 +4,7 @@ import StageKit
 
 /// What a process of one stage does on Kafka by a version of the route file: the least rights by which it works.
 ///
-/// It is what the stage reads, what its verdicts lead to, and its own input: the courier of a process sends again what the journal has to
+/// It is what the stage reads, what its verdicts lead to, and its own input: the outbox relay of a process sends again what the journal has to
 /// be sent. Of the whole database's with `kafka.topics: all`, of these topics alone with `own`, which goes with such rights.
 public struct TopicRights: Sendable, Equatable {
   /// The stage.

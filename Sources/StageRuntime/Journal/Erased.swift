@@ -51,10 +51,10 @@ public struct Erased: Sendable, Hashable {
   }
 
   /// Refuses what would run one of these again.
-  /// - Throws: `Replay.Refusal` with the code `erased`, `PostgresError`.
+  /// - Throws: `LifecycleError` with the code `erased`, `PostgresError`.
   public static func refuse(_ names: [String?], on connection: Connection) throws {
     guard let erased = try among(names.compactMap { $0 }, on: connection).first else { return }
-    throw Replay.Refusal(code: code, message: erased.words + ": nothing is left to run it with")
+    throw LifecycleError(code: code, message: erased.words + ": nothing is left to run it with")
   }
 
   /// In a person's words.

@@ -84,7 +84,7 @@ struct OutgoingHop: Sendable {
   var topic: String
   var key: String
   var message: [UInt8]
-  /// Nil: on the bus with this batch. Otherwise the courier sends it, not before this moment.
+  /// Nil: on the bus with this batch. Otherwise the outbox relay sends it, not before this moment.
   var notBefore: Instant?
 }
 

@@ -33,7 +33,7 @@ struct Journal: Sendable {
   /// (`idle_in_transaction_session_timeout`, a minute), so that is how long its RIDs stand at the most. The others of its partition stand
   /// with them, since a partition's offset moves past all of them or none.
   ///
-  /// Throws `HeldRID` when a lock was not to be had in time. The transaction is over then.
+  /// Throws `LockedRID` when a lock was not to be had in time. The transaction is over then.
   static func claim(
     _ connection: Connection, rids: [String], hops: [HopId], foreign: [ForeignRecord] = [], lockWait: Int = Journal.lockWait
   ) throws -> Claim {
@@ -57,7 +57,7 @@ struct Journal: Sendable {
       answers = try connection.pipeline(statements)
     } catch let error as PostgresError where error.isLockTimeout {
       _ = try connection.execute("ROLLBACK")
-      throw try HeldRID.find(rids, connection)
+      throw try LockedRID.find(rids, connection)
     }
     let rows = answers[2]
     var claim = Claim()

@@ -4,11 +4,11 @@ import StageKit
 import System
 
 /// The entrance for hops that began outside the bus: journal, registration row, the stage's own changes and the next hop in one SQL
-/// transaction; the courier takes it from there.
+/// transaction; the outbox relay takes it from there.
 struct PostgresPipeline: PipelineEntrance {
   let pool: Pool
   let routes: RouteTable
-  let directory: [String: StageFile]
+  let directory: [String: StageDefinition]
   let worker: String
   let wake: WakeUp
   let clock: any WallClock
@@ -87,7 +87,7 @@ struct PostgresPipeline: PipelineEntrance {
   }
 
   private static func open(
-    _ opening: RegistrationOpening, _ message: Message, _ stage: StageFile, _ now: Instant, _ connection: Connection
+    _ opening: RegistrationOpening, _ message: Message, _ stage: StageDefinition, _ now: Instant, _ connection: Connection
   ) throws {
     _ = try connection.execute(
       """

@@ -85,7 +85,7 @@ enum Schema {
     CREATE INDEX hop_sent_as ON regproc.hop (sent_as) WHERE sent_as IS NOT NULL;
     """
 
-  /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the courier), sent (1, on the bus), done (2) or
+  /// A hop is a row from the moment it is decided on: waiting (0, to be sent by the outbox relay), sent (1, on the bus), done (2) or
   /// superseded by a newer run (3).
   private static let journal = """
     CREATE SCHEMA IF NOT EXISTS regproc;

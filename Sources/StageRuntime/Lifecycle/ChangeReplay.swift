@@ -43,7 +43,7 @@ public struct ChangeReplay: Sendable {
   ///   - isForced: have OpenCRVS told once more of what was done, or run a registration although it is in flight or completed, or although
   ///     a later correction was done.
   ///   - isDryRun: find out what would be done, and change nothing.
-  /// - Throws: `Replay.Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func start(
     _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant = .now,
     isDryRun: Bool = false, on connection: Connection
@@ -55,7 +55,7 @@ public struct ChangeReplay: Sendable {
   }
 
   /// The same inside a transaction that the caller began, and rolls back when this throws.
-  /// - Throws: `Replay.Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func begin(
     _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant = .now,
     isDryRun: Bool = false, on connection: Connection
@@ -88,13 +88,13 @@ public struct ChangeReplay: Sendable {
     var at: Instant
   }
 
-  private func notEnded(_ change: NextGo.Standing) -> Replay.Refusal {
+  private func notEnded(_ change: NextGo.Standing) -> LifecycleError {
     if change.status == Change.held {
-      return Replay.Refusal(
+      return LifecycleError(
         code: "held",
         message: "\(change.key) is held until a person decides: regproc release \(change.aid ?? change.key) --reason TEXT")
     }
-    return Replay.Refusal(
+    return LifecycleError(
       code: "in-flight",
       message: "\(change.key) is in flight: \(change.status) since \(change.changedAt.iso). It ends by itself "
         + "(regproc journey \(change.aid ?? change.key)).")
@@ -102,7 +102,7 @@ public struct ChangeReplay: Sendable {
 
   private func refuse(_ stage: String?) throws {
     guard stage != nil else { return }
-    throw Replay.Refusal(
+    throw LifecycleError(
       code: "no-such-stage", message: "--from names a stage of a registration, and no registration of this change is run again")
   }
 
@@ -140,7 +140,7 @@ public struct ChangeReplay: Sendable {
     let isSeen = try text("SELECT stage FROM regproc.hop WHERE rid = $1 LIMIT 1", aid, connection) != nil
     guard isSeen else {
       guard try !isUploaded(change, aid, connection) else {
-        throw Replay.Refusal(
+        throw LifecycleError(
           code: "elsewhere",
           message:
             "the packet of \(aid) was uploaded, and this database has not seen its registration: run it again where it runs; "
@@ -238,7 +238,7 @@ public struct ChangeReplay: Sendable {
     } else if own >= other {
       return
     }
-    throw Replay.Refusal(
+    throw LifecycleError(
       code: "outdated",
       message: "a later correction of the same record is done (AID \(rid)): this one would put back older data. With --force it is "
         + "run all the same.")
@@ -253,7 +253,7 @@ public struct ChangeReplay: Sendable {
         [.text(Change.stage), .text(person)]
       ).first?.textOrNull(0)
       if let holder, holder != change.key {
-        throw Replay.Refusal(
+        throw LifecycleError(
           code: "busy",
           message: "another change of the same person is worked on; replay this one when it has ended: regproc journey \(holder)")
       }

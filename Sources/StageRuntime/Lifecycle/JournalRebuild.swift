@@ -43,7 +43,7 @@ public struct JournalRebuild: Sendable {
   public static let author = "journal rebuild"
 
   private let routes: RouteFile
-  private let directory: [String: StageFile]
+  private let directory: [String: StageDefinition]
   private let isStopping: @Sendable () -> Bool
   private let tell: @Sendable (Progress) -> Void
   /// RIDs of one transaction: as many locks are held together.
@@ -54,7 +54,7 @@ public struct JournalRebuild: Sendable {
 
   /// Rebuilds by a route file and the stages that are known.
   public init(
-    routes: RouteFile, stages: [StageFile], isStopping: @escaping @Sendable () -> Bool = { false },
+    routes: RouteFile, stages: [StageDefinition], isStopping: @escaping @Sendable () -> Bool = { false },
     tell: @escaping @Sendable (Progress) -> Void = { _ in }
   ) {
     self.routes = routes
@@ -263,7 +263,7 @@ public struct JournalRebuild: Sendable {
       WHERE rid = $1 AND workflow_instance_id = $2 AND state = 2 ORDER BY done_at DESC, decided_at DESC LIMIT 1
       """, [.text(rid), .text(instance)])
     guard let last = rows.first else { return }
-    let file = StageFile(try last.text(0), in: directory, or: routes)
+    let file = StageDefinition(try last.text(0), in: directory, or: routes)
     let ends = [("complete-as-processed", "PROCESSED"), ("complete-as-failed", "FAILED"), ("complete-as-rejected", "REJECTED")]
     let destinations = try last.text(4)
     _ = try connection.execute(
@@ -279,7 +279,7 @@ public struct JournalRebuild: Sendable {
   }
 
   private func insert(_ rid: String, _ hops: [Lineage.Hop], _ connection: Connection) throws {
-    let types = hops.map { StageFile($0.stage, in: directory, or: routes).transactionType }
+    let types = hops.map { StageDefinition($0.stage, in: directory, or: routes).transactionType }
     let isOpen = hops.map { $0.state == .open }
     var values: [Value] = [.text(rid)]
     values.append(.textArray(hops.map(\.id.text)))

@@ -7,22 +7,22 @@ import System
 /// Running a RID again that the journal has lost: from its newest record on the topics.
 extension Replay {
   /// Refuses a RID that the journal knows: what it knows is more than a record says.
-  /// - Throws: `Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func checkUnknown(_ rid: String, on connection: Connection) throws {
     guard try connection.execute("SELECT 1 FROM regproc.hop WHERE rid = $1 LIMIT 1", [.text(rid)]).first == nil else {
-      throw Refusal(
+      throw LifecycleError(
         code: "known",
         message: "the journal knows RID \(rid): regproc replay \(rid) is right, which knows where it stands; "
           + "with --force it is run again from its newest record all the same, and a run under way ends")
     }
   }
 
-  /// Starts a run with what a record says, in the caller's transaction, which is rolled back when this throws. The courier sends it.
+  /// Starts a run with what a record says, in the caller's transaction, which is rolled back when this throws. The outbox relay sends it.
   ///
   /// The run's number is above the record's own: nothing of it is taken for what was done before, and a stage that runs elsewhere gets keys
   /// that it has not seen.
   /// - Returns: what was started, at one stage or, behind an answer of a stage elsewhere, at several.
-  /// - Throws: `Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func begin(
     from record: LogRecord, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
   ) throws -> [Started] {
@@ -93,16 +93,17 @@ extension Replay {
   }
 
   /// Where a record leads: to the stage that reads it, or where the route file sends an answer.
-  private func targets(of record: LogRecord) throws -> [StageFile] {
+  private func targets(of record: LogRecord) throws -> [StageDefinition] {
     guard let flow = routes.flow(record.process) else {
-      throw Refusal(code: "no-such-flow", message: "the route file has no flow \(record.process), the process of RID \(record.rid)")
+      throw LifecycleError(
+        code: "no-such-flow", message: "the route file has no flow \(record.process), the process of RID \(record.rid)")
     }
     guard flow.stages.contains(where: { $0.name.value == record.stage }) else {
-      throw Refusal(
+      throw LifecycleError(
         code: "no-such-stage",
         message: "the newest record of RID \(record.rid) is of \(record.stage), which flow \(record.process) does not have")
     }
-    guard record.isAnswer else { return [StageFile(record.stage, in: directory, or: routes)] }
+    guard record.isAnswer else { return [StageDefinition(record.stage, in: directory, or: routes)] }
     let verdict = VerdictKind(isValid: record.message.isValid, internalError: record.message.internalError)
     let decision = try routes.decide(process: record.process, after: record.stage, verdict: verdict, message: record.message)
     var names: [String] = []
@@ -114,13 +115,13 @@ extension Replay {
       }
     }
     guard !names.isEmpty else {
-      throw Refusal(
+      throw LifecycleError(
         code: "ended",
         message:
           "the newest record of RID \(record.rid) is the answer of \(record.stage), behind which the route file has no stage: "
           + decision.names)
     }
-    return names.map { StageFile($0, in: directory, or: routes) }
+    return names.map { StageDefinition($0, in: directory, or: routes) }
   }
 }
 

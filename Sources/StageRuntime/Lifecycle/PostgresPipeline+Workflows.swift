@@ -39,11 +39,11 @@ extension PostgresPipeline {
         CASE WHEN r.latest_trn_id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN r.latest_trn_id::uuid END
       WHERE r.reg_id = $1 AND NOT coalesce(r.is_deleted, false) ORDER BY r.cr_dtimes, r.workflow_instance_id
       """, [.text(rid)])
-    guard !rows.isEmpty else { throw WorkflowRefusal.unknown(rid) }
+    guard !rows.isEmpty else { throw WorkflowRefused.unknown(rid) }
     let paused = try rows.filter { try $0.text(1) == "PAUSED" }
-    guard !paused.isEmpty else { throw WorkflowRefusal.notPaused(rid) }
+    guard !paused.isEmpty else { throw WorkflowRefused.notPaused(rid) }
     return try paused.map { row in
-      guard let hop = try row.textOrNull(2) else { throw WorkflowRefusal.pausedElsewhere(rid) }
+      guard let hop = try row.textOrNull(2) else { throw WorkflowRefused.pausedElsewhere(rid) }
       let rules = try row.textOrNull(3).map { $0.split(separator: ",").map(String.init) } ?? []
       return Resume.Order(
         instance: try row.text(0), rid: rid, way: way, pausedAt: hop, rules: rules, author: author)
@@ -66,19 +66,19 @@ extension PostgresPipeline {
       "SELECT payload->>'way' FROM regproc.work WHERE stage = $1 AND kind = $2 AND key = $3",
       [.text(WorkflowEvents.stage), .text(Resume.work.name), .text(key)]
     ).first?.textOrNull(0)
-    guard earlier == order.way.rawValue else { throw WorkflowRefusal.notPaused(order.rid) }
+    guard earlier == order.way.rawValue else { throw WorkflowRefused.notPaused(order.rid) }
   }
 
   func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws {
     let routes = routes.routes
-    guard let flow = routes.flow(start.process) else { throw WorkflowRefusal.noFlow }
-    let stages = flow.stages.map { StageFile($0.name.value, in: directory, or: routes) }
-    guard let stage = stages.first(where: { $0.className == start.stageClass }) else { throw WorkflowRefusal.noStage }
+    guard let flow = routes.flow(start.process) else { throw WorkflowRefused.noFlow }
+    let stages = flow.stages.map { StageDefinition($0.name.value, in: directory, or: routes) }
+    guard let stage = stages.first(where: { $0.className == start.stageClass }) else { throw WorkflowRefused.noStage }
     let now = clock.now
     try await refusable { connection in
       try connection.transaction {
         _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(start.rid)))])
-        guard try !Self.isThere(start, connection) else { throw WorkflowRefusal.present }
+        guard try !Self.isThere(start, connection) else { throw WorkflowRefused.present }
         try Self.register(start, additionalInfo, stage, author, now, connection)
         let run = try Journal.nextRun(rid: start.rid, connection)
         // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
@@ -115,7 +115,7 @@ extension PostgresPipeline {
 
   /// The rows that an announcement and an upload would have made.
   private static func register(
-    _ start: WorkflowStart, _ additionalInfo: [UInt8]?, _ stage: StageFile, _ author: String, _ now: Instant,
+    _ start: WorkflowStart, _ additionalInfo: [UInt8]?, _ stage: StageDefinition, _ author: String, _ now: Instant,
     _ connection: Connection
   ) throws {
     _ = try connection.execute(
@@ -144,11 +144,11 @@ extension PostgresPipeline {
 
   /// Runs what may be refused: a refusal is none of the database's troubles, and leaves nothing behind.
   private func refusable(_ body: @escaping @Sendable (Connection) throws -> Void) async throws {
-    let refusal: WorkflowRefusal? = try await database {
+    let refusal: WorkflowRefused? = try await database {
       do {
         try await pool.with { connection in try body(connection) }
         return nil
-      } catch let refusal as WorkflowRefusal { return refusal }
+      } catch let refusal as WorkflowRefused { return refusal }
     }
     if let refusal { throw refusal }
   }

@@ -18,7 +18,7 @@ struct PostgresSecondTries: SecondTries {
 
   let pool: Pool
   let routes: RouteTable
-  let directory: [String: StageFile]
+  let directory: [String: StageDefinition]
   let takesMessages: Set<String>
   let worker: String
   let services: Services
@@ -26,7 +26,8 @@ struct PostgresSecondTries: SecondTries {
   private let log = Log("reprocessor")
 
   init(
-    pool: Pool, routes: RouteTable, directory: [String: StageFile], takesMessages: Set<String>, worker: String, services: Services,
+    pool: Pool, routes: RouteTable, directory: [String: StageDefinition], takesMessages: Set<String>, worker: String,
+    services: Services,
     wake: WakeUp
   ) {
     (self.pool, self.routes, self.directory, self.takesMessages) = (pool, routes, directory, takesMessages)
@@ -62,7 +63,7 @@ struct PostgresSecondTries: SecondTries {
   }
 
   private static func comment(on error: any Error) -> String {
-    (error as? Replay.Refusal)?.message ?? Judge.comment(on: error)
+    (error as? LifecycleError)?.message ?? Judge.comment(on: error)
   }
 
   // MARK: finding
@@ -188,7 +189,7 @@ struct PostgresSecondTries: SecondTries {
     case .restart(let className, let stage):
       let names = routes.routes.flow(registration.process)?.stages.map(\.name.value) ?? []
       let replay = Replay(routes: routes.routes, stages: Array(directory.values), takesMessages: takesMessages)
-      guard let start = names.first(where: { StageFile($0, in: directory, or: routes.routes).className == className }),
+      guard let start = names.first(where: { StageDefinition($0, in: directory, or: routes.routes).className == className }),
         (try? replay.check(start, of: registration.process)) != nil
       else { return try redo(stage, registration, "try \(number) of \(rules.attempts)", tags: tags, now: now, connection) }
       var hop = concluded(stage, registration, .retry("RPR-RPS-SUCCESS-002", "begun again from \(start) by the reprocessor"), now)
@@ -263,7 +264,7 @@ struct PostgresSecondTries: SecondTries {
 
   /// The hop of a second try, which the journey shows and MOSIP's tables have as a transaction.
   private func concluded(_ stage: String, _ registration: Standing, _ verdict: Verdict, _ now: Instant) -> ConcludedHop {
-    let file = StageFile(stage, in: directory, or: routes.routes)
+    let file = StageDefinition(stage, in: directory, or: routes.routes)
     let source = HopSource(
       stage: StageIdentity(name: stage, className: file.className, transactionType: Self.transactionType), worker: worker,
       routeDigest: routes.routes.digest)
@@ -354,7 +355,7 @@ struct PostgresSecondTries: SecondTries {
     let routes = routes.routes
     found.standing.open = found.hops.filter { $0.state < 2 }.reversed().map { hop in
       SecondTryStanding.OpenHop(
-        stage: hop.stage, className: StageFile(hop.stage, in: directory, or: routes).className,
+        stage: hop.stage, className: StageDefinition(hop.stage, in: directory, or: routes).className,
         runsElsewhere: routes.runsElsewhere(hop.stage, of: found.process), sentAt: hop.state == 1 ? hop.sentAt : nil)
     }
     found.standing.present = Elsewhere(routes, directory).stage(of: standing.stageClass, in: found.process)
@@ -401,10 +402,10 @@ struct Elsewhere: Sendable {
   }
   let places: [Place]
 
-  init(_ routes: RouteFile, _ directory: [String: StageFile]) {
+  init(_ routes: RouteFile, _ directory: [String: StageDefinition]) {
     places = routes.elsewhereStages.map {
       // As wide as the column.
-      let className = StageFile($0.stage, in: directory, or: routes).className
+      let className = StageDefinition($0.stage, in: directory, or: routes).className
       return Place(process: $0.process, stage: $0.stage, className: String(className.prefix(36)))
     }
   }

@@ -4,15 +4,6 @@ import System
 
 /// Letting a change go on that policy holds, by a person: this is the manual verification of reversals and revocations.
 public enum Release {
-  /// Why nothing is released.
-  public struct Refusal: Error, Sendable, CustomStringConvertible {
-    /// `no-reason`, `unknown`, `several`, `not-held`, `erased`.
-    public var code: String
-    /// What is the matter and what to do.
-    public var message: String
-    public var description: String { message }
-  }
-
   /// What was released.
   public struct Released: Sendable {
     /// The work key.
@@ -33,7 +24,7 @@ public enum Release {
   /// - Parameters:
   ///   - name: its work key, its AID, or a registration number of which it is the only change that is held.
   ///   - isDryRun: find out what would be done, and change nothing.
-  /// - Throws: `Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public static func start(
     _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
@@ -47,7 +38,7 @@ public enum Release {
     _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
     guard reason.contains(where: { !$0.isWhitespace }) else {
-      throw Refusal(code: "no-reason", message: "a reason must be given: whoever reads of the change later asks for it")
+      throw LifecycleError(code: "no-reason", message: "a reason must be given: whoever reads of the change later asks for it")
     }
     let held = try held(name, connection)
     // Of two releases at once the second one sees the first.
@@ -55,7 +46,7 @@ public enum Release {
       throw notHeld(held, try Change.read(keys: [held], on: connection).first?.status)
     }
     if let erased = try Erased.among([held], on: connection).first {
-      throw Refusal(code: Erased.code, message: erased.words + ": nothing is left to go on with")
+      throw LifecycleError(code: Erased.code, message: erased.words + ": nothing is left to go on with")
     }
     let before = try NextGo.waiting(change.line, connection).count { $0 != held }
     let released = Released(key: held, kind: change.kind, aid: change.aid, take: change.next, before: before)
@@ -84,18 +75,19 @@ public enum Release {
     if held.count == 1 { return held[0].key }
     if held.count > 1 {
       let list = held.map { "  \($0.key)  \($0.kind)  AID \($0.aid)" }.joined(separator: "\n")
-      throw Refusal(code: "several", message: "\(held.count) changes of \(name) are held; name one by its key or AID:\n\(list)")
+      throw LifecycleError(
+        code: "several", message: "\(held.count) changes of \(name) are held; name one by its key or AID:\n\(list)")
     }
     guard let last = found.last else {
-      throw Refusal(
+      throw LifecycleError(
         code: "unknown",
         message: "no change has the key, AID or registration number \(name). Is this the right database? (regproc journey \(name))")
     }
     throw notHeld(last.key, last.status)
   }
 
-  private static func notHeld(_ key: String, _ status: String?) -> Refusal {
-    Refusal(
+  private static func notHeld(_ key: String, _ status: String?) -> LifecycleError {
+    LifecycleError(
       code: "not-held",
       message:
         "\(key) is not held: its status is \(status ?? "unknown"). Only what policy holds is released (regproc journey \(key))")

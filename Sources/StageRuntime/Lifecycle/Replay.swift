@@ -6,22 +6,6 @@ import System
 
 /// Running a RID again, by a person: a new run number, a first hop in the outbox, the old history kept.
 public struct Replay: Sendable {
-  /// Why a replay was refused.
-  public struct Refusal: Error, Sendable, CustomStringConvertible {
-    /// `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`, `erased`; of a change also `held`, `busy`, `outdated`,
-    /// `elsewhere`; from the log also `known`, `not-on-topics`, `ended`.
-    public var code: String
-    /// What is the matter and what to do.
-    public var message: String
-    public var description: String { message }
-
-    /// A refusal.
-    public init(code: String, message: String) {
-      self.code = code
-      self.message = message
-    }
-  }
-
   /// What was started.
   public struct Started: Sendable {
     /// The RID.
@@ -37,11 +21,11 @@ public struct Replay: Sendable {
   }
 
   let routes: RouteFile
-  let directory: [String: StageFile]
+  let directory: [String: StageDefinition]
   private let takesMessages: Set<String>
 
   /// Replays by a route file and the stages that are known; `takesMessages` are those that have a topic.
-  public init(routes: RouteFile, stages: [StageFile], takesMessages: Set<String>) {
+  public init(routes: RouteFile, stages: [StageDefinition], takesMessages: Set<String>) {
     self.routes = routes
     self.directory = Dictionary(stages.map { ($0.name, $0) }) { first, _ in first }
     self.takesMessages = takesMessages
@@ -53,7 +37,7 @@ public struct Replay: Sendable {
   /// - Parameters:
   ///   - isForced: also one that is in flight, whose run then ends where it stands, and one that is completed.
   ///   - isDryRun: find out what would be done, and change nothing.
-  /// - Throws: `Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func start(
     rid: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, isDryRun: Bool = false,
     on connection: Connection
@@ -65,7 +49,7 @@ public struct Replay: Sendable {
   }
 
   /// The same inside a transaction that the caller began, and rolls back when this throws.
-  /// - Throws: `Refusal`, `PostgresError`.
+  /// - Throws: `LifecycleError`, `PostgresError`.
   public func begin(
     rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
   ) throws -> Started {
@@ -119,8 +103,8 @@ public struct Replay: Sendable {
       """, [.text(Change.stage), .text(birth), .text(rid)])
   }
 
-  static func superseded(_ rid: String, by successor: String) -> Refusal {
-    Refusal(
+  static func superseded(_ rid: String, by successor: String) -> LifecycleError {
+    LifecycleError(
       code: "superseded",
       message: "RID \(rid) is history: a correction took its place and makes the UIN under RID \(successor) "
         + "(regproc journey \(successor)). Running it again could make a second UIN for the same person; --force does not change that."
@@ -146,7 +130,7 @@ public struct Replay: Sendable {
       WHERE rid = $1 AND state < 3 ORDER BY run DESC, done_at DESC NULLS LAST LIMIT 1
       """, [.text(rid)])
     guard let last = known.first else {
-      throw Refusal(
+      throw LifecycleError(
         code: "unknown-rid",
         message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
     }
@@ -165,23 +149,23 @@ public struct Replay: Sendable {
   }
 
   /// The stage to begin at.
-  private func target(_ place: Standing, rid: String, asked: String?, isForced: Bool) throws -> StageFile {
+  private func target(_ place: Standing, rid: String, asked: String?, isForced: Bool) throws -> StageDefinition {
     if let open = place.open.first, !isForced {
-      throw Refusal(
+      throw LifecycleError(
         code: "in-flight",
         message:
           "RID \(rid) is in flight: it \(open.isWaiting ? "waits for its moment at" : "is on its way to") \(open.stage). "
           + "Replay it when it has ended (regproc journey \(rid)), or with --force, which ends its run there.")
     }
     if place.open.isEmpty, place.status == "PROCESSED", !isForced {
-      throw Refusal(
+      throw LifecycleError(
         code: "completed",
         message:
           "RID \(rid) is completed as processed (regproc journey \(rid)); with --force it is run again all the same, "
           + "and keeps its UIN.")
     }
     guard routes.flow(place.process) != nil else {
-      throw Refusal(
+      throw LifecycleError(
         code: "no-such-flow", message: "the route file has no flow \(place.process), the process of RID \(rid)")
     }
     let readers = readers(place.process)
@@ -197,7 +181,7 @@ public struct Replay: Sendable {
       name = readers.first ?? ""
     }
     guard readers.contains(name) else { throw takesNone(name, readers) }
-    return StageFile(name, in: directory, or: routes)
+    return StageDefinition(name, in: directory, or: routes)
   }
 
   /// The stages of a process that a replay can begin at, in the order of its flow. One that something else runs reads its topic, too,
@@ -205,34 +189,35 @@ public struct Replay: Sendable {
   private func readers(_ process: String) -> [String] {
     (routes.flow(process)?.stages ?? []).map(\.name.value).filter { name in
       takesMessages.contains(name)
-        || routes.runsElsewhere(name, of: process) && StageFile(name, in: directory, or: routes).className != "PacketReceiverStage"
+        || routes.runsElsewhere(name, of: process)
+          && StageDefinition(name, in: directory, or: routes).className != "PacketReceiverStage"
     }
   }
 
-  private func takesNone(_ name: String, _ readers: [String]) -> Refusal {
-    Refusal(
+  private func takesNone(_ name: String, _ readers: [String]) -> LifecycleError {
+    LifecycleError(
       code: "no-such-stage",
       message: "stage \(name) takes no messages from the bus, so nothing can be replayed from it; "
         + "the first that does is \(readers.first ?? "none")")
   }
 
   /// Checks that replays of a process can begin at a stage.
-  /// - Throws: `Refusal`.
-  public func check(_ stage: String, of process: String) throws(Refusal) {
+  /// - Throws: `LifecycleError`.
+  public func check(_ stage: String, of process: String) throws(LifecycleError) {
     guard let flow = routes.flow(process) else {
-      throw Refusal(code: "no-such-flow", message: "the route file has no flow \(process)")
+      throw LifecycleError(code: "no-such-flow", message: "the route file has no flow \(process)")
     }
     let names = flow.stages.map(\.name.value)
     guard names.contains(stage) else {
-      throw Refusal(
+      throw LifecycleError(
         code: "no-such-stage", message: "flow \(process) has no stage \(stage); it has: \(names.joined(separator: ", "))")
     }
     let readers = readers(process)
     guard readers.contains(stage) else { throw takesNone(stage, readers) }
   }
 
-  /// The first hop of the new run, for the courier.
-  private func first(_ rid: String, _ place: Standing, to target: StageFile, run: Int) throws -> OutgoingHop {
+  /// The first hop of the new run, for the outbox relay.
+  private func first(_ rid: String, _ place: Standing, to target: StageDefinition, run: Int) throws -> OutgoingHop {
     let now = Instant.now
     // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
     let message = try Message(

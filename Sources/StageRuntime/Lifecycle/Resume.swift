@@ -59,7 +59,7 @@ struct Resume: Sendable {
 
   let pool: Pool
   let routes: RouteTable
-  let directory: [String: StageFile]
+  let directory: [String: StageDefinition]
   let worker: String
   let services: Services
   let wake: WakeUp
@@ -121,7 +121,7 @@ struct Resume: Sendable {
         throw ServiceError(.unavailable, service: "routes", code: "RPR-RTE-003", RouteVersions.unreadable(digest))
       }
     }
-    let stage = StageFile(place.stage, in: directory, or: judge.routes)
+    let stage = StageDefinition(place.stage, in: directory, or: judge.routes)
     // From the beginning is a run of its own: a stage that runs elsewhere has seen the keys of this one.
     let run = order.way == .fromBeginning ? try Journal.nextRun(rid: order.rid, connection) : place.run
     let hop = HopHeader(id: place.hop.resumed, run: run, attempt: 1)
@@ -171,7 +171,7 @@ struct Resume: Sendable {
   }
 
   /// The uploader, as upstream has it; in a flow without one the stage behind the entrance.
-  private static func beginning(_ process: String, _ routes: RouteFile, _ directory: [String: StageFile]) -> String? {
+  private static func beginning(_ process: String, _ routes: RouteFile, _ directory: [String: StageDefinition]) -> String? {
     let names = routes.flow(process)?.stages.map(\.name.value) ?? []
     return names.first { directory[$0]?.className == "PacketUploaderStage" } ?? names.dropFirst().first ?? names.first
   }

@@ -18,7 +18,7 @@ public struct SecondTryNotice: Sendable {
   public private(set) var classNames: [String] = []
 
   static func write(
-    _ rules: SecondTryRules, _ routes: RouteFile, _ directory: [String: StageFile], on connection: Connection
+    _ rules: SecondTryRules, _ routes: RouteFile, _ directory: [String: StageDefinition], on connection: Connection
   ) throws {
     let document: JSONValue = [
       "elapsedSeconds": JSONValue(rules.elapsedSeconds), "attempts": JSONValue(rules.attempts),

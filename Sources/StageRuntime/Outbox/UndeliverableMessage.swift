@@ -10,7 +10,7 @@ enum UndeliverableMessage {
   /// - Throws: `MessageError` when the journal has no readable message for it.
   static func conclude(_ hop: OutgoingHop, _ reason: String, key: [UInt8], by judge: Judge, now: Instant) throws -> ConcludedHop {
     let message = try Message(decoding: hop.message)
-    let stage = StageFile(hop.stage, in: judge.directory, or: judge.routes)
+    let stage = StageDefinition(hop.stage, in: judge.directory, or: judge.routes)
     var concluded = judge.conclude(
       message, .error(code, reason), at: stage, hop: HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt), parent: hop.parent,
       origin: nil, takenAt: now, now: now, milliseconds: 0)

@@ -6,8 +6,8 @@ import System
 
 /// One message through one stage, with what it would set and send, and nothing kept: what is read is real, what would be changed is noted.
 public struct Rehearsal: Sendable {
-  private let unit: @Sendable (RehearsalNotes) -> StageUnit
-  private let stage: StageFile
+  private let unit: @Sendable (RehearsalNotes) -> RunningStage
+  private let stage: StageDefinition
   private let takesMessages: Bool
   private let judge: Judge
   private let pool: Pool?
@@ -20,7 +20,8 @@ public struct Rehearsal: Sendable {
   ///   - pool: of a database that refuses to be written to (`PostgresSettings.readOnly`); nil when there is none.
   ///   - needingDatabase: what cannot be read without a database.
   public init(
-    _ stage: StageFile, plugin: any Stage, settings: StageSettings, routes: RouteFile, directory: [StageFile], services: Services,
+    _ stage: StageDefinition, plugin: any StagePlugin, settings: StageSettings, routes: RouteFile, directory: [StageDefinition],
+    services: Services,
     pool: Pool?, needingDatabase: Set<RehearsedPart> = []
   ) {
     self.stage = stage
@@ -35,12 +36,12 @@ public struct Rehearsal: Sendable {
       let context = StageContext(
         stage: stage.name, services: services.rehearsed(notes), store: RehearsedStore(real, notes),
         pipeline: RehearsedEntrance(notes: notes))
-      return StageUnit(file: stage, plugin: plugin, context: context, settings: settings)
+      return RunningStage(file: stage, plugin: plugin, context: context, settings: settings)
     }
   }
 
   /// Has the stage judge a message.
-  /// - Throws: `RehearsalRefusal` for a message that would never come to this stage: nothing was read then; `PostgresError` when the
+  /// - Throws: `RehearsalError` for a message that would never come to this stage: nothing was read then; `PostgresError` when the
   ///   journal cannot be asked for the run of a registration whose flow is pinned.
   public func run(_ message: Message) async throws -> RehearsalReport {
     try check(message)
@@ -55,7 +56,7 @@ public struct Rehearsal: Sendable {
     return RehearsalReport(hop, notes)
   }
 
-  private func check(_ message: Message) throws(RehearsalRefusal) {
+  private func check(_ message: Message) throws(RehearsalError) {
     guard takesMessages else { throw .takesNoMessages(stage.name) }
     guard let flow = judge.routes.flow(message.process) else {
       throw .noFlow(message.process, among: judge.routes.flows.map(\.process.value))
@@ -90,7 +91,7 @@ private struct NoStore: StageStore {
 }
 
 /// Why a message is not tried.
-public enum RehearsalRefusal: Error, Sendable, Equatable, CustomStringConvertible {
+public enum RehearsalError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The stage takes no messages of the bus.
   case takesNoMessages(String)
   /// The route file has no flow of the message's process.

@@ -43,7 +43,7 @@ final class RehearsedPackets: PacketManager {
     return try await real.biometrics(person, of: packet)
   }
 
-  func validate(_ packet: PacketReference) async throws -> [PacketFault] {
+  func validate(_ packet: PacketReference) async throws -> [PacketProblem] {
     try notes.reach(.packets)
     return try await real.validate(packet)
   }

@@ -102,7 +102,7 @@ final class RouteVersions: Sendable {
     var directory = stages
     if case .object(let prefixes) = try JSONValue.parse(Array(prefixes.utf8)) {
       directory = directory.adding(
-        prefixes.filter { stages[$0.key] == nil }.map { StageDirectory.Stage($0.key, topicPrefix: $0.value.string) })
+        prefixes.filter { stages[$0.key] == nil }.map { StageDirectory.Entry($0.key, topicPrefix: $0.value.string) })
     }
     let routes = RouteFile.read(Array(text.utf8), name: name, stages: directory).file
     return routes?.digest == digest ? routes : nil

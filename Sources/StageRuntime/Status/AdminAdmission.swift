@@ -29,7 +29,7 @@ struct AdminAdmission: Sendable {
   }
 
   private func refused(_ status: Int, _ reason: String) -> Int {
-    Refusals.shared.add("admin", reason: reason)
+    RefusedCallers.shared.add("admin", reason: reason)
     return status
   }
 

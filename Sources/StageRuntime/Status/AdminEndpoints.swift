@@ -13,11 +13,11 @@ final class EngineProgress: Sendable {
 
 /// What every process shows of itself to operators: liveness, readiness, health and metrics.
 struct AdminEndpoints: Sendable {
-  let units: [StageUnit]
+  let units: [RunningStage]
   let workers: [any BusWorker]
   let runner: WorkRunner
-  let courier: Courier
-  /// Of each worker, and of the courier.
+  let relay: OutboxRelay
+  /// Of each worker, and of the outbox relay.
   let watches: [BusWatch]
   let topicCare: TopicCare
   let routes: RouteTable
@@ -119,7 +119,7 @@ struct AdminEndpoints: Sendable {
     let isUp = databaseIsUp && busIsUp && topicsAreUp && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
     // A stranger can send what is refused: told, but the process is no less well for it.
-    let refusedDeliveries = Refusals.shared.troubled()
+    let refusedDeliveries = RefusedCallers.shared.troubled()
     return answer(
       [
         "status": .string(isUp ? "UP" : "DOWN"),
@@ -164,13 +164,13 @@ struct AdminEndpoints: Sendable {
   private func metrics() -> String {
     var byName: [String: [(labels: String, value: Int)]] = [:]
     for unit in units {
-      for line in unit.meters.lines { byName[line.name, default: []].append((line.labels, line.value)) }
+      for line in unit.metrics.lines { byName[line.name, default: []].append((line.labels, line.value)) }
       for (name, value) in unit.plugin.counts {
         byName["regproc_stage_\(name)_total", default: []].append(("stage=\"\(unit.file.name)\"", value))
       }
     }
-    byName["regproc_courier_sent_total"] = [("", courier.sent.load(ordering: .relaxed))]
-    byName["regproc_courier_healed_total"] = [("", courier.healed.load(ordering: .relaxed))]
+    byName["regproc_outbox_sent_total"] = [("", relay.sent.load(ordering: .relaxed))]
+    byName["regproc_outbox_healed_total"] = [("", relay.healed.load(ordering: .relaxed))]
     for watch in workers.map(\.watch) {
       let label = "stage=\"\(watch.name)\""
       byName["regproc_assigned_partitions", default: []].append((label, watch.assignedPartitions))
@@ -187,7 +187,7 @@ struct AdminEndpoints: Sendable {
       byName["regproc_standstill_seconds", default: []].append(
         ("name=\"\(watch.name)\"", (watch.standing?.milliseconds ?? 0) / 1000))
     }
-    for refused in Refusals.shared.all {
+    for refused in RefusedCallers.shared.all {
       byName["regproc_refused_total", default: []].append(
         ("what=\"\(refused.what)\",reason=\"\(refused.reason)\"", refused.count))
     }

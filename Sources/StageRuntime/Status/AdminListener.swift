@@ -62,7 +62,7 @@ final class AdminListener: Sendable {
         // Addresses of interfaces come and go.
         if isBeyondLoopback, AdminNames.ofInterfaces.allows(host: field) { return nil }
       }
-      Refusals.shared.add("admin", reason: "host")
+      RefusedCallers.shared.add("admin", reason: "host")
       return .text("misdirected request\n", status: 421)
     }
   }

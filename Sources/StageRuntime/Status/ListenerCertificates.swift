@@ -35,5 +35,5 @@ final class ListenerCertificates: Sendable {
   }
 
   /// Clients that are refused for want of a certificate are counted as whatever else is refused.
-  static let countRefusal: @Sendable (String) -> Void = { Refusals.shared.add("tls", reason: $0) }
+  static let countRefusal: @Sendable (String) -> Void = { RefusedCallers.shared.add("tls", reason: $0) }
 }

@@ -16,7 +16,7 @@ public struct OperatorAccess: Sendable {
   /// The version of the route file in force.
   public let routes: @Sendable () -> RouteFile
   /// All stages there are.
-  public let stages: [StageFile]
+  public let stages: [StageDefinition]
   /// Those that have a topic.
   public let takesMessages: Set<String>
   /// Bounds of replays.
@@ -31,7 +31,7 @@ public struct OperatorAccess: Sendable {
   /// What an engine gives; tests make their own.
   public init(
     read: Admission, operate: Admission, reveal: Admission, pool: Pool, routes: @escaping @Sendable () -> RouteFile,
-    stages: [StageFile] = [], takesMessages: Set<String> = [], replays: ReplayLimits = ReplayLimits(),
+    stages: [StageDefinition] = [], takesMessages: Set<String> = [], replays: ReplayLimits = ReplayLimits(),
     objects: any ObjectStore = NoObjects(), environment: [String: String] = [:],
     wakeUp: @escaping @Sendable () -> Void
   ) {

@@ -1,7 +1,7 @@
 import StageKit
 
 /// Routes what stages that run elsewhere have judged: the engine does it, this is what it is called and how it is set.
-public struct BridgeStage: Stage {
+public struct BridgeStage: StagePlugin {
   public static let spec = PluginSpec(
     name: "bridge", summary: "routes what stages that run elsewhere have judged, in place of Camel's bridge",
     takesMessages: false, isBridge: true,

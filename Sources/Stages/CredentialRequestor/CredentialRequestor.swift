@@ -4,7 +4,7 @@ import StageKit
 
 /// Asks for credentials of an identity that is published: the stages `print` (docs/upstream/stages.md#9-print-or-credential-requestor) and
 /// `opencrvs` (docs/upstream/stages.md#10-opencrvs-stage), which differ in their settings alone.
-public struct CredentialRequestor: Stage {
+public struct CredentialRequestor: StagePlugin {
   public static let spec = PluginSpec(
     name: "credential-requestor", summary: "asks the credential service for a credential for each partner",
     settings: [
@@ -43,7 +43,7 @@ public struct CredentialRequestor: Stage {
   }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
+    try await ServiceVerdict.judged {
       let identities = context.services.identities
       guard let identity = try await identities.identity(.rid(message.rid)) else {
         return .failed("RPR-PPS-FAILED-010", "UIN not found in database")
@@ -56,7 +56,7 @@ public struct CredentialRequestor: Stage {
       {
         subject = vid.vid
       } else {
-        return .retry(Refusal.systemException, "VID not available")
+        return .retry(ServiceVerdict.systemException, "VID not available")
       }
       let data = try await additionalData(message, context)
       var last: String?

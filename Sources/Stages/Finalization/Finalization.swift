@@ -2,7 +2,7 @@ import Registration
 import StageKit
 
 /// Makes the draft of an identity the identity (docs/upstream/stages.md#8-finalization).
-public struct Finalization: Stage {
+public struct Finalization: StagePlugin {
   public static let spec = PluginSpec(
     name: "finalization", summary: "publishes the identity's draft: from here on the UIN is valid and has a VID")
 

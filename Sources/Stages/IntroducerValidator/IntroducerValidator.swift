@@ -5,7 +5,7 @@ import StageKit
 ///
 /// Captures of the introducer are compared with those of the identity where the packet has some, by a matcher or by ID authentication, if
 /// one is configured; births have none. What was not compared is said in the verdict, and ends the packet where a comparison is required.
-public struct IntroducerValidator: Stage {
+public struct IntroducerValidator: StagePlugin {
   public static let spec = PluginSpec(
     name: "introducer-validator", summary: "checks that the packet's introducer is registered and active",
     settings: [
@@ -41,7 +41,7 @@ public struct IntroducerValidator: Stage {
   }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
+    try await ServiceVerdict.judged {
       let fields = try await context.services.packets.fields(
         ["introducerUIN", "introducerRID", "introducerVID", "introducerBiometrics"].map { mapping[$0] },
         of: PacketReference(message))
@@ -60,7 +60,7 @@ public struct IntroducerValidator: Stage {
         // A code of our own: upstream has no such success.
         return .passed("RPR-IVM-SUCCESS-002", "The packet names no introducer; nothing to validate")
       } else {
-        return Refusal.system("Packet validation failed UIN or RID of Introducer Not Found in Packet")
+        return ServiceVerdict.system("Packet validation failed UIN or RID of Introducer Not Found in Packet")
       }
 
       let found: Identity?
@@ -93,7 +93,7 @@ public struct IntroducerValidator: Stage {
     guard biometricsRule != .off else { return .passed("RPR-IVM-SUCCESS-001", success) }
     func notCompared(_ why: String) -> Verdict {
       biometricsRule == .required
-        ? Refusal.system("the introducer's biometrics cannot be compared: \(why)")
+        ? ServiceVerdict.system("the introducer's biometrics cannot be compared: \(why)")
         : .passed("RPR-IVM-SUCCESS-001", "\(success); biometrics were not compared: \(why)")
     }
     var captured: BiometricRecord?

@@ -19,7 +19,7 @@ struct BirthPacket: Sendable {
 
   /// The upload file, an encrypted container of encrypted sub-packets, and what of the event is not in it
   /// (`BirthMapping.Identity.leftOut`).
-  /// - Throws: `MediatorFault` when no packet can be made of this event, `ServiceError` when a service is needed that
+  /// - Throws: `MediatorError` when no packet can be made of this event, `ServiceError` when a service is needed that
   ///   does not answer.
   func encoded(_ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
     let schema = try await context.idSchema(mapping.schemaVersion)
@@ -49,7 +49,7 @@ struct BirthPacket: Sendable {
       return (packet.content, packet.ignoredFields.sorted().map { "\($0): the identity schema has no such field" })
     } catch let error as PacketError {
       context.log.warning("a packet cannot be made", ["rid": rid, "error": "\(error.code)"])
-      throw MediatorFault(.packetCreation, "the packet cannot be made (\(error.code))")
+      throw MediatorError(.packetCreation, "the packet cannot be made (\(error.code))")
     }
   }
 

@@ -18,16 +18,16 @@ extension MosipMediator {
       event = try CRVSEvent(plaintext)
       // The id is not signed: without this, one good message could be sent again under any other id.
       guard message.id == event.bundle.compositionId else {
-        throw MediatorFault(.unreadable, "the request's id is not that of the record in the event")
+        throw MediatorError(.unreadable, "the request's id is not that of the record in the event")
       }
       guard event.bundle.kind == .birth, event.topic == "BIRTH_REGISTERED" else {
-        throw MediatorFault(.unreadable, "the event is not a registered birth")
+        throw MediatorError(.unreadable, "the event is not a registered birth")
       }
       // Without it nobody at OpenCRVS could be told of the UIN token.
       guard event.bundle.registrationNumber != nil else {
-        throw MediatorFault(.unreadable, "the birth has no registration number")
+        throw MediatorError(.unreadable, "the birth has no registration number")
       }
-    } catch let fault as MediatorFault {
+    } catch let fault as MediatorError {
       await recordRefusal(of: message.id, fault, context)
       throw fault
     }
@@ -59,7 +59,7 @@ extension MosipMediator {
       // Sent twice at the same time, and the other one was first; or the RID or the registration number belongs to
       // another birth: one number must never lead to two UINs.
       if let answer = try await answerOfKnown(event, transaction, context) { return answer }
-      throw MediatorFault(.conflict, "the application id or the registration number belongs to another record")
+      throw MediatorError(.conflict, "the application id or the registration number belongs to another record")
     }
     context.log.info("a birth is taken", ["rid": rid])
     return taken(rid, context)
@@ -76,7 +76,7 @@ extension MosipMediator {
       try await events(context).get(container: rid, key: $0)
     }
     guard isSame, !rid.isEmpty else {
-      throw MediatorFault(.conflict, "the same record was received before with other content")
+      throw MediatorError(.conflict, "the same record was received before with other content")
     }
     return taken(rid, context)
   }
@@ -88,7 +88,7 @@ extension MosipMediator {
   /// The application id that the event carries, else a new RID.
   private func registrationId(of event: CRVSEvent, _ context: StageContext) async throws -> String {
     guard let carried = event.bundle.applicationId else { return try await newRID(context) }
-    guard RecordKey.isRID(carried) else { throw MediatorFault(.ridUnreadable, "the application id is not a RID") }
+    guard RecordKey.isRID(carried) else { throw MediatorError(.ridUnreadable, "the application id is not a RID") }
     return carried
   }
 
@@ -99,7 +99,7 @@ extension MosipMediator {
       ).text
     } catch let error as ServiceError {
       context.log.warning("no RID can be had", ["error": error.code])
-      throw MediatorFault(.ridGeneration, "no RID can be generated now")
+      throw MediatorError(.ridGeneration, "no RID can be generated now")
     }
   }
 
@@ -126,7 +126,7 @@ extension MosipMediator {
   }
 
   /// What was not genuine or not readable leaves a trace in the audit trail and nowhere else.
-  func recordRefusal(of id: String, _ fault: MediatorFault, _ context: StageContext) async {
+  func recordRefusal(of id: String, _ fault: MediatorError, _ context: StageContext) async {
     let entry = AuditEntry(
       eventId: "OPENCRVS_BIRTH_REFUSED", eventName: "opencrvs birth refused", eventType: "OPENCRVS",
       module: context.stage,

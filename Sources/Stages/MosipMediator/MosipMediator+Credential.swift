@@ -12,10 +12,10 @@ extension MosipMediator {
   func takeCredential(_ request: Request, _ context: StageContext) async throws -> Response {
     let body = try delivered(request, of: credentialTopic, context)
     if let topic = body["topic"]?.string, topic != credentialTopic {
-      throw MediatorFault(.unreadable, "the delivery is of another topic")
+      throw MediatorError(.unreadable, "the delivery is of another topic")
     }
     guard let event = body["event"], event.object != nil else {
-      throw MediatorFault(.unreadable, "the delivery has no event")
+      throw MediatorError(.unreadable, "the delivery has no event")
     }
     let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Digest.hex(request.body)
     let key = RecordKey.of(id)
@@ -38,7 +38,7 @@ extension MosipMediator {
 
   func returnToken(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let record = try await context.store.record(Records.credentials, work.key) else {
-      throw MediatorFault(.unknown, "there is no credential event of this key").workFailure
+      throw MediatorError(.unknown, "there is no credential event of this key").workFailure
     }
     if record.document["status"]?.string != "Received" { return .done }
     do {
@@ -54,7 +54,7 @@ extension MosipMediator {
       } catch let refusal as Outgoing.Refusal {
         throw refusal.ending("the UIN token cannot be sent back")
       }
-    } catch let refusal as CredentialRefusal {
+    } catch let refusal as CredentialError {
       context.log.warning("a credential is refused", ["event": work.key, "reason": refusal.rawValue])
       refusals.add(refusal)
       var document = record.document
@@ -63,7 +63,7 @@ extension MosipMediator {
       return .done(
         changes: [.put(collection: Records.credentials, key: work.key, document: document)]
           + saying(refusal.status, work.key, document))
-    } catch let fault as MediatorFault {
+    } catch let fault as MediatorError {
       throw fault.workFailure
     }
     context.log.info("a UIN token is sent back", ["event": work.key])
@@ -88,14 +88,14 @@ extension MosipMediator {
   }
 
   /// The birth of ours that a credential event belongs to, with the UIN that the credential says; nil for one that nobody sent here.
-  /// - Throws: `CredentialRefusal` for an event that is not believed, `MediatorFault` for one that cannot be read.
+  /// - Throws: `CredentialError` for an event that is not believed, `MediatorError` for one that cannot be read.
   private func provenBirth(_ key: String, _ context: StageContext) async throws -> (birth: StageRecord, uin: String)? {
     let event = try await keptEvent(key, context)
     let credential = try await openedCredential(of: event, context)
     try await checkProof(of: event, credential, context)
     guard let subject = (try? JSONValue.parse(credential))?["credentialSubject"],
       let uin = subject["UIN"]?.string ?? subject["UIN"]?.int.map(String.init), !uin.isEmpty
-    else { throw MediatorFault(.unreadable, "the credential is not readable or has no UIN") }
+    else { throw MediatorError(.unreadable, "the credential is not readable or has no UIN") }
     return try await birth(of: event, subject, uin, context).map { ($0, uin) }
   }
 
@@ -104,7 +104,7 @@ extension MosipMediator {
     do {
       return try await context.services.envelopeKeys.open(envelope, as: settings.text("partner-id"))
     } catch let error as ServiceError where error.kind == .refused {
-      throw MediatorFault(.decryption, "the credential cannot be decrypted")
+      throw MediatorError(.decryption, "the credential cannot be decrypted")
     }
   }
 
@@ -123,12 +123,12 @@ extension MosipMediator {
   }
 
   /// Holds a credential to the signature of the service that issues credentials.
-  /// - Throws: `CredentialRefusal`; `ServiceError`, always retriable, when its certificate cannot be had: nobody's token is lost by that.
+  /// - Throws: `CredentialError`; `ServiceError`, always retriable, when its certificate cannot be had: nobody's token is lost by that.
   private func checkProof(of event: JSONValue, _ credential: [UInt8], _ context: StageContext) async throws {
     let rule = settings.text("credential-proof")
     guard rule != "off" else { return }
     guard let proof = event["data"]?["proof"]?["signature"]?.string, !proof.isEmpty else {
-      if rule == "required" { throw CredentialRefusal.noProof }
+      if rule == "required" { throw CredentialError.noProof }
       return
     }
     // An earlier version of the embedded service signed the text of the credential in base64url; its events may still be on their way.
@@ -140,7 +140,7 @@ extension MosipMediator {
         throw ServiceError(.unavailable, service: error.service, code: error.code, error.message)
       }
     }
-    throw CredentialRefusal.wrongProof
+    throw CredentialError.wrongProof
   }
 
   /// The birth that a credential is of: by the RID for which our requestor asked, else by a RID at the end of the subject's id, else by the
@@ -180,7 +180,7 @@ extension MosipMediator {
   }
 
   /// A birth whose credential names no other registration number than its own.
-  private func checked(_ birth: StageRecord, _ number: String?, _ named: StageRecord?) throws(CredentialRefusal) -> StageRecord {
+  private func checked(_ birth: StageRecord, _ number: String?, _ named: StageRecord?) throws(CredentialError) -> StageRecord {
     guard number == nil || number == birth.document["registrationNumber"]?.string || named?.key == birth.key else {
       throw .otherNumber
     }
@@ -189,7 +189,7 @@ extension MosipMediator {
 
   /// A credential says the UIN of the identity that the registration made, and of nobody else.
   private func prove(_ uin: String, isOf rid: String, _ context: StageContext) async throws {
-    guard try await context.services.identities.identity(.rid(rid))?.uin == uin else { throw CredentialRefusal.otherPerson }
+    guard try await context.services.identities.identity(.rid(rid))?.uin == uin else { throw CredentialError.otherPerson }
   }
 
   /// The event as it came.
@@ -198,7 +198,7 @@ extension MosipMediator {
       let bytes = try await events(context).get(
         container: ObjectAccounts.credentials + RecordKey.container(key), key: "event.json"),
       let event = try? JSONValue.parse(bytes)
-    else { throw MediatorFault(.unknown, "the credential event is not in the object store") }
+    else { throw MediatorError(.unknown, "the credential event is not in the object store") }
     return event
   }
 
@@ -206,32 +206,32 @@ extension MosipMediator {
   private func envelope(of event: JSONValue, _ context: StageContext) async throws -> [UInt8] {
     if let text = event["data"]?["credential"]?.string, !text.isEmpty {
       guard let bytes = Encoding.bytes(base64: text) else {
-        throw MediatorFault(.decryption, "the credential is not base64")
+        throw MediatorError(.decryption, "the credential is not base64")
       }
       return bytes
     }
     guard let url = event["dataShareUri"]?.string, !url.isEmpty else {
-      throw MediatorFault(.unreadable, "the event has neither a credential nor a data share URL")
+      throw MediatorError(.unreadable, "the event has neither a credential nor a data share URL")
     }
     guard context.services.outgoingHosts.allows(url) else {
-      Refusals.shared.add("credential", reason: "host")
+      RefusedCallers.shared.add("credential", reason: "host")
       context.log.warning(
         "a credential is not fetched: data shares at its host are not allowed (http.outgoing-hosts, mosip.datashare-url)",
         ["host": OutgoingHosts.host(of: url) ?? "none that can be read"])
-      throw MediatorFault(.decryption, "the data share is at a host that is not allowed")
+      throw MediatorError(.decryption, "the data share is at a host that is not allowed")
     }
     let response: ClientResponse
     do {
       response = try await Outgoing(http: context.services.http).get(
         url, service: "data share", final: [404, 410], largest: 16 << 20)
     } catch is Outgoing.Refusal {
-      throw MediatorFault(.decryption, "the data share does not have the credential")
+      throw MediatorError(.decryption, "the data share does not have the credential")
     }
     // The text of the envelope, in quotes or not; a share that keeps raw bytes begins with the envelope's own header.
     if response.body.starts(with: "VER_R2".utf8) { return response.body }
     let text = response.body.filter { $0 > 32 && $0 != UInt8(ascii: "\"") }
     guard let bytes = Encoding.bytes(base64: text) else {
-      throw MediatorFault(.decryption, "the data share holds no base64")
+      throw MediatorError(.decryption, "the data share holds no base64")
     }
     return bytes
   }
@@ -241,9 +241,9 @@ extension MosipMediator {
     guard let record = try await context.store.record(Records.credentials, work.key) else { return }
     let status =
       switch failure.code {
-      case MediatorFault.Code.decryption.rawValue: "serving_error_decrypt"
-      case MediatorFault.Code.unreadable.rawValue: "serving_error_json_parse"
-      case MediatorFault.Code.tokenGeneration.rawValue: "serving_error_uin_token"
+      case MediatorError.Code.decryption.rawValue: "serving_error_decrypt"
+      case MediatorError.Code.unreadable.rawValue: "serving_error_json_parse"
+      case MediatorError.Code.tokenGeneration.rawValue: "serving_error_uin_token"
       default: "serving_error_sending_back"
       }
     var document = record.document
@@ -252,12 +252,12 @@ extension MosipMediator {
     var changes: [StageChange] = [.put(collection: Records.credentials, key: work.key, document: document)]
     changes += saying(status, work.key, document)
     // Only of a birth that the credential is proved to be of: nobody else's could be made to fail.
-    let isOpen = ![MediatorFault.Code.decryption, .unreadable].map(\.rawValue).contains(failure.code)
+    let isOpen = ![MediatorError.Code.decryption, .unreadable].map(\.rawValue).contains(failure.code)
     do {
       if isOpen, let (birth, _) = try await provenBirth(work.key, context) {
         changes.append(.schedule(statusWork(of: birth.key, code: failure.code, message: failure.message)))
       }
-    } catch let error where error is MediatorFault || error is CredentialRefusal {
+    } catch let error where error is MediatorError || error is CredentialError {
       context.log.warning("a credential comes to nothing, and nobody knows whose it is", ["event": work.key, "code": failure.code])
     }
     try await context.store.commit(changes)

@@ -31,7 +31,7 @@ extension MosipMediator {
     guard var record = try await context.store.record(Records.births, transaction),
       let rid = record.document["rid"]?.string
     else {
-      throw MediatorFault(.unknown, "there is no birth of this key").workFailure
+      throw MediatorError(.unknown, "there is no birth of this key").workFailure
     }
     let registrations = registrations(process: settings.text("birth-process"), context)
     // A transaction has five steps; a lost object may send it back once or twice.
@@ -76,8 +76,8 @@ extension MosipMediator {
       "the packet was lost between two steps again and again")
   }
 
-  func registrations(process: String, _ context: StageContext) -> RegistrationDoors {
-    RegistrationDoors(
+  func registrations(process: String, _ context: StageContext) -> RegistrationEndpoints {
+    RegistrationEndpoints(
       statusURL: settings.text("registration-status-url"), receiverURL: settings.text("packet-receiver-url"),
       referenceId: referenceId, process: process, token: { try await mosipToken(context) }, services: context.services)
   }
@@ -96,14 +96,14 @@ extension MosipMediator {
   ) {
     if let bytes = try await keptPacket(record, rid, context) { return (bytes, nil) }
     guard let eventBytes = try await events(context).get(container: rid, key: record.document["object"]?.string ?? "")
-    else { throw MediatorFault(.unknown, "the event is not in the object store").workFailure }
+    else { throw MediatorError(.unknown, "the event is not in the object store").workFailure }
     let (bytes, leftOut): ([UInt8], [String])
     do {
       (bytes, leftOut) = try await BirthPacket(
         event: CRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping,
         process: settings.text("birth-process")
       ).encoded(context)
-    } catch let fault as MediatorFault {
+    } catch let fault as MediatorError {
       throw fault.workFailure
     }
     try await context.services.objects.put(

@@ -14,7 +14,7 @@ extension MosipMediator {
     // `event.data`.
     let event = body["instanceId"] != nil ? body : body["event"]?["data"] ?? body["event"] ?? .null
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
-      throw MediatorFault(.unreadable, "the event names no registration or no result")
+      throw MediatorError(.unreadable, "the event names no registration or no result")
     }
     if RecordKey.isRID(rid), let owner = try await context.store.record(Records.rids, rid)?.document,
       let transaction = owner["txnId"]?.string
@@ -82,9 +82,9 @@ extension MosipMediator {
     guard let document = try await context.store.record(Records.births, work.key)?.document,
       let rid = document["rid"]?.string
     else {
-      throw MediatorFault(.unknown, "there is no birth of this key").workFailure
+      throw MediatorError(.unknown, "there is no birth of this key").workFailure
     }
-    let code = work.payload["errorCode"]?.string ?? MediatorFault.Code.unknown.rawValue
+    let code = work.payload["errorCode"]?.string ?? MediatorError.Code.unknown.rawValue
     var message = work.payload["errorMessage"]?.string ?? ""
     if code.hasPrefix("PACKET_"), let last = try? await context.services.registrations.registrations(rid: rid).last,
       let step = last.latestTransactionType

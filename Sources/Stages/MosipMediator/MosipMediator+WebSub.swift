@@ -24,7 +24,7 @@ extension MosipMediator {
     } catch {
       context.log.warning(
         "subscribing at the hub failed", ["error": (error as? ServiceError)?.description ?? "\(type(of: error))"])
-      throw MediatorFault(.subscription, "the hub did not take the subscription")
+      throw MediatorError(.subscription, "the hub did not take the subscription")
     }
     return answer(context).message("Successfully subscribed")
   }
@@ -46,8 +46,8 @@ extension MosipMediator {
   /// - Throws: OPN-AUT-002 with a wrong signature, OPN-CRVS-001 for what is no JSON.
   func delivered(_ request: Request, of topic: String, _ context: StageContext) throws -> JSONValue {
     guard HubSignature.isWebSub(request.headers["X-Hub-Signature"] ?? "", body: request.body, secret: hubSecret) else {
-      Refusals.shared.refusedDelivery(of: topic, context.log)
-      throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
+      RefusedCallers.shared.refusedDelivery(of: topic, context.log)
+      throw MediatorError(.tokenInvalid, "X-Hub-Signature is not of this body")
     }
     return try MediatorBodies.json(request.body, "the delivery")
   }

@@ -9,7 +9,7 @@ import StageKit
 /// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on until it ends in a
 /// result or in one named error. Ordering: none between records; the events of one record one after another in the order in which they were
 /// taken, and one change of a person at a time. The same event is taken once, and its packet is made once.
-public struct MosipMediator: Stage {
+public struct MosipMediator: StagePlugin {
   /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "mosip-mediator",
@@ -144,7 +144,7 @@ public struct MosipMediator: Stage {
   /// Credentials of registrations that nobody sent here.
   let strangers = Tally()
   /// Credentials that are not believed.
-  let refusals = CredentialRefusals()
+  let refusals = RefusedCredentials()
   /// Corrections that came after a later one was done.
   let stale = Tally()
   /// Messages to people that were given up.
@@ -249,7 +249,7 @@ public struct MosipMediator: Stage {
     case Self.subscription:
       try await subscribe(context)
       return work.key == "standing" ? .again(afterSeconds: Double(settings.integer("lease")) / 2) : .done
-    default: throw WorkFailure(code: MediatorFault.Code.unknown.rawValue, "work of an unknown kind")
+    default: throw WorkFailure(code: MediatorError.Code.unknown.rawValue, "work of an unknown kind")
     }
   }
 

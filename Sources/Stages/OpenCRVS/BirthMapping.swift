@@ -119,11 +119,11 @@ struct BirthMapping: Sendable {
         names.append((language, name.value))
       }
     }
-    guard !names.isEmpty else { throw MediatorFault(.identity, "fullName: the child has no name") }
+    guard !names.isEmpty else { throw MediatorError(.identity, "fullName: the child has no name") }
     fields["fullName"] = .array(names.map { ["language": .string($0.language), "value": .string($0.value)] })
 
     guard let birthDate = child.birthDate.flatMap(Self.mosipDate) else {
-      throw MediatorFault(.identity, "dateOfBirth: the child has no date of birth that is a day of the calendar, as yyyy-MM-dd")
+      throw MediatorError(.identity, "dateOfBirth: the child has no date of birth that is a day of the calendar, as yyyy-MM-dd")
     }
     fields["dateOfBirth"] = .string(birthDate)
     if let gender = child.gender {
@@ -168,7 +168,7 @@ struct BirthMapping: Sendable {
   private func complete(_ identity: inout Identity, _ schema: IdSchema) throws {
     let missing = requiredFields.filter { identity.fields[$0] == nil && schema.field($0) != nil }
     guard !missing.isEmpty else { return }
-    if isStrict { throw MediatorFault(.identity, "\(missing.joined(separator: ", ")): not in the event, and required") }
+    if isStrict { throw MediatorError(.identity, "\(missing.joined(separator: ", ")): not in the event, and required") }
     guard !requiredDefault.isEmpty else { return }
     for name in missing {
       let value = schema.field(name)?.type == .simple ? simple(requiredDefault) : .string(requiredDefault)
@@ -195,11 +195,11 @@ struct BirthMapping: Sendable {
         locationsURL.appending(path: "/" + id), headers: ["Accept": "application/json"], service: "OpenCRVS locations",
         final: [404])
       guard let name = (try? JSONValue.parse(response.body))?["name"]?.string, !FHIR.isBlank(name) else {
-        throw MediatorFault(.location, "a location of the address has no name at OpenCRVS")
+        throw MediatorError(.location, "a location of the address has no name at OpenCRVS")
       }
       return name
     } catch is Outgoing.Refusal {
-      throw MediatorFault(.location, "a location of the address is not known at OpenCRVS")
+      throw MediatorError(.location, "a location of the address is not known at OpenCRVS")
     }
   }
 
@@ -240,7 +240,7 @@ extension StageContext {
   func idSchema(_ version: String) async throws -> IdSchema {
     guard let schema = try await services.schemas.schema(version: version) else {
       throw ServiceError(
-        .unavailable, service: "id schemas", code: MediatorFault.Code.serviceUnreachable.rawValue,
+        .unavailable, service: "id schemas", code: MediatorError.Code.serviceUnreachable.rawValue,
         "there is no schema of version \(version)")
     }
     return schema

@@ -20,25 +20,25 @@ struct CRVSBundle: Sendable {
   let mannerOfDeath: String?
 
   /// - Throws: OPN-CRVS-001 naming what is missing: entries, Task, the record's id, child or deceased.
-  init(_ bundle: JSONValue, topic: String) throws(MediatorFault) {
-    guard let entries = bundle["entry"]?.array else { throw MediatorFault(.unreadable, "the bundle has no entries") }
+  init(_ bundle: JSONValue, topic: String) throws(MediatorError) {
+    guard let entries = bundle["entry"]?.array else { throw MediatorError(.unreadable, "the bundle has no entries") }
     let resources = Resources(entries)
     guard let task = resources.all.first(where: { $0.type == "Task" }) else {
-      throw MediatorFault(.unreadable, "the bundle has no Task")
+      throw MediatorError(.unreadable, "the bundle has no Task")
     }
     self.task = CRVSTask(resource: task.resource)
     guard let kind = self.task.kind ?? (topic.hasPrefix("DEATH") ? .death : topic.hasPrefix("BIRTH") ? .birth : nil)
     else {
-      throw MediatorFault(.unreadable, "neither the Task nor the topic says birth or death")
+      throw MediatorError(.unreadable, "neither the Task nor the topic says birth or death")
     }
     guard topic.hasPrefix(kind.rawValue) || topic.isEmpty else {
-      throw MediatorFault(.unreadable, "the Task is about another kind of event than the topic")
+      throw MediatorError(.unreadable, "the Task is about another kind of event than the topic")
     }
     self.kind = kind
     mannerOfDeath = resources.observed("uncertified-manner-of-death")
     let composition = resources.all.first { $0.type == "Composition" }
     guard let id = self.task.compositionId ?? composition?.resource["id"]?.string, FHIR.isIdentifier(id) else {
-      throw MediatorFault(.unreadable, "the Task names no record")
+      throw MediatorError(.unreadable, "the Task names no record")
     }
     compositionId = id
 
@@ -70,12 +70,12 @@ struct CRVSBundle: Sendable {
       unsectioned.contains(where: { $0.identifier(kind.numberType) != nil && toldOf.contains($0.entry) })
     {
       // The child, to whom the RelatedPerson is related, or a relative with an old number: nothing here says which.
-      throw MediatorFault(.unreadable, "the only Patient with a number is called a relative, and the Task has none")
+      throw MediatorError(.unreadable, "the only Patient with a number is called a relative, and the Task has none")
     }
     guard
       let subject = sectioned ?? Self.numbered(unsectioned, kind, number) ?? marked ?? unnamed.first
     else {
-      throw MediatorFault(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
+      throw MediatorError(.unreadable, kind == .birth ? "the bundle has no child" : "the bundle has no deceased")
     }
     self.subject = subject
 

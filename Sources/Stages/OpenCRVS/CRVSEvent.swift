@@ -25,14 +25,14 @@ struct CRVSEvent: Sendable {
 
   /// Reads an event of a country that has these names for things.
   /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8.
-  init(_ body: [UInt8], names: FieldNames = .standard) throws(MediatorFault) {
+  init(_ body: [UInt8], names: FieldNames = .standard) throws(MediatorError) {
     let value = try MediatorBodies.json(body, "the event", largest: Self.largest)
     guard let topic = value["event"]?["hub"]?["topic"]?.string, FHIR.isIdentifier(topic) else {
-      throw MediatorFault(.unreadable, "the event has no topic")
+      throw MediatorError(.unreadable, "the event has no topic")
     }
     guard var contexts = value["event"]?["context"]?.array,
       let index = contexts.firstIndex(where: { $0["resourceType"]?.string == "Bundle" })
-    else { throw MediatorFault(.unreadable, "the event has no bundle") }
+    else { throw MediatorError(.unreadable, "the event has no bundle") }
     contexts[index] = Self.withoutImages(contexts[index])
     translated = names.translated(contexts[index])
     bundle = try CRVSBundle(translated, topic: topic)

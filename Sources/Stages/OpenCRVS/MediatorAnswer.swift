@@ -13,15 +13,15 @@ struct MediatorAnswer: Sendable {
   let foreignText: ForeignText
 
   /// A success; with a fault it says what could not be done although the request was taken.
-  func message(_ text: String, _ more: JSONObject = [:], but fault: MediatorFault? = nil) -> Response {
+  func message(_ text: String, _ more: JSONObject = [:], but fault: MediatorError? = nil) -> Response {
     var response: JSONObject = ["message": .string(text)]
     for member in more { response[member.key] = member.value }
     return answer(.object(response), fault.map { .array([Self.error($0)]) } ?? .null, 200)
   }
 
-  func fault(_ fault: MediatorFault) -> Response { answer(.null, [Self.error(fault)], fault.code.status) }
+  func fault(_ fault: MediatorError) -> Response { answer(.null, [Self.error(fault)], fault.code.status) }
 
-  private static func error(_ fault: MediatorFault) -> JSONValue {
+  private static func error(_ fault: MediatorError) -> JSONValue {
     ["errorCode": .string(fault.code.rawValue), "errorMessage": .string(fault.message)]
   }
 
@@ -37,7 +37,7 @@ struct MediatorAnswer: Sendable {
   func unknownPaths(below prefix: String) -> Endpoint {
     Endpoint(
       anythingBelow: prefix, admission: .everybody(limits: "there is nothing here"),
-      handler: handling { _ in throw MediatorFault(.noEndpoint, "there is no such endpoint") })
+      handler: handling { _ in throw MediatorError(.noEndpoint, "there is no such endpoint") })
   }
 
   /// A handler whose errors become answers of this shape. What may work later is 503, so that senders try again. A large body is worked on
@@ -73,19 +73,19 @@ struct MediatorAnswer: Sendable {
   func signers(_ who: String) -> Admission {
     admitting(who, limits: "`X-Hub-Signature` over the body", by: [.signature]) { request in
       guard let signature = request.headers["X-Hub-Signature"] else {
-        Refusals.shared.add("signature", reason: "missing")
-        throw MediatorFault(.tokenMissing, "X-Hub-Signature is missing")
+        RefusedCallers.shared.add("signature", reason: "missing")
+        throw MediatorError(.tokenMissing, "X-Hub-Signature is missing")
       }
       guard HubSignature.isWellFormed(signature) else {
-        Refusals.shared.add("signature", reason: "form")
-        throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
+        RefusedCallers.shared.add("signature", reason: "form")
+        throw MediatorError(.tokenInvalid, "X-Hub-Signature is not of this body")
       }
     }
   }
 
   private func refusal(_ error: any Error, _ request: Request) -> Response {
     switch error {
-    case let fault as MediatorFault:
+    case let fault as MediatorError:
       let told: KeyValuePairs = ["path": request.path, "code": fault.code.rawValue]
       if fault.code == .roleMissing { log.warning("a caller is refused", told) } else { log.info("a request is refused", told) }
       if fault.code == .notUTF8 { foreignText.add(path: request.path, log) }
@@ -93,15 +93,15 @@ struct MediatorAnswer: Sendable {
     case let error as ServiceError where error.isRetriable:
       log.warning("a request cannot be served now", ["path": request.path, "error": "\(error.service): \(error.code)"])
       return self.fault(
-        MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+        MediatorError(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
     case is HTTPError:
       log.warning("a request cannot be served now", ["path": request.path])
       return self.fault(
-        MediatorFault(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
+        MediatorError(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
     case let failure as HTTPFailure: return failure.response
     default:
       log.error("a request failed", ["path": request.path, "error": (error as? ServiceError)?.code ?? "\(type(of: error))"])
-      return self.fault(MediatorFault(.unknown, "the request could not be processed"))
+      return self.fault(MediatorError(.unknown, "the request could not be processed"))
     }
   }
 }
@@ -132,16 +132,16 @@ struct MediatorDoor: Sendable {
   ///   role nor client lets it in.
   func admit(_ token: String?) async throws {
     guard let token, !token.isEmpty else {
-      Refusals.shared.add("token", reason: "missing")
-      throw MediatorFault(.tokenMissing, "the access token is missing")
+      RefusedCallers.shared.add("token", reason: "missing")
+      throw MediatorError(.tokenMissing, "the access token is missing")
     }
     guard let caller = try await tokens.caller(of: token, for: audience) else {
-      Refusals.shared.add("token", reason: "invalid")
-      throw MediatorFault(.tokenInvalid, "the access token is not valid")
+      RefusedCallers.shared.add("token", reason: "invalid")
+      throw MediatorError(.tokenInvalid, "the access token is not valid")
     }
     guard lets(caller) else {
-      Refusals.shared.add("token", reason: role.isEmpty ? "client" : "role")
-      throw MediatorFault(.roleMissing, "the caller lacks the role that is needed here, or its client is not known")
+      RefusedCallers.shared.add("token", reason: role.isEmpty ? "client" : "role")
+      throw MediatorError(.roleMissing, "the caller lacks the role that is needed here, or its client is not known")
     }
   }
 

@@ -2,7 +2,7 @@ import JSON
 import Registration
 import System
 
-/// The readers of what the mediators' doors are sent, for those who put rubbish into them.
+/// The readers of what the mediators' endpoints are sent, for those who put rubbish into them.
 package enum MediatorBodies {
   /// What came of a body.
   package enum Reading: Equatable {
@@ -16,14 +16,14 @@ package enum MediatorBodies {
   /// - Throws: OPN-CRVS-033 for text that is not UTF-8, -001 for anything else that is no JSON.
   static func json(
     _ body: [UInt8], _ what: String, largest: Int = JSONLimits.standard.maximumBytes
-  ) throws(MediatorFault) -> JSONValue {
+  ) throws(MediatorError) -> JSONValue {
     do {
       return try JSONValue.parse(body, limits: JSONLimits(maximumBytes: largest))
     } catch  where error.code == .invalidUTF8 {
       // opencrvs/mosip-mediator cuts each character to one byte. What was there cannot be told from it.
-      throw MediatorFault(.notUTF8, "\(what) is not UTF-8: its sender must send UTF-8, and no text is guessed")
+      throw MediatorError(.notUTF8, "\(what) is not UTF-8: its sender must send UTF-8, and no text is guessed")
     } catch {
-      throw MediatorFault(.unreadable, "\(what) is not readable JSON (\(error))")
+      throw MediatorError(.unreadable, "\(what) is not readable JSON (\(error))")
     }
   }
 

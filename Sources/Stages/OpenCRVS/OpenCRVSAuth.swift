@@ -85,7 +85,7 @@ final class OpenCRVSAuth: Sendable {
   }
 
   private func unavailable(_ text: String) -> ServiceError {
-    ServiceError(.unavailable, service: Self.service, code: MediatorFault.Code.noAuthToken.rawValue, text)
+    ServiceError(.unavailable, service: Self.service, code: MediatorError.Code.noAuthToken.rawValue, text)
   }
 
   private static func claims(_ token: String) -> JSONValue? {
@@ -106,7 +106,7 @@ extension OpenCRVSAuth {
     ]
   }
 
-  /// The check of callers' tokens as the doors want it.
+  /// The check of callers' tokens as the endpoints want it.
   func checking(_ context: StageContext) -> any AccessTokens { Check(auth: self, context: context) }
 
   private struct Check: AccessTokens {
@@ -135,7 +135,7 @@ extension OpenCRVSAuth {
     }
     guard let isValid = (try? JSONValue.parse(answer.body))?["valid"]?.bool else {
       throw ServiceError(
-        .unavailable, service: Self.service, code: MediatorFault.Code.serviceUnreachable.rawValue,
+        .unavailable, service: Self.service, code: MediatorError.Code.serviceUnreachable.rawValue,
         "does not say whether a token is valid")
     }
     guard isValid else { return nil }

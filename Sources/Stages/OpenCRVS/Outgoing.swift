@@ -64,11 +64,11 @@ struct Outgoing: Sendable {
     func ending(_ what: String) -> any Error {
       if let code, Self.final.contains(code) { return WorkFailure(code: code, "\(what): \(self)") }
       return ServiceError(
-        .unavailable, service: service, code: code ?? MediatorFault.Code.serviceUnreachable.rawValue,
+        .unavailable, service: service, code: code ?? MediatorError.Code.serviceUnreachable.rawValue,
         "refuses with \(status)")
     }
     private static let final = Set(
-      [MediatorFault.Code.unreadable, .notUTF8, .identity, .conflict, .notYet, .ridUnreadable].map(\.rawValue))
+      [MediatorError.Code.unreadable, .notUTF8, .identity, .conflict, .notYet, .ridUnreadable].map(\.rawValue))
 
     var description: String { "\(service) refuses with \(status)\(code.map { " \($0)" } ?? "")" }
   }

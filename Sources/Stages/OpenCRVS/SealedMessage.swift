@@ -26,19 +26,19 @@ struct SealedMessage: Sendable {
 
   /// Reads a body; both base64 alphabets are taken, padded or not.
   /// - Throws: OPN-CRVS-001 for what is no such JSON, -022 and -026 for data and signature that are no base64.
-  init(_ body: [UInt8], largest: Int) throws(MediatorFault) {
+  init(_ body: [UInt8], largest: Int) throws(MediatorError) {
     let value = try MediatorBodies.json(body, "the request", largest: largest)
     guard let data = value["data"]?.string, !data.isEmpty else {
-      throw MediatorFault(.unreadable, "the request has no data")
+      throw MediatorError(.unreadable, "the request has no data")
     }
     guard let signature = value["signature"]?.string, !signature.isEmpty else {
-      throw MediatorFault(.signature, "the request has no signature")
+      throw MediatorError(.signature, "the request has no signature")
     }
     guard let envelope = Encoding.bytes(base64: data) else {
-      throw MediatorFault(.decryption, "the data is not base64")
+      throw MediatorError(.decryption, "the data is not base64")
     }
     guard let signatureBytes = Encoding.bytes(base64: signature) else {
-      throw MediatorFault(.signature, "the signature is not base64")
+      throw MediatorError(.signature, "the signature is not base64")
     }
     id = value["id"]?.string ?? ""
     self.envelope = envelope
@@ -71,7 +71,7 @@ struct SealedMessage: Sendable {
     do {
       plaintext = try await keys.open(envelope, as: owner)
     } catch let error as ServiceError where !error.isRetriable {
-      throw MediatorFault(.decryption, "the data cannot be decrypted")
+      throw MediatorError(.decryption, "the data cannot be decrypted")
     }
     if signed == .plaintext { try await check(plaintext, sender, keys) }
     return plaintext
@@ -90,6 +90,6 @@ struct SealedMessage: Sendable {
     } catch let error as ServiceError where error.kind == .refused {
       isRight = false
     }
-    guard isRight else { throw MediatorFault(.signature, "the signature is not the sender's") }
+    guard isRight else { throw MediatorError(.signature, "the signature is not the sender's") }
   }
 }

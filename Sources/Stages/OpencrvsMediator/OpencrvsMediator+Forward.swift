@@ -8,7 +8,7 @@ import StageKit
 extension OpencrvsMediator {
   func forward(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let record = try await context.store.record(Records.events, work.key) else {
-      throw MediatorFault(.unknown, "there is no event of this key").workFailure
+      throw MediatorError(.unknown, "there is no event of this key").workFailure
     }
     var document = record.document
     if RecordQueue.hasEnded(document) { return .done }
@@ -16,7 +16,7 @@ extension OpencrvsMediator {
     guard
       let bytes = try await contents(context).get(
         container: Self.container(document, work.key), key: document["object"]?.string ?? "")
-    else { throw MediatorFault(.unknown, "the event is not in the object store").workFailure }
+    else { throw MediatorError(.unknown, "the event is not in the object store").workFailure }
     let event: CRVSEvent
     do {
       event = try self.event(bytes)
@@ -24,7 +24,7 @@ extension OpencrvsMediator {
       throw error.workFailure
     }
     guard let kind = EventKind(topic: event.topic) else {
-      throw MediatorFault(.notYet, "events of this topic have no way to MOSIP").workFailure
+      throw MediatorError(.notYet, "events of this topic have no way to MOSIP").workFailure
     }
 
     if kind == .death, let number = event.bundle.birthNumber, try await isOnItsWay(number, context) {

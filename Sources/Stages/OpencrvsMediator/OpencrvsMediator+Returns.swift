@@ -8,10 +8,10 @@ extension OpencrvsMediator {
   func takeToken(_ request: Request, _ context: StageContext) async throws -> Response {
     let value = try await opened(request, context)
     guard let token = value["uinToken"]?.string, FHIR.isIdentifier(token) else {
-      throw MediatorFault(.unreadable, "the message has no uinToken")
+      throw MediatorError(.unreadable, "the message has no uinToken")
     }
     guard let number = value["opencrvsBRN"]?.string, FHIR.isIdentifier(number) else {
-      throw MediatorFault(.unreadable, "the message has no opencrvsBRN")
+      throw MediatorError(.unreadable, "the message has no opencrvsBRN")
     }
     try await keepToken(token, of: number, value["aid"]?.string, context)
     return answer(context).message("Received")
@@ -23,7 +23,7 @@ extension OpencrvsMediator {
     for member in try await KeptToken.members(token, context.services.envelopeKeys) { document[member.key] = member.value }
     let isNew = try await keep(.object(document), in: Records.tokens, RecordKey.of(number), telling: "token", context) { known in
       if KeptToken.isOther(known, than: token) {
-        throw MediatorFault(.conflict, "another token was received before for the same registration number")
+        throw MediatorError(.conflict, "another token was received before for the same registration number")
       }
     }
     if isNew { context.log.info("a UIN token is taken", ["aid": aid ?? ""]) }
@@ -35,14 +35,14 @@ extension OpencrvsMediator {
     let value = try await opened(request, context)
     guard let type = value["type"]?.string, let status = value["status"]?.string, ["success", "error"].contains(status)
     else {
-      throw MediatorFault(.unreadable, "the message has no type, or no status of success or error")
+      throw MediatorError(.unreadable, "the message has no type, or no status of success or error")
     }
     let number: (kind: String, text: String)? =
       value["opencrvsBRN"]?.string.map { ("BRN", $0) } ?? value["opencrvsDRN"]?.string.map { ("DRN", $0) }
     let (aid, transaction) = (value["aid"]?.string, value["txnId"]?.string)
     guard let subject = transaction ?? aid ?? number?.text, FHIR.isIdentifier(subject), FHIR.isIdentifier(type),
       [aid, number?.text, value["uinToken"]?.string].allSatisfy({ $0.map(FHIR.isIdentifier) ?? true })
-    else { throw MediatorFault(.unreadable, "the message names no event") }
+    else { throw MediatorError(.unreadable, "the message names no event") }
     let errors = (value["errors"]?.array ?? []).prefix(20).map { error -> JSONValue in
       [
         "errorCode": .string(Self.plain(error["errorCode"]?.string ?? "OPN-CRVS-010")),
@@ -51,7 +51,7 @@ extension OpencrvsMediator {
     }
     let what = value["what"]?.string.flatMap { Self.results.contains($0) ? $0 : nil } ?? ""
     let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100).map(JSONValue.string)
-    if status == "error", errors.isEmpty { throw MediatorFault(.unreadable, "the message names no error") }
+    if status == "error", errors.isEmpty { throw MediatorError(.unreadable, "the message names no error") }
     var document: JSONObject = [
       "type": .string(type), "status": .string(status), "txnId": JSONValue(transaction), "aid": JSONValue(aid),
       "numberKind": JSONValue(number?.kind), "registrationNumber": JSONValue(number?.text),
@@ -78,7 +78,7 @@ extension OpencrvsMediator {
       .object(document), in: Records.statuses, Self.statusKey(type, status, subject + again), telling: told, context
     ) { known in
       guard let token = value["uinToken"]?.string, KeptToken.isOther(known, than: token) else { return }
-      throw MediatorFault(.conflict, "another token was received before for the same result")
+      throw MediatorError(.conflict, "another token was received before for the same result")
     }
     if isNew { context.log.info("a result is taken", ["type": type, "status": status, "what": what, "aid": aid ?? ""]) }
     return answer(context).message("Received")
@@ -143,7 +143,7 @@ extension OpencrvsMediator {
   func tell(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
       let document = try await context.store.record(collection, key)?.document
-    else { throw MediatorFault(.unknown, "there is nothing of this key to tell").workFailure }
+    else { throw MediatorError(.unknown, "there is nothing of this key to tell").workFailure }
     var body = JSONObject()
     if let number = document["registrationNumber"]?.string {
       body[document["numberKind"]?.string ?? "BRN"] = .string(number)

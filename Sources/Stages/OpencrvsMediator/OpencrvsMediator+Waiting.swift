@@ -28,7 +28,7 @@ extension OpencrvsMediator {
     let status: JSONValue = [
       "type": .string(kind.rawValue), "status": "error", "txnId": .string(work.key), "aid": document["aid"] ?? .null,
       "numberKind": document["numberKind"] ?? .null, "registrationNumber": document["registrationNumber"] ?? .null,
-      "errors": [["errorCode": .string(MediatorFault.Code.noResult.rawValue), "errorMessage": .string(message)]],
+      "errors": [["errorCode": .string(MediatorError.Code.noResult.rawValue), "errorMessage": .string(message)]],
     ]
     context.log.warning(
       message, ["type": kind.rawValue, "record": work.key, "status": document["status"]?.string ?? "", "code": "OPN-CRVS-019"])

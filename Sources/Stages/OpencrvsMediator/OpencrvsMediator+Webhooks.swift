@@ -19,7 +19,7 @@ extension OpencrvsMediator {
     while true {
       do {
         return try await body()
-      } catch let fault as MediatorFault {
+      } catch let fault as MediatorError {
         throw fault
       } catch {
         let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
@@ -39,14 +39,14 @@ extension OpencrvsMediator {
       request.headers["X-Hub-Signature"] ?? "", body: request.body, secret: secret,
       acceptingRawBody: settings.boolean("accept-raw-body-signature"))
     guard isRight else {
-      Refusals.shared.refusedDelivery(of: "OpenCRVS", context.log)
-      throw MediatorFault(.tokenInvalid, "X-Hub-Signature is not of this body")
+      RefusedCallers.shared.refusedDelivery(of: "OpenCRVS", context.log)
+      throw MediatorError(.tokenInvalid, "X-Hub-Signature is not of this body")
     }
 
     let event = try event(request.body)
-    guard Self.knownTopics.contains(event.topic) else { throw MediatorFault(.unreadable, "the topic is not known") }
+    guard Self.knownTopics.contains(event.topic) else { throw MediatorError(.unreadable, "the topic is not known") }
     guard let number = event.bundle.registrationNumber else {
-      throw MediatorFault(.unreadable, "the event has no registration number")
+      throw MediatorError(.unreadable, "the event has no registration number")
     }
     let key = RecordKey.of(event)
     if let answer = try await answerOfKnown(event, key, context) { return answer }
@@ -86,7 +86,7 @@ extension OpencrvsMediator {
       try await contents(context).get(container: Self.container(known.document, key), key: $0)
     }
     guard isSame else {
-      throw MediatorFault(.conflict, "the same record was received before with other content")
+      throw MediatorError(.conflict, "the same record was received before with other content")
     }
     return taken(known.document["status"]?.string != "Parked", context)
   }
@@ -95,7 +95,7 @@ extension OpencrvsMediator {
     if isForwarded { return answer(context).message("Received.") }
     return answer(context).message(
       "Received and kept.",
-      but: MediatorFault(.notYet, "events of this topic are kept but not yet sent to MOSIP"))
+      but: MediatorError(.notYet, "events of this topic are kept but not yet sent to MOSIP"))
   }
 
   /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours
@@ -104,7 +104,7 @@ extension OpencrvsMediator {
     guard request.query("mode") == "subscribe", let topic = request.query("topic"),
       settings.texts("topics").contains(topic),
       let challenge = request.query("challenge"), !challenge.isEmpty, challenge.utf8.count <= 4096
-    else { throw MediatorFault(.unreadable, "not the verification of a subscription of ours") }
+    else { throw MediatorError(.unreadable, "not the verification of a subscription of ours") }
     let body: JSONValue = ["challenge": .string(challenge)]
     return .json(body.encoded())
   }
@@ -114,7 +114,7 @@ extension OpencrvsMediator {
       try await subscribe(context)
     } catch {
       context.log.warning("subscribing to OpenCRVS failed", ["error": "\(error)"])
-      throw MediatorFault(.subscription, "OpenCRVS did not take the subscription")
+      throw MediatorError(.subscription, "OpenCRVS did not take the subscription")
     }
     return Response.empty(status: 202)
   }

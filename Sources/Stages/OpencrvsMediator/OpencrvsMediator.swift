@@ -9,7 +9,7 @@ import StageKit
 /// Delivery: what was answered with 200 is in the database and the object store before the answer, and is handed on at
 /// least once. Ordering: events of one record are handed on one after another, in the order taken; none between records.
 /// The same event is taken once, however often it is delivered.
-public struct OpencrvsMediator: Stage {
+public struct OpencrvsMediator: StagePlugin {
   /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "opencrvs-mediator",
@@ -185,7 +185,7 @@ public struct OpencrvsMediator: Stage {
     case Self.subscription:
       try await subscribe(context)
       return work.key == "standing" ? .again(afterSeconds: Double(settings.integer("resubscribe-every"))) : .done
-    default: throw WorkFailure(code: MediatorFault.Code.unknown.rawValue, "work of an unknown kind")
+    default: throw WorkFailure(code: MediatorError.Code.unknown.rawValue, "work of an unknown kind")
     }
   }
 
@@ -194,7 +194,7 @@ public struct OpencrvsMediator: Stage {
     if work.kind == Self.forward { try await forwardGaveUp(work, failure, context) }
   }
 
-  func event(_ bytes: [UInt8]) throws(MediatorFault) -> CRVSEvent { try CRVSEvent(bytes, names: names) }
+  func event(_ bytes: [UInt8]) throws(MediatorError) -> CRVSEvent { try CRVSEvent(bytes, names: names) }
 
   func contents(_ context: StageContext) -> SealedObjects {
     SealedObjects(context.services, account: Self.eventAccount, owner: MediatorOwner.opencrvs)

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 
 /// Reads out of the packet what later stages and the route's conditions decide by, as tags (docs/upstream/stages.md#5-packet-classifier).
-public struct PacketClassifier: Stage {
+public struct PacketClassifier: StagePlugin {
   public static let spec = PluginSpec(
     name: "packet-classifier",
     summary: "sets the packet's tags: age group, introducer, exceptions, approval, fields, operators",
@@ -73,14 +73,14 @@ public struct PacketClassifier: Stage {
   }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
+    try await ServiceVerdict.judged {
       do {
         let facts = try await gather(message, context)
         var tags: [String: String] = [:]
         for generator in generators { tags.merge(try await generator.tags(facts, self, context)) { $1 } }
         return .passed("RPR-PKCSUCCESS-001", "Packet Classification is Successful", tags: tags)
       } catch let error as Unclassifiable {
-        return Refusal.system(error.description)
+        return ServiceVerdict.system(error.description)
       }
     }
   }

@@ -12,7 +12,7 @@ struct Announcements: Sendable {
 
   let settings: StageSettings
   let context: StageContext
-  let door: Door
+  let endpoint: MosipEndpoint
 
   func take(_ request: Request, version: Version) async throws -> Response {
     do {
@@ -25,16 +25,16 @@ struct Announcements: Sendable {
           var answer: JSONObject = ["registrationId": .string(row.rid), "status": "SUCCESS"]
           if version == .v2 { answer["packetId"] = .string(row.packetId) }
           taken.append(.object(answer))
-        } catch let fault as SyncFault { refused.append(fault.json(record, version)) }
+        } catch let fault as SyncError { refused.append(fault.json(record, version)) }
       }
-      return await door.answer(
+      return await endpoint.answer(
         "mosip.registration.sync", response: taken.isEmpty ? .null : .array(taken),
         errors: refused.isEmpty ? .null : .array(refused))
-    } catch let fault as SyncFault {
-      return await door.answer("mosip.registration.sync", response: .null, errors: [fault.json(.null, version)])
+    } catch let fault as SyncError {
+      return await endpoint.answer("mosip.registration.sync", response: .null, errors: [fault.json(.null, version)])
     } catch let error as ServiceError {
       context.log.warning("an announcement could not be taken", ["error": error.description])
-      throw door.refusal(503)
+      throw endpoint.refusal(503)
     }
   }
 
@@ -42,32 +42,32 @@ struct Announcements: Sendable {
 
   private func records(of request: Request) async throws -> (values: [JSONValue], referenceId: String) {
     guard let referenceId = request.headers["Center-Machine-RefId"], let timestamp = request.headers["timestamp"] else {
-      throw SyncFault("RPR-RGS-013", "a header Center-Machine-RefId or timestamp is missing")
+      throw SyncError("RPR-RGS-013", "a header Center-Machine-RefId or timestamp is missing")
     }
     let halves = referenceId.split(separator: "_", omittingEmptySubsequences: false)
-    guard halves.count == 2, halves.allSatisfy({ Door.isSafeName(String($0)) }) else {
-      throw SyncFault("RPR-RGS-014", "the header Center-Machine-RefId is not center_machine")
+    guard halves.count == 2, halves.allSatisfy({ MosipEndpoint.isSafeName(String($0)) }) else {
+      throw SyncError("RPR-RGS-014", "the header Center-Machine-RefId is not center_machine")
     }
     // Unlike upstream, which answers 500.
     guard Instant(iso: timestamp) != nil else {
-      throw SyncFault("RPR-RGS-014", "the header timestamp is no moment in UTC")
+      throw SyncError("RPR-RGS-014", "the header timestamp is no moment in UTC")
     }
 
     guard let text = (try? JSONValue.parse(request.body))?.string else {
-      throw SyncFault("RPR-RGS-016", "the body is no JSON text")
+      throw SyncError("RPR-RGS-016", "the body is no JSON text")
     }
-    guard let sealed = Encoding.bytes(base64: text) else { throw SyncFault.undecryptable }
+    guard let sealed = Encoding.bytes(base64: text) else { throw SyncError.undecryptable }
     let clear: [UInt8]
     do {
       clear = try await context.services.keys.decryptPacket(sealed, referenceId: referenceId)
-    } catch let error as ServiceError where !error.isRetriable { throw SyncFault.undecryptable }
+    } catch let error as ServiceError where !error.isRetriable { throw SyncError.undecryptable }
     guard let envelope = try? JSONValue.parse(clear) else {
-      throw SyncFault("RPR-RGS-016", "the decrypted body is not JSON")
+      throw SyncError("RPR-RGS-016", "the decrypted body is not JSON")
     }
-    guard envelope.object != nil else { throw SyncFault("RPR-RGS-017", "the decrypted body is no JSON object") }
+    guard envelope.object != nil else { throw SyncError("RPR-RGS-017", "the decrypted body is no JSON object") }
     try EnvelopeCheck(settings: settings, clock: context.services.clock).check(envelope, id: "mosip.registration.sync")
     guard let values = envelope["request"]?.array, values.allSatisfy({ $0.object != nil }) else {
-      throw SyncFault("RPR-RGS-017", "`request` is no list of announcements")
+      throw SyncError("RPR-RGS-017", "`request` is no list of announcements")
     }
     return (values, referenceId)
   }
@@ -78,31 +78,31 @@ struct Announcements: Sendable {
     func text(_ name: String) -> String? { record[name]?.string.flatMap { $0.isEmpty ? nil : $0 } }
     // Unlike upstream, which fails without an answer when langCode is null.
     guard let language = text("langCode"), language.count == 3 else {
-      throw SyncFault("RPR-RGS-004", "Invalid Language Code - Language Code must be of Three Characters")
+      throw SyncError("RPR-RGS-004", "Invalid Language Code - Language Code must be of Three Characters")
     }
     guard let process = text("registrationType"),
       settings.texts("main-processes").contains(process) || settings.texts("sub-processes").contains(process)
-    else { throw SyncFault("RPR-RGS-003", "Invalid Sync Type") }
-    guard let hash = text("packetHashValue") else { throw SyncFault("RPR-RGS-027", "the packet's hash is missing") }
+    else { throw SyncError("RPR-RGS-003", "Invalid Sync Type") }
+    guard let hash = text("packetHashValue") else { throw SyncError("RPR-RGS-027", "the packet's hash is missing") }
     guard let status = text("supervisorStatus"), ["APPROVED", "REJECTED"].contains(status) else {
-      throw SyncFault("RPR-RGS-026", "the supervisor's status is neither APPROVED nor REJECTED")
+      throw SyncError("RPR-RGS-026", "the supervisor's status is neither APPROVED nor REJECTED")
     }
     guard let rid = text("registrationId") else {
-      throw SyncFault("RPR-RGS-006", "Invalid Request Value - RID cannot be NULL")
+      throw SyncError("RPR-RGS-006", "Invalid Request Value - RID cannot be NULL")
     }
     try check(rid, version)
     guard let size = record["packetSize"]?.int, size > 0 else {
-      throw SyncFault("RPR-RGS-014", "`packetSize` is no number of bytes")
+      throw SyncError("RPR-RGS-014", "`packetSize` is no number of bytes")
     }
     // Unlike upstream: a v1 client that names no packet id finds its row again, and no id can lead out of its container.
     guard let packetId = text("packetId") ?? (version == .v1 ? rid : nil) else {
-      throw SyncFault("RPR-RGS-013", "`packetId` is missing")
+      throw SyncError("RPR-RGS-013", "`packetId` is missing")
     }
-    guard Door.isSafeName(packetId) else { throw SyncFault("RPR-RGS-014", "`packetId` has characters it may not have") }
+    guard MosipEndpoint.isSafeName(packetId) else { throw SyncError("RPR-RGS-014", "`packetId` has characters it may not have") }
 
     let register = context.services.registrations
     if let earlier = try await register.synced(packetId: packetId), earlier.rid != rid {
-      throw SyncFault("RPR-RGS-014", "`packetId` was announced for another registration")
+      throw SyncError("RPR-RGS-014", "`packetId` was announced for another registration")
     }
     var sealed: [UInt8]?
     let contact = Contact(announcement: record, language: language)
@@ -126,21 +126,21 @@ struct Announcements: Sendable {
         _ = try RID(rid)
       } catch {
         switch error.rule {
-        case .length: throw SyncFault("RPR-RGS-009", "Invalid Request Value - RID Length is not as per Configuration")
-        case .timestamp: throw SyncFault("RPR-RGS-007", "Invalid Request Value - Invalid Timestamp in RID")
-        default: throw SyncFault("RPR-RGS-008", "Invalid Request Value - RID must be numeric")
+        case .length: throw SyncError("RPR-RGS-009", "Invalid Request Value - RID Length is not as per Configuration")
+        case .timestamp: throw SyncError("RPR-RGS-007", "Invalid Request Value - Invalid Timestamp in RID")
+        default: throw SyncError("RPR-RGS-008", "Invalid Request Value - RID must be numeric")
         }
       }
     case .v2:
-      guard Door.isSafeName(rid), rid.count <= 39 else {
-        throw SyncFault("RPR-RGS-008", "Invalid Request Value - registrationId has characters it may not have")
+      guard MosipEndpoint.isSafeName(rid), rid.count <= 39 else {
+        throw SyncError("RPR-RGS-008", "Invalid Request Value - registrationId has characters it may not have")
       }
     }
   }
 }
 
 /// Why an announcement is not taken.
-struct SyncFault: Error {
+struct SyncError: Error {
   let code: String
   let message: String
 
@@ -149,7 +149,7 @@ struct SyncFault: Error {
     self.message = message
   }
 
-  static let undecryptable = SyncFault(
+  static let undecryptable = SyncError(
     "RPR-RGS-028", "the body cannot be decrypted with the key of Center-Machine-RefId")
 
   /// The error as MOSIP's clients read it; of the announcement only its ids.

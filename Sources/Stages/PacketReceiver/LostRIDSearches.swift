@@ -12,7 +12,7 @@ struct LostRIDSearches: Sendable {
 
   let settings: StageSettings
   let context: StageContext
-  let door: Door
+  let endpoint: MosipEndpoint
 
   func take(_ request: Request) async throws -> Response {
     do {
@@ -20,7 +20,7 @@ struct LostRIDSearches: Sendable {
       let found = try await context.services.registrations.announced(search)
       guard found.count < search.limit else { throw Self.tooWide }
       let errors: JSONValue = found.isEmpty ? [["errorCode": "RPR-RGS-031", "message": "RID Not Found"]] : .null
-      return await door.answer(
+      return await endpoint.answer(
         Self.id, isSigned: false,
         response: .array(
           found.map {
@@ -29,39 +29,41 @@ struct LostRIDSearches: Sendable {
               "syncDateTime": .string($0.announcedAt.local),
             ]
           }), errors: errors)
-    } catch let fault as SyncFault {
-      return await door.answer(
+    } catch let fault as SyncError {
+      return await endpoint.answer(
         Self.id, isSigned: false, response: .null,
         errors: [["errorCode": .string(fault.code), "message": .string(fault.message)]])
     } catch let error as ServiceError {
       context.log.warning("a lost registration id could not be searched", ["error": error.description])
-      throw door.refusal(503)
+      throw endpoint.refusal(503)
     }
   }
 
-  private static let tooWide = SyncFault("RPR-RGS-032", "plz narrow down your search")
+  private static let tooWide = SyncError("RPR-RGS-032", "plz narrow down your search")
 
   private func search(of request: Request) throws -> LostRIDSearch {
-    guard let envelope = try? JSONValue.parse(request.body) else { throw SyncFault("RPR-RGS-016", "the body is not JSON") }
-    guard envelope.object != nil else { throw SyncFault("RPR-RGS-017", "the body is no JSON object") }
+    guard let envelope = try? JSONValue.parse(request.body) else { throw SyncError("RPR-RGS-016", "the body is not JSON") }
+    guard envelope.object != nil else { throw SyncError("RPR-RGS-017", "the body is no JSON object") }
     try EnvelopeCheck(settings: settings, clock: context.services.clock).check(envelope, id: Self.id)
-    guard let filters = envelope["request"]?["filters"]?.array else { throw SyncFault("RPR-RGS-013", "`filters` is missing") }
+    guard let filters = envelope["request"]?["filters"]?.array else { throw SyncError("RPR-RGS-013", "`filters` is missing") }
     var days: (first: String, last: String)?
     var center: String?
     for filter in filters {
       guard let column = filter["columnName"]?.string, Self.columns.contains(column) else {
-        throw SyncFault("RPR-RGS-013", "a filter has no `columnName` that can be searched")
+        throw SyncError("RPR-RGS-013", "a filter has no `columnName` that can be searched")
       }
       if Self.personal.contains(column) {
-        throw SyncFault(
+        throw SyncError(
           "RPR-RGS-032", "nothing is kept by which `\(column)` could be searched; search by registrationDate and centerId")
       }
       let type = filter["type"]?.string?.lowercased()
       if column == "registrationDate" {
         days = try self.days(filter, type)
       } else {
-        guard type == "equals", let value = filter["value"]?.string, Door.isSafeName(value), center == nil || center == value else {
-          throw SyncFault("RPR-RGS-013", "the filter of `centerId` must be `equals` with a `value`")
+        guard type == "equals", let value = filter["value"]?.string, MosipEndpoint.isSafeName(value),
+          center == nil || center == value
+        else {
+          throw SyncError("RPR-RGS-013", "the filter of `centerId` must be `equals` with a `value`")
         }
         center = value
       }
@@ -77,10 +79,10 @@ struct LostRIDSearches: Sendable {
     let names = type == "between" ? ("fromValue", "toValue") : ("value", "value")
     guard type == "between" || type == "equals", let first = filter[names.0]?.string, let last = filter[names.1]?.string,
       let from = Self.day(first), let to = Self.day(last), from <= to
-    else { throw SyncFault("RPR-RGS-013", "the filter of `registrationDate` must have days as yyyy-MM-dd") }
+    else { throw SyncError("RPR-RGS-013", "the filter of `registrationDate` must have days as yyyy-MM-dd") }
     let most = settings.integer("lost-rid-days")
     guard to.seconds(since: from) <= Double(most) * 86_400 else {
-      throw SyncFault("RPR-RGS-034", "searching between date should be less then \(most) days")
+      throw SyncError("RPR-RGS-034", "searching between date should be less then \(most) days")
     }
     return (first, last)
   }
@@ -93,11 +95,11 @@ struct LostRIDSearches: Sendable {
   /// Everything that is found is in the order of its announcement, whichever member is named.
   private func isAscending(_ sort: JSONValue?) throws -> Bool {
     guard let sort, !sort.isNull else { return true }
-    guard let entries = sort.array else { throw SyncFault("RPR-RGS-013", "`sort` is no list") }
-    guard entries.count <= 1 else { throw SyncFault("RPR-RGS-033", "sorting not supported for more than 1 field") }
+    guard let entries = sort.array else { throw SyncError("RPR-RGS-013", "`sort` is no list") }
+    guard entries.count <= 1 else { throw SyncError("RPR-RGS-033", "sorting not supported for more than 1 field") }
     guard let entry = entries.first else { return true }
     guard let field = entry["sortField"]?.string, Self.columns.contains(field) else {
-      throw SyncFault("RPR-RGS-013", "`sortField` is none that can be sorted by")
+      throw SyncError("RPR-RGS-013", "`sortField` is none that can be sorted by")
     }
     return entry["sortType"]?.string?.lowercased() != "desc"
   }

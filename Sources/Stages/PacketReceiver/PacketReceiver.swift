@@ -7,7 +7,7 @@ import StageKit
 ///
 /// Unlike upstream the client is answered when the packet is scanned, durable in the landing zone and on its way: what was answered with
 /// success cannot be lost, and what cannot be kept is not answered with success.
-public struct PacketReceiver: Stage {
+public struct PacketReceiver: StagePlugin {
   public static let spec = PluginSpec(
     name: "packet-receiver", summary: "takes announcements and uploads of packets over HTTP, and answers what became of them",
     takesMessages: false,
@@ -57,14 +57,14 @@ public struct PacketReceiver: Stage {
   }
 
   public func endpoints(_ context: StageContext) -> [Endpoint] {
-    let door = Door(settings: settings, services: context.services, log: context.log)
-    let announcements = Announcements(settings: settings, context: context, door: door)
-    let uploads = Uploads(settings: settings, limits: limits, context: context, door: door)
+    let endpoint = MosipEndpoint(settings: settings, services: context.services, log: context.log)
+    let announcements = Announcements(settings: settings, context: context, endpoint: endpoint)
+    let uploads = Uploads(settings: settings, limits: limits, context: context, endpoint: endpoint)
     let queries = StatusQueries(
-      settings: settings, context: context, door: door, status: ExternalStatus(settings))
-    let lost = LostRIDSearches(settings: settings, context: context, door: door)
+      settings: settings, context: context, endpoint: endpoint, status: ExternalStatus(settings))
+    let lost = LostRIDSearches(settings: settings, context: context, endpoint: endpoint)
     let base = "/registrationprocessor/v1"
-    let admission = door.admission
+    let admission = endpoint.admission
     func query(_ path: String, _ question: StatusQueries.Question) -> Endpoint {
       Endpoint("POST", "\(base)/registrationstatus/\(path)", admission: admission) { try await queries.take($0, question) }
         .described(PacketReceiverDescriptions.query(question))
@@ -75,7 +75,7 @@ public struct PacketReceiver: Stage {
       Endpoint("POST", "\(base)/registrationstatus/syncV2", admission: admission) {
         try await announcements.take($0, version: .v2)
       }.takingIn.described(PacketReceiverDescriptions.sync("version 2")),
-      Endpoint("POST", "\(base)/registrationstatus/lostridsearch", admission: door.admission(by: "lost-rid-roles")) {
+      Endpoint("POST", "\(base)/registrationstatus/lostridsearch", admission: endpoint.admission(by: "lost-rid-roles")) {
         try await lost.take($0)
       }.described(PacketReceiverDescriptions.lostRID),
       query("search", .progress), query("externalstatus/search", .outcome), query("packetexternalstatus", .packet),

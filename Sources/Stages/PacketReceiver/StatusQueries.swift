@@ -3,7 +3,7 @@ import JSON
 import StageKit
 import System
 
-/// The doors by which a registration client asks what became of its packets (docs/upstream/stages.md#16-status-by-rid-and-external-status).
+/// The endpoints by which a registration client asks what became of its packets (docs/upstream/stages.md#16-status-by-rid-and-external-status).
 struct StatusQueries: Sendable {
   /// The three questions.
   enum Question {
@@ -29,7 +29,7 @@ struct StatusQueries: Sendable {
 
   let settings: StageSettings
   let context: StageContext
-  let door: Door
+  let endpoint: MosipEndpoint
   let status: ExternalStatus
 
   func take(_ request: Request, _ question: Question) async throws -> Response {
@@ -38,8 +38,8 @@ struct StatusQueries: Sendable {
       var unknown: [JSONValue] = []
       let name = question == .packet ? "packetId" : "registrationId"
       for entry in try entries(of: request, question).prefix(Self.most) {
-        guard let id = entry[name]?.string, Door.isSafeName(id) else {
-          throw SyncFault("RPR-RGS-013", "a `\(name)` is missing or has characters it may not have")
+        guard let id = entry[name]?.string, MosipEndpoint.isSafeName(id) else {
+          throw SyncError("RPR-RGS-013", "a `\(name)` is missing or has characters it may not have")
         }
         let answers = try await answers(id, question)
         if answers.isEmpty {
@@ -50,23 +50,23 @@ struct StatusQueries: Sendable {
         }
         found += answers
       }
-      return await door.answer(
+      return await endpoint.answer(
         question.id, response: found.isEmpty ? .null : .array(found), errors: unknown.isEmpty ? .null : .array(unknown))
-    } catch let fault as SyncFault {
-      return await door.answer(
+    } catch let fault as SyncError {
+      return await endpoint.answer(
         question.id, response: .null, errors: [["errorCode": .string(fault.code), "message": .string(fault.message)]])
     } catch let error as ServiceError {
       context.log.warning("a status could not be read", ["error": error.description])
-      throw door.refusal(503)
+      throw endpoint.refusal(503)
     }
   }
 
   private func entries(of request: Request, _ question: Question) throws -> [JSONValue] {
-    guard let envelope = try? JSONValue.parse(request.body) else { throw SyncFault("RPR-RGS-016", "the body is not JSON") }
-    guard envelope.object != nil else { throw SyncFault("RPR-RGS-017", "the body is no JSON object") }
+    guard let envelope = try? JSONValue.parse(request.body) else { throw SyncError("RPR-RGS-016", "the body is not JSON") }
+    guard envelope.object != nil else { throw SyncError("RPR-RGS-017", "the body is no JSON object") }
     try EnvelopeCheck(settings: settings, clock: context.services.clock).check(envelope, id: question.id)
     guard let entries = envelope["request"]?.array, entries.allSatisfy({ $0.object != nil }) else {
-      throw SyncFault("RPR-RGS-017", "`request` is no list of ids")
+      throw SyncError("RPR-RGS-017", "`request` is no list of ids")
     }
     return entries
   }
@@ -120,20 +120,20 @@ struct EnvelopeCheck {
   let settings: StageSettings
   let clock: any WallClock
 
-  /// - Throws: `SyncFault` RPR-RGS-013 for what is missing, RPR-RGS-014 for what is wrong.
+  /// - Throws: `SyncError` RPR-RGS-013 for what is missing, RPR-RGS-014 for what is wrong.
   func check(_ envelope: JSONValue, id: String) throws {
     func text(_ name: String) throws -> String {
       guard let text = envelope[name]?.string, !text.isEmpty else {
-        throw SyncFault("RPR-RGS-013", "`\(name)` is missing")
+        throw SyncError("RPR-RGS-013", "`\(name)` is missing")
       }
       return text
     }
     let moment = try text("requesttime")
     let tolerance = Double(settings.integer("request-time-tolerance"))
     guard let sent = Instant(iso: moment), abs(sent.seconds(since: clock.now)) <= tolerance else {
-      throw SyncFault("RPR-RGS-014", "`requesttime` is no moment or too far from the present one")
+      throw SyncError("RPR-RGS-014", "`requesttime` is no moment or too far from the present one")
     }
-    guard try text("id") == id else { throw SyncFault("RPR-RGS-014", "`id` is another one's") }
-    guard try text("version") == "1.0" else { throw SyncFault("RPR-RGS-014", "`version` is not 1.0") }
+    guard try text("id") == id else { throw SyncError("RPR-RGS-014", "`id` is another one's") }
+    guard try text("version") == "1.0" else { throw SyncError("RPR-RGS-014", "`version` is not 1.0") }
   }
 }

@@ -9,44 +9,44 @@ struct Uploads: Sendable {
   let settings: StageSettings
   let limits: UploadLimits
   let context: StageContext
-  let door: Door
+  let endpoint: MosipEndpoint
 
   private static let received = "Packet has reached Packet Receiver"
 
   func take(_ request: Request) async throws -> Response {
     do {
       try await receive(request)
-      return await door.answer("mosip.registration.packet", response: ["status": .string(Self.received)], errors: .null)
-    } catch let refused as UploadRefused {
+      return await endpoint.answer("mosip.registration.packet", response: ["status": .string(Self.received)], errors: .null)
+    } catch let refused as UploadError {
       let errors = refused.errors.map {
         JSONValue.object(["errorCode": .string($0.code), "message": .string($0.message)])
       }
-      return await door.answer("mosip.registration.packet", response: .null, errors: .array(errors))
+      return await endpoint.answer("mosip.registration.packet", response: .null, errors: .array(errors))
     }
   }
 
   /// The checks in upstream's order, then what upstream does behind the client's back.
   private func receive(_ request: Request) async throws {
-    guard let part = request.parts.first(where: { $0.fileName != nil }) else { throw UploadRefused(.notInRequest) }
+    guard let part = request.parts.first(where: { $0.fileName != nil }) else { throw UploadError(.notInRequest) }
     let name = Self.baseName(part.fileName ?? "")
     let packetId = String(name.prefix { $0 != "." })
     let services = context.services
     // A name that is not safe was never announced, and never becomes part of a key.
-    guard Door.isSafeName(packetId),
+    guard MosipEndpoint.isSafeName(packetId),
       let announced = try await reached({ try await services.registrations.synced(packetId: packetId) })
-    else { throw UploadRefused(.notSynced) }
+    else { throw UploadError(.notSynced) }
     let (packet, hash) = try await content(of: part)
-    guard hash == announced.packetChecksum else { throw UploadRefused(.hashDiffers) }
-    guard name.hasSuffix(settings.text("extension")) else { throw UploadRefused(.badExtension) }
-    guard packet.count == announced.packetSize else { throw UploadRefused(.sizeDiffers) }
-    guard packet.count <= limits.file else { throw UploadRefused(.tooLarge) }
+    guard hash == announced.packetChecksum else { throw UploadError(.hashDiffers) }
+    guard name.hasSuffix(settings.text("extension")) else { throw UploadError(.badExtension) }
+    guard packet.count == announced.packetSize else { throw UploadError(.sizeDiffers) }
+    guard packet.count <= limits.file else { throw UploadError(.tooLarge) }
 
     let iteration = try await iteration(of: announced)
     let earlier = try await reached {
       try await services.registrations.registration(workflowInstanceId: announced.workflowInstanceId)
     }
     if let earlier, ExternalStatus(settings).status(of: earlier, now: services.clock.now) != "RESEND" {
-      throw UploadRefused(.duplicate)
+      throw UploadError(.duplicate)
     }
 
     let message = try Message(
@@ -56,14 +56,14 @@ struct Uploads: Sendable {
     let virus: String?
     do {
       virus = try await LargeWork.with(packet) { try await services.virusScanner.scan(packet) }
-    } catch is ServiceError { throw UploadRefused(.scannerSilent) }
+    } catch is ServiceError { throw UploadError(.scannerSilent) }
     if virus != nil {
       _ = try await reached {
         try await context.pipeline.conclude(
           message, at: context.stage, .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"), opening: opening,
           changes: [])
       }
-      throw UploadRefused(.infected)
+      throw UploadError(.infected)
     }
     do {
       let account = settings.text("landing-zone-account")
@@ -72,14 +72,14 @@ struct Uploads: Sendable {
       } else {
         try await services.objects.put(packet, metadata: [:], account: account, container: announced.rid, key: packetId)
       }
-    } catch is ServiceError { throw UploadRefused(.unknown, because: .storage) }
+    } catch is ServiceError { throw UploadError(.unknown, because: .storage) }
     let isNew = try await reached {
       try await context.pipeline.conclude(
         message, at: context.stage, .passed("RPR-PKR-SUCCESS-002", "Packet is Uploaded to Landing Zone"),
         opening: opening, changes: [])
     }
     // Somebody else's upload of the same packet came in between. A client whose success was lost reads this code as done.
-    guard isNew else { throw UploadRefused(.duplicate) }
+    guard isNew else { throw UploadError(.duplicate) }
   }
 
   /// 1 for a packet of a main process; for one that answers a request for additional information the request's, which has to be of the
@@ -89,13 +89,13 @@ struct Uploads: Sendable {
     guard let id = announced.additionalInfoRequestId,
       let request = try await reached({ try await context.services.registrations.additionalInfoRequest(id: id) }),
       request.rid == announced.rid, request.process == announced.process
-    else { throw UploadRefused(.noAdditionalInfoRequest) }
+    else { throw UploadError(.noAdditionalInfoRequest) }
     return request.iteration
   }
 
   /// Runs a call to the database or the pipeline.
   private func reached<T>(_ call: () async throws -> T) async throws -> T {
-    do { return try await call() } catch is ServiceError { throw UploadRefused(.unknown, because: .database) }
+    do { return try await call() } catch is ServiceError { throw UploadError(.unknown, because: .database) }
   }
 
   /// The file that the server has written, a small one in memory, with its hash. A large one stays where it is: at most `limits.hard`
@@ -110,7 +110,7 @@ struct Uploads: Sendable {
         let file = try FileSource(path: path)
         let packet: any ByteSource = file.isSmall ? MemorySource(try file.bytes()) : file
         return (packet, try PacketHash.of(packet))
-      } catch { throw UploadRefused(.unknown, because: .storage) }
+      } catch { throw UploadError(.unknown, because: .storage) }
     }
   }
 
@@ -119,7 +119,7 @@ struct Uploads: Sendable {
 }
 
 /// Why an upload is not taken, in MOSIP's codes.
-struct UploadRefused: Error {
+struct UploadError: Error {
   /// A code and its message.
   struct Reason: Sendable {
     let code: String

@@ -3,7 +3,7 @@ import StageKit
 import System
 
 /// Moves a packet from the landing zone to the packet store, taken apart into its sub-packets (docs/upstream/stages.md#3-packet-uploader).
-public struct PacketUploader: Stage {
+public struct PacketUploader: StagePlugin {
   public static let spec = PluginSpec(
     name: "packet-uploader", summary: "moves a packet from the landing zone to the packet store, checked and scanned",
     scansPackets: true,
@@ -27,11 +27,11 @@ public struct PacketUploader: Stage {
   }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
+    try await ServiceVerdict.judged {
       let register = context.services.registrations
       guard let id = message.workflowInstanceId, let announced = try await register.synced(workflowInstanceId: id),
         let registration = try await register.registration(workflowInstanceId: id), announced.rid == message.rid
-      else { return Refusal.system("the tables know no such registration") }
+      else { return ServiceVerdict.system("the tables know no such registration") }
 
       guard
         let packet = try await context.services.objects.source(
@@ -63,9 +63,9 @@ public struct PacketUploader: Stage {
     } catch let error as PacketError where [.badEncryption, .decryptionFailed].contains(error.code) {
       return Self.undecryptable
     } catch let error as PacketError {
-      return Refusal.system(error.description)
+      return ServiceVerdict.system(error.description)
     }
-    if let foreign = Self.foreign(container, message, referenceId) { return Refusal.system(foreign) }
+    if let foreign = Self.foreign(container, message, referenceId) { return ServiceVerdict.system(foreign) }
     if let verdict = try await scan(packet, container, referenceId, context) { return verdict }
     // Unlike upstream, which counts successes of this stage as well: only what the client sent again counts.
     guard retries < maxRetry else {

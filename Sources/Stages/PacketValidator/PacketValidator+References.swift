@@ -13,7 +13,7 @@ extension PacketValidator {
     let fields = try await context.services.packets.allFields(of: packet)
     let version = fields[mapping["IDSchemaVersion"]]
     guard let version, let schema = try await context.services.schemas.schema(version: version) else {
-      return Refusal.system("there is no id schema of the packet's version")
+      return ServiceVerdict.system("there is no id schema of the packet's version")
     }
     for field in schema.fields {
       guard let text = fields[field.name] else { continue }

@@ -5,7 +5,7 @@ import System
 /// Checks the packet as a whole (docs/upstream/stages.md#4-packet-validator): the supervisor's word, the packet manager's checks of
 /// signature, hashes and id schema, the applicant's consent, the identity that an update changes, documents, biometrics, languages and
 /// master data. Afterwards the applicant is told.
-public struct PacketValidator: Stage {
+public struct PacketValidator: StagePlugin {
   public static let spec = PluginSpec(
     name: "packet-validator",
     summary: "checks approval, integrity, schema, consent, documents, biometrics and master data; hands on the packet's audits",
@@ -53,7 +53,7 @@ public struct PacketValidator: Stage {
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
     var createdAt: Instant?
-    var verdict = try await Refusal.judged {
+    var verdict = try await ServiceVerdict.judged {
       let metaInfo = try await context.services.packets.metaInfo(of: PacketReference(message))
       createdAt = metaInfo["creationDate"].flatMap { Instant(iso: $0) }
       if createdAt == nil { context.log.warning("the packet has no creation date", ["rid": message.rid]) }
@@ -74,7 +74,7 @@ public struct PacketValidator: Stage {
     let packet = PacketReference(message)
     guard let id = message.workflowInstanceId,
       let announced = try await context.services.registrations.synced(workflowInstanceId: id)
-    else { return Refusal.system("the tables know no such registration") }
+    else { return ServiceVerdict.system("the tables know no such registration") }
     guard announced.supervisorStatus == "APPROVED" else {
       return .failed("RPR-PKV-FAILED-011", "Rejected by Supervisor", status: .rejected)
     }
@@ -108,12 +108,12 @@ public struct PacketValidator: Stage {
     guard settings.texts("update-processes").contains(message.process) else { return nil }
     let field = mapping["uin"]
     guard let uin = try await context.services.packets.fields([field], of: PacketReference(message))[field], !uin.isEmpty
-    else { return Refusal.system("the packet of this process names no UIN") }
+    else { return ServiceVerdict.system("the packet of this process names no UIN") }
     guard let identity = try await context.services.identities.identity(.uin(uin)) else {
       return .failed("RPR-PKV-FAILED-008", "UIN is Not Found in ID Repository")
     }
     // A resident's update may be what activates the identity again.
-    if message.process == "UPDATE", identity.status == "DEACTIVATED" { return Refusal.system("UIN is Deactivated") }
+    if message.process == "UPDATE", identity.status == "DEACTIVATED" { return ServiceVerdict.system("UIN is Deactivated") }
     return nil
   }
 

@@ -4,7 +4,7 @@ import System
 
 /// Tries registrations again that stand at a stage which something else runs, by MOSIP's rules, in place of its reprocessor. The engine knows
 /// how; this says when, by which rules, and shares the registrations out: any number of instances may run.
-public struct Reprocessor: Stage {
+public struct Reprocessor: StagePlugin {
   /// In so many parts registrations are shared out; each is one instance's at a time.
   static let slices = 4
   private static let work = WorkKind("look", concurrency: 1, firstPause: 2, longestPause: 60)

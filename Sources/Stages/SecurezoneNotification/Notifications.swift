@@ -9,24 +9,24 @@ import System
 struct Notifications: Sendable {
   let stage: SecurezoneNotification
   let context: StageContext
-  let door: Door
+  let endpoint: MosipEndpoint
 
   func take(_ request: Request) async throws -> Response {
     guard let body = try? JSONValue.parse(request.body), body.object != nil, let rid = body["rid"]?.string,
-      Door.isSafeName(rid)
+      MosipEndpoint.isSafeName(rid)
     else { return .text("The notification is no JSON object with a registration id", status: 400) }
     do {
       let isForwarded = try await forward(rid, body)
       let audit = AuditEntry(
         eventId: isForwarded ? "RPR_401" : "RPR_405", eventName: isForwarded ? "GET" : "EXCEPTION",
         eventType: isForwarded ? "BUSINESS" : "SYSTEM", module: context.stage, id: rid,
-        description: "a notification of a packet was \(isForwarded ? "" : "not ")taken, from \(Door.author(of: request))")
+        description: "a notification of a packet was \(isForwarded ? "" : "not ")taken, from \(MosipEndpoint.author(of: request))")
       try await context.services.audit.record([audit])
       let end = isForwarded ? "been forwarded to next stage" : "not been uploaded to file System"
       return .text("Packet with registrationId '\(rid)' has \(end)")
     } catch let error as ServiceError {
       context.log.warning("a notification could not be taken", ["error": error.description])
-      throw door.refusal(503)
+      throw endpoint.refusal(503)
     }
   }
 

@@ -6,7 +6,7 @@ import System
 
 /// Takes over a packet from the receiving side and refuses a second packet for what another one has begun
 /// (docs/upstream/stages.md#2-securezone-notification).
-public struct SecurezoneNotification: Stage {
+public struct SecurezoneNotification: StagePlugin {
   public static let spec = PluginSpec(
     name: "securezone-notification", summary: "refuses a packet that another one of the same registration has overtaken",
     settings: [
@@ -21,20 +21,20 @@ public struct SecurezoneNotification: Stage {
 
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let notifications = Notifications(
-      stage: self, context: context, door: Door(settings: settings, services: context.services, log: context.log))
+      stage: self, context: context, endpoint: MosipEndpoint(settings: settings, services: context.services, log: context.log))
     return [
-      Endpoint("POST", "/registrationprocessor/v1/securezone/notification", admission: notifications.door.admission) {
+      Endpoint("POST", "/registrationprocessor/v1/securezone/notification", admission: notifications.endpoint.admission) {
         try await notifications.take($0)
       }.takingIn.described(Notifications.description)
     ]
   }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
+    try await ServiceVerdict.judged {
       let register = context.services.registrations
       guard let id = message.workflowInstanceId, let own = try await register.registration(workflowInstanceId: id),
         own.rid == message.rid, let announced = try await register.synced(workflowInstanceId: id)
-      else { return Refusal.system("the tables know no such registration") }
+      else { return ServiceVerdict.system("the tables know no such registration") }
       if try await isOvertaken(own, announced, register) {
         // The sub status of a success beside REJECTED is what upstream writes.
         return .failed(

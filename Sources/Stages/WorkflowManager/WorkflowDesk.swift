@@ -16,19 +16,19 @@ struct WorkflowDesk: Sendable {
 
   let settings: StageSettings
   let context: StageContext
-  let door: Door
+  let endpoint: MosipEndpoint
 
   // MARK: Transactions
 
   func transactions(_ request: Request) async throws -> Response {
     try await answering("mosip.registration.transaction", "1.0", isSigned: true) {
       if let language = request.parameters["langCode"], language.utf8.count != 3 {
-        throw WorkflowFault("RPR-RTS-004", "globalMessages not found for input langCode")
+        throw WorkflowError("RPR-RTS-004", "globalMessages not found for input langCode")
       }
       let rid = request.parameters["rid"] ?? ""
-      guard Door.isSafeName(rid) else { throw WorkflowFault("RPR-RTS-003", "Invalid request") }
+      guard MosipEndpoint.isSafeName(rid) else { throw WorkflowError("RPR-RTS-003", "Invalid request") }
       let rows = try await context.services.registrations.transactions(rid: rid, limit: Self.mostTransactions)
-      guard !rows.isEmpty else { throw WorkflowFault("RPR-RTS-001", "RID Not Found") }
+      guard !rows.isEmpty else { throw WorkflowError("RPR-RTS-001", "RID Not Found") }
       return .array(
         rows.map {
           [
@@ -120,22 +120,23 @@ struct WorkflowDesk: Sendable {
 
   func act(_ request: Request) async throws -> Response {
     let kind = WorkflowRequestKind.action
-    let author = Door.author(of: request)
+    let author = MosipEndpoint.author(of: request)
     return try await answering(kind.id, kind.version) {
       let asked = try kind.request(in: request.body)
       guard let ids = asked["workflowIds"], !ids.isNull else { throw kind.missing("workflowIds") }
       let rids = ids.array?.compactMap(\.string) ?? []
-      guard !rids.isEmpty, rids.count == ids.array?.count, rids.count <= Self.mostIds, rids.allSatisfy(Door.isSafeName) else {
+      guard !rids.isEmpty, rids.count == ids.array?.count, rids.count <= Self.mostIds, rids.allSatisfy(MosipEndpoint.isSafeName)
+      else {
         throw kind.invalid("workflowIds")
       }
       guard let action = asked["workflowAction"]?.string.flatMap(ResumeAction.init(rawValue:)) else {
-        throw WorkflowFault("RPR-WAS-000", "Workflow Action not supported")
+        throw WorkflowError("RPR-WAS-000", "Workflow Action not supported")
       }
       // Before it is done: nothing is done that is not in the audit trail.
       try await note(rids, "WORKFLOW_ACTION_API", "\(action.rawValue) is asked for by \(author)")
       do {
         try await context.pipeline.act(action, on: rids, by: author)
-      } catch let refusal as WorkflowRefusal {
+      } catch let refusal as WorkflowRefused {
         try await note([refusal.rid].compactMap { $0 }, "WORKFLOW_ACTION_API", "\(action.rawValue) is refused", failed: true)
         throw refusal.fault(kind)
       }
@@ -147,7 +148,7 @@ struct WorkflowDesk: Sendable {
 
   func begin(_ request: Request) async throws -> Response {
     let kind = WorkflowRequestKind.instance
-    let author = Door.author(of: request)
+    let author = MosipEndpoint.author(of: request)
     return try await answering(kind.id, kind.version) {
       let asked = try kind.request(in: request.body)
       let start = try await start(asked)
@@ -159,7 +160,7 @@ struct WorkflowDesk: Sendable {
       }
       do {
         try await context.pipeline.begin(start, additionalInfo: sealed, by: author)
-      } catch let refusal as WorkflowRefusal {
+      } catch let refusal as WorkflowRefused {
         try await note([start.rid], "WORKFLOW_INSTANCE_API", "a workflow instance of \(start.process) is refused", failed: true)
         throw refusal.fault(kind)
       }
@@ -171,7 +172,7 @@ struct WorkflowDesk: Sendable {
     let kind = WorkflowRequestKind.instance
     func text(_ name: String) throws -> String? {
       guard let value = asked[name], !value.isNull else { return nil }
-      guard let text = value.string, text.isEmpty || Door.isSafeName(text) else { throw kind.invalid(name) }
+      guard let text = value.string, text.isEmpty || MosipEndpoint.isSafeName(text) else { throw kind.invalid(name) }
       return text.isEmpty ? nil : text
     }
     guard let rid = try text("registrationId") else { throw kind.missing("registrationId") }
@@ -198,14 +199,14 @@ struct WorkflowDesk: Sendable {
     _ id: String, _ version: String, isSigned: Bool = false, _ work: () async throws -> JSONValue
   ) async throws -> Response {
     do {
-      return await door.answer(id, version: version, isSigned: isSigned, response: try await work(), errors: .null)
-    } catch let fault as WorkflowFault {
-      return await door.answer(
+      return await endpoint.answer(id, version: version, isSigned: isSigned, response: try await work(), errors: .null)
+    } catch let fault as WorkflowError {
+      return await endpoint.answer(
         id, version: version, isSigned: isSigned, response: .null,
         errors: [["errorCode": .string(fault.code), "message": .string(fault.message)]])
     } catch let error as ServiceError {
       context.log.warning("a request could not be answered", ["id": id, "error": error.description])
-      throw door.refusal(503)
+      throw endpoint.refusal(503)
     }
   }
 
@@ -220,7 +221,7 @@ struct WorkflowDesk: Sendable {
   }
 }
 
-extension WorkflowRefusal {
+extension WorkflowRefused {
   /// The RID that is the matter.
   fileprivate var rid: String? {
     switch self {
@@ -229,15 +230,15 @@ extension WorkflowRefusal {
     }
   }
 
-  fileprivate func fault(_ kind: WorkflowRequestKind) -> WorkflowFault {
+  fileprivate func fault(_ kind: WorkflowRequestKind) -> WorkflowError {
     switch self {
-    case .unknown(let rid): WorkflowFault("RPR-WAA-003", "Workflow id  \(rid)  not found in registration table")
-    case .notPaused(let rid): WorkflowFault("RPR-WAA-004", "Workflow id  \(rid) is not PAUSED")
+    case .unknown(let rid): WorkflowError("RPR-WAA-003", "Workflow id  \(rid)  not found in registration table")
+    case .notPaused(let rid): WorkflowError("RPR-WAA-004", "Workflow id  \(rid) is not PAUSED")
     case .pausedElsewhere(let rid):
-      WorkflowFault("RPR-WAS-003", "Workflow id \(rid) was paused by another program: ask the workflow manager beside it")
-    case .present: WorkflowFault("RPR-WIS-001", "WorkflowInstance already present")
+      WorkflowError("RPR-WAS-003", "Workflow id \(rid) was paused by another program: ask the workflow manager beside it")
+    case .present: WorkflowError("RPR-WIS-001", "WorkflowInstance already present")
     case .noFlow: kind.invalid("process")
-    case .noStage: WorkflowFault("RPR-WIS-000", "the flow of the process has no stage of the class at which instances begin")
+    case .noStage: WorkflowError("RPR-WIS-000", "the flow of the process has no stage of the class at which instances begin")
     }
   }
 }

@@ -5,7 +5,7 @@ import System
 
 /// What MOSIP's workflow manager and its service of transactions answer: what stages said of a registration, which registrations there are, what
 /// a person has a paused one do, and packets that go through their flow without an upload.
-public struct WorkflowManager: Stage {
+public struct WorkflowManager: StagePlugin {
   public static let spec = PluginSpec(
     name: "workflow-manager",
     summary: "answers MOSIP's workflow manager's requests over HTTP: transactions, search, actions, instances",
@@ -29,10 +29,11 @@ public struct WorkflowManager: Stage {
 
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let desk = WorkflowDesk(
-      settings: settings, context: context, door: Door(settings: settings, services: context.services, log: context.log))
+      settings: settings, context: context,
+      endpoint: MosipEndpoint(settings: settings, services: context.services, log: context.log))
     let base = "/registrationprocessor/v1"
-    let reads = desk.door.admission(by: "transaction-roles")
-    let manages = desk.door.admission
+    let reads = desk.endpoint.admission(by: "transaction-roles")
+    let manages = desk.endpoint.admission
     func transactions(_ path: String) -> Endpoint {
       Endpoint("GET", "\(base)/registrationtransaction/search/\(path)", admission: reads) { try await desk.transactions($0) }
         .described(WorkflowDescriptions.transactions(namesLanguage: path.contains("langCode")))
@@ -50,7 +51,7 @@ public struct WorkflowManager: Stage {
 }
 
 /// A refusal in MOSIP's envelope.
-struct WorkflowFault: Error {
+struct WorkflowError: Error {
   let code: String
   let message: String
 
@@ -70,13 +71,13 @@ struct WorkflowRequestKind: Sendable {
   static let action = WorkflowRequestKind(id: "mosip.registration.processor.workflow.action", version: "1.0", codes: "RPR-WAA-")
   static let instance = WorkflowRequestKind(id: "mosip.registration.processor.workflow.instance", version: "v1", codes: "RPR-WIN-")
 
-  func missing(_ name: String) -> WorkflowFault { WorkflowFault(codes + "000", "Missing Request Value - \(name)") }
-  func invalid(_ name: String) -> WorkflowFault { WorkflowFault(codes + "001", "Invalid Request Value - \(name)") }
+  func missing(_ name: String) -> WorkflowError { WorkflowError(codes + "000", "Missing Request Value - \(name)") }
+  func invalid(_ name: String) -> WorkflowError { WorkflowError(codes + "001", "Invalid Request Value - \(name)") }
 
   /// The `request` of a body, whose envelope is as upstream checks it, in its order.
   func request(in body: [UInt8]) throws -> JSONValue {
     guard let envelope = try? JSONValue.parse(body), envelope.object != nil else {
-      throw WorkflowFault(codes + "002", "Unknown Exception")
+      throw WorkflowError(codes + "002", "Unknown Exception")
     }
     func text(_ name: String) throws -> String {
       guard let value = envelope[name], !value.isNull else { throw missing(name) }

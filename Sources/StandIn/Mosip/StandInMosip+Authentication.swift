@@ -5,7 +5,7 @@ import StageKit
 import Synchronization
 import System
 
-/// The internal doors of ID authentication. They decrypt what is sent, as mosip/id-authentication does in `IdAuthFilter` and `BaseAuthFilter`, and
+/// The internal endpoints of ID authentication. They decrypt what is sent, as mosip/id-authentication does in `IdAuthFilter` and `BaseAuthFilter`, and
 /// compare captures byte by byte with those of the identity.
 extension StandInMosip {
   private static let authentication = "/idauthentication/v1/internal"

@@ -3,7 +3,7 @@ import HTTP
 import JSON
 import System
 
-/// Keycloak: the token door, the realm's keys, and what services ask of a token.
+/// Keycloak: the token endpoint, the realm's keys, and what services ask of a token.
 extension StandInMosip {
   var iamDoors: [Endpoint] {
     [

@@ -3,7 +3,7 @@ import JSON
 import StageKit
 import System
 
-/// The doors of identity repository and VID service (docs/upstream/stages.md#7-uin-generator and 8).
+/// The endpoints of identity repository and VID service (docs/upstream/stages.md#7-uin-generator and 8).
 extension StandInMosip {
   private static let identities = "/idrepository/v1/identity"
 

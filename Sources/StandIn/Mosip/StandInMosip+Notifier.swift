@@ -19,7 +19,7 @@ public struct SentMessage: Sendable, Equatable {
   }
 }
 
-/// The doors of the notifier, and master data's templates. Nothing is sent; tests ask what would have been.
+/// The endpoints of the notifier, and master data's templates. Nothing is sent; tests ask what would have been.
 extension StandInMosip {
   var notifierDoors: [Endpoint] {
     let state = self

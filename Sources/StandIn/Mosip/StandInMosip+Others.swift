@@ -3,7 +3,7 @@ import JSON
 import StageKit
 import System
 
-/// The doors of credential request generator, hub, RID generator, audit manager and master data.
+/// The endpoints of credential request generator, hub, RID generator, audit manager and master data.
 extension StandInMosip {
   var otherDoors: [Endpoint] {
     let (services, state) = (services, self)

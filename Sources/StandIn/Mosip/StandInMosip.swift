@@ -11,7 +11,7 @@ import System
 /// Where upstream is less than our own services, so is this: a second `create` of a RID is IDR-IDC-012, a second `publish` finds no draft, a
 /// tag that differs in letter case alone is not changed, and `/createPacket` is not there at all.
 public final class StandInMosip: Sendable {
-  /// What a door does next instead of its work.
+  /// What an endpoint does next instead of its work.
   public enum Reaction: Sendable {
     /// Answers this and does nothing.
     case answer(Response)
@@ -52,7 +52,7 @@ public final class StandInMosip: Sendable {
   static let keyId = "stand-in-1"
   static let realm = "/auth/realms/mosip"
 
-  /// Doors over services; they are closed.
+  /// Endpoints over services; they are closed.
   /// - Parameter clients: secrets by client id.
   public init(
     services: Services, clients: [String: String], signer: RSAPublicKey, tokenLife: Int = 1800,
@@ -66,7 +66,7 @@ public final class StandInMosip: Sendable {
     tokenKey = try RSAPrivateKey.generate(bits: 2048)
   }
 
-  /// Opens the doors on loopback.
+  /// Opens the endpoints on loopback.
   /// - Returns: the base URL of all services; the realm is under `/auth/realms/mosip`.
   public func start() throws -> String {
     let server = try Server(
@@ -78,7 +78,7 @@ public final class StandInMosip: Sendable {
     return base
   }
 
-  /// Closes the doors.
+  /// Closes the endpoints.
   public func stop() async { await state.withLock { $0.server }?.stop(graceSeconds: 1) }
 
   // MARK: what a test says and asks
@@ -104,9 +104,9 @@ public final class StandInMosip: Sendable {
   /// Every token given so far is expired from now on.
   public func expireTokens() { state.withLock { $0.oldestToken = $0.lastToken + 1 } }
 
-  // MARK: doors
+  // MARK: endpoints
 
-  /// A door that needs one of our tokens.
+  /// An endpoint that needs one of our tokens.
   func door(
     _ method: String, _ path: String, maxBody: Int = 64 << 20, multipart: MultipartPolicy? = nil,
     _ work: @escaping @Sendable (Request) async throws -> Response
@@ -119,7 +119,7 @@ public final class StandInMosip: Sendable {
     }
   }
 
-  /// A door that needs none.
+  /// An endpoint that needs none.
   func open(
     _ method: String, _ path: String, maxBody: Int = 1 << 20, multipart: MultipartPolicy? = nil,
     _ work: @escaping @Sendable (Request) async throws -> Response

@@ -133,9 +133,9 @@ enum DeadLettersCommand {
         do {
           return Outcome(
             id: id, done: try DeadLetters.replay(id, edited: bytes, isDryRun: isDryRun, by: who, with: again, on: connection))
-        } catch let refusal as OperationRefusal {
+        } catch let refusal as OperationError {
           return Outcome(id: id, refusal: refusal.message)
-        } catch let refusal as Replay.Refusal {
+        } catch let refusal as LifecycleError {
           return Outcome(id: id, refusal: refusal.message)
         }
       }
@@ -186,7 +186,7 @@ enum DeadLettersCommand {
 func refused<T>(_ body: () throws -> T) throws -> T {
   do {
     return try body()
-  } catch let refusal as OperationRefusal {
+  } catch let refusal as OperationError {
     throw Failure(refusal.message)
   }
 }

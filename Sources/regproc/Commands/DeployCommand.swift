@@ -76,7 +76,7 @@ enum DeployCommand {
   }
 
   /// What a deployment must know of a stage.
-  static func deployed(_ file: StageFile) -> DeployedStage {
+  static func deployed(_ file: StageDefinition) -> DeployedStage {
     let spec = Catalogue.plugin(named: file.plugin)?.spec
     let fields = spec?.settings ?? []
     return DeployedStage(
@@ -86,7 +86,7 @@ enum DeployCommand {
       resources: resources(of: file))
   }
 
-  private static func resources(of file: StageFile) -> Resources {
+  private static func resources(of file: StageDefinition) -> Resources {
     let wanted = file.resources
     return Resources(
       requestedCPU: wanted.cpu.description, requestedMemory: wanted.memory.description, mostCPU: wanted.cpuLimit?.description,

@@ -91,12 +91,12 @@ enum IdCommand {
       }
     }
 
-    func fault(_ value: String) -> IdentifierFault? {
+    func fault(_ value: String) -> IdentifierError? {
       switch self {
       case .uin(let rules, let lax): return lax && rules.isAcceptedUpstream(value) ? nil : rules.check(value)
       case .vid(let rules): return rules.check(value)
       case .rid(_, let center, let machine):
-        do throws(IdentifierFault) {
+        do throws(IdentifierError) {
           _ = try RID(value, center: center, machine: machine)
           return nil
         } catch {

@@ -83,7 +83,7 @@ enum JournalCommand {
   /// The topics that are read, and by which route file.
   private struct Log: Sendable {
     var routes: RouteFile
-    var stages: [StageFile]
+    var stages: [StageDefinition]
     var kafka: KafkaSettings
     var since: Instant
 

@@ -42,7 +42,7 @@ enum RunCommand {
     try Files.makeFolder(settings.data)
     try plan.giveSecrets(folder: settings.data)
     try plan.checkSettings()
-    let port = try settings.port == 0 ? FreePort.forDoors() : settings.port
+    let port = try settings.port == 0 ? FreePort.forEndpoints() : settings.port
     let signals = Signals(around.console)
     let pipeline: Pipeline
     do {

@@ -39,12 +39,12 @@ enum StagesTryCommand {
     return report.verdict == nil ? 1 : 0
   }
 
-  private static func stage(_ name: String, _ folder: StageFolder) throws(Failure) -> StageFile {
+  private static func stage(_ name: String, _ folder: StageFolder) throws(Failure) -> StageDefinition {
     guard let stage = folder.stage(name) else {
       let hint = folder.stages.map(\.name).nearest(to: name).map { "; did you mean \($0)?" } ?? ""
       throw Failure("RPR-TRY-001: there is no stage \(name) in \(folder.folder)\(hint) (regproc stages list)")
     }
-    guard folder.takesMessages.contains(name) else { throw Failure("\(RehearsalRefusal.takesNoMessages(name))") }
+    guard folder.takesMessages.contains(name) else { throw Failure("\(RehearsalError.takesNoMessages(name))") }
     return stage
   }
 
@@ -57,7 +57,7 @@ enum StagesTryCommand {
   }
 
   private static func rehearse(
-    _ stage: StageFile, _ message: Message, _ plan: PipelinePlan, _ settings: Settings
+    _ stage: StageDefinition, _ message: Message, _ plan: PipelinePlan, _ settings: Settings
   ) async throws -> RehearsalReport {
     let journal = try JournalAccess.running(settings)
     let folder = journal?.folder ?? settings.data
@@ -83,7 +83,7 @@ enum StagesTryCommand {
   }
 
   private static func rehearsal(
-    _ stage: StageFile, _ plan: PipelinePlan, _ services: Services, _ pool: Pool?, _ settings: Settings
+    _ stage: StageDefinition, _ plan: PipelinePlan, _ services: Services, _ pool: Pool?, _ settings: Settings
   ) throws -> Rehearsal {
     guard let type = Catalogue.plugin(named: stage.plugin) else { throw Failure("there is no plugin \(stage.plugin)") }
     let given = try StageEnvironment.given(stage, type.spec, plan.environment)

@@ -6,7 +6,7 @@ import StageRuntime
 
 /// What `regproc stages try` says, in 80 columns or as JSON.
 struct StagesTryOutput {
-  var stage: StageFile
+  var stage: StageDefinition
   var message: Message
   var report: RehearsalReport
 

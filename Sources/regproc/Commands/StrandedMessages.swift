@@ -60,7 +60,7 @@ struct StrandedMessages: Sendable {
       }
       var more: [StrandedMessages] = []
       for (process, stage) in removed {
-        let group = folder.stage(stage)?.group ?? StageFile(name: stage).group
+        let group = folder.stage(stage)?.group ?? StageDefinition(name: stage).group
         let waiting = try count(old.busIn(of: stage), group, process)
         more.append(StrandedMessages(place: .stranded, process: process, stage: stage, messages: waiting))
         guard let bridge else { continue }

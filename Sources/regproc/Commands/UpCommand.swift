@@ -17,7 +17,7 @@ enum UpCommand {
     let settings = try Settings(arguments, around)
     settings.setLogLevel()
     var plan = try PipelinePlan(settings, run: ["all"], around)
-    let port = try settings.port == 0 ? FreePort.forDoors() : settings.port
+    let port = try settings.port == 0 ? FreePort.forEndpoints() : settings.port
     let url = settings.url(port: port)
     let folder = try DataFolder(settings.data)
     let secretFile = try plan.connectMediators(url: url, folder: folder.path)

@@ -80,7 +80,7 @@ enum DemoCommand {
 
     var plan = try PipelinePlan(settings, run: ["all"], around)
     let folder = try DataFolder(settings.data)
-    let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.forDoors()
+    let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.forEndpoints()
     let secret = try DataFolder.secret("opencrvs-sha-secret", in: folder.path).text
     let standIn = StandInOpenCRVS(secret: secret, calling: try settings.client())
     let standInURL = try standIn.start()

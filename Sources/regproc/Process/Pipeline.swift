@@ -18,7 +18,7 @@ struct PipelinePlan: Sendable {
   var settings: Settings
   var stages: StageFolder
   /// The stages of this process.
-  var run: [StageFile]
+  var run: [StageDefinition]
   var routes: RouteFile
   /// `REGPROC_STAGE_...`: what a person gave, over what the process knows of itself.
   var environment: [String: String]
@@ -83,7 +83,7 @@ enum StageEnvironment {
   }
 
   /// The settings of a stage's file, with those of its variables over them.
-  static func given(_ file: StageFile, _ spec: PluginSpec, _ variables: [String: String]) throws(SettingError) -> [String:
+  static func given(_ file: StageDefinition, _ spec: PluginSpec, _ variables: [String: String]) throws(SettingError) -> [String:
     SettingValue]
   {
     var given = file.settings
@@ -99,7 +99,7 @@ enum StageEnvironment {
 
   /// The variables of all stages; a secret's `..._FILE` is read.
   /// - Throws: `Failure` for one that names no setting: a mistyped secret must not pass in silence.
-  static func read(_ environment: [String: String], stages: [StageFile]) throws -> [String: String] {
+  static func read(_ environment: [String: String], stages: [StageDefinition]) throws -> [String: String] {
     var known: [String: Bool] = [:]
     for file in stages {
       for field in Catalogue.plugin(named: file.plugin)?.spec.settings ?? [] {
@@ -128,7 +128,7 @@ final class Pipeline: Sendable {
   let engine: Engine
   let pool: Pool
   let port: Int
-  /// Where the doors are for others.
+  /// Where the endpoints are for others.
   let url: String
   /// Where operators are served.
   var adminURL: String { engine.adminURL ?? "" }
@@ -166,7 +166,7 @@ final class Pipeline: Sendable {
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
-  /// - Parameter port: the port of the doors, chosen before so that stages can know each other's URLs.
+  /// - Parameter port: the port of the endpoints, chosen before so that stages can know each other's URLs.
   static func start(_ plan: PipelinePlan, folder: String, port: Int) async throws -> Pipeline {
     let temporary = try ProcessFolder(in: folder)
     temporary.use()
@@ -316,9 +316,9 @@ private final class Operators: Sendable {
   private let access = Mutex<OperatorAccess?>(nil)
   private let kafka: KafkaSettings
   /// Why no jobs read the topics here.
-  private let withoutTopics: OperationRefusal?
+  private let withoutTopics: OperationError?
 
-  init(_ kafka: KafkaSettings, withoutTopics: OperationRefusal?) { (self.kafka, self.withoutTopics) = (kafka, withoutTopics) }
+  init(_ kafka: KafkaSettings, withoutTopics: OperationError?) { (self.kafka, self.withoutTopics) = (kafka, withoutTopics) }
 
   func take(_ access: OperatorAccess) -> [Endpoint] {
     self.access.withLock { $0 = access }
@@ -334,8 +334,8 @@ private final class Operators: Sendable {
 }
 
 extension FreePort {
-  /// The port for doors that settings give none.
-  static func forDoors() throws -> Int {
+  /// The port for endpoints that settings give none.
+  static func forEndpoints() throws -> Int {
     guard let port = choose() else { throw Failure("no free port can be had: \(Files.reason())") }
     return port
   }

@@ -9,7 +9,7 @@ import System
 final class PlatformChoice: Sendable {
   /// What stages call.
   let services: Services
-  /// Doors that belong to the services: the embedded hub's.
+  /// Endpoints that belong to the services: the embedded hub's.
   let endpoints: [Endpoint]
   private let embedded: EmbeddedPlatform?
   private let blocking: BlockingPool?

@@ -1,6 +1,6 @@
 /// How the stages of one process find each other: URLs and secrets that a person need not give when everything runs together.
 extension PipelinePlan {
-  /// Connects both mediators, packet receiver and hub through the doors of this process. What a person gave stays.
+  /// Connects both mediators, packet receiver and hub through the endpoints of this process. What a person gave stays.
   /// - Returns: the file of the secret by which OpenCRVS signs webhooks.
   mutating func connectMediators(url: String, folder: String) throws -> String {
     let webhookSecret = try DataFolder.secret("opencrvs-sha-secret", in: folder)

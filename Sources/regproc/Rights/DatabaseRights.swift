@@ -33,7 +33,7 @@ struct DatabaseRights: Sendable {
   /// - Parameters:
   ///   - prefix: what the names of roles begin with; hyphens of a stage's name become underscores.
   ///   - isEmbedded: whether the processes bring the platform services themselves; a MOSIP deployment's own need no tables here.
-  init(_ stages: [StageFile], prefix: String, isEmbedded: Bool) {
+  init(_ stages: [StageDefinition], prefix: String, isEmbedded: Bool) {
     let platform = isEmbedded ? PlatformSchema.readable : []
     let ofStages = stages.map { stage in
       Role(

@@ -29,7 +29,8 @@ struct KafkaRights: Sendable {
   /// - Parameters:
   ///   - prefix: what principals begin with, e.g. `User:regproc-`; the stage's name follows, or `topics`.
   ///   - isIdempotentGuarded: brokers before 2.8 ask for a right of its own to write idempotently.
-  init(_ folder: StageFolder, _ chosen: [StageFile], _ routes: RouteFile, prefix: String, isIdempotentGuarded: Bool = false) throws
+  init(_ folder: StageFolder, _ chosen: [StageDefinition], _ routes: RouteFile, prefix: String, isIdempotentGuarded: Bool = false)
+    throws
   {
     let names = Set(chosen.map(\.name))
     stages = try folder.topicReaders.filter { names.contains($0.name) }.map {

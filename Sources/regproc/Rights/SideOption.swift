@@ -9,7 +9,7 @@ enum SideOption {
   }
 
   /// The stages of the side that a person chose.
-  static func chosen(_ stages: [StageFile], _ arguments: Arguments, _ settings: Settings) -> [StageFile] {
+  static func chosen(_ stages: [StageDefinition], _ arguments: Arguments, _ settings: Settings) -> [StageDefinition] {
     let named = arguments.text("side").map { Side(rawValue: $0) }
     guard let side = named ?? settings.side else { return stages }
     return stages.filter { $0.side == side }

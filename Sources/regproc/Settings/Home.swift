@@ -43,7 +43,7 @@ struct Home: Sendable {
 /// All stages there are, read and checked.
 struct StageFolder: Sendable {
   /// The stages by name.
-  let stages: [StageFile]
+  let stages: [StageDefinition]
   let folder: String
 
   /// - Throws: `FileProblems` with the faults of every stage file, `Failure` when the folder cannot be read.
@@ -53,13 +53,13 @@ struct StageFolder: Sendable {
       throw Failure(
         "the folder of stages \(folder) cannot be read; start regproc where routes.yaml and stages/ are, or say --home FOLDER")
     }
-    var stages: [StageFile] = []
+    var stages: [StageDefinition] = []
     var faults: [(problems: [Problem], source: SourceText)] = []
     for name in names {
       let path = "\(folder)/\(name)/stage.yaml"
       guard Files.exists(path) else { continue }
       let bytes = try Files.read(path)
-      let reading = StageFile.read(bytes, name: name, file: path)
+      let reading = StageDefinition.read(bytes, name: name, file: path)
       var problems = reading.problems
       if var stage = reading.stage {
         if let plugin = Catalogue.plugin(named: stage.plugin) {
@@ -77,7 +77,7 @@ struct StageFolder: Sendable {
   }
 
   /// What is wrong with the files that a stage's settings name.
-  private static func faults(of stage: StageFile, _ plugin: any Stage.Type) throws
+  private static func faults(of stage: StageDefinition, _ plugin: any StagePlugin.Type) throws
     -> [(problems: [Problem], source: SourceText)]
   {
     try plugin.spec.settings.compactMap { field in
@@ -96,7 +96,7 @@ struct StageFolder: Sendable {
       length: plugin.count, suggestion: names.nearest(to: plugin).map { "did you mean \($0)?" })
   }
 
-  func stage(_ name: String) -> StageFile? { stages.first { $0.name == name } }
+  func stage(_ name: String) -> StageDefinition? { stages.first { $0.name == name } }
 
   /// The names that judge messages of the bus.
   var takesMessages: Set<String> {
@@ -108,7 +108,7 @@ struct StageFolder: Sendable {
   /// The stages a person names; `all` for every one, the bridge and the reprocessor only where a flow leaves stages to others.
   /// - Parameter side: the side that this installation is; nil for both.
   /// - Throws: `Failure` for a stage of the other side.
-  func chosen(_ names: [String], routes: RouteFile, side: Side? = nil) throws -> [StageFile] {
+  func chosen(_ names: [String], routes: RouteFile, side: Side? = nil) throws -> [StageDefinition] {
     guard names.contains("all") else {
       let stages = try named(names)
       if let side, let other = stages.first(where: { $0.side != side }) {
@@ -123,7 +123,7 @@ struct StageFolder: Sendable {
   }
 
   /// The stages of these names.
-  func named(_ names: [String]) throws -> [StageFile] {
+  func named(_ names: [String]) throws -> [StageDefinition] {
     return try names.map { name in
       guard let stage = stage(name) else {
         let hint = stages.map(\.name).nearest(to: name).map { "; did you mean \($0)?" } ?? ""

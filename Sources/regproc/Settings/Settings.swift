@@ -187,7 +187,7 @@ struct Settings: Sendable {
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }
   /// Connections that the stages of a process share. Processes of one stage take few: with half as many for durable work and one each for the worker,
-  /// the courier and the embedded hub that is 7, and twelve such processes and a rolling update must fit into a Postgres as it comes,
+  /// the outbox relay and the embedded hub that is 7, and twelve such processes and a rolling update must fit into a Postgres as it comes,
   /// with its 100 connections.
   func connections(stages: Int) -> Int { text("database.connections").flatMap { Int($0) } ?? min(12, 2 + stages) }
   var isTransactional: Bool { text("kafka.transactional") != "false" }

@@ -42,11 +42,11 @@ final class Stand: Sendable {
 
   static func read(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
 
-  static func stageFiles() throws -> [StageFile] {
+  static func stageFiles() throws -> [StageDefinition] {
     try FileManager.default.contentsOfDirectory(atPath: home + "/stages").sorted().compactMap { name in
       let path = "\(home)/stages/\(name)/stage.yaml"
       guard FileManager.default.fileExists(atPath: path) else { return nil }
-      let reading = StageFile.read(try read(path), name: name, file: path)
+      let reading = StageDefinition.read(try read(path), name: name, file: path)
       guard var stage = reading.stage else { throw reading.problems[0] }
       stage.resolveFiles(Catalogue.plugin(named: stage.plugin)?.spec.settings ?? [], in: "\(home)/stages/\(name)")
       return stage
@@ -54,7 +54,7 @@ final class Stand: Sendable {
   }
 
   init(
-    plugins: [any Stage.Type] = Catalogue.plugins, stages: [StageFile]? = nil,
+    plugins: [any StagePlugin.Type] = Catalogue.plugins, stages: [StageDefinition]? = nil,
     routes text: String? = nil,
     onMosip: Bool = false, notifier: (any Notifier)? = nil, settings more: [String: String] = [:], adminHost: String = "127.0.0.1"
   )

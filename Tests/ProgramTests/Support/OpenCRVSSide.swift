@@ -2,7 +2,7 @@ import HTTP
 import StandIn
 import Synchronization
 
-/// OpenCRVS as a pipeline in another process sees it: a stand-in with its doors open, and how the pipeline finds it.
+/// OpenCRVS as a pipeline in another process sees it: a stand-in with its endpoints open, and how the pipeline finds it.
 final class OpenCRVSSide: Sendable {
   static let secret = "made-up-sha-secret"
   let standIn = StandInOpenCRVS(secret: OpenCRVSSide.secret)

@@ -26,7 +26,7 @@ final class TransactionalBroker: Sendable {
     let folder = Program.repository + "/stages"
     return TemporaryFolder.names(in: folder).compactMap { name in
       let file = "\(folder)/\(name)/stage.yaml"
-      return TemporaryFolder.read(file).flatMap { StageFile.read($0, name: name, file: file).stage?.group }
+      return TemporaryFolder.read(file).flatMap { StageDefinition.read($0, name: name, file: file).stage?.group }
     }
   }
 

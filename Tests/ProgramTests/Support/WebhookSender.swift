@@ -87,7 +87,7 @@ final class WebhookSender: Sendable {
       do {
         _ = try await Webhook.post(delivery.body, to: url, secret: Array(OpenCRVSSide.secret.utf8), client)
         return state.withLock { $0.accepted += 1 }
-      } catch let refusal as WebhookRefused where refusal.status < 500 {
+      } catch let refusal as WebhookError where refusal.status < 500 {
         return state.withLock { $0.refusals.append("\(delivery.name): \(refusal)") }
       } catch {
         state.withLock { $0.repeated += 1 }

@@ -176,7 +176,7 @@ import Testing
   }
 
   @Test func aCaptureWithoutAWholeTokenSaysWhatItLacks() {
-    func fault(_ segment: BiometricSegment) -> BiometricSegment.TokenFault? {
+    func fault(_ segment: BiometricSegment) -> BiometricSegment.TokenError? {
       do {
         _ = try segment.deviceToken()
         return nil

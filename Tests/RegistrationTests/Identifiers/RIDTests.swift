@@ -33,24 +33,24 @@ import Testing
     ("10001100020000120240431120000", "KER-IDV-305"), ("10001100020000119000229120000", "KER-IDV-305"),
   ])
   func `a bad RID is refused with MOSIP's code`(text: String, code: String) {
-    #expect(#expect(throws: IdentifierFault.self) { try RID(text) }?.code == code)
+    #expect(#expect(throws: IdentifierError.self) { try RID(text) }?.code == code)
   }
 
   @Test func `Arabic digits are no digits`() {
     // 15 ASCII digits and 7 Arabic ones of two bytes each: 29 bytes.
     let text = "100011000200001" + String(repeating: "\u{661}", count: 7)
-    #expect(#expect(throws: IdentifierFault.self) { try RID(text) }?.code == "KER-IDV-301")
+    #expect(#expect(throws: IdentifierError.self) { try RID(text) }?.code == "KER-IDV-301")
   }
 
   @Test func `a RID of another centre or machine is refused where one is expected`() {
     let text = "10001100020000120240229235959"
-    #expect(#expect(throws: IdentifierFault.self) { try RID(text, center: "10003") }?.code == "KER-IDV-302")
-    #expect(#expect(throws: IdentifierFault.self) { try RID(text, machine: "10003") }?.code == "KER-IDV-303")
+    #expect(#expect(throws: IdentifierError.self) { try RID(text, center: "10003") }?.code == "KER-IDV-302")
+    #expect(#expect(throws: IdentifierError.self) { try RID(text, machine: "10003") }?.code == "KER-IDV-303")
   }
 
   @Test func `parts that make no RID are refused`() {
     func code(_ center: String, _ machine: String, _ sequence: Int, _ moment: Instant) -> String? {
-      #expect(throws: IdentifierFault.self) {
+      #expect(throws: IdentifierError.self) {
         try RID(center: center, machine: machine, sequence: sequence, at: moment)
       }?.code
     }

@@ -13,11 +13,11 @@ import Testing
 
   @Test(
     arguments: [("7640206791", .repeatedDigit), ("6584109730", .sequence), ("3003390756", .repeatedDigit)]
-      as [(String, IdentifierFault.Rule)])
+      as [(String, IdentifierError.Rule)])
   func `a UIN that only MOSIP's validator takes is refused by the generator's rule`(
-    text: String, rule: IdentifierFault.Rule
+    text: String, rule: IdentifierError.Rule
   ) {
-    #expect(rules.check(text) == IdentifierFault(rule, "KER-IDV-202"))
+    #expect(rules.check(text) == IdentifierError(rule, "KER-IDV-202"))
     #expect(rules.isAcceptedUpstream(text))
   }
 
@@ -30,9 +30,9 @@ import Testing
       ("5075123708", .sequence, "KER-IDV-202"), ("5075321708", .sequence, "KER-IDV-202"),
       ("5000291708", .repeatedDigit, "KER-IDV-202"), ("5075295071", .repeatedBlock, "KER-IDV-202"),
       ("5066629170", .repeatedDigit, "KER-IDV-202"),
-    ] as [(String, IdentifierFault.Rule, String)])
-  func `a bad UIN is refused by rule and with MOSIP's code`(text: String, rule: IdentifierFault.Rule, code: String) {
-    #expect(rules.check(text) == IdentifierFault(rule, code))
+    ] as [(String, IdentifierError.Rule, String)])
+  func `a bad UIN is refused by rule and with MOSIP's code`(text: String, rule: IdentifierError.Rule, code: String) {
+    #expect(rules.check(text) == IdentifierError(rule, code))
     #expect(!rules.isAcceptedUpstream(text))
   }
 
@@ -96,7 +96,7 @@ import Testing
     filter.restricted = ["7"]
     filter.notStartWith = [9]
     let strict = UINRules(filter)
-    #expect(strict.check("5075291708") == IdentifierFault(.restrictedNumber, "KER-IDV-202"))
+    #expect(strict.check("5075291708") == IdentifierError(.restrictedNumber, "KER-IDV-202"))
     for text in try strict.generate(count: 500) {
       #expect(strict.check(text) == nil)
       #expect(!text.contains("7"))
@@ -112,8 +112,8 @@ import Testing
   @Test func `rules that leave no number end with an error, not in an endless search`() {
     var filter = DigitFilter.uin
     filter.notStartWith = Set(0...9)
-    #expect(#expect(throws: IdentifierFault.self) { try UINRules(filter).generate(count: 1) }?.rule == .exhausted)
-    #expect(throws: IdentifierFault.self) { try UINRules(DigitFilter(length: 0)).generate(count: 1) }
+    #expect(#expect(throws: IdentifierError.self) { try UINRules(filter).generate(count: 1) }?.rule == .exhausted)
+    #expect(throws: IdentifierError.self) { try UINRules(DigitFilter(length: 0)).generate(count: 1) }
   }
 
   @Test func `a fault does not show the number`() {

@@ -16,9 +16,9 @@ import Testing
       ("", .empty, "KER-IDV-001"), ("254189280746357", .length, "KER-IDV-003"),
       ("254189280746357x", .digits, "KER-IDV-004"), ("2541892807463575", .repeatedDigit, "KER-IDV-002"),
       ("2345892807463570", .sequence, "KER-IDV-002"),
-    ] as [(String, IdentifierFault.Rule, String)])
-  func `a bad VID is refused by rule and with MOSIP's code`(text: String, rule: IdentifierFault.Rule, code: String) {
-    #expect(rules.check(text) == IdentifierFault(rule, code))
+    ] as [(String, IdentifierError.Rule, String)])
+  func `a bad VID is refused by rule and with MOSIP's code`(text: String, rule: IdentifierError.Rule, code: String) {
+    #expect(rules.check(text) == IdentifierError(rule, code))
   }
 
   @Test func `every VID that is made passes, and none is made twice`() throws {

@@ -25,7 +25,7 @@ import Testing
 
   @Test(arguments: [
     (
-      WorkflowCommand.completeAsProcessed, "COMPLETE_AS_PROCESSED",
+      WorkflowActionCode.completeAsProcessed, "COMPLETE_AS_PROCESSED",
       "Packet processing completed with action code : COMPLETE_AS_PROCESSED"
     ),
     (
@@ -42,11 +42,11 @@ import Testing
       "Packet processing completed with reject status without Parent flow"
     ), (.anonymousProfile, "ANONYMOUS_PROFILE", "Packet anonymous profile flow initiated"),
   ])
-  func `each command has its code and its message`(command: WorkflowCommand, code: String, text: String) throws {
+  func `each command has its code and its message`(command: WorkflowActionCode, code: String, text: String) throws {
     let json = try JSONValue.parse(WorkflowInternalAction(command, for: message).encoded())
     #expect(json["actionCode"]?.string == code)
     #expect(json["actionMessage"]?.string == text)
-    #expect(WorkflowCommand(actionCode: code) == command)
+    #expect(WorkflowActionCode(actionCode: code) == command)
   }
 
   @Test func `a request for more information says until when and for what`() throws {

@@ -14,7 +14,7 @@ import Testing
 @testable import StageRuntime
 
 /// A stage whose judgement is the test's.
-struct TestStage: Stage {
+struct TestStage: StagePlugin {
   static let spec = PluginSpec(name: "test", summary: "judges as the test says")
   var judge: @Sendable (Message) async throws -> Verdict = { _ in .passed("OK", "fine") }
 
@@ -37,7 +37,7 @@ final class Bench: Sendable {
   let pool: Pool
   let broker: FakeBroker
   let table: RouteTable
-  let files: [String: StageFile]
+  let files: [String: StageDefinition]
   let platform: EmbeddedPlatform
   let wake = WakeUp()
   private let folder: String
@@ -76,9 +76,9 @@ final class Bench: Sendable {
     self.database = database
     pool = Pool(database, size: 6)
     broker = FakeBroker(isTransactional: transactional)
-    var files: [String: StageFile] = [:]
+    var files: [String: StageDefinition] = [:]
     for name in ["entrance", "a", "b", "c"] {
-      var file = StageFile(name: name, plugin: "test", tries: tries, firstPause: 0, longestPause: 0)
+      var file = StageDefinition(name: name, plugin: "test", tries: tries, firstPause: 0, longestPause: 0)
       file.batch = batch
       files[name] = file
     }
@@ -93,7 +93,7 @@ final class Bench: Sendable {
 
   /// Upstream's stages and those of the bench.
   static let stages = StageDirectory.registrationProcessor.adding(
-    ["entrance", "a", "b", "c"].map { StageDirectory.Stage($0) })
+    ["entrance", "a", "b", "c"].map { StageDirectory.Entry($0) })
 
   static func routes(_ text: String) throws -> RouteFile {
     let reading = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages)
@@ -129,7 +129,7 @@ final class Bench: Sendable {
     database.options["options"] = options
     let broker = broker
     let worker = StageWorker(
-      unit: StageUnit(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
+      unit: RunningStage(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
       mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
       database: database, pauses: pauses,
       openBus: { [self] topics, watch in

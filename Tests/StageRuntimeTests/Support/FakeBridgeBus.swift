@@ -66,10 +66,12 @@ final class FakeBridgeBroker: Sendable {
 
     func idle(timeoutMilliseconds: Int) throws { _ = bell.wait(milliseconds: min(timeoutMilliseconds, 5)) }
 
-    func send(_ all: [BridgeOutgoing], setAside: ([BridgeRefusal]) throws -> Void) throws {
+    func send(_ all: [BridgeOutgoing], setAside: ([UndeliverableBridgeRecord]) throws -> Void) throws {
       let missing = broker.state.withLock { $0.refused }
       let refused = all.indices.filter { missing.contains(all[$0].topic) }
-      if !refused.isEmpty { try setAside(refused.map { BridgeRefusal(index: $0, reason: "no topic \(all[$0].topic)") }) }
+      if !refused.isEmpty {
+        try setAside(refused.map { UndeliverableBridgeRecord(index: $0, reason: "no topic \(all[$0].topic)") })
+      }
       let records = all.filter { !missing.contains($0.topic) }
       let position = position
       let fault = broker.state.withLock { state -> Fault? in
@@ -129,11 +131,11 @@ struct JavaStage {
 extension Bench {
   /// Starts a bridge on a broker of its own; `end` of the bench does not stop it: the caller does.
   func bridge(_ broker: FakeBridgeBroker, _ commands: Bridge.Commands = .publish) throws -> BridgeWorker {
-    let file = StageFile(name: "bridge", group: "camel-bridge")
+    let file = StageDefinition(name: "bridge", group: "camel-bridge")
     let context = StageContext(
       stage: "bridge", services: platform.services, store: PostgresStageStore(stage: "bridge", pool: pool, wake: wake),
       pipeline: pipeline)
-    let unit = StageUnit(
+    let unit = RunningStage(
       file: file, plugin: TestStage { _ in .passed("", "") }, context: context,
       settings: try StageSettings(stage: "bridge", declared: [], given: [:]))
     var database = database

@@ -197,11 +197,11 @@ final class FakeBus: Bus, @unchecked Sendable {
 
   func idle(timeoutMilliseconds: Int) throws(BusFailure) { _ = bell.wait(milliseconds: min(timeoutMilliseconds, 5)) }
 
-  func send(_ all: [OutgoingHop], setAside: ([Refusal]) throws -> Void) throws(BusFailure) {
+  func send(_ all: [OutgoingHop], setAside: ([UndeliverableHop]) throws -> Void) throws(BusFailure) {
     try broker.pass(.send)
     let refused = all.filter { broker.isRefused($0.topic) }
     if !refused.isEmpty {
-      do { try setAside(refused.map { Refusal(hop: $0.id, reason: "no topic \($0.topic)") }) } catch {
+      do { try setAside(refused.map { UndeliverableHop(hop: $0.id, reason: "no topic \($0.topic)") }) } catch {
         throw BusFailure(kind: .retriable, message: "\(error)")
       }
     }
@@ -228,7 +228,8 @@ final class FakeBus: Bus, @unchecked Sendable {
     let refused = transaction.hops.filter { broker.isRefused($0.topic, late: true) }
     if !refused.isEmpty {
       throw BusFailure(
-        kind: .abortable, message: "refused late", refused: refused.map { Refusal(hop: $0.id, reason: "no topic \($0.topic)") })
+        kind: .abortable, message: "refused late",
+        refused: refused.map { UndeliverableHop(hop: $0.id, reason: "no topic \($0.topic)") })
     }
     guard broker.isOwner(topic, number) else { throw BusFailure(kind: .fatal, message: "another worker has the partition") }
     broker.append(transaction.hops)

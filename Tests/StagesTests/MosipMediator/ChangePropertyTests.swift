@@ -84,7 +84,7 @@ struct ChangePropertyTests {
   /// Both mediators, and a pipeline that publishes identities and ends registrations when it is told to.
   final class Run: Sendable {
     let world: MediatorWorld
-    let stages: [(any Stage, StageContext)]
+    let stages: [(any StagePlugin, StageContext)]
 
     init() throws {
       world = try MediatorWorld()

@@ -16,8 +16,8 @@ struct MediatorCrashTests {
   func wholeWay(_ world: MediatorWorld) async throws {
     let crvs = try world.crvs()
     let mosip = try world.mosip()
-    let stages: [(any Stage, StageContext)] = [(crvs.0, crvs.1), (mosip.0, mosip.1)]
-    func untilTaken(_ stage: any Stage, _ context: StageContext, _ request: Request) async throws {
+    let stages: [(any StagePlugin, StageContext)] = [(crvs.0, crvs.1), (mosip.0, mosip.1)]
+    func untilTaken(_ stage: any StagePlugin, _ context: StageContext, _ request: Request) async throws {
       for _ in 0..<3 where try await world.call(stage, context, request).status == 200 { return }
       Issue.record("nobody took \(request.path)")
     }
@@ -47,7 +47,7 @@ struct MediatorCrashTests {
   }
 
   /// `receive` throws when a crash hits it, and the record is taken again.
-  func runToTheEnd(_ world: MediatorWorld, _ stages: [(any Stage, StageContext)]) async throws {
+  func runToTheEnd(_ world: MediatorWorld, _ stages: [(any StagePlugin, StageContext)]) async throws {
     for _ in 0..<4 {
       do {
         return try await world.run(stages)

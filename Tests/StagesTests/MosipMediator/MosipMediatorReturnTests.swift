@@ -238,7 +238,7 @@ struct MosipMediatorReturnTests {
     let strict = StageContext(
       stage: context.stage, services: services, store: context.store, pipeline: context.pipeline, log: context.log)
     let text = try sealedCredential()
-    let refused = Refusals.shared.count("credential", reason: "host")
+    let refused = RefusedCallers.shared.count("credential", reason: "host")
     for (share, status) in [
       ("http://evil/share", "Failed"), ("http://127.0.0.1/share", "Failed"), ("http://share/share", "Served"),
     ] {
@@ -253,7 +253,7 @@ struct MosipMediatorReturnTests {
       #expect(world.document("mosip-mediator", "credentials", id)?["status"]?.string == status, "\(share)")
       #expect(world.state.withLock { $0.requests.contains { $0.url == share } } == (status == "Served"), "\(share)")
     }
-    #expect(Refusals.shared.count("credential", reason: "host") == refused + 2)
+    #expect(RefusedCallers.shared.count("credential", reason: "host") == refused + 2)
   }
 
   @Test("finds the birth by RID when the event names no registration number")

@@ -163,7 +163,7 @@ struct BirthMappingTests {
     await #expect {
       _ = try await self.completed([Births.task(), Births.child(), Births.mother()], ["strict": .boolean(true)])
     } throws: {
-      guard let fault = $0 as? MediatorFault else { return false }
+      guard let fault = $0 as? MediatorError else { return false }
       return fault.code == .identity && fault.message.hasPrefix("region, province, zone: ")
     }
     let mapped: [String: SettingValue] = [
@@ -189,11 +189,11 @@ struct BirthMappingTests {
     }
     let unknown = NoHTTP(answer: ClientResponse(status: 404))
     await #expect { _ = try await self.fields(resources, url, http: unknown) } throws: {
-      ($0 as? MediatorFault)?.code == .location
+      ($0 as? MediatorError)?.code == .location
     }
     let nameless = NoHTTP(answer: ClientResponse(status: 200, body: Array("{}".utf8)))
     await #expect { _ = try await self.fields(resources, url, http: nameless) } throws: {
-      ($0 as? MediatorFault)?.code == .location
+      ($0 as? MediatorError)?.code == .location
     }
   }
 
@@ -211,7 +211,7 @@ struct BirthMappingTests {
     var child = Births.child()
     child[member] = nil
     await #expect { _ = try await self.fields([Births.task(), child]) } throws: {
-      ($0 as? MediatorFault)?.code == .identity
+      ($0 as? MediatorError)?.code == .identity
     }
   }
 

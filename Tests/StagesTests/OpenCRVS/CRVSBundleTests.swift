@@ -74,9 +74,9 @@ struct CRVSBundleTests {
       ]
     }
     let composition = Births.composition([("mother-details", "Patient/m1")])
-    #expect(throws: MediatorFault.self) { try Births.read([composition, Births.mother(), Births.task()]) }
+    #expect(throws: MediatorError.self) { try Births.read([composition, Births.mother(), Births.task()]) }
     for relationship in ["MOTHER", "FATHER", "GRANDFATHER"] {
-      #expect(throws: MediatorFault.self) { try Births.read([Births.task(), Births.mother(), told(relationship)]) }
+      #expect(throws: MediatorError.self) { try Births.read([Births.task(), Births.mother(), told(relationship)]) }
     }
     let bundle = try Births.read([Births.task(), Births.mother(), Births.child(number: nil), told("MOTHER")])
     #expect(given(bundle.subject) == "Amina")
@@ -90,7 +90,7 @@ struct CRVSBundleTests {
       "patient": ["reference": "Patient/k1"],
     ]
     let task = Births.task(number: nil)
-    #expect(throws: MediatorFault.self) { try Births.read([task, Births.mother(), Births.child(), told]) }
+    #expect(throws: MediatorError.self) { try Births.read([task, Births.mother(), Births.child(), told]) }
     let bundle = try Births.read([task, Births.mother(), Births.child()])
     #expect(given(bundle.subject) == "Amina")
   }
@@ -241,7 +241,7 @@ struct CRVSBundleTests {
 
   @Test("that lacks something is refused with OPN-CRVS-001 and the name of what it lacks")
   func missing() throws {
-    func fault(_ event: [UInt8]) -> MediatorFault? {
+    func fault(_ event: [UInt8]) -> MediatorError? {
       do {
         _ = try CRVSEvent(event)
         return nil

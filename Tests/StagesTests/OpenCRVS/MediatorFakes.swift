@@ -274,7 +274,7 @@ struct FakeRegister: RegistrationRegister {
   }
 }
 
-/// Other systems. The mediators reach each other through their real doors.
+/// Other systems. The mediators reach each other through their real endpoints.
 struct FakeHTTP: HTTPExchange {
   let world: MediatorWorld
 
@@ -343,7 +343,7 @@ struct FakeHTTP: HTTPExchange {
   }
 
   private func forward(
-    _ request: ClientRequest, _ path: String, _ body: [UInt8], _ stage: any Stage, _ context: StageContext
+    _ request: ClientRequest, _ path: String, _ body: [UInt8], _ stage: any StagePlugin, _ context: StageContext
   ) async throws -> ClientResponse {
     let query =
       request.url.split(separator: "?", maxSplits: 1).dropFirst().first.map { Target.pairs(Array($0.utf8)[...]) ?? [] }
@@ -371,7 +371,7 @@ struct UnusedByMediators: PacketManager, CredentialService, VirusScanner, Pipeli
   func metaInfo(of packet: PacketReference) async throws -> [String: String] { throw NotNeeded() }
   func audits(of packet: PacketReference) async throws -> [[String: String]] { throw NotNeeded() }
   func document(_ name: String, of packet: PacketReference) async throws -> PacketDocument? { throw NotNeeded() }
-  func validate(_ packet: PacketReference) async throws -> [PacketFault] { throw NotNeeded() }
+  func validate(_ packet: PacketReference) async throws -> [PacketProblem] { throw NotNeeded() }
   func tags(of rid: String, named names: [String]?) async throws -> [String: String] { throw NotNeeded() }
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws { throw NotNeeded() }
   func deleteTags(of rid: String, named names: [String]) async throws { throw NotNeeded() }

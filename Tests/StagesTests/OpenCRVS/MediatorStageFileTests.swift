@@ -8,13 +8,13 @@ import Testing
 struct MediatorStageFileTests {
   @Test("is readable, names its plugin, and gives every setting that has no default")
   func files() throws {
-    let plugins: [any Stage.Type] = [OpencrvsMediator.self, MosipMediator.self]
+    let plugins: [any StagePlugin.Type] = [OpencrvsMediator.self, MosipMediator.self]
     for plugin in plugins {
       let name = plugin.spec.name
       let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
       let bytes = try Data(contentsOf: root.appending(path: "stages/\(name)/stage.yaml"))
-      let reading = StageFile.read(Array(bytes), name: name, file: "stage.yaml")
+      let reading = StageDefinition.read(Array(bytes), name: name, file: "stage.yaml")
       #expect(reading.problems.isEmpty)
       var stage = try #require(reading.stage)
       stage.resolveFiles(plugin.spec.settings, in: root.appending(path: "stages/\(name)").path)

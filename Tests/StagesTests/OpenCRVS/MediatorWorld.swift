@@ -126,8 +126,8 @@ final class MediatorWorld: Sendable {
 
   // MARK: the engine's part
 
-  /// Calls a door of a stage.
-  func call(_ stage: any Stage, _ context: StageContext, _ request: Request) async throws -> Response {
+  /// Calls an endpoint of a stage.
+  func call(_ stage: any StagePlugin, _ context: StageContext, _ request: Request) async throws -> Response {
     let path = request.path
     guard
       let endpoint = stage.endpoints(context).first(where: { $0.method == request.method && $0.pathPattern == path })
@@ -145,7 +145,7 @@ final class MediatorWorld: Sendable {
 
   /// Takes topic records and does work until nothing is left to do that is due, as it will be after `seconds`; each piece at most
   /// `tries` times.
-  func run(_ stages: [(any Stage, StageContext)], tries: Int = 4, after seconds: Double = 0) async throws {
+  func run(_ stages: [(any StagePlugin, StageContext)], tries: Int = 4, after seconds: Double = 0) async throws {
     let now = clock.now.advanced(bySeconds: seconds)
     var attempts: [String: Int] = [:]
     var standing: Set<String> = []
@@ -174,7 +174,7 @@ final class MediatorWorld: Sendable {
   enum Progress { case ended, waits, failed }
 
   /// Does one piece of work as the engine does: of two that do the same piece, the first one's end counts.
-  func perform(_ item: WorkItem, _ stage: any Stage, _ context: StageContext) async throws -> Progress {
+  func perform(_ item: WorkItem, _ stage: any StagePlugin, _ context: StageContext) async throws -> Progress {
     do {
       switch try await stage.perform(item, context) {
       case .done(let changes): try finish(context.stage, item, changes, 1)

@@ -103,8 +103,8 @@ struct OpencrvsMediatorTests {
 
   @Test("takes at most 52,428,800 bytes")
   func limit() {
-    let door = stage.endpoints(context).first { $0.method == "POST" && $0.pathPattern == "/webhooks" }
-    #expect(door?.maxBody == 52_428_800)
+    let endpoint = stage.endpoints(context).first { $0.method == "POST" && $0.pathPattern == "/webhooks" }
+    #expect(endpoint?.maxBody == 52_428_800)
   }
 
   @Test(

@@ -6,7 +6,7 @@ import Stages
 import System
 import Testing
 
-/// The doors over real sockets, in a world in memory.
+/// The endpoints over real sockets, in a world in memory.
 @Suite struct PacketReceiverTests {
   private static let syncPath = "/registrationprocessor/v1/registrationstatus/sync"
   private static let uploadPath = "/registrationprocessor/v1/packetreceiver/registrationpackets"

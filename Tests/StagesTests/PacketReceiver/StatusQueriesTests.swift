@@ -5,7 +5,7 @@ import Stages
 import System
 import Testing
 
-/// The doors by which a client asks what became of its packets.
+/// The endpoints by which a client asks what became of its packets.
 @Suite struct StatusQueriesTests {
   private static let base = "/registrationprocessor/v1/registrationstatus"
 

@@ -46,7 +46,7 @@ import Testing
   @Test func anInvalidPacketFailsWithTheFirstFault() async throws {
     let world = await world {
       $0.faults = [
-        PacketFault(code: "KER-IOV-004", message: "gender"), PacketFault(code: "KER-IOV-005", message: "phone"),
+        PacketProblem(code: "KER-IOV-004", message: "gender"), PacketProblem(code: "KER-IOV-005", message: "phone"),
       ]
     }
     let verdict = try await world.judge(PacketValidator.self)

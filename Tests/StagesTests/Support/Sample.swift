@@ -83,7 +83,7 @@ extension World {
   }
 
   /// Lets a stage of a plugin judge the sample message.
-  nonisolated func judge<S: Stage>(
+  nonisolated func judge<S: StagePlugin>(
     _ plugin: S.Type, _ settings: [String: SettingValue] = [:], process: String = "OPENCRVS_NEW",
     now: Instant = Sample.now
   ) async throws -> Verdict {
@@ -93,6 +93,6 @@ extension World {
 }
 
 /// A plugin with settings over its defaults.
-func make<S: Stage>(_ plugin: S.Type, _ settings: [String: SettingValue] = [:]) throws -> S {
+func make<S: StagePlugin>(_ plugin: S.Type, _ settings: [String: SettingValue] = [:]) throws -> S {
   try S(settings: StageSettings(stage: S.spec.name, declared: S.spec.settings, given: settings))
 }

@@ -28,7 +28,7 @@ actor World {
   ]
   var packetAudits: [[String: String]] = []
   var packetDocuments: [String: PacketDocument] = [:]
-  var faults: [PacketFault] = []
+  var faults: [PacketProblem] = []
   // MOSIP's tables
   var announcements: [SyncRecord] = []
   var requests: [AdditionalInfoRequestRecord] = []
@@ -121,7 +121,7 @@ extension World: PacketManager {
   func document(_ name: String, of packet: PacketReference) throws -> PacketDocument? {
     try reading("document") { packetDocuments[name] }
   }
-  func validate(_ packet: PacketReference) throws -> [PacketFault] { try reading("validate") { faults } }
+  func validate(_ packet: PacketReference) throws -> [PacketProblem] { try reading("validate") { faults } }
   func tags(of rid: String, named names: [String]?) throws -> [String: String] { [:] }
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) throws {}
   func deleteTags(of rid: String, named names: [String]) throws {}

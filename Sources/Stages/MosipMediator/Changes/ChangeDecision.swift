@@ -46,11 +46,11 @@ enum ChangeDecision: Sendable, Equatable {
   case exchange
   /// Kept until a person releases it.
   case hold(String)
-  case refuse(MediatorFault)
+  case refuse(MediatorError)
 
   /// Decides. Policy comes before everything that a reversal would be looked at for.
   static func make(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
-    if facts.status == "BLOCKED" { return .refuse(MediatorFault(.state, "the identity is BLOCKED and is left alone")) }
+    if facts.status == "BLOCKED" { return .refuse(MediatorError(.state, "the identity is BLOCKED and is left alone")) }
     switch facts.kind {
     case .birth, .birthCorrection: return correction(facts, policy)
     case .death: return death(facts, policy)
@@ -75,7 +75,7 @@ enum ChangeDecision: Sendable, Equatable {
   private static func correction(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
     if facts.differences.isEmpty { return .unchanged }
     if facts.hasBiometrics, !policy.correctsWithBiometrics {
-      return .refuse(MediatorFault(.notAllowed, "the identity has biometrics: it is corrected at a registration center"))
+      return .refuse(MediatorError(.notAllowed, "the identity has biometrics: it is corrected at a registration center"))
     }
     return .fields(facts.differences)
   }
@@ -90,13 +90,13 @@ enum ChangeDecision: Sendable, Equatable {
   }
 
   private static func deathCorrection(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
-    guard facts.stands else { return .refuse(MediatorFault(.state, "no death of this record stands")) }
+    guard facts.stands else { return .refuse(MediatorError(.state, "no death of this record stands")) }
     if facts.isAboutAnother {
       guard policy.allowsReversals || facts.isReleased else {
         return .hold("another person died than the one who was registered: that needs a person to release it")
       }
       if facts.status == "DEACTIVATED", !facts.isOurs, !facts.othersDeactivate {
-        return .refuse(MediatorFault(.state, "the identity was not deactivated by a death of ours"))
+        return .refuse(MediatorError(.state, "the identity was not deactivated by a death of ours"))
       }
       return limits(facts, policy).map { .refuse($0) } ?? .exchange
     }
@@ -107,7 +107,7 @@ enum ChangeDecision: Sendable, Equatable {
   private static func reversal(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
     guard facts.stands else {
       if facts.wasReversed { return .unchanged }
-      return .refuse(MediatorFault(.state, "no death of this record stands that could be reversed"))
+      return .refuse(MediatorError(.state, "no death of this record stands that could be reversed"))
     }
     if facts.status == "ACTIVATED", !facts.isFlagged { return .unchanged }
     if let fault = limits(facts, policy) { return .refuse(fault) }
@@ -116,24 +116,24 @@ enum ChangeDecision: Sendable, Equatable {
     let unflags = facts.isFlagged && !facts.othersFlag
     guard activates || unflags else { return .unchanged }
     if activates, !facts.isOurs {
-      return .refuse(MediatorFault(.state, "the identity was not deactivated by a death of ours"))
+      return .refuse(MediatorError(.state, "the identity was not deactivated by a death of ours"))
     }
     return .status(activates ? "ACTIVATED" : nil, deceased: unflags ? "N" : nil, what: "activated")
   }
 
-  private static func limits(_ facts: ChangeFacts, _ policy: ChangePolicy) -> MediatorFault? {
+  private static func limits(_ facts: ChangeFacts, _ policy: ChangePolicy) -> MediatorError? {
     if let days = facts.daysSince, days > policy.reversalWithin {
-      return MediatorFault(.notAllowed, "the death lies more than \(policy.reversalWithin) days back")
+      return MediatorError(.notAllowed, "the death lies more than \(policy.reversalWithin) days back")
     }
     if facts.reversals >= policy.reversalsPerPerson {
-      return MediatorFault(.notAllowed, "deaths of this person were reversed as often as is allowed (\(policy.reversalsPerPerson))")
+      return MediatorError(.notAllowed, "deaths of this person were reversed as often as is allowed (\(policy.reversalsPerPerson))")
     }
     return nil
   }
 
   private static func revocation(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
     if let days = facts.daysSince, days > policy.revocationWithin {
-      return .refuse(MediatorFault(.notAllowed, "the birth was registered more than \(policy.revocationWithin) days ago"))
+      return .refuse(MediatorError(.notAllowed, "the birth was registered more than \(policy.revocationWithin) days ago"))
     }
     return facts.status == "DEACTIVATED" ? .unchanged : .status("DEACTIVATED", deceased: nil, what: "deactivated")
   }
@@ -141,7 +141,7 @@ enum ChangeDecision: Sendable, Equatable {
   private static func reinstatement(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
     if facts.status == "ACTIVATED" || facts.othersDeactivate { return .unchanged }
     guard facts.stands, facts.isOurs else {
-      return .refuse(MediatorFault(.state, "the identity was not deactivated by a revocation of this birth"))
+      return .refuse(MediatorError(.state, "the identity was not deactivated by a revocation of this birth"))
     }
     return .status("ACTIVATED", deceased: nil, what: "activated")
   }

@@ -38,7 +38,7 @@ extension MosipMediator {
   }
 
   /// PATCH of an identity with those fields that its schema has.
-  /// - Throws: `MediatorFault` when the id repository refuses it for good: OPN-CRVS-028 for nobody, -030 for a death, -018 for all else.
+  /// - Throws: `MediatorError` when the id repository refuses it for good: OPN-CRVS-028 for nobody, -030 for a death, -018 for all else.
   func patch(
     _ identity: Identity, rid: String, status: String?, fields: JSONObject, _ change: ChangeRecord, _ context: StageContext
   ) async throws {
@@ -47,10 +47,10 @@ extension MosipMediator {
       let schema = try await schema(of: identity, context)
       for member in fields where schema.field(member.key) != nil { object[member.key] = member.value }
     }
-    let refusal = change.kind == .death ? MediatorFault.Code.deactivation : .changeRefused
+    let refusal = change.kind == .death ? MediatorError.Code.deactivation : .changeRefused
     // Nothing would be changed, and a change be told.
     if status == nil, object.isEmpty {
-      throw MediatorFault(refusal, "the identity schema has no \(fields.map(\.key).sorted().joined(separator: ", "))")
+      throw MediatorError(refusal, "the identity schema has no \(fields.map(\.key).sorted().joined(separator: ", "))")
     }
     do {
       try await context.services.identities.update(
@@ -58,9 +58,9 @@ extension MosipMediator {
         idempotencyKey: "\(rid):\(context.stage)")
     } catch let error as ServiceError where !error.isRetriable {
       if error.kind == .notFound {
-        throw MediatorFault(.numberUnknown, "the id repository does not know the identity (\(error.code))")
+        throw MediatorError(.numberUnknown, "the id repository does not know the identity (\(error.code))")
       }
-      throw MediatorFault(refusal, "the id repository refuses the change with \(error.code)")
+      throw MediatorError(refusal, "the id repository refuses the change with \(error.code)")
     }
   }
 
@@ -207,11 +207,11 @@ extension MosipMediator {
   /// The person never got a UIN: a correction makes one with the corrected data, where that is allowed.
   func makeInstead(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
     guard change.kind == .birthCorrection, policy.createsByCorrection else {
-      throw MediatorFault(.state, "no UIN came of this birth")
+      throw MediatorError(.state, "no UIN came of this birth")
     }
     let event = try await event(of: change, context)
     guard let number = event.bundle.registrationNumber else {
-      throw MediatorFault(.unreadable, "the event has no registration number")
+      throw MediatorError(.unreadable, "the event has no registration number")
     }
     let key = RecordKey.of(change.recordId)
     var changes: [StageChange] = []

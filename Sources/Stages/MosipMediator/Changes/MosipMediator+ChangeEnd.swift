@@ -39,10 +39,10 @@ extension MosipMediator {
     context.log.warning("a change waits for a person to release it", ["kind": change.eventKind.rawValue, "rid": change.rid])
     return try await end(
       change, ChangeRecord.Status.held,
-      ["errorCode": .string(MediatorFault.Code.notAllowed.rawValue), "errorMessage": .string(reason)], context)
+      ["errorCode": .string(MediatorError.Code.notAllowed.rawValue), "errorMessage": .string(reason)], context)
   }
 
-  func fail(_ change: ChangeRecord, _ fault: MediatorFault, _ context: StageContext) async throws -> WorkOutcome {
+  func fail(_ change: ChangeRecord, _ fault: MediatorError, _ context: StageContext) async throws -> WorkOutcome {
     try await fail(change, fault.workFailure, context)
   }
 
@@ -65,7 +65,7 @@ extension MosipMediator {
       guard let fresh = try await self.change(change.key, context), isLate || !fresh.hasEnded else { return .done }
       guard fresh.version == change.version else {
         throw ServiceError(
-          .unavailable, service: context.stage, code: MediatorFault.Code.serviceUnreachable.rawValue,
+          .unavailable, service: context.stage, code: MediatorError.Code.serviceUnreachable.rawValue,
           "a change is worked on elsewhere too")
       }
       var document = fresh.document
@@ -111,7 +111,7 @@ extension MosipMediator {
       }
     }
     throw ServiceError(
-      .unavailable, service: context.stage, code: MediatorFault.Code.serviceUnreachable.rawValue,
+      .unavailable, service: context.stage, code: MediatorError.Code.serviceUnreachable.rawValue,
       "a record is changed by many at once")
   }
 
@@ -226,7 +226,7 @@ extension MosipMediator {
     {
       return try await fail(
         change,
-        WorkFailure(code: birth["errorCode"]?.string ?? MediatorFault.Code.packetCreation.rawValue, "no packet could be made"),
+        WorkFailure(code: birth["errorCode"]?.string ?? MediatorError.Code.packetCreation.rawValue, "no packet could be made"),
         context)
     }
     switch result {
@@ -241,7 +241,7 @@ extension MosipMediator {
   private func failure(_ result: String, _ code: String?, _ row: RegistrationRecord?) -> WorkFailure {
     if let refusal = row?.statusComment.flatMap(Self.repositoryCode) {
       return WorkFailure(
-        code: MediatorFault.Code.changeRefused.rawValue, "the id repository refuses the change with \(refusal)")
+        code: MediatorError.Code.changeRefused.rawValue, "the id repository refuses the change with \(refusal)")
     }
     let place = row?.latestTransactionType.map { " at \($0) (\(row?.latestTransactionStatus ?? "no status"))" } ?? ""
     return WorkFailure(code: code ?? "PACKET_\(result)", "the registration ended as \(result)\(place)")
@@ -261,7 +261,7 @@ extension MosipMediator {
 
   func returnChange(_ key: String, _ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let change = try await change(key, context) else {
-      throw MediatorFault(.unknown, "there is no change of this key").workFailure
+      throw MediatorError(.unknown, "there is no change of this key").workFailure
     }
     // Released or replayed meanwhile: what the next go comes to is told instead.
     guard work.key == Self.telling(key, take: change.take).key, change.hasEnded else { return .done }

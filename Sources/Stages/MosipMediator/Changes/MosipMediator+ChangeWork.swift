@@ -13,7 +13,7 @@ extension MosipMediator {
   func workOnChange(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     let key = work.payload["key"]?.string ?? work.key
     guard var change = try await change(key, context) else {
-      throw MediatorFault(.unknown, "there is no change of this key").workFailure
+      throw MediatorError(.unknown, "there is no change of this key").workFailure
     }
     // Work of an earlier go that is found again has nothing left to do.
     guard work.key == Self.work(on: key, take: change.take).key else { return .done }
@@ -26,13 +26,13 @@ extension MosipMediator {
         }
         if let outcome = try await step(&change, context) { return outcome }
       }
-    } catch let fault as MediatorFault {
+    } catch let fault as MediatorError {
       return try await fail(change, fault, context)
     } catch let failure as WorkFailure {
       return try await fail(change, failure, context)
     }
     throw ServiceError(
-      .unavailable, service: context.stage, code: MediatorFault.Code.packetCreation.rawValue,
+      .unavailable, service: context.stage, code: MediatorError.Code.packetCreation.rawValue,
       "a change was set back between two steps again and again")
   }
 
@@ -101,7 +101,7 @@ extension MosipMediator {
     case .inactive(let status):
       // A death of somebody who is inactive already changes nothing; of a BLOCKED one nothing is known.
       guard change.kind == .death, status == "DEACTIVATED" else {
-        throw MediatorFault(.state, "the identity behind the VID is \(status)")
+        throw MediatorError(.state, "the identity behind the VID is \(status)")
       }
       return try await finish(change, .unchanged(isStale: false), context)
     case .neverMade: return try await makeInstead(&change, context)
@@ -119,7 +119,7 @@ extension MosipMediator {
     ]
     for (name, date) in dates {
       if let date, BirthMapping.mosipDate(date) != nil, date.prefix(10) > today {
-        throw MediatorFault(.identity, "\(name): lies in the future")
+        throw MediatorError(.identity, "\(name): lies in the future")
       }
     }
   }
@@ -150,14 +150,14 @@ extension MosipMediator {
       let first = try await context.services.keys.tokenId(uin, partner: settings.text("token-intermediary"))
       return try await context.services.keys.tokenId(first, partner: settings.text("uin-token-partner"))
     } catch let error as ServiceError where error.kind == .refused {
-      throw MediatorFault(.tokenGeneration, "the key manager makes no token of the UIN (\(error.code))")
+      throw MediatorError(.tokenGeneration, "the key manager makes no token of the UIN (\(error.code))")
     }
   }
 
   /// The identity that the change was found to be about.
   func subject(of change: ChangeRecord, _ context: StageContext) async throws -> Identity {
     guard let rid = change.text("subjectRid"), let identity = try await context.services.identities.identity(.rid(rid)) else {
-      throw MediatorFault(.numberUnknown, "the identity that was found is not there any more")
+      throw MediatorError(.numberUnknown, "the identity that was found is not there any more")
     }
     return identity
   }
@@ -174,13 +174,13 @@ extension MosipMediator {
   }
 
   /// - Throws: OPN-CRVS-008 for another person's data, -017 when too little can be compared.
-  func compare(_ person: CRVSPerson, with identity: Identity) throws(MediatorFault) {
+  func compare(_ person: CRVSPerson, with identity: Identity) throws(MediatorError) {
     switch PersonComparison(rule: policy.nameRule).compare(person, with: identity.fields) {
     case .same: return
     case .different(let names):
-      throw MediatorFault(.mismatch, "the event's data are not those of the identity: \(names.joined(separator: ", "))")
+      throw MediatorError(.mismatch, "the event's data are not those of the identity: \(names.joined(separator: ", "))")
     case .unknown:
-      throw MediatorFault(.state, "fewer than two of name, date of birth and gender can be compared with the identity")
+      throw MediatorError(.state, "fewer than two of name, date of birth and gender can be compared with the identity")
     }
   }
 
@@ -211,7 +211,7 @@ extension MosipMediator {
         &change, to: ChangeRecord.Status.decided,
         with: ["plan": .string(plan), "changed": .array(names.map { .string($0) }), "what": "corrected"], context)
     case .exchange:
-      guard let other else { throw MediatorFault(.unknown, "an exchange without another person") }
+      guard let other else { throw MediatorError(.unknown, "an exchange without another person") }
       return try await decideExchange(&change, event, identity, other, context)
     }
     return nil

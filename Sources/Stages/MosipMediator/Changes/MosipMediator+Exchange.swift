@@ -18,7 +18,7 @@ extension MosipMediator {
     case .person(let other)?: return other.uin == identity.uin ? nil : other
     case .nobody(let fault)?: throw fault
     case .inactive(let status)?:
-      throw MediatorFault(.state, "the identity behind the VID of the event is \(status)")
+      throw MediatorError(.state, "the identity behind the VID of the event is \(status)")
     default: return nil
     }
   }
@@ -34,9 +34,9 @@ extension MosipMediator {
   func decideExchange(
     _ change: inout ChangeRecord, _ event: CRVSEvent, _ old: Identity, _ new: Identity, _ context: StageContext
   ) async throws -> WorkOutcome? {
-    if new.status == "BLOCKED" { throw MediatorFault(.state, "the identity is BLOCKED and is left alone") }
+    if new.status == "BLOCKED" { throw MediatorError(.state, "the identity is BLOCKED and is left alone") }
     if policy.verifiesDeaths { try compare(event.bundle.subject, with: new) }
-    guard let person = change.text("person") else { throw MediatorFault(.unknown, "the change holds nobody") }
+    guard let person = change.text("person") else { throw MediatorError(.unknown, "the change holds nobody") }
     let other = PersonRecord.key(try await uinToken(of: new.uin, context))
     guard let locks = try await holding([other], for: change, [other: new.rid], context) else {
       // Whoever holds the other one may wait for this one: it is let go meanwhile.
@@ -61,7 +61,7 @@ extension MosipMediator {
     let old = try await subject(of: change, context)
     guard let rid = change.text("otherRid"), let second = change.text("secondRid"),
       let new = try await context.services.identities.identity(.rid(rid))
-    else { throw MediatorFault(.numberUnknown, "the identity that was found is not there any more") }
+    else { throw MediatorError(.numberUnknown, "the identity that was found is not there any more") }
     let action = policy.deathAction
     try await patch(
       new, rid: change.rid, status: action.deactivates ? "DEACTIVATED" : nil,

@@ -81,7 +81,7 @@ extension MosipMediator {
     guard let change = try await change(work.payload["change"]?.string ?? "", context),
       let recipient = work.payload["to"]?.string.flatMap(Recipient.init),
       let channel = work.payload["by"]?.string.flatMap(Channel.init)
-    else { throw MediatorFault(.unknown, "there is no change to tell of").workFailure }
+    else { throw MediatorError(.unknown, "there is no change to tell of").workFailure }
     do {
       let event = try await event(of: change, context)
       let identity = try await subject(of: change, context)
@@ -111,7 +111,7 @@ extension MosipMediator {
         throw WorkFailure(code: error.code, "a message was not sent")
       }
       return .done
-    } catch let fault as MediatorFault {
+    } catch let fault as MediatorError {
       throw fault.workFailure
     } catch let error as ServiceError where !error.isRetriable {
       throw WorkFailure(code: error.code, "a message was not sent")

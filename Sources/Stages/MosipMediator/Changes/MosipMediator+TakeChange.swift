@@ -29,7 +29,7 @@ extension MosipMediator {
       return takenChange(kind, rid, context)
     }
     throw ServiceError(
-      .unavailable, service: context.stage, code: MediatorFault.Code.serviceUnreachable.rawValue,
+      .unavailable, service: context.stage, code: MediatorError.Code.serviceUnreachable.rawValue,
       "a record is changed by many at once")
   }
 
@@ -56,17 +56,17 @@ extension MosipMediator {
         as: MediatorOwner.mosip, from: MediatorOwner.opencrvs, signed: .envelope, context.services.envelopeKeys)
       let event = try CRVSEvent(plaintext)
       guard event.topic == kind.topic, event.bundle.kind == kind.subject else {
-        throw MediatorFault(.unreadable, "the event is not of the kind of this endpoint")
+        throw MediatorError(.unreadable, "the event is not of the kind of this endpoint")
       }
       // The id is not signed: without this, one good message could be sent again under any other id. Upstream's is the record's.
       guard [RecordKey.of(event), event.bundle.compositionId].contains(message.id) else {
-        throw MediatorFault(.unreadable, "the request's id is not that of the record in the event")
+        throw MediatorError(.unreadable, "the request's id is not that of the record in the event")
       }
       guard event.bundle.registrationNumber != nil else {
-        throw MediatorFault(.unreadable, "the event has no registration number")
+        throw MediatorError(.unreadable, "the event has no registration number")
       }
       return event
-    } catch let fault as MediatorFault {
+    } catch let fault as MediatorError {
       await recordRefusal(of: message.id, fault, context)
       throw fault
     }
@@ -79,7 +79,7 @@ extension MosipMediator {
     let isSame = try await event.isSame(as: known.document) {
       try await events(context).get(container: known.rid, key: $0)
     }
-    guard isSame else { throw MediatorFault(.conflict, "the same record was received before with other content") }
+    guard isSame else { throw MediatorError(.conflict, "the same record was received before with other content") }
     return takenChange(kind, known.rid, context)
   }
 
@@ -116,7 +116,7 @@ extension MosipMediator {
   /// The event of a change as it came.
   func event(of change: ChangeRecord, _ context: StageContext) async throws -> CRVSEvent {
     guard let bytes = try await events(context).get(container: change.rid, key: change.text("object") ?? "")
-    else { throw MediatorFault(.unknown, "the event is not in the object store") }
+    else { throw MediatorError(.unknown, "the event is not in the object store") }
     return try CRVSEvent(bytes)
   }
 

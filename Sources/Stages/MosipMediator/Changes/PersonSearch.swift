@@ -13,7 +13,7 @@ struct PersonSearch: Sendable {
     case neverMade
     /// The VID of the event belongs to somebody whose UIN is not ACTIVATED: MOSIP finds no more by it. The status as MOSIP names it.
     case inactive(String)
-    case nobody(MediatorFault)
+    case nobody(MediatorError)
   }
 
   let change: ChangeRecord
@@ -68,21 +68,21 @@ struct PersonSearch: Sendable {
     }
 
     guard found.count < 2 else {
-      return .nobody(MediatorFault(.state, "what the event names leads to different identities"))
+      return .nobody(MediatorError(.state, "what the event names leads to different identities"))
     }
     if let person = found.first { return .person(person) }
     if isWaiting { return .waits }
     if let inactive { return .inactive(inactive) }
-    if isUnknownNumber { return .nobody(MediatorFault(.numberUnknown, "the UIN or VID of the event is none, or nobody has it")) }
+    if isUnknownNumber { return .nobody(MediatorError(.numberUnknown, "the UIN or VID of the event is none, or nobody has it")) }
     if change.kind.subject == .birth { return .neverMade }
-    return .nobody(MediatorFault(.nobodyNamed, "the event names no UIN or VID, and nothing that is kept leads to one"))
+    return .nobody(MediatorError(.nobodyNamed, "the event names no UIN or VID, and nothing that is kept leads to one"))
   }
 
   /// By the UIN or VID of the event's person; nil when it names none that is a key.
   /// - Parameter isNewPerson: whether it is meant to be another one than the person of the record.
   func named(isNewPerson: Bool = false) async throws -> Outcome? {
     guard let number = event.bundle.nationalId else { return nil }
-    let unknown = Outcome.nobody(MediatorFault(.numberUnknown, "the UIN or VID of the event is none, or nobody has it"))
+    let unknown = Outcome.nobody(MediatorError(.numberUnknown, "the UIN or VID of the event is none, or nobody has it"))
     let digits = number.utf8.map { $0 &- 48 }
     guard digits.allSatisfy({ $0 < 10 }), Verhoeff.isValid(digits) else { return unknown }
     let isVID = digits.count == 16

@@ -10,12 +10,12 @@ import System
 /// What the broker refuses for a reason of its own does not hold up the rest: a message whose topic is not there, or may not be written, waits with
 /// growing pauses; one that is too large, sent alone, ends as an error of the stage that it was sent to, with a dead letter.
 ///
-/// With `kafka.topics: own` a courier carries what goes to the topics of its process's stages alone: to one that a stage of it reads, or
+/// With `kafka.topics: own` a outbox relay carries what goes to the topics of its process's stages alone: to one that a stage of it reads, or
 /// sends to. Whatever waits is then carried by the process that it waits for, or by one of those that send there.
 ///
 /// Several couriers work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
 /// journal knows the second one.
-final class Courier: Sendable {
+final class OutboxRelay: Sendable {
   private let database: PostgresSettings
   private let openSender: @Sendable (BusWatch) throws -> any RecordSender
   /// Ends a message that no broker takes, as an error of the stage that it was sent to.
@@ -23,7 +23,7 @@ final class Courier: Sendable {
   let watch: BusWatch
   private let bell: Semaphore
   private let thread = WorkerThread()
-  private let log = Log("courier")
+  private let log = Log("outbox relay")
   /// Seconds after which a message that nobody took is sent again; doubled with each time.
   private let reconcileAfter: Double
   /// The stages that something else runs, with their processes. What was sent there is never sent again by itself: no worker of ours takes
@@ -51,10 +51,10 @@ final class Courier: Sendable {
     self.topics = topics
     self.elsewhere = elsewhere
     self.refuse = refuse
-    watch = BusWatch("courier", log: log)
+    watch = BusWatch("outbox relay", log: log)
   }
 
-  func start() { thread.start("courier") { self.run() } }
+  func start() { thread.start("outbox relay") { self.run() } }
 
   func stop() {
     watch.stop(by: monotonicMilliseconds() + WorkerThread.stopLimit)
@@ -90,7 +90,7 @@ final class Courier: Sendable {
         failures += 1
         let reason = (error as? BusFailure)?.message ?? "\(error)"
         watch.failed(reason)
-        log.warning("the courier could not work; trying again", ["error": reason])
+        log.warning("the outbox relay could not work; trying again", ["error": reason])
         if !(error is BusFailure) { connection = nil }
         if let failure = error as? BusFailure, failure.kind == .fatal {
           sender?.close()

@@ -1,5 +1,5 @@
 /// The steps that the checks of one file may take together, so that a file of many hard lists takes no longer than one.
-final class CheckPurse {
+final class CheckBudget {
   /// What is left of it.
   private(set) var left: Int
 

@@ -1,7 +1,7 @@
 import Glibc
 
 /// The few things the private cluster does with files.
-enum Files {
+enum ClusterFiles {
   static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
   /// The names in a folder; none when it cannot be read.

@@ -10,8 +10,8 @@ import System
 import Testing
 
 extension ProgramTests {
-  /// Bad input at the doors of a running pipeline: a named error, and nothing of it kept.
-  @Suite struct DoorTests {
+  /// Bad input at the endpoints of a running pipeline: a named error, and nothing of it kept.
+  @Suite struct EndpointTests {
     /// An answer as a sender sees it.
     private struct Answer: Equatable {
       var status: Int
@@ -84,7 +84,7 @@ extension ProgramTests {
       #expect(try await send(birth.body, to: url, signature: signed(birth.body), method: "PUT").answer.status == 405)
       #expect(
         try await send(birth.body, to: pipeline.url + "/webhook", signature: signed(birth.body)).answer.status == 404)
-      // The doors behind it take nothing without a token.
+      // The endpoints behind it take nothing without a token.
       for path in ["/opencrvs/v1/birth", "/birthReceiveNid", "/receiveStatus", "/subscribe"] {
         #expect(
           try await send(Array("{}".utf8), to: pipeline.url + path, signature: nil).answer

@@ -2,7 +2,7 @@ import Postgres
 
 /// A claim that came to nothing: another transaction holds the lock of a RID of the batch and did not let go in time. The batch is to be given
 /// back and read again.
-struct HeldRID: Error, Sendable, CustomStringConvertible {
+struct LockedRID: Error, Sendable, CustomStringConvertible {
   /// Who holds the lock.
   struct Holder: Sendable, Hashable {
     /// The server's process of the session.
@@ -28,7 +28,7 @@ struct HeldRID: Error, Sendable, CustomStringConvertible {
   }
 
   /// Who holds one of these RIDs: of several the one whose transaction is open for the longest. Outside of a transaction.
-  static func find(_ rids: [String], _ connection: Connection) throws -> HeldRID {
+  static func find(_ rids: [String], _ connection: Connection) throws -> LockedRID {
     // The halves of the lock's number stand in two columns (postgresql.org/docs/15/view-pg-locks.html).
     let rows = try connection.execute(
       """
@@ -41,8 +41,8 @@ struct HeldRID: Error, Sendable, CustomStringConvertible {
       WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.pid <> pg_backend_pid()
       ORDER BY a.xact_start, r.rid LIMIT 1
       """, [.textArray(rids), .intArray(rids.map { Int(Journal.lockKey($0)) })])
-    guard let row = rows.first else { return HeldRID() }
-    return HeldRID(
+    guard let row = rows.first else { return LockedRID() }
+    return LockedRID(
       rid: try row.text(0),
       holder: Holder(
         process: try row.int(1), application: try row.text(2), address: try row.textOrNull(3), state: try row.text(4),
@@ -51,11 +51,11 @@ struct HeldRID: Error, Sendable, CustomStringConvertible {
 }
 
 /// Which held RIDs were told of lately: a claim is tried again and again, and each holder is worth one line a minute.
-struct HeldRIDNotes {
+struct LockedRIDNotes {
   private var told: [Int: ContinuousClock.Instant] = [:]
 
   /// Whether to say it now.
-  mutating func isDue(_ held: HeldRID, now: ContinuousClock.Instant = .now) -> Bool {
+  mutating func isDue(_ held: LockedRID, now: ContinuousClock.Instant = .now) -> Bool {
     told = told.filter { now - $0.value < .seconds(60) }
     let holder = held.holder?.process ?? 0
     guard told[holder] == nil else { return false }

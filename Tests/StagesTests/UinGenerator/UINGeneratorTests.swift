@@ -4,7 +4,7 @@ import StageKit
 import Stages
 import Testing
 
-@Suite struct UinGeneratorTests {
+@Suite struct UINGeneratorTests {
   private func world() async -> World {
     let world = World()
     await world.set {
@@ -20,7 +20,7 @@ import Testing
 
   @Test func aPacketWithoutAUINGetsADraftWithFieldsAndDocuments() async throws {
     let world = await world()
-    #expect(try await world.judge(UinGenerator.self) == success)
+    #expect(try await world.judge(UINGenerator.self) == success)
     let draft = try #require(await world.drafts[Sample.rid])
     #expect(draft.fields["IDSchemaVersion"]?.double == 0.1)
     #expect(draft.fields["fullName"]?[0]?["value"]?.string == "Asha Rao")
@@ -31,7 +31,7 @@ import Testing
 
   @Test func theSchemaVersionMayStayAText() async throws {
     let world = await world()
-    _ = try await world.judge(UinGenerator.self, ["schema-version-as-number": false])
+    _ = try await world.judge(UINGenerator.self, ["schema-version-as-number": false])
     #expect(await world.drafts[Sample.rid]?.fields["IDSchemaVersion"]?.string == "0.1")
   }
 
@@ -43,9 +43,9 @@ import Testing
   {
     let world = await world()
     await world.fail(call, moment, with: Broken.unavailable)
-    await #expect(throws: ServiceError.self) { try await world.judge(UinGenerator.self) }
+    await #expect(throws: ServiceError.self) { try await world.judge(UINGenerator.self) }
     let first = await world.drafts[Sample.rid]?.uin
-    #expect(try await world.judge(UinGenerator.self) == success)
+    #expect(try await world.judge(UINGenerator.self) == success)
     let draft = try #require(await world.drafts[Sample.rid])
     if let first { #expect(draft.uin == first) }
     #expect(draft.documents.count == 1 && draft.fields["phone"] != nil)
@@ -53,10 +53,10 @@ import Testing
 
   @Test func aRepeatAfterPublicationPassesAndChangesNothing() async throws {
     let world = await world()
-    #expect(try await world.judge(UinGenerator.self) == success)
+    #expect(try await world.judge(UINGenerator.self) == success)
     _ = try await world.judge(Finalization.self)
     let before = await world.changes
-    #expect(try await world.judge(UinGenerator.self) == success)
+    #expect(try await world.judge(UINGenerator.self) == success)
     #expect(await world.changes == before)
     #expect(await world.identities.count == 1)
   }
@@ -64,10 +64,10 @@ import Testing
   @Test func aRefusedDraftIsKeptSoThatNoUINIsBurned() async throws {
     let world = await world()
     await world.fail("updateDraft", with: Broken.refused("IDR-IDC-002", service: "identity repository"))
-    let verdict = try await world.judge(UinGenerator.self)
+    let verdict = try await world.judge(UINGenerator.self)
     #expect(verdict.kind == .error && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-UIN-FAILED-008")
     let uin = await world.drafts[Sample.rid]?.uin
-    #expect(try await world.judge(UinGenerator.self) == success)
+    #expect(try await world.judge(UINGenerator.self) == success)
     #expect(await world.drafts[Sample.rid]?.uin == uin)
     #expect(await !world.changes.contains("discardDraft"))
   }
@@ -76,21 +76,21 @@ import Testing
     let world = await world()
     await world.fail(
       "createDraft", with: ServiceError(.unavailable, service: "identity repository", code: "IDR-IDS-003", "no keys"))
-    let verdict = try await world.judge(UinGenerator.self)
+    let verdict = try await world.judge(UINGenerator.self)
     #expect(verdict.kind == .retry && verdict.statusCode == .reprocess && verdict.subStatusCode == "RPR-UIN-FAILED-009")
   }
 
   @Test func biometricsAreNotDroppedInSilence() async throws {
     let world = await world()
     await world.set { $0.fields["individualBiometrics"] = #"{"value":"individualBiometrics_bio_CBEFF"}"# }
-    #expect(try await world.judge(UinGenerator.self).kind == .error)
+    #expect(try await world.judge(UINGenerator.self).kind == .error)
     #expect(await world.drafts.isEmpty)
   }
 
   @Test func aSchemaVersionThatIsNoNumberEndsInAnError() async throws {
     let world = await world()
     await world.set { $0.fields["IDSchemaVersion"] = "first" }
-    #expect(try await world.judge(UinGenerator.self).subStatusCode == "RPR-SYS-EXCEPTION-001")
+    #expect(try await world.judge(UINGenerator.self).subStatusCode == "RPR-SYS-EXCEPTION-001")
   }
 
   // MARK: Packets that carry a UIN
@@ -117,7 +117,7 @@ import Testing
   {
     let world = await owner(status: before)
     for _ in 1...2 {
-      let verdict = try await world.judge(UinGenerator.self, process: process)
+      let verdict = try await world.judge(UINGenerator.self, process: process)
       #expect(verdict.kind == .passed && verdict.statusCode == .processed && verdict.subStatusCode == code)
     }
     let identity = try #require(await world.identities["5075291708"])
@@ -127,7 +127,7 @@ import Testing
 
   @Test func anUpdateWritesTheFieldsWithoutTheUIN() async throws {
     let world = await owner(status: "ACTIVATED")
-    _ = try await world.judge(UinGenerator.self, process: "UPDATE")
+    _ = try await world.judge(UINGenerator.self, process: "UPDATE")
     let fields = await world.identities["5075291708"]?.fields
     #expect(fields?["phone"]?.string == "9898989898" && fields?["UIN"] == nil)
   }
@@ -136,20 +136,20 @@ import Testing
     ("ACTIVATED", "ACTIVATED", "RPR-UIN-FAILED-001"), ("DEACTIVATED", "DEACTIVATED", "RPR-UIN-FAILED-003"),
   ])
   func whatIsSoAlreadyFails(_ process: String, _ status: String, _ code: String) async throws {
-    let verdict = try await owner(status: status).judge(UinGenerator.self, process: process)
+    let verdict = try await owner(status: status).judge(UINGenerator.self, process: process)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == code)
   }
 
   @Test func anUnknownUINOrAProcessThatChangesNothingFails() async throws {
     let unknown = await owner(status: "ACTIVATED")
     await unknown.set { $0.identities = [:] }
-    #expect(try await unknown.judge(UinGenerator.self, process: "UPDATE").kind == .failed)
+    #expect(try await unknown.judge(UINGenerator.self, process: "UPDATE").kind == .failed)
     let known = await owner(status: "ACTIVATED")
-    #expect(try await known.judge(UinGenerator.self).subStatusCode == "RPR-UIN-FAILED-004")
+    #expect(try await known.judge(UINGenerator.self).subStatusCode == "RPR-UIN-FAILED-004")
     #expect(await known.changes.isEmpty)
   }
 
   @Test func aProcessWithTwoMeaningsIsRefusedAtStart() {
-    #expect(throws: SettingError.self) { try make(UinGenerator.self, ["update-processes": ["ACTIVATED"]]) }
+    #expect(throws: SettingError.self) { try make(UINGenerator.self, ["update-processes": ["ACTIVATED"]]) }
   }
 }

@@ -3,7 +3,7 @@ import StageKit
 import System
 
 /// HTTP with one service: time-outs, a circuit breaker, and tries again of what may be tried again.
-struct Exchange: Sendable {
+struct ServiceConnection: Sendable {
   /// How a request may be repeated.
   enum Repeating: Sendable {
     /// Doing it twice is as good as once.
@@ -33,7 +33,7 @@ struct Exchange: Sendable {
   ///   - isTrouble: whether an answer is the service's trouble and not an answer to the request.
   ///   - signed: makes the request ready before each try, e.g. puts the token of the moment into it.
   /// - Returns: an answer of any status but 429 and 5xx; with `troubleIsAnswer` also these, once the tries are used up.
-  /// - Throws: `ServiceError` of a `CallFault`, and whatever `signed` throws.
+  /// - Throws: `ServiceError` of a `CallError`, and whatever `signed` throws.
   func send(
     _ operation: String, _ repeating: Repeating, troubleIsAnswer: Bool = false,
     isTrouble: @Sendable (ClientResponse) -> Bool = { $0.status >= 500 || $0.status == 429 },
@@ -45,7 +45,7 @@ struct Exchange: Sendable {
       request.isSentOnce = repeating == .onlyUnsent
       guard breaker.letsIn() else {
         throw ServiceError(
-          .unavailable, service: service, code: CallFault.kept,
+          .unavailable, service: service, code: CallError.kept,
           "\(operation): it failed several times and is left alone for a while")
       }
       tries += 1
@@ -60,7 +60,7 @@ struct Exchange: Sendable {
         // 429 is said before anything is done.
         let again = (repeating == .always || answer.status == 429) && tries < policy.attempts
         if !again, troubleIsAnswer { return answer }
-        fault = ServiceError(.unavailable, service: service, code: CallFault.trouble, "\(operation): status \(answer.status)")
+        fault = ServiceError(.unavailable, service: service, code: CallError.trouble, "\(operation): status \(answer.status)")
         guard again else { throw fault }
       case .failure(let error as HTTPError):
         if error.code == .cancelled || error.code == .unreadableFile {
@@ -69,7 +69,7 @@ struct Exchange: Sendable {
           // An answer that is too large is an answer.
           breaker.ended(isUp: error.code == .tooLarge)
         }
-        fault = CallFault.of(error, service, operation)
+        fault = CallError.of(error, service, operation)
         let again = error.isRetriable && (repeating == .always || !error.requestMayHaveBeenSent)
         guard again, tries < policy.attempts else { throw fault }
       case .failure(let error):

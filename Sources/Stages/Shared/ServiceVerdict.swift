@@ -1,7 +1,7 @@
 import StageKit
 
 /// What a stage says when a platform service refuses (docs/upstream/stages.md#03-error-mapping).
-enum Refusal {
+enum ServiceVerdict {
   /// The sub status of everything that has no code of its own.
   static let systemException = "RPR-SYS-EXCEPTION-001"
 

@@ -2,7 +2,7 @@ import HTTP
 import StageKit
 
 /// The errors of a call that did not come to an answer of the service. No text of them holds a path, a query or a body: MOSIP's paths hold UINs.
-enum CallFault {
+enum CallError {
   /// Nobody listens, the name has no address, or there is no trusted TLS connection.
   static let unreachable = "RPR-SVC-001"
   static let timedOut = "RPR-SVC-002"

@@ -8,7 +8,7 @@ import StageKit
 /// A draft belongs to its RID for ever and so does its UIN. Unlike upstream no draft is thrown away when the repository refuses its
 /// content, documents go along on every try, and a packet whose draft was published meanwhile passes: so a RID never gets
 /// two UINs, wherever a try was cut off.
-public struct UinGenerator: Stage {
+public struct UINGenerator: StagePlugin {
   public static let spec = PluginSpec(
     name: "uin-generator",
     summary: "drafts the identity and its UIN; activates, deactivates or updates an existing one",
@@ -47,7 +47,7 @@ public struct UinGenerator: Stage {
   }
 
   public func process(_ message: Message, _ context: StageContext) async throws -> Verdict {
-    try await Refusal.judged {
+    try await ServiceVerdict.judged {
       let fields = try await context.services.packets.allFields(of: PacketReference(message))
       let uin = fields[mapping["uin"]].flatMap { $0.isEmpty || $0 == "null" ? nil : $0 }
       do {
@@ -69,7 +69,7 @@ public struct UinGenerator: Stage {
     let success = Verdict.passed("RPR-UIN-SUCCESS-001", "UIN Generated Successfully")
     guard fields[mapping["individualBiometrics"]] == nil else {
       // Better a named end than an identity that lacks what the packet has.
-      return Refusal.system("the packet carries biometrics, which this stage does not hand on")
+      return ServiceVerdict.system("the packet carries biometrics, which this stage does not hand on")
     }
     if try await !identities.hasDraft(rid: message.rid) {
       // Published before: the answer of this stage was lost, or the RID is replayed.
@@ -92,7 +92,7 @@ public struct UinGenerator: Stage {
           continue
         }
         guard let version = Double(text), let number = JSONNumber(version) else {
-          throw ServiceError(.refused, service: "packet", code: Refusal.systemException, "IDSchemaVersion is no number")
+          throw ServiceError(.refused, service: "packet", code: ServiceVerdict.systemException, "IDSchemaVersion is no number")
         }
         object[name] = .number(number)
       } else if text.first == "{" || text.first == "[", let value = try? JSONValue.parse(text) {

@@ -2,7 +2,7 @@ import StageKit
 
 /// What a mediator refuses or cannot do, by the codes of docs/upstream/opencrvs-and-websub.md#32-error-codes. Its text names no person and
 /// no value of an event.
-struct MediatorFault: Error, Sendable, Equatable, CustomStringConvertible {
+struct MediatorError: Error, Sendable, Equatable, CustomStringConvertible {
   enum Code: String, Sendable, CaseIterable {
     case noAuthToken = "OPN-AUT-001"
     case tokenInvalid = "OPN-AUT-002"

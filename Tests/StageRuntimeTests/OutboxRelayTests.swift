@@ -73,19 +73,19 @@ final class FakeSender: RecordSender {
 }
 
 extension Bench {
-  /// A courier on the fake broker; the caller stops it.
-  func courier(reconcileAfter: Double = 3600, _ faults: FakeSender.Faults = FakeSender.Faults()) throws -> Courier {
+  /// A outbox relay on the fake broker; the caller stops it.
+  func relay(reconcileAfter: Double = 3600, _ faults: FakeSender.Faults = FakeSender.Faults()) throws -> OutboxRelay {
     let broker = broker
-    let courier = Courier(database: database, wake: wake, reconcileAfter: reconcileAfter, refuse: refusing) { _ in
+    let relay = OutboxRelay(database: database, wake: wake, reconcileAfter: reconcileAfter, refuse: refusing) { _ in
       FakeSender(broker, faults)
     }
-    courier.start()
-    return courier
+    relay.start()
+    return relay
   }
 
   /// How the engine ends a message that no broker takes.
   var refusing: @Sendable (OutgoingHop, String, [UInt8]) throws -> ConcludedHop {
-    let judge = Judge(routes: table.routes, directory: files, worker: "courier")
+    let judge = Judge(routes: table.routes, directory: files, worker: "outbox relay")
     return { try UndeliverableMessage.conclude($0, $1, key: $2, by: judge, now: .now) }
   }
 
@@ -100,10 +100,10 @@ extension Bench {
   }
 }
 
-@Suite(.serialized) struct CourierTests {
+@Suite(.serialized) struct OutboxRelayTests {
   @Test func firstHopsOfTheEntranceReachTheBusAndTheirStage() async throws {
     try await Bench.run { bench async throws in
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try bench.start("a")
       try bench.start("b", name: "w2")
       for rid in ["1", "2", "3"] { #expect(try await bench.enter(rid)) }
@@ -111,9 +111,9 @@ extension Bench {
         try await eventually {
           try await bench.number("SELECT count(*) FROM regprc.registration WHERE status_code = 'PROCESSED'") == 3
         })
-      courier.stop()
+      relay.stop()
       #expect(try await bench.journey("1")?.hops.map(\.stage) == ["entrance", "a", "b"])
-      #expect(courier.sent.load(ordering: .relaxed) == 3 && courier.healed.load(ordering: .relaxed) == 0)
+      #expect(relay.sent.load(ordering: .relaxed) == 3 && relay.healed.load(ordering: .relaxed) == 0)
     }
   }
 
@@ -145,10 +145,10 @@ extension Bench {
   @Test func whatTheBrokerDidNotTakeIsSentLater() async throws {
     try await Bench.run { bench async throws in
       let faults = FakeSender.Faults(.before, .before)
-      let courier = try bench.courier(faults)
+      let relay = try bench.relay(faults)
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
       #expect(
         try await eventually {
           try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'a' AND state = 1") == 1
@@ -160,10 +160,10 @@ extension Bench {
   @Test func aCourierThatDiesBetweenSendingAndItsMarkSendsTheSameHopAgainAndItIsJudgedOnce() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
-      let courier = try bench.courier(FakeSender.Faults(.after))
+      let relay = try bench.relay(FakeSender.Faults(.after))
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
-      courier.stop()
+      relay.stop()
       try bench.start("a") { message in
         calls.note(message.rid)
         return .passed("OK", "fine")
@@ -177,28 +177,28 @@ extension Bench {
   @Test func severalCouriersShareTheWorkAndSendNothingTwice() async throws {
     try await Bench.run { bench async throws in
       for n in 0..<40 { try await bench.enter("\(n)") }
-      let couriers = try (0..<3).map { _ in try bench.courier() }
+      let couriers = try (0..<3).map { _ in try bench.relay() }
       #expect(try await eventually { bench.broker.records("a-bus-in").count >= 40 })
       #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 0") == 0 })
-      for courier in couriers { courier.stop() }
+      for relay in couriers { relay.stop() }
       #expect(bench.broker.records("a-bus-in").count == 40)
     }
   }
 
   @Test func aMessageThatTheBrokerLostIsSentAgainUnderTheSameIdAndCounted() async throws {
     try await Bench.run { bench async throws in
-      let courier = try bench.courier(reconcileAfter: 0.05)
+      let relay = try bench.relay(reconcileAfter: 0.05)
       try await bench.enter("1")
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
       let id = bench.broker.records("a-bus-in")[0].hop?.id
       bench.broker.wipe("a-bus-in")
       #expect(try await eventually { bench.broker.records("a-bus-in").count >= 1 })
       #expect(bench.broker.records("a-bus-in")[0].hop?.id == id)
-      #expect(try await eventually { courier.healed.load(ordering: .relaxed) >= 1 })
+      #expect(try await eventually { relay.healed.load(ordering: .relaxed) >= 1 })
       try bench.start("a")
       try bench.start("b", name: "w2")
       #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
-      courier.stop()
+      relay.stop()
       #expect(try await bench.journey("1")?.hops.map(\.stage) == ["entrance", "a", "b"])
     }
   }
@@ -208,7 +208,7 @@ extension Bench {
       try await bench.enter("later")
       try await bench.run(
         "UPDATE regproc.hop SET not_before = now() + interval '1 hour' WHERE rid = 'later' AND state = 0")
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try await bench.enter("now")
       #expect(try await eventually { !bench.broker.records("a-bus-in").isEmpty })
       #expect(
@@ -216,7 +216,7 @@ extension Bench {
       try await bench.run("UPDATE regproc.hop SET not_before = now() WHERE rid = 'later' AND state = 0")
       bench.wake.signal()
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -224,12 +224,12 @@ extension Bench {
     try await Bench.run { bench async throws in
       let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
       let faults = FakeSender.Faults(.after)
-      let courier = try bench.courier(reconcileAfter: 0.05, faults)
+      let relay = try bench.relay(reconcileAfter: 0.05, faults)
       try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [1, 2]))])
       #expect(try await eventually { bench.broker.records("t").count >= 3 })
       #expect(Set(faults.calls.list).count == 1)
       try await bench.run("DELETE FROM regproc.outbox")
-      courier.stop()
+      relay.stop()
       let large = TopicRecord(topic: "t", key: "k", value: [UInt8](repeating: 0, count: 1_000_000))
       await #expect(throws: ServiceError.self) {
         try await store.commit([.put(collection: "c", key: "k", document: 1), .publish(large)])
@@ -255,11 +255,11 @@ extension Bench {
       #expect(try await bench.number("SELECT trn_retry_count FROM regprc.registration") == 1)
       #expect(try await bench.enter("1", resendAfter: 0) == false)
       #expect(try await bench.enter("1", resendAfter: 1))
-      let courier = try bench.courier()
+      let relay = try bench.relay()
       try bench.start("a")
       try bench.start("b", name: "w2")
       #expect(try await eventually { try await bench.status("1") == "PROCESSED" })
-      courier.stop()
+      relay.stop()
       #expect(bench.broker.records("a-bus-in").compactMap(\.hop?.run) == [3])
     }
   }
@@ -269,12 +269,12 @@ extension Bench {
       let faults = FakeSender.Faults()
       faults.refuse("a-bus-in", .unanswered)
       for n in 0..<600 { try await bench.enter("waits-\(n)") }
-      let courier = try bench.courier(faults)
-      #expect(try await eventually { courier.watch.cause != nil })
+      let relay = try bench.relay(faults)
+      #expect(try await eventually { relay.watch.cause != nil })
       try await bench.enter("late")
       try await bench.run("UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid = 'late' AND state = 0")
       #expect(try await eventually { bench.broker.records("c-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -288,7 +288,7 @@ extension Bench {
         "UPDATE regproc.hop SET topic = 'c-bus-in', stage = 'c' WHERE rid IN ('waits-0', 'waits-599') AND state = 0")
       let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
       try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [1]))])
-      let courier = try bench.courier(faults)
+      let relay = try bench.relay(faults)
       #expect(try await eventually { bench.broker.records("c-bus-in").count == 2 && bench.broker.records("t").count == 1 })
       #expect(
         try await eventually {
@@ -303,7 +303,7 @@ extension Bench {
       bench.wake.signal()
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 598 })
       #expect(try await eventually { try await bench.pool.with { try WaitingTopic.all(on: $0) }.isEmpty })
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -312,12 +312,12 @@ extension Bench {
       let faults = FakeSender.Faults()
       faults.refuse("a-bus-in", .unanswered)
       try await bench.enter("1")
-      let courier = try bench.courier(faults)
-      #expect(try await eventually { courier.watch.cause != nil })
+      let relay = try bench.relay(faults)
+      #expect(try await eventually { relay.watch.cause != nil })
       #expect(try await bench.number("SELECT max(refused_count) FROM regproc.hop") == 0)
       faults.refuse("a-bus-in", nil)
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 1 })
-      courier.stop()
+      relay.stop()
     }
   }
 
@@ -329,10 +329,10 @@ extension Bench {
       try await bench.run(
         "UPDATE regproc.hop SET message = replace(convert_from(message, 'UTF8'), '\"tags\":{}', '\"tags\":{\"T\":\"' || repeat('x', 500) || '\"}')::bytea WHERE rid = '3' AND state = 0"
       )
-      let courier = try bench.courier(FakeSender.Faults(limit: size + 10))
+      let relay = try bench.relay(FakeSender.Faults(limit: size + 10))
       #expect(try await eventually { bench.broker.records("a-bus-in").count == 2 })
       #expect(try await eventually { try await bench.status("3") == "FAILED" })
-      courier.stop()
+      relay.stop()
       let hop = try #require(try await bench.journey("3")?.hops.last)
       #expect(hop.stage == "a" && hop.verdict == "error" && hop.subStatusCode == "RPR-BUS-001")
       #expect(hop.comment?.contains("max.message.bytes is \(size + 10)") == true)
@@ -347,12 +347,12 @@ extension Bench {
       let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
       try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [UInt8](repeating: 65, count: 100)))])
       try await store.commit([.publish(TopicRecord(topic: "t", key: "l", value: [66]))])
-      let courier = try bench.courier(FakeSender.Faults(limit: 50))
+      let relay = try bench.relay(FakeSender.Faults(limit: 50))
       #expect(try await eventually { bench.broker.records("t").count == 1 })
       #expect(
         try await eventually { try await bench.number("SELECT length(value) FROM regproc.dead_letter WHERE topic = 't'") == 100 })
       #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.outbox") == 1 })
-      courier.stop()
+      relay.stop()
     }
   }
 }

@@ -4,9 +4,9 @@ import Registration
 import StageKit
 import System
 
-/// The two doors of the registration processor that a packet goes through: announcement and upload
+/// The two endpoints of the registration processor that a packet goes through: announcement and upload
 /// (docs/upstream/packet-and-crypto.md#6-sync-and-upload).
-struct RegistrationDoors: Sendable {
+struct RegistrationEndpoints: Sendable {
   let statusURL: String
   let receiverURL: String
   /// `{center}_{machine}`
@@ -91,7 +91,7 @@ struct RegistrationDoors: Sendable {
   ]
 
   private static func refused(_ what: String, _ code: String) -> WorkFailure {
-    WorkFailure(code: MediatorFault.Code.syncOrUpload.rawValue, "\(what) of the packet is refused with \(code)")
+    WorkFailure(code: MediatorError.Code.syncOrUpload.rawValue, "\(what) of the packet is refused with \(code)")
   }
 
   private func exchange(_ service: String, _ send: () async throws -> ClientResponse) async throws -> JSONValue {
@@ -99,7 +99,7 @@ struct RegistrationDoors: Sendable {
     do {
       response = try await send()
     } catch let refusal as Outgoing.Refusal {
-      throw WorkFailure(code: MediatorFault.Code.syncOrUpload.rawValue, "\(refusal)")
+      throw WorkFailure(code: MediatorError.Code.syncOrUpload.rawValue, "\(refusal)")
     }
     guard let value = try? JSONValue.parse(response.body) else {
       throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-001", "answers what is not JSON")

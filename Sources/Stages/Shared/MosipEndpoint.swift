@@ -4,7 +4,7 @@ import StageKit
 import System
 
 /// What MOSIP's own endpoints have in common: who may call, and how an answer looks (docs/upstream/packet-and-crypto.md#6-sync-and-upload).
-struct Door: Sendable {
+struct MosipEndpoint: Sendable {
   let settings: StageSettings
   let services: Services
   let log: Log
@@ -35,12 +35,12 @@ struct Door: Sendable {
 
   /// An answer without success whose status says what is wrong.
   func refusal(_ status: Int) -> HTTPFailure {
-    if status == 401 || status == 403 { Refusals.shared.add("token", reason: status == 401 ? "invalid" : "role") }
+    if status == 401 || status == 403 { RefusedCallers.shared.add("token", reason: status == 401 ? "invalid" : "role") }
     let (code, message) =
       switch status {
       case 401: ("KER-ATH-401", "Authentication Failed")
       case 403: ("KER-ATH-403", "Forbidden")
-      default: ("KER-ATH-003", "a service that this door needs is out of reach; try again")
+      default: ("KER-ATH-003", "a service that this endpoint needs is out of reach; try again")
       }
     let errors: JSONValue = [["errorCode": .string(code), "message": .string(message)]]
     var failure = HTTPFailure(

@@ -1,5 +1,5 @@
 /// Why a credential is not believed. Nobody at OpenCRVS hears of it: whoever forges one must not be able to fail a person's birth.
-enum CredentialRefusal: String, Error, Sendable, CaseIterable {
+enum CredentialError: String, Error, Sendable, CaseIterable {
   /// The event has no signature of the credential service, and the site demands one.
   case noProof = "unsigned"
   /// The signature is not that of the credential service over this credential.
@@ -19,10 +19,10 @@ enum CredentialRefusal: String, Error, Sendable, CaseIterable {
 }
 
 /// Credentials that were refused since the stage was started, by reason.
-struct CredentialRefusals: Sendable {
-  private let tallies = Dictionary(uniqueKeysWithValues: CredentialRefusal.allCases.map { ($0, Tally()) })
+struct RefusedCredentials: Sendable {
+  private let tallies = Dictionary(uniqueKeysWithValues: CredentialError.allCases.map { ($0, Tally()) })
 
-  func add(_ refusal: CredentialRefusal) { tallies[refusal]?.add() }
+  func add(_ refusal: CredentialError) { tallies[refusal]?.add() }
 
   var counts: [String: Int] {
     Dictionary(uniqueKeysWithValues: tallies.map { ("credentials_refused_" + $0.key.rawValue, $0.value.count) })

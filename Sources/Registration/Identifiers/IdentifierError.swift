@@ -1,5 +1,5 @@
 /// Why a text is not a RID, UIN or VID: the rule and MOSIP's code for it, never the text.
-public struct IdentifierFault: Error, Sendable, Hashable, CustomStringConvertible {
+public struct IdentifierError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The rules of all identifiers, named after MOSIP's properties where it has one.
   public enum Rule: String, Sendable, CaseIterable {
     /// Nothing is there.

@@ -1,6 +1,6 @@
 /// What a `stages/<name>/stage.yaml` says: the one place, beside the plugin's folder, where a stage is described. Topics, groups,
 /// containers, dashboards and reference pages are derived from it.
-public struct StageFile: Sendable, Equatable {
+public struct StageDefinition: Sendable, Equatable {
   /// The stage's name: its folder's name, the name in the route file.
   public var name: String
   /// The plugin that does its work.

@@ -1,10 +1,10 @@
 import YAML
 
-extension StageFile {
+extension StageDefinition {
   /// What came of reading a `stage.yaml`.
   public struct Reading: Sendable {
     /// The stage; nil when a problem is an error.
-    public let stage: StageFile?
+    public let stage: StageDefinition?
     /// What is wrong with the file, in its order.
     public let problems: [Problem]
     /// The file, for rendering the problems.
@@ -31,7 +31,7 @@ extension StageFile {
       return Reading(stage: nil, problems: problems.all, source: document.source)
     }
     let plugin = reader.required("plugin", String.self)
-    var stage = StageFile(
+    var stage = StageDefinition(
       name: name, plugin: plugin, summary: reader.optional("summary", String.self) ?? "",
       className: reader.optional("class", String.self),
       topicPrefix: reader.optional("topic", String.self), group: reader.optional("group", String.self),

@@ -24,7 +24,7 @@ struct Tally {
 }
 
 /// The counters of one stage, as Prometheus reads them.
-final class StageMeters: Sendable {
+final class StageMetrics: Sendable {
   let stage: String
   let passed = Atomic<Int>(0)
   let failed = Atomic<Int>(0)

@@ -2,9 +2,9 @@ import Postgres
 
 /// Messages that a broker refuses for a reason of their own, and those that it lost.
 extension Journal {
-  /// Hands messages on their way to the courier, which looks into each.
+  /// Hands messages on their way to the outbox relay, which looks into each.
   /// - Returns: those that the journal knows.
-  @discardableResult static func setAside(_ refused: [Refusal], _ connection: Connection) throws -> Set<HopId> {
+  @discardableResult static func setAside(_ refused: [UndeliverableHop], _ connection: Connection) throws -> Set<HopId> {
     guard !refused.isEmpty else { return [] }
     let ids: Value = .textArray(refused.map(\.hop.text))
     _ = try connection.execute(

@@ -2,9 +2,9 @@ import Synchronization
 import System
 
 /// What this process refused of who came to it, counted by what it was and why; for the metrics.
-public final class Refusals: Sendable {
+public final class RefusedCallers: Sendable {
   /// The one of this process.
-  public static let shared = Refusals()
+  public static let shared = RefusedCallers()
   private let counts = Mutex<[String: [String: Int]]>([:])
   private let deliveries = Mutex<[String: Deliveries]>([:])
 
@@ -46,7 +46,7 @@ public final class Refusals: Sendable {
 
     /// Whether as many as are no accident came within the window before `now`.
     func areMany(_ now: Int) -> Bool {
-      times.count == Refusals.manyDeliveries && now - times[0] <= Refusals.window
+      times.count == RefusedCallers.manyDeliveries && now - times[0] <= RefusedCallers.window
     }
   }
 

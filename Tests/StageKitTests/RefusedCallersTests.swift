@@ -2,10 +2,10 @@ import StageKit
 import System
 import Testing
 
-@Suite struct RefusalsTests {
+@Suite struct RefusedCallersTests {
   @Test("the tenth refusal of one subscription's deliveries within a minute is told, and is over when they stop")
   func tenth() {
-    let refusals = Refusals()
+    let refusals = RefusedCallers()
     let log = Log("test")
     for second in 0..<9 { refusals.refusedDelivery(of: "T", log, now: second * 1000) }
     for second in 0..<9 { refusals.refusedDelivery(of: "U", log, now: second * 1000) }
