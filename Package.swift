@@ -45,7 +45,7 @@ let package = Package(
     library("System", ["CLinux"]),
     library("JSON", ["System"]),
     library("JSONSchema", ["JSON"]),
-    library("YAML", ["CYAML"]),
+    library("YAML", ["CYAML", "System"]),
 
     // One library each, in Swift
     library("Kafka", ["CRdKafka", "System"]),
@@ -54,15 +54,15 @@ let package = Package(
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Routing", ["YAML", "JSON"]),
     library("Registration", ["JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
+    library("Routing", ["Registration", "YAML", "JSON", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
-    library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "Cryptography", "JSON", "System"]),
+    library("StageKit", ["Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
     library("Platform", ["StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON"]),
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
-    library("Stages", ["StageKit", "Registration"]),
+    library("Stages", ["StageKit", "Registration", "YAML"]),
 
     // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
     library("Operations", ["StageRuntime", "StageKit", "Registration", "Routing", "Postgres", "YAML", "JSON", "System"]),
@@ -86,7 +86,10 @@ let package = Package(
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
     library(
       "Fuzzing",
-      ["Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "MosipPlatform", "Cryptography", "JSON", "System"]),
+      [
+        "Registration", "Routing", "YAML", "HTTP", "StageKit", "StageRuntime", "Stages", "MosipPlatform", "Cryptography", "JSON",
+        "System",
+      ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
 
     .testTarget(
@@ -140,7 +143,7 @@ let package = Package(
       ]),
     tests("Platform", ["Platform", "TestDatabase"]),
     tests("MosipPlatform", ["MosipPlatform", "Platform", "StandIn", "TestDatabase", "TestS3", "Postgres"]),
-    tests("Stages", ["Stages", "StandIn"]),
+    tests("Stages", ["Stages", "StageRuntime", "StandIn"]),
     tests("Deployment", ["Deployment", "YAML", "System"]),
     tests(
       "Integration", ["StageRuntime", "Operations", "OperationsAPI", "Stages", "Platform", "MosipPlatform", "StandIn", "TestKafka"]),

@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// One way of a Camel route: a `when`, the `otherwise`, or what stands outside of any choice.

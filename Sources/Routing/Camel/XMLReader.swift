@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// An element of an XML file with the place where it begins.
