@@ -45,7 +45,7 @@ let package = Package(
     library("System", ["CLinux"]),
     library("JSON", ["System"]),
     library("JSONSchema", ["JSON"]),
-    library("YAML", ["CYAML"]),
+    library("YAML", ["CYAML", "System"]),
     library("XML"),
 
     // One library each, in Swift
@@ -55,18 +55,18 @@ let package = Package(
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Routing", ["XML", "YAML", "JSON"]),
     library("Registration", ["XML", "JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
+    library("Routing", ["Registration", "XML", "YAML", "JSON", "System"]),
 
     // What a stage author imports, the engine behind it, and what stages call
-    library("StageKit", ["Registration", "Routing", "YAML", "HTTP", "Cryptography", "JSON", "System"]),
+    library("StageKit", ["Registration", "HTTP", "Cryptography", "JSON", "System"]),
     library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
     library("ObjectStores", ["StageKit", "HTTP", "Cryptography", "XML", "JSON", "System"]),
     library("VirusScanning", ["StageKit", "System"]),
     library(
       "EmbeddedPlatform", ["ObjectStores", "StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON", "System"]),
     library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
-    library("Stages", ["StageKit", "Registration"]),
+    library("Stages", ["StageKit", "Registration", "YAML"]),
 
     // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
     library("Operations", ["StageRuntime", "StageKit", "Registration", "Routing", "Postgres", "YAML", "JSON", "System"]),
@@ -94,7 +94,8 @@ let package = Package(
     library(
       "Fuzzing",
       [
-        "Registration", "Routing", "YAML", "HTTP", "StageKit", "Stages", "MosipPlatform", "Cryptography", "JSON", "System",
+        "Registration", "Routing", "YAML", "HTTP", "StageKit", "StageRuntime", "Stages", "MosipPlatform", "Cryptography", "JSON",
+        "System",
         "ObjectStores",
       ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
@@ -161,7 +162,7 @@ let package = Package(
         "MosipPlatform", "EmbeddedPlatform", "StandIn", "TestSupport", "Postgres", "Cryptography", "HTTP", "JSON", "ObjectStores",
         "Registration", "StageKit", "System",
       ]),
-    tests("Stages", ["Stages", "StandIn"]),
+    tests("Stages", ["Stages", "StageRuntime", "StandIn"]),
     tests("Deployment", ["Deployment", "YAML", "System"]),
     tests(
       "Integration",

@@ -1,3 +1,4 @@
+import StageRuntime
 import Cryptography
 import HTTP
 import Registration

@@ -1,3 +1,4 @@
+import System
 import CRdKafka
 
 /// The version of librdkafka that is loaded, and what is known to be wrong with it.

@@ -11,9 +11,16 @@ public enum OperationsSchema {
     Migration(version: 63, name: "registrations that are held", sql: HeldRID.table),
     Migration(version: 66, name: "events by the day on which they arrived", sql: Outcome.index),
     Migration(version: 67, name: "births that look like one child", sql: AlikeBirths.index),
+    Migration(version: 69, name: "registrations by process", sql: processes),
     Migration(version: 70, name: "jobs that read the topics", sql: LogJob.table),
     Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
   ]
+
+  /// What `--process` asks: without it a process that few registrations have is looked for among all of them.
+  private static let processes = """
+    CREATE INDEX registration_process_moved ON regprc.registration
+      (process, (coalesce(latest_trn_dtimes, cr_dtimes)), workflow_instance_id);
+    """
 
   /// Registrations by the moment of their row, and announcements of some days. Neither moment ever changes.
   private static let searches = """

@@ -107,7 +107,8 @@ public struct RegistrationList: Sendable {
     }
   }
 
-  /// So many that did not go through are counted by where they stand, the newest or the longest waiting of them; ten times as many that did.
+  /// So many that did not go through are counted by where they stand, the newest or the longest waiting of them; ten times as many that did,
+  /// of changes a quarter.
   public static let countedAtMost = 1000
   /// The most rows of a page.
   public static let largestPage = 1000
@@ -130,8 +131,9 @@ public struct RegistrationList: Sendable {
       throw OperationError(.badInput, "bad-limit", "limit is a whole number from 1 to \(largestPage)")
     }
     return try Selection.planned(on: connection) {
-      let page = try page(selection, limit: limit, after: after, now: now, connection)
-      let counts = after == nil ? try counts(selection, bound: bound, now: now, connection) : nil
+      let conditions = selection.conditions(now: now, hasCommonKind: try selection.hasCommonKind(connection))
+      let page = try page(selection, conditions, limit: limit, after: after, connection)
+      let counts = after == nil ? try counts(selection, conditions, bound: bound, connection) : nil
       return RegistrationList(counts: counts, rows: page.rows, next: page.next, at: now)
     }
   }
@@ -166,7 +168,9 @@ public struct RegistrationList: Sendable {
   private static let code = "CASE WHEN here.state = 2 THEN here.sub_status_code ELSE last.sub_status_code END"
 
   /// What did not go through is counted by where it stands, which takes a look at the hops of each; what did, by the index alone.
-  private static func counts(_ selection: Selection, bound: Int, now: Instant, _ connection: Connection) throws -> Counts {
+  private static func counts(
+    _ selection: Selection, _ conditions: Selection.Conditions, bound: Int, _ connection: Connection
+  ) throws -> Counts {
     let through = Selection.through
     let isSplit = selection.stage == nil && selection.code == nil && [nil, through].contains(selection.status)
     // These conditions look at the hops of each themselves.
@@ -175,11 +179,10 @@ public struct RegistrationList: Sendable {
     var counts =
       selection.status == through && isSplit
       ? Counts(places: [], total: 0, isBounded: false)
-      : try standing(selection, isSplit ? rest : nil, bound: isLookedAt ? (bound + 1) / 2 : bound, now: now, connection)
+      : try standing(selection, conditions, isSplit ? rest : nil, bound: isLookedAt ? (bound + 1) / 2 : bound, connection)
     guard isSplit else { return counts }
-    // An entry of an index is all that each costs.
-    let most = bound * 10
-    let conditions = selection.conditions(now: now)
+    // An entry of an index is all that each costs, but for changes, which are looked for among all registrations.
+    let most = selection.kind == nil || selection.kind == "birth" ? bound * 10 : bound / 4
     let found = try connection.execute(
       """
       SELECT count(*) FROM (SELECT FROM regprc.registration AS r WHERE r.status_code = '\(through)' AND \(conditions.all)
@@ -195,9 +198,9 @@ public struct RegistrationList: Sendable {
   }
 
   private static func standing(
-    _ selection: Selection, _ further: String?, bound: Int, now: Instant, _ connection: Connection
+    _ selection: Selection, _ conditions: Selection.Conditions, _ further: String?, bound: Int, _ connection: Connection
   ) throws -> Counts {
-    var conditions = selection.conditions(now: now)
+    var conditions = conditions
     if let further { conditions.candidates = "\(further) AND \(conditions.candidates)" }
     let rows = try connection.execute(
       """
@@ -216,9 +219,9 @@ public struct RegistrationList: Sendable {
   }
 
   private static func page(
-    _ selection: Selection, limit: Int, after: String?, now: Instant, _ connection: Connection
+    _ selection: Selection, _ conditions: Selection.Conditions, limit: Int, after: String?, _ connection: Connection
   ) throws -> (rows: [Row], next: String?) {
-    var conditions = selection.conditions(now: now)
+    var conditions = conditions
     let count = conditions.parameters.count
     if let after {
       let place = try Place(after)

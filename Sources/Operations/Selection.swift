@@ -81,7 +81,8 @@ public struct Selection: Sendable, Hashable {
     var all: String { look.map { "\(candidates) AND \($0)" } ?? candidates }
   }
 
-  func conditions(now: Instant = .now) -> Conditions {
+  /// - Parameter hasCommonKind: whether so many have the kind that the newest registrations are better asked one by one whether they do.
+  func conditions(now: Instant = .now, hasCommonKind: Bool = false) -> Conditions {
     var (parts, looks, parameters): ([String], [String], [Value]) = ([], [], [])
     func place(_ value: Value) -> String {
       parameters.append(value)
@@ -99,7 +100,9 @@ public struct Selection: Sendable, Hashable {
       parts.append(Self.candidates(code: place, ofFew: status != Self.through))
       looks.append("(SELECT sub_status_code FROM (\(Self.last)) AS last) = \(place)")
     }
-    if let kind { parts.append(kind == "birth" ? Self.isBirth : Self.condition(change: place(.text(kind)))) }
+    if let kind {
+      parts.append(kind == "birth" ? Self.isBirth : Self.condition(change: place(.text(kind)), isCommon: hasCommonKind))
+    }
     if let process { parts.append("r.process = \(place(.text(process)))") }
     if let since { parts.append("\(Self.moved) >= \(place(.timestamp(since)))::timestamp") }
     if let waitingLongerThan {
@@ -177,11 +180,26 @@ public struct Selection: Sendable, Hashable {
       AND owner.key = r.reg_id AND owner.document->>'change' IS DISTINCT FROM 'true')
     """
 
-  private static func condition(change kind: String) -> String {
-    """
-    r.reg_id IN (SELECT document->>'rid' FROM regproc.stage_record
-      WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'kind' = \(kind))
-    """
+  private static func changes(of kind: String) -> String {
+    "FROM regproc.stage_record WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'kind' = \(kind)"
+  }
+
+  /// The planner takes either for a matter of some fifty rows, so it is not asked: OFFSET 0 keeps it from turning the first into the second.
+  private static func condition(change kind: String, isCommon: Bool) -> String {
+    isCommon
+      ? "EXISTS (SELECT \(changes(of: kind)) AND document->>'rid' = r.reg_id OFFSET 0)"
+      : "r.reg_id IN (SELECT document->>'rid' \(changes(of: kind)))"
+  }
+
+  /// So many changes are looked up each by itself, and put in order; of more the newest are found among all registrations.
+  private static let fewChanges = 2000
+
+  /// Whether more than a few have the kind of change that is asked for. Births are not asked: nearly all are.
+  func hasCommonKind(_ connection: Connection) throws -> Bool {
+    guard let kind, kind != "birth" else { return false }
+    let found = try connection.execute(
+      "SELECT count(*) FROM (SELECT \(Self.changes(of: "$1")) LIMIT $2) AS found", [.text(kind), .int(Self.fewChanges + 1)])
+    return try found.only().int(0) > Self.fewChanges
   }
 
   // MARK: reading
@@ -231,48 +249,6 @@ public struct Selection: Sendable, Hashable {
   static func quote(_ text: String) -> String { "`\(VisibleText.of(String(text.prefix(64))))`" }
 
   static func refusal(_ what: String, _ message: String) -> OperationError { OperationError(.badInput, "bad-\(what)", message) }
-}
-
-/// Times as options and queries take them.
-public enum TimeWords {
-  private static let units: [(letter: Character, seconds: Int)] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
-
-  /// Seconds of a span such as `2h`.
-  public static func span(_ text: String, named name: String) throws(OperationError) -> Int {
-    guard let seconds = seconds(text) else {
-      throw Selection.refusal(
-        name, "\(name): \(Selection.quote(text)) is no span; write a whole number with s, m, h or d, e.g. 2h")
-    }
-    return seconds
-  }
-
-  /// A moment: as ISO 8601, as a day, or a span before `now`.
-  public static func moment(_ text: String, named name: String, now: Instant = .now) throws(OperationError) -> Instant {
-    if let seconds = seconds(text) { return now.advanced(bySeconds: -Double(seconds)) }
-    guard let moment = Instant(iso: text) ?? Instant(iso: text + "T00:00:00Z"), moment.civil.year > 0 else {
-      throw Selection.refusal(
-        name,
-        "\(name): \(Selection.quote(text)) is no time; write 2026-11-24T08:00:00Z, 2026-11-24, or a span before now such as 2h")
-    }
-    return moment
-  }
-
-  private static func seconds(_ text: String) -> Int? {
-    guard let last = text.last, let unit = units.first(where: { $0.letter == last })?.seconds, let number = Int(text.dropLast()),
-      number > 0, number <= 3_650 * 86400 / unit
-    else { return nil }
-    return number * unit
-  }
-
-  /// A span in one or two units, as a person reads it: `2h 5m`.
-  public static func words(seconds: Int) -> String {
-    var (rest, parts) = (max(0, seconds), [String]())
-    for unit in units where rest >= unit.seconds && parts.count < 2 {
-      parts.append("\(rest / unit.seconds)\(unit.letter)")
-      rest %= unit.seconds
-    }
-    return parts.isEmpty ? "0s" : parts.joined(separator: " ")
-  }
 }
 
 extension Selection {

@@ -115,8 +115,6 @@ public struct OperationsAPI: Sendable {
       return Self.refuse(Self.status(refusal.kind), refusal.code, refusal.message)
     } catch let refusal as LifecycleError {
       return Self.refuse(refusal.code.hasPrefix("unknown") ? 404 : 409, refusal.code, refusal.message)
-    } catch let refusal as LifecycleError {
-      return Self.refuse(refusal.code == "unknown" ? 404 : 409, refusal.code, refusal.message)
     } catch let error as PostgresError where error.sqlState == "42501" {
       return Self.refuse(
         403, "no-right",

@@ -1,5 +1,4 @@
 import Registration
-import Routing
 import System
 
 /// What a stage says of a message.

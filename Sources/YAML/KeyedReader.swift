@@ -1,3 +1,5 @@
+import System
+
 /// A type that a YAML node can be read as.
 public protocol YAMLReadable {
   /// What is expected, in words: `text`, `a whole number`.

@@ -1,3 +1,5 @@
+import System
+
 /// Makes a tree that was not read. Every node gets a line of its own, by which comments find it.
 public struct YAMLBuilder {
   private var line = 0

@@ -1,3 +1,5 @@
+import System
+
 /// The comments and blank lines of a YAML text, each with the entry it stands at: libyaml throws them away.
 struct YAMLComments {
   /// An entry of a mapping or an item of a list, by where it begins. An item that is a mapping begins where the mapping's

@@ -1,3 +1,4 @@
+import System
 import CYAML
 
 /// How large and deep a YAML file may be. The defaults are far above what a person writes by hand.

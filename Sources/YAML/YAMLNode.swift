@@ -1,3 +1,5 @@
+import System
+
 /// A node of a YAML document with the place where it is written. Aliases are resolved: the node of an alias is the
 /// anchored node, with the anchored node's place.
 public struct YAMLNode: Sendable {
@@ -201,5 +203,17 @@ extension YAMLValue {
       guard digits() > 0 else { return false }
     }
     return at == text.count
+  }
+}
+
+extension Problems {
+  /// Adds a problem that covers `node`.
+  public func add(
+    _ code: String, _ message: String, severity: Problem.Severity = .error, showsLine: Bool = true, at node: YAMLNode,
+    suggestion: String? = nil
+  ) {
+    add(
+      code, message, severity: severity, showsLine: showsLine, at: node.start, length: node.lengthOnFirstLine,
+      suggestion: suggestion)
   }
 }

@@ -1,3 +1,5 @@
+import System
+
 /// How a kind of file is laid out. A path names a place: the keys on the way to it, `*` for an item of a list.
 public struct YAMLStyle: Sendable {
   /// Lists and mappings that fit within so many columns are written on one line.

@@ -26,7 +26,7 @@ import Testing
       return nil
     } catch let refusal as OperationError {
       return refusal.code
-    } catch let refusal as LifecycleError { return refusal.code } catch let refusal as LifecycleError { return refusal.code }
+    } catch let refusal as LifecycleError { return refusal.code }
   }
 
   /// All texts and bytes of all tables; bytes in hex digits and as they are.

@@ -1,3 +1,5 @@
+import Registration
+import System
 import Testing
 import YAML
 

@@ -1,3 +1,4 @@
+import Registration
 import JSON
 import Testing
 import YAML

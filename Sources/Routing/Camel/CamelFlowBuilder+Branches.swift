@@ -1,3 +1,4 @@
+import Registration
 import YAML
 
 extension CamelFlowBuilder {

@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Makes flows of Camel routes: what most stages say of a verdict goes into `on`, what a verdict can never meet is left out, and

@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// What came of importing Camel route files.

@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// Reads the text of a `jsonpath` or `simple` element.

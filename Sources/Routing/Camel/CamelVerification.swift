@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// The proof that a route file decides as the Camel files it was made of: a message for every part of the space in which

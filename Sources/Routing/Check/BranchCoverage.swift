@@ -1,3 +1,5 @@
+import Registration
+
 /// Which branches of a list can match at all, and whether some message matches none.
 struct BranchCoverage {
   /// Why a branch never matches.

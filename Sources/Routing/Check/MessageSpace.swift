@@ -1,3 +1,5 @@
+import Registration
+
 /// All the messages that a set of conditions can tell apart. Every tag and field that a condition names is an axis; its
 /// values are those that the conditions treat differently (each value they name, one they do not name, null, absent, of
 /// which those that no condition tells apart are one). The two flags are one axis, because together they make the verdict.

@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Finds what is wrong with flows that could be read.

@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Where every message goes: for each stage and each combination of verdict and values that the route's conditions tell apart.

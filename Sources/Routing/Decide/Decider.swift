@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Where a message goes, and which line of which file said so.

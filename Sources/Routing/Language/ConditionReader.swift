@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// Reads `when`; the syntax is at `Condition`.

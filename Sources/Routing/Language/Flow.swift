@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// A value of a route file with the place where it is written.

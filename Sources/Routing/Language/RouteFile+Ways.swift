@@ -1,3 +1,5 @@
+import Registration
+
 extension RouteFile {
   /// Whether something else runs a stage of a process from which the flow leads to another one, directly or over others.
   public func leadsBack(from stage: String, to other: String, of process: String) -> Bool {

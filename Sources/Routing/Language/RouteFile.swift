@@ -1,3 +1,4 @@
+import Registration
 import YAML
 
 /// All flows of one route file, ready to decide. What a route file may say:

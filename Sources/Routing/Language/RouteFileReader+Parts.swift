@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// The parts of a flow that are no stages: destinations, what is omitted, pause rules.

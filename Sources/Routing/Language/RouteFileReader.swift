@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Turns the YAML tree of a route file into the model. Whatever cannot be read is left out after a problem was added, and

@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// The canonical form of a route file.

@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// What came of reading a route file.

@@ -1,3 +1,4 @@
+import Registration
 import JSON
 
 /// The JSON Schema (draft 7) of route files, for editors. It is made from the names that the reader itself knows; what a

@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Writes a route file as text in its canonical form.

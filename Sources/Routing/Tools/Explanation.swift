@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// Why a message goes where it goes: every way out of the stage in the order it was asked, with the reason in words.

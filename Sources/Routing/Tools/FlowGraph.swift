@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// The stages of a flow and the ways between them.

@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// What came of running cases against a route file.

@@ -1,3 +1,5 @@
+import System
+import Registration
 import YAML
 
 /// One test of a route file.

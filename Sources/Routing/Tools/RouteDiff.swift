@@ -1,3 +1,4 @@
+import Registration
 import YAML
 
 /// What two route files do differently, in meaning and not in lines.

@@ -1,3 +1,5 @@
+import Registration
+
 /// The picture of flows: stages and the ways between them, conditions on the ways, workflow commands as ends, stages that run
 /// elsewhere marked.
 public struct RouteDrawing: Sendable {

@@ -1,3 +1,5 @@
+import Registration
+
 /// Hops of the past that are alike: so many packets went the same way after a stage.
 public struct RecordedHops: Sendable, Hashable {
   /// The process.

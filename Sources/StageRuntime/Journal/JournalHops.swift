@@ -1,3 +1,4 @@
+import Registration
 import Postgres
 import Routing
 

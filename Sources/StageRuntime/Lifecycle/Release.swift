@@ -4,15 +4,6 @@ import System
 
 /// Letting a change go on that policy holds, by a person: this is the manual verification of reversals and revocations.
 public enum Release {
-  /// Why nothing is released.
-  public struct LifecycleError: Error, Sendable, CustomStringConvertible {
-    /// `no-reason`, `unknown`, `several`, `not-held`, `erased`.
-    public var code: String
-    /// What is the matter and what to do.
-    public var message: String
-    public var description: String { message }
-  }
-
   /// What was released.
   public struct Released: Sendable {
     /// The work key.

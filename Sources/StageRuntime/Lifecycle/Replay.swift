@@ -6,22 +6,6 @@ import System
 
 /// Running a RID again, by a person: a new run number, a first hop in the outbox, the old history kept.
 public struct Replay: Sendable {
-  /// Why a replay was refused.
-  public struct LifecycleError: Error, Sendable, CustomStringConvertible {
-    /// `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`, `erased`; of a change also `held`, `busy`, `outdated`,
-    /// `elsewhere`; from the log also `known`, `not-on-topics`, `ended`.
-    public var code: String
-    /// What is the matter and what to do.
-    public var message: String
-    public var description: String { message }
-
-    /// A refusal.
-    public init(code: String, message: String) {
-      self.code = code
-      self.message = message
-    }
-  }
-
   /// What was started.
   public struct Started: Sendable {
     /// The RID.

@@ -23,10 +23,10 @@ extension StandInMosip {
     init(_ code: String, _ message: String) { (self.code, self.message) = (code, message) }
   }
 
-  var authenticationDoors: [Endpoint] {
+  var authenticationEndpoints: [Endpoint] {
     let identities = services.identities
     return [
-      door("GET", Self.authentication + "/getCertificate") { [self] request in
+      endpoint("GET", Self.authentication + "/getCertificate") { [self] request in
         guard request.query("applicationId") == "IDA", request.query("referenceId") == "INTERNAL" else {
           return Self.failed("KER-KMS-002", "ApplicationId not found in Key Policy. Key/CSR generation not allowed.")
         }
@@ -35,7 +35,7 @@ extension StandInMosip {
           "timestamp": .string(Instant.now.iso),
         ])
       },
-      door("POST", Self.authentication + "/auth") { [self] request in
+      endpoint("POST", Self.authentication + "/auth") { [self] request in
         do {
           let (uin, captures) = try authenticationRequest(request)
           guard try await identities.identity(.uin(uin)) != nil else {

@@ -5,7 +5,7 @@ import System
 
 /// Keycloak: the token endpoint, the realm's keys, and what services ask of a token.
 extension StandInMosip {
-  var iamDoors: [Endpoint] {
+  var iamEndpoints: [Endpoint] {
     [
       open("GET", Self.realm) { _ in .json(#"{"realm":"mosip"}"#) },
       open("GET", Self.realm + "/protocol/openid-connect/certs") { [self] _ in

@@ -7,27 +7,27 @@ import System
 extension StandInMosip {
   private static let identities = "/idrepository/v1/identity"
 
-  var identityDoors: [Endpoint] {
+  var identityEndpoints: [Endpoint] {
     let repository = services.identities
     let (exists, missing) = (
       Self.failed("IDR-IDC-012", "Record already exists in DB"), Self.failed("IDR-IDC-007", "No Record(s) found")
     )
     return [
-      door("GET", Self.identities + "/draft/{rid}") { request in
+      endpoint("GET", Self.identities + "/draft/{rid}") { request in
         let rid = request.parameters["rid"] ?? ""
         let isThere = try await repository.hasDraft(rid: rid)
         if request.method == "HEAD" { return .empty(status: isThere ? 200 : 204) }
         guard isThere else { return missing }
         return Self.done(["status": "DRAFTED", "identity": [:], "documents": []])
       },
-      door("POST", Self.identities + "/draft/create/{rid}") { request in
+      endpoint("POST", Self.identities + "/draft/create/{rid}") { request in
         let rid = request.parameters["rid"] ?? ""
         if try await repository.hasDraft(rid: rid) { return exists }
         if try await repository.identity(.rid(rid)) != nil { return exists }
         try await repository.createDraft(rid: rid, uin: request.query("UIN"), idempotencyKey: "stand-in:\(rid)")
         return Self.done(["status": "DRAFTED"])
       },
-      door("PATCH", Self.identities + "/draft/update/{rid}") { request in
+      endpoint("PATCH", Self.identities + "/draft/update/{rid}") { request in
         let rid = request.parameters["rid"] ?? ""
         let content = try Self.content(request)
         guard try await repository.hasDraft(rid: rid) else { return missing }
@@ -44,20 +44,20 @@ extension StandInMosip {
         try await repository.updateDraft(rid: rid, fields: fields, documents: documents, idempotencyKey: "stand-in:\(rid)")
         return Self.done(["status": "DRAFTED"])
       },
-      door("GET", Self.identities + "/draft/publish/{rid}") { request in
+      endpoint("GET", Self.identities + "/draft/publish/{rid}") { request in
         let rid = request.parameters["rid"] ?? ""
         guard try await repository.hasDraft(rid: rid),
           let status = try await repository.publishDraft(rid: rid, idempotencyKey: "stand-in:\(rid)")
         else { return missing }
         return Self.done(["status": .string(status)], metadata: [:])
       },
-      door("DELETE", Self.identities + "/draft/discard/{rid}") { request in
+      endpoint("DELETE", Self.identities + "/draft/discard/{rid}") { request in
         let rid = request.parameters["rid"] ?? ""
         guard try await repository.hasDraft(rid: rid) else { return missing }
         try await repository.discardDraft(rid: rid)
         return Self.done(["status": "DISCARDED"])
       },
-      door("GET", Self.identities + "/idvid/{id}") { request in
+      endpoint("GET", Self.identities + "/idvid/{id}") { request in
         guard let identity = try await repository.identity(Self.reference(request.parameters["id"] ?? "")) else { return missing }
         let type = request.query("type")?.lowercased()
         if let type, !["bio", "demo", "all"].contains(type) {
@@ -72,11 +72,11 @@ extension StandInMosip {
           "verifiedAttributes": .null,
         ])
       },
-      door("GET", Self.identities + "/rid/{id}") { request in
+      endpoint("GET", Self.identities + "/rid/{id}") { request in
         guard let identity = try await repository.identity(Self.reference(request.parameters["id"] ?? "")) else { return missing }
         return Self.done(["rid": .string(identity.rid)])
       },
-      door("PATCH", Self.identities + "/") { request in
+      endpoint("PATCH", Self.identities + "/") { request in
         let content = try Self.content(request)
         if !Self.isOfNow(request) { return Self.failed("IDR-IDC-002", "Invalid Input Parameter - requesttime") }
         let rid = try Self.text(content, "registrationId")
@@ -97,7 +97,7 @@ extension StandInMosip {
           "verifiedAttributes": .null,
         ])
       },
-      door("GET", "/idrepository/v1/vid/uin/{uin}") { request in
+      endpoint("GET", "/idrepository/v1/vid/uin/{uin}") { request in
         let vids = try await repository.vids(uin: request.parameters["uin"] ?? "")
         if vids.isEmpty { return Self.failed("IDR-VID-006", "No Record(s) found") }
         return Self.done(

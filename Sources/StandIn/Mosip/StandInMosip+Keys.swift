@@ -10,12 +10,12 @@ import System
 extension StandInMosip {
   private static let keys = "/v1/keymanager"
 
-  var keyDoors: [Endpoint] {
+  var keyEndpoints: [Endpoint] {
     let keys = services.keys
     let certificate = certificate
     let signer = signer
     return [
-      door("POST", Self.keys + "/encrypt") { request in
+      endpoint("POST", Self.keys + "/encrypt") { request in
         let content = try Self.content(request)
         let (plaintext, nonce, aad) = (
           try Self.bytes(content, "data"), try Self.bytes(content, "salt"), try Self.bytes(content, "aad")
@@ -30,16 +30,16 @@ extension StandInMosip {
           + (try AESGCM.seal(plaintext, key: key, nonce: nonce, aad: aad))
         return Self.done(["data": .string(Encoding.base64URL(blob))])
       },
-      door("POST", Self.keys + "/decrypt") { request in
+      endpoint("POST", Self.keys + "/decrypt") { request in
         let content = try Self.content(request)
         let blob = try Self.bytes(content, "salt") + (try Self.bytes(content, "aad")) + (try Self.bytes(content, "data"))
         let plaintext = try await keys.decryptPacket(blob, referenceId: try Self.text(content, "referenceId"))
         return Self.done(["data": .string(Encoding.base64URL(plaintext))])
       },
-      door("POST", Self.keys + "/cssign") { request in
+      endpoint("POST", Self.keys + "/cssign") { request in
         Self.done(["data": .string(Encoding.base64URL(try await keys.sign(try Self.bytes(try Self.content(request), "data"))))])
       },
-      door("POST", Self.keys + "/csverifysign") { request in
+      endpoint("POST", Self.keys + "/csverifysign") { request in
         let content = try Self.content(request)
         guard let key = try? RSAPublicKey(spki: try Self.bytes(content, "publicKey")) else {
           return Self.failed("KER-CSS-002", "Invalid public key")
@@ -47,7 +47,7 @@ extension StandInMosip {
         let isRight = key.isValid(try Self.bytes(content, "signature"), of: try Self.bytes(content, "data"), .sha256)
         return Self.done(["verified": .bool(isRight)])
       },
-      door("GET", "/v1/syncdata/tpm/publickey/{machine}") { request in
+      endpoint("GET", "/v1/syncdata/tpm/publickey/{machine}") { request in
         // Machines are five digits; none else is registered.
         guard let machine = request.parameters["machine"], machine.utf8.count == 5 else {
           return Self.failed("KER-SYN-006", "Machine not found")
@@ -55,22 +55,22 @@ extension StandInMosip {
         let key = Encoding.base64URL(signer.spki)
         return Self.done(["machineId": .string(machine), "signingPublicKey": .string(key), "encryptionPublicKey": .string(key)])
       },
-      door("GET", Self.keys + "/tokenid/{id}/{partner}") { request in
+      endpoint("GET", Self.keys + "/tokenid/{id}/{partner}") { request in
         let token = try await keys.tokenId(request.parameters["id"] ?? "", partner: request.parameters["partner"] ?? "")
         return Self.done(["tokenID": .string(token)])
       },
-      door("POST", Self.keys + "/jwtSign") { request in
+      endpoint("POST", Self.keys + "/jwtSign") { request in
         let content = try Self.content(request)
         let jws = try await keys.signJWS(
           try Self.bytes(content, "dataToSign"), application: try Self.text(content, "applicationId"),
           detached: content["includePayload"]?.bool != true)
         return Self.done(["jwtSignedData": .string(jws), "timestamp": .string(Instant.now.iso)])
       },
-      door("GET", Self.keys + "/getCertificate") { request in
+      endpoint("GET", Self.keys + "/getCertificate") { request in
         guard let certificate = try await Self.signer(request, keys) else { return Self.noPolicy }
         return Self.done(["certificate": .string(certificate.pem), "timestamp": .string(Instant.now.iso)])
       },
-      door("GET", Self.keys + "/getAllCertificates") { [self] request in
+      endpoint("GET", Self.keys + "/getAllCertificates") { [self] request in
         guard let certificate = try await Self.signer(request, keys) else { return Self.noPolicy }
         let all = [(certificate, certificate.notAfter)] + state.withLock { $0.earlierKeys }
         return Self.done([
@@ -83,7 +83,7 @@ extension StandInMosip {
             })
         ])
       },
-      door("POST", Self.keys + "/jwtVerify") { request in
+      endpoint("POST", Self.keys + "/jwtVerify") { request in
         let content = try Self.content(request)
         let isRight = try await keys.verifyJWS(
           try Self.text(content, "jwtSignatureData"), payload: try Self.bytes(content, "actualData"),

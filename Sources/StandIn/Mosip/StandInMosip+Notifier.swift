@@ -21,10 +21,10 @@ public struct SentMessage: Sendable, Equatable {
 
 /// The endpoints of the notifier, and master data's templates. Nothing is sent; tests ask what would have been.
 extension StandInMosip {
-  var notifierDoors: [Endpoint] {
+  var notifierEndpoints: [Endpoint] {
     let state = self
     return [
-      door("POST", "/v1/notifier/sms/send") { request in
+      endpoint("POST", "/v1/notifier/sms/send") { request in
         let content = try Self.content(request)
         guard let number = content["number"]?.string, let text = content["message"]?.string, !number.isEmpty, !text.isEmpty else {
           return Self.failed("KER-NOS-001", "Number and message can't be empty, null")
@@ -35,7 +35,7 @@ extension StandInMosip {
         state.keep(SentMessage(to: number, text: text))
         return Self.done(["status": "success", "message": "Sms Request Sent"])
       },
-      door("POST", "/v1/notifier/email/send", multipart: MultipartPolicy()) { request in
+      endpoint("POST", "/v1/notifier/email/send", multipart: MultipartPolicy()) { request in
         // Spring takes them from the query as well; ours must not be there.
         func field(_ name: String) -> String { request.part(name).map { String(decoding: $0.bytes, as: UTF8.self) } ?? "" }
         guard field("mailTo").contains("@") else { return Self.failed("KER-NOE-001", "not an address: \(field("mailTo"))") }
@@ -44,7 +44,7 @@ extension StandInMosip {
         state.keep(SentMessage(to: field("mailTo"), subject: field("mailSubject"), text: field("mailContent")))
         return Self.done(["status": "success", "message": "Email Request submitted"])
       },
-      door("GET", "/v1/masterdata/templates/{language}/{code}") { request in
+      endpoint("GET", "/v1/masterdata/templates/{language}/{code}") { request in
         let (language, code) = (request.parameters["language"] ?? "", request.parameters["code"] ?? "")
         guard let text = state.template("\(language)/\(code)") else { return Self.failed("KER-MSD-046", "Template not found.") }
         return Self.done([

@@ -8,10 +8,10 @@ import System
 extension StandInMosip {
   private static let packets = "/commons/v1/packetmanager"
 
-  var packetDoors: [Endpoint] {
+  var packetEndpoints: [Endpoint] {
     let packets = services.packets
     return [
-      door("POST", Self.packets + "/searchFields") { request in
+      endpoint("POST", Self.packets + "/searchFields") { request in
         let content = try Self.content(request)
         let names = content["fields"]?.array?.compactMap(\.string) ?? []
         let found = try await packets.fields(names, of: try Self.reference(content))
@@ -20,14 +20,14 @@ extension StandInMosip {
         for name in names { fields[name] = JSONValue(found[name]) }
         return Self.done(["fields": .object(fields)])
       },
-      door("POST", Self.packets + "/metaInfo") { request in
+      endpoint("POST", Self.packets + "/metaInfo") { request in
         Self.done(["fields": Self.object(try await packets.metaInfo(of: try Self.reference(try Self.content(request))))])
       },
-      door("POST", Self.packets + "/audits") { request in
+      endpoint("POST", Self.packets + "/audits") { request in
         let audits = try await packets.audits(of: try Self.reference(try Self.content(request)))
         return Self.done(.array(audits.map { ["fields": Self.object($0)] }))
       },
-      door("POST", Self.packets + "/document") { request in
+      endpoint("POST", Self.packets + "/document") { request in
         let content = try Self.content(request)
         let name = try Self.text(content, "documentName")
         guard let document = try await packets.document(name, of: try Self.reference(content)) else { return Self.done(.null) }
@@ -36,7 +36,7 @@ extension StandInMosip {
           "format": .string(document.format), "refNumber": JSONValue(document.refNumber),
         ])
       },
-      door("POST", Self.packets + "/biometrics") { request in
+      endpoint("POST", Self.packets + "/biometrics") { request in
         let content = try Self.content(request)
         var person = try Self.text(content, "person")
         let packet = try Self.reference(content)
@@ -51,18 +51,18 @@ extension StandInMosip {
           return Self.failed("KER-PUT-012", "Unable to get biometric")
         }
       },
-      door("POST", Self.packets + "/validatePacket") { request in
+      endpoint("POST", Self.packets + "/validatePacket") { request in
         let faults = try await packets.validate(try Self.reference(try Self.content(request)))
         return Self.done(["valid": .bool(faults.isEmpty)])
       },
-      door("POST", Self.packets + "/getTags") { request in
+      endpoint("POST", Self.packets + "/getTags") { request in
         let content = try Self.content(request)
         let names = content["tagNames"]?.array?.compactMap(\.string)
         let tags = try await packets.tags(of: try Self.text(content, "id"), named: names)
         if let names, names.contains(where: { tags[$0] == nil }) { return Self.failed("KER-PUT-024", "Tag not found") }
         return Self.done(["tags": Self.object(tags)])
       },
-      door("POST", Self.packets + "/addOrUpdateTag") { request in
+      endpoint("POST", Self.packets + "/addOrUpdateTag") { request in
         let content = try Self.content(request)
         let rid = try Self.text(content, "id")
         let old = try await packets.tags(of: rid, named: nil)
@@ -75,7 +75,7 @@ extension StandInMosip {
         try await packets.addOrUpdateTags(of: rid, tags)
         return Self.done(["tags": content["tags"] ?? .null])
       },
-      door("POST", Self.packets + "/deleteTag") { request in
+      endpoint("POST", Self.packets + "/deleteTag") { request in
         let content = try Self.content(request)
         let rid = try Self.text(content, "id")
         let names = content["tagNames"]?.array?.compactMap(\.string) ?? []

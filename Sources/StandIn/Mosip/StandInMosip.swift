@@ -71,7 +71,9 @@ public final class StandInMosip: Sendable {
   public func start() throws -> String {
     let server = try Server(
       ServerSettings(host: "127.0.0.1", port: 0),
-      endpoints: iamDoors + packetDoors + identityDoors + keyDoors + authenticationDoors + otherDoors + notifierDoors)
+      endpoints: iamEndpoints + packetEndpoints + identityEndpoints + keyEndpoints + authenticationEndpoints + credentialEndpoints
+        + hubEndpoints + ridEndpoints + auditEndpoints
+        + masterDataEndpoints + notifierEndpoints)
     let port = try server.start()
     let base = "http://127.0.0.1:\(port)"
     state.withLock { ($0.server, $0.base) = (server, base) }
@@ -107,7 +109,7 @@ public final class StandInMosip: Sendable {
   // MARK: endpoints
 
   /// An endpoint that needs one of our tokens.
-  func door(
+  func endpoint(
     _ method: String, _ path: String, maxBody: Int = 64 << 20, multipart: MultipartPolicy? = nil,
     _ work: @escaping @Sendable (Request) async throws -> Response
   ) -> Endpoint {

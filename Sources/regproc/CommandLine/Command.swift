@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// A command of the program: its help and its parser come from this table, so neither can drift from the other.

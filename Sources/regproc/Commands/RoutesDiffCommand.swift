@@ -1,3 +1,4 @@
+import Operations
 import JSON
 import Postgres
 import Routing
@@ -20,7 +21,7 @@ enum RoutesDiffCommand {
     options: [
       .flag("json", "one object a line"), .flag("journal", "what-if over the hops of the journal"),
       Option(name: "since", value: "TIME", meaning: "how far back, e.g. 12h (default: 7d)") {
-        TimeSpan.seconds($0) == nil ? "a time such as 90s, 30m, 12h or 7d" : nil
+        TimeWords.seconds($0) == nil ? "a time such as 90s, 30m, 12h or 7d" : nil
       },
       .flag("live", "names the removed stages that messages wait for, and how many"),
     ], takesSettings: true, example: "routes diff routes.yaml routes.new.yaml --journal --since 7d", run: run)
@@ -35,7 +36,7 @@ enum RoutesDiffCommand {
     console.out(arguments.has("json") ? json(diff) : Array(words(diff).utf8))
     var isAlike = diff.isEmpty
     if arguments.has("journal") {
-      let since = arguments.text("since").flatMap(TimeSpan.seconds) ?? 7 * 86400
+      let since = arguments.text("since").flatMap(TimeWords.seconds) ?? 7 * 86400
       let recorded = try await JournalAccess.with(settings) { connection, _ in
         try JournalHops(connection).done(since: since)
       }

@@ -1,3 +1,4 @@
+import System
 import JSON
 import Routing
 import StageKit

@@ -1,3 +1,4 @@
+import Operations
 import Kafka
 import StageKit
 import StageRuntime
@@ -50,7 +51,7 @@ extension TopicPlan {
     case .belowMinimum(_, let partitions, let minimum):
       "fewer than \(minimum) replicas are in sync (min.insync.replicas), so partition \(list(partitions)) takes no records"
     case .retention(_, let now):
-      "keeps records for \(now.map(TimeSpan.words) ?? "an unknown time"): set retention.ms with Kafka's own tools"
+      "keeps records for \(now.map { TimeWords.whole(milliseconds: $0) } ?? "an unknown time"): set retention.ms with Kafka's own tools"
     case .unneeded: "no flow and no stage needs it: --delete removes it"
     }
   }

@@ -1,3 +1,4 @@
+import Operations
 import JSON
 import Kafka
 import StageKit
@@ -36,7 +37,8 @@ enum TopicsCommand {
     ], takesSettings: true, example: "topics create --kafka broker:9092", run: runCreate)
 
   private static func milliseconds(_ text: String) -> Int? {
-    guard let seconds = TimeSpan.seconds(text), case let (time, overflow) = seconds.multipliedReportingOverflow(by: 1000), !overflow
+    guard let seconds = TimeWords.seconds(text), case let (time, overflow) = seconds.multipliedReportingOverflow(by: 1000),
+      !overflow
     else { return nil }
     return time
   }
@@ -78,7 +80,7 @@ enum TopicsCommand {
           ? topic.reasons.joined(separator: "; ") : states.isEmpty ? "as planned" : states.joined(separator: "; ")
         table.add([
           topic.name, String(plan.partitions), plan.replication < 0 ? "cluster's" : String(plan.replication),
-          plan.retention.map(TimeSpan.words) ?? "cluster's", state,
+          plan.retention.map { TimeWords.whole(milliseconds: $0) } ?? "cluster's", state,
         ])
       }
       console.out(table.rendered(console))

@@ -14,7 +14,7 @@ enum WorkCommand {
         Work.State(rawValue: $0) == nil ? "open, given-up or done" : nil
       },
       Option(name: "older-than", value: "TIME", meaning: "made so long ago at least, e.g. 2h") {
-        TimeSpan.seconds($0) == nil ? "a time such as 90s, 30m, 12h or 7d" : nil
+        TimeWords.seconds($0) == nil ? "a time such as 90s, 30m, 12h or 7d" : nil
       },
       .flag("json", "one object a line"), .number("limit", "N", 1...100_000, "at most so many (default: 50)"),
     ], takesSettings: true, example: "work list --state given-up --older-than 1h", run: runList)
@@ -50,7 +50,7 @@ enum WorkCommand {
     let filter = Work.Filter(
       stage: arguments.text("stage"), kind: arguments.text("kind"),
       state: arguments.text("state").flatMap(Work.State.init(rawValue:)) ?? .open,
-      olderThan: arguments.text("older-than").flatMap(TimeSpan.seconds))
+      olderThan: arguments.text("older-than").flatMap(TimeWords.seconds))
     let limit = arguments.integer("limit") ?? 50
     let (counts, rows) = try await JournalAccess.with(settings) { connection, _ in
       (try Work.counts(filter, on: connection), try Work.list(filter, limit: limit, on: connection))

@@ -1,3 +1,4 @@
+import StageRuntime
 import StageKit
 
 /// `--side opencrvs|mosip|all`: whose stages a command is about.

@@ -1,3 +1,5 @@
+import System
+import StageRuntime
 import Routing
 import StageKit
 import Stages

@@ -1,3 +1,4 @@
+import StageRuntime
 import Glibc
 import Kafka
 import StageKit

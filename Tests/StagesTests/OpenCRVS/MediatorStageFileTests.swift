@@ -1,3 +1,4 @@
+import StageRuntime
 import Foundation
 import StageKit
 import Testing

@@ -1,3 +1,5 @@
+import StageKit
+import System
 import YAML
 
 extension StageDefinition {

@@ -2,7 +2,7 @@ import JSON
 import Routing
 import Testing
 
-@testable import StageKit
+@testable import Routing
 
 @Suite struct DecisionLinesTests {
   static let file = """

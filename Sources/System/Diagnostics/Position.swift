@@ -43,7 +43,7 @@ public struct SourceText: Sendable {
     }
   }
 
-  static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+  package static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
   /// The text of a line (from 1) without its line break; nil when there is no such line.
   public func line(_ number: Int) -> String? {
@@ -55,7 +55,7 @@ public struct SourceText: Sendable {
   }
 
   /// The place of the byte at `offset`, which is where the reading stopped.
-  func position(ofByte offset: Int) -> Position {
+  package func position(ofByte offset: Int) -> Position {
     let end = min(offset, bytes.count)
     let line = starts.lastIndex { $0 <= end } ?? 0
     // Continuation bytes belong to the character before them.

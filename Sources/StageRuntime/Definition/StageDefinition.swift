@@ -1,3 +1,5 @@
+import StageKit
+
 /// What a `stages/<name>/stage.yaml` says: the one place, beside the plugin's folder, where a stage is described. Topics, groups,
 /// containers, dashboards and reference pages are derived from it.
 public struct StageDefinition: Sendable, Equatable {

@@ -1,6 +1,6 @@
+import System
 import JSON
 import Registration
-import Routing
 import YAML
 
 /// Answers questions about a route file, one a line:

@@ -155,23 +155,13 @@ public final class Problems {
   /// How many there are so far.
   public var count: Int { found.count }
 
-  /// Adds a problem that covers `node`.
-  public func add(
-    _ code: String, _ message: String, severity: Problem.Severity = .error, showsLine: Bool = true, at node: YAMLNode,
-    suggestion: String? = nil
-  ) {
-    add(code, message, severity: severity, at: node.start, length: node.lengthOnFirstLine, suggestion: suggestion)
-    if !showsLine { found[found.count - 1] = found[found.count - 1].withoutLine }
-  }
-
   /// Adds a problem at a place.
   public func add(
-    _ code: String, _ message: String, severity: Problem.Severity = .error, at position: Position, length: Int = 1,
-    suggestion: String? = nil, example: String? = nil
+    _ code: String, _ message: String, severity: Problem.Severity = .error, showsLine: Bool = true, at position: Position,
+    length: Int = 1, suggestion: String? = nil, example: String? = nil
   ) {
-    found.append(
-      Problem(
-        code, message, severity: severity, file: file, at: position, length: length, suggestion: suggestion,
-        example: example))
+    let problem = Problem(
+      code, message, severity: severity, file: file, at: position, length: length, suggestion: suggestion, example: example)
+    found.append(showsLine ? problem : problem.withoutLine)
   }
 }

@@ -1,4 +1,4 @@
-import StageKit
+import StageRuntime
 import Testing
 
 @Suite struct ResourcesTests {

@@ -1,9 +1,7 @@
 import HTTP
 import JSON
 import Registration
-import Routing
 import System
-import YAML
 
 /// One kind of station in the pipeline: a validator, a generator, a mediator. Several stages may use one plugin, each with its own
 /// `stages/<name>/stage.yaml`.
