@@ -24,7 +24,7 @@ public enum DeadLetters {
         self = .record(number)
       } else {
         throw OperationError(
-          .badInput, "bad-id", "an id is a number, or \(hubPrefix) and a number; \(Masking.key(id)) is neither")
+          .badInput, "bad-id", "an id is a number, or \(hubPrefix) with a number; \(Masking.key(id)) is neither")
       }
     }
   }
@@ -265,7 +265,7 @@ public enum DeadLetters {
     guard try row.instantOrNull(6) == nil else {
       throw OperationError(
         .conflict, "already-replayed",
-        "dead letter \(number) was replayed already; should it have died again, it is another one by now")
+        "dead letter \(number) was replayed already; if it died again, it is a new letter in the list")
     }
     let (stage, code, topic, rid) = (try row.text(0), try row.text(1), try row.text(2), try row.textOrNull(5))
     let way: Replayed.Way

@@ -28,7 +28,7 @@ extension Replays {
   }
 
   /// Why another text is not looked for on the topics.
-  public static let noRID = "on the topics a RID is looked for, which has digits alone"
+  public static let noRID = "only a RID can be looked for on the topics, and a RID has nothing but digits"
 
   /// Runs a RID again from its newest record on the topics.
   /// - Throws: `LifecycleError`, `OperationError`, `PostgresError`, `KafkaError`, `LogScan.Failure`.

@@ -17,8 +17,8 @@ public struct LogTopics: Sendable {
   /// Why one that reads the topics of its own stages alone cannot do it: what it may not see it would take for empty.
   public static let ownOnly = OperationError(
     .conflict, "own-topics",
-    "this process has the topics of its own stages alone (kafka.topics: own): ask one that may read all, or use the command with the "
-      + "settings of such a one")
+    "this process may read only the topics of its own stages (kafka.topics: own): ask one that may read all, or use the command with the "
+      + "settings of such a process")
 
   /// Who watches while topics are read.
   public struct Watch: Sendable {

@@ -100,11 +100,11 @@ extension Replays {
     case .names(let names):
       guard !names.isEmpty else { throw OperationError(.badInput, "empty-selection", "no RID is named, so nothing is run again") }
       let bad = names.filter { !$0.isPlausible }
-      if !bad.isEmpty, !request.skipsBad { throw Self.unusable(bad.map { String($0.line) }, count: bad.count, "no RID can be so") }
+      if !bad.isEmpty, !request.skipsBad { throw Self.unusable(bad.map { String($0.line) }, count: bad.count, "cannot be a name") }
     case .selection(let selection):
       if selection.isEverything, !request.meansEverything {
         throw OperationError(
-          .badInput, "selects-everything", "no condition is given, so every registration would be run again; say yes to mean it")
+          .badInput, "selects-everything", "no condition is given, so every registration would be run again; say yes if so meant")
       }
     }
   }

@@ -32,7 +32,7 @@ extension ProgramTests {
 
       // A journal that knows the RID is not passed by.
       let known = try await command("replay", rids[0], "--from-log")
-      #expect(known.code == 1 && known.errors.contains("regproc replay \(rids[0]) is right"), "\(known.errors)")
+      #expect(known.code == 1 && known.errors.contains("use regproc replay \(rids[0]),"), "\(known.errors)")
       let nothing = try await command("journal", "rebuild", "--json", "--dry-run")
       #expect(registrations(nothing) == 0, "\(nothing.output) \(nothing.errors)")
 

@@ -43,7 +43,7 @@ struct RouteCheck {
       for stage in flow.stages where stage.runsElsewhere {
         guard let other = here[stage.name.value] else { continue }
         problems.add(
-          "split-stage", "\(stage.name.value) runs elsewhere here and not so in \(other): both read the messages of one topic",
+          "split-stage", "\(stage.name.value) runs elsewhere here but not in \(other): both would read the messages of one topic",
           severity: .warning, at: stage.name.position, length: stage.name.length,
           suggestion: "write runs: elsewhere in every flow that has it, or in none")
       }
@@ -180,7 +180,7 @@ struct RouteCheck {
     }
     if !isSettled {
       problems.add(
-        "unsettled", "after this a message that is \(verdict.rawValue) halts: no stage and no command that settles it",
+        "unsettled", "a message that is \(verdict.rawValue) halts here: no stage follows, and no command that settles it",
         at: branch.position, suggestion: "add a stage or a command such as complete-as-failed", example: example)
     }
     var seen: Set<Destination> = []

@@ -266,7 +266,7 @@ final class StageWorker: BusWorker {
       outstanding.removeAll()
       for record in records {
         if refused == record.origin {
-          unreadable.append(letter(of: record, code: "RPR-MSG-002", reason: "the journal cannot hold what it or its verdict says"))
+          unreadable.append(letter(of: record, code: "RPR-MSG-002", reason: "the journal cannot store what it or its verdict says"))
           continue
         }
         do {

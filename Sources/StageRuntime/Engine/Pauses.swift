@@ -113,7 +113,7 @@ final class Pauses: Sendable {
             return nil
           } catch { return "\(error)" }
         }
-        if let failure, !isFailing { log.warning("it cannot be seen what is paused; trying again", ["error": failure]) }
+        if let failure, !isFailing { log.warning("the database does not say what is paused; trying again", ["error": failure]) }
         isFailing = failure != nil
       }
     }

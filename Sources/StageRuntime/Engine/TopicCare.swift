@@ -176,7 +176,7 @@ public final class TopicCare: Sendable {
 
   private static func refusal(of topic: String, _ reasons: String, _ error: KafkaError) -> String {
     ["TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"].contains(error.name)
-      ? "topic \(topic) (\(reasons)) is missing, or hidden from this user, who may not make it: `regproc topics create` by one who may"
+      ? "topic \(topic) (\(reasons)) is missing, or hidden from this user, who may not make it: run `regproc topics create` as one who may"
       : "topic \(topic) (\(reasons)) is missing and could not be made: \(error)"
   }
 }

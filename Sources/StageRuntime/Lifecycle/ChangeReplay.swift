@@ -143,7 +143,7 @@ public struct ChangeReplay: Sendable {
         throw LifecycleError(
           code: "elsewhere",
           message:
-            "the packet of \(aid) was uploaded, and this database has not seen its registration: run it again where it runs; "
+            "the packet of \(aid) was uploaded, but this database has not seen its registration: replay that where it runs; "
             + "once it has ended as processed, the change has too")
       }
       try refuse(stage)

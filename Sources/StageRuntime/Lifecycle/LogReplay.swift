@@ -12,7 +12,7 @@ extension Replay {
     guard try connection.execute("SELECT 1 FROM regproc.hop WHERE rid = $1 LIMIT 1", [.text(rid)]).first == nil else {
       throw LifecycleError(
         code: "known",
-        message: "the journal knows RID \(rid): regproc replay \(rid) is right, which knows where it stands; "
+        message: "the journal knows RID \(rid): use regproc replay \(rid), which knows where it stands; "
           + "with --force it is run again from its newest record all the same, and a run under way ends")
     }
   }

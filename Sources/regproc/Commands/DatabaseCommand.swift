@@ -6,14 +6,14 @@ import System
 enum DatabaseCommand {
   static let status = Command(
     name: "database status", summary: "lists the migrations: which are applied, and which the database lacks",
-    details: "Exit code 1: migrations are missing, or were applied with another text than this program has.",
+    details: "Exit code 1: migrations are missing, or were applied with a text that differs from this program's.",
     options: [.flag("json", "one object a line")], takesSettings: true, example: "database status", run: runStatus)
 
   static let migrate = Command(
     name: "database migrate", summary: "applies the migrations that the database lacks",
     details: """
-      The job of a deployment whose processes have `database.migrate: check`. It runs as a user who may change tables. Of several at
-      once one works, the others wait for it and find nothing to do. Each migration is a transaction of its own.
+      For deployments whose processes have `database.migrate: check`. Run it as a user who may change tables. If several run at once, one
+      works, and the others wait for it and find nothing to do. Each migration is a transaction of its own.
       """,
     options: [
       .flag("dry-run", "only says what would be done"),
@@ -24,8 +24,8 @@ enum DatabaseCommand {
   static let roles = Command(
     name: "database roles", summary: "prints SQL that makes a Postgres role for each stage, with just the rights that it needs",
     details: """
-      For psql, as a user who may make roles; it may run again and again, before the first migration or after it. The roles are an owner for
-      migrations, one for each stage, a reader and an operator for commands. They get no password here (docs/rights.md).
+      Run the SQL with psql, as a user who may make roles, as often as you like, before or after the first migration. The roles are an owner
+      for migrations, one for each stage, and a reader and an operator for commands. They get no password here (docs/rights.md).
       """
     ,
     options: [
@@ -109,7 +109,7 @@ enum DatabaseCommand {
       let rights = try rights(arguments, settings)
       try await JournalAccess.with(settings) { connection, _ in try connection.script(rights.grantsSQL) }
       let names = rights.roles.dropFirst().map(\.name).joined(separator: ", ")
-      around.console.err("as far as they exist, these roles have their rights: \(names)\n")
+      around.console.err("these roles, where they exist, have their rights now: \(names)\n")
     }
     if done.isEmpty { around.console.err("the database has all migrations\n") }
     return 0

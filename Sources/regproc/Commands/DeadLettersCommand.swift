@@ -26,9 +26,9 @@ enum DeadLettersCommand {
   static let replay = Command(
     name: "dead-letters replay", summary: "has dead letters taken again, each once",
     details: """
-      One that belongs to a registration which the journal knows is run again from the stage that it died at, as by regproc replay. Any
-      other is sent to the topic that it came from, with its own bytes and key, or with those of --edit. What the hub gave up is delivered
-      again. One that was dropped can be replayed; one that was replayed cannot: if it dies again, it is another one.
+      If the journal knows the registration of a letter, it is run again from the stage at which the letter died, as by regproc
+      replay. Any other letter is sent to the topic that it came from, with its own bytes and key, or with the bytes of --edit. What the hub
+      gave up is delivered again. A dropped letter can be replayed. A replayed one cannot: if it dies again, it is a new letter.
       """,
     operands: [Operand(name: "ID", meaning: "its number in the list", isRepeatable: true)],
     options: [
@@ -121,7 +121,7 @@ enum DeadLettersCommand {
     let (ids, isDryRun) = (arguments.operands, arguments.has("dry-run"))
     var edited: [UInt8]?
     if let file = arguments.text("edit") {
-      guard ids.count == 1 else { throw WrongUse("--edit belongs to one dead letter; \(ids.count) are named", replay) }
+      guard ids.count == 1 else { throw WrongUse("--edit is for one dead letter, and \(ids.count) are named", replay) }
       edited = try Files.read(file)
     }
     let stages = try StageFolder(settings)

@@ -11,21 +11,21 @@ enum DeployCommand {
   static let render = Command(
     name: "deploy render", summary: "writes what runs one container for each stage: \(words)",
     details: """
-      A service for each stage, Kafka and Postgres where the target brings them along, and jobs that apply migrations and make topics.
-      From routes.yaml, stages/ and, with --settings, a site's settings file; the same input gives the same files. No secret is
-      written: secrets are files that the services find. What was rendered into the folder before is replaced; files that are not
-      from here, or were changed since, only with --force. deploy/README.md says how to use each tree.
+      It writes a service for each stage, Kafka and Postgres where the target includes them, and jobs that apply migrations and make
+      topics. It reads routes.yaml, stages/ and, with --settings, a site's settings file; the same input gives the same files. No secret
+      is written: secrets are files that the services find. What it wrote into the folder before is replaced. Files that it did not
+      write, or that were changed since, are replaced only with --force. deploy/README.md says how to use each tree.
       """,
     operands: [Operand(name: "TARGET", meaning: words)],
     options: [
       SideOption.option,
       .text("output", "FOLDER", "where it is written (default: deploy/TARGET)"),
-      Option(name: "kafka-nodes", value: "N", meaning: "nodes of the Kafka that is brought along: 1 or 3 (default: 1)") {
+      Option(name: "kafka-nodes", value: "N", meaning: "nodes of the included Kafka: 1 or 3 (default: 1)") {
         $0 == "1" || $0 == "3" ? nil : "1 or 3"
       },
       .flag("bridge", "with the bridge, also where no flow leaves stages to others"),
       .flag("one-user", "one user of the database, in place of a role for each stage"),
-      .flag("force", "overwrites files that are not from here"),
+      .flag("force", "overwrites files that this command did not write, or that were changed"),
     ], takesSettings: true, example: "deploy render kubernetes --side mosip --output site/mosip", run: run)
 
   private static let words = Target.allCases.map(\.rawValue).joined(separator: ", ")
@@ -105,7 +105,7 @@ enum DeployCommand {
       if let first = foreign.first {
         let more = foreign.count > 1 ? " and \(foreign.count - 1) more" : ""
         throw Failure(
-          "\(folder)/\(first.path)\(more) is not from here, or was changed since; nothing was written (--force overwrites)")
+          "\(folder)/\(first.path)\(more) is not of this command, or was changed since; nothing was written (--force overwrites)")
       }
     }
     var changed = 0

@@ -42,7 +42,7 @@ enum DoctorTLS {
     if settings.text("http.tls.certificate") != nil, settings.url(port: settings.port).hasPrefix("http://") {
       warn(
         "tls",
-        "http.url begins with http://, but the process speaks TLS only: right behind a proxy that is called without it, else wrong")
+        "http.url begins with http://, but the process speaks only TLS: right only behind a proxy that is called without TLS")
     }
   }
 
@@ -64,7 +64,7 @@ enum DoctorTLS {
     _ warn: (String, String) -> Void
   ) {
     if certificate.notBefore > now {
-      say("tls", false, "\(what) counts from \(certificate.notBefore.iso) on only")
+      say("tls", false, "\(what) is not valid before \(certificate.notBefore.iso)")
     } else {
       ends(what, certificate.notAfter, now, say, warn)
     }

@@ -13,9 +13,9 @@ enum EndpointsCommand {
   static let command = Command(
     name: "endpoints", summary: "lists every endpoint with who may call it",
     details: """
-      By the settings in force, for all stages in one process. Nothing is started and nothing is called.
-      `--markdown` is the table of docs/security.md, `--openapi` the description in docs/openapi.json; a running process tells its own at
-      /openapi.json.
+      They are those of the settings in force, with all stages in one process. Nothing is started and nothing is called.
+      --markdown prints the table of docs/security.md, --openapi the description in docs/openapi.json. A running process serves its own
+      description at /openapi.json.
       """,
     options: [
       .flag("json", "one object a line"), .flag("markdown", "as a table for a page"),

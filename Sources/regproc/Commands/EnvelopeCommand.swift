@@ -23,13 +23,13 @@ enum EnvelopeCommand {
   static let open = Command(
     name: "envelope open", summary: "verifies and opens an envelope from standard input",
     details: """
-      Writes the plaintext; nothing at all when signature, key or content do not fit. The signature is always verified. With --raw it
+      Writes the plaintext, or nothing at all if signature, key or content do not fit. The signature is always verified. With --raw it
       takes the bare envelope in base64 of either alphabet, which has no signature.
       """,
     options: [
       .text("key", "PEM", "the private key of the one it was sealed for"),
       .text(
-        "cert", "PEM", "the sender's certificate or public key; several while keys are exchanged", isRepeatable: true),
+        "cert", "PEM", "the sender's certificate or public key; give several while keys are being exchanged", isRepeatable: true),
       direction, .flag("raw", "only the envelope, without signature and body"),
     ],
     example: "envelope open --key mosip-key.pem --cert opencrvs-cert.pem --direction crvs-to-mosip < body.json",

@@ -12,12 +12,13 @@ enum EraseCommand {
   static let command = Command(
     name: "erase", summary: "removes what can be removed of a registration, and says what stays",
     details: """
-      Events, packets, sealed rows and the bytes of dead letters go, of the registration and of all changes of the same record. What law and
-      the guards against doubles need stays: hashes, codes, times, registration numbers and application ids. Both are shown first, with
-      counts; then you are asked. Without a terminal --yes is needed.
+      It removes events, packets, sealed rows and the bytes of dead letters, of the registration and of all changes of the same record. What
+      the law and the guards against doubles need stays: hashes, codes, times, registration numbers and application ids. Both are shown
+      first, with counts; then you are asked. Without a terminal --yes is needed.
 
-      Nothing runs it again after that: replay, release, work retry and dead-letters replay are refused. Refused is one that is under way.
-      One whose erasure was interrupted is finished. Where the two sides have a database or an object store each, erase it on both.
+      Afterwards nothing runs it again: replay, release, work retry and dead-letters replay are refused. A registration that is under way
+      cannot be erased. If an erasure was interrupted, the same command finishes it. If the two sides have a database or an object store
+      each, erase on both.
 
       Not ours, and untouched: Kafka's topics, MOSIP's identity and its audit, OpenCRVS, backups, logs (docs/operations.md).
       """,
@@ -34,7 +35,7 @@ enum EraseCommand {
     let isSure = isDryRun || arguments.has("yes")
     guard isSure || around.canAsk else {
       throw Failure(
-        "nobody can be asked here whether this is meant, so nothing was changed: say it with --yes, or look with --dry-run")
+        "there is no terminal to ask you at, so nothing was changed: confirm with --yes, or look with --dry-run")
     }
     let (name, who) = (
       arguments.operands[0], isDryRun ? arguments.whoActs(around) : try arguments.whoActsForAReason(around, command)
@@ -49,7 +50,7 @@ enum EraseCommand {
           let report = try erasure.erase(name, by: who, isDryRun: true, on: connection)
           tell(report, asJSON: isDryRun && arguments.has("json"), around.console)
           if isDryRun { return report.objectsLeft == nil ? 0 : 1 }
-          guard around.agrees(to: "Remove it? It cannot be had back. [y/N] ") else {
+          guard around.agrees(to: "Remove it? It cannot be brought back. [y/N] ") else {
             around.console.err("Nothing was changed.\n")
             return 1
           }
@@ -57,7 +58,7 @@ enum EraseCommand {
         let report = try erasure.erase(name, by: who, on: connection)
         if isSure || arguments.has("json") { tell(report, asJSON: arguments.has("json"), around.console) }
         if let code = report.objectsLeft {
-          around.console.err("Objects are left (\(code)): the same command again removes them.\n")
+          around.console.err("Objects are left (\(code)): run the same command again to remove them.\n")
           return 1
         }
         around.console.err("Erased: \(Console.visible(report.subject)).\n")
@@ -83,7 +84,7 @@ enum EraseCommand {
       console.out(report.json.encoded() + [10])
       return
     }
-    if !report.names.isEmpty { console.err("It goes by: \(report.names.map(Console.visible).joined(separator: ", "))\n") }
+    if !report.names.isEmpty { console.err("Its names: \(report.names.map(Console.visible).joined(separator: ", "))\n") }
     console.out("\(report.isDryRun ? "Would be removed" : "Removed"):\n" + table(report.removed, console))
     if !report.isFinishing { console.out("\nKept:\n" + table(report.kept, console)) }
   }

@@ -6,7 +6,7 @@ import System
 /// `regproc held ...`: what waits until a person decides.
 enum HeldCommand {
   static let list = Command(
-    name: "held list", summary: "lists what a person must let go on",
+    name: "held list", summary: "lists what goes on only when a person says so",
     details: """
       RIDs whose replays ended at the same stage with the same code again and again (setting replay.hold-after), and changes that policy
       holds.
@@ -17,9 +17,9 @@ enum HeldCommand {
     ], takesSettings: true, example: "held list", run: runList)
 
   static let release = Command(
-    name: "held release", summary: "lets a RID be run again, or a change go on, that is held",
+    name: "held release", summary: "releases a held RID or change: the RID may be replayed again, the change goes on",
     details: """
-      A RID may be replayed again after it, and counting starts anew; it is not replayed by this. A change gets its next go, as by
+      A RID may be replayed again, and counting starts anew; this command does not replay it. A change gets its next go, as by
       regproc release.
       """,
     operands: [Operand(name: "NAME", meaning: "the RID; or the work key, AID or registration number of a change")],

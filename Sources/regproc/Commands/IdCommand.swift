@@ -8,9 +8,9 @@ enum IdCommand {
   static let generate = Command(
     name: "id generate", summary: "makes UINs, VIDs or RIDs",
     details: """
-      UINs and VIDs are drawn uniformly from all numbers that pass the filters; nothing remembers them, so they are for trying things
-      out. The filters are those of the settings in force (`uin.NAME`, `vid.NAME`), which the pipeline's pools go by as well;
-      --rule NAME=VALUE stands over them, with MOSIP's property names:
+      UINs and VIDs are drawn uniformly from all numbers that pass the filters. Nothing remembers them, so they are for trying things
+      out. The filters are those of the settings in force (`uin.NAME`, `vid.NAME`), which the pipeline's pools use as well.
+      --rule NAME=VALUE overrides them, with MOSIP's property names:
 
       \(filters)
       """,
@@ -24,9 +24,9 @@ enum IdCommand {
   static let check = Command(
     name: "id check", summary: "says whether UINs, VIDs or RIDs are valid, or which rule they break",
     details: """
-      By the very rules of `id generate`. MOSIP's own validator of UINs is laxer than its generator (no step from 9 to 0, only three equal
-      neighbours, no cyclic numbers); --lax asks it instead. `-` reads values from standard input, one a line, so that they stand in
-      no list of processes. Exit code 0: all are valid; 1: some are not. Filters (the settings' `uin.NAME` and `vid.NAME`, then
+      It uses the rules of `id generate`. MOSIP's own validator of UINs is laxer than its generator (no step from 9 to 0, only three equal
+      neighbours, no cyclic numbers); --lax uses its rules instead. `-` reads values from standard input, one a line, so that they appear
+      in no list of processes. Exit code 0: all are valid; 1: some are not. Filters (the settings' `uin.NAME` and `vid.NAME`, then
       --rule NAME=VALUE):
 
       \(filters)
@@ -73,7 +73,7 @@ enum IdCommand {
       }
       func refuse(_ options: String...) throws {
         for option in options where arguments.has(option) {
-          throw WrongUse("--\(option) says nothing of a \(name)", command)
+          throw WrongUse("--\(option) has no meaning for a \(name)", command)
         }
       }
       switch name {

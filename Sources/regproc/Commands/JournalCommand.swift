@@ -10,9 +10,9 @@ enum JournalCommand {
   static let rebuild = Command(
     name: "journal rebuild", summary: "fills a lost journal with what Kafka's topics tell",
     details: """
-      For every RID on the topics of the route file's stages: the hops that it made, its row in regprc.registration, and what is open, which
-      then goes on. Nothing is sent by it. Once more it adds nothing, and stages may run meanwhile. The database needs room for a copy of
-      the records of the time, for as long as it works. What topics cannot tell is counted.
+      For every RID on the topics of the route file's stages it writes the hops, the row in regprc.registration, and what is open, which
+      then goes on. It sends nothing. A second run adds nothing, and stages may run meanwhile. While it works, the database needs room for
+      a copy of the records of that time. What topics cannot tell is counted.
       """,
     options: [
       .text("since", "TIME", "records since then: 2026-11-24T08:00:00Z, or a span such as 2h (default: 7d)"),

@@ -12,8 +12,8 @@ enum JourneyCommand {
       NAME is a RID, the AID of a death, correction or reversal, or a registration number of OpenCRVS; a number shows the birth with every
       change of its record, in the order in which they were taken.
 
-      With --follow what is new is added as it comes, until the registration has ended or Ctrl-C; with --json as well, the
-      whole is printed again on a line of its own whenever something is new.
+      --follow adds what is new as it comes, until the registration has ended or Ctrl-C. Together with --json it prints the
+      whole again, on a line of its own, whenever something is new.
       """,
     operands: [Operand(name: "NAME", meaning: "a RID or AID of 29 digits, or a registration number")],
     options: [

@@ -7,8 +7,8 @@ enum KeyExchangeCommand {
   static let export = Command(
     name: "keys export", summary: "prints the certificate of a key of ours, for a partner",
     details: """
-      PEM on standard output; the key pair is made when there is none yet. Its SHA-256 is told on standard error: let the partner compare it over
-      another way. The private key never leaves the data folder (docs/two-sides.md).
+      It prints PEM on standard output, and makes the key pair if there is none yet. The SHA-256 is on standard error: have the partner
+      compare it over another channel. The private key never leaves the data folder (docs/two-sides.md).
       """,
     operands: [Operand(name: "NAME", meaning: "the key's name, e.g. envelope-opencrvs-mediator or tokens")], takesSettings: true,
     example: "keys export envelope-opencrvs-mediator --data /data > opencrvs-mediator.pem", run: runExport)
@@ -16,8 +16,9 @@ enum KeyExchangeCommand {
   static let take = Command(
     name: "keys import", summary: "takes a partner's certificate into the data folder",
     details: """
-      `envelope-mosip-mediator` or `envelope-opencrvs-mediator`: messages are sealed for it, and its signatures believed. `tokens-CLIENT`: access
-      tokens of that client, signed by the other side's key `tokens`, are believed, for no other client and with the roles that it has here.
+      The name says what the certificate is for. `envelope-mosip-mediator` and `envelope-opencrvs-mediator`: messages are sealed for it and
+      its signatures believed. `tokens-CLIENT`: access tokens of that client, signed by the other side's key `tokens`, are believed; tokens
+      of other clients are not, and the client has the roles that it has here.
       """,
     operands: [
       Operand(name: "NAME", meaning: "the name under which it is looked for"),
@@ -69,7 +70,7 @@ enum KeyExchangeCommand {
     }
     let isNew = try folder(settings).importCertificate(certificate, as: name, replaces: arguments.has("replace"))
     around.console.out("\(name): SHA-256 \(Encoding.hex(certificate.thumbprint))\(isNew ? "" : ", which is there already")\n")
-    around.console.err("Compare the SHA-256 with the one that the partner tells you over another way.\n")
+    around.console.err("Compare the SHA-256 with the one that the partner tells you over another channel.\n")
     return 0
   }
 }

@@ -9,8 +9,8 @@ enum KeysCommand {
   static let list = Command(
     name: "keys list", summary: "lists the keys of the data folder: what each is for and until when it is valid",
     details: """
-      No key is shown. Of sealing keys it tells how many values in the database are sealed with each; the file of an old key that seals
-      none may be removed by hand. --json has whole thumbprints (SHA-256 of the certificate).
+      No key is shown. For each sealing key it says how many values in the database are sealed with it. If an old key seals none, its
+      file may be removed by hand. --json has whole thumbprints (SHA-256 of the certificate).
       """,
     options: [.flag("json", "one object a line")], takesSettings: true, example: "keys list", run: runList)
 
@@ -18,11 +18,11 @@ enum KeysCommand {
     name: "keys rotate", summary: "makes a new sealing key and seals everything in the database again",
     details: """
       Only the sealing key of the embedded platform's tables changes: not the keys of packets and partners, and not the key of the search
-      hashes. Processes may run meanwhile; they take the new key within seconds. Stopped half-way, the next call goes on where it was.
-      The file of the old key stays, for backups of the database from before: remove it by hand when none needs it any more.
+      hashes. Processes may run meanwhile; they take the new key within seconds. If it is stopped, run it again: it goes on there.
+      The file of the old key stays, because earlier backups of the database need it. Remove it by hand when none does any more.
       Back up the data folder afterwards, together with the database (docs/keys.md).
       """,
-    options: [.flag("yes", "do it; without it, tells what would be done")], takesSettings: true, example: "keys rotate --yes",
+    options: [.flag("yes", "do it; else only says what would be done")], takesSettings: true, example: "keys rotate --yes",
     run: runRotate)
 
   private static func keyFolder(_ settings: Settings, _ access: JournalAccess?) -> String {
@@ -102,7 +102,7 @@ enum KeysCommand {
         console.progress("\(progress.done) of \(progress.total) values sealed again")
       }
       console.progress("")
-      if outcome.isResumed { console.err("An earlier change of the key was not ended: this went on with it.\n") }
+      if outcome.isResumed { console.err("An earlier change of the key was interrupted; this one went on with it.\n") }
       console.out("sealing key \(outcome.key) is current; \(outcome.sealed) values sealed again\n")
       console.err("The old key stays in \(folder). Back up this folder and the database together.\n")
       return 0

@@ -7,22 +7,22 @@ enum OutcomeCommand {
   static let reconcile = Command(
     name: "reconcile", summary: "tells which registered events never arrived, which are on their way, and how the others ended",
     details: """
-      FILE has a registration number a line, as the civil registry lists what it registered; lines that begin with # are none. Counts come first, on
-      standard error, then the numbers that did not end as they should: those that never arrived, and those that ended in an error or wait
-      for a person. The exit code is 1 when there are any. --all shows every number, --json too, an object a line.
+      FILE has one registration number a line, as the civil registry lists what it registered; lines that begin with # are skipped. Counts
+      come first, on standard error. Then come the numbers that did not end as they should: those that never arrived, and those that ended
+      in an error or wait for a person. If there are any, the exit code is 1. --all shows every number; so does --json, one object a line.
       """,
     options: [
       .text("file", "NUMBERS", "the file; - for standard input"),
-      .text("kind", "KIND", "of this kind only, e.g. birth or death: a number without one never arrived"),
+      .text("kind", "KIND", "only events of this kind, e.g. birth or death; a number without one counts as never arrived"),
       .flag("all", "also those that are done or on their way"), .flag("json", "one object a line, for every number"),
     ], takesSettings: true, example: "reconcile --file registered.txt --kind birth", run: runReconcile)
 
   static let report = Command(
     name: "report", summary: "tells what came of the events that arrived on a day, by kind and outcome",
     details: """
-      As it stands now: what was on its way may have ended since. Days are UTC's. Below the counts stand births that look like one child
-      under two registration numbers (the same names, day of birth and gender, and no two mothers whose names differ), of which at
-      least one arrived on the day. They are never merged. --csv is one table: of the counts, or with --alike of these births.
+      It shows how things stand now: what was on its way may have ended since. Days are in UTC. Below the counts are births that look like
+      one child under two registration numbers: same names, day of birth and gender, and no two mothers whose names differ. At least one
+      of them arrived on the day. They are never merged. --csv prints one table: the counts, or with --alike these births.
       """,
     options: [
       .text("day", "DAY", "e.g. 2026-11-24 (default: today)"), .flag("csv", "as comma separated values, with a head"),

@@ -16,7 +16,7 @@ enum RegistrationsCommand {
       """,
     options: SelectionOptions.all + [
       .number("limit", "N", 1...RegistrationList.largestPage, "so many rows (default 50)"),
-      .text("after", "PLACE", "goes on behind a place that the page before named"),
+      .text("after", "PLACE", "goes on after a place that the page before named"),
       .flag("wide", "one line a row, as wide as it is"), .flag("json", "one object a line"),
     ], takesSettings: true, example: "registrations list --status FAILED --since 1d", run: run)
 

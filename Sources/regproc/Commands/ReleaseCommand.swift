@@ -4,10 +4,10 @@ import System
 /// `regproc release KEY`: lets a change go on that policy holds.
 enum ReleaseCommand {
   static let command = Command(
-    name: "release", summary: "lets a reversal or revocation go on that policy holds",
+    name: "release", summary: "lets a reversal or revocation that policy holds go on",
     details: """
-      By default nobody is brought back to life, and no birth revoked, without a person who looked into it: such events end as Held. This
-      gives one of them its next go, with your name and reason, behind what else waits for the same record.
+      By default no death is reversed and no birth revoked before a person has looked into it: such events end as Held. This gives one of
+      them its next go, with your name and reason, after whatever else waits for the same record.
       """,
     operands: [Operand(name: "KEY", meaning: "the work key, the AID, or a registration number of which one change is held")],
     options: [

@@ -11,18 +11,18 @@ enum ReplayCommand {
     name: "replay", summary: "runs registrations again, from a stage; or changes that failed",
     details: """
       The history stays; the replay is a new run with its author and reason. Without --from it begins at the stage that stopped the
-      registration. Nothing happens twice by it: a RID never gets a second UIN. Refused, unless --force is given: a registration
-      that is in flight (its run then ends where it stands) and one that is completed. Always refused: a registration whose place a
-      correction has taken, and one that is held (regproc held list).
+      registration. Nothing happens twice: a RID never gets a second UIN. Refused, unless --force is given: a registration that is in
+      flight (--force ends its run there), and one that is completed. Always refused: a registration whose place a correction
+      has taken, and one that is held (regproc held list).
 
-      Of a death, a correction or a reversal (its AID): one that failed is worked on again, and where its packet was uploaded, its
-      registration is run again; of one that is done the result is told to the OpenCRVS side again, with --force to OpenCRVS itself.
+      For the AID of a death, a correction or a reversal: if it failed, it is worked on again; if its packet was uploaded, its registration
+      is run again. If it is done, its result is told to the OpenCRVS side again; with --force, to OpenCRVS itself.
 
-      Several RIDs, a file of them, or all that the filters select: what is selected is shown by stage and code, then you are asked; without
-      a terminal --yes is needed. It is a job then, which Ctrl-C interrupts and regproc replay resume goes on with.
+      Give several RIDs, a file of them, or filters, and you see what is selected, by stage and code. Then you are asked; without a
+      terminal --yes is needed. This is a job: Ctrl-C interrupts it, and regproc replay resume continues it.
 
-      --from-log is for a RID that the journal has lost: its newest record since --since (default 7d) is looked for on the topics of
-      Kafka, and its registration goes on from there. See also regproc journal rebuild.
+      --from-log is for a RID that the journal has lost. It looks for the RID's newest record since --since (default 7d) on the topics of
+      Kafka, and the registration goes on from there. See also regproc journal rebuild.
       """,
     operands: [
       Operand(

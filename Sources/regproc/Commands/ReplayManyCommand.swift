@@ -57,7 +57,7 @@ enum ReplayManyCommand {
     let (isSure, isDryRun) = (arguments.has("yes"), arguments.has("dry-run"))
     guard isSure || isDryRun || around.canAsk else {
       throw Failure(
-        "nobody can be asked here whether this is meant, so nothing was sent: say it with --yes, or look with --dry-run")
+        "there is no terminal to ask you at, so nothing was sent: confirm with --yes, or look with --dry-run")
     }
     return try await JournalAccess.with(settings) { connection, access in
       let preview = try replays.make(request, by: who, isDryRun: true, on: connection)
@@ -85,7 +85,7 @@ enum ReplayManyCommand {
     let given = filters.filter { arguments.has($0) }
     let hasNames = !arguments.operands.isEmpty || arguments.has("file")
     if hasNames, let filter = given.first {
-      throw WrongUse("--\(filter) selects by itself; leave it out, or the RIDs and the file", ReplayCommand.command)
+      throw WrongUse("--\(filter) is a filter: give it without RIDs and file, or leave it out", ReplayCommand.command)
     }
     if !arguments.operands.isEmpty, arguments.has("file") {
       throw WrongUse("RIDs stand on the command line or in the file, not in both", ReplayCommand.command)

@@ -81,7 +81,7 @@ enum RoutesCommand {
     let (routes, _) = try folder.routes(settings.routesFile)
     var message: Message?
     if let text = arguments.text("message") {
-      do { message = try Message(decoding: Array(text.utf8)) } catch { throw Failure("--message is none: \(error)") }
+      do { message = try Message(decoding: Array(text.utf8)) } catch { throw Failure("--message is not a message: \(error)") }
     }
     guard let flow = arguments.text("flow") ?? message?.process else {
       throw WrongUse("--flow or --message is needed", explain)

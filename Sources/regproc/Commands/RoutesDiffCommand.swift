@@ -10,9 +10,9 @@ enum RoutesDiffCommand {
     name: "routes diff", summary: "compares two route files in meaning: which messages would go elsewhere",
     details: """
       Exit code 0: both do the same; 1: they do not, or a stage is removed that messages wait for.
-      With --journal it also says how many packets of the past would have gone where. The journal keeps no tags: where these
-      decide, all that is possible is said.
-      With --live, what waits for a removed stage is counted in the journal, and on the topics themselves what others sent there.
+      With --journal it also says how many packets of the past would have gone where. The journal keeps no tags: where a
+      tag decides, all possible destinations are shown.
+      With --live it counts what waits for a removed stage: in the journal, and on the topics what other programs sent there.
       """,
     operands: [
       Operand(name: "OLD", meaning: "the route file that is in force"),

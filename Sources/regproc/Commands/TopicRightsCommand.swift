@@ -6,8 +6,8 @@ enum TopicRightsCommand {
   static let acls = Command(
     name: "topics acls", summary: "prints Kafka's access control lists: what each stage reads and writes, and nothing else",
     details: """
-      Lines for a shell with Kafka's kafka-acls.sh in its PATH; what is given to the script goes to each of them, so say where the brokers are:
-      `regproc topics acls | sh -s -- --bootstrap-server kafka:9092 --command-config admin.properties`. Processes with such rights have
+      It prints a script for a shell that has Kafka's kafka-acls.sh in its PATH. Each line gets the script's arguments, so name the brokers:
+      `regproc topics acls | sh -s -- --bootstrap-server kafka:9092 --command-config admin.properties`. Processes with such rights need
       `kafka.topics: own`. The principal `topics` is for `regproc topics create` and `topics plan` (docs/rights.md).
       """,
     options: [

@@ -20,15 +20,15 @@ enum TopicsCommand {
   ]
 
   static let plan = Command(
-    name: "topics plan", summary: "lists the topics that are needed, and what the cluster has otherwise",
-    details: "Without a configured Kafka only what is needed is listed. Exit code 1: the cluster has it otherwise.",
+    name: "topics plan", summary: "lists the topics that are needed, and where the cluster differs",
+    details: "Without a configured Kafka only what is needed is listed. Exit code 1: the cluster differs.",
     options: common, takesSettings: true, example: "topics plan --kafka broker:9092", run: runPlan)
 
   static let create = Command(
     name: "topics create", summary: "makes the topics that are missing",
     details: """
-      A topic that exists is left as it is: more partitions only with --grow, because messages of one RID may then stand on
-      two partitions; topics of stages that nobody needs any more are removed, with all their records, only with --delete.
+      A topic that exists is left as it is. Only --grow adds partitions: messages of one RID may be on two partitions then.
+      Only --delete removes topics of stages that nobody needs any more, with all their records.
       """,
     options: common + [
       .flag("grow", "also raises the number of partitions"),

@@ -10,8 +10,9 @@ enum WaitingCommand {
   static let list = Command(
     name: "waiting list", summary: "lists registrations that wait: for what, and when they are due",
     details: """
-      They wait for their moment (a try that is not due), for a broker that refuses their message, because of a rule, or for a packet with
-      additional information. What waits on a topic because its stage is paused or slow is not among them.
+      They wait for their moment (a try that is not due), for the answer of a stage that runs elsewhere, for a broker that refuses their
+      message, because of a rule, or for a packet with additional information. What waits on a topic because its stage is paused or slow
+      is not among them.
       """,
     options: [
       .text("stage", "STAGE", "at this stage only"), .flag("json", "one object a line"),
@@ -70,7 +71,7 @@ enum PauseCommand {
   static let all = [pause, resume]
 
   static let pause = Command(
-    name: "pause", summary: "holds a stage, or the intake, in every process; without a name: says what is held",
+    name: "pause", summary: "holds a stage, or the intake, in every process; without a name it says what is held",
     details: """
       A stage that is held takes no message and begins no work; what it has in hand it finishes. Its messages wait on their topic, nothing
       is lost, and it stays so over restarts until regproc resume. With the intake held, announcements, uploads and the events of OpenCRVS'
@@ -81,7 +82,7 @@ enum PauseCommand {
     example: "pause uin-generator --reason 'the id repository is moved'", run: runPause)
 
   static let resume = Command(
-    name: "resume", summary: "lets a stage, or the intake, go on that is held",
+    name: "resume", summary: "lets a held stage, or the held intake, go on",
     operands: [Operand(name: "STAGE", meaning: "the name of a stage, or intake")], options: [.reason, .author], takesSettings: true,
     example: "resume uin-generator", run: runResume)
 

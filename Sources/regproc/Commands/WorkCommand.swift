@@ -27,8 +27,8 @@ enum WorkCommand {
   static let retry = Command(
     name: "work retry", summary: "has work done again, now and from its first try; also what was given up",
     details: """
-      Refused while a process has it in hand. Where the stage has told others that it gave up, e.g. that an event failed, it stays so, and
-      the work ends at once: such a registration or change goes on by regproc replay.
+      Refused while a process has it in hand. If the stage has already told others that it gave up, e.g. that an event failed, that stays
+      so, and the work ends at once: run such a registration or change again with regproc replay.
       """,
     operands: [keys], options: [.reason, .author], takesSettings: true, example: "work retry standing --reason 'the hub is back'",
     run: runRetry)
@@ -36,8 +36,8 @@ enum WorkCommand {
   static let giveUp = Command(
     name: "work give-up", summary: "gives open work up; its stage ends it and tells whom that concerns",
     details: """
-      It ends as work does whose tries are used up, with the code RPR-OPS-001, in the process that runs its stage: within seconds where one
-      runs, else when it runs next; a piece that a process has in hand may still be done.
+      The process that runs its stage ends it as it ends work whose tries are used up, with the code RPR-OPS-001: within seconds if such a
+      process runs, else when one runs next. A piece that a process has in hand may still be done.
       """,
     operands: [keys], options: [.reason, .author], takesSettings: true,
     example: "work give-up opencrvs-mediator/tell/aid:42 --reason 'the country asked for it'", run: runGiveUp)

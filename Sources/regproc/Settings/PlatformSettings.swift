@@ -16,7 +16,7 @@ extension SettingEntry {
         "where packets are kept: in the data folder, or in S3"),
       SettingEntry(
         "hub.give-up-hours", .integer(1...8760), "N", default: "24",
-        "for so long the embedded hub repeats a delivery that its subscriber refuses; what follows waits for it"),
+        "how long the embedded hub repeats a delivery that its subscriber refuses; what follows waits for it"),
       SettingEntry(
         "identity.mandatory-fields", .text, "FIELDS", default: IdentityRules.mosipMandatory.joined(separator: ","),
         "what the embedded id repository demands of a new identity where its schema does too, with commas between "

@@ -134,7 +134,7 @@ struct Settings: Sendable {
     for name in around.environment.keys.sorted() where name.hasPrefix("REGPROC_") && !known.contains(name) {
       if others.contains(where: { name.hasPrefix($0) }) { continue }
       let hint = Array(known).sorted().nearest(to: name).map { "; did you mean \($0)?" } ?? ""
-      around.console.err("regproc: the environment's \(name) is no setting and is left aside\(hint)\n")
+      around.console.err("regproc: the environment's \(name) is not a setting and is ignored\(hint)\n")
     }
   }
 

@@ -111,7 +111,7 @@ struct SettingEntry: Sendable {
       SettingEntry("\(section).tls.key", .path, "FILE", "its private key, in PEM and not encrypted"),
       SettingEntry(
         "\(section).tls.client-ca", .path, "FILE",
-        "PEM certificates of authorities: who shows no certificate of one of them gets no answer"),
+        "PEM certificates of authorities: a caller without a certificate of one of them gets no answer"),
     ]
   }
 
@@ -143,7 +143,7 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "http.outgoing-hosts", .text, "HOSTS",
       "the hosts, with commas between, where callbacks of subscriptions at the embedded hub and data shares of credentials may be (default: those "
-        + "of http.url, of the hub and of mosip.datashare-url); loopback only when one of them is"),
+        + "of http.url, of the hub and of mosip.datashare-url); loopback is allowed only if one of them is loopback"),
     SettingEntry(
       "http.body-memory-mib", .integer(1...1_048_576), "N", default: "256",
       "most MiB of bodies under way on all connections together; a request beyond it gets 503 and comes again"),
@@ -160,11 +160,11 @@ struct SettingEntry: Sendable {
     SettingEntry("http.client-key", .path, "FILE", "its private key, in PEM and not encrypted"),
     SettingEntry(
       "admin.host", .text, "ADDRESS", default: "127.0.0.1",
-      "where operators are served: health, metrics, journeys; beyond loopback only for tokens with admin.read-role, but for the probes"
+      "where operators are served: health, metrics, journeys; beyond loopback only with a token that has admin.read-role, except for probes"
     ),
     SettingEntry(
       "admin.port", .integer(0...65_535), flag: "admin-port", "N", default: "8081",
-      "their port; 0 for a free one, which is also taken when none is given and 8081 is taken"),
+      "their port; 0 for a free one, as also if none is given and 8081 is in use"),
     SettingEntry(
       "admin.names", .hosts, "HOSTS",
       "names by which operators call, with commas between, beside localhost, the host's name and addresses, and the host of http.url"
@@ -177,7 +177,7 @@ struct SettingEntry: Sendable {
       "the role of those who may also replay, release and change other things, when admin.host is not loopback"),
     SettingEntry(
       "admin.reveal-role", .text, "ROLE", default: "REGPROC_REVEAL",
-      "the role of those who may see the personal data of dead letters, and nothing else by it, when admin.host is not loopback"),
+      "the role that shows the personal data of dead letters, and allows nothing else, when admin.host is not loopback"),
     SettingEntry(
       "kafka.bootstrap-servers", flag: "kafka", "HOST:PORT", "the Kafka brokers; without them `up` brings a broker of its own"),
     SettingEntry(
