@@ -15,7 +15,7 @@ public final class KafkaAdmin: TopicAdmin {
   private let settings: KafkaSettings
   let requestLimit: Int
   private let totalLimit: Int
-  private let client: Mutex<ClientHandle>
+  let client: Mutex<ClientHandle>
 
   /// An admin client. A request is given up after the first limit and asked again by a new client, until the second is over. Throws a
   /// `KafkaError` with code `configuration` for a bad property.

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What comments and pages cite is there: whoever follows a reference finds a page, and the section.
-@Suite struct CitedPlacesTests {
+@Suite(.timeLimit(.minutes(10))) struct CitedPlacesTests {
   private static let project = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 

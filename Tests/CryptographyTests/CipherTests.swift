@@ -4,7 +4,7 @@ import Testing
 
 @testable import Cryptography
 
-@Suite("Ciphers, hashes and signatures") struct CipherTests {
+@Suite("Ciphers, hashes and signatures", .timeLimit(.minutes(10))) struct CipherTests {
   let message = Array(Vectors.message.utf8)
   let aes = (0..<32).map { UInt8($0) }
 

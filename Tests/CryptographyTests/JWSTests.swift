@@ -4,7 +4,7 @@ import Testing
 
 @testable import Cryptography
 
-@Suite("Signed texts") struct JWSTests {
+@Suite("Signed texts", .timeLimit(.minutes(10))) struct JWSTests {
   let claims = Array(#"{"sub":"regproc"}"#.utf8)
 
   @Test("A token of independent code is read and verified")

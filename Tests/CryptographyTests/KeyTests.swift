@@ -4,7 +4,7 @@ import Testing
 
 @testable import Cryptography
 
-@Suite("Keys and certificates") struct KeyTests {
+@Suite("Keys and certificates", .timeLimit(.minutes(10))) struct KeyTests {
   @Test("A generated key survives PEM, and openssl reads it as PKCS#8")
   func generated() throws {
     let key = try RSAPrivateKey.generate()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Cryptography
 
-@Suite("Ciphers and signatures piece by piece") struct StreamTests {
+@Suite("Ciphers and signatures piece by piece", .timeLimit(.minutes(10))) struct StreamTests {
   let key = SecureRandom.bytes(32)
   let nonce = SecureRandom.bytes(12)
   let aad = SecureRandom.bytes(32)

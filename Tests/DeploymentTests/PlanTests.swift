@@ -19,7 +19,7 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
   DeploymentPlan(stages: stages, side: side, hasBridge: bridge, kafkaNodes: kafka, routes: "version: 1\n", settings: "# none\n")
 }
 
-@Suite struct PlanTests {
+@Suite(.timeLimit(.minutes(10))) struct PlanTests {
   @Test func everyStageHasOneServiceAndTheBridgeOnlyWhereItIsAskedFor() {
     #expect(
       plan().services.map(\.name) == ["finalization", "mosip-mediator", "opencrvs-mediator", "packet-receiver", "packet-validator"])

@@ -34,7 +34,7 @@ final class KeepingHub: WebSubHub {
   func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {}
 }
 
-@Suite(.serialized) struct CredentialServiceTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct CredentialServiceTests {
   private struct Stand: Sendable {
     var service: EmbeddedCredentialService
     var hub: KeepingHub

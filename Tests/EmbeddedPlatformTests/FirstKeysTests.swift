@@ -5,7 +5,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite struct FirstKeysTests {
+@Suite(.timeLimit(.minutes(30))) struct FirstKeysTests {
   /// A database, and a role that sees of its sealed tables the keys' alone, as that of OpenCRVS' side does.
   private func limited() async throws -> (owner: PostgresSettings, role: PostgresSettings) {
     let owner = try await TestDatabase.make(PlatformSchema.migrations)

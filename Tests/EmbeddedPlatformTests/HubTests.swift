@@ -10,7 +10,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite(.serialized) struct HubTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct HubTests {
   static let topic = "opencrvs-partner/CREDENTIAL_ISSUED"
   static let callback = "http://subscriber/callback"
   static let secret = "made-up-secret"

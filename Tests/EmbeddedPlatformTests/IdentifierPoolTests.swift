@@ -3,11 +3,12 @@ import Registration
 import StageKit
 import Synchronization
 import System
+import TestSupport
 import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite(.serialized) struct IdentifierPoolTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct IdentifierPoolTests {
   @Test func anEmptyPoolIsFilledByWhoeverNeedsOneFirst() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
@@ -135,11 +136,14 @@ import Testing
               for n in 0..<12 {
                 let rid = "r\(task)-\(n)"
                 // As a stage does: the same step again until it is done.
-                while true {
+                try await eventually("draft \(rid)") {
                   do {
                     try await repositories[task % 3].createDraft(rid: rid, uin: nil, idempotencyKey: rid)
-                    break
-                  } catch let error as ServiceError where error.isRetriable { failures.add() }
+                    return true
+                  } catch let error as ServiceError where error.isRetriable {
+                    failures.add()
+                    return false
+                  }
                 }
               }
             }

@@ -7,7 +7,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// What a deployment sets is what its pools give.
-@Suite(.serialized) struct IdentifierSettingTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct IdentifierSettingTests {
   /// Takes so many UINs and VIDs, in the clear.
   private func take(_ count: Int, _ rules: IdentifierRules, _ world: World) async throws -> (uins: [String], vids: [String]) {
     let identifiers = IdentifierPools(sealer: world.sealer, rules: rules)
@@ -20,6 +20,7 @@ import Testing
           uins.append(uin.uin)
           vids.append(try identifiers.takeVID(connection, owner: uin.hash, type: "PERPETUAL"))
         }
+        #expect(uins.count == count && vids.count == count)
         return (uins, vids)
       }
     }

@@ -4,11 +4,12 @@ import Registration
 import StageKit
 import Synchronization
 import System
+import TestSupport
 import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite(.serialized) struct IdentityFollowUpTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct IdentityFollowUpTests {
   private final class KeepingCredentials: CredentialService {
     private let state = Mutex((requests: [(CredentialRequest, String)](), failures: 0, kind: ServiceError.Kind.unavailable))
     var requests: [(CredentialRequest, String)] { state.withLock { $0.requests } }
@@ -168,8 +169,10 @@ import Testing
     try await run { stand, world async throws in
       stand.followUps.start()
       try await stand.change("2", "DEACTIVATED")
-      while stand.topics.count < 2 { try await Task.sleep(for: .milliseconds(10)) }
+      try await eventually("what follows") { stand.topics.count == 2 }
       try await world.blocking.run { stand.followUps.stop() }
+      #expect(Set(stand.topics) == ["IDENTITY_UPDATED", "partner/REMOVE_ID"])
+      #expect(try await world.number("SELECT count(*) FROM platform.identity_follow_up") == 0)
     }
   }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite struct IdentityMergeTests {
+@Suite(.timeLimit(.minutes(30))) struct IdentityMergeTests {
   private static let stored: JSONObject = [
     "UIN": "1", "fullName": [["language": "eng", "value": "Zoë"], ["language": "fra", "value": "Zoé"]], "phone": "1",
     "proofOfIdentity": ["value": "a", "type": "DOC"], "selectedHandles": ["phone", "email"],

@@ -7,7 +7,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite(.serialized) struct IdentityRepositoryTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct IdentityRepositoryTests {
   private static let fields: JSONValue = ["fullName": "Zoë Rao", "IDSchemaVersion": 0.1]
 
   private func birth(_ repository: EmbeddedIdentityRepository, _ rid: String) async throws -> String? {

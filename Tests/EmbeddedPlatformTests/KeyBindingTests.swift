@@ -6,7 +6,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite struct KeyBindingTests {
+@Suite(.timeLimit(.minutes(30))) struct KeyBindingTests {
   private func bind(_ folder: String, _ world: World) async throws -> SealingKeys {
     let keys = try KeyFolder(folder: folder)
     return try await world.pool.with { try KeyBinding.bind(keys, to: world.database, $0) }

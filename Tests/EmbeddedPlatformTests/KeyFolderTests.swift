@@ -7,7 +7,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite struct KeyFolderTests {
+@Suite(.timeLimit(.minutes(30))) struct KeyFolderTests {
   private func inFolder(_ body: (String) async throws -> Void) async throws {
     let folder = TemporaryFolder.make()
     defer { TemporaryFolder.remove(folder) }

@@ -9,7 +9,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite struct KeyRotationTests {
+@Suite(.timeLimit(.minutes(30))) struct KeyRotationTests {
   private struct Killed: Error {}
 
   private func birth(_ rid: String, _ repository: EmbeddedIdentityRepository) async throws {
@@ -133,6 +133,7 @@ import Testing
           var count = 0
           // Some with the old key while the new one is current, and some with the new one.
           while count < 12 {
+            try Task.checkCancellation()
             if isAnnounced.isSet { count += 1 }
             try await self.birth(SecureRandom.uuid(), repository)
             if count == 6 {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite(.serialized) struct PacketManagerTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct PacketManagerTests {
   private static let rid = "10001100020000120240229235959"
   private static let path = "OPENCRVS/OPENCRVS_NEW/\(rid)"
   private static let reference = PacketReference(rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW")

@@ -6,7 +6,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite(.serialized) struct RIDGeneratorTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct RIDGeneratorTests {
   @Test func noRIDIsGivenTwiceWhoeverAsks() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import EmbeddedPlatform
 
-@Suite struct SealerTests {
+@Suite(.timeLimit(.minutes(30))) struct SealerTests {
   static let place = SealedColumn.identityFields.row([1, 2, 3])
 
   /// A value as an earlier version sealed it.

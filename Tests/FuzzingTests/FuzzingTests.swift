@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// A short run that is always the same; `make fuzz` runs for as long as one likes, guided by coverage.
-@Suite("Fuzzing") struct FuzzingTests {
+@Suite("Fuzzing", .timeLimit(.minutes(10))) struct FuzzingTests {
   /// The committed inputs of a target, by name.
   static func corpus(_ target: FuzzTarget) -> [[UInt8]] {
     let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")

@@ -4,7 +4,7 @@ import Synchronization
 import System
 import Testing
 
-@Suite struct AdmissionTests {
+@Suite(.timeLimit(.minutes(10))) struct AdmissionTests {
   private static let stranger = Response(status: 401, headers: ["WWW-Authenticate": "Bearer"])
 
   /// Lets in whoever shows a token; leaves it as the caller.
@@ -43,7 +43,8 @@ import Testing
         socket.send(requests.joined())
         answers += requests.map { _ in socket.response() }
         socket.send(Self.head("/in", 70_000, token))
-        usleep(20_000)
+        // The body comes after the head was judged.
+        try eventually(blocking: "the judgement of the last head") { judged.value == 11 }
         socket.send([UInt8](repeating: 65, count: 70_000))
         return answers + [socket.response()]
       }
@@ -144,7 +145,7 @@ import Testing
     let port = try server.start()
     try await RawSocket.with(port) { socket in
       socket.send(Self.head("/in?left=1", 100) + "abc")
-      while judging.value < 1 { usleep(1000) }
+      try eventually(blocking: "the first judgement") { judging.value == 1 }
     }
     released.open()
     let alive = try await RawSocket.with(port) { socket in
@@ -156,7 +157,7 @@ import Testing
     waiting.send(Self.head("/in", 900_000, "Expect: 100-continue\r\n"))
     silent.send(Self.head("/silent", 3) + "abc")
     small.send(Self.head("/in", 3) + "abc")
-    while judging.value < 4 { try await Task.sleep(for: .milliseconds(1)) }
+    try await eventually("all judgements") { judging.value == 4 }
     async let stopped: Void = server.stop(graceSeconds: 0)
     let answers = try await sockets.run { [waiting.response()?.status, small.response()?.status] }
     #expect(answers == [503, 503])
@@ -198,7 +199,7 @@ import Testing
         // Alone, a body larger than the budget comes in; nobody else does meanwhile.
         let alone = RawSocket(port: port)
         alone.send(Self.head("/in?wait=1", 5000) + String(repeating: "x", count: 5000))
-        while arrived.value < 1 { try await Task.sleep(for: .milliseconds(1)) }
+        try await eventually("the large body") { arrived.value == 1 }
         let refused = try await ask("/in", 600)
         #expect(
           refused?.status == 503 && refused?.headers["Retry-After"] == "1"
@@ -217,7 +218,7 @@ import Testing
         for _ in 0..<20 {
           _ = try await RawSocket.with(port) { socket in socket.send(Self.head("/in", 900) + "abc") }
         }
-        while try await ask("/in", 400)?.status != 204 { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventually("room for a body") { try await ask("/in", 400)?.status == 204 }
         for _ in 0..<20 {
           #expect(try await ask("/in", 400)?.status == 204)
           #expect(try await ask("/in", 400, chunked: true)?.status == 204)
@@ -242,7 +243,7 @@ import Testing
       }
       #expect(try await ask(RawSocket(port: port)) == nil)
       open.removeLast()
-      while try await ask(RawSocket(port: port)) != 200 { try await Task.sleep(for: .milliseconds(5)) }
+      try await eventually("a connection") { try await ask(RawSocket(port: port)) == 200 }
     }
   }
 }

@@ -4,7 +4,7 @@ import Synchronization
 import System
 import Testing
 
-@Suite struct ClientTests {
+@Suite(.timeLimit(.minutes(10))) struct ClientTests {
   private func failure(_ client: Client, _ request: ClientRequest) async -> HTTPError? {
     do {
       _ = try await client.send(request)
@@ -13,7 +13,9 @@ import Testing
   }
 
   /// A listening socket that answers each connection with the given bytes after it has read something, and then closes it.
-  private func withPeer<T>(_ answer: String?, _ body: (Int) async throws -> T) async throws -> T {
+  private func withPeer<T>(
+    _ answer: String?, arrived: Gate? = nil, _ body: (Int) async throws -> T
+  ) async throws -> T {
     let listener = try Listener.open(host: "127.0.0.1", port: 0)
     sockets.submit {
       var item = pollfd(fd: listener.descriptor, events: Int16(POLLIN), revents: 0)
@@ -22,6 +24,7 @@ import Testing
         guard peer >= 0 else { break }
         var buffer = [UInt8](repeating: 0, count: 4096)
         _ = recv(peer, &buffer, buffer.count, 0)
+        arrived?.open()
         guard let answer else {
           // Stay silent until the client gives up.
           _ = recv(peer, &buffer, buffer.count, 0)
@@ -228,11 +231,12 @@ import Testing
   }
 
   @Test func `closing the client ends what is under way and what comes later`() async throws {
-    try await withPeer(nil) { port in
+    let arrived = Gate()
+    try await withPeer(nil, arrived: arrived) { port in
       let client = Client()
       let url = "http://127.0.0.1:\(port)/"
       let task = Task { await failure(client, ClientRequest(url: url)) }
-      try await Task.sleep(for: .milliseconds(50))
+      await arrived.wait()
       client.close()
       #expect(await task.value?.code == .closed)
       #expect(await failure(client, ClientRequest(url: url))?.code == .closed)

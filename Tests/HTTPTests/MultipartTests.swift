@@ -4,7 +4,7 @@ import Synchronization
 import System
 import Testing
 
-@Suite struct MultipartParserTests {
+@Suite(.timeLimit(.minutes(10))) struct MultipartParserTests {
   private func parse(_ text: String, boundary: String = "B", chunk: Int = .max) throws -> [(
     MultipartParser.Head, [UInt8]
   )]? {
@@ -76,7 +76,7 @@ import Testing
   }
 }
 
-@Suite struct UploadTests {
+@Suite(.timeLimit(.minutes(10))) struct UploadTests {
   private struct Seen: Sendable {
     var fields: [String: [UInt8]] = [:]
     var files: [Part] = []
@@ -164,7 +164,7 @@ import Testing
         _ = try await RawSocket.with(port) { socket in
           socket.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n")
           socket.send("Content-Length: 9000\r\n\r\n\(part("a", 10, file: true))")
-          while entries(folder).isEmpty { usleep(1000) }
+          try eventually(blocking: "a file of the upload") { !entries(folder).isEmpty }
         }
       }
       #expect(entries(folder).isEmpty)

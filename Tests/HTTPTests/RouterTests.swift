@@ -1,7 +1,7 @@
 import HTTP
 import Testing
 
-@Suite struct RouterTests {
+@Suite(.timeLimit(.minutes(10))) struct RouterTests {
   private func endpoint(_ method: String, _ pattern: String) -> Endpoint {
     Endpoint(method, pattern) { request in .text(pattern + (request.parameters["a"] ?? "")) }
   }

@@ -4,7 +4,7 @@ import System
 import Testing
 
 /// A proxy in front that reads a head another way sees other requests than the server: what two readers could take differently is refused.
-@Suite struct StrictnessTests {
+@Suite(.timeLimit(.minutes(10))) struct StrictnessTests {
   /// What stands after a request is the next request to whoever does not see its body.
   private static let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 

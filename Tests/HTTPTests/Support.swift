@@ -2,6 +2,7 @@ import Glibc
 import HTTP
 import Synchronization
 import System
+import Testing
 
 /// Blocking socket calls of the tests run here, not on the cooperative pool.
 let sockets = BlockingPool(name: "test-sockets", threads: 32)
@@ -173,7 +174,14 @@ final class Gate: Sendable {
     for continuation in waiting { continuation.resume() }
   }
 
+  /// Comes back when it is open; for the test's sake also when nobody opens it.
   func wait() async {
+    let end = Task.detached {
+      try await Task.sleep(for: .seconds(240))
+      Issue.record("nobody opened the gate")
+      self.open()
+    }
+    defer { end.cancel() }
     await withCheckedContinuation { continuation in
       let isOpen = state.withLock { state in
         if !state.open { state.waiting.append(continuation) }

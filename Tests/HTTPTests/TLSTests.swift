@@ -1,10 +1,11 @@
 import Glibc
-import HTTP
+@testable import HTTP
 import Synchronization
+import System
 import TestSupport
 import Testing
 
-@Suite struct TLSTests {
+@Suite(.timeLimit(.minutes(10))) struct TLSTests {
   /// Puts what is in a file where another is, at once.
   private func put(_ from: String, at to: String) throws {
     let bytes = try #require(fileBytes(from))
@@ -174,9 +175,7 @@ import Testing
       async let underWay = isServed(old, path: "/slow")
       await slowBegan.wait()
 
-      // The certificate comes first, then its key.
       try put(renewed.certificate, at: files.certificate)
-      try await Task.sleep(for: .milliseconds(100))
       try put(renewed.key, at: files.key)
       #expect(try await eventually { try await isServed(new) })
       #expect(try await !isServed(old))
@@ -206,6 +205,26 @@ import Testing
       #expect(try await eventually { try await isServed(old) })
       #expect(server.tls?.refused == nil)
       await server.stop(graceSeconds: 1)
+    }
+  }
+
+  @Test func `a certificate whose key is not there yet is refused only when the next look finds it alone, too`() async throws {
+    try await withFolder { folder in
+      let (old, new) = (try await TestAuthority("old", in: folder), try await TestAuthority("new", in: folder))
+      let (files, renewed, again) = (try await old.issue("server"), try await new.issue("renewed"), try await old.issue("again"))
+      let watch = try TLSWatch(try TLSIdentity(files), log: Log("test"))
+      try put(renewed.certificate, at: files.certificate)
+      watch.look()
+      #expect(watch.state.failures == 0 && watch.state.refused == nil)
+      try put(renewed.key, at: files.key)
+      watch.look()
+      #expect(watch.state.failures == 0 && watch.state.refused == nil)
+      try put(again.certificate, at: files.certificate)
+      for failures in [0, 1, 1] {
+        watch.look()
+        #expect(watch.state.failures == failures)
+      }
+      #expect(watch.state.refused == "the key is not the certificate's")
     }
   }
 

@@ -13,7 +13,7 @@ import Testing
 
 /// A registration waits for a packet of another process, and a registration client brings it
 /// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does, docs/upstream/stages.md#16-status-by-rid-and-external-status).
-@Suite(.serialized) struct AdditionalInfoTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct AdditionalInfoTests {
   private static let rid = "10001100020000220240229235959"
   private static let referenceId = "10001_10002"
   private static let routes = """

@@ -2,7 +2,7 @@ import TestSupport
 import StageRuntime
 import Testing
 
-@Suite(.serialized) struct BirthTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct BirthTests {
   @Test func aBirthGoesThroughAllTenStagesAndItsTokenComesBack() async throws {
     let stand = try await Stand()
     let answer = try await stand.send(birth("2024B000001"))

@@ -5,7 +5,7 @@ import System
 import Testing
 
 /// Who may call each endpoint that a pipeline serves.
-@Suite(.serialized) struct CallersTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct CallersTests {
   private enum Callers {
     /// Everybody: it tells no more than that something runs, or answers a challenge.
     case everybody

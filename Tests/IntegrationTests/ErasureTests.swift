@@ -12,7 +12,7 @@ import Synchronization
 import Testing
 
 /// What is left of a person whose registration was erased: nothing that names her, and everything that keeps her from a second UIN.
-@Suite(.serialized) struct ErasureTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ErasureTests {
   private static let who = Operator("anna", reason: "asked for by letter", mayReveal: true)
 
   private func erasure(_ stand: Stand, _ objects: (any ObjectStore)? = nil) throws -> Erasure {

@@ -4,7 +4,7 @@ import StageRuntime
 import StandIn
 import Testing
 
-@Suite(.serialized) struct MosipServicesTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct MosipServicesTests {
   @Test func birthsGoThroughAllStagesOnMOSIPsServicesAlsoWhenTheseAreInTroubleForAWhile() async throws {
     let stand = try await Stand(onMosip: true)
     let mosip = try #require(stand.mosip)
@@ -22,7 +22,7 @@ import Testing
     }
     _ = try await eventually { mosip.count("/searchFields") > 0 }
     mosip.expireTokens()
-    let came = try await eventually(seconds: 180) { numbers.allSatisfy { stand.openCRVS.returned($0).token != nil } }
+    let came = try await eventually(within: .seconds(180)) { numbers.allSatisfy { stand.openCRVS.returned($0).token != nil } }
     var journeys: [String] = []
     for number in numbers {
       let journey = try await stand.journey(stand.openCRVS.returned(number).rid ?? "")

@@ -11,7 +11,7 @@ import Testing
 @testable import Stages
 
 /// A client of other hands (Python) announces and uploads a packet, and asks what became of it.
-@Suite(.serialized) struct RegistrationClientTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct RegistrationClientTests {
   private static let python: String? = {
     let venv = ProcessInfo.processInfo.environment["REGPROC_TEST_VENV"] ?? Stand.home + "/.build/venv"
     let program = venv + "/bin/python"

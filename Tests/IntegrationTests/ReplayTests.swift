@@ -3,7 +3,7 @@ import StageKit
 import StageRuntime
 import Testing
 
-@Suite(.serialized) struct ReplayedBirthTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ReplayedBirthTests {
   @Test func aReplayedBirthKeepsItsUINAndItsOneCredential() async throws {
     let stand = try await Stand()
     let answer = try await stand.send(birth("2024B000002"))

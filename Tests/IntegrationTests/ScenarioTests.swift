@@ -10,7 +10,7 @@ import Testing
 
 /// The samples of deaths, corrections and reversals on the whole pipeline, each with the end that their table names. Rows have records and
 /// people of their own, and go at the same time.
-@Suite(.serialized) struct ScenarioTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ScenarioTests {
   typealias Check = @Sendable (Stand, _ name: String) async throws -> Void
 
   /// Runs rows on a stand, each under a name of its own.

@@ -3,7 +3,7 @@ import Registration
 import System
 import Testing
 
-@Suite("Envelopes and other people's code", .serialized) struct EnvelopeInteropTests {
+@Suite("Envelopes and other people's code", .serialized, .timeLimit(.minutes(30))) struct EnvelopeInteropTests {
   static let plaintext = Array(#"{"uinToken":"123","name":"Zoë ليلى 田中"}"#.utf8)
 
   @Test("What another side seals we open, and what we seal it opens", arguments: Peer.present, [2048, 3072, 4096])
@@ -138,10 +138,15 @@ import Testing
     }
     // And of the text itself, but for what the format leaves unsigned.
     let text = good.json(direction)
+    var read = 0
     for at in text.count - 200..<text.count {
       var changed = text
       changed[at] ^= 1 << (at % 8)
-      if let body = try? EnvelopeBody(json: changed) { #expect(isRefused(body), "text \(at)") }
+      if let body = try? EnvelopeBody(json: changed) {
+        read += 1
+        #expect(isRefused(body), "text \(at)")
+      }
     }
+    #expect(read > 0, "some changes leave it a body")
   }
 }

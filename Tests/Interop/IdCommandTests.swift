@@ -3,7 +3,7 @@ import Registration
 import System
 import Testing
 
-@Suite("Identifiers on the command line", .serialized) struct IdCommandTests {
+@Suite("Identifiers on the command line", .serialized, .timeLimit(.minutes(30))) struct IdCommandTests {
   private func run(_ words: String) -> (text: String, code: Int) {
     let (output, code) = Tool.shell("'\(Tool.regproc)' id \(words) 2>/dev/null")
     return (String(decoding: output, as: UTF8.self), code)

@@ -4,7 +4,7 @@ import Registration
 import System
 import Testing
 
-@Suite("Packets and other people's code", .serialized) struct PacketInteropTests {
+@Suite("Packets and other people's code", .serialized, .timeLimit(.minutes(30))) struct PacketInteropTests {
   private static let rid = "10001100020000120240229235959"
   private static let fields =
     #"{"IDSchemaVersion":"0.1","fullName":[{"language":"eng","value":"Zoë Rao"},{"language":"ara","value":"ليلى"}],"phone":"9898989898"}"#

@@ -3,7 +3,7 @@ import Testing
 
 @testable import JSONSchema
 
-@Suite struct JSONSchemaTests {
+@Suite(.timeLimit(.minutes(10))) struct JSONSchemaTests {
   private func json(_ text: String) throws -> JSONValue { try JSONValue.parse(Array(text.utf8)) }
 
   /// What a schema finds in a value, as `keyword path member`.

@@ -2,7 +2,7 @@ import Testing
 
 @testable import JSON
 
-@Suite struct ValueTests {
+@Suite(.timeLimit(.minutes(10))) struct ValueTests {
   @Test func `a number keeps its text`() throws {
     for text in ["1.10", "1e5", "-0", "123456789012345678901234567890", "0.1e999"] {
       #expect(String(decoding: try JSONValue.parse(text).encoded(), as: UTF8.self) == text)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Kafka
 
-@Suite struct AdminTests {
+@Suite(.timeLimit(.minutes(30))) struct AdminTests {
   private static let password = "pa55-of-a-test"
   private static let refusal =
     "Authentication failed during authentication due to invalid credentials with SASL mechanism PLAIN"
@@ -49,12 +49,15 @@ import Testing
       let cluster = try EmbeddedCluster()
       try cluster.createTopic("t", partitions: 3)
       cluster.setDown()
+      let admin = try KafkaAdmin(settings: cluster.settings, requestMilliseconds: 400, totalMilliseconds: 120_000)
+      let first = ObjectIdentifier(admin.client.withLock { $0 })
       OwnedThread.start("up") {
-        usleep(1_500_000)
+        let end = monotonicMilliseconds() + 60_000
+        while ObjectIdentifier(admin.client.withLock { $0 }) == first, monotonicMilliseconds() < end { usleep(5000) }
         cluster.setUp()
       }
-      let admin = try KafkaAdmin(settings: cluster.settings, requestMilliseconds: 400, totalMilliseconds: 120_000)
       #expect(try admin.listTopics()["t"] == 3)
+      #expect(ObjectIdentifier(admin.client.withLock { $0 }) != first)
       // And given up in the end: the embedded cluster answers no such request.
       let short = try KafkaAdmin(settings: cluster.settings, requestMilliseconds: 200, totalMilliseconds: 1000)
       let error = #expect(throws: KafkaError.self) { try short.createTopics([NewTopic("u")]) }

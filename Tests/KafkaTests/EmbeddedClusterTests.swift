@@ -4,7 +4,7 @@ import Testing
 @testable import Kafka
 
 /// What can only be shown where faults can be made.
-@Suite struct EmbeddedClusterTests {
+@Suite(.timeLimit(.minutes(30))) struct EmbeddedClusterTests {
   @Test("a delivery that fails is reported by its tag at flush, once")
   func failedDelivery() async throws {
     try await onOwnThread {
@@ -122,6 +122,9 @@ import Testing
       try producer.sendOffsets(batch.nextOffsets, group: consumer.groupMetadata())
       try producer.commitTransaction()
       try consumer.close()
+      let reader = try broker.consumer(broker.group(), [target])
+      #expect(try gather(reader, count: 1).texts == ["1"])
+      try reader.close()
     }
   }
 

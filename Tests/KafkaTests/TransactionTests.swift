@@ -5,7 +5,8 @@ import Testing
 @testable import Kafka
 
 /// What only a broker with transactions can show. Set REGPROC_TEST_KAFKA to run these.
-@Suite(.enabled(if: !BrokerKind.external.isEmpty, "needs a broker with transactions at REGPROC_TEST_KAFKA"))
+@Suite(
+  .enabled(if: !BrokerKind.external.isEmpty, "needs a broker with transactions at REGPROC_TEST_KAFKA"), .timeLimit(.minutes(30)))
 struct TransactionTests {
   /// Whether scripts/test started the broker, or who named it says that it is one of that kind.
   private static let isNoida = getenv("REGPROC_TEST_BROKER").map { String(cString: $0) } == "noida-db"

@@ -12,7 +12,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// ID authentication over REST, against endpoints that decrypt what is sent.
-@Suite(.serialized) struct AuthenticationTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct AuthenticationTests {
   private static let rid = "10001100020000120240229235959"
   private static let trouble = Response.text("upstream connect error", status: 503)
   private static let endpoints = ["/internal/getCertificate", "/internal/auth"]

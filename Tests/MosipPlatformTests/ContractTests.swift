@@ -12,7 +12,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// What the protocols promise, of both implementations.
-@Suite(.serialized) struct ContractTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ContractTests {
   private static let rid = "10001100020000120240229235959"
   private static let other = "10001100020000220240229235959"
   private static let third = "10001100020000320240229235959"

@@ -12,7 +12,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// What services do wrong, and what becomes of it.
-@Suite(.serialized) struct FaultTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct FaultTests {
   private static let rid = "10001100020000120240229235959"
   private static let trouble = Response.text("upstream connect error", status: 503)
   private static let fields: JSONValue = [

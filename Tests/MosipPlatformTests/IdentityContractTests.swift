@@ -13,7 +13,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// What changes of identities promise, and what is refused, of both implementations.
-@Suite(.serialized) struct IdentityContractTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct IdentityContractTests {
   private static let unknown = "5075291708"
 
   private func rid(_ number: Int) -> String { "100011000200\(number)0120240229235959" }
@@ -232,7 +232,7 @@ import Testing
 }
 
 /// The time that requests carry.
-@Suite struct RequestTimeTests {
+@Suite(.timeLimit(.minutes(30))) struct RequestTimeTests {
   /// A clock that runs while somebody waits.
   private final class RunningClock: WallClock {
     private let moment = Mutex(Instant(milliseconds: 1_772_000_000_000))

@@ -8,7 +8,7 @@ import Testing
 @testable import MosipPlatform
 
 /// The key with which MOSIP signs credentials is changed now and then.
-@Suite struct KeyRotationTests {
+@Suite(.timeLimit(.minutes(30))) struct KeyRotationTests {
   private static let signer = "CREDENTIAL_SERVICE"
 
   @Test func `a proof of an earlier key of MOSIP's counts, and not for ever`() async throws {

@@ -8,7 +8,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// Connections that are cut, silent, slow or endless.
-@Suite struct NetworkTests {
+@Suite(.timeLimit(.minutes(30))) struct NetworkTests {
   private static let token = ClientCredentials(id: "us", secret: "our-secret")
 
   /// Services whose token endpoint works and whose RID generator is the peer.

@@ -8,7 +8,7 @@ import Testing
 @testable import MosipPlatform
 
 /// Short messages and mails over MOSIP's notifier: sent once at most, whatever goes wrong.
-@Suite(.serialized) struct NotifierTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct NotifierTests {
   /// A way to send.
   enum Way: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sms

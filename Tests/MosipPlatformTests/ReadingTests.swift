@@ -49,7 +49,7 @@ enum ReadCall: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite(.serialized) struct ReadingTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ReadingTests {
   private static let trouble = Response.text("upstream connect error", status: 503)
 
   /// Services of which every one answers this.

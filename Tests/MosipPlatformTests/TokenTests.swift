@@ -5,6 +5,7 @@ import JSON
 import StageKit
 import Synchronization
 import System
+import TestSupport
 import Testing
 
 @testable import MosipPlatform
@@ -32,7 +33,7 @@ final class TokenEndpoint: Sendable {
   }
 }
 
-@Suite struct TokenTests {
+@Suite(.timeLimit(.minutes(30))) struct TokenTests {
   private func tokens(_ endpoint: TokenEndpoint, _ waits: Waits, clients: [String: ClientCredentials] = [:]) -> ClientTokens {
     var settings = World.settings("http://mosip.invalid")
     settings.clients = clients
@@ -49,7 +50,7 @@ final class TokenEndpoint: Sendable {
         return try await group.reduce(into: Set<String>()) { $0.insert($1) }
       }
     }
-    while endpoint.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+    try await eventually("a question for a token") { endpoint.held.withLock { !$0.isEmpty } }
     endpoint.letGo()
     #expect(try await all.value == ["t1"])
     #expect(endpoint.count.load(ordering: .sequentiallyConsistent) == 1)
@@ -66,9 +67,9 @@ final class TokenEndpoint: Sendable {
     waits.advance(15)
     endpoint.isHolding.store(true, ordering: .sequentiallyConsistent)
     for _ in 1...3 { #expect(try await tokens.token(of: nil) == "t1") }
-    while endpoint.held.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+    try await eventually("a question for a token") { endpoint.held.withLock { !$0.isEmpty } }
     endpoint.letGo()
-    while try await tokens.token(of: nil) != "t2" { try await Task.sleep(for: .milliseconds(2)) }
+    try await eventually("the new token") { try await tokens.token(of: nil) == "t2" }
     #expect(endpoint.count.load(ordering: .sequentiallyConsistent) == 2)
     waits.advance(1000)
     #expect(try await tokens.token(of: nil) == "t3")

@@ -9,7 +9,7 @@ import Testing
 @testable import MosipPlatform
 
 /// The bodies of requests, member by member as upstream's services read them.
-@Suite(.serialized) struct WireTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct WireTests {
   private static let rid = "10001100020000120240229235959"
 
   private func body(_ world: World, _ part: String) throws -> JSONValue {

@@ -5,7 +5,7 @@ import System
 import TestSupport
 import Testing
 
-@Suite struct FileObjectStoreTests {
+@Suite(.timeLimit(.minutes(30))) struct FileObjectStoreTests {
   private func inStore(_ body: (FileObjectStore, String) async throws -> Void) async throws {
     let folder = TemporaryFolder.make()
     let blocking = BlockingPool(name: "objects-test", threads: 8)

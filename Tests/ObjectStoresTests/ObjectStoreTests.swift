@@ -29,7 +29,7 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite(.serialized) struct ObjectStoreTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ObjectStoreTests {
   /// A name of a container that nothing has used: a bucket in one of the two mappings.
   private func rid() -> String { "rid-" + Encoding.hex(SecureRandom.bytes(8)) }
 
@@ -156,7 +156,7 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite struct S3Tests {
+@Suite(.timeLimit(.minutes(30))) struct S3Tests {
   private static let settings = S3Settings(url: "http://s3.invalid", accessKey: "AK", secretKey: "secret-key")
 
   private func store(_ answer: @escaping @Sendable (ClientRequest) async throws -> ClientResponse, waits: Waits = Waits())

@@ -7,7 +7,7 @@ import StageRuntime
 import TestSupport
 import Testing
 
-@Suite("Operations over HTTP")
+@Suite("Operations over HTTP", .timeLimit(.minutes(30)))
 struct FoundationTests {
   /// A database with the tables of engine and operations, and the endpoints on it. Whoever calls is let in.
   static func endpoints(_ pool: Pool) throws -> [Endpoint] {

@@ -12,7 +12,7 @@ import Testing
 @testable import StageRuntime
 
 /// Jobs that read the topics, with topics that say and last what the test wants.
-@Suite("Jobs that read the topics")
+@Suite("Jobs that read the topics", .timeLimit(.minutes(30)))
 struct LogJobTests {
   private typealias Search = @Sendable (_ watch: LogTopics.Watch) throws -> LogRecord?
   private typealias Rebuild = @Sendable (_ watch: LogTopics.Watch) throws -> JournalRebuild.Summary?

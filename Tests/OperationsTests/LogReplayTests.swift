@@ -10,7 +10,7 @@ import Testing
 @testable import StageRuntime
 
 /// What the messages of a RID tell of its hops.
-@Suite struct LineageTests {
+@Suite(.timeLimit(.minutes(30))) struct LineageTests {
   private let routes: RouteFile
 
   init() throws {
@@ -92,7 +92,7 @@ import Testing
 }
 
 /// Jobs of many and dead letters reach a stage that drops a key which it has seen, as Java's do.
-@Suite struct ReplaysIntoJavaTests {
+@Suite(.timeLimit(.minutes(30))) struct ReplaysIntoJavaTests {
   @Test func jobsAndDeadLettersGetThroughEachTime() async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 2)

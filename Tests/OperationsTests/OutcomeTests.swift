@@ -9,7 +9,7 @@ import Testing
 
 @testable import Operations
 
-@Suite("What came of events")
+@Suite("What came of events", .timeLimit(.minutes(30)))
 struct OutcomeTests {
   private func pool() async throws -> Pool {
     Pool(try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations), size: 2)

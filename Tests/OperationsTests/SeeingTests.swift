@@ -9,7 +9,7 @@ import System
 import TestSupport
 import Testing
 
-@Suite("Seeing registrations")
+@Suite("Seeing registrations", .timeLimit(.minutes(30)))
 struct SeeingTests {
   private static let now = Instant(iso: "2026-11-24T12:00:00Z") ?? Instant(milliseconds: 0)
 

@@ -14,7 +14,7 @@ import Testing
 @testable import StageRuntime
 
 /// What waits and what died, and what operators do about it.
-@Suite("What waits and what died", .serialized)
+@Suite("What waits and what died", .serialized, .timeLimit(.minutes(30)))
 struct WaitingAndDeadTests {
   private static let rid = "45451454520000120261124080000"
   private static let route = """

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct ConnectionTests {
+@Suite(.timeLimit(.minutes(30))) struct ConnectionTests {
   @Test func parametersArriveUnchanged() async throws {
     let texts: [String] = [
       "", "'; drop table x; --", "a\"b\\c", "नमस्ते 👩‍👩‍👧 é", "{NULL,\"}", "NULL", "null", " lead and trail ",
@@ -246,7 +246,7 @@ import Testing
         done.signal()
       }
       #expect(failure { try connection.execute("select pg_sleep(600)") }?.code == .cancelled)
-      done.wait()
+      done.waitInTime()
       #expect(try connection.execute("select 1").only().int(0) == 1)
     }
   }
@@ -268,7 +268,7 @@ import Testing
           _ = try connection.execute("select pg_sleep(600)")
         }
       }
-      done.wait()
+      done.waitInTime()
       #expect(error?.code == .connectionFailed)
       #expect(!connection.isHealthy)
       #expect(failure { try connection.execute("select 1") }?.code == .connectionFailed)
@@ -298,13 +298,17 @@ import Testing
         if let other = try? Connection(SharedCluster.settings) { try? other.notify("work", "é'; x") }
       }
       var heard: [Notification] = []
-      while heard.isEmpty { heard = try connection.notifications(timeoutMilliseconds: 600_000) }
+      try eventually(blocking: "the notification") {
+        heard = try connection.notifications(timeoutMilliseconds: 60_000)
+        return !heard.isEmpty
+      }
       #expect(heard == [Notification(channel: "work", payload: "é'; x")])
       #expect(failure { try connection.listen("x; drop table y") }?.code == .misuse)
       let interrupter = connection.interrupter
       OwnedThread.start("ender") { interrupter.end() }
       #expect(
-        failure { while true { _ = try connection.notifications(timeoutMilliseconds: 600_000) } }?.code
+        failure { try eventually(blocking: "the end") { try !connection.notifications(timeoutMilliseconds: 600_000).isEmpty } }?
+          .code
           == .connectionFailed)
     }
   }
@@ -335,5 +339,7 @@ import Testing
 /// Waits until a session runs a statement that sleeps.
 func waitUntilActive(_ process: Int, _ connection: Connection) {
   let sql = "select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'"
-  while (try? connection.execute(sql, [.int(process)]).isEmpty) == true { usleep(5000) }
+  do {
+    try eventually(blocking: "the statement that sleeps") { try !connection.execute(sql, [.int(process)]).isEmpty }
+  } catch { Issue.record("\(error)") }
 }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct PoolTests {
+@Suite(.timeLimit(.minutes(30))) struct PoolTests {
   @Test func moreTasksThanConnectionsAreServedInFull() async throws {
     let pool = Pool(SharedCluster.settings, size: 3)
     let processes = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -63,7 +63,10 @@ import Testing
       let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
       try await SharedCluster.connected { other in
         _ = try other.execute("select pg_terminate_backend($1)", [.int(first)])
-        while try !other.execute("select 1 from pg_stat_activity where pid = $1", [.int(first)]).isEmpty {}
+        let end = ContinuousClock.now + .seconds(120)
+        while try !other.execute("select 1 from pg_stat_activity where pid = $1", [.int(first)]).isEmpty {
+          try #require(ContinuousClock.now < end)
+        }
       }
       let second = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
       #expect(second != first)
@@ -76,7 +79,9 @@ import Testing
     let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
     try await SharedCluster.connected { other in
       _ = try other.execute("select pg_terminate_backend($1)", [.int(first)])
-      while try !other.execute("select 1 from pg_stat_activity where pid = $1", [.int(first)]).isEmpty { usleep(2000) }
+      try eventually(blocking: "the end of the session") {
+        try other.execute("select 1 from pg_stat_activity where pid = $1", [.int(first)]).isEmpty
+      }
     }
     let second = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
     #expect(second != first)
@@ -126,9 +131,9 @@ import Testing
     let taken = Semaphore()
     async let held: Void = pool.with { _ in
       taken.signal()
-      release.wait()
+      release.waitInTime()
     }
-    try await blocking { taken.wait() }
+    try await blocking { taken.waitInTime() }
     let error = await #expect(throws: PostgresError.self) { try await pool.with { _ in } }
     #expect(error?.code == .poolExhausted && error?.isRetriable == true)
     release.signal()
@@ -139,7 +144,7 @@ import Testing
       taken.signal()
       _ = try connection.execute("select pg_sleep(600)")
     }
-    try await blocking { taken.wait() }
+    try await blocking { taken.waitInTime() }
     pool.close(interrupting: true)
     do {
       try await endless
@@ -152,7 +157,7 @@ import Testing
   }
 }
 
-@Suite struct MigratorTests {
+@Suite(.timeLimit(.minutes(30))) struct MigratorTests {
   /// A database of its own, since the record of migrations is one for each database.
   private static func database(_ name: String) async throws -> PostgresSettings {
     try await SharedCluster.connected { try $0.script("create database \(name)") }
@@ -233,7 +238,10 @@ import Testing
         ).first?.int(0)
       }
       var sleeping: Int?
-      while sleeping == nil { sleeping = try pid("wait_event = 'PgSleep'") }
+      try eventually(blocking: "the third migration") {
+        sleeping = try pid("wait_event = 'PgSleep'")
+        return sleeping != nil
+      }
       #expect(try Migrator.pending(slow, on: watching).pending.map(\.version) == [3, 4])
       _ = try watching.execute("select pg_terminate_backend($1)", [.int(sleeping ?? 0)])
       return try Migrator.apply(quick, on: Connection(settings)).map(\.version)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct PrivateClusterTests {
+@Suite(.timeLimit(.minutes(30))) struct PrivateClusterTests {
   @Test func committedDataSurvivesAKilledServerWhichIsStartedAgain() async throws {
     try await blocking {
       let folder = try temporaryFolder()
@@ -17,9 +17,9 @@ import Testing
       kill(killed, SIGKILL)
       // Our keeper starts it again by itself.
       var healed: Connection?
-      while healed == nil {
-        usleep(20_000)
+      try eventually(blocking: "a server that takes connections again") {
         if let process = cluster.process, process != killed { healed = try? Connection(settings) }
+        return healed != nil
       }
       #expect(try healed!.execute("select n from kept").only().int(0) == 42)
       #expect(PrivateCluster.running(in: folder) == settings)
@@ -44,12 +44,12 @@ import Testing
       for n in 0..<200 {
         group.addTask {
           // Work that is safe to do twice is tried until it is done; every failure on the way must be one that says so.
-          while true {
+          try await eventually("entry \(n)") {
             do {
               _ = try await pool.transaction { try $0.execute(insert, [.int(n)]) }
-              return
+              return true
             } catch let error as PostgresError where error.isRetriable {
-              try await Task.sleep(for: .milliseconds(20))
+              return false
             }
           }
         }
@@ -57,14 +57,14 @@ import Testing
       }
       try await group.waitForAll()
     }
-    while cluster.process == killed || cluster.process == nil { try await Task.sleep(for: .milliseconds(20)) }
-    let count = try await blocking {
-      while true {
-        if let connection = try? Connection(settings) {
-          return try connection.execute("select count(*) from entry").only().int(0)
-        }
-        usleep(20_000)
+    try await eventually("another server") { cluster.process != killed && cluster.process != nil }
+    let count = try await blocking { () -> Int? in
+      var count: Int?
+      try eventually(blocking: "a server that takes connections again") {
+        count = try (try? Connection(settings))?.execute("select count(*) from entry").only().int(0)
+        return count != nil
       }
+      return count
     }
     #expect(count == 200)
     pool.close()
@@ -94,7 +94,10 @@ import Testing
       cluster.stop()
       // The number of a living process that is no server.
       ClusterFiles.write("\(getpid())\n\(folder)/data\n1\n5432\n\n\n\nready\n", to: folder + "/data/postmaster.pid")
-      _ = try cluster.start()
+      #expect(PrivateCluster.running(in: folder) == nil, "a process that is no server")
+      let settings = try cluster.start()
+      #expect(try Connection(settings).execute("select 1").only().int(0) == 1)
+      #expect(cluster.process != getpid() && PrivateCluster.running(in: folder) == settings)
       cluster.stop()
     }
   }
@@ -119,10 +122,11 @@ import Testing
           ],
           as: place.identity, output: -1, deathSignal: SIGINT)
         started.signal()
-        leave.wait()
+        leave.waitInTime()
       }
-      started.wait()
-      while place.note()?.isReady != true { usleep(5000) }
+      defer { leave.signal() }
+      started.waitInTime()
+      try eventually(blocking: "a server that is ready") { place.note()?.isReady == true }
       let orphan = try #require(place.note()?.process)
       #expect(place.isServer(orphan))
       leave.signal()

@@ -39,6 +39,11 @@ private let threads = BlockingPool(name: "test", threads: 16)
 /// Runs a blocking closure on a thread of the tests.
 func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T { try await threads.run(body) }
 
+extension System.Semaphore {
+  /// Waits for the signal as long as a busy machine may need.
+  func waitInTime() { if !wait(milliseconds: 240_000) { Issue.record("no signal came") } }
+}
+
 /// The error a closure throws, if it is one of ours.
 func failure<T>(_ body: () throws -> T) -> PostgresError? {
   do { _ = try body() } catch { return error as? PostgresError }

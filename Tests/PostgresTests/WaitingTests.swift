@@ -4,7 +4,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct WaitingTests {
+@Suite(.timeLimit(.minutes(30))) struct WaitingTests {
   @Test func theServerEndsWhatAGoneClientBegan() async throws {
     #expect(SharedCluster.settings.sessionScript.contains("set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5"))
     #expect(SharedCluster.settings.sessionScript.contains("set tcp_user_timeout = 30000"))
@@ -93,12 +93,18 @@ import Testing
     var settings = SharedCluster.settings
     settings.options["options"] = "-c idle_in_transaction_session_timeout=50"
     try await blocking { [settings] in
-      let connection = try Connection(settings)
-      defer { connection.close() }
+      let (connection, other) = (try Connection(settings), try Connection(SharedCluster.settings))
+      defer {
+        connection.close()
+        other.close()
+      }
+      let session = try connection.execute("select pg_backend_pid()").only().int(0)
       try connection.script("begin")
       // The server's word is there before the next question.
       #expect(connection.waitForSocket(POLLIN, milliseconds: 60_000))
-      usleep(100_000)
+      try eventually(blocking: "the end of the session") {
+        try other.execute("select 1 from pg_stat_activity where pid = $1", [.int(session)]).isEmpty
+      }
       let error = failure { try connection.execute("select 1") }
       #expect(error?.code == .connectionFailed && error?.sqlState == "25P03")
       #expect(error?.message.contains("idle-in-transaction") == true)

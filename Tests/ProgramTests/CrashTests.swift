@@ -39,14 +39,14 @@ extension ProgramTests {
       // Killed while it starts, too.
       try await program.killed()
       let early = try await pipeline.launch(Self.allowing)
-      try await Task.sleep(for: .milliseconds(700))
+      try await eventually("its database: \(early.errors)") { (try? await pipeline.query("SELECT '1'")) == ["1"] }
       try await early.killed()
       program = try await pipeline.start(Self.allowing)
 
       await delivery
       #expect(sender.refusals.isEmpty)
       var changed = ChangeOutcome()
-      let haveAllEnded = try await eventually(seconds: 240) {
+      let haveAllEnded = try await eventually(within: .seconds(240)) {
         changed = try await ChangeOutcome.read(changes, pipeline)
         return ended() == births.count && changed.haveEnded(changes)
       }

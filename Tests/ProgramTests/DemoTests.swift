@@ -63,6 +63,7 @@ extension ProgramTests {
           "REGPROC_STAGE_MOSIP_MEDIATOR_LOCATIONS_URL": own + "/location",
         ])
       #expect(try await eventually { up.errors.contains("takes events") || !up.isRunning })
+      #expect(up.isRunning, "\(up.errors)")
       let ended = try await Program.run(
         "demo", "--births", "3", "--json", "--data", data, "--to", "http://127.0.0.1:\(port)/webhooks", "--listen",
         "127.0.0.1:\(openCRVS)")

@@ -159,12 +159,12 @@ extension ProgramTests {
         // Some steps meet what is under way, some what has ended.
         if Bool.random(using: &dice) {
           let already = side.standIn.ended(among: Array(sent))
-          _ = try await eventually(seconds: 3) { side.standIn.ended(among: Array(sent)) > already }
+          _ = try await eventually(within: .seconds(3)) { side.standIn.ended(among: Array(sent)) > already }
         }
       }
 
       var changed = ChangeOutcome()
-      let haveAllEnded = try await eventually(seconds: 240) {
+      let haveAllEnded = try await eventually(within: .seconds(240)) {
         if let neighbour, !neighbour.java.isAlive { await neighbour.restart() }
         changed = try await ChangeOutcome.read(revocations, pipeline)
         for event in revocations where changed.states[event.key ?? ""]?.isHeld == true {
@@ -176,7 +176,7 @@ extension ProgramTests {
       #expect(haveAllEnded, "\(story) \(changed.open(revocations)) \(program.errors.suffix(2000))")
       // A job may still begin some of them.
       #expect(
-        try await eventually(seconds: 120) {
+        try await eventually(within: .seconds(120)) {
           try await pipeline.query("SELECT count(*)::text FROM regproc.replay_job WHERE state = 'open'") == ["0"]
         })
       let outcome = try await Outcome.atRest(try pipeline.database())

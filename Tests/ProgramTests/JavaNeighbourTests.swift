@@ -64,7 +64,7 @@ extension ProgramTests {
       let numbers = births.map(\.registrationNumber)
       let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       func ended(_ count: Int) async throws -> Bool {
-        let came = try await eventually(seconds: 240) { side.standIn.ended(among: numbers) >= count }
+        let came = try await eventually(within: .seconds(240)) { side.standIn.ended(among: numbers) >= count }
         #expect(came, "\(side.standIn.ended(among: numbers)) of \(count): \(java.failures) \(program.errors.suffix(2000))")
         return came
       }
@@ -139,7 +139,7 @@ extension ProgramTests {
       await delivery
       #expect(sender.refusals.isEmpty)
       #expect(
-        try await eventually(seconds: 240) { numbers.allSatisfy { side.standIn.returned($0).token != nil } },
+        try await eventually(within: .seconds(240)) { numbers.allSatisfy { side.standIn.returned($0).token != nil } },
         "\(java.failures) \(program.errors.suffix(2000))")
 
       let outcome = try await Outcome.atRest(owner)

@@ -40,7 +40,7 @@ extension ProgramTests {
       try await client.announce(file)
       #expect(try await client.upload(file)["response"]?["status"]?.string == "Packet has reached Packet Receiver")
 
-      let isClassified = try await eventually(seconds: 240) {
+      let isClassified = try await eventually(within: .seconds(240)) {
         try await verdicts(processes.database)["packet-classifier"] != nil
       }
       let found = try await verdicts(processes.database)

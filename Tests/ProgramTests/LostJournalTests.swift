@@ -75,7 +75,7 @@ extension ProgramTests {
       #expect(try await command("resume", "uin-generator").code == 0)
       let numbers = births.map(\.registrationNumber)
       #expect(
-        try await eventually(seconds: 120) { side.standIn.ended(among: numbers) == 4 },
+        try await eventually(within: .seconds(120)) { side.standIn.ended(among: numbers) == 4 },
         "\(side.standIn.ended(among: numbers)) \(program.errors.suffix(3000))")
       let outcome = try await Outcome.atRest(try pipeline.database())
       #expect(outcome.isAtRest, "\(outcome.openHops) \(outcome.openWork)")
@@ -88,7 +88,7 @@ extension ProgramTests {
       let late = try await command("journal", "rebuild", "--json")
       #expect(registrations(late) == 4, "\(late.output) \(late.errors)")
       #expect(
-        try await eventually(seconds: 120) {
+        try await eventually(within: .seconds(120)) {
           try await pipeline.query("SELECT reg_id FROM regprc.registration WHERE status_code = 'PROCESSED'").count == 4
         }, "\(program.errors.suffix(3000))")
       let last = try await Outcome.atRest(try pipeline.database())
@@ -185,9 +185,9 @@ extension ProgramTests {
         let others = (100..<400).map(String.init)
         try zone.send(others, to: zone.busIn)
         try zone.send(["1", "2"], to: zone.busIn)
-        usleep(20_000)
-        let between = Instant.now
-        usleep(20_000)
+        let sent = Instant.now
+        try eventually(blocking: "a later moment of Kafka's clock") { Instant.now > sent.advanced(bySeconds: 0.01) }
+        let between = sent.advanced(bySeconds: 0.005)
         try validator.send(["1", "12"])
         // What was taken back is no record.
         let producer = try KafkaProducer(settings: kafka, transactionalID: "aborted-\(getpid())")

@@ -62,7 +62,7 @@ extension ProgramTests {
       sender.allow(births.count)
       await sender.run()
       #expect(
-        try await eventually(seconds: 240) { side.standIn.ended(among: numbers) == births.count }, "\(processes.troubles)")
+        try await eventually(within: .seconds(240)) { side.standIn.ended(among: numbers) == births.count }, "\(processes.troubles)")
       let outcome = try await Outcome.atRest(processes.database)
       #expect(outcome.isAtRest, "\(outcome.openHops) \(outcome.openWork)")
       outcome.expectEachOnce(births, at: side.standIn)

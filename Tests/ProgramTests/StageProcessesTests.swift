@@ -15,7 +15,7 @@ extension ProgramTests {
       try await processes.startAll()
       let sender = WebhookSender(births, to: processes.webhooks)
       func ended(_ count: Int) async throws -> Bool {
-        try await eventually(seconds: 240) { side.standIn.ended(among: numbers) >= count }
+        try await eventually(within: .seconds(240)) { side.standIn.ended(among: numbers) >= count }
       }
       async let delivery: Void = sender.run()
 
@@ -79,7 +79,7 @@ extension ProgramTests {
       let again = WebhookSender(births, to: pipeline.url + "/webhooks")
       again.allow(births.count)
       await again.run()
-      #expect(try await eventually(seconds: 240) { otherSide.standIn.ended(among: numbers) == births.count })
+      #expect(try await eventually(within: .seconds(240)) { otherSide.standIn.ended(among: numbers) == births.count })
       let single = try await Outcome.atRest(try pipeline.database())
       single.expectEachOnce(births, at: otherSide.standIn)
       for number in numbers {

@@ -1,5 +1,7 @@
 import TestSupport
 import Glibc
+import Postgres
+import TestSupport
 import Testing
 
 extension ProgramTests {
@@ -57,15 +59,24 @@ extension ProgramTests {
       await pipeline.side.stop()
     }
 
-    @Test(arguments: [100, 1000]) func upStopsWhileItStarts(_ milliseconds: Int) async throws {
+    /// How far a start has come.
+    enum Start: CaseIterable, Sendable { case folder, signals, database }
+
+    @Test(arguments: Start.allCases) func upStopsWhileItStarts(_ moment: Start) async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let program = try await UpPipeline(folder.path + "/data", side: side).launch()
-      // Before the program has taken the signal over, it ends by the signal itself; either way nothing may stay behind.
-      try await Task.sleep(for: .milliseconds(milliseconds))
+      try await eventually("\(moment): \(program.errors)") {
+        switch moment {
+        case .folder: TemporaryFolder.names(in: folder.path + "/data").contains("lock")
+        case .signals: program.errors.contains("regproc: starting")
+        case .database: !Processes.of(folder.path + "/data/postgres").isEmpty
+        }
+      }
       program.signal(SIGINT)
       let end = try await program.ended()
-      #expect(end.code == 0 || end.code == -1, "\(end.errors)")
+      // Before the program has taken the signal over, it ends by the signal itself.
+      #expect(end.code == 0 || moment == .folder && end.code == -1, "\(end.errors)")
       #expect(try await eventually { Processes.of(folder.path).isEmpty }, "\(Processes.of(folder.path))")
       await side.stop()
     }
@@ -79,10 +90,17 @@ extension ProgramTests {
       let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       sender.allow(births.count)
       await sender.run()
+      // A database that stands still lets no stop come to its end.
+      let note = TemporaryFolder.read(pipeline.folder + "/postgres/data/postmaster.pid") ?? []
+      let server = try #require(pid_t(String(decoding: note.prefix { $0 != 10 }, as: UTF8.self)))
+      kill(server, SIGSTOP)
+      defer { kill(server, SIGCONT) }
       program.signal(SIGINT)
-      try await Task.sleep(for: .milliseconds(50))
+      try await eventually("the first stop: \(program.errors)") { program.errors.contains("regproc: stopping") }
       program.signal(SIGINT)
-      _ = try await program.ended()
+      let ended = try await program.ended()
+      #expect(ended.code == 1 && ended.errors.contains("stopped at once"), "\(ended.errors)")
+      kill(server, SIGCONT)
       #expect(try await eventually { Processes.of(folder.path).isEmpty }, "\(Processes.of(folder.path))")
 
       let next = try await pipeline.start()
@@ -97,8 +115,11 @@ extension ProgramTests {
     @Test func aDemoThatIsStoppedSaysWhatIsUnfinishedAndLeavesNoProcess() async throws {
       let folder = try TemporaryFolder()
       let program = try await Program(["demo", "--births", "200", "--json", "--data", folder.path + "/data"])
-      #expect(try await eventually { Processes.of(folder.path + "/data/postgres").count > 3 || !program.isRunning })
-      try await Task.sleep(for: .seconds(2))
+      let database = folder.path + "/data/postgres"
+      try await eventually("the first hops: \(program.errors)") {
+        guard let settings = PrivateCluster.running(in: database) else { return false }
+        return (try? await TestDatabase.run(settings) { try $0.execute("SELECT 1 FROM regproc.hop LIMIT 1", []).isEmpty }) == false
+      }
       program.signal(SIGINT)
       let end = try await program.ended()
       #expect(end.code == 1, "\(end.errors)")

@@ -57,7 +57,8 @@ extension ProgramTests {
       try await exchange("envelope-opencrvs-mediator", from: data, to: processes.data)
       try await exchange("envelope-mosip-mediator", from: processes.data, to: data)
       #expect(
-        try await eventually(seconds: 240) { opencrvs.standIn.ended(among: numbers) == births.count }, "\(processes.troubles)")
+        try await eventually(within: .seconds(240)) { opencrvs.standIn.ended(among: numbers) == births.count },
+        "\(processes.troubles)")
       let outcome = try await Outcome.atRest(processes.database)
       #expect(outcome.isAtRest, "\(outcome.openHops) \(outcome.openWork)")
       outcome.expectEachOnce(births, at: opencrvs.standIn)
@@ -70,7 +71,7 @@ extension ProgramTests {
       further.allow(1)
       await further.run()
       #expect(
-        try await eventually(seconds: 120) {
+        try await eventually(within: .seconds(120)) {
           opencrvs.standIn.returned(death.registrationNumber).errors.contains { $0.hasPrefix("OPN-CRVS-028") }
         }, "\(opencrvs.standIn.returned(death.registrationNumber)) \(processes.troubles)")
 

@@ -1,7 +1,7 @@
 import Registration
 import Testing
 
-@Suite("Texts of names")
+@Suite("Texts of names", .timeLimit(.minutes(10)))
 struct NameTextTests {
   @Test(
     "of one name are the same letters, however they are written",

@@ -3,7 +3,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct CasesTests {
+@Suite(.timeLimit(.minutes(10))) struct CasesTests {
   static let file = flow(
     """
     pause:

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct CheckTests {
+@Suite(.timeLimit(.minutes(10))) struct CheckTests {
   @Test func aRouteWithoutFaultIsRead() {
     let reading = read(flow("route:\n  - a\n  - b: { passed: complete-as-processed }"))
     #expect(reading.problems.isEmpty)
@@ -463,7 +463,7 @@ import Testing
   }
 }
 
-@Suite struct ManyFaultsTests {
+@Suite(.timeLimit(.minutes(10))) struct ManyFaultsTests {
   @Test func allFaultsOfAFileAreFoundInOneRunInTheOrderOfItsLines() {
     let reading = read(
       """

@@ -14,7 +14,7 @@ func condition(_ text: String) throws -> Condition {
   return try #require(read)
 }
 
-@Suite struct ConditionTests {
+@Suite(.timeLimit(.minutes(10))) struct ConditionTests {
   /// Condition; whether it holds for tag A = x, A = y, A = "", no tag A.
   @Test(arguments: [
     ("{ tags.A: x }", [true, false, false, false]),
@@ -101,7 +101,7 @@ func condition(_ text: String) throws -> Condition {
   }
 }
 
-@Suite struct VerdictTests {
+@Suite(.timeLimit(.minutes(10))) struct VerdictTests {
   @Test(arguments: VerdictKind.allCases)
   func aVerdictAndItsFlagsAreTheSame(_ verdict: VerdictKind) {
     #expect(VerdictKind(isValid: verdict.isValid, internalError: verdict.internalError) == verdict)

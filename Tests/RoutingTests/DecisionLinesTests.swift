@@ -4,7 +4,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct DecisionLinesTests {
+@Suite(.timeLimit(.minutes(10))) struct DecisionLinesTests {
   static let file = """
     version: 1
     flows:

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct DecisionTests {
+@Suite(.timeLimit(.minutes(10))) struct DecisionTests {
   @Test func theFirstBranchThatMatchesIsTaken() throws {
     let file = try #require(
       read(

@@ -4,7 +4,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct DiffTests {
+@Suite(.timeLimit(.minutes(10))) struct DiffTests {
   func file(_ route: String) throws -> RouteFile {
     let reading = read(flow(route))
     return try #require(reading.file, "\(reading.report())")

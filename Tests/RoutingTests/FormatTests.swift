@@ -3,7 +3,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct FormatTests {
+@Suite(.timeLimit(.minutes(10))) struct FormatTests {
   func format(_ text: String) throws -> String {
     guard case .formatted(let out) = RouteFormat.format(Array(text.utf8), name: "routes.yaml") else {
       throw Unreadable()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct HostileFileTests {
+@Suite(.timeLimit(.minutes(10))) struct HostileFileTests {
   @Test func hundredsOfBranchesAndFaultsAreReportedAndNotFatal() {
     let branches = (0..<500).map { "          - { when: { tags.T\($0 % 50): v\($0) }, to: nowhere }\n" }.joined()
     let reading = read("version: 1\nflows:\n  TEST:\n    route:\n      - a:\n          next:\n\(branches)")

@@ -5,7 +5,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct LanguageTests {
+@Suite(.timeLimit(.minutes(10))) struct LanguageTests {
   func decide(
     _ file: RouteFile, _ stage: String, _ verdict: VerdictKind?, _ tags: [String: String] = [:],
     _ fields: [String: FieldValue] = [:], process: String = "TEST"
@@ -180,12 +180,12 @@ import YAML
                 - to: b
           - b: { passed: complete-as-processed }
         """))
-    #expect(reading.problems.allSatisfy { $0.code == "not-proven" })
+    #expect(Set(reading.problems.map(\.code)) == ["not-proven"])
     #expect(reading.file != nil)
   }
 }
 
-@Suite struct SchemaTests {
+@Suite(.timeLimit(.minutes(10))) struct SchemaTests {
   @Test func theCommittedSchemaIsTheGeneratedOne() {
     #expect(String(decoding: repositoryFile(RouteSchema.path), as: UTF8.self) == RouteSchema.text())
   }

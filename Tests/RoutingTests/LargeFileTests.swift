@@ -5,7 +5,7 @@ import YAML
 
 /// Files far beyond what a person writes: each is answered, by reading, checking and formatting, without quadratic work. These
 /// tests have no clock; a machine that hangs in one of them shows it.
-@Suite struct LargeFileTests {
+@Suite(.timeLimit(.minutes(10))) struct LargeFileTests {
   func format(_ text: String) -> Bool {
     if case .formatted = RouteFormat.format(Array(text.utf8), name: "big") { true } else { false }
   }

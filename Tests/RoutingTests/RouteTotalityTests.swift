@@ -5,7 +5,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct RouteTotalityTests {
+@Suite(.timeLimit(.minutes(10))) struct RouteTotalityTests {
   static let route = """
     pause: [ { id: P, after: b, when: { tags.P: x }, for: 60, then: stop-processing } ]
     route:

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct ShippedRouteTests {
+@Suite(.timeLimit(.minutes(10))) struct ShippedRouteTests {
   static let page = [
     "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",
     "introducer-validator", "uin-generator", "finalization", "print", "opencrvs",

@@ -3,7 +3,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct StageTopicsTests {
+@Suite(.timeLimit(.minutes(10))) struct StageTopicsTests {
   static let file = """
     version: 1
     foreign-stages: { address-check: { topic: addr }, plain-check: {} }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct UpstreamRouteTests {
+@Suite(.timeLimit(.minutes(10))) struct UpstreamRouteTests {
   /// mosip-config's own OPENCRVS_NEW (docs/upstream/bus-and-routes.md#9-the-shipped-route-of-opencrvs_new), said in this format.
   static let file = """
     version: 1

@@ -2,7 +2,7 @@ import StageKit
 import System
 import Testing
 
-@Suite struct RefusedCallersTests {
+@Suite(.timeLimit(.minutes(10))) struct RefusedCallersTests {
   @Test("the tenth refusal of one subscription's deliveries within a minute is told, and is over when they stop")
   func tenth() {
     let refusals = RefusedCallers()

@@ -3,7 +3,7 @@ import System
 import Testing
 
 /// Which registrations get a second try, when, and which: the rules alone.
-@Suite struct SecondTryTests {
+@Suite(.timeLimit(.minutes(10))) struct SecondTryTests {
   private static let now = Instant(milliseconds: 1_790_000_000_000)
   private static let long = now.advanced(bySeconds: -1000)
   private static let soon = now.advanced(bySeconds: -100)

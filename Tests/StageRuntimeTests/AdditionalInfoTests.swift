@@ -9,7 +9,7 @@ import Testing
 @testable import StageRuntime
 
 /// Registrations that wait: for a packet of another process, or because of a pause rule.
-@Suite(.serialized) struct AdditionalInfoTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct AdditionalInfoTests {
   private static func route(correction: String = "complete-as-processed", seconds: String = "1h") -> String {
     """
     version: 1

@@ -3,7 +3,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite struct AdminNamesTests {
+@Suite(.timeLimit(.minutes(30))) struct AdminNamesTests {
   @Test(arguments: [
     "localhost", "LocalHost", "localhost.", "localhost:8081", "localhost:", "127.0.0.1", "127.0.0.1:80", "127.255.3.4", "[::1]",
     "[::1]:8081",

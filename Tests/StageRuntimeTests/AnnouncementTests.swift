@@ -6,7 +6,7 @@ import Testing
 @testable import StageRuntime
 
 /// Whom to notify, in the row of an announcement.
-@Suite(.serialized) struct AnnouncementTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct AnnouncementTests {
   private static let clear = Array(#"{"name":"Asha Rao","phone":"9876543210","email":"asha@example.org","langCode":"eng"}"#.utf8)
   private static let record = SyncRecord(
     workflowInstanceId: "5d0f3c0e-4c7e-4c0e-9a54-0d7d1f1f8a11", rid: "10001100020000120240229235959", packetId: "p-1",

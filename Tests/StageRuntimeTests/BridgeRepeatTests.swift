@@ -9,7 +9,7 @@ import Testing
 
 /// What the bridge does with answers that say again, with a fresh time, what was said before; and how a stage elsewhere gets to know that
 /// a message of another run is none.
-@Suite(.serialized) struct BridgeRepeatTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct BridgeRepeatTests {
   private let cmd = JavaStage(prefix: "c-m-d-validator")
   private let abis = JavaStage(prefix: "abis-middle-ware")
 

@@ -9,7 +9,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct BridgeTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct BridgeTests {
   /// Stage a is ours; before and behind it are stages of MOSIP's.
   static let mixed = """
     version: 1

@@ -9,7 +9,7 @@ import Testing
 @testable import StageRuntime
 
 /// A person has a change worked on or told once more; rows are written as the mediator keeps them.
-@Suite(.serialized) struct ChangeReplayTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ChangeReplayTests {
   private let record = "c0ffee00-0000-4000-8000-0000000000d1"
   private var key: String { "\(record):birth-correction:1" }
 

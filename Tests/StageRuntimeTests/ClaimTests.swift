@@ -7,7 +7,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct ClaimTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ClaimTests {
   /// A process that locked a RID and was frozen at it.
   private static func freeze(_ bench: Bench, holding rid: String, session options: String? = nil) throws -> Connection {
     var settings = bench.database

@@ -7,7 +7,7 @@ import Testing
 @testable import StageRuntime
 
 /// What the engine does where a flow leaves a stage to others.
-@Suite(.serialized) struct ElsewhereTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ElsewhereTests {
   private static let route = """
     version: 1
     foreign-stages: { address-check: { topic: addr } }

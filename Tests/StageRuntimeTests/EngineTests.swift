@@ -12,7 +12,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct EngineTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct EngineTests {
   /// An engine with stages a, b and c on a broker with nothing on it, over the bench's database.
   private func withEngine(
     _ bench: Bench, routes: RouteFile? = nil, broker: PipelineBroker? = nil, plugin: any StagePlugin.Type = TestStage.self,
@@ -109,7 +109,7 @@ import Testing
         try await bench.enter("1")
         func atB() async throws -> Journey.Hop? { try await bench.journey("1")?.hops.first { $0.stage == "b" } }
         #expect(try await eventually { try await atB()?.state == "sent" })
-        try await Task.sleep(for: .milliseconds(1500))
+        try await #require(engine.stageWorkers.first { $0.unit.file.name == "b" }).goesRound()
         #expect(try await atB()?.state == "sent", "it waits on the topic")
         #expect(try await get(url + "/actuator/health/readiness").status == 200)
         let health = try await get(url + "/actuator/health")
@@ -152,10 +152,8 @@ import Testing
   private final class Gate: Sendable {
     private let isOpen = Atomic(false)
     func open() { isOpen.store(true, ordering: .sequentiallyConsistent) }
-    func wait() { while !isOpen.load(ordering: .sequentiallyConsistent) { usleep(10_000) } }
-    func pass() async throws {
-      while !isOpen.load(ordering: .sequentiallyConsistent) { try await Task.sleep(for: .milliseconds(10)) }
-    }
+    func wait() throws { try eventually(blocking: "the gate") { isOpen.load(ordering: .sequentiallyConsistent) } }
+    func pass() async throws { try await eventually("the gate") { isOpen.load(ordering: .sequentiallyConsistent) } }
   }
 
   @Test func operatorsAreServedBeforeTheStartHasEndedAndUntilTheStopHas() async throws {
@@ -180,7 +178,7 @@ import Testing
         try Engine(
           settings, run: [], directory: Array(bench.files.values), catalogue: [TestStage.self],
           routes: try Bench.routes(Bench.route),
-          services: bench.platform.services, pool: bench.pool, endpoints: [slow], makeTopics: { _, _, _ in start.wait() })
+          services: bench.platform.services, pool: bench.pool, endpoints: [slow], makeTopics: { _, _, _ in try start.wait() })
       }
       await #expect(throws: HTTPError.self, "a port that was chosen is not changed") { try await engine(taken).start() }
 

@@ -8,7 +8,7 @@ import Testing
 @testable import StageRuntime
 
 /// MOSIP's reprocessor sends a message again with a fresh time: records without a hop of ours of which no two have the same bytes.
-@Suite(.serialized) struct ForeignRepeatTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ForeignRepeatTests {
   /// Puts a message as another program writes it.
   private func put(_ bench: Bench, _ rid: String = "1", to topic: String = "a-bus-in", second: Int) throws {
     var message = try bench.message(rid)
@@ -183,7 +183,7 @@ import Testing
             VALUES (gen_random_uuid(), '1', 'TEST', 1, 1, 1, 'a', 2, 'passed', now(), now())
             """)
           // The other one waits for the RID meanwhile.
-          _ = try connection.execute("SELECT pg_sleep(0.2)")
+          try eventually(blocking: "a session that waits for the RID") { try connection.execute(Bench.waiting).only().int(0) == 1 }
         }
         _ = try connection.execute("COMMIT")
         return place

@@ -4,7 +4,7 @@ import Testing
 @testable import StageRuntime
 
 /// The expected ids were made with Python's hashlib: SHA-256 of the parts, a zero byte behind each, the first 16 bytes.
-@Suite struct HopIdTests {
+@Suite(.timeLimit(.minutes(30))) struct HopIdTests {
   private let first = HopId.first(
     rid: "10001100010000120260101000000", process: "OPENCRVS_NEW", iteration: 1, run: 1, stage: "packet-receiver")
 

@@ -11,7 +11,7 @@ import Testing
 
 /// Whatever is sent once more to a stage that MOSIP's Java runs gets through: such a stage drops, without a word, a record whose key it has seen
 /// within 15 minutes.
-@Suite(.serialized) struct JavaCacheTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct JavaCacheTests {
   /// A Java stage with its cache: it takes what the journal sends to it, and tells what it dropped.
   private struct JavaStage {
     var name: String

@@ -5,7 +5,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct JournalHopsTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct JournalHopsTests {
   @Test func hopsThatAreAlikeAreCountedByPacketAndWhatWaitsByStage() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in

@@ -100,7 +100,7 @@ extension Bench {
   }
 }
 
-@Suite(.serialized) struct OutboxRelayTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct OutboxRelayTests {
   @Test func firstHopsOfTheEntranceReachTheBusAndTheirStage() async throws {
     try await Bench.run { bench async throws in
       let relay = try bench.relay()

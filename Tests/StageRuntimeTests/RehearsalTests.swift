@@ -44,7 +44,7 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
 }
 
 /// One message through one stage, and nothing kept.
-@Suite(.serialized) struct RehearsalTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct RehearsalTests {
   private static let rid = "10002100010000120260101000000"
 
   private func rehearse(

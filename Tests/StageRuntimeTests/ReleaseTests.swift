@@ -6,7 +6,7 @@ import Testing
 @testable import StageRuntime
 
 /// A person lets a change go on that policy holds; rows are written as the mediator keeps them.
-@Suite(.serialized) struct ReleaseTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ReleaseTests {
   private let record = "c0ffee00-0000-4000-8000-0000000000d1"
   private let number = "2026DTEST01"
   private let aid = "45451454520734120261129153731"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct ReplayTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct ReplayTests {
   private func replay(_ bench: Bench) -> Replay {
     Replay(routes: bench.table.routes, stages: Array(bench.files.values), takesMessages: ["a", "b", "c"])
   }
@@ -87,16 +87,12 @@ import Testing
       let calls = Calls()
       try bench.start("a") { message in
         calls.note("in")
-        while calls.count("go") == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventually("the replay that waits") { calls.count("go") == 1 }
         return .failed("NO", "no")
       }
       #expect(try await eventually { calls.count("in") == 1 })
       async let started = start(bench, from: "a", force: true)
-      #expect(
-        try await eventually {
-          try await bench.number(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'") == 1
-        })
+      try await bench.waitForWaiting()
       calls.note("go")
       #expect(try await started.run == 2)
       #expect(try await bench.journey("1")?.hops.map(\.state) == ["done", "waiting"])

@@ -7,7 +7,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct RouteVersionsTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct RouteVersionsTests {
   private static let pinned = Bench.route.replacing("  TEST:\n", with: "  TEST:\n    pin: true\n")
   private static func throughC(_ text: String) -> String { text.replacing("- b:", with: "- c\n      - b:") }
 

@@ -9,7 +9,7 @@ import Testing
 @testable import StageRuntime
 
 /// What the reprocessor does in journal, tables and on the bus for registrations that stand at a stage of others.
-@Suite("Second tries at stages elsewhere", .serialized) struct SecondTryEngineTests {
+@Suite("Second tries at stages elsewhere", .serialized, .timeLimit(.minutes(30))) struct SecondTryEngineTests {
   private let cmd = JavaStage(prefix: "c-m-d-validator")
   private static let input = "c-m-d-validator-bus-in"
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct StageWorkerTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct StageWorkerTests {
   /// Where a process may be killed while it works on a batch.
   enum Moment: String, CaseIterable, Sendable {
     case recordsRead, judging, recording, recorded, produced, sent
@@ -109,13 +109,16 @@ import Testing
       for run in 1...10 { for rid in ["1", "2"] { try await bench.put(rid, run: run) } }
       let calls = Calls()
       try bench.start("a") { message in
-        // The first of each takes longest: an engine that mixed them up would show it.
-        try await Task.sleep(for: .milliseconds(calls.count(message.rid) == 0 ? 30 : 1))
-        calls.note(message.rid)
+        let place = calls.count("\(message.rid) in")
+        calls.note("\(message.rid) in")
+        // Each waits for its counterpart of the other RID: an engine that did one after the other would stand still.
+        try await eventually("the other RID") { calls.count("\(message.rid == "1" ? "2" : "1") in") > place }
+        calls.note("\(message.rid) out")
         return .passed("OK", "fine")
       }
       #expect(try await eventually { bench.broker.isDone("a-bus-in") })
       for rid in ["1", "2"] {
+        #expect(calls.list.filter { $0.hasPrefix(rid) } == (1...10).flatMap { _ in ["\(rid) in", "\(rid) out"] })
         let runs = bench.broker.records("b-bus-in").filter {
           $0.key.starts(with: Array("\(rid)_".utf8)) || $0.key == Array(rid.utf8)
         }
@@ -131,7 +134,8 @@ import Testing
       let calls = Calls()
       let judge: @Sendable (Message) async throws -> Verdict = { message in
         calls.note("in")
-        try await Task.sleep(for: .milliseconds(50))
+        // The first one goes on when the other wants the RID.
+        if calls.count("out") == 0 { try await bench.waitForWaiting() }
         calls.note("out")
         return .passed("OK", "fine")
       }
@@ -167,7 +171,7 @@ import Testing
               calls.note(message.rid)
               return .passed("OK", "fine")
             }
-            return try await eventually(seconds: 2) { bench.broker.isDone("a-bus-in") }
+            return try await eventually(within: .seconds(2)) { bench.broker.isDone("a-bus-in") }
           }
           return bench.broker.isDone("a-bus-in")
         })
@@ -313,11 +317,12 @@ import Testing
       let calls = Calls()
       let worker = try bench.start("a") { message in
         calls.note("in")
-        try await Task.sleep(for: .milliseconds(100))
+        try await eventually("the stop") { calls.count("stop") == 1 }
         return .passed("OK", "fine")
       }
       #expect(try await eventually { !calls.list.isEmpty })
       worker.stop()
+      calls.note("stop")
       let threads = BlockingPool(name: "join", threads: 1)
       try await threads.run { worker.join() }
       #expect(bench.broker.isDone("a-bus-in") && bench.broker.records("b-bus-in").count == 1)

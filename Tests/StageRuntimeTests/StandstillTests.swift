@@ -4,7 +4,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite struct StandstillTests {
+@Suite(.timeLimit(.minutes(30))) struct StandstillTests {
   @Test func aCallThatDoesNotComeBackIsSaidOnceAfterFifteenSecondsAndOnceWhenItIsOver() {
     var standstill = Standstill()
     standstill.begins("settle", at: 1000)

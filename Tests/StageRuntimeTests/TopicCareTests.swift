@@ -6,7 +6,7 @@ import Testing
 @testable import Kafka
 @testable import StageRuntime
 
-@Suite struct TopicCareTests {
+@Suite(.timeLimit(.minutes(30))) struct TopicCareTests {
   private static func care(_ cluster: AdminDouble, partitions: Int = 4, _ needs: TopicNeeds) -> TopicCare {
     TopicCare(partitions: partitions, replication: -1, needs: { needs }, open: { _ in cluster })
   }

@@ -6,7 +6,7 @@ import YAML
 
 @testable import StageRuntime
 
-@Suite struct TopicPlanTests {
+@Suite(.timeLimit(.minutes(30))) struct TopicPlanTests {
   func plan(bridged: Bool = false) throws -> TopicPlan {
     let text = """
       version: 1

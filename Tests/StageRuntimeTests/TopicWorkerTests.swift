@@ -16,7 +16,7 @@ private struct Receiver: StagePlugin {
   func receive(_ record: TopicRecord, _ context: StageContext) async throws { try await take(record) }
 }
 
-@Suite(.serialized) struct TopicWorkerTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct TopicWorkerTests {
   /// A worker over the topic `events`, and an outbox whose rows are on it under their ids.
   private func withWorker(
     _ bench: Bench, tries: Int = 3, take: @escaping @Sendable (TopicRecord) async throws -> Void,

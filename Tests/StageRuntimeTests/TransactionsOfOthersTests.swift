@@ -7,7 +7,7 @@ import Testing
 @testable import StageRuntime
 
 /// What MOSIP's own programs do with `registration_transaction` and `registration`, with the statements that Hibernate makes of it.
-@Suite(.serialized) struct TransactionsOfOthersTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct TransactionsOfOthersTests {
   private static let columns =
     "id, reg_id, trn_type_code, remarks, parent_regtrn_id, ref_id, ref_id_type, status_code, lang_code, status_comment, cr_by, "
     + "cr_dtimes, upd_by, upd_dtimes, is_deleted, del_dtimes, sub_status_code"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import StageRuntime
 
-@Suite(.serialized) struct WorkRunnerTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct WorkRunnerTests {
   private func withRunner(
     _ bench: Bench, name: String = "r1", kind: WorkKind = WorkKind("k", concurrency: 4, tries: 3, firstPause: 0.01),
     perform: @escaping @Sendable (WorkItem) async throws -> WorkOutcome,
@@ -177,16 +177,33 @@ import Testing
 
   @Test func ofAKindThatIsDoneOneAtATimeNoTwoPiecesAreInHandAtOnce() async throws {
     try await Bench.run { bench async throws in
-      let calls = Calls()
-      try await withRunner(bench, kind: WorkKind("k", concurrency: 1)) { item in
-        calls.note("begun")
-        try await Task.sleep(for: .milliseconds(20))
-        calls.note("done")
-        return .done
-      } _: { _ in
-        try await schedule(bench, "1", "2", "3", "4")
-        #expect(try await eventually { try await isDone(bench, 4) })
-      }
+      let (calls, others) = (Calls(), Calls())
+      let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
+      let runner = WorkRunner(
+        performers: [
+          WorkRunner.Performer(
+            stage: "s", kind: WorkKind("k", concurrency: 1),
+            perform: { item in
+              calls.note("begun")
+              // When the runner has done the second of these it has looked for more of this kind, too.
+              for number in 1...2 {
+                try await store.commit([.schedule(WorkItem(kind: "other", key: "\(item.key)-\(number)"))])
+                try await eventually("other work") { others.count("\(item.key)-\(number)") == 1 }
+              }
+              calls.note("done")
+              return .done
+            }),
+          WorkRunner.Performer(
+            stage: "s", kind: WorkKind("other"),
+            perform: { item in
+              others.note(item.key)
+              return .done
+            }),
+        ], pool: bench.pool, wake: bench.wake, worker: "r")
+      try await schedule(bench, "1", "2", "3", "4")
+      runner.start()
+      defer { runner.stop() }
+      #expect(try await eventually { try await isDone(bench, 12) })
       #expect(calls.list == (1...4).flatMap { _ in ["begun", "done"] })
     }
   }
@@ -225,7 +242,7 @@ import Testing
       let calls = Calls()
       try await withRunner(bench, name: "dead") { item in
         calls.note("dead")
-        while calls.count("let go") == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventually("the heir's end") { calls.count("let go") == 1 }
         return .done(changes: [.put(collection: "c", key: "k", document: "dead")])
       } _: { _ in
         try await schedule(bench, "1")
@@ -270,7 +287,10 @@ import Testing
         try await schedule(bench, "1")
         #expect(try await eventually { calls.list.contains("tried") })
         // What the loser does about it is over when it has given its place back.
-        try await Task.sleep(for: .milliseconds(300))
+        runner.stop()
+        let threads = BlockingPool(name: "join", threads: 1)
+        defer { threads.close() }
+        try await threads.run { runner.join() }
       }
       #expect(calls.list == ["tried"])
       #expect(try await bench.number("SELECT count(*) FROM regproc.work WHERE state = 0 AND worker = 'other'") == 1)

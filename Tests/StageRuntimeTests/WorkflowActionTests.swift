@@ -8,7 +8,7 @@ import Testing
 @testable import StageRuntime
 
 /// What MOSIP's own endpoints do with the journal: actions on paused registrations, instances without an upload, notifications, and searches.
-@Suite(.serialized) struct WorkflowActionTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct WorkflowActionTests {
   private static let route = """
     version: 1
     on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }

@@ -6,7 +6,7 @@ import System
 import Testing
 import YAML
 
-@Suite struct CatalogueTests {
+@Suite(.timeLimit(.minutes(10))) struct CatalogueTests {
   private static let flow = [
     "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",
     "introducer-validator", "uin-generator", "finalization", "print", "opencrvs",

@@ -6,7 +6,7 @@ import System
 import Testing
 
 /// MOSIP's own endpoints for admin pages and scripts, over a register and an entrance in memory.
-@Suite struct WorkflowManagerTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkflowManagerTests {
   private static let base = "/registrationprocessor/v1"
   private static let ids = [
     "workflow/search": ("mosip.registration.processor.workflow.search", "v1"),

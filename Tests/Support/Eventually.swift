@@ -1,17 +1,39 @@
 import Glibc
 
-/// Waits until something holds; false, with a line on stderr that says where, when it never did.
-/// - Parameter seconds: how long: by itself more than a busy machine needs.
-public func eventually(
-  seconds: Double = 180, file: StaticString = #fileID, line: Int = #line, _ holds: () async throws -> Bool
-) async throws -> Bool {
-  let end = ContinuousClock.now + .seconds(seconds)
+/// What was waited for did not happen in the time that a busy machine may need.
+public struct DidNotHappen: Error, CustomStringConvertible {
+  /// What it was.
+  public let description: String
+}
+
+/// Waits until something holds; false when it did not in the time that a busy machine may need.
+public func eventually(within limit: Duration = .seconds(180), _ holds: () async throws -> Bool) async throws -> Bool {
+  let end = ContinuousClock.now + limit
   while ContinuousClock.now < end {
     if try await holds() { return true }
-    try await Task.sleep(for: .milliseconds(20))
+    try await Task.sleep(for: .milliseconds(10))
   }
-  if try await holds() { return true }
-  let words = "\(file):\(line): waited \(seconds) s in vain\n"
-  _ = Array(words.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-  return false
+  return try await holds()
+}
+
+/// Waits until something holds.
+/// - Parameter what: what is waited for.
+/// - Throws: `DidNotHappen` when it did not in the time that a busy machine may need.
+public func eventually(
+  _ what: @autoclosure () -> String, within limit: Duration = .seconds(180), _ holds: () async throws -> Bool
+) async throws {
+  guard try await eventually(within: limit, holds) else { throw DidNotHappen(description: what()) }
+}
+
+/// Waits until something holds, on a thread that may be blocked.
+/// - Parameter what: what is waited for.
+/// - Throws: `DidNotHappen` when it did not in the time that a busy machine may need.
+public func eventually(
+  blocking what: @autoclosure () -> String, within limit: Duration = .seconds(180), _ holds: () throws -> Bool
+) throws {
+  let end = ContinuousClock.now + limit
+  while try !holds() {
+    guard ContinuousClock.now < end else { throw DidNotHappen(description: what()) }
+    usleep(2000)
+  }
 }

@@ -89,7 +89,7 @@ public enum S3Server {
     let settings = S3Settings(url: url, accessKey: accessKey, secretKey: secretKey)
     let store = S3ObjectStore(settings, http: CurlExchange())
     // It answers before it can store.
-    let isUp = try await eventually(seconds: 120) {
+    let isUp = try await eventually(within: .seconds(120)) {
       (try? await store.put([1], account: "started", container: "c", key: "k")) != nil
     }
     guard isUp else { throw NotStarted(log: tail(of: log)) }

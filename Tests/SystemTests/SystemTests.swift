@@ -2,7 +2,7 @@ import Testing
 
 @testable import System
 
-@Suite struct VisibleTextTests {
+@Suite(.timeLimit(.minutes(10))) struct VisibleTextTests {
   @Test func whatATerminalObeysIsSpelledOutAndTheRestIsAsItWas() throws {
     #expect(VisibleText.of("a\u{1b}[2Jb\u{7f}\u{9b}31mc\r\n\t") == #"a\u{1b}[2Jb\u{7f}\u{9b}31mc\u{d}\u{a}\u{9}"#)
     #expect(VisibleText.of("a\n\tb\r", keepingLines: true) == "a\n\tb\\u{d}")
@@ -14,7 +14,7 @@ import Testing
   }
 }
 
-@Suite struct HugeNumberTests {
+@Suite(.timeLimit(.minutes(10))) struct HugeNumberTests {
   @Test func noNumberFromOutsideTrapsOnItsWayThroughTime() {
     let moments = [Instant(milliseconds: .min), Instant(milliseconds: .max), Instant(milliseconds: 0), .now]
     let seconds = [0, 1, -1, 1e308, -1e308, .infinity, -.infinity, .nan, Double(Int.max), Double(Int.min), 9.3e15, -9.3e15]
@@ -32,7 +32,7 @@ import Testing
   }
 }
 
-@Suite struct InstantTests {
+@Suite(.timeLimit(.minutes(10))) struct InstantTests {
   @Test(arguments: [
     ("1970-01-01T00:00:00.000Z", Int64(0)), ("2024-02-29T23:59:59.123Z", 1_709_251_199_123),
     ("1869-03-01T00:00:00.000Z", -3182112000000), ("9999-12-31T23:59:59.999Z", 253_402_300_799_999),
@@ -64,7 +64,7 @@ import Testing
   }
 }
 
-@Suite struct EncodingTests {
+@Suite(.timeLimit(.minutes(10))) struct EncodingTests {
   @Test func bothAlphabetsAreReadWithAndWithoutPadding() {
     for size in 0..<70 {
       let bytes = SecureRandom.bytes(size)
@@ -84,7 +84,7 @@ import Testing
   }
 }
 
-@Suite struct BlockingPoolTests {
+@Suite(.timeLimit(.minutes(10))) struct BlockingPoolTests {
   @Test func moreWorkThanThreadsIsDoneInFull() async throws {
     let pool = BlockingPool(name: "test", threads: 2)
     let sum = try await withThrowingTaskGroup(of: Int.self) { group in

@@ -6,7 +6,7 @@ import Testing
 @testable import VirusScanning
 
 /// The scanner against a stand-in of ClamAV's daemon, and against the daemon itself where it is installed.
-@Suite struct ClamAVScannerTests {
+@Suite(.timeLimit(.minutes(30))) struct ClamAVScannerTests {
   private func withDaemon(
     _ manner: StandInDaemon.Manner, overUnixSocket: Bool = false, _ body: (ClamAVScanner, StandInDaemon) async throws -> Void
   ) async throws {

@@ -9,7 +9,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 /// What ClamAV's own daemon finds in the parts of a packet, as packet-uploader gives them to it.
-@Suite(.serialized) struct PacketScanTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct PacketScanTests {
   private static let schema = """
     {"properties":{"identity":{"properties":{"IDSchemaVersion":{"type":"number","fieldCategory":"none"},
       "proofOfIdentity":{"$ref":"#/definitions/documentType","fieldCategory":"pvt"}}}},"definitions":{"documentType":{"type":"object"}}}

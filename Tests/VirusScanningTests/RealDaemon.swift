@@ -42,9 +42,9 @@ final class RealDaemon: Sendable {
     var process: pid_t = 0
     guard posix_spawn(&process, program, &actions, nil, &arguments, &environment) == 0 else { throw NotStarted() }
     self.process = process
-    while access(folder + "/clamd.sock", F_OK) != 0 {
+    try eventually(blocking: "the daemon's socket") {
       guard waitpid(process, nil, WNOHANG) == 0 else { throw NotStarted() }
-      usleep(20_000)
+      return access(folder + "/clamd.sock", F_OK) == 0
     }
   }
 

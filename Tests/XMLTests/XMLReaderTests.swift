@@ -1,7 +1,7 @@
 import Testing
 import XML
 
-@Suite struct XMLReaderTests {
+@Suite(.timeLimit(.minutes(10))) struct XMLReaderTests {
   func fault(_ text: String) -> String? {
     do {
       _ = try XMLReader.read(Array(text.utf8))

@@ -8,7 +8,7 @@ func parse(_ text: String) -> YAMLDocument { YAMLDocument.parse(Array(text.utf8)
 /// `code line:column` of every problem.
 func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($0.code) \($0.position)" } }
 
-@Suite struct YAMLDocumentTests {
+@Suite(.timeLimit(.minutes(10))) struct YAMLDocumentTests {
   /// Time in proportion to the input, whether a key stands twice included.
   @Test(.timeLimit(.minutes(1))) func aHundredThousandKeysAreReadInNoTimeAndOneTooManyIsFound() {
     var limits = YAMLLimits()
@@ -164,7 +164,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
   }
 }
 
-@Suite struct YAMLValueTests {
+@Suite(.timeLimit(.minutes(10))) struct YAMLValueTests {
   @Test(arguments: [
     ("", YAMLValue.null), ("~", .null), ("null", .null), ("true", .bool(true)), ("false", .bool(false)),
     ("True", .string("True")), ("yes", .string("yes")), ("NO", .string("NO")), ("on", .string("on")),
@@ -187,7 +187,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
   }
 }
 
-@Suite struct ProblemTests {
+@Suite(.timeLimit(.minutes(10))) struct ProblemTests {
   @Test func renderingShowsTheLineACaretAndTheSuggestion() {
     let source = SourceText(name: "routes.yaml", bytes: Array("version: 1\nroute: [packet-validatr]\n".utf8))
     let problem = Problem(
@@ -236,7 +236,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
   }
 }
 
-@Suite struct KeyedReaderTests {
+@Suite(.timeLimit(.minutes(10))) struct KeyedReaderTests {
   enum Mode: String, CaseIterable, YAMLReadable { case direct, bridge }
 
   func read(_ text: String, _ body: (KeyedReader) -> Void) -> [Problem] {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import YAML
 
-@Suite struct YAMLPrinterTests {
+@Suite(.timeLimit(.minutes(10))) struct YAMLPrinterTests {
   /// Lists are on several lines, mappings are not; `when` comes before `to`.
   private static let style = YAMLStyle(width: 40, isBlock: { $0.isEmpty }, order: { _ in ["when", "to"] })
 

@@ -24,7 +24,7 @@ public final class Engine: Sendable {
   /// What is wrong with the topics, for health and metrics.
   public let topicCare: TopicCare
   private let workers: [any BusWorker]
-  private let stageWorkers: [StageWorker]
+  let stageWorkers: [StageWorker]
   private let runner: WorkRunner
   private let relay: OutboxRelay
   /// What the bus does for each worker, and for the outbox relay.

@@ -236,7 +236,7 @@ struct Row: Sendable {
   /// Waits for messages about a person: these, in any order, and no others.
   func expectPublished(_ uin: String, _ topics: [String]) async throws {
     var seen: [String] = []
-    _ = try await eventually(seconds: 60) {
+    _ = try await eventually(within: .seconds(60)) {
       seen = try await published(uin).sorted()
       return seen == topics.sorted()
     }

@@ -189,7 +189,8 @@ struct JavaRecord: Sendable {
     defer { try? consumer.close() }
     var left = Set(consumer.assignedPartitions)
     var out: [JavaRecord] = []
-    while !left.isEmpty {
+    let end = monotonicMilliseconds() + 60_000
+    while !left.isEmpty, monotonicMilliseconds() < end {
       let result = try consumer.poll(max: 1000, timeoutMilliseconds: 200)
       for record in result.records {
         let headers = record.headers.map { ($0.name, String(decoding: $0.value ?? [], as: UTF8.self)) }
@@ -200,6 +201,7 @@ struct JavaRecord: Sendable {
       }
       for case .reachedEnd(let place) in result.events { left.remove(place.partition) }
     }
+    #expect(left.isEmpty, "the ends of \(left)")
     return out
   }
 }

@@ -118,7 +118,7 @@ final class Program: Sendable {
   /// Waits for its end.
   /// - Throws: `DidNotEnd` after so many seconds, which only a program that hangs needs.
   func ended(within seconds: Double = 120) async throws -> Ended {
-    guard try await eventually(seconds: seconds, { !isRunning }) else {
+    guard try await eventually(within: .seconds(seconds), { !isRunning }) else {
       signal(SIGKILL)
       throw DidNotEnd(errors: errors)
     }

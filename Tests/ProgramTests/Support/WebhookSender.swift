@@ -72,7 +72,7 @@ final class WebhookSender: Sendable {
   }
 
   private func deliver(_ delivery: Delivery) async {
-    while !state.withLock({ $0.isStopped }) {
+    while !state.withLock({ $0.isStopped }), !Task.isCancelled {
       let mayGo =
         delivery.isDue()
         && state.withLock { state in
@@ -83,7 +83,7 @@ final class WebhookSender: Sendable {
       if mayGo { break }
       try? await Task.sleep(for: .milliseconds(20))
     }
-    while !state.withLock({ $0.isStopped }) {
+    while !state.withLock({ $0.isStopped }), !Task.isCancelled {
       do {
         _ = try await Webhook.post(delivery.body, to: url, secret: Array(OpenCRVSSide.secret.utf8), client)
         return state.withLock { $0.accepted += 1 }

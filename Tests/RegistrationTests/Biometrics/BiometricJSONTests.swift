@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct BiometricJSONTests {
+@Suite(.timeLimit(.minutes(10))) struct BiometricJSONTests {
   private func record(_ segments: String) throws -> BiometricRecord? {
     try BiometricRecord(json: try JSONValue.parse(Array(#"{"segments":\#(segments)}"#.utf8)))
   }

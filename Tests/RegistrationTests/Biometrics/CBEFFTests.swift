@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct CBEFFTests {
+@Suite(.timeLimit(.minutes(10))) struct CBEFFTests {
   private static let finger = """
     <BIR><BIRInfo><Integrity>false</Integrity></BIRInfo><BDBInfo><Format><Organization>Mosip</Organization><Type>7</Type></Format>\
     <Type>Finger</Type><Subtype>Left IndexFinger</Subtype></BDBInfo><BDB>AQID</BDB><SB>aC4ucw==</SB>\

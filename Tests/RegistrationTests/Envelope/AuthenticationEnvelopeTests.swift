@@ -5,7 +5,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("What ID authentication is asked") struct AuthenticationEnvelopeTests {
+@Suite("What ID authentication is asked", .timeLimit(.minutes(10))) struct AuthenticationEnvelopeTests {
   let key = try! RSAPrivateKey(pem: VectorKeys.key2048)
   let certificate = try! Certificate(pem: VectorKeys.certificate2048)
   let time = "2024-02-29T23:59:59.123Z"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("Envelopes between the mediators") struct EnvelopeTests {
+@Suite("Envelopes between the mediators", .timeLimit(.minutes(10))) struct EnvelopeTests {
   let plaintext = Array(EnvelopeVectors.plaintext.utf8)
   let key = try! RSAPrivateKey(pem: VectorKeys.key2048)
   let certificate = try! Certificate(pem: VectorKeys.certificate2048)
@@ -136,7 +136,7 @@ import Testing
   }
 }
 
-@Suite("Hub signatures") struct HubSignatureTests {
+@Suite("Hub signatures", .timeLimit(.minutes(10))) struct HubSignatureTests {
   let body = Array(EnvelopeVectors.hookBody.utf8)
   let secret = Array("hook secret".utf8)
 

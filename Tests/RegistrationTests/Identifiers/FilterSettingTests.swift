@@ -2,7 +2,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct FilterSettingTests {
+@Suite(.timeLimit(.minutes(10))) struct FilterSettingTests {
   @Test func `every filter has MOSIP's default and takes its own value back`() {
     let uin = FilterSetting.all.map { $0.value(in: .uin) }
     let vid = FilterSetting.all.map { $0.value(in: .vid) }
@@ -51,7 +51,7 @@ import Testing
     let value = name == "not-start-with" ? "5" : setting.value(in: .uin)
     #expect(FilterSetting.apply(name, value, to: &filter) == nil)
     #expect(filter.fault(text.utf8.map { $0 - 48 }) == setting.rule)
-    #expect("length." + setting.rule.rawValue == name || setting.rule.rawValue == name)
+    #expect(name.split(separator: ".").last.map(String.init) == setting.rule.rawValue)
     _ = FilterSetting.apply(name, name == "cyclic-numbers" ? "false" : name.hasPrefix("length") ? "0" : "", to: &filter)
     #expect(filter.fault(text.utf8.map { $0 - 48 }) == nil)
   }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct IdentifierRulesTests {
+@Suite(.timeLimit(.minutes(10))) struct IdentifierRulesTests {
   @Test func `without settings the rules are MOSIP's`() {
     let rules = IdentifierRules { _ in nil }
     #expect(rules == IdentifierRules())

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct PartnerTokenTests {
+@Suite(.timeLimit(.minutes(10))) struct PartnerTokenTests {
   /// The four steps of one token, hashed by another implementation (Python's hashlib).
   private static let steps = [
     "353037353239313730387573": "97e749942476126f8b4db592d92754910e5ea8b331ada940336a9829176451c8",

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct RIDTests {
+@Suite(.timeLimit(.minutes(10))) struct RIDTests {
   @Test(arguments: ["10001100020000120240229235959", "10001100020004220210315103020", "45451454529999920231231000000"])
   func `a good RID is read and made again from its parts`(text: String) throws {
     let rid = try RID(text)

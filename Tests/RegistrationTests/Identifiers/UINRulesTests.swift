@@ -2,7 +2,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct UINRulesTests {
+@Suite(.timeLimit(.minutes(10))) struct UINRulesTests {
   let rules = UINRules()
 
   @Test(arguments: ["5075291708", "8296572490", "3645074956"])

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct VIDRulesTests {
+@Suite(.timeLimit(.minutes(10))) struct VIDRulesTests {
   let rules = VIDRules()
 
   @Test(arguments: ["2541892807463570", "6170153209162471", "9356076913823978"])

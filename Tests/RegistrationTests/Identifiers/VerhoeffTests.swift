@@ -2,7 +2,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct VerhoeffTests {
+@Suite(.timeLimit(.minutes(10))) struct VerhoeffTests {
   @Test func `the known check digit of 236 is 3`() {
     #expect(Verhoeff.checkDigit(of: [2, 3, 6]) == 3)
     #expect(Verhoeff.isValid([2, 3, 6, 3]))

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct BusNamesTests {
+@Suite(.timeLimit(.minutes(10))) struct BusNamesTests {
   @Test func `topics are named as MOSIP's stages name them`() {
     #expect(Topic.busIn("packet-validator") == "packet-validator-bus-in")
     #expect(Topic.busOut("packet-validator", process: "OPENCRVS_NEW") == "packet-validator-opencrvs_new-bus-out")

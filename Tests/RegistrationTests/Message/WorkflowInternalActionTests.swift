@@ -4,7 +4,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct WorkflowInternalActionTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkflowInternalActionTests {
   private let message = try! Message(
     process: "OPENCRVS_NEW", rid: "4545", isValid: false, internalError: false, messageBusAddress: "x",
     tags: ["a": "b"],

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite struct IdObjectRulesTests {
+@Suite(.timeLimit(.minutes(10))) struct IdObjectRulesTests {
   private static let person = [
     "IDSchemaVersion", "UIN", "addressLine1", "age", "city", "dateOfBirth", "fullName", "gender", "province", "region", "zone",
   ]

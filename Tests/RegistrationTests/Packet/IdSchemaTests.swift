@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("Id schema") struct IdSchemaTests {
+@Suite("Id schema", .timeLimit(.minutes(10))) struct IdSchemaTests {
   let schema = try! PacketSamples.schema()
 
   func violations(_ identity: JSONObject, _ mandatory: Set<String> = ["IDSchemaVersion"]) -> [String] {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("Packets piece by piece") struct PacketFileTests {
+@Suite("Packets piece by piece", .timeLimit(.minutes(10))) struct PacketFileTests {
   func writer() throws -> PacketFileWriter {
     try PacketFileWriter(
       certificate: Certificate(pem: VectorKeys.certificate2048), signingKey: RSAPrivateKey(pem: VectorKeys.otherKey))

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("Reading packets") struct PacketReaderTests {
+@Suite("Reading packets", .timeLimit(.minutes(10))) struct PacketReaderTests {
   let packet = Encoding.bytes(base64: PacketVectors.packet)!
 
   @Test("A packet of independent code is read and passes every check")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("Checking packets") struct PacketVerificationTests {
+@Suite("Checking packets", .timeLimit(.minutes(10))) struct PacketVerificationTests {
   func findings(_ name: SubPacketName = .id, _ change: (inout [ZipEntry]) -> Void) throws -> [String] {
     try PacketSamples.findings(name, change).map(\.description)
   }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Registration
 
-@Suite("Writing packets") struct PacketWriterTests {
+@Suite("Writing packets", .timeLimit(.minutes(10))) struct PacketWriterTests {
   func entries(_ name: SubPacketName, _ draft: PacketDraft) throws -> [String: [UInt8]] {
     Dictionary(uniqueKeysWithValues: try SubPacketFiles.make(name, of: draft).map { ($0.name, $0.content) })
   }

@@ -46,7 +46,7 @@ struct RawZip {
   }
 }
 
-@Suite("Zips from outside") struct ZipArchiveTests {
+@Suite("Zips from outside", .timeLimit(.minutes(10))) struct ZipArchiveTests {
   func refusal(_ entries: [RawZip.Entry], flat: Bool = false, _ limits: ZipLimits = ZipLimits()) -> PacketError.Code? {
     code { try ZipArchive.read(RawZip.make(entries), limits: limits, flat: flat) }
   }

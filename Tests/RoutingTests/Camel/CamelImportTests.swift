@@ -3,7 +3,7 @@ import YAML
 
 @testable import Routing
 
-@Suite struct CamelImportTests {
+@Suite(.timeLimit(.minutes(10))) struct CamelImportTests {
   static let head = """
     <when><jsonpath>$.[?(@['isValid'] == false &amp;&amp; @['internalError'] == true)]</jsonpath><to uri="workflow-cmd://complete-as-failed"/></when>
     <when><jsonpath>$.[?(@['isValid'] == true &amp;&amp; @['internalError'] == true)]</jsonpath><to uri="workflow-cmd://mark-as-reprocess"/></when>

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Routing
 
-@Suite struct CamelTestTests {
+@Suite(.timeLimit(.minutes(10))) struct CamelTestTests {
   func test(_ text: String) throws -> CamelTest { try CamelTestReader.jsonPath("$.[?(\(text))]") }
 
   static let messages: [(tags: [String: String], fields: [String: FieldValue])] = [

@@ -2,7 +2,7 @@ import Testing
 
 @testable import StageKit
 
-@Suite struct MasterDataTests {
+@Suite(.timeLimit(.minutes(10))) struct MasterDataTests {
   private let text = #"{"gender":[{"code":"FLE","eng":"Female","fra":"Féminin"},{"code":"MLE","eng":"Male"}],"region":[]}"#
 
   @Test func aValueIsMeantByItsCodeOrItsNameInTheTextsLanguage() async throws {

@@ -1,7 +1,7 @@
 import StageRuntime
 import Testing
 
-@Suite struct ResourcesTests {
+@Suite(.timeLimit(.minutes(10))) struct ResourcesTests {
   private func read(_ resources: String) -> StageDefinition.Reading {
     StageDefinition.read(Array("plugin: print\n\(resources)".utf8), name: "print", file: "stage.yaml")
   }

@@ -30,6 +30,18 @@ final class Calls: Sendable {
   func count(_ text: String) -> Int { list.count { $0 == text } }
 }
 
+extension BusWorker {
+  private var movedAt: Int { thread.stillFor.map { monotonicMilliseconds() - $0 } ?? 0 }
+
+  /// Waits until its loop has gone round a few times.
+  func goesRound() async throws {
+    for _ in 1...3 {
+      let before = movedAt
+      try await eventually("a round of the worker") { movedAt > before + 5 }
+    }
+  }
+}
+
 /// Stages a, b and c in one flow, with a database of the test's own, a fake broker and real platform services.
 final class Bench: Sendable {
   let database: PostgresSettings
@@ -195,6 +207,15 @@ final class Bench: Sendable {
   @discardableResult func number(_ sql: String, _ parameters: [Value] = []) async throws -> Int? {
     try await pool.with { try $0.execute(sql, parameters).first?.intOrNull(0) }
   }
+  /// Waits until so many sessions wait for a RID that another one has in hand.
+  func waitForWaiting(_ count: Int = 1) async throws {
+    try await eventually("a session that waits for a RID") { try await number(Self.waiting) == count }
+  }
+  /// Not `pg_stat_activity`, which a transaction sees as it was at first.
+  static let waiting = """
+    SELECT count(*) FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
   func text(_ sql: String, _ parameters: [Value] = []) async throws -> String? {
     try await pool.with { try $0.execute(sql, parameters).first?.textOrNull(0) }
   }

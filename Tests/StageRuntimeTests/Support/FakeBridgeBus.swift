@@ -131,6 +131,14 @@ struct JavaStage {
 extension Bench {
   /// Starts a bridge on a broker of its own; `end` of the bench does not stop it: the caller does.
   func bridge(_ broker: FakeBridgeBroker, _ commands: Bridge.Commands = .publish) throws -> BridgeWorker {
+    try bridge(name: "bridge-1", commands) { topics, _ in broker.bus(topics) }
+  }
+
+  /// The same on any bus, for the caller to stop.
+  func bridge(
+    name: String, _ commands: Bridge.Commands = .publish,
+    openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any BridgeBus
+  ) throws -> BridgeWorker {
     let file = StageDefinition(name: "bridge", group: "camel-bridge")
     let context = StageContext(
       stage: "bridge", services: platform.services, store: PostgresStageStore(stage: "bridge", pool: pool, wake: wake),
@@ -139,10 +147,9 @@ extension Bench {
       file: file, plugin: TestStage { _ in .passed("", "") }, context: context,
       settings: try StageSettings(stage: "bridge", declared: [], given: [:]))
     var database = database
-    database.applicationName = "bridge-1"
+    database.applicationName = name
     let worker = BridgeWorker(
-      unit: unit, name: "bridge-1", commands: commands, routes: table, directory: files, database: database,
-      openBus: { topics, _ in broker.bus(topics) })
+      unit: unit, name: name, commands: commands, routes: table, directory: files, database: database, openBus: openBus)
     worker.start()
     return worker
   }

@@ -4,7 +4,7 @@ import Stages
 import System
 import Testing
 
-@Suite struct CredentialRequestorTests {
+@Suite(.timeLimit(.minutes(10))) struct CredentialRequestorTests {
   private static let print: [String: SettingValue] = [
     "credential-type": "PDFCard", "issuers": ["mpartner-default-digitalcard"], "subject": "rid",
     "additional-data": ["templateTypeCode=RPR_UIN_CARD_TEMPLATE", "registrationId={rid}"],

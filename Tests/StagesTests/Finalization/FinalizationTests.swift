@@ -2,7 +2,7 @@ import StageKit
 import Stages
 import Testing
 
-@Suite struct FinalizationTests {
+@Suite(.timeLimit(.minutes(10))) struct FinalizationTests {
   private func world() async -> World {
     let world = World()
     await world.set { $0.drafts[Sample.rid] = World.Draft(uin: "5075291708") }

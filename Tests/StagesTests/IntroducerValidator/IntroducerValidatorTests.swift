@@ -3,7 +3,7 @@ import StageKit
 import Stages
 import Testing
 
-@Suite struct IntroducerValidatorTests {
+@Suite(.timeLimit(.minutes(10))) struct IntroducerValidatorTests {
   private static let parent = "10001100020000120240101000000"
   private let success = Verdict.passed("RPR-IVM-SUCCESS-001", "INTRODUCER Validation is Successful")
 

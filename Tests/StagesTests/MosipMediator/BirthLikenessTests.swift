@@ -5,7 +5,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The likeness of births")
+@Suite("The likeness of births", .timeLimit(.minutes(10)))
 struct BirthLikenessTests {
   let world: MediatorWorld
   let mapping: BirthMapping

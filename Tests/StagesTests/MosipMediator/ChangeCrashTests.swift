@@ -9,7 +9,7 @@ import Testing
 
 /// One process after another dies at one side effect after another, once before it took effect and once after; the OpenCRVS side sends
 /// again, the engine does open work again. Whatever died, the identity is what the events say, changed once for each, and told once.
-@Suite("A change, a crash at any step")
+@Suite("A change, a crash at any step", .timeLimit(.minutes(10)))
 struct ChangeCrashTests {
   /// One way through the mediator, with what must have come of it.
   struct Way: Sendable, CustomTestStringConvertible {

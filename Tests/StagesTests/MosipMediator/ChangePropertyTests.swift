@@ -9,7 +9,7 @@ import Testing
 
 /// Births, corrections, deaths, reversals, revocations and their repeats, in a random order with random work, crashes, pieces done by two at
 /// once, and a pipeline that takes its time. In the end the identity is what the order of the events says.
-@Suite("Any order of births, corrections, deaths and reversals")
+@Suite("Any order of births, corrections, deaths and reversals", .timeLimit(.minutes(10)))
 struct ChangePropertyTests {
   /// Numbers that are the same for the same seed.
   struct Dice {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("A correction of a birth, on the MOSIP side")
+@Suite("A correction of a birth, on the MOSIP side", .timeLimit(.minutes(10)))
 struct CorrectionTests {
   static let later = "2022-10-01T08:00:00.000Z"
   static func corrected(_ given: String = "Amina Rose", _ moment: String = later) -> JSONValue {

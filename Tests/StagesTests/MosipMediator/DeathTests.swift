@@ -5,7 +5,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("A death, on the MOSIP side")
+@Suite("A death, on the MOSIP side", .timeLimit(.minutes(10)))
 struct DeathTests {
   @Test("deactivates the deceased, never the spouse who stands first, and tells result, token and application id")
   func deactivates() async throws {

@@ -10,7 +10,7 @@ import Testing
 
 /// One process after another dies at one side effect after another, once before it took effect and once after; the
 /// senders send again, the engine does open work again. Whatever died, there is one RID, one packet, one token.
-@Suite("Between the mediators, a crash at any step")
+@Suite("Between the mediators, a crash at any step", .timeLimit(.minutes(10)))
 struct MediatorCrashTests {
   /// The whole way: webhook, packet, upload, credential, token, status. Each sender repeats until it gets its 2xx.
   func wholeWay(_ world: MediatorWorld) async throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The MOSIP-side mediator beside programs of other makes")
+@Suite("The MOSIP-side mediator beside programs of other makes", .timeLimit(.minutes(10)))
 struct MosipMediatorNeighbourTests {
   let world: MediatorWorld
   let stage: MosipMediator

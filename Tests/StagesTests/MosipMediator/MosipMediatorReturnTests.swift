@@ -8,7 +8,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The MOSIP-side mediator's way back")
+@Suite("The MOSIP-side mediator's way back", .timeLimit(.minutes(10)))
 struct MosipMediatorReturnTests {
   let world: MediatorWorld
   let stage: MosipMediator

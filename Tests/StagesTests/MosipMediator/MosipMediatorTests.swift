@@ -8,7 +8,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The MOSIP-side mediator")
+@Suite("The MOSIP-side mediator", .timeLimit(.minutes(10)))
 struct MosipMediatorTests {
   let world: MediatorWorld
   let stage: MosipMediator

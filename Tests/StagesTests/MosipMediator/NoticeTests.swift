@@ -5,7 +5,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("People who are told of an identity's new status")
+@Suite("People who are told of an identity's new status", .timeLimit(.minutes(10)))
 struct NoticeTests {
   private func bench(_ settings: [String: SettingValue] = [:]) throws -> ChangeBench {
     let bench = try ChangeBench(settings, hasNotifier: true)

@@ -7,7 +7,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("A change that is replayed, on the MOSIP side")
+@Suite("A change that is replayed, on the MOSIP side", .timeLimit(.minutes(10)))
 struct ReplayedChangeTests {
   @Test("goes on with what an earlier go had begun, and does not take its own work for another's")
   func begun() async throws {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("A death corrected or reversed, a birth revoked or reinstated, on the MOSIP side")
+@Suite("A death corrected or reversed, a birth revoked or reinstated, on the MOSIP side", .timeLimit(.minutes(10)))
 struct ReversalTests {
   static func reversal(_ moment: String = "2026-04-01T10:00:00.000Z") -> JSONValue {
     ChangeBench.death(.deathReversal, lastModified: moment)

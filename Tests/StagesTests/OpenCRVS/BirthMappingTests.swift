@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The mapping of a birth")
+@Suite("The mapping of a birth", .timeLimit(.minutes(10)))
 struct BirthMappingTests {
   struct NoHTTP: HTTPExchange {
     var answer: ClientResponse?

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("An OpenCRVS bundle")
+@Suite("An OpenCRVS bundle", .timeLimit(.minutes(10)))
 struct CRVSBundleTests {
   func given(_ person: CRVSPerson?) -> String? { person?.names.first?.given.first }
 
@@ -348,7 +348,7 @@ enum Samples {
   }
 }
 
-@Suite("Keys of records")
+@Suite("Keys of records", .timeLimit(.minutes(10)))
 struct RecordKeyTests {
   @Test("are a birth's own record id, and hashed when they would not fit or not be plain")
   func keys() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("The form of an event that both mediators read")
+@Suite("The form of an event that both mediators read", .timeLimit(.minutes(10)))
 struct CommonFormTests {
   static let aid = "45451454520000120220901080000"
 

@@ -6,7 +6,7 @@ import YAML
 
 @testable import Stages
 
-@Suite("The file of a country's names")
+@Suite("The file of a country's names", .timeLimit(.minutes(10)))
 struct FieldNamesTests {
   static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent()

@@ -91,8 +91,12 @@ struct FakeObjects: ObjectStore {
   func delete(account: String, container: String, key: String) async throws {
     try world.step { $0.objects["\(account)|\(container)|\(key)"] = nil }
   }
-  func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {}
-  func metadata(account: String, container: String, key: String) async throws -> [String: String]? { nil }
+  func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
+    throw NotInThisWorld("metadata of objects")
+  }
+  func metadata(account: String, container: String, key: String) async throws -> [String: String]? {
+    throw NotInThisWorld("metadata of objects")
+  }
 }
 
 /// Real envelopes and signatures.
@@ -145,7 +149,9 @@ struct FakeKeyManager: KeyManager {
     return Self.token(id, partner)
   }
   static func token(_ id: String, _ partner: String) -> String { "t(\(id),\(partner))" }
-  func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String { "" }
+  func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String {
+    throw NotInThisWorld("signatures as JWS")
+  }
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
     if let fault = fault() { throw fault }
     guard let owner = keys.owners[application], let parsed = try? JWS(compact: jws, over: payload) else { return false }
@@ -256,11 +262,13 @@ struct FakeTokens: AccessTokens {
 
 struct FakeRegister: RegistrationRegister {
   let world: MediatorWorld
-  func sync(_ record: SyncRecord) async throws -> SyncRecord { record }
-  func synced(packetId: String) async throws -> SyncRecord? { nil }
-  func synced(workflowInstanceId: String) async throws -> SyncRecord? { nil }
-  func synced(rid: String) async throws -> [SyncRecord] { [] }
-  func registration(workflowInstanceId: String) async throws -> RegistrationRecord? { nil }
+  func sync(_ record: SyncRecord) async throws -> SyncRecord { throw NotInThisWorld("announcements") }
+  func synced(packetId: String) async throws -> SyncRecord? { throw NotInThisWorld("announcements") }
+  func synced(workflowInstanceId: String) async throws -> SyncRecord? { throw NotInThisWorld("announcements") }
+  func synced(rid: String) async throws -> [SyncRecord] { throw NotInThisWorld("announcements") }
+  func registration(workflowInstanceId: String) async throws -> RegistrationRecord? {
+    throw NotInThisWorld("registrations by workflow instance")
+  }
   func registrations(rid: String) async throws -> [RegistrationRecord] {
     if let known = world.state.withLock({ $0.registrations }) { return known[rid].map { [$0] } ?? [] }
     return [Self.row(rid, "REJECTED", at: "VALIDATE_PACKET")]

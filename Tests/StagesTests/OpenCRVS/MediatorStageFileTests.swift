@@ -5,7 +5,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("The stage.yaml of a mediator")
+@Suite("The stage.yaml of a mediator", .timeLimit(.minutes(10)))
 struct MediatorStageFileTests {
   @Test("is readable, names its plugin, and gives every setting that has no default")
   func files() throws {

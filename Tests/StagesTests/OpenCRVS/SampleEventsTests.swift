@@ -5,7 +5,7 @@ import Testing
 
 @testable import Stages
 
-@Suite("Made-up events")
+@Suite("Made-up events", .timeLimit(.minutes(10)))
 struct SampleEventsTests {
   private let events = SampleEvents(
     seed: 1, run: "EVENTS", year: 2025, at: Instant(milliseconds: 1_780_000_000_000)
@@ -83,7 +83,8 @@ struct SampleEventsTests {
     let samples = SampleEvents(seed: 1, run: "EVENTS", year: 2025, at: Instant(milliseconds: 1_780_000_000_000))
     #expect(
       samples.only(.topic("DEATH_REVERSED")).map(\.name) == ["sample-2", "death-old-form", "death-reversed"])
-    #expect(samples.only(.topic("BIRTH_REGISTERED")).allSatisfy { $0.name.hasPrefix("sample-") })
+    let births = samples.only(.topic("BIRTH_REGISTERED"))
+    #expect(!births.isEmpty && births.allSatisfy { $0.name.hasPrefix("sample-") })
     let errors = samples.only(.errors)
     #expect(errors.filter { $0.errorCodes.isEmpty }.map(\.name) == ["sample-8"])
     #expect(errors.count { !$0.errorCodes.isEmpty } == events.count { !$0.errorCodes.isEmpty })

@@ -7,7 +7,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The OpenCRVS-side mediator, for every kind of event")
+@Suite("The OpenCRVS-side mediator, for every kind of event", .timeLimit(.minutes(10)))
 struct EventKindsTests {
   let world: MediatorWorld
   let stage: OpencrvsMediator
@@ -274,7 +274,7 @@ struct EventKindsTests {
   }
 }
 
-@Suite("The made-up events of the scenarios", .enabled(if: Samples.areThere, Samples.hint))
+@Suite("The made-up events of the scenarios", .enabled(if: Samples.areThere, Samples.hint), .timeLimit(.minutes(10)))
 struct ScenarioSamplesTests {
   @Test("are read for whom they are about, and go their way")
   func samples() async throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The OpenCRVS-side mediator beside programs of other makes")
+@Suite("The OpenCRVS-side mediator beside programs of other makes", .timeLimit(.minutes(10)))
 struct OpencrvsMediatorNeighbourTests {
   let world: MediatorWorld
   let stage: OpencrvsMediator

@@ -8,7 +8,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("The OpenCRVS-side mediator")
+@Suite("The OpenCRVS-side mediator", .timeLimit(.minutes(10)))
 struct OpencrvsMediatorTests {
   let world: MediatorWorld
   let stage: OpencrvsMediator

@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 @testable import Stages
 
-@Suite("Events of one record")
+@Suite("Events of one record", .timeLimit(.minutes(10)))
 struct RecordOrderTests {
   static let moments = (1...3).map { "2026-03-0\($0)T10:00:00.000Z" }
   static var corrections: [JSONValue] {

@@ -3,7 +3,7 @@ import Stages
 import System
 import Testing
 
-@Suite struct PacketClassifierTests {
+@Suite(.timeLimit(.minutes(10))) struct PacketClassifierTests {
   private static let none = "--TAG_VALUE_NOT_AVAILABLE--"
 
   private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {

@@ -5,7 +5,7 @@ import Testing
 @testable import Stages
 
 /// Every row of docs/upstream/stages.md#16-status-by-rid-and-external-status.
-@Suite struct ExternalStatusTests {
+@Suite(.timeLimit(.minutes(10))) struct ExternalStatusTests {
   private let rules: ExternalStatus
 
   init() throws {

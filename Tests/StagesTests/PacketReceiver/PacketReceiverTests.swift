@@ -7,7 +7,7 @@ import System
 import Testing
 
 /// The endpoints over real sockets, in a world in memory.
-@Suite struct PacketReceiverTests {
+@Suite(.timeLimit(.minutes(10))) struct PacketReceiverTests {
   private static let syncPath = "/registrationprocessor/v1/registrationstatus/sync"
   private static let uploadPath = "/registrationprocessor/v1/packetreceiver/registrationpackets"
 

@@ -6,7 +6,7 @@ import System
 import Testing
 
 /// The endpoints by which a client asks what became of its packets.
-@Suite struct StatusQueriesTests {
+@Suite(.timeLimit(.minutes(10))) struct StatusQueriesTests {
   private static let base = "/registrationprocessor/v1/registrationstatus"
 
   /// A question with the name of its ids and the id of its envelope.

@@ -6,7 +6,7 @@ import Testing
 @testable import Registration
 @testable import Stages
 
-@Suite struct PacketUploaderTests {
+@Suite(.timeLimit(.minutes(10))) struct PacketUploaderTests {
   private static let path = "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)"
 
   private func packet(rid: String = Sample.rid, process: String = "OPENCRVS_NEW", documents: [UInt8] = [1, 2, 3])

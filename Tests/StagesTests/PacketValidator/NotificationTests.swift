@@ -5,7 +5,7 @@ import System
 import Testing
 
 /// Who is told of a packet validator's verdict, and how often.
-@Suite struct NotificationTests {
+@Suite(.timeLimit(.minutes(10))) struct NotificationTests {
   private static let both: [String: SettingValue] = ["notifications": ["sms", "email"]]
   private static let contact: JSONValue = [
     "name": "Asha $RID Rao", "phone": "9876543210", "email": "asha@example.org", "langCode": "eng",

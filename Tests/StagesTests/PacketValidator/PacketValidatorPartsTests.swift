@@ -4,7 +4,7 @@ import Stages
 import Testing
 
 /// Documents, captures and references of a packet (docs/upstream/stages.md#4-packet-validator, steps 6 to 8).
-@Suite struct PacketValidatorPartsTests {
+@Suite(.timeLimit(.minutes(10))) struct PacketValidatorPartsTests {
   private static let passed = "passed SUCCESS RPR-PKV-SUCCESS-001"
   private static let missing = "failed FAILED RPR-PKV-FAILED-005"
   private static let malformed = "failed FAILED RPR-PKV-FAILED-015"

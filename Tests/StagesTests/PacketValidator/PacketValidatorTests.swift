@@ -3,7 +3,7 @@ import Stages
 import System
 import Testing
 
-@Suite struct PacketValidatorTests {
+@Suite(.timeLimit(.minutes(10))) struct PacketValidatorTests {
   private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
     let world = World()
     await world.set {

@@ -3,7 +3,7 @@ import Stages
 import Testing
 
 /// What the reprocessor's settings mean.
-@Suite struct ReprocessorTests {
+@Suite(.timeLimit(.minutes(10))) struct ReprocessorTests {
   private func make(_ given: [String: SettingValue]) throws {
     _ = try Reprocessor(settings: StageSettings(stage: "reprocessor", declared: Reprocessor.spec.settings, given: given))
   }

@@ -3,7 +3,7 @@ import Stages
 import System
 import Testing
 
-@Suite struct SecurezoneNotificationTests {
+@Suite(.timeLimit(.minutes(10))) struct SecurezoneNotificationTests {
   private let other = "00000000-0000-4000-8000-000000000002"
 
   private func world(_ announcements: [SyncRecord], _ rows: [RegistrationRecord]) async -> World {

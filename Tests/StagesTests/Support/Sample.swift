@@ -50,22 +50,28 @@ enum Sample {
 
 struct FixedClock: WallClock { let now: Instant }
 
+/// What a stage asked for is not there in its test.
+struct NotInThisWorld: Error, Equatable {
+  var service: String
+  init(_ service: String) { self.service = service }
+}
+
 /// Services that no stage of this folder uses.
 private struct Absent: EnvelopeKeys, WebSubHub, RIDGenerator, HTTPExchange, StageStore {
-  func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8] { throw Broken.unavailable }
-  func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
-  func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
-  func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool { false }
-  func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8] { throw Broken.unavailable }
-  func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws {}
-  func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {}
-  func next(centerId: String, machineId: String) async throws -> RID { throw Broken.unavailable }
-  func send(_ request: ClientRequest) async throws -> ClientResponse { throw Broken.unavailable }
-  func record(_ collection: String, _ key: String) async throws -> StageRecord? { nil }
+  func seal(_ plaintext: [UInt8], for owner: String) async throws -> [UInt8] { throw NotInThisWorld("envelope keys") }
+  func open(_ envelope: [UInt8], as owner: String) async throws -> [UInt8] { throw NotInThisWorld("envelope keys") }
+  func sign(_ data: [UInt8], as owner: String) async throws -> [UInt8] { throw NotInThisWorld("envelope keys") }
+  func verify(_ data: [UInt8], signature: [UInt8], of owner: String) async throws -> Bool { throw NotInThisWorld("envelope keys") }
+  func code(_ message: [UInt8], label: String, as owner: String) async throws -> [UInt8] { throw NotInThisWorld("envelope keys") }
+  func publish(_ body: [UInt8], topic: String, idempotencyKey: String) async throws { throw NotInThisWorld("hub") }
+  func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws { throw NotInThisWorld("hub") }
+  func next(centerId: String, machineId: String) async throws -> RID { throw NotInThisWorld("RID generator") }
+  func send(_ request: ClientRequest) async throws -> ClientResponse { throw NotInThisWorld("HTTP") }
+  func record(_ collection: String, _ key: String) async throws -> StageRecord? { throw NotInThisWorld("store") }
   func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
     -> [StageRecord]
-  { [] }
-  func commit(_ changes: [StageChange]) async throws {}
+  { throw NotInThisWorld("store") }
+  func commit(_ changes: [StageChange]) async throws { throw NotInThisWorld("store") }
 }
 
 extension World {

@@ -122,9 +122,9 @@ extension World: PacketManager {
     try reading("document") { packetDocuments[name] }
   }
   func validate(_ packet: PacketReference) throws -> [PacketProblem] { try reading("validate") { faults } }
-  func tags(of rid: String, named names: [String]?) throws -> [String: String] { [:] }
-  func addOrUpdateTags(of rid: String, _ tags: [String: String]) throws {}
-  func deleteTags(of rid: String, named names: [String]) throws {}
+  func tags(of rid: String, named names: [String]?) throws -> [String: String] { throw NotInThisWorld("tags of packets") }
+  func addOrUpdateTags(of rid: String, _ tags: [String: String]) throws { throw NotInThisWorld("tags of packets") }
+  func deleteTags(of rid: String, named names: [String]) throws { throw NotInThisWorld("tags of packets") }
 }
 
 extension World: RegistrationRegister {
@@ -224,7 +224,7 @@ extension World: IdentityRepository {
       drafts[rid] = draft
     }
   }
-  func discardDraft(rid: String) throws { try changing("discardDraft") {} }
+  func discardDraft(rid: String) throws { try changing("discardDraft") { drafts[rid] = nil } }
   func publishDraft(rid: String, idempotencyKey: String) throws -> String? {
     try changing("publishDraft") {
       guard let draft = drafts[rid] else { return nil }
@@ -269,11 +269,11 @@ extension World: KeyManager {
   func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) throws -> Bool {
     Hash.sha256(data) == signature
   }
-  func tokenId(_ id: String, partner: String) throws -> String { String(repeating: "1", count: 36) }
+  func tokenId(_ id: String, partner: String) throws -> String { throw NotInThisWorld("token ids") }
   func signJWS(_ payload: [UInt8], application: String, detached: Bool) throws -> String {
     try reading("signJWS") { "header..\(Encoding.hex(Hash.sha256(payload)))" }
   }
-  func verifyJWS(_ jws: String, payload: [UInt8], application: String) throws -> Bool { true }
+  func verifyJWS(_ jws: String, payload: [UInt8], application: String) throws -> Bool { throw NotInThisWorld("checks of JWS") }
 }
 
 extension World: Notifier {
@@ -344,7 +344,7 @@ extension World: VirusScanner {
 
 extension World: AccessTokens {
   func caller(of token: String, for audience: TokenAudience) throws -> Caller? { try reading("caller") { callers[token] } }
-  func token(client: String, for audience: TokenAudience) throws -> String { "token" }
+  func token(client: String, for audience: TokenAudience) throws -> String { throw NotInThisWorld("tokens of callers") }
 }
 
 extension World: PipelineEntrance {

@@ -4,7 +4,7 @@ import StageKit
 import Stages
 import Testing
 
-@Suite struct UINGeneratorTests {
+@Suite(.timeLimit(.minutes(10))) struct UINGeneratorTests {
   private func world() async -> World {
     let world = World()
     await world.set {
