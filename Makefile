@@ -53,7 +53,7 @@ bench: setup        ## the yardsticks of docs/performance.md
 fuzz: setup         ## each reader of bytes from outside for N seconds, guided by coverage: make fuzz SECONDS_EACH=60
 	scripts/fuzz
 
-generate: build     ## what the program itself says: the table of endpoints in docs/security.md, and the trees under deploy/
+generate: build     ## what the program itself says: docs/reference, parts of other pages, and the trees under deploy/
 	scripts/generate
 
 format:

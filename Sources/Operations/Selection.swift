@@ -235,7 +235,7 @@ public struct Selection: Sendable, Hashable {
   }
 
   private static func code(_ text: String) throws(OperationError) -> String {
-    guard isPlain(text) else { throw refusal("code", "\(quote(text)) cannot be a code: e.g. RPR-PKV-FAILED-001") }
+    guard isPlain(text) else { throw refusal("code", "\(quote(text)) cannot be a code: e.g. RPR-PKV-FAILED-012") }
     return text
   }
 

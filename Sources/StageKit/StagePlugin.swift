@@ -45,7 +45,7 @@ public protocol StagePlugin: Sendable {
   /// Called once when the stage starts, before its first message and before its endpoints open. Scheduling standing work is done here.
   func start(_ context: StageContext) async throws
 
-  /// Counts of its own since it was started, for the metrics: `regproc_stage_<name>_total`.
+  /// Counts of its own since it was started, by the names that `spec.counts` declares; no others are told.
   var counts: [String: Int] { get }
 }
 
@@ -95,13 +95,16 @@ public struct PluginSpec: Sendable {
   public var topics: [String]
   /// The kinds of durable work it performs.
   public var work: [WorkKind]
+  /// What it counts, for the metrics.
+  public var counts: [CountField]
   /// Its settings.
   public var settings: [SettingField]
 
   /// A plugin's description of itself.
   public init(
     name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, isReprocessor: Bool = false,
-    scansPackets: Bool = false, topics: [String] = [], work: [WorkKind] = [], settings: [SettingField] = []
+    scansPackets: Bool = false, topics: [String] = [], work: [WorkKind] = [], counts: [CountField] = [],
+    settings: [SettingField] = []
   ) {
     self.name = name
     self.summary = summary
@@ -111,11 +114,26 @@ public struct PluginSpec: Sendable {
     self.scansPackets = scansPackets
     self.topics = topics
     self.work = work
+    self.counts = counts
     self.settings = settings
   }
 
   /// Whether it has something to do only where flows leave stages to others.
   public var servesElsewhere: Bool { isBridge || isReprocessor }
+}
+
+/// Something that a plugin counts: the metric `regproc_stage_<name>_total` of each of its stages.
+public struct CountField: Sendable {
+  /// The name, in lower case with underscores.
+  public var name: String
+  /// One sentence for whoever watches it.
+  public var help: String
+
+  /// A count.
+  public init(_ name: String, _ help: String) {
+    self.name = name
+    self.help = help
+  }
 }
 
 /// A record of a further topic, as a plugin sees it.

@@ -1,3 +1,5 @@
+import YAML
+
 /// What routing needs to see of a message. The message type of another module conforms.
 public protocol Routable {
   /// The value of a packet tag, or nil when the message has no such tag (or no tags).
@@ -42,6 +44,33 @@ public enum MessageField: String, Sendable, CaseIterable {
   case iteration
   /// The primary key of the registration.
   case workflowInstanceId
+
+  /// What it is, in a few words.
+  public var meaning: String {
+    switch self {
+    case .rid: "The registration id."
+    case .process: "The process."
+    case .isValid: "The business flag of the verdict."
+    case .internalError: "The technical flag of the verdict."
+    case .address: "The next hop that a dedupe or ABIS stage asks for."
+    case .retryCount: "Null in practice."
+    case .lastHopTimestamp: "When the last stage sent the message."
+    case .source: "The packet's source."
+    case .iteration: "1 for main processes, n for the n-th packet of additional information."
+    case .workflowInstanceId: "The primary key of the registration."
+    }
+  }
+
+  /// What values it may have, in words.
+  public var values: String {
+    let words =
+      switch kind {
+      case .text: String.expected
+      case .bool: Bool.expected
+      case .int: Int.expected
+      }
+    return words + (isNullable ? ", or null" : "")
+  }
 
   /// What values a field can have.
   enum Kind { case text, bool, int }

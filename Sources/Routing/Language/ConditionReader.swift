@@ -37,11 +37,11 @@ struct ConditionReader {
       return nil
     }
     let read = pairs.map { pair -> Condition? in
-      switch pair.key {
-      case "all": list(pair.value).map(joined)
-      case "any": list(pair.value).map { $0.count == 1 ? $0[0] : .any($0) }
-      case "not": part(pair.value).map { .not($0) }
-      default: comparison(pair)
+      switch ConditionKey(rawValue: pair.key) {
+      case .all: list(pair.value).map(joined)
+      case .any: list(pair.value).map { $0.count == 1 ? $0[0] : .any($0) }
+      case .not: part(pair.value).map { .not($0) }
+      case nil: comparison(pair)
       }
     }
     let conditions = read.compactMap { $0 }
@@ -64,10 +64,10 @@ struct ConditionReader {
   private func comparison(_ pair: YAMLEntry) -> Condition? {
     guard let subject = subject(pair) else { return nil }
     guard pair.value.mapping != nil else { return equality(subject, pair.value) }
-    guard let reader = KeyedReader(pair.value, of: "the condition on \(pair.key)", problems) else { return nil }
+    guard let reader = RouteReader(pair.value, of: "the condition on \(pair.key)", problems, ComparisonKey.self) else { return nil }
     var parts: [Condition?] = []
-    if let not = reader.entry("not") { parts.append(equality(subject, not.value).map { .not($0) }) }
-    if let isPresent = reader.entry("present") {
+    if let not = reader.entry(.not) { parts.append(equality(subject, not.value).map { .not($0) }) }
+    if let isPresent = reader.entry(.present) {
       parts.append(
         Bool.read(isPresent.value, problems).map { $0 ? .present(subject) : .not(.present(subject)) })
     }
@@ -84,7 +84,7 @@ struct ConditionReader {
   private func subject(_ pair: YAMLEntry) -> Condition.Subject? {
     if pair.key.hasPrefix("tags."), pair.key != "tags." { return .tag(String(pair.key.dropFirst(5))) }
     if MessageField(rawValue: pair.key) != nil { return .field(pair.key) }
-    let known = MessageField.allCases.map(\.rawValue) + ["any", "all", "not"]
+    let known = MessageField.allCases.map(\.rawValue) + ConditionKey.allCases.map(\.rawValue)
     // Tags are in capitals, fields are not: who writes AGE_GROUP means the tag.
     let isLikeTag = pair.key.contains { $0 >= "A" && $0 <= "Z" } && !pair.key.contains { $0 >= "a" && $0 <= "z" }
     let suggestion =

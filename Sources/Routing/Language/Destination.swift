@@ -35,24 +35,37 @@ public enum WorkflowCommand: Sendable, Hashable, CustomStringConvertible {
   /// The registration waits because of pause rules; only `pause` of a flow makes this, no destination names it.
   case markAsPaused(Pause)
 
-  /// The names that a route file may use.
-  public static let names = [
-    "complete-as-processed", "complete-as-rejected", "complete-as-failed", "mark-as-reprocess",
-    "pause-and-request-additional-info", "restart-parent-flow", "complete-as-rejected-without-parent-flow",
-    "anonymous-profile",
+  /// All that a route file may name; the one with properties stands with an example of them.
+  public static let offered: [WorkflowCommand] = [
+    .completeAsProcessed, .completeAsRejected, .completeAsFailed, .markAsReprocess,
+    .pauseAndRequestAdditionalInfo(AdditionalInfoRequest(process: "BIOMETRIC_CORRECTION", pauseSeconds: 15 * 86_400)),
+    .restartParentFlow, .completeAsRejectedWithoutParentFlow, .anonymousProfile,
   ]
+
+  /// The names that a route file may use.
+  public static let names = offered.map(\.name)
+
+  /// The one that has properties.
+  static let additionalInfo = "pause-and-request-additional-info"
 
   /// The command of a name that needs no properties.
   public init?(name: String) {
-    switch name {
-    case "complete-as-processed": self = .completeAsProcessed
-    case "complete-as-rejected": self = .completeAsRejected
-    case "complete-as-failed": self = .completeAsFailed
-    case "mark-as-reprocess": self = .markAsReprocess
-    case "restart-parent-flow": self = .restartParentFlow
-    case "complete-as-rejected-without-parent-flow": self = .completeAsRejectedWithoutParentFlow
-    case "anonymous-profile": self = .anonymousProfile
-    default: return nil
+    guard name != Self.additionalInfo, let command = Self.offered.first(where: { $0.name == name }) else { return nil }
+    self = command
+  }
+
+  /// What it does, in one sentence.
+  public var meaning: String {
+    switch self {
+    case .completeAsProcessed: "The registration ends well."
+    case .completeAsRejected: "The registration ends as rejected."
+    case .completeAsFailed: "The registration ends as failed."
+    case .markAsReprocess: "The message is tried again later by the reprocessor."
+    case .pauseAndRequestAdditionalInfo: "The registration waits for a packet of another process."
+    case .restartParentFlow: "The registration that asked for this packet begins again."
+    case .completeAsRejectedWithoutParentFlow: "The packet is rejected, and the registration that asked for it does not hear of it."
+    case .anonymousProfile: "A profile without personal data is written for reports; the registration goes on."
+    case .markAsPaused: "The registration waits because of pause rules."
     }
   }
 
@@ -63,7 +76,7 @@ public enum WorkflowCommand: Sendable, Hashable, CustomStringConvertible {
     case .completeAsRejected: "complete-as-rejected"
     case .completeAsFailed: "complete-as-failed"
     case .markAsReprocess: "mark-as-reprocess"
-    case .pauseAndRequestAdditionalInfo: "pause-and-request-additional-info"
+    case .pauseAndRequestAdditionalInfo: Self.additionalInfo
     case .restartParentFlow: "restart-parent-flow"
     case .completeAsRejectedWithoutParentFlow: "complete-as-rejected-without-parent-flow"
     case .anonymousProfile: "anonymous-profile"

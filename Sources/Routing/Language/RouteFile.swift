@@ -1,38 +1,8 @@
 import Registration
 import YAML
 
-/// All flows of one route file, ready to decide. What a route file may say:
-///
-/// ```yaml
-/// version: 1
-/// on: { failed: ..., error: ..., retry: ... }     # for every flow without its own
-/// flows:
-///   OPENCRVS_NEW:
-///     source: OPENCRVS                       # the packet source, for who makes packets
-///     on: { failed: ..., error: ..., retry: ... }   # a destination or a list, for every stage without its own
-///     route:                                 # the first entry is where the flow begins
-///       - packet-receiver                    # passed messages go to the following entry
-///       - packet-classifier:
-///           next:                            # first match wins
-///             - when: { tags.AGE_GROUP: INFANT }    # the syntax is at `Condition`
-///               to: introducer-validator     # a destination or a list
-///             - to: uin-generator
-///           also: anonymous-profile          # after the destinations of every passed message
-///           failed: complete-as-rejected     # also error, retry: instead of `on`; conditions are written
-///           retry: { next: [{ when: ..., to: ... }, { to: ... }] }
-///           runs: elsewhere                  # something else runs this stage
-///           entry: true                      # messages may begin here, besides at the first stage
-///       - print: { passed: complete-as-processed }  # instead of the following entry
-///     omitted: [verification]                # stages left out on purpose
-///     pin: true                              # packets finish on the version of this file that they began with
-///     pause: []                              # the syntax is at `PauseRule`
-/// foreign-stages:                            # stages of others that are known to nobody here
-///   address-check: { topic: address-check }  # what its topics begin with; left out: the name
-/// forwards: { printing-bus-in: print }       # the syntax is at `Forward`
-/// ```
-///
-/// A destination is a stage of the same flow or a workflow command. One command has properties:
-/// `{ pause-and-request-additional-info: { process: BIOMETRIC_CORRECTION, pause-for: 15d } }`.
+/// All flows of one route file, ready to decide. What a route file may say is in docs/route-file.md; its keys are `FileKey`, `FlowKey`
+/// and the others beside them.
 public struct RouteFile: Sendable {
   /// The version of the file's format.
   public let version: Int

@@ -10,14 +10,9 @@ extension RouteFileReader {
   }
 
   private func destination(_ node: YAMLNode) -> Placed<Destination>? {
-    let pause = "pause-and-request-additional-info"
+    let pause = WorkflowCommand.additionalInfo
     if let pairs = node.mapping, pairs.count == 1, pairs[0].key == pause {
-      guard let reader = KeyedReader(pairs[0].value, of: pause, problems) else { return nil }
-      let process = reader.required("process", String.self)
-      let time = reader.required("pause-for", Duration.self)
-      reader.finish()
-      guard let process, let time else { return nil }
-      let request = AdditionalInfoRequest(process: process, pauseSeconds: time.seconds)
+      guard let request = AdditionalInfoRequest.read(pairs[0].value, problems) else { return nil }
       let name = pairs[0].keyNode
       return Placed(
         .command(.pauseAndRequestAdditionalInfo(request)), at: name.start, length: pause.utf8.count)
@@ -71,9 +66,9 @@ extension RouteFileReader {
       }
       guard topic(entry.key, entry.keyNode, "a stage's name") else { return nil }
       guard !entry.value.isNull else { return StageDirectory.Entry(entry.key) }
-      guard let reader = KeyedReader(entry.value, of: "the stage \(entry.key)", problems) else { return nil }
-      let prefix = reader.optional("topic", String.self)
-      if let prefix, let node = reader.entry("topic")?.value, !topic(prefix, node, "a topic prefix") { return nil }
+      guard let reader = RouteReader(entry.value, of: "the stage \(entry.key)", problems, ForeignStageKey.self) else { return nil }
+      let prefix = reader.optional(.topic, String.self)
+      if let prefix, let node = reader.entry(.topic)?.value, !topic(prefix, node, "a topic prefix") { return nil }
       reader.finish()
       return StageDirectory.Entry(entry.key, topicPrefix: prefix)
     }
@@ -137,15 +132,15 @@ extension RouteFileReader {
       return []
     }
     return nodes.compactMap { node in
-      guard let reader = KeyedReader(node, of: "a pause rule", problems) else { return nil }
-      let id = reader.required("id", String.self)
-      let when = reader.required("when", YAMLNode.self)
-      let time = reader.required("for", Duration.self)
-      let then = reader.required("then", Pause.Resume.self)
-      let text = reader.optional("description", String.self)
+      guard let reader = RouteReader(node, of: "a pause rule", problems, PauseKey.self) else { return nil }
+      let id = reader.required(.id, String.self)
+      let when = reader.required(.when, YAMLNode.self)
+      let time = reader.required(.duration, Duration.self)
+      let then = reader.required(.then, Pause.Resume.self)
+      let text = reader.optional(.description, String.self)
       var after: [Placed<String>] = []
-      if let entry = reader.entry("after") { after = (entry.value.sequence ?? [entry.value]).compactMap(stageName) }
-      let place = reader.entry("id")?.value ?? node
+      if let entry = reader.entry(.after) { after = (entry.value.sequence ?? [entry.value]).compactMap(stageName) }
+      let place = reader.entry(.id)?.value ?? node
       reader.finish()
       guard let id, let when, let time, let then,
         let condition = ConditionReader(problems: problems).condition(when)
@@ -157,6 +152,18 @@ extension RouteFileReader {
 }
 
 extension Pause.Resume: YAMLReadable {}
+
+extension AdditionalInfoRequest {
+  /// The properties of the command; nil after a problem.
+  static func read(_ node: YAMLNode, _ problems: Problems) -> AdditionalInfoRequest? {
+    guard let reader = RouteReader(node, of: WorkflowCommand.additionalInfo, problems, AdditionalInfoKey.self) else { return nil }
+    let process = reader.required(.process, String.self)
+    let time = reader.required(.pauseFor, Duration.self)
+    reader.finish()
+    guard let process, let time else { return nil }
+    return AdditionalInfoRequest(process: process, pauseSeconds: time.seconds)
+  }
+}
 
 /// A time in a route file: whole seconds, or a whole number with s, m, h or d.
 struct Duration: YAMLReadable {

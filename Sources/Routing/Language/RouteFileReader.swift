@@ -45,22 +45,22 @@ struct RouteFileReader {
   }
 
   mutating func file(_ root: YAMLNode) -> Content? {
-    guard let reader = KeyedReader(root, of: "the route file", problems) else { return nil }
-    if let version = reader.required("version", Int.self), version != RouteFile.currentVersion {
+    guard let reader = RouteReader(root, of: "the route file", problems, FileKey.self) else { return nil }
+    if let version = reader.required(.version, Int.self), version != RouteFile.currentVersion {
       let known = RouteFile.currentVersion
       problems.add(
-        "unsupported-version", "version \(version) is not known here", at: reader.entry("version")?.value ?? root,
+        "unsupported-version", "version \(version) is not known here", at: reader.entry(.version)?.value ?? root,
         suggestion: "this release reads version \(known)")
     }
     var content = Content()
-    if let entry = reader.entry("foreign-stages"), !entry.value.isNull {
+    if let entry = reader.given(.foreignStages) {
       content.foreign = foreign(entry.value)
       stages = stages.adding(content.foreign)
     }
     var on: [VerdictKind: [Branch]] = [:]
-    if let reader = reader.mapping("on") { on = verdicts(reader) }
-    if let entry = reader.entry("forwards"), !entry.value.isNull { content.forwards = forwards(entry.value) }
-    if let node = reader.required("flows", YAMLNode.self) {
+    if let entry = reader.given(.on) { on = verdicts(entry.value) ?? [:] }
+    if let entry = reader.given(.forwards) { content.forwards = forwards(entry.value) }
+    if let node = reader.required(.flows, YAMLNode.self) {
       if let entries = node.mapping {
         for entry in entries {
           let before = losses
@@ -90,20 +90,20 @@ struct RouteFileReader {
         "process-name", "a process is named in capitals, digits and underscores", at: entry.keyNode,
         suggestion: isName ? nil : "as in OPENCRVS_NEW")
     }
-    guard let reader = KeyedReader(entry.value, of: "the flow \(entry.key)", problems) else { return nil }
+    guard let reader = RouteReader(entry.value, of: "the flow \(entry.key)", problems, FlowKey.self) else { return nil }
     var flow = Flow(process: placed(entry.key, entry.keyNode), stages: [])
-    flow.source = reader.optional("source", String.self)
+    flow.source = reader.optional(.source, String.self)
     flow.on = inherited
-    if let on = reader.mapping("on") { flow.on.merge(verdicts(on)) { _, own in own } }
-    if let node = reader.required("route", YAMLNode.self) { flow.stages = route(node) }
-    if let entry = reader.entry("omitted"), !entry.value.isNull {
+    if let on = reader.given(.on) { flow.on.merge(verdicts(on.value) ?? [:]) { _, own in own } }
+    if let node = reader.required(.route, YAMLNode.self) { flow.stages = route(node) }
+    if let entry = reader.given(.omitted) {
       // What is omitted decides nothing.
       let before = losses
       flow.omitted = omitted(entry.value)
       slips.count += losses - before
     }
-    if let entry = reader.entry("pause"), !entry.value.isNull { flow.pauses = pauses(entry.value) }
-    flow.isPinned = reader.optional("pin", Bool.self) ?? false
+    if let entry = reader.given(.pause) { flow.pauses = pauses(entry.value) }
+    flow.isPinned = reader.optional(.pin, Bool.self) ?? false
     reader.finish()
     return flow
   }
@@ -151,9 +151,9 @@ struct RouteFileReader {
     }
     var stage = FlowStage(entryName(pair.keyNode))
     guard !pair.value.isNull else { return stage }
-    guard let reader = KeyedReader(pair.value, of: "the stage \(pair.key)", problems) else { return stage }
-    let passed = reader.entry("passed")
-    let next = reader.entry("next")
+    guard let reader = RouteReader(pair.value, of: "the stage \(pair.key)", problems, StageKey.self) else { return stage }
+    let passed = reader.entry(.passed)
+    let next = reader.entry(.next)
     if let passed { stage.way = .to(destinations(passed.value)) }
     if let next {
       stage.way = .next(branches(next.value))
@@ -163,15 +163,15 @@ struct RouteFileReader {
           suggestion: "make passed the last branch of next, without when")
       }
     }
-    if let also = reader.entry("also") { stage.also = destinations(also.value) }
-    for verdict in VerdictKind.unpassed { stage.overrides[verdict] = ways(reader, verdict) }
-    if let runs = reader.optional("runs", Runner.self) { stage.runsElsewhere = runs == .elsewhere }
-    stage.isEntry = reader.optional("entry", Bool.self) ?? false
+    if let also = reader.entry(.also) { stage.also = destinations(also.value) }
+    for verdict in VerdictKind.unpassed {
+      stage.overrides[verdict] = StageKey(rawValue: verdict.rawValue).flatMap(reader.entry).flatMap { ways($0, verdict) }
+    }
+    if let runs = reader.optional(.runs, RouteRunner.self) { stage.runsElsewhere = runs == .elsewhere }
+    stage.isEntry = reader.optional(.entry, Bool.self) ?? false
     reader.finish()
     return stage
   }
-
-  private enum Runner: String, CaseIterable, YAMLReadable { case here, elsewhere }
 
   /// The name of an entry of the route; one that is nearly right counts as the right one.
   private func entryName(_ node: YAMLNode) -> Placed<String> {
@@ -194,10 +194,13 @@ struct RouteFileReader {
   }
 
   /// What `on` says, of the file or of a flow.
-  private func verdicts(_ on: KeyedReader) -> [VerdictKind: [Branch]] {
+  private func verdicts(_ node: YAMLNode) -> [VerdictKind: [Branch]]? {
+    guard let on = RouteReader(node, of: FileKey.on.rawValue, problems, VerdictKey.self) else { return nil }
     var read: [VerdictKind: [Branch]] = [:]
-    for verdict in VerdictKind.unpassed { read[verdict] = ways(on, verdict) }
-    if let passed = on.entry("passed") {
+    for verdict in VerdictKind.unpassed {
+      read[verdict] = VerdictKey(rawValue: verdict.rawValue).flatMap(on.entry).flatMap { ways($0, verdict) }
+    }
+    if let passed = on.stray(VerdictKind.passed.rawValue) {
       problems.add(
         "passed-in-on", "where passed messages go is said at each stage", at: passed.keyNode,
         suggestion: "write passed or next at the stage")
@@ -207,11 +210,10 @@ struct RouteFileReader {
   }
 
   /// The ways of a verdict: destinations, or `{ next: [...] }` with branches.
-  private func ways(_ reader: KeyedReader, _ verdict: VerdictKind) -> [Branch]? {
-    guard let entry = reader.entry(verdict.rawValue) else { return nil }
-    if entry.value["next"] != nil {
-      guard let reader = KeyedReader(entry.value, of: "the verdict \(verdict.rawValue)", problems) else { return nil }
-      let next = reader.entry("next").map { branches($0.value) }
+  private func ways(_ entry: YAMLEntry, _ verdict: VerdictKind) -> [Branch]? {
+    if entry.value[WaysKey.next.rawValue] != nil {
+      guard let reader = RouteReader(entry.value, of: "the verdict \(verdict.rawValue)", problems, WaysKey.self) else { return nil }
+      let next = reader.entry(.next).map { branches($0.value) }
       reader.finish()
       return next
     }
@@ -224,9 +226,9 @@ struct RouteFileReader {
       return []
     }
     return nodes.compactMap { node in
-      guard let reader = KeyedReader(node, of: "a branch", problems) else { return nil }
-      let when = reader.entry("when")
-      let to: YAMLNode? = reader.required("to")
+      guard let reader = RouteReader(node, of: "a branch", problems, BranchKey.self) else { return nil }
+      let when = reader.entry(.when)
+      let to = reader.required(.to, YAMLNode.self)
       reader.finish()
       var condition: Condition?
       if let when {
@@ -243,3 +245,5 @@ struct RouteFileReader {
     return Placed(value, at: node.start, length: max(1, length))
   }
 }
+
+extension RouteRunner: YAMLReadable {}

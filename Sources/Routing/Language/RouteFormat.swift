@@ -21,29 +21,32 @@ public enum RouteFormat {
     return .formatted(YAMLPrinter.print(root, of: document.source, style: style))
   }
 
+  /// Keys below which everything stands on lines of its own.
+  private static let blocks: Set<String> = [
+    FileKey.flows.rawValue, FileKey.on.rawValue, FlowKey.route.rawValue, StageKey.next.rawValue, FlowKey.pause.rawValue,
+    CasesKey.cases.rawValue,
+  ]
+  /// Those whose entries do so too.
+  private static let lists = blocks.subtracting([FileKey.flows.rawValue, FileKey.on.rawValue])
+
   /// A branch has its condition and its destinations on a line each; a stage stands on one line unless it has branches.
   static let style = YAMLStyle(
     width: 110,
     isBlock: { path in
-      switch path.last {
-      case nil, "flows", "on", "route", "next", "pause", "cases": return true
-      default: break
-      }
-      if path.count == 2, path[0] == "flows" { return true }
-      guard path.last == "*", let list = path.dropLast().last else { return false }
-      return list == "route" || list == "next" || list == "pause" || list == "cases"
+      guard let last = path.last else { return true }
+      if blocks.contains(last) || path.count == 2 && path[0] == FileKey.flows.rawValue { return true }
+      guard last == "*", let list = path.dropLast().last else { return false }
+      return lists.contains(list)
     },
     order: { path in
-      if path.isEmpty { return ["version", "on", "foreign-stages", "forwards", "flows"] }
-      if path.count == 2, path[0] == "flows" { return ["source", "on", "route", "omitted", "pause", "pin"] }
-      if path.last == "on" { return ["failed", "error", "retry"] }
-      if path.last == "*", path.dropLast().last == "next" { return ["when", "to"] }
-      if path.last == "*", path.dropLast().last == "pause" {
-        return ["id", "after", "when", "for", "then", "description"]
-      }
-      if path.count == 5, path[0] == "flows", path[2] == "route" {
-        return ["runs", "entry", "passed", "next", "also", "failed", "error", "retry"]
-      }
+      if path.isEmpty { return names(FileKey.self) }
+      if path.count == 2, path[0] == FileKey.flows.rawValue { return names(FlowKey.self) }
+      if path.last == FileKey.on.rawValue { return names(VerdictKey.self) }
+      if path.last == "*", path.dropLast().last == StageKey.next.rawValue { return names(BranchKey.self) }
+      if path.last == "*", path.dropLast().last == FlowKey.pause.rawValue { return names(PauseKey.self) }
+      if path.count == 5, path[0] == FileKey.flows.rawValue, path[2] == FlowKey.route.rawValue { return names(StageKey.self) }
       return []
     })
+
+  private static func names<Key: RouteKey>(_ keys: Key.Type) -> [String] { keys.allCases.map(\.rawValue) }
 }

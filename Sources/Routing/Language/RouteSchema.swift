@@ -1,7 +1,7 @@
 import Registration
 import JSON
 
-/// The JSON Schema (draft 7) of route files, for editors. It is made from the names that the reader itself knows; what a
+/// The JSON Schema (draft 7) of route files, for editors. It is made from the keys that the reader itself knows; what a
 /// schema cannot say (reachability, totality, names of other stages) `RouteFile.read` checks.
 public enum RouteSchema {
   /// Where the committed one is, from the root of the repository.
@@ -13,154 +13,122 @@ public enum RouteSchema {
   }
 
   private static func schema(_ stages: StageDirectory) -> JSONValue {
-    [
-      "$schema": "http://json-schema.org/draft-07/schema#",
-      "title": "regproc route file",
-      "description": "For each process the stages in order, and where each verdict leads.",
-      "type": "object",
-      "required": ["version", "flows"],
-      "additionalProperties": false,
-      "properties": [
-        "version": ["const": JSONValue(RouteFile.currentVersion)],
-        "on": ref("verdicts", "For every flow without its own."),
-        "foreign-stages": [
-          "description": "Stages of others that no folder of stages knows.", "type": "object",
-          "propertyNames": ref("topic"),
-          "additionalProperties": [
-            "anyOf": [
-              ["type": "null"], object(["topic": ref("topic", "What its topics begin with; left out: the name.")]),
-            ]
-          ],
-        ],
-        "forwards": [
-          "description": "Topics whose records are handed to a stage as they are.", "type": "object",
-          "propertyNames": ref("topic"), "additionalProperties": ref("stage"),
-        ],
-        "flows": [
-          "description": "The flow of each process, named as in reg_type.", "type": "object",
-          "propertyNames": ["pattern": "^[A-Z0-9_]+$"], "additionalProperties": ref("flow"),
-        ],
-      ],
-      "definitions": definitions(stages),
-    ]
+    var file = object(FileKey.self)
+    file["$schema"] = "http://json-schema.org/draft-07/schema#"
+    file["title"] = "regproc route file"
+    file["description"] = "For each process the stages in order, and where each verdict leads."
+    file["definitions"] = definitions(stages)
+    return file
   }
 
   private static func definitions(_ stages: StageDirectory) -> JSONValue {
     let commands = WorkflowCommand.names.filter { WorkflowCommand(name: $0) != nil }
-    let ways: JSONValue = ["anyOf": [ref("destinations"), object(["next": ref("branches")], required: ["next"])]]
-    var unpassed: JSONObject = [:]
-    for verdict in VerdictKind.unpassed { unpassed[verdict.rawValue] = ways }
-    var stage: JSONObject = [
-      "passed": ref("destinations", "Where passed messages go instead of the following entry."),
-      "next": ref("branches", "Where passed messages go: the first branch that matches."),
-      "also": ref("destinations", "After the destinations of every passed message."),
-      "entry": ["description": "Messages may begin here, besides at the first stage.", "type": "boolean"],
-      "runs": ["description": "Who runs the stage.", "enum": ["here", "elsewhere"]],
-    ]
-    for verdict in VerdictKind.unpassed { stage[verdict.rawValue] = ways }
+    let scalar: JSONValue = ["type": ["string", "boolean", "integer", "null"]]
+    let values: [JSONValue] = [scalar, list(scalar, isFilled: true)]
     return [
-      "flow": object(
-        [
-          "source": ["description": "The packet source.", "type": "string"],
-          "on": ref("verdicts", "For every stage without its own."),
-          "route": [
-            "description": "The stages; a passed message goes to the following one unless its stage says otherwise.",
-            "type": "array", "minItems": 1,
-            "items": [
-              "anyOf": [
-                ref("stage"),
-                [
-                  "type": "object", "minProperties": 1, "maxProperties": 1,
-                  "additionalProperties": ["anyOf": [["type": "null"], object(stage)]],
-                ],
-              ]
-            ],
-          ],
-          "omitted": ["description": "Stages left out on purpose.", "type": "array", "items": ref("stage")],
-          "pause": ["description": "Asked before any branch.", "type": "array", "items": ref("pause")],
-          "pin": [
-            "description": "Packets finish on the version of this file that they began with.", "type": "boolean",
-          ],
-        ], required: ["route"]),
-      "verdicts": object(unpassed),
+      "flow": object(FlowKey.self),
+      "verdicts": object(VerdictKey.self),
+      "ways": ["anyOf": [ref("destinations"), object(WaysKey.self)]],
       "stage": ["anyOf": [["enum": .array(stages.names.map(JSONValue.string))], ref("topic")]],
       "topic": ["type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"],
       "destination": [
         "anyOf": [
           ["enum": .array(commands.map(JSONValue.string))], ref("stage"),
-          object(
-            [
-              "pause-and-request-additional-info": object(
-                ["process": ["type": "string"], "pause-for": ref("time")], required: ["process", "pause-for"])
-            ], required: ["pause-and-request-additional-info"]),
+          object([WorkflowCommand.additionalInfo: object(AdditionalInfoKey.self)], required: [WorkflowCommand.additionalInfo]),
         ]
       ],
-      "destinations": [
-        "anyOf": [ref("destination"), ["type": "array", "minItems": 1, "items": ref("destination")]]
-      ],
-      "branches": [
-        "type": "array", "minItems": 1,
-        "items": object(["when": ref("condition"), "to": ref("destinations")], required: ["to"]),
-      ],
+      "destinations": ["anyOf": [ref("destination"), list(ref("destination"), isFilled: true)]],
+      "branches": list(object(BranchKey.self), isFilled: true),
       "condition": condition,
-      "comparison": [
-        "anyOf": [
-          ["type": ["string", "boolean", "integer", "null"]],
-          ["type": "array", "minItems": 1, "items": ["type": ["string", "boolean", "integer", "null"]]],
-          [
-            "type": "object", "minProperties": 1, "additionalProperties": false,
-            "properties": ["not": ref("value"), "present": ["type": "boolean"]],
-          ],
-        ]
-      ],
-      "value": [
-        "anyOf": [
-          ["type": ["string", "boolean", "integer", "null"]],
-          ["type": "array", "minItems": 1, "items": ["type": ["string", "boolean", "integer", "null"]]],
-        ]
-      ],
-      "pause": object(
-        [
-          "id": ["type": "string"], "when": ref("condition"), "for": ref("time"),
-          "after": [
-            "description": "Left out: after every stage.",
-            "anyOf": [ref("stage"), ["type": "array", "items": ref("stage")]],
-          ],
-          "then": ["enum": .array(Pause.Resume.allCases.map { .string($0.rawValue) })],
-          "description": ["type": "string"],
-        ], required: ["id", "when", "for", "then"]),
-      "time": [
-        "description": "Seconds, or a number with s, m, h or d.",
-        "anyOf": [["type": "integer", "minimum": 1], ["type": "string", "pattern": "^[0-9]+[smhd]?$"]],
-      ],
+      "comparison": ["anyOf": .array(values + [filled(object(ComparisonKey.self))])],
+      "value": ["anyOf": .array(values)],
+      "pause": object(PauseKey.self),
+      "time": ["anyOf": [["type": "integer", "minimum": 1], ["type": "string", "pattern": "^[0-9]+[smhd]?$"]]],
     ]
   }
 
   private static var condition: JSONValue {
-    var properties: JSONValue = [
-      "all": ["type": "array", "minItems": 1, "items": ref("condition")],
-      "any": ["type": "array", "minItems": 1, "items": ref("condition")],
-      "not": ref("condition"),
-    ]
-    for field in MessageField.allCases { properties[field.rawValue] = ref("comparison") }
-    return [
-      "description": "All pairs must hold; tags.NAME is a tag, everything else a field of the message.",
-      "type": "object", "minProperties": 1, "additionalProperties": false, "properties": properties,
-      "patternProperties": ["^tags\\..+$": ref("comparison")],
-    ]
+    var properties = properties(ConditionKey.self)
+    for field in MessageField.allCases { properties[field.rawValue] = described(ref("comparison"), field.meaning) }
+    var condition = filled(object(properties))
+    condition["description"] = "All pairs must hold; tags.NAME is a tag, everything else a field of the message."
+    condition["patternProperties"] = ["^tags\\..+$": ref("comparison")]
+    return condition
   }
 
-  private static func ref(_ name: String, _ description: String? = nil) -> JSONValue {
-    let link: JSONValue = ["$ref": .string("#/definitions/" + name)]
-    // Draft 7 ignores whatever stands beside $ref.
-    return description.map { ["description": .string($0), "allOf": [link]] } ?? link
+  /// What values of a kind must be.
+  private static func schema(_ value: RouteValue) -> JSONValue {
+    switch value {
+    case .version: ["const": JSONValue(RouteFile.currentVersion)]
+    case .text: ["type": "string"]
+    case .flag: ["type": "boolean"]
+    case .choice(let words): ["enum": .array(words.map(JSONValue.string))]
+    case .time: ref("time")
+    case .topic: ref("topic")
+    case .condition: ref("condition")
+    case .conditions: list(ref("condition"), isFilled: true)
+    case .comparand: ref("value")
+    case .destinations: ref("destinations")
+    case .ways: ref("ways")
+    case .branches: ref("branches")
+    case .stages: list(ref("stage"))
+    case .stageOrStages: ["anyOf": [ref("stage"), list(ref("stage"))]]
+    case .route: list(["anyOf": [ref("stage"), named(nullOr(object(StageKey.self)), only: 1)]], isFilled: true)
+    case .verdicts: ref("verdicts")
+    case .pauses: list(ref("pause"))
+    case .foreignStages: named(nullOr(object(ForeignStageKey.self)), by: ref("topic"))
+    case .forwards: named(ref("stage"), by: ref("topic"))
+    case .flows: named(ref("flow"), by: ["pattern": "^[A-Z0-9_]+$"])
+    case .ofCases: [:]
+    }
+  }
+
+  private static func properties<Key: RouteKey>(_ keys: Key.Type) -> JSONObject {
+    keys.allCases.reduce(into: [:]) { $0[$1.rawValue] = described(schema($1.says.value), $1.says.meaning) }
+  }
+
+  private static func object<Key: RouteKey>(_ keys: Key.Type) -> JSONValue {
+    object(properties(keys), required: keys.allCases.filter(\.says.isRequired).map(\.rawValue))
   }
 
   private static func object(_ properties: JSONObject, required: [String] = []) -> JSONValue {
-    var object: JSONValue = [
-      "type": "object", "additionalProperties": false, "properties": .object(properties),
-    ]
+    var object: JSONValue = ["type": "object", "additionalProperties": false, "properties": .object(properties)]
     if !required.isEmpty { object["required"] = .array(required.map(JSONValue.string)) }
     return object
+  }
+
+  /// An object that is not empty.
+  private static func filled(_ object: JSONValue) -> JSONValue {
+    var object = object
+    object["minProperties"] = 1
+    return object
+  }
+
+  /// An object whose keys are names.
+  private static func named(_ value: JSONValue, by names: JSONValue? = nil, only count: Int? = nil) -> JSONValue {
+    var object: JSONValue = ["type": "object", "additionalProperties": value]
+    if let names { object["propertyNames"] = names }
+    if let count {
+      object["minProperties"] = JSONValue(count)
+      object["maxProperties"] = JSONValue(count)
+    }
+    return object
+  }
+
+  private static func nullOr(_ schema: JSONValue) -> JSONValue { ["anyOf": [["type": "null"], schema]] }
+
+  private static func list(_ items: JSONValue, isFilled: Bool = false) -> JSONValue {
+    var list: JSONValue = ["type": "array", "items": items]
+    if isFilled { list["minItems"] = 1 }
+    return list
+  }
+
+  private static func ref(_ name: String) -> JSONValue { ["$ref": .string("#/definitions/" + name)] }
+
+  private static func described(_ schema: JSONValue, _ description: String) -> JSONValue {
+    // Draft 7 ignores whatever stands beside $ref.
+    var out: JSONValue = schema["$ref"] == nil ? schema : ["allOf": [schema]]
+    out["description"] = .string(description)
+    return out
   }
 }

@@ -35,16 +35,16 @@ public enum RouteWriter {
     private var nodes = YAMLBuilder()
 
     mutating func root(_ file: RouteFile, _ notes: Notes) -> YAMLNode {
-      var entries = [entry("version", plain(String(file.version)))]
+      var entries = [entry(FileKey.version, plain(String(file.version)))]
       if !file.foreign.isEmpty {
         let stages = file.foreign.map { stage in
-          entry(stage.name, mapping([entry("topic", text(stage.topicPrefix))]))
+          entry(stage.name, mapping([entry(ForeignStageKey.topic, text(stage.topicPrefix))]))
         }
-        entries.append(entry("foreign-stages", mapping(stages)))
+        entries.append(entry(FileKey.foreignStages, mapping(stages)))
       }
       if !file.forwards.isEmpty {
         entries.append(
-          entry("forwards", mapping(file.forwards.map { entry($0.topic.value, text($0.to.value)) })))
+          entry(FileKey.forwards, mapping(file.forwards.map { entry($0.topic.value, text($0.to.value)) })))
       }
       let flows = file.flows.enumerated().map { index, flow -> YAMLEntry in
         let made = entry(flow.process.value, self.flow(flow, notes))
@@ -52,17 +52,17 @@ public enum RouteWriter {
         if index > 0 { spaced.insert(made.keyNode.start) }
         return made
       }
-      entries.append(entry("flows", flows.isEmpty ? mapping([]) : mapping(flows)))
+      entries.append(entry(FileKey.flows, flows.isEmpty ? mapping([]) : mapping(flows)))
       return mapping(entries)
     }
 
     private mutating func flow(_ flow: Flow, _ notes: Notes) -> YAMLNode {
       var entries: [YAMLEntry] = []
-      if let source = flow.source { entries.append(entry("source", text(source))) }
+      if let source = flow.source { entries.append(entry(FlowKey.source, text(source))) }
       let on = VerdictKind.unpassed.compactMap { verdict in
         flow.on[verdict].map { entry(verdict.rawValue, ways($0)) }
       }
-      if !on.isEmpty { entries.append(entry("on", mapping(on))) }
+      if !on.isEmpty { entries.append(entry(FlowKey.on, mapping(on))) }
       let stages = flow.stages.map { stage -> YAMLNode in
         let node = self.stage(stage)
         if notes.entries.contains(Notes.Stage(flow: flow.process.value, name: stage.name.value)) {
@@ -70,25 +70,25 @@ public enum RouteWriter {
         }
         return node
       }
-      entries.append(entry("route", sequence(stages)))
+      entries.append(entry(FlowKey.route, sequence(stages)))
       if !flow.omitted.isEmpty {
-        entries.append(entry("omitted", sequence(flow.omitted.map { text($0.value) })))
+        entries.append(entry(FlowKey.omitted, sequence(flow.omitted.map { text($0.value) })))
       }
-      if !flow.pauses.isEmpty { entries.append(entry("pause", sequence(flow.pauses.map { pause($0) }))) }
-      if flow.isPinned { entries.append(entry("pin", plain("true"))) }
+      if !flow.pauses.isEmpty { entries.append(entry(FlowKey.pause, sequence(flow.pauses.map { pause($0) }))) }
+      if flow.isPinned { entries.append(entry(FlowKey.pin, plain("true"))) }
       return mapping(entries)
     }
 
     private mutating func stage(_ stage: FlowStage) -> YAMLNode {
       var entries: [YAMLEntry] = []
-      if stage.runsElsewhere { entries.append(entry("runs", text("elsewhere"))) }
-      if stage.isEntry { entries.append(entry("entry", plain("true"))) }
+      if stage.runsElsewhere { entries.append(entry(StageKey.runs, text(RouteRunner.elsewhere.rawValue))) }
+      if stage.isEntry { entries.append(entry(StageKey.entry, plain("true"))) }
       switch stage.way {
       case .following: break
-      case .to(let to): entries.append(entry("passed", destinations(to)))
-      case .next(let branches): entries.append(entry("next", self.branches(branches)))
+      case .to(let to): entries.append(entry(StageKey.passed, destinations(to)))
+      case .next(let branches): entries.append(entry(StageKey.next, self.branches(branches)))
       }
-      if !stage.also.isEmpty { entries.append(entry("also", destinations(stage.also))) }
+      if !stage.also.isEmpty { entries.append(entry(StageKey.also, destinations(stage.also))) }
       for verdict in VerdictKind.unpassed {
         if let branches = stage.overrides[verdict] { entries.append(entry(verdict.rawValue, ways(branches))) }
       }
@@ -97,15 +97,15 @@ public enum RouteWriter {
 
     private mutating func ways(_ branches: [Branch]) -> YAMLNode {
       if branches.count == 1, branches[0].when == nil { return destinations(branches[0].to) }
-      return mapping([entry("next", self.branches(branches))])
+      return mapping([entry(WaysKey.next, self.branches(branches))])
     }
 
     private mutating func branches(_ branches: [Branch]) -> YAMLNode {
       sequence(
         branches.map { branch in
           var entries: [YAMLEntry] = []
-          if let when = branch.when { entries.append(entry("when", condition(when))) }
-          entries.append(entry("to", destinations(branch.to)))
+          if let when = branch.when { entries.append(entry(BranchKey.when, condition(when))) }
+          entries.append(entry(BranchKey.to, destinations(branch.to)))
           return mapping(entries)
         })
     }
@@ -120,23 +120,23 @@ public enum RouteWriter {
       case .stage(let name): return text(name)
       case .command(.pauseAndRequestAdditionalInfo(let request)):
         let properties = mapping([
-          entry("process", text(request.process)), entry("pause-for", time(request.pauseSeconds)),
+          entry(AdditionalInfoKey.process, text(request.process)), entry(AdditionalInfoKey.pauseFor, time(request.pauseSeconds)),
         ])
-        return mapping([entry("pause-and-request-additional-info", properties)])
+        return mapping([entry(WorkflowCommand.additionalInfo, properties)])
       case .command(let command): return text(command.name)
       }
     }
 
     private mutating func pause(_ rule: PauseRule) -> YAMLNode {
-      var entries = [entry("id", text(rule.id.value))]
+      var entries = [entry(PauseKey.id, text(rule.id.value))]
       if !rule.after.isEmpty {
         let after = rule.after.map { text($0.value) }
-        entries.append(entry("after", after.count == 1 ? after[0] : sequence(after)))
+        entries.append(entry(PauseKey.after, after.count == 1 ? after[0] : sequence(after)))
       }
-      entries.append(entry("when", condition(rule.when)))
-      entries.append(entry("for", time(rule.seconds)))
-      entries.append(entry("then", text(rule.then.rawValue)))
-      if rule.text != rule.id.value { entries.append(entry("description", text(rule.text))) }
+      entries.append(entry(PauseKey.when, condition(rule.when)))
+      entries.append(entry(PauseKey.duration, time(rule.seconds)))
+      entries.append(entry(PauseKey.then, text(rule.then.rawValue)))
+      if rule.text != rule.id.value { entries.append(entry(PauseKey.description, text(rule.text))) }
       return mapping(entries)
     }
 
@@ -154,19 +154,19 @@ public enum RouteWriter {
       // A mapping cannot have a key twice: such parts go into a list.
       let keys = parts.map(TreeBuilder.key)
       if Set(keys).count == keys.count { return mapping(parts.map { part($0) }) }
-      return mapping([entry("all", sequence(parts.map { self.condition($0) }))])
+      return mapping([entry(ConditionKey.all, sequence(parts.map { self.condition($0) }))])
     }
 
     /// The key under which a condition is written.
     private static func key(_ condition: Condition) -> String {
       switch condition {
       case .equal(let subject, _), .among(let subject, _), .present(let subject): subject.name
-      case .all: "all"
-      case .any: "any"
+      case .all: ConditionKey.all.rawValue
+      case .any: ConditionKey.any.rawValue
       case .not(let inner):
         switch inner {
         case .equal(let subject, _), .among(let subject, _), .present(let subject): subject.name
-        default: "not"
+        default: ConditionKey.not.rawValue
         }
       }
     }
@@ -176,13 +176,13 @@ public enum RouteWriter {
       switch condition {
       case .equal(_, let value): return entry(key, literal(value))
       case .among(_, let values): return entry(key, sequence(values.map { literal($0) }))
-      case .present: return entry(key, mapping([entry("present", plain("true"))]))
+      case .present: return entry(key, mapping([entry(ComparisonKey.present, plain("true"))]))
       case .all(let parts), .any(let parts):
         return entry(key, sequence(parts.map { self.condition($0) }))
-      case .not(.equal(_, let value)): return entry(key, mapping([entry("not", literal(value))]))
+      case .not(.equal(_, let value)): return entry(key, mapping([entry(ComparisonKey.not, literal(value))]))
       case .not(.among(_, let values)):
-        return entry(key, mapping([entry("not", sequence(values.map { literal($0) }))]))
-      case .not(.present): return entry(key, mapping([entry("present", plain("false"))]))
+        return entry(key, mapping([entry(ComparisonKey.not, sequence(values.map { literal($0) }))]))
+      case .not(.present): return entry(key, mapping([entry(ComparisonKey.present, plain("false"))]))
       case .not(let inner): return entry(key, self.condition(inner))
       }
     }
@@ -203,6 +203,7 @@ public enum RouteWriter {
     private mutating func sequence(_ items: [YAMLNode]) -> YAMLNode { nodes.sequence(items) }
     private mutating func mapping(_ entries: [YAMLEntry]) -> YAMLNode { nodes.mapping(entries) }
     private mutating func entry(_ key: String, _ value: YAMLNode) -> YAMLEntry { nodes.entry(key, value) }
+    private mutating func entry(_ key: some RouteKey, _ value: YAMLNode) -> YAMLEntry { nodes.entry(key.rawValue, value) }
   }
 }
 

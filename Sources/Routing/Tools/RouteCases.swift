@@ -57,24 +57,7 @@ public struct CaseMessage: Routable, Sendable {
   }
 }
 
-/// A file of cases. It says:
-///
-/// ```yaml
-/// flow: OPENCRVS_NEW                 # for every case without its own
-/// after: packet-classifier           # likewise
-/// cases:
-///   - name: a child with an introducer goes to the introducer validator
-///     given: { tags: { AGE_GROUP: INFANT, INTRODUCER_AVAILABILITY: "true" } }
-///     expect: introducer-validator   # or a list; every destination, in order
-///   - given: { after: print, verdict: failed }    # passed (default), failed, retry, error, or none: a flag is null
-///     expect: [complete-as-failed, anonymous-profile]
-///   - given: { after: print, fields: { messageBusAddress.address: verification-bus-in, source: null } }
-///     expect: opencrvs
-///   - given: { after: print, message: { reg_type: OPENCRVS_NEW, isValid: true, internalError: false, tags: {} } }
-///     expect: opencrvs
-///   - given: { tags: { AGE_GROUP: ADULT }, verdicts: { finalization: error } }
-///     expect path: [packet-receiver, finalization, complete-as-failed]   # stages, then the last commands
-/// ```
+/// A file of cases, whose keys are `CasesKey`, `CaseKey` and `GivenKey` (docs/route-file.md#route-cases).
 public enum RouteCases {
   /// Reads a file of cases. Everything that is wrong is found in one run.
   public static func read(
@@ -83,10 +66,10 @@ public enum RouteCases {
     let document = YAMLDocument.parse(bytes, name: name)
     let problems = Problems(file: name, document.problems)
     var cases: [RouteCase] = []
-    if let root = document.root, let reader = KeyedReader(root, of: "the file of cases", problems) {
-      let flow = reader.optional("flow", String.self)
-      let after = reader.optional("after", String.self)
-      if let nodes = reader.required("cases", [YAMLNode].self) {
+    if let root = document.root, let reader = RouteReader(root, of: "the file of cases", problems, CasesKey.self) {
+      let flow = reader.optional(.flow, String.self)
+      let after = reader.optional(.after, String.self)
+      if let nodes = reader.required(.cases, [YAMLNode].self) {
         let caseReader = RouteCaseReader(problems: problems, flow: flow, after: after)
         cases = nodes.compactMap(caseReader.read)
       }
@@ -101,18 +84,13 @@ struct RouteCaseReader {
   let flow: String?
   let after: String?
 
-  private enum Verdict: String, CaseIterable, YAMLReadable {
-    case passed, failed, retry, error, none
-    var kind: VerdictKind? { VerdictKind(rawValue: rawValue) }
-  }
-
   func read(_ node: YAMLNode) -> RouteCase? {
     let before = problems.count
-    guard let reader = KeyedReader(node, of: "a case", problems) else { return nil }
-    let name = reader.optional("name", String.self)
-    let given = reader.required("given", YAMLNode.self)
-    let path = reader.entry("expect path")
-    let expect = reader.entry("expect")
+    guard let reader = RouteReader(node, of: "a case", problems, CaseKey.self) else { return nil }
+    let name = reader.optional(.name, String.self)
+    let given = reader.required(.given, YAMLNode.self)
+    let path = reader.entry(.path)
+    let expect = reader.entry(.expect)
     reader.finish()
     guard let given, let content = self.given(given) else { return nil }
     let expectation: RouteCase.Expectation
@@ -146,23 +124,23 @@ struct RouteCaseReader {
   }
 
   private func given(_ node: YAMLNode) -> Given? {
-    guard let reader = KeyedReader(node, of: "what is given", problems) else { return nil }
+    guard let reader = RouteReader(node, of: "what is given", problems, GivenKey.self) else { return nil }
     var given = Given()
     given.message.set(.passed)
-    given.ownAfter = reader.optional("after", String.self)
+    given.ownAfter = reader.optional(.after, String.self)
     given.after = given.ownAfter ?? after
-    let flow = reader.optional("flow", String.self)
+    let flow = reader.optional(.flow, String.self)
     var process: String?
-    if let entry = reader.entry("message") {
+    if let entry = reader.entry(.message) {
       given.message = CaseMessage()
       process = message(entry.value, &given.message)
     }
-    if let verdict = reader.optional("verdict", Verdict.self) { given.message.set(verdict.kind) }
-    if let entry = reader.entry("tags") { given.message.tags = tags(entry.value) }
-    if let entry = reader.entry("fields"), let pairs = entry.value.mapping {
+    if let verdict = reader.optional(.verdict, RouteCaseVerdict.self) { given.message.set(verdict.kind) }
+    if let entry = reader.entry(.tags) { given.message.tags = tags(entry.value) }
+    if let entry = reader.entry(.fields), let pairs = entry.value.mapping {
       for pair in pairs { field(pair, &given.message) }
     }
-    if let entry = reader.entry("verdicts"), let pairs = entry.value.mapping {
+    if let entry = reader.entry(.verdicts), let pairs = entry.value.mapping {
       for pair in pairs { given.verdicts[pair.key] = VerdictKind.read(pair.value, problems) }
     }
     reader.finish()
@@ -232,15 +210,10 @@ struct RouteCaseReader {
   /// Destinations as a route file writes them.
   private func destinations(_ node: YAMLNode) -> [String] {
     (node.sequence ?? [node]).compactMap { node in
-      let pause = "pause-and-request-additional-info"
-      if node.mapping?.count == 1, let properties = node[pause] {
-        guard let reader = KeyedReader(properties, of: pause, problems) else { return nil }
-        let process = reader.required("process", String.self)
-        let time = reader.required("pause-for", Duration.self)
-        reader.finish()
-        guard let process, let time else { return nil }
-        let request = AdditionalInfoRequest(process: process, pauseSeconds: time.seconds)
-        return WorkflowCommand.pauseAndRequestAdditionalInfo(request).description
+      if node.mapping?.count == 1, let properties = node[WorkflowCommand.additionalInfo] {
+        return AdditionalInfoRequest.read(properties, problems).map {
+          WorkflowCommand.pauseAndRequestAdditionalInfo($0).description
+        }
       }
       return String.read(node, problems)
     }
@@ -248,3 +221,75 @@ struct RouteCaseReader {
 }
 
 extension VerdictKind: YAMLReadable {}
+
+/// The verdict of a case's message.
+enum RouteCaseVerdict: String, CaseIterable, YAMLReadable {
+  case passed, failed, retry, error, none
+  var kind: VerdictKind? { VerdictKind(rawValue: rawValue) }
+}
+
+/// The keys of a file of cases.
+enum CasesKey: String, RouteKey {
+  case flow, after, cases
+
+  static let mapping = "The file of cases"
+  var says: RouteKeySays {
+    switch self {
+    case .flow: RouteKeySays(.text, "The process, for every case without its own.", "OPENCRVS_NEW")
+    case .after: RouteKeySays(.text, "The stage that the message has left, for every case without its own.", "packet-classifier")
+    case .cases:
+      RouteKeySays(
+        .ofCases("a list of cases"), "The cases.", "[{ given: { flow: OPENCRVS_NEW, after: finalization }, expect: print }]",
+        isRequired: true)
+    }
+  }
+}
+
+/// The keys of a case.
+enum CaseKey: String, RouteKey {
+  case name, given, expect
+  case path = "expect path"
+
+  static let mapping = "A case"
+  var says: RouteKeySays {
+    switch self {
+    case .name: RouteKeySays(.text, "What it shows; left out: what is given.", "an adult needs no introducer")
+    case .given: RouteKeySays(.ofCases("what is given"), "The message.", "{ tags: { AGE_GROUP: ADULT } }", isRequired: true)
+    case .expect:
+      RouteKeySays(
+        .destinations, "Every destination of the one decision, in order; a case has this or `expect path`.", "uin-generator")
+    case .path:
+      RouteKeySays(
+        .ofCases("a list of names"), "The stages of the whole way, then the commands of its last decision.",
+        "[packet-receiver, print, complete-as-processed]")
+    }
+  }
+}
+
+/// The keys of what a case is given.
+enum GivenKey: String, RouteKey {
+  case flow, after, verdict, verdicts, tags, fields, message
+
+  static let mapping = "What is given"
+  var says: RouteKeySays {
+    switch self {
+    case .flow: RouteKeySays(.text, "The process.", "OPENCRVS_UPDATE")
+    case .after:
+      RouteKeySays(.text, "The stage that the message has left; a path without it begins at the first stage.", "finalization")
+    case .verdict:
+      RouteKeySays(
+        .choice(RouteCaseVerdict.allCases.map(\.rawValue)), "What that stage said; left out: passed. none: a flag is null.",
+        "failed")
+    case .verdicts:
+      RouteKeySays(
+        .ofCases("a mapping of stages to verdicts"), "What stages of a path say instead of passed.", "{ finalization: error }")
+    case .tags: RouteKeySays(.ofCases("a mapping of tags to texts"), "The message's tags.", "{ AGE_GROUP: INFANT }")
+    case .fields:
+      RouteKeySays(.ofCases("a mapping of fields to values"), "Fields of the message.", "{ source: null, iteration: 2 }")
+    case .message:
+      RouteKeySays(
+        .ofCases("a message as on the bus"), "The whole message, for one that was recorded.",
+        "{ reg_type: OPENCRVS_NEW, isValid: true, internalError: false, tags: {} }")
+    }
+  }
+}

@@ -42,6 +42,11 @@ public final class Engine: Sendable {
   public let operatorEndpoints: [Endpoint]
   /// What is served, each as `POST /path`; `* /path` answers for unknown paths below it.
   public var served: [String] { endpoints.map { "\($0.method) \($0.pathPattern)" } }
+
+  /// The endpoints of one stage; empty for one that this process does not run.
+  public func endpoints(of stage: String) -> [Endpoint] {
+    units.filter { $0.file.name == stage }.flatMap { $0.plugin.endpoints($0.context) }
+  }
   /// What is served to operators, in the same form.
   public var servedToOperators: [String] { operatorEndpoints.map { "\($0.method) \($0.pathPattern)" } }
   private let services: Services

@@ -162,52 +162,33 @@ struct AdminEndpoints: Sendable {
   }
 
   private func metrics() -> String {
-    var byName: [String: [(labels: String, value: Int)]] = [:]
-    for unit in units {
-      for line in unit.metrics.lines { byName[line.name, default: []].append((line.labels, line.value)) }
-      for (name, value) in unit.plugin.counts {
-        byName["regproc_stage_\(name)_total", default: []].append(("stage=\"\(unit.file.name)\"", value))
-      }
-    }
-    byName["regproc_outbox_sent_total"] = [("", relay.sent.load(ordering: .relaxed))]
-    byName["regproc_outbox_healed_total"] = [("", relay.healed.load(ordering: .relaxed))]
-    for watch in workers.map(\.watch) {
-      let label = "stage=\"\(watch.name)\""
-      byName["regproc_assigned_partitions", default: []].append((label, watch.assignedPartitions))
-      byName["regproc_records_lost_total", default: []].append((label, watch.lost.load(ordering: .relaxed)))
-    }
+    var text = MetricsText()
     let paused = pauses.all
     for unit in units {
-      byName["regproc_paused", default: []].append(
-        ("stage=\"\(unit.file.name)\"", paused.contains { $0.what == unit.file.name } ? 1 : 0))
+      let name = unit.file.name
+      unit.metrics.tell(&text)
+      text.add(unit.plugin.counts, declared: unit.spec.counts, stage: name)
+      text.add(.paused, name, value: paused.contains { $0.what == name } ? 1 : 0)
     }
-    byName["regproc_paused", default: []].append(
-      ("stage=\"\(Pause.intake)\"", paused.contains { $0.what == Pause.intake } ? 1 : 0))
-    for watch in watches {
-      byName["regproc_standstill_seconds", default: []].append(
-        ("name=\"\(watch.name)\"", (watch.standing?.milliseconds ?? 0) / 1000))
+    text.add(.paused, Pause.intake, value: paused.contains { $0.what == Pause.intake } ? 1 : 0)
+    text.add(.courierSent, value: relay.sent.load(ordering: .relaxed))
+    text.add(.courierHealed, value: relay.healed.load(ordering: .relaxed))
+    for watch in workers.map(\.watch) {
+      text.add(.assignedPartitions, watch.name, value: watch.assignedPartitions)
+      text.add(.recordsLost, watch.name, value: watch.lost.load(ordering: .relaxed))
     }
-    for refused in RefusedCallers.shared.all {
-      byName["regproc_refused_total", default: []].append(
-        ("what=\"\(refused.what)\",reason=\"\(refused.reason)\"", refused.count))
-    }
+    for watch in watches { text.add(.standstill, watch.name, value: (watch.standing?.milliseconds ?? 0) / 1000) }
+    for refused in RefusedCallers.shared.all { text.add(.refused, refused.what, refused.reason, value: refused.count) }
     for listener in certificates.all {
-      let label = "listener=\"\(listener.name)\""
-      byName["regproc_tls_certificate_not_after_seconds", default: []].append(
-        (label, Int(listener.state.notAfter.milliseconds / 1000)))
-      byName["regproc_tls_reload_failures_total", default: []].append((label, listener.state.failures))
+      text.add(.certificateEnd, listener.name, value: Int(listener.state.notAfter.milliseconds / 1000))
+      text.add(.certificateFailures, listener.name, value: listener.state.failures)
     }
-    byName["regproc_kafka_log_lines_left_out_total"] = [("", kafkaLinesLeftOut)]
-    byName["regproc_work_done_total"] = [("", runner.performed.load(ordering: .relaxed))]
-    byName["regproc_work_failures_total"] = [("", runner.failures.load(ordering: .relaxed))]
-    byName["regproc_routes_refused"] = [("", routes.lastRejection == nil ? 0 : 1)]
-    byName["regproc_routes_info"] = [("digest=\"\(routes.routes.digest)\"", 1)]
-    byName["regproc_uptime_seconds"] = [("", Int(Instant.now.seconds(since: startedAt)))]
-    var out = ""
-    for (name, lines) in byName.sorted(by: { $0.key < $1.key }) {
-      out += "# TYPE \(name) \(name.hasSuffix("_total") ? "counter" : "gauge")\n"
-      for line in lines { out += line.labels.isEmpty ? "\(name) \(line.value)\n" : "\(name){\(line.labels)} \(line.value)\n" }
-    }
-    return out
+    text.add(.kafkaLinesLeftOut, value: kafkaLinesLeftOut)
+    text.add(.workDone, value: runner.performed.load(ordering: .relaxed))
+    text.add(.workFailures, value: runner.failures.load(ordering: .relaxed))
+    text.add(.routesRefused, value: routes.lastRejection == nil ? 0 : 1)
+    text.add(.routesInfo, routes.routes.digest, value: 1)
+    text.add(.uptime, value: Int(Instant.now.seconds(since: startedAt)))
+    return text.text
   }
 }

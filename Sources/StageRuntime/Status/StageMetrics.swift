@@ -49,19 +49,16 @@ final class StageMetrics: Sendable {
     if tally.deadLetters > 0 { deadLetters.add(tally.deadLetters, ordering: .relaxed) }
   }
 
-  /// Lines of the Prometheus text format.
-  var lines: [(name: String, labels: String, value: Int)] {
-    func verdict(_ name: String, _ counter: borrowing Atomic<Int>) -> (String, String, Int) {
-      ("regproc_hops_total", "stage=\"\(stage)\",verdict=\"\(name)\"", counter.load(ordering: .relaxed))
-    }
-    let own = "stage=\"\(stage)\""
-    return [
-      verdict("passed", passed), verdict("failed", failed), verdict("retry", retried), verdict("error", erred),
-      ("regproc_redelivered_total", own, redelivered.load(ordering: .relaxed)),
-      ("regproc_dead_letters_total", own, deadLetters.load(ordering: .relaxed)),
-      ("regproc_batches_total", own, batches.load(ordering: .relaxed)),
-      ("regproc_loop_failures_total", own, loopFailures.load(ordering: .relaxed)),
-      ("regproc_stage_busy_microseconds_total", own, busyMicroseconds.load(ordering: .relaxed)),
-    ]
+  /// Adds what was counted.
+  func tell(_ text: inout MetricsText) {
+    text.add(.hops, stage, "passed", value: passed.load(ordering: .relaxed))
+    text.add(.hops, stage, "failed", value: failed.load(ordering: .relaxed))
+    text.add(.hops, stage, "retry", value: retried.load(ordering: .relaxed))
+    text.add(.hops, stage, "error", value: erred.load(ordering: .relaxed))
+    text.add(.redelivered, stage, value: redelivered.load(ordering: .relaxed))
+    text.add(.deadLetters, stage, value: deadLetters.load(ordering: .relaxed))
+    text.add(.batches, stage, value: batches.load(ordering: .relaxed))
+    text.add(.loopFailures, stage, value: loopFailures.load(ordering: .relaxed))
+    text.add(.stageBusy, stage, value: busyMicroseconds.load(ordering: .relaxed))
   }
 }

@@ -22,6 +22,12 @@ public struct MosipMediator: StagePlugin {
       WorkKind(status, concurrency: 4), WorkKind(notify, concurrency: 4, tries: 5, firstPause: 5),
       WorkKind(subscription, concurrency: 1),
     ],
+    counts: [
+      ForeignText.count,
+      CountField("stale_corrections", "Corrections that came after a later one was done, and changed nothing."),
+      CountField("credentials_of_strangers", "Credentials of registrations that nobody sent here."),
+      CountField("notices_unsent", "Messages to people that were given up."),
+    ] + RefusedCredentials.fields,
     settings: BirthMapping.settings + ChangePolicy.settings + noticeSettings + [
       SettingField(
         "birth-topic", .text, default: "OPENCRVS_BIRTH_RECORDS",
@@ -216,7 +222,7 @@ public struct MosipMediator: StagePlugin {
   /// credentials that were refused, by reason.
   public var counts: [String: Int] {
     [
-      ForeignText.metric: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count,
+      ForeignText.count.name: foreignText.count, "stale_corrections": stale.count, "credentials_of_strangers": strangers.count,
       "notices_unsent": unsent.count,
     ].merging(refusals.counts) { $1 }
   }

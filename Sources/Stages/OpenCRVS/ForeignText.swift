@@ -5,7 +5,7 @@ import System
 /// How often senders sent text that is not UTF-8. Each was refused and none of them repeats it, so a person must hear of it: a metric,
 /// and a line in the log at most once a minute.
 final class ForeignText: Sendable {
-  static let metric = "not_utf8"
+  static let count = CountField("not_utf8", "Texts of senders that are not UTF-8: each was refused and is lost.")
   private static let pause = Duration.seconds(60)
 
   private struct State: Sendable {

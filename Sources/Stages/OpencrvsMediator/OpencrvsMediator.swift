@@ -19,6 +19,7 @@ public struct OpencrvsMediator: StagePlugin {
       WorkKind(forward, concurrencySetting: "forwarded-at-once", isIntake: true), WorkKind(tell, concurrency: 16),
       WorkKind(subscription, concurrency: 1), WorkKind(answer, concurrency: 4), WorkKind(takeUp, concurrency: 1),
     ],
+    counts: [ForeignText.count],
     settings: [
       SettingField(
         "sha-secret", .secret, default: "",
@@ -156,7 +157,7 @@ public struct OpencrvsMediator: StagePlugin {
   }
 
   /// How often text came that is not UTF-8.
-  public var counts: [String: Int] { [ForeignText.metric: foreignText.count] }
+  public var counts: [String: Int] { [ForeignText.count.name: foreignText.count] }
 
   /// Schedules its subscriptions, and takes up what an earlier version parked.
   public func start(_ context: StageContext) async throws {

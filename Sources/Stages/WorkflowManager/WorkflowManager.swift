@@ -61,23 +61,26 @@ struct WorkflowError: Error {
   }
 }
 
-/// What a request of the workflow manager is: its id and version, and what its codes begin with.
+/// What a request of the workflow manager is: its id and version, and the codes of what is missing, wrong or unreadable in it.
 struct WorkflowRequestKind: Sendable {
   let id: String
   let version: String
-  let codes: String
+  let codes: (missing: String, invalid: String, unknown: String)
 
-  static let search = WorkflowRequestKind(id: "mosip.registration.processor.workflow.search", version: "v1", codes: "RPR-WAA-")
-  static let action = WorkflowRequestKind(id: "mosip.registration.processor.workflow.action", version: "1.0", codes: "RPR-WAA-")
-  static let instance = WorkflowRequestKind(id: "mosip.registration.processor.workflow.instance", version: "v1", codes: "RPR-WIN-")
+  static let search = WorkflowRequestKind(
+    id: "mosip.registration.processor.workflow.search", version: "v1", codes: ("RPR-WAA-000", "RPR-WAA-001", "RPR-WAA-002"))
+  static let action = WorkflowRequestKind(
+    id: "mosip.registration.processor.workflow.action", version: "1.0", codes: search.codes)
+  static let instance = WorkflowRequestKind(
+    id: "mosip.registration.processor.workflow.instance", version: "v1", codes: ("RPR-WIN-000", "RPR-WIN-001", "RPR-WIN-002"))
 
-  func missing(_ name: String) -> WorkflowError { WorkflowError(codes + "000", "Missing Request Value - \(name)") }
-  func invalid(_ name: String) -> WorkflowError { WorkflowError(codes + "001", "Invalid Request Value - \(name)") }
+  func missing(_ name: String) -> WorkflowError { WorkflowError(codes.missing, "Missing Request Value - \(name)") }
+  func invalid(_ name: String) -> WorkflowError { WorkflowError(codes.invalid, "Invalid Request Value - \(name)") }
 
   /// The `request` of a body, whose envelope is as upstream checks it, in its order.
   func request(in body: [UInt8]) throws -> JSONValue {
     guard let envelope = try? JSONValue.parse(body), envelope.object != nil else {
-      throw WorkflowError(codes + "002", "Unknown Exception")
+      throw WorkflowError(codes.unknown, "Unknown Exception")
     }
     func text(_ name: String) throws -> String {
       guard let value = envelope[name], !value.isNull else { throw missing(name) }

@@ -22,11 +22,16 @@ struct Command: Sendable {
     options + (takesSettings ? Settings.options : []) + [.flag("help", "shows this")]
   }
 
+  /// The command with what follows it.
+  var usage: String {
+    let words = ["regproc", name] + operands.map(\.usage) + (options.isEmpty && !takesSettings ? [] : ["[options]"])
+    return words.joined(separator: " ")
+  }
+
   /// The help of the command.
   var help: String {
     var out = "regproc \(name): \(summary)\n\n"
-    let words = ["regproc", name] + operands.map(\.usage) + (options.isEmpty && !takesSettings ? [] : ["[options]"])
-    out += "Use:      \(words.joined(separator: " "))\nExample:  regproc \(example)\n"
+    out += "Use:      \(usage)\nExample:  regproc \(example)\n"
     if !details.isEmpty { out += "\n\(details)\n" }
     func list(_ title: String, _ rows: [(String, String)]) {
       guard !rows.isEmpty else { return }
@@ -70,12 +75,16 @@ enum Commands {
       IdCommand.generate, IdCommand.check,
       EnvelopeCommand.seal, EnvelopeCommand.open, PacketCreateCommand.command, PacketFileCommands.inspect,
       PacketFileCommands.verify, PacketFileCommands.open, KeysCommand.list, KeysCommand.rotate, KeyExchangeCommand.export,
-      KeyExchangeCommand.take, SettingsCommand.command, EndpointsCommand.command, DoctorCommand.command, ProbeCommand.command,
+      KeyExchangeCommand.take, SettingsCommand.command, EndpointsCommand.command, ReferenceCommand.command, DoctorCommand.command,
+      ProbeCommand.command,
       DeployCommand.render, VersionCommand.command,
     ]
 
   /// The version that is told.
   static let versionNumber = "0.1.0"
+
+  /// What the program's exit codes mean.
+  static let exitCodes = "0 done, 1 it failed or what was checked is bad, 2 wrong use"
 
   /// Runs the command that the words name; returns the exit code.
   static func run(_ words: [String], _ around: Surroundings) async -> Int32 {
@@ -161,7 +170,7 @@ enum Commands {
 
       """
     return out + list(all)
-      + "\nregproc COMMAND --help says more. Exit codes: 0 done, 1 it failed or what was checked is bad, 2 wrong use.\n"
+      + "\nregproc COMMAND --help says more. Exit codes: \(exitCodes).\n"
   }
 }
 

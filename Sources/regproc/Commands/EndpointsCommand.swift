@@ -14,12 +14,10 @@ enum EndpointsCommand {
     name: "endpoints", summary: "lists every endpoint with who may call it",
     details: """
       They are those of the settings in force, with all stages in one process. Nothing is started and nothing is called.
-      --markdown prints the table of docs/security.md, --openapi the description in docs/openapi.json. A running process serves its own
-      description at /openapi.json.
+      --openapi prints the description in docs/openapi.json. A running process serves its own description at /openapi.json.
       """,
     options: [
-      .flag("json", "one object a line"), .flag("markdown", "as a table for a page"),
-      .flag("openapi", "as OpenAPI 3.1: what goes in, what comes out"),
+      .flag("json", "one object a line"), .flag("openapi", "as OpenAPI 3.1: what goes in, what comes out"),
     ], takesSettings: true,
     example: "endpoints", run: run)
 
@@ -56,19 +54,28 @@ enum EndpointsCommand {
       around.console.out(openAPI(lines).encoded(pretty: true) + [10])
     } else if arguments.has("json") {
       for line in lines { around.console.out(line.json.encoded() + [10]) }
-    } else if arguments.has("markdown") {
-      around.console.out("| listener | endpoint | who may call | what limits it | most of a body |\n")
-      around.console.out("| --- | --- | --- | --- | --- |\n")
-      for line in lines {
-        let cells = [line.listener, "`\(line.name)`", line.who, line.limits, line.body].map { $0.replacing("|", with: "\\|") }
-        around.console.out("| \(cells.joined(separator: " | ")) |\n")
-      }
     } else {
       var table = TextTable(head: ["listener", "endpoint", "who may call", "what limits it", "body"])
       for line in lines { table.add([line.listener, line.name, line.who, line.limits, line.body]) }
       around.console.out(table.rendered(around.console))
     }
     return 0
+  }
+
+  /// The page of the reference.
+  static func page(_ settings: Settings, _ around: Surroundings) throws -> String {
+    Log.level = .error
+    var page = Markdown(
+      "Endpoints",
+      """
+      What a pipeline serves whose stages run in one process, with the settings as they come; `regproc endpoints` tells it for any
+      others. The listener `http` is what other programs call (`http.port`), `admin` what operators use (`admin.port`). What goes in and out is
+      in [openapi.json](../openapi.json), who is believed in [security](../security.md).
+      """)
+    page.table(
+      ["listener", "endpoint", "who may call", "what limits it", "most of a body"],
+      try lines(settings, around).map { [$0.listener, "`\($0.name)`", $0.who, $0.limits, $0.body] })
+    return page.text
   }
 
   private static func openAPI(_ lines: [Line]) -> JSONValue {
@@ -86,8 +93,17 @@ enum EndpointsCommand {
       ])
   }
 
-  /// The endpoints of an engine that is made and never started: it opens no connection, and its keys would be of a folder that goes again.
   private static func lines(_ settings: Settings, _ around: Surroundings) throws -> [Line] {
+    try withEngine(settings, around) { engine in
+      engine.endpoints.map { Line(listener: "http", endpoint: $0) }
+        + engine.operatorEndpoints.map { Line(listener: "admin", endpoint: $0) }
+    }
+  }
+
+  /// An engine that is made and never started: it opens no connection, and its keys would be of a folder that goes again.
+  static func withEngine<Result>(
+    _ settings: Settings, _ around: Surroundings, _ body: (Engine) throws -> Result
+  ) throws -> Result {
     let folder = Files.temporaryFolder(around) + "/regproc-endpoints-\(SecureRandom.uuid())"
     try Files.makeFolder(folder, mode: 0o700)
     defer { Files.removeTree(folder) }
@@ -116,7 +132,6 @@ enum EndpointsCommand {
       engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
       services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
       operations: OperationsAPI.endpoints)
-    return engine.endpoints.map { Line(listener: "http", endpoint: $0) }
-      + engine.operatorEndpoints.map { Line(listener: "admin", endpoint: $0) }
+    return try body(engine)
   }
 }

@@ -10,7 +10,7 @@ enum RoutesTestCommand {
     name: "routes test", summary: "runs the cases of a route file, and says which branches none of them takes",
     details: """
       Cases stand in FILE.cases.yaml beside the route file FILE.yaml, and in stages/<name>/routes.cases.yaml; the syntax is
-      in the reference of route cases. Other files can be named.
+      in docs/route-file.md. Other files can be named.
       """,
     operands: [Operand(name: "CASES", meaning: "files of cases", isRequired: false, isRepeatable: true)],
     options: [

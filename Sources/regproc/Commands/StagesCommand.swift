@@ -26,23 +26,9 @@ enum StagesCommand {
     let stage = try stages.named(arguments.operands)[0]
     guard let spec = Catalogue.plugin(named: stage.plugin)?.spec else { throw Failure("there is no plugin \(stage.plugin)") }
     var out = "\(stage.name): \(stage.summary)\n\n"
-    var facts = TextTable(head: ["what", "value"])
-    facts.add(["plugin", "\(stage.plugin): \(spec.summary)"])
-    facts.add(["reads", spec.takesMessages ? stage.busIn : "no messages of the bus"])
-    if !spec.topics.isEmpty { facts.add(["further topics", spec.topics.joined(separator: ", ")]) }
-    facts.add(["consumer group", stage.group])
-    facts.add(["MOSIP class", stage.className])
-    facts.add(["transaction type", stage.transactionType])
-    facts.add(["tries", "\(stage.tries), the first pause \(stage.firstPause) s, the longest \(stage.longestPause) s"])
-    facts.add(["parallelism", "\(stage.parallelism) RIDs at a time, batches of up to \(stage.batch)"])
-    facts.add(["side", stage.side.rawValue])
-    let resources = stage.resources
-    facts.add([
-      "resources",
-      "\(resources.cpu) of a processor and \(resources.memory) requested; at most "
-        + "\(resources.cpuLimit.map { "\($0) and " } ?? "")\(resources.memoryLimit)",
-    ])
-    out += facts.rendered(around.console)
+    var table = TextTable(head: ["what", "value"])
+    for fact in facts(stage, spec) { table.add(fact) }
+    out += table.rendered(around.console)
     if !spec.settings.isEmpty {
       out += "\n"
       var table = TextTable(head: ["setting", "kind", "value", "meaning"])
@@ -58,5 +44,26 @@ enum StagesCommand {
     }
     around.console.out(out)
     return 0
+  }
+
+  /// What is so of a stage, whatever its settings.
+  static func facts(_ stage: StageDefinition, _ spec: PluginSpec) -> [[String]] {
+    var facts: [[String]] = []
+    facts.append(["plugin", "\(stage.plugin): \(spec.summary)"])
+    facts.append(["reads", spec.takesMessages ? stage.busIn : "no messages of the bus"])
+    if !spec.topics.isEmpty { facts.append(["further topics", spec.topics.joined(separator: ", ")]) }
+    facts.append(["consumer group", stage.group])
+    facts.append(["MOSIP class", stage.className])
+    facts.append(["transaction type", stage.transactionType])
+    facts.append(["tries", "\(stage.tries), the first pause \(stage.firstPause) s, the longest \(stage.longestPause) s"])
+    facts.append(["parallelism", "\(stage.parallelism) RIDs at a time, batches of up to \(stage.batch)"])
+    facts.append(["side", stage.side.rawValue])
+    let resources = stage.resources
+    facts.append([
+      "resources",
+      "\(resources.cpu) of a processor and \(resources.memory) requested; at most "
+        + "\(resources.cpuLimit.map { "\($0) and " } ?? "")\(resources.memoryLimit)",
+    ])
+    return facts
   }
 }

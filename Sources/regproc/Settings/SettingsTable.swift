@@ -32,30 +32,44 @@ struct SettingEntry: Sendable {
     /// One of the identifiers' settings, which brings its own check.
     case identifier(IdentifierSetting)
 
-    /// What a value must be; nil when `text` is one.
-    func fault(_ text: String) -> String? {
+    /// What a value must be.
+    var words: String {
       switch self {
-      case .text, .path, .connection: text.isEmpty ? "a text that is not empty" : nil
-      case .integer(let range):
-        Int(text).map(range.contains) == true ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
-      case .replicas: Int(text).map { $0 == -1 || (1...10).contains($0) } == true ? nil : "-1 or a whole number from 1 to 10"
-      case .boolean: text == "true" || text == "false" ? nil : "true or false"
-      case .logLevel: Log.Level(text) == nil ? "debug, info, warning or error" : nil
-      case .choice(let words): words.contains(text) ? nil : words.joined(separator: " or ")
-      case .url:
-        text.hasPrefix("http://") || text.hasPrefix("https://") ? nil : "a URL that begins with http:// or https://"
+      case .text, .path, .connection: "a text that is not empty"
+      case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
+      case .replicas: "-1 or a whole number from 1 to 10"
+      case .boolean: "true or false"
+      case .logLevel: "debug, info, warning or error"
+      case .choice(let words): words.joined(separator: " or ")
+      case .url: "a URL that begins with http:// or https://"
+      case .languages: "codes of languages, three small letters each, with commas between"
+      case .hosts: "names or addresses of hosts, with commas between"
+      case .virusScanner: "none, HOST:PORT or the path of a socket"
+      case .properties: "of the form name=value,name=value"
+      case .identifier(let setting): setting.wanted
+      }
+    }
+
+    /// What a value must be; nil when `text` is one.
+    func fault(_ text: String) -> String? { isValue(text) ? nil : words }
+
+    private func isValue(_ text: String) -> Bool {
+      switch self {
+      case .text, .path, .connection: !text.isEmpty
+      case .integer(let range): Int(text).map(range.contains) == true
+      case .replicas: Int(text).map { $0 == -1 || (1...10).contains($0) } == true
+      case .boolean: text == "true" || text == "false"
+      case .logLevel: Log.Level(text) != nil
+      case .choice(let words): words.contains(text)
+      case .url: text.hasPrefix("http://") || text.hasPrefix("https://")
       case .languages:
         text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { code in
           code.trimmed.utf8.count == 3 && code.trimmed.utf8.allSatisfy { (97...122).contains($0) }
-        } ? nil : "codes of languages, three small letters each, with commas between"
-      case .hosts:
-        text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { AdminNames.isName($0.trimmed) }
-          ? nil : "names or addresses of hosts, with commas between"
-      case .virusScanner:
-        text == "none" || ScannerAddress(text) != nil ? nil : "none, HOST:PORT or the path of a socket"
-      case .properties:
-        text.split(separator: ",").allSatisfy { $0.contains("=") } ? nil : "of the form name=value,name=value"
-      case .identifier(let setting): setting.isValue(text) ? nil : setting.wanted
+        }
+      case .hosts: text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { AdminNames.isName($0.trimmed) }
+      case .virusScanner: text == "none" || ScannerAddress(text) != nil
+      case .properties: text.split(separator: ",").allSatisfy { $0.contains("=") }
+      case .identifier(let setting): setting.isValue(text)
       }
     }
   }

@@ -96,6 +96,7 @@ struct CorrectionTests {
     #expect(try bench.told().map { $0["what"]?.string } == ["unchanged", "corrected", "unchanged"])
     #expect(bench.person("5075291708")?.fields["fullName"] == [["language": "eng", "value": "Amina Rose Banda"]])
     #expect(bench.stage.counts["stale_corrections"] == 1)
+    #expect(Set(bench.stage.counts.keys) == Set(MosipMediator.spec.counts.map(\.name)), "what is not declared is not told")
   }
 
   @Test("waits behind its birth, and behind the correction before it")
