@@ -8,8 +8,9 @@ export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 help:               ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  \1\t/' | expand -t 20
 
-check: setup        ## the inner loop: format, build, and all tests that need neither a process nor a database
+check: setup        ## the inner loop: format, imports, build, and all tests that need neither a process nor a database
 	swift format lint -r -p --strict Sources Tests Package.swift
+	scripts/check-imports
 	scripts/test --quick
 
 run: setup          ## installs what is missing, builds, and sends 20 sample births through the whole pipeline
@@ -61,6 +62,7 @@ format:
 
 lint:
 	swift format lint -r -p --strict Sources Tests Package.swift
+	scripts/check-imports
 
 clean:
 	rm -rf .build regproc-data

@@ -43,50 +43,52 @@ let package = Package(
 
     // The machine: threads, clock, text encodings, log
     library("System", ["CLinux"]),
-    library("JSON", ["System"]),
+    library("JSON"),
     library("JSONSchema", ["JSON"]),
     library("YAML", ["CYAML", "System"]),
     library("XML"),
 
     // One library each, in Swift
     library("Kafka", ["CRdKafka", "System"]),
-    library("Postgres", ["CPQ", "System"]),
-    library("HTTP", ["CMicroHTTPD", "CCurl", "JSON", "System"]),
+    library("Postgres", ["CPQ", "CLinux", "System"]),
+    library("HTTP", ["CCurl", "CMicroHTTPD", "System", "JSON"]),
     library("Cryptography", ["COpenSSL", "System"]),
 
     // What the field is about
-    library("Registration", ["XML", "JSON", "JSONSchema", "Cryptography", "CUTF8Proc", "CZlib", "System"]),
-    library("Routing", ["Registration", "XML", "YAML", "JSON", "System"]),
+    library("Registration", ["CZlib", "CUTF8Proc", "System", "JSON", "JSONSchema", "XML", "Cryptography"]),
+    library("Routing", ["System", "JSON", "YAML", "XML", "Registration"]),
 
     // What a stage author imports, the engine behind it, and what stages call
-    library("StageKit", ["Registration", "HTTP", "Cryptography", "JSON", "System"]),
-    library("StageRuntime", ["StageKit", "Kafka", "Postgres", "HTTP", "Routing", "YAML", "Cryptography"]),
-    library("ObjectStores", ["StageKit", "HTTP", "Cryptography", "XML", "JSON", "System"]),
-    library("VirusScanning", ["StageKit", "System"]),
+    library("StageKit", ["System", "JSON", "HTTP", "Cryptography", "Registration"]),
     library(
-      "EmbeddedPlatform", ["ObjectStores", "StageKit", "Registration", "Postgres", "HTTP", "Cryptography", "JSON", "System"]),
-    library("MosipPlatform", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
-    library("Stages", ["StageKit", "Registration", "YAML"]),
+      "StageRuntime",
+      ["System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit"]),
+    library("ObjectStores", ["System", "JSON", "XML", "HTTP", "Cryptography", "StageKit"]),
+    library("VirusScanning", ["System", "StageKit"]),
+    library(
+      "EmbeddedPlatform", ["System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "StageKit", "ObjectStores"]),
+    library("MosipPlatform", ["System", "JSON", "HTTP", "Cryptography", "Registration", "StageKit"]),
+    // OpenCRVS' events, and what both mediators do with them
+    library("OpenCRVS", ["System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "StageKit"]),
+    library("Stages", ["System", "JSON", "HTTP", "Cryptography", "Registration", "StageKit", "OpenCRVS"]),
 
     // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
-    library("Operations", ["StageRuntime", "StageKit", "Registration", "Routing", "Postgres", "YAML", "JSON", "System"]),
-    library("OperationsAPI", ["Operations", "StageRuntime", "StageKit", "HTTP", "Postgres", "JSON", "System"]),
+    library("Operations", ["System", "JSON", "YAML", "Postgres", "Cryptography", "Routing", "StageKit", "StageRuntime"]),
+    library("OperationsAPI", ["System", "JSON", "Postgres", "HTTP", "Routing", "StageKit", "StageRuntime", "Operations"]),
 
     // From stages to what runs them in containers; pure, and knowing nothing of the rest
     library("Deployment", ["JSON"]),
 
     // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births, and the tests' MOSIP
-    library("StandIn", ["StageKit", "Registration", "HTTP", "Cryptography", "JSON", "System"]),
+    library("StandIn", ["System", "JSON", "HTTP", "Cryptography", "Registration", "StageKit"]),
 
     .executableTarget(
       name: "regproc",
       dependencies: [
-        "CProcess", "Stages", "StageRuntime", "Operations", "OperationsAPI", "EmbeddedPlatform", "MosipPlatform", "StandIn",
-        "Deployment",
-        "CLinux", "Cryptography", "HTTP", "JSON", "Kafka", "ObjectStores", "Postgres", "Registration", "Routing", "StageKit",
-        "System", "VirusScanning", "YAML",
-        // `regproc version` tells what was loaded.
-        "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD",
+        "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD", "CLinux", "CProcess", "System",
+        "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime",
+        "ObjectStores", "VirusScanning", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "Stages", "Operations", "OperationsAPI",
+        "Deployment", "StandIn",
       ],
       swiftSettings: strict),
 
@@ -94,14 +96,13 @@ let package = Package(
     library(
       "Fuzzing",
       [
-        "Registration", "Routing", "YAML", "HTTP", "StageKit", "StageRuntime", "Stages", "MosipPlatform", "Cryptography", "JSON",
-        "System",
-        "ObjectStores",
+        "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime", "ObjectStores",
+        "MosipPlatform", "OpenCRVS",
       ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
 
     .testTarget(
-      name: "InteropTests", dependencies: ["Registration", "Cryptography", "JSON", "System"], path: "Tests/Interop",
+      name: "InteropTests", dependencies: ["System", "JSON", "Cryptography", "Registration"], path: "Tests/Interop",
       exclude: ["java", "python"], swiftSettings: strict),
 
     // The yardsticks of docs/performance.md, and the C programs that engine and packets are measured against
@@ -110,8 +111,8 @@ let package = Package(
     .executableTarget(
       name: "regproc-bench",
       dependencies: [
-        "CForwarder", "CPacketReference", "Registration", "StageRuntime", "Operations", "EmbeddedPlatform", "Kafka", "Postgres",
-        "CLinux", "Cryptography", "JSON", "Routing", "StageKit", "System",
+        "CLinux", "System", "JSON", "Kafka", "Postgres", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime",
+        "EmbeddedPlatform", "Operations", "CForwarder", "CPacketReference",
       ],
       swiftSettings: strict),
 
@@ -119,64 +120,74 @@ let package = Package(
     // an S3 server where one is installed, an authority of certificates, keys
     .target(
       name: "TestSupport",
-      dependencies: ["ObjectStores", "StageKit", "Kafka", "Postgres", "HTTP", "CLinux", "System"],
+      dependencies: ["CLinux", "System", "Kafka", "Postgres", "HTTP", "StageKit", "ObjectStores"],
       path: "Tests/Support", swiftSettings: strict),
+
+    // Events for the tests of OpenCRVS and of the mediators
+    .target(
+      name: "TestEvents", dependencies: ["JSON", "Registration", "StageKit", "OpenCRVS"], path: "Tests/TestEvents",
+      swiftSettings: strict),
 
     // What comments and pages say of each other
     tests("Books", []),
     tests("System", ["System"]),
     tests("JSON", ["JSON"]),
-    tests("JSONSchema", ["JSONSchema", "JSON"]),
-    tests("YAML", ["YAML"]),
+    tests("JSONSchema", ["JSON", "JSONSchema"]),
+    tests("YAML", ["System", "YAML"]),
     tests("XML", ["XML"]),
-    tests("Kafka", ["Kafka", "TestSupport", "System"]),
-    tests("Postgres", ["Postgres"]),
-    tests("HTTP", ["HTTP", "TestSupport", "System"]),
-    tests("Cryptography", ["Cryptography", "TestSupport", "System"]),
-    tests("Routing", ["Routing", "YAML", "JSON"]),
-    tests("Registration", ["Registration", "TestSupport", "Cryptography", "JSON", "System"]),
-    tests("StageKit", ["StageKit", "JSON", "Routing", "System"]),
+    tests("Kafka", ["System", "Kafka", "TestSupport"]),
+    tests("Postgres", ["System", "Postgres"]),
+    tests("HTTP", ["System", "HTTP", "TestSupport"]),
+    tests("Cryptography", ["System", "Cryptography", "TestSupport"]),
+    tests("Routing", ["System", "JSON", "YAML", "Registration", "Routing"]),
+    tests("Registration", ["System", "JSON", "Cryptography", "Registration", "TestSupport"]),
+    tests("StageKit", ["System", "StageKit"]),
     tests(
       "StageRuntime",
       [
-        "StageRuntime", "StageKit", "Routing", "YAML", "EmbeddedPlatform", "TestSupport", "HTTP", "JSON", "Kafka", "Postgres",
-        "Registration", "System",
+        "System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Registration", "Routing", "StageKit", "StageRuntime",
+        "EmbeddedPlatform", "TestSupport",
       ]),
     tests(
       "Operations",
       [
-        "Operations", "OperationsAPI", "StageRuntime", "StageKit", "Stages", "EmbeddedPlatform", "StandIn", "TestSupport", "HTTP",
-        "Routing", "JSON", "Postgres", "Registration", "System",
+        "System", "JSON", "Postgres", "HTTP", "Registration", "Routing", "StageKit", "StageRuntime", "EmbeddedPlatform",
+        "Operations", "OperationsAPI", "TestSupport",
       ]),
-    tests("ObjectStores", ["ObjectStores", "TestSupport", "HTTP", "StageKit", "System"]),
-    tests("VirusScanning", ["VirusScanning", "EmbeddedPlatform", "TestSupport", "JSON", "Registration", "StageKit", "System"]),
+    tests("ObjectStores", ["System", "HTTP", "StageKit", "ObjectStores", "TestSupport"]),
+    tests("VirusScanning", ["System", "JSON", "Registration", "StageKit", "VirusScanning", "EmbeddedPlatform", "TestSupport"]),
     tests(
       "EmbeddedPlatform",
       [
-        "EmbeddedPlatform", "TestSupport", "Cryptography", "HTTP", "JSON", "ObjectStores", "Postgres", "Registration", "StageKit",
-        "System",
+        "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "StageKit", "ObjectStores", "EmbeddedPlatform",
+        "TestSupport",
       ]),
     tests(
       "MosipPlatform",
       [
-        "MosipPlatform", "EmbeddedPlatform", "StandIn", "TestSupport", "Postgres", "Cryptography", "HTTP", "JSON", "ObjectStores",
-        "Registration", "StageKit", "System",
+        "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "StageKit", "ObjectStores", "EmbeddedPlatform",
+        "MosipPlatform", "StandIn", "TestSupport",
       ]),
-    tests("Stages", ["Stages", "StageRuntime", "StandIn"]),
-    tests("Deployment", ["Deployment", "YAML", "System"]),
+    tests("OpenCRVS", ["System", "JSON", "YAML", "HTTP", "Registration", "StageKit", "OpenCRVS", "StandIn", "TestEvents"]),
+    tests(
+      "Stages",
+      [
+        "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "StageKit", "StageRuntime", "OpenCRVS", "Stages",
+        "TestEvents",
+      ]),
+    tests("Deployment", ["Deployment"]),
     tests(
       "Integration",
       [
-        "StageRuntime", "Operations", "OperationsAPI", "Stages", "EmbeddedPlatform", "MosipPlatform", "StandIn", "TestSupport",
-        "Cryptography", "HTTP", "JSON", "Kafka", "Postgres", "Registration", "Routing", "StageKit", "System",
+        "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime",
+        "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "Stages", "Operations", "OperationsAPI", "StandIn", "TestSupport",
       ]),
     // They start the built program.
     tests(
       "Program",
       [
-        "regproc", "StageRuntime", "StandIn", "EmbeddedPlatform", "Registration", "TestSupport", "Kafka",
-        "Postgres", "HTTP", "Routing",
-        "JSON", "CLinux", "StageKit", "System", "Cryptography", "MosipPlatform", "ObjectStores", "Stages",
+        "CLinux", "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit",
+        "StageRuntime", "ObjectStores", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "StandIn", "regproc", "TestSupport",
       ], exclude: ["Earlier"]),
   ]
 )

@@ -1,10 +1,10 @@
 import StageRuntime
+import OpenCRVS
 import Cryptography
 import HTTP
 import Registration
 import Routing
 import StageKit
-import Stages
 import System
 import YAML
 

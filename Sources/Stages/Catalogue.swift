@@ -15,7 +15,7 @@ public enum Catalogue {
     Finalization.self,
     CredentialRequestor.self,
     // The mediators between MOSIP and OpenCRVS.
-    OpencrvsMediator.self,
+    OpenCRVSMediator.self,
     MosipMediator.self,
     // MOSIP's own endpoints of registrations.
     WorkflowManager.self,

@@ -1,12 +1,11 @@
 import TestSupport
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
 import StageKit
 import StageRuntime
 import Testing
-
-@testable import Stages
 
 /// The samples of deaths, corrections and reversals on the whole pipeline, each with the end that their table names. Rows have records and
 /// people of their own, and go at the same time.
@@ -328,7 +327,7 @@ import Testing
     let identity = try await row.identity(.uin(uin))
     #expect(identity.fields["fullName"] == [["language": "eng", "value": "Amina Rose Banda"]])
     #expect(identity.fields["dateOfBirth"] == "2026/02/19" && identity.status == "ACTIVATED" && identity.rid == end.aid)
-    let key = RecordKey.of(try CRVSEvent(try row.body("g1-birth-corrected-late", places)))
+    let key = OpenCRVSRecordKey.of(try OpenCRVSEvent(try row.body("g1-birth-corrected-late", places)))
     #expect(try await row.change(key)?["stale"] == true)
     #expect(
       try await eventually {

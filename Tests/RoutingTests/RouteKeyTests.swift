@@ -4,7 +4,7 @@ import YAML
 @testable import Routing
 
 /// The list of keys is what the reader goes by, and docs/route-file.md says nothing that is not so.
-@Suite struct RouteKeyTests {
+@Suite(.timeLimit(.minutes(10))) struct RouteKeyTests {
   /// Where the mappings of the language stand in a file; `PAIRS` are the pairs of the one in question.
   private static let frames: [(keys: RouteMapping, frame: String)] = [
     (RouteMapping(FileKey.self), "{ PAIRS }"),

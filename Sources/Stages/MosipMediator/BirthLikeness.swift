@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -14,7 +15,7 @@ struct BirthLikeness: Sendable {
   let motherLikeness: String?
 
   /// Nil for a child without a name or a day of birth, of whom nothing could be said.
-  init?(of bundle: CRVSBundle, _ mapping: BirthMapping, _ keys: any EnvelopeKeys) async throws {
+  init?(of bundle: OpenCRVSBundle, _ mapping: BirthMapping, _ keys: any EnvelopeKeys) async throws {
     guard let name = Self.name(bundle.subject, mapping), let day = bundle.subject.birthDate.flatMap(BirthMapping.mosipDate) else {
       return nil
     }
@@ -34,7 +35,7 @@ struct BirthLikeness: Sendable {
     return .put(collection: MosipMediator.Records.likenesses, key: transaction, document: .object(document))
   }
 
-  private static func name(_ person: CRVSPerson, _ mapping: BirthMapping) -> String? {
+  private static func name(_ person: OpenCRVSPerson, _ mapping: BirthMapping) -> String? {
     let names = person.names.filter { !NameText.letters($0.value).isEmpty }
     let name = names.first { mapping.languages.code(of: $0.language) == mapping.genderLanguage } ?? names.first
     return name.map { NameText.letters($0.value) }
@@ -47,7 +48,7 @@ struct BirthLikeness: Sendable {
 
 extension MosipMediator {
   /// What is to be kept beside a birth, so that its like can be found.
-  func likeness(of event: CRVSEvent, _ transaction: String, _ context: StageContext) async throws -> [StageChange] {
+  func likeness(of event: OpenCRVSEvent, _ transaction: String, _ context: StageContext) async throws -> [StageChange] {
     try await BirthLikeness(of: event.bundle, mapping, context.services.envelopeKeys).map { [$0.change(transaction)] } ?? []
   }
 }

@@ -1,3 +1,4 @@
+import OpenCRVS
 import Glibc
 import JSON
 import Registration
@@ -7,7 +8,7 @@ import System
 /// The registration packet of a birth or of a correction
 /// (docs/upstream/packet-and-crypto.md#2-what-the-mosip-side-mediator-puts-into-a-packet).
 struct BirthPacket: Sendable {
-  let event: CRVSEvent
+  let event: OpenCRVSEvent
   let rid: String
   let referenceId: String
   let settings: StageSettings

@@ -1,3 +1,4 @@
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
@@ -11,11 +12,11 @@ extension MosipMediator {
   /// afterwards.
   func takeBirth(_ request: Request, _ context: StageContext) async throws -> Response {
     let message = try SealedMessage(request.body, largest: request.body.count)
-    let event: CRVSEvent
+    let event: OpenCRVSEvent
     do {
       let plaintext = try await message.open(
         as: MediatorOwner.mosip, from: MediatorOwner.opencrvs, signed: .envelope, context.services.envelopeKeys)
-      event = try CRVSEvent(plaintext)
+      event = try OpenCRVSEvent(plaintext)
       // The id is not signed: without this, one good message could be sent again under any other id.
       guard message.id == event.bundle.compositionId else {
         throw MediatorError(.unreadable, "the request's id is not that of the record in the event")
@@ -32,7 +33,7 @@ extension MosipMediator {
       throw fault
     }
 
-    let transaction = RecordKey.of(event)
+    let transaction = OpenCRVSRecordKey.of(event)
     if let answer = try await answerOfKnown(event, transaction, context) { return answer }
     let rid = try await registrationId(of: event, context)
     let object = "event-\(event.digest).json"
@@ -50,7 +51,7 @@ extension MosipMediator {
     ]
     if let number = event.bundle.registrationNumber {
       changes.append(
-        .insert(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(transaction)]))
+        .insert(collection: Records.numbers, key: OpenCRVSRecordKey.of(number), document: ["txnId": .string(transaction)]))
     }
     changes += try await likeness(of: event, transaction, context)
     do {
@@ -65,7 +66,7 @@ extension MosipMediator {
     return taken(rid, context)
   }
 
-  private func answerOfKnown(_ event: CRVSEvent, _ transaction: String, _ context: StageContext) async throws
+  private func answerOfKnown(_ event: OpenCRVSEvent, _ transaction: String, _ context: StageContext) async throws
     -> Response?
   {
     guard let known = try await context.store.record(Records.births, transaction) else { return nil }
@@ -86,9 +87,9 @@ extension MosipMediator {
   }
 
   /// The application id that the event carries, else a new RID.
-  private func registrationId(of event: CRVSEvent, _ context: StageContext) async throws -> String {
+  private func registrationId(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
     guard let carried = event.bundle.applicationId else { return try await newRID(context) }
-    guard RecordKey.isRID(carried) else { throw MediatorError(.ridUnreadable, "the application id is not a RID") }
+    guard OpenCRVSRecordKey.isRID(carried) else { throw MediatorError(.ridUnreadable, "the application id is not a RID") }
     return carried
   }
 
@@ -107,7 +108,7 @@ extension MosipMediator {
   /// was lost burns none.
   func giveApplicationId(_ request: Request, _ context: StageContext) async throws -> Response {
     func answer(_ rid: String) -> Response { .json(JSONValue.string(rid).encoded()) }
-    guard let key = request.query("key").map(RecordKey.of) else { return answer(try await newRID(context)) }
+    guard let key = request.query("key").map(OpenCRVSRecordKey.of) else { return answer(try await newRID(context)) }
     if let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string {
       return answer(known)
     }
@@ -130,7 +131,7 @@ extension MosipMediator {
     let entry = AuditEntry(
       eventId: "OPENCRVS_BIRTH_REFUSED", eventName: "opencrvs birth refused", eventType: "OPENCRVS",
       module: context.stage,
-      id: RecordKey.of(id), idType: "TRANSACTION_ID", description: "\(fault)")
+      id: OpenCRVSRecordKey.of(id), idType: "TRANSACTION_ID", description: "\(fault)")
     do {
       try await context.services.audit.record([entry])
     } catch {

@@ -1,3 +1,4 @@
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
@@ -18,11 +19,11 @@ extension MosipMediator {
       throw MediatorError(.unreadable, "the delivery has no event")
     }
     let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Digest.hex(request.body)
-    let key = RecordKey.of(id)
+    let key = OpenCRVSRecordKey.of(id)
     let received = answer(context).message("Received")
     if try await context.store.record(Records.credentials, key) != nil { return received }
     try await events(context).put(
-      event.encoded(), container: ObjectAccounts.credentials + RecordKey.container(key), key: "event.json")
+      event.encoded(), container: ObjectAccounts.credentials + OpenCRVSRecordKey.container(key), key: "event.json")
     let request = event["transactionId"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
     do {
       try await context.store.commit([
@@ -51,7 +52,7 @@ extension MosipMediator {
       }
       do {
         try await sendBack(message, id: "", to: "/birthReceiveNid", context)
-      } catch let refusal as Outgoing.Refusal {
+      } catch let refusal as MediatorClient.RefusedError {
         throw refusal.ending("the UIN token cannot be sent back")
       }
     } catch let refusal as CredentialError {
@@ -152,7 +153,7 @@ extension MosipMediator {
     let number = event["data"]?["opencrvsBRN"]?.string
     let named = try await birth(ofNumber: number, context)
     let asked = [event["data"]?["registrationId"]?.string, FHIR.tail(subject["id"]?.string)]
-    for rid in asked.compactMap({ $0 }) where RecordKey.isRID(rid) {
+    for rid in asked.compactMap({ $0 }) where OpenCRVSRecordKey.isRID(rid) {
       guard let birth = try await birth(ofRID: rid, context) else { continue }
       try await prove(uin, isOf: rid, context)
       return try checked(birth, number, named)
@@ -174,7 +175,7 @@ extension MosipMediator {
 
   private func birth(ofNumber number: String?, _ context: StageContext) async throws -> StageRecord? {
     guard let number, FHIR.isIdentifier(number),
-      let key = try await context.store.record(Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
+      let key = try await context.store.record(Records.numbers, OpenCRVSRecordKey.of(number))?.document["txnId"]?.string
     else { return nil }
     return try await context.store.record(Records.births, key)
   }
@@ -196,7 +197,7 @@ extension MosipMediator {
   private func keptEvent(_ key: String, _ context: StageContext) async throws -> JSONValue {
     guard
       let bytes = try await events(context).get(
-        container: ObjectAccounts.credentials + RecordKey.container(key), key: "event.json"),
+        container: ObjectAccounts.credentials + OpenCRVSRecordKey.container(key), key: "event.json"),
       let event = try? JSONValue.parse(bytes)
     else { throw MediatorError(.unknown, "the credential event is not in the object store") }
     return event
@@ -222,9 +223,9 @@ extension MosipMediator {
     }
     let response: ClientResponse
     do {
-      response = try await Outgoing(http: context.services.http).get(
+      response = try await MediatorClient(http: context.services.http).get(
         url, service: "data share", final: [404, 410], largest: 16 << 20)
-    } catch is Outgoing.Refusal {
+    } catch is MediatorClient.RefusedError {
       throw MediatorError(.decryption, "the data share does not have the credential")
     }
     // The text of the envelope, in quotes or not; a share that keeps raw bytes begins with the envelope's own header.

@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -100,7 +101,7 @@ extension MosipMediator {
     let (bytes, leftOut): ([UInt8], [String])
     do {
       (bytes, leftOut) = try await BirthPacket(
-        event: CRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping,
+        event: OpenCRVSEvent(eventBytes), rid: rid, referenceId: referenceId, settings: settings, mapping: mapping,
         process: settings.text("birth-process")
       ).encoded(context)
     } catch let fault as MediatorError {

@@ -1,3 +1,4 @@
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
@@ -16,7 +17,7 @@ extension MosipMediator {
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
       throw MediatorError(.unreadable, "the event names no registration or no result")
     }
-    if RecordKey.isRID(rid), let owner = try await context.store.record(Records.rids, rid)?.document,
+    if OpenCRVSRecordKey.isRID(rid), let owner = try await context.store.record(Records.rids, rid)?.document,
       let transaction = owner["txnId"]?.string
     {
       let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
@@ -98,7 +99,7 @@ extension MosipMediator {
     if let number = document["registrationNumber"]?.string { report["opencrvsBRN"] = .string(number) }
     do {
       try await sendBack(.object(report), id: work.key, to: "/receiveStatus", context)
-    } catch let refusal as Outgoing.Refusal {
+    } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the error cannot be reported")
     }
     return .done
@@ -106,7 +107,7 @@ extension MosipMediator {
 
   /// Seals a message for the OpenCRVS side, signs its plaintext and posts it with the OpenCRVS token
   /// (docs/upstream/opencrvs-and-websub.md#23-envelope and #36-credential-back).
-  /// - Throws: `Outgoing.Refusal` when the OpenCRVS side will never take it, `ServiceError` when it may later.
+  /// - Throws: `MediatorClient.RefusedError` when the OpenCRVS side will never take it, `ServiceError` when it may later.
   func sendBack(_ message: JSONValue, id: String, to path: String, _ context: StageContext) async throws {
     let keys = context.services.envelopeKeys
     let plaintext = message.encoded()
@@ -115,7 +116,7 @@ extension MosipMediator {
       signature: try await keys.sign(plaintext, as: MediatorOwner.mosip))
     let tokens = auth?.checking(context) ?? context.services.tokens
     let token = try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvsMediator)
-    _ = try await Outgoing(http: context.services.http).post(
+    _ = try await MediatorClient(http: context.services.http).post(
       sealed.encoded(.urlSafe, at: context.services.clock.now),
       to: settings.text("opencrvs-mediator-url").appending(path: path), headers: ["Authorization": "Bearer \(token)"],
       service: "OpenCRVS-side mediator")

@@ -1,3 +1,4 @@
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
@@ -57,7 +58,7 @@ public struct MosipMediator: StagePlugin {
         "opencrvs-client", .text, default: "opencrvs",
         "the client whose token is shown to the OpenCRVS side (opencrvs.client.id)"),
       SettingField("required-role", .text, default: "", "the role a caller needs; empty for the clients in callers"),
-      MediatorDoor.callersField,
+      MediatorAccess.callersField,
       SettingField(
         "partner-id", .text, default: "opencrvs-partner",
         "the partner that credentials are issued to (mosip.opencrvs.partner.client.id)"),
@@ -173,11 +174,11 @@ public struct MosipMediator: StagePlugin {
   /// Its endpoints; every error has the answer shape of docs/upstream/opencrvs-and-websub.md#31-endpoints.
   public func endpoints(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
-    let clients = door(context).admission(answer, by: .cookie) { $0.cookie("Authorization") }
+    let clients = access(context).admission(answer, by: .cookie) { $0.cookie("Authorization") }
     let hub = answer.signers("MOSIP's hub, for our subscription")
     let challenges = Admission.everybody(limits: "answers a challenge for a topic of ours")
     // Base64 makes four bytes of three.
-    let largest = CRVSEvent.largest / 3 * 4 + (1 << 20)
+    let largest = OpenCRVSEvent.largest / 3 * 4 + (1 << 20)
     return EventKind.allCases.map { kind in
       Endpoint(
         "POST", "/opencrvs/v1" + kind.path, maxBody: largest, admission: clients,
@@ -283,8 +284,8 @@ public struct MosipMediator: StagePlugin {
       id: "mosip-opencrvs-mediator", clock: context.services.clock, log: context.log, foreignText: foreignText)
   }
 
-  func door(_ context: StageContext) -> MediatorDoor {
-    MediatorDoor(settings, tokens: context.services.tokens, audience: .mosip)
+  func access(_ context: StageContext) -> MediatorAccess {
+    MediatorAccess(settings, tokens: context.services.tokens, audience: .mosip)
   }
 
   func mosipToken(_ context: StageContext) async throws -> String {

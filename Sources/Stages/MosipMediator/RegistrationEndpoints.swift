@@ -1,3 +1,4 @@
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
@@ -39,7 +40,7 @@ struct RegistrationEndpoints: Sendable {
       "timestamp": now.iso,
     ]
     let answer = try await exchange("registration status service") {
-      try await Outgoing(http: services.http).post(
+      try await MediatorClient(http: services.http).post(
         text, to: statusURL.appending(path: "/registrationprocessor/v1/registrationstatus/sync"), headers: headers,
         service: "registration status service")
     }
@@ -67,7 +68,7 @@ struct RegistrationEndpoints: Sendable {
       body: .multipartFile(
         field: "file", fileName: rid + ".zip", contentType: "application/zip", content: .bytes(packet)))
     let answer = try await exchange("packet receiver") {
-      try await Outgoing(http: services.http).send(request, "packet receiver")
+      try await MediatorClient(http: services.http).send(request, "packet receiver")
     }
     switch Self.errorCode(answer) {
     case nil:
@@ -98,7 +99,7 @@ struct RegistrationEndpoints: Sendable {
     let response: ClientResponse
     do {
       response = try await send()
-    } catch let refusal as Outgoing.Refusal {
+    } catch let refusal as MediatorClient.RefusedError {
       throw WorkFailure(code: MediatorError.Code.syncOrUpload.rawValue, "\(refusal)")
     }
     guard let value = try? JSONValue.parse(response.body) else {

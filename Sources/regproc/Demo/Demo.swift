@@ -1,6 +1,6 @@
+import OpenCRVS
 import Postgres
 import StageRuntime
-import Stages
 import StandIn
 import Synchronization
 import System

@@ -1,6 +1,6 @@
+import OpenCRVS
 import JSON
 import StandIn
-import Stages
 
 /// An event that is sent, and what a person is told of it.
 struct DemoEvent: Sendable {

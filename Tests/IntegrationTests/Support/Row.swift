@@ -1,4 +1,5 @@
 import TestSupport
+import OpenCRVS
 import Foundation
 import HTTP
 import JSON
@@ -78,8 +79,8 @@ struct Row: Sendable {
 
   /// Waits until the OpenCRVS side knows how an event ended.
   func end(of body: [UInt8], released: Bool = false) async throws -> End {
-    let event = try CRVSEvent(body)
-    let (key, number) = (RecordKey.of(event), event.bundle.registrationNumber ?? "")
+    let event = try OpenCRVSEvent(body)
+    let (key, number) = (OpenCRVSRecordKey.of(event), event.bundle.registrationNumber ?? "")
     var end: End?
     let came = try await eventually {
       end = try await read(key, number, isBirth: event.topic == "BIRTH_REGISTERED", released)

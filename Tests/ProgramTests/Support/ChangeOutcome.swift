@@ -1,6 +1,6 @@
+import OpenCRVS
 import JSON
 import Postgres
-import Stages
 import StandIn
 import System
 import Testing

@@ -1,8 +1,10 @@
+import TestEvents
 import JSON
 import StageKit
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("The likeness of births", .timeLimit(.minutes(10)))

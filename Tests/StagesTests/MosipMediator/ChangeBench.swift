@@ -1,3 +1,4 @@
+import TestEvents
 import Cryptography
 import JSON
 import Registration
@@ -6,6 +7,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 /// The MOSIP side with people in its id repository, sent events as the OpenCRVS side seals them.
@@ -92,12 +94,12 @@ struct ChangeBench {
   // MARK: what is done
 
   func send(_ event: JSONValue, aid: String? = nil) async throws -> Response {
-    let read = try CRVSEvent(event.encoded())
+    let read = try OpenCRVSEvent(event.encoded())
     let kind = try #require(EventKind(topic: read.topic))
     let bytes = aid.map { read.carrying(applicationId: $0) } ?? read.encoded
     let envelope = try Envelope.seal(bytes, for: world.keys.owners["mosip-mediator"]!.certificate)
     let message = SealedMessage(
-      id: RecordKey.of(read), envelope: envelope,
+      id: OpenCRVSRecordKey.of(read), envelope: envelope,
       signature: try world.keys.owners["opencrvs-mediator"]!.key.sign(envelope, .sha512))
     return try await world.call(
       stage, context,
@@ -118,14 +120,14 @@ struct ChangeBench {
   }
 
   func change(_ event: JSONValue) throws -> JSONValue? {
-    world.document("mosip-mediator", "change_transactions", RecordKey.of(try CRVSEvent(event.encoded())))
+    world.document("mosip-mediator", "change_transactions", OpenCRVSRecordKey.of(try OpenCRVSEvent(event.encoded())))
   }
 
   func person(_ uin: String = uin) -> FakeIdentities.Person? { world.state.withLock { $0.people[uin] } }
 
   /// A person releases a change that is held.
   func release(_ event: JSONValue, reason: String = "looked into by hand") async throws {
-    let key = RecordKey.of(try CRVSEvent(event.encoded()))
+    let key = OpenCRVSRecordKey.of(try OpenCRVSEvent(event.encoded()))
     world.state.withLock { state in
       guard var record = state.records["mosip-mediator|change_transactions|\(key)"],
         var line = state.records["mosip-mediator|records|\(record.document["recordId"]?.string ?? "")"]
@@ -161,7 +163,7 @@ struct ChangeBench {
     let response = try await send(event)
     let rid = try #require(response.value["response"]?["aid"]?.string)
     try await run()
-    let read = try CRVSEvent(event.encoded())
+    let read = try OpenCRVSEvent(event.encoded())
     let fields = try await stage.mapped(read, context)
     world.state.withLock { $0.people[uin] = FakeIdentities.Person(fields: fields, rids: [rid]) }
     return rid

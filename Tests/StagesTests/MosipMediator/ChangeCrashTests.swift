@@ -5,6 +5,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 /// One process after another dies at one side effect after another, once before it took effect and once after; the OpenCRVS side sends

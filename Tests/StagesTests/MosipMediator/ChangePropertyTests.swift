@@ -1,3 +1,4 @@
+import TestEvents
 import JSON
 import Registration
 import StageKit
@@ -5,6 +6,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 /// Births, corrections, deaths, reversals, revocations and their repeats, in a random order with random work, crashes, pieces done by two at
@@ -64,7 +66,7 @@ struct ChangePropertyTests {
     var standing: Set<Int> = []
     for (record, history) in histories.enumerated() {
       for event in history {
-        let read = try CRVSEvent(event.encoded())
+        let read = try OpenCRVSEvent(event.encoded())
         let moment = read.bundle.task.lastModified ?? ""
         switch EventKind(topic: read.topic) {
         case .birthCorrection? where moment >= last:
@@ -201,7 +203,7 @@ struct ChangePropertyTests {
 
   func check(_ world: MediatorWorld, _ histories: [[JSONValue]]) throws {
     let state = world.state.withLock { $0 }
-    let topics = try histories.map { try $0.map { try CRVSEvent($0.encoded()).topic } }
+    let topics = try histories.map { try $0.map { try OpenCRVSEvent($0.encoded()).topic } }
     #expect(Array(state.people.keys) == [Self.uin], "one child, one UIN")
     let person = state.people[Self.uin]
     let expected = try Self.expected(histories)
@@ -211,8 +213,8 @@ struct ChangePropertyTests {
     #expect(open.isEmpty, "\(open.map { "\($0.stage) \($0.item.kind) \($0.item.key)" })")
     #expect(state.failures.isEmpty, "\(state.failures)")
     for event in histories.flatMap({ $0 }) {
-      let read = try CRVSEvent(event.encoded())
-      let key = RecordKey.of(read)
+      let read = try OpenCRVSEvent(event.encoded())
+      let key = OpenCRVSRecordKey.of(read)
       let results = state.records.values.filter { $0.collection == "statuses" && $0.document["txnId"]?.string == key }
       guard read.topic != EventKind.birth.topic else {
         #expect(results.isEmpty)

@@ -1,9 +1,11 @@
+import TestEvents
 import JSON
 import Registration
 import StageKit
 import System
 import Testing
 
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("A correction of a birth, on the MOSIP side", .timeLimit(.minutes(10)))
@@ -108,7 +110,7 @@ struct CorrectionTests {
     try await bench.take(Self.corrected("Third", "2022-11-01T08:00:00.000Z"))
     #expect(try bench.told().isEmpty)
     #expect(bench.world.document("mosip-mediator", "records", Births.record)?["queue"]?.array?.count == 2)
-    let fields = try await bench.stage.mapped(try CRVSEvent(birth.encoded()), bench.context)
+    let fields = try await bench.stage.mapped(try OpenCRVSEvent(birth.encoded()), bench.context)
     bench.world.state.withLock { $0.people["5075291708"] = FakeIdentities.Person(fields: fields, rids: [rid]) }
     try await bench.run()
     #expect(bench.person("5075291708")?.patches.count == 2)

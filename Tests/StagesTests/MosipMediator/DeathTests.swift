@@ -1,8 +1,10 @@
+import TestEvents
 import JSON
 import StageKit
 import System
 import Testing
 
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("A death, on the MOSIP side", .timeLimit(.minutes(10)))
@@ -156,7 +158,7 @@ struct DeathTests {
     let rid = try #require(try await bench.send(ChangeBench.birth()).value["response"]?["aid"]?.string)
     try await bench.take(event)
     #expect(try bench.told().isEmpty)
-    let fields = try await bench.stage.mapped(try CRVSEvent(ChangeBench.birth().encoded()), bench.context)
+    let fields = try await bench.stage.mapped(try OpenCRVSEvent(ChangeBench.birth().encoded()), bench.context)
     bench.world.state.withLock { $0.people["5075291708"] = FakeIdentities.Person(fields: fields, rids: [rid]) }
     let key = PersonRecord.key(
       FakeKeyManager.token(FakeKeyManager.token("5075291708", "mpartner-default-auth"), "opencrvs-partner"))

@@ -1,3 +1,4 @@
+import TestEvents
 import Cryptography
 import JSON
 import Registration
@@ -6,6 +7,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 /// One process after another dies at one side effect after another, once before it took effect and once after; the

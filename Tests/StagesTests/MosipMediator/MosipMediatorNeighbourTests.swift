@@ -1,9 +1,11 @@
+import TestEvents
 import JSON
 import Registration
 import StageKit
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("The MOSIP-side mediator beside programs of other makes", .timeLimit(.minutes(10)))
@@ -50,7 +52,7 @@ struct MosipMediatorNeighbourTests {
     world.state.withLock {
       $0.records["mosip-mediator|birth_transactions|\(Births.record)"]?.document["digest"] = "of another rule"
     }
-    #expect(try await send(CRVSEvent(raw.encoded()).carrying(applicationId: aid)).status == 200)
+    #expect(try await send(OpenCRVSEvent(raw.encoded()).carrying(applicationId: aid)).status == 200)
     #expect(try await send(Births.usual(given: "Beatrice", aid: aid)).code == "OPN-CRVS-015")
   }
 

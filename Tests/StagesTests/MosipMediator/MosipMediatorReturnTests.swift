@@ -1,3 +1,4 @@
+import TestEvents
 import Cryptography
 import JSON
 import Registration
@@ -6,6 +7,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("The MOSIP-side mediator's way back", .timeLimit(.minutes(10)))
@@ -13,7 +15,7 @@ struct MosipMediatorReturnTests {
   let world: MediatorWorld
   let stage: MosipMediator
   let context: StageContext
-  let crvs: OpencrvsMediator
+  let crvs: OpenCRVSMediator
   let crvsContext: StageContext
 
   init() throws {
@@ -76,7 +78,7 @@ struct MosipMediatorReturnTests {
     try await run()
     world.state.withLock { state in
       state.atOpenCRVS = []
-      state.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(1)])
+      state.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [Births.rid(1)])
     }
   }
 
@@ -141,7 +143,7 @@ struct MosipMediatorReturnTests {
     #expect(
       world.state.withLock { $0.atOpenCRVS } == [["BRN": "2022BTEST01", "MOSIP_PSUT_TOKEN_ID": .string(Self.token)]])
     let kept = world.document("opencrvs-mediator", "tokens", "2022BTEST01")
-    #expect(kept?["aid"]?.string == MediatorWorld.rid(1))
+    #expect(kept?["aid"]?.string == Births.rid(1))
     let sent = try #require(world.state.withLock { $0.requests.first { $0.url.hasSuffix("/birthReceiveNid") } })
     #expect(sent.headers["Authorization"] == "Bearer good")
 
@@ -170,7 +172,7 @@ struct MosipMediatorReturnTests {
     try await world.run([(crvs, crvsContext)])
     try bare("mosip-mediator", "mosip-opencrvs|")
     try await run()
-    world.state.withLock { $0.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(1)]) }
+    world.state.withLock { $0.people[Self.uin] = FakeIdentities.Person(fields: [:], rids: [Births.rid(1)]) }
     _ = try await call(delivery(credentialEvent(credential: try sealedCredential())))
     try bare("mosip-mediator", "mosip-opencrvs|")
     try await run()
@@ -259,7 +261,7 @@ struct MosipMediatorReturnTests {
   @Test("finds the birth by RID when the event names no registration number")
   func byRID() async throws {
     try await upload()
-    let event = try credentialEvent(credential: try sealedCredential(), number: nil, rid: MediatorWorld.rid(1))
+    let event = try credentialEvent(credential: try sealedCredential(), number: nil, rid: Births.rid(1))
     _ = try await call(delivery(event))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.first?["BRN"] } == "2022BTEST01")
@@ -304,14 +306,14 @@ struct MosipMediatorReturnTests {
     let other = "8215013740"
     world.state.withLock { state in
       state.atOpenCRVS = []
-      state.people[other] = FakeIdentities.Person(fields: [:], rids: [MediatorWorld.rid(2)])
+      state.people[other] = FakeIdentities.Person(fields: [:], rids: [Births.rid(2)])
     }
     let mine = try sealedCredential()
     let cases: [(id: String, event: JSONValue, reason: String)] = try [
       ("a", credentialEvent(id: "a", credential: mine, number: "2022BTEST02"), "number"),
-      ("b", credentialEvent(id: "b", credential: mine, number: "2022BTEST02", rid: MediatorWorld.rid(2)), "person"),
-      ("c", credentialEvent(id: "c", credential: mine, number: nil, rid: MediatorWorld.rid(2)), "person"),
-      ("d", credentialEvent(id: "d", credential: mine, number: "2022BNOBODY", rid: MediatorWorld.rid(1)), "number"),
+      ("b", credentialEvent(id: "b", credential: mine, number: "2022BTEST02", rid: Births.rid(2)), "person"),
+      ("c", credentialEvent(id: "c", credential: mine, number: nil, rid: Births.rid(2)), "person"),
+      ("d", credentialEvent(id: "d", credential: mine, number: "2022BNOBODY", rid: Births.rid(1)), "number"),
     ]
     for (id, event, reason) in cases {
       #expect(try await call(delivery(event)).status == 200)
@@ -331,7 +333,7 @@ struct MosipMediatorReturnTests {
     _ = try await call(delivery(credentialEvent(id: "f", credential: mine)))
     try await run()
     let right = try credentialEvent(
-      id: "g", credential: try sealedCredential(other), number: "2022BTEST02", rid: MediatorWorld.rid(2), of: other)
+      id: "g", credential: try sealedCredential(other), number: "2022BTEST02", rid: Births.rid(2), of: other)
     _ = try await call(delivery(right))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.map { $0["BRN"] } } == ["2022BTEST01", "2022BTEST02"])
@@ -342,7 +344,7 @@ struct MosipMediatorReturnTests {
   func proofs() async throws {
     try await upload()
     func event(_ id: String, _ proof: String?) throws -> JSONValue {
-      var event = try credentialEvent(id: id, credential: try sealedCredential(), rid: MediatorWorld.rid(1))
+      var event = try credentialEvent(id: id, credential: try sealedCredential(), rid: Births.rid(1))
       var inner = event["event"]
       var data = inner?["data"]
       data?["proof"] = proof.map { ["signature": .string($0)] }
@@ -408,7 +410,7 @@ struct MosipMediatorReturnTests {
   @Test("finds the birth of a credential without number by the latest registration of its identity, and keeps its token")
   func byIdentity() async throws {
     try await upload()
-    let rid = MediatorWorld.rid(1)
+    let rid = Births.rid(1)
     _ = try await call(delivery(credentialEvent(credential: try sealedCredential(), number: nil)))
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST01", "MOSIP_PSUT_TOKEN_ID": .string(Self.token)])
@@ -448,7 +450,7 @@ struct MosipMediatorReturnTests {
     try await upload()
     for _ in 0..<2 {
       #expect(
-        try await call(delivery(completed(MediatorWorld.rid(1), result), path: MosipMediator.workflowPath)).status
+        try await call(delivery(completed(Births.rid(1), result), path: MosipMediator.workflowPath)).status
           == 200)
       try await run()
     }
@@ -459,8 +461,8 @@ struct MosipMediatorReturnTests {
     #expect(error.hasPrefix("PACKET_\(result): "))
     #expect(error.contains("VALIDATE_PACKET"))
     let kept = try #require(
-      world.document("opencrvs-mediator", "statuses", RecordKey.of("birth:error:\(Births.record)")))
-    #expect(kept["aid"]?.string == MediatorWorld.rid(1))
+      world.document("opencrvs-mediator", "statuses", OpenCRVSRecordKey.of("birth:error:\(Births.record)")))
+    #expect(kept["aid"]?.string == Births.rid(1))
     #expect(kept["txnId"]?.string == Births.record)
   }
 
@@ -468,12 +470,12 @@ struct MosipMediatorReturnTests {
   func others() async throws {
     try await upload()
     for event in [
-      completed(MediatorWorld.rid(1), "PROCESSED"), completed(MediatorWorld.rid(99), "FAILED"),
+      completed(Births.rid(1), "PROCESSED"), completed(Births.rid(99), "FAILED"),
       completed("x'y", "FAILED"),
     ] {
       #expect(try await call(delivery(event, path: MosipMediator.workflowPath)).status == 200)
     }
-    let wrapped: JSONValue = ["event": ["data": completed(MediatorWorld.rid(1), "PROCESSED")]]
+    let wrapped: JSONValue = ["event": ["data": completed(Births.rid(1), "PROCESSED")]]
     #expect(try await call(delivery(wrapped, path: MosipMediator.workflowPath)).status == 200)
     #expect(try await call(delivery(["a": 1], path: MosipMediator.workflowPath)).status == 400)
     try await run()

@@ -1,3 +1,4 @@
+import TestEvents
 import Cryptography
 import JSON
 import Registration
@@ -6,6 +7,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("The MOSIP-side mediator", .timeLimit(.minutes(10)))
@@ -51,7 +53,7 @@ struct MosipMediatorTests {
       #expect(response.value["id"] == "mosip-opencrvs-mediator")
       #expect(
         response.value["response"] == [
-          "message": "Received. Packet Creation Started.", "aid": .string(MediatorWorld.rid(1)),
+          "message": "Received. Packet Creation Started.", "aid": .string(Births.rid(1)),
         ])
       #expect(Instant(iso: response.value["responseTime"]?.string ?? "") != nil)
     }
@@ -59,9 +61,9 @@ struct MosipMediatorTests {
     let outbox = world.state.withLock { $0.outbox }
     #expect(outbox.count == 1)
     #expect(outbox[0].topic == "OPENCRVS_BIRTH_RECORDS")
-    #expect(outbox[0].key == MediatorWorld.rid(1))
+    #expect(outbox[0].key == Births.rid(1))
     #expect(
-      try JSONValue.parse(outbox[0].value) == ["txnId": .string(Births.record), "rid": .string(MediatorWorld.rid(1))])
+      try JSONValue.parse(outbox[0].value) == ["txnId": .string(Births.record), "rid": .string(Births.rid(1))])
     #expect(world.state.withLock { $0.nextRID } == 1)
   }
 
@@ -141,7 +143,7 @@ struct MosipMediatorTests {
 
   @Test("takes the application id of the child for the RID, but none that is no RID or belongs to another birth")
   func applicationIds() async throws {
-    let rid = MediatorWorld.rid(42)
+    let rid = Births.rid(42)
     #expect(try await call(birth(Births.usual(aid: rid))).value["response"]?["aid"]?.string == rid)
     let taken = try await call(birth(Births.usual(record: "r2", number: "N2", aid: rid), id: "r2"))
     #expect(taken.status == 409)
@@ -156,8 +158,8 @@ struct MosipMediatorTests {
   func ids() async throws {
     for id in ["x'; DELETE FROM birth_transactions; --", String(repeating: "long", count: 40)] {
       #expect(try await call(birth(Births.usual(record: id, number: "N\(id.count)"), id: id)).status == 200)
-      #expect(transaction(RecordKey.of(id)) != nil)
-      #expect(RecordKey.of(id).count <= 64)
+      #expect(transaction(OpenCRVSRecordKey.of(id)) != nil)
+      #expect(OpenCRVSRecordKey.of(id).count <= 64)
     }
   }
 
@@ -170,10 +172,10 @@ struct MosipMediatorTests {
           headers: token.map { ["Cookie": "Authorization=\($0)"] } ?? [:]))
     }
     let first = try await ask("k")
-    #expect(first.value == .string(MediatorWorld.rid(1)))
+    #expect(first.value == .string(Births.rid(1)))
     #expect(try await ask("k").value == first.value)
-    #expect(try await ask("other").value == .string(MediatorWorld.rid(2)))
-    #expect(try await ask(nil).value == .string(MediatorWorld.rid(3)))
+    #expect(try await ask("other").value == .string(Births.rid(2)))
+    #expect(try await ask(nil).value == .string(Births.rid(3)))
     #expect(try await ask("k", token: nil).status == 401)
   }
 
@@ -188,7 +190,7 @@ struct MosipMediatorTests {
     _ = try await call(birth(event))
     try await run()
     #expect(transaction()?["status"] == "Uploaded")
-    let rid = MediatorWorld.rid(1)
+    let rid = Births.rid(1)
     let upload = try #require(world.state.withLock { $0.uploads.first })
     #expect(upload.fileName == rid + ".zip")
     let sync = try #require(world.state.withLock { $0.synced.first })

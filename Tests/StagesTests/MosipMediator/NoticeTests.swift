@@ -3,6 +3,7 @@ import StageKit
 import System
 import Testing
 
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("People who are told of an identity's new status", .timeLimit(.minutes(10)))

@@ -1,3 +1,4 @@
+import TestEvents
 import JSON
 import Registration
 import StageKit
@@ -5,6 +6,7 @@ import System
 import Testing
 
 @testable import HTTP
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("A change that is replayed, on the MOSIP side", .timeLimit(.minutes(10)))
@@ -202,7 +204,7 @@ extension ChangeBench {
   private func rewrite(
     _ event: JSONValue, isQueued: Bool = true, _ body: (inout JSONValue, Int) -> (String) -> WorkItem
   ) throws {
-    let key = RecordKey.of(try CRVSEvent(event.encoded()))
+    let key = OpenCRVSRecordKey.of(try OpenCRVSEvent(event.encoded()))
     world.state.withLock { state in
       guard var record = state.records["mosip-mediator|change_transactions|\(key)"],
         var line = state.records["mosip-mediator|records|\(record.document["recordId"]?.string ?? "")"]

@@ -4,6 +4,7 @@ import StageKit
 import System
 import Testing
 
+@testable import OpenCRVS
 @testable import Stages
 
 @Suite("A death corrected or reversed, a birth revoked or reinstated, on the MOSIP side", .timeLimit(.minutes(10)))

@@ -1,3 +1,4 @@
+import OpenCRVS
 import StageKit
 
 /// What a country has decided about deaths, corrections and reversals: the settings of the changes that this mediator makes to identities.

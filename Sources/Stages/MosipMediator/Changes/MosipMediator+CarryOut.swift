@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -77,7 +78,7 @@ extension MosipMediator {
   // MARK: what an event says
 
   /// Y with what is known of the death, or N, which is all that can be taken back.
-  func deceasedFields(_ value: String?, _ event: CRVSEvent) -> JSONObject {
+  func deceasedFields(_ value: String?, _ event: OpenCRVSEvent) -> JSONObject {
     guard let value else { return [:] }
     var fields: JSONObject = ["declaredAsDeceased": .string(value)]
     if value == "Y" {
@@ -88,7 +89,7 @@ extension MosipMediator {
   }
 
   /// Date and type of the death. OpenCRVS knows more manners of death than MOSIP's two types: only what is surely one of them is said.
-  func deathData(_ event: CRVSEvent) -> JSONObject {
+  func deathData(_ event: OpenCRVSEvent) -> JSONObject {
     var fields = JSONObject()
     if let date = event.bundle.dateOfDeath.flatMap(BirthMapping.mosipDate) { fields["deceasedDeclarationDate"] = .string(date) }
     if event.bundle.mannerOfDeath?.contains("NATURAL") == true { fields["typeOfDeath"] = "natural" }
@@ -96,13 +97,13 @@ extension MosipMediator {
   }
 
   /// The identity fields of an event.
-  func mapped(_ event: CRVSEvent, _ context: StageContext) async throws -> JSONObject {
+  func mapped(_ event: OpenCRVSEvent, _ context: StageContext) async throws -> JSONObject {
     let schema = try await context.idSchema(mapping.schemaVersion)
     return try await mapping.identity(of: event.bundle, through: context.services.http, accepts: schema.accepts).fields
   }
 
   /// What an event says of the fields that its change is decided to touch.
-  private func corrected(_ change: ChangeRecord, _ event: CRVSEvent, _ context: StageContext) async throws -> JSONObject {
+  private func corrected(_ change: ChangeRecord, _ event: OpenCRVSEvent, _ context: StageContext) async throws -> JSONObject {
     let all = try await mapped(event, context)
     var fields = JSONObject()
     for name in change.changed { if let value = all[name] { fields[name] = value } }
@@ -112,7 +113,7 @@ extension MosipMediator {
   /// The fields with new values: against what was sent last for the record, or, where that is not known or not ours, against the identity.
   /// A language that is gone is no difference: nothing can be taken out of an identity.
   func differences(
-    _ change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
+    _ change: ChangeRecord, _ event: OpenCRVSEvent, _ identity: Identity, _ context: StageContext
   ) async throws -> JSONObject {
     if change.kind == .deathCorrection, policy.deathCorrectionFields.isEmpty { return [:] }
     let new = try await mapped(event, context)
@@ -142,18 +143,18 @@ extension MosipMediator {
   }
 
   /// The event whose data were sent last for a record: of its latest correction that was done, else of its birth; nil for an unknown record.
-  func baseline(of change: ChangeRecord, _ line: RecordLine, _ context: StageContext) async throws -> CRVSEvent? {
+  func baseline(of change: ChangeRecord, _ line: RecordLine, _ context: StageContext) async throws -> OpenCRVSEvent? {
     var place: (container: String, key: String)?
     if let container = line.text("eventRid"), let key = line.text("eventObject") {
       place = (container, key)
-    } else if let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document,
+    } else if let birth = try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document,
       let rid = birth["rid"]?.string, let object = birth["object"]?.string
     {
       place = (rid, object)
     }
     guard let place, let bytes = try await events(context).get(container: place.container, key: place.key)
     else { return nil }
-    return try? CRVSEvent(bytes)
+    return try? OpenCRVSEvent(bytes)
   }
 
   // MARK: by a packet
@@ -163,7 +164,7 @@ extension MosipMediator {
     let identity = try await subject(of: change, context)
     var fields: JSONObject = ["IDSchemaVersion": .string(mapping.schemaVersion), "UIN": .string(identity.uin)]
     for member in try await corrected(change, event, context) { fields[member.key] = member.value }
-    let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document["rid"]?.string
+    let birth = try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document["rid"]?.string
     let packet = BirthPacket(
       event: event, rid: change.rid, referenceId: referenceId, settings: settings, mapping: mapping,
       process: settings.text("update-process"), furtherLabels: birth.map { [("correctionOf", $0)] } ?? [])
@@ -213,7 +214,7 @@ extension MosipMediator {
     guard let number = event.bundle.registrationNumber else {
       throw MediatorError(.unreadable, "the event has no registration number")
     }
-    let key = RecordKey.of(change.recordId)
+    let key = OpenCRVSRecordKey.of(change.recordId)
     var changes: [StageChange] = []
     let before = try await context.store.record(Records.births, key)
     let birth: JSONValue = [
@@ -231,8 +232,8 @@ extension MosipMediator {
       changes.append(.insert(collection: Records.births, key: key, document: birth))
     }
     changes += try await likeness(of: event, key, context)
-    if try await context.store.record(Records.numbers, RecordKey.of(number)) == nil {
-      changes.append(.insert(collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(key)]))
+    if try await context.store.record(Records.numbers, OpenCRVSRecordKey.of(number)) == nil {
+      changes.append(.insert(collection: Records.numbers, key: OpenCRVSRecordKey.of(number), document: ["txnId": .string(key)]))
     }
     changes += [
       .put(

@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -128,12 +129,13 @@ extension MosipMediator {
       line.document["eventObject"] = JSONValue(change.text("object"))
       // A corrected number leads there as well as the old one.
       guard let number = change.registrationNumber,
-        try await context.store.record(Records.births, RecordKey.of(change.recordId)) != nil,
-        try await context.store.record(Records.numbers, RecordKey.of(number)) == nil
+        try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId)) != nil,
+        try await context.store.record(Records.numbers, OpenCRVSRecordKey.of(number)) == nil
       else { return [] }
       return [
         .insert(
-          collection: Records.numbers, key: RecordKey.of(number), document: ["txnId": .string(RecordKey.of(change.recordId))])
+          collection: Records.numbers, key: OpenCRVSRecordKey.of(number),
+          document: ["txnId": .string(OpenCRVSRecordKey.of(change.recordId))])
       ]
     case .death:
       return try await leaveDeath(change, isDone, &line, &persons, context)
@@ -191,11 +193,11 @@ extension MosipMediator {
       if isDone, change.text("to") == "DEACTIVATED" { persons[index].deactivatedBy = change.rid }
     }
     guard let number = change.registrationNumber,
-      try await context.store.record(Records.deathNumbers, RecordKey.of(number)) == nil
+      try await context.store.record(Records.deathNumbers, OpenCRVSRecordKey.of(number)) == nil
     else { return [] }
     return [
       .insert(
-        collection: Records.deathNumbers, key: RecordKey.of(number), document: ["record": .string(change.recordId)])
+        collection: Records.deathNumbers, key: OpenCRVSRecordKey.of(number), document: ["record": .string(change.recordId)])
     ]
   }
 
@@ -221,7 +223,7 @@ extension MosipMediator {
     // Its packet may have ended before anybody wrote down that it was sent.
     guard change.status == ChangeRecord.Status.uploaded else { return .again(afterSeconds: 1) }
     if change.text("plan") == "create",
-      let birth = try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document,
+      let birth = try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document,
       birth["rid"]?.string == change.rid, birth["status"]?.string == Status.failed
     {
       return try await fail(
@@ -285,7 +287,7 @@ extension MosipMediator {
     }
     do {
       try await sendBack(.object(message), id: change.key, to: "/receiveStatus", context)
-    } catch let refusal as Outgoing.Refusal {
+    } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the result cannot be reported")
     }
     if change.status == ChangeRecord.Status.changed {

@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -110,7 +111,7 @@ extension MosipMediator {
   }
 
   /// A birth of the future or a death of the future is a mistake of the record.
-  private func checkDates(_ event: CRVSEvent, _ context: StageContext) throws {
+  private func checkDates(_ event: OpenCRVSEvent, _ context: StageContext) throws {
     // Days begin up to 14 hours earlier than UTC's.
     let today = Instant(milliseconds: context.services.clock.now.milliseconds + 14 * 3_600_000).iso.prefix(10)
     let dates = [
@@ -174,7 +175,7 @@ extension MosipMediator {
   }
 
   /// - Throws: OPN-CRVS-008 for another person's data, -017 when too little can be compared.
-  func compare(_ person: CRVSPerson, with identity: Identity) throws(MediatorError) {
+  func compare(_ person: OpenCRVSPerson, with identity: Identity) throws(MediatorError) {
     switch PersonComparison(rule: policy.nameRule).compare(person, with: identity.fields) {
     case .same: return
     case .different(let names):
@@ -218,7 +219,7 @@ extension MosipMediator {
   }
 
   private func facts(
-    of change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
+    of change: ChangeRecord, _ event: OpenCRVSEvent, _ identity: Identity, _ context: StageContext
   ) async throws -> ChangeFacts {
     let person = try await person(change.text("person") ?? "", context)
     let line = try await standingLine(change, context)
@@ -255,7 +256,7 @@ extension MosipMediator {
     let own = try await line(change.recordId, context)
     guard change.kind == .deathReversal || change.kind == .deathCorrection, own.document["standing"] == nil,
       let number = change.registrationNumber,
-      let record = try await context.store.record(Records.deathNumbers, RecordKey.of(number))?.document["record"]?.string
+      let record = try await context.store.record(Records.deathNumbers, OpenCRVSRecordKey.of(number))?.document["record"]?.string
     else { return own }
     return try await line(record, context)
   }
@@ -273,7 +274,7 @@ extension MosipMediator {
     let rid =
       change.kind.subject == .death
       ? line.text("deathRid")
-      : try await context.store.record(Records.births, RecordKey.of(change.recordId))?.document["rid"]?.string
+      : try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document["rid"]?.string
     return rid.flatMap { try? RID($0) }.map { Int(now.seconds(since: $0.timestamp) / 86_400) }
   }
 

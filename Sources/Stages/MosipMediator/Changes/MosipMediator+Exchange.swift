@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -7,7 +8,7 @@ import StageKit
 extension MosipMediator {
   /// The person whom the event names as deceased, when it is another than the one whose death was registered.
   func otherDeceased(
-    _ change: ChangeRecord, _ event: CRVSEvent, _ identity: Identity, _ context: StageContext
+    _ change: ChangeRecord, _ event: OpenCRVSEvent, _ identity: Identity, _ context: StageContext
   ) async throws -> Identity? {
     guard let number = event.bundle.nationalId else { return nil }
     // The same number as before is the same person, also when nobody is found by it any more.
@@ -26,13 +27,13 @@ extension MosipMediator {
   /// The number by which the death of this record named its person.
   private func registeredNumber(_ change: ChangeRecord, _ context: StageContext) async throws -> String? {
     let line = try await line(change.recordId, context)
-    let key = line.text("deathKey") ?? RecordKey.of("\(change.recordId):\(EventKind.death.rawValue)")
+    let key = line.text("deathKey") ?? OpenCRVSRecordKey.of("\(change.recordId):\(EventKind.death.rawValue)")
     guard let death = try await self.change(key, context) else { return nil }
     return try await event(of: death, context).bundle.nationalId
   }
 
   func decideExchange(
-    _ change: inout ChangeRecord, _ event: CRVSEvent, _ old: Identity, _ new: Identity, _ context: StageContext
+    _ change: inout ChangeRecord, _ event: OpenCRVSEvent, _ old: Identity, _ new: Identity, _ context: StageContext
   ) async throws -> WorkOutcome? {
     if new.status == "BLOCKED" { throw MediatorError(.state, "the identity is BLOCKED and is left alone") }
     if policy.verifiesDeaths { try compare(event.bundle.subject, with: new) }
@@ -68,7 +69,7 @@ extension MosipMediator {
       fields: deceasedFields(action.flags ? "Y" : nil, event),
       change, context)
     let held = try await person(change.text("person") ?? "", context).reasons
-      .filter { !$0.isOf(change.kind, RecordKey.of(change.recordId)) }
+      .filter { !$0.isOf(change.kind, OpenCRVSRecordKey.of(change.recordId)) }
     let activates = action.deactivates && !held.contains { $0.holds != .flag }
     let unflags = old.fields["declaredAsDeceased"]?.string == "Y" && !held.contains { $0.holds != .revocation }
     if activates || unflags {

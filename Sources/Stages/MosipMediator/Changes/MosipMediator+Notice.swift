@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -95,7 +96,7 @@ extension MosipMediator {
       guard let message = try await message(change, contact, channel, context) else { return .done }
       do {
         try await context.store.commit([
-          .insert(collection: Records.notices, key: RecordKey.of(work.key), document: ["change": .string(change.key)])
+          .insert(collection: Records.notices, key: OpenCRVSRecordKey.of(work.key), document: ["change": .string(change.key)])
         ])
       } catch is StoreConflict {
         // It was being sent before, and nobody knows how far that came.
@@ -126,7 +127,7 @@ extension MosipMediator {
   }
 
   /// Phone, mail address and name, as far as they are known.
-  private func contact(_ recipient: Recipient, _ event: CRVSEvent, _ identity: Identity) -> Contact {
+  private func contact(_ recipient: Recipient, _ event: OpenCRVSEvent, _ identity: Identity) -> Contact {
     let names = identity.fields["fullName"]?.array?.first
     let language = names?["language"]?.string ?? "eng"
     let fields: JSONValue =

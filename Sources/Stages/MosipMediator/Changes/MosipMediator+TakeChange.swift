@@ -1,3 +1,4 @@
+import OpenCRVS
 import HTTP
 import JSON
 import Registration
@@ -9,7 +10,7 @@ extension MosipMediator {
   /// `POST /death`, `/birthCorrection` and so on.
   func takeChange(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> Response {
     let event = try await opened(kind, request, context)
-    let key = RecordKey.of(event)
+    let key = OpenCRVSRecordKey.of(event)
     for _ in 0..<8 {
       if let answer = try await answerOfKnownChange(event, kind, key, context) { return answer }
       let rid = try await changeRID(of: event, context)
@@ -34,7 +35,7 @@ extension MosipMediator {
   }
 
   private func taking(
-    _ event: CRVSEvent, _ kind: EventKind, _ key: String, _ rid: String, _ object: String, _ context: StageContext
+    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ rid: String, _ object: String, _ context: StageContext
   ) -> [StageChange] {
     let document: JSONValue = [
       "kind": .string(kind.rawValue), "rid": .string(rid), "status": .string(ChangeRecord.Status.taken), "take": 1,
@@ -49,17 +50,17 @@ extension MosipMediator {
   }
 
   /// The event of a request, proved to be the OpenCRVS side's and of this kind.
-  private func opened(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> CRVSEvent {
+  private func opened(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> OpenCRVSEvent {
     let message = try SealedMessage(request.body, largest: request.body.count)
     do {
       let plaintext = try await message.open(
         as: MediatorOwner.mosip, from: MediatorOwner.opencrvs, signed: .envelope, context.services.envelopeKeys)
-      let event = try CRVSEvent(plaintext)
+      let event = try OpenCRVSEvent(plaintext)
       guard event.topic == kind.topic, event.bundle.kind == kind.subject else {
         throw MediatorError(.unreadable, "the event is not of the kind of this endpoint")
       }
       // The id is not signed: without this, one good message could be sent again under any other id. Upstream's is the record's.
-      guard [RecordKey.of(event), event.bundle.compositionId].contains(message.id) else {
+      guard [OpenCRVSRecordKey.of(event), event.bundle.compositionId].contains(message.id) else {
         throw MediatorError(.unreadable, "the request's id is not that of the record in the event")
       }
       guard event.bundle.registrationNumber != nil else {
@@ -73,7 +74,7 @@ extension MosipMediator {
   }
 
   private func answerOfKnownChange(
-    _ event: CRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext
+    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext
   ) async throws -> Response? {
     guard let known = try await change(key, context) else { return nil }
     let isSame = try await event.isSame(as: known.document) {
@@ -89,8 +90,8 @@ extension MosipMediator {
   }
 
   /// The application id that the event carries, if it is nobody's yet (a record that was a birth before carries the birth's), else a new one.
-  private func changeRID(of event: CRVSEvent, _ context: StageContext) async throws -> String {
-    if let carried = event.bundle.applicationId, RecordKey.isRID(carried),
+  private func changeRID(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
+    if let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried),
       try await context.store.record(Records.rids, carried) == nil
     {
       return carried
@@ -105,7 +106,7 @@ extension MosipMediator {
   }
 
   func line(_ record: String, _ context: StageContext) async throws -> RecordLine {
-    let key = RecordKey.of(record)
+    let key = OpenCRVSRecordKey.of(record)
     return RecordLine(key, try await context.store.record(Records.lines, key))
   }
 
@@ -114,10 +115,10 @@ extension MosipMediator {
   }
 
   /// The event of a change as it came.
-  func event(of change: ChangeRecord, _ context: StageContext) async throws -> CRVSEvent {
+  func event(of change: ChangeRecord, _ context: StageContext) async throws -> OpenCRVSEvent {
     guard let bytes = try await events(context).get(container: change.rid, key: change.text("object") ?? "")
     else { throw MediatorError(.unknown, "the event is not in the object store") }
-    return try CRVSEvent(bytes)
+    return try OpenCRVSEvent(bytes)
   }
 
   /// The work on a change: one piece for each go, since a piece is scheduled once.

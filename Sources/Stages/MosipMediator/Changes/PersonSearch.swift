@@ -1,3 +1,4 @@
+import OpenCRVS
 import JSON
 import Registration
 import StageKit
@@ -17,7 +18,7 @@ struct PersonSearch: Sendable {
   }
 
   let change: ChangeRecord
-  let event: CRVSEvent
+  let event: OpenCRVSEvent
   let line: RecordLine
   let context: StageContext
 
@@ -106,7 +107,7 @@ struct PersonSearch: Sendable {
 
   /// The births of the record: its own, and the one that its registration number belongs to.
   private func births() async throws -> [JSONValue] {
-    var keys = [RecordKey.of(change.recordId)]
+    var keys = [OpenCRVSRecordKey.of(change.recordId)]
     if let number = event.bundle.registrationNumber, let key = try await birthKey(number: number), !keys.contains(key) {
       keys.append(key)
     }
@@ -118,7 +119,7 @@ struct PersonSearch: Sendable {
   }
 
   private func birthKey(number: String) async throws -> String? {
-    try await context.store.record(MosipMediator.Records.numbers, RecordKey.of(number))?.document["txnId"]?.string
+    try await context.store.record(MosipMediator.Records.numbers, OpenCRVSRecordKey.of(number))?.document["txnId"]?.string
   }
 
   private func birth(number: String) async throws -> JSONValue? {
@@ -153,7 +154,8 @@ struct PersonSearch: Sendable {
     var rids = [line.text("rid")]
     var records = [change.recordId]
     if let number = event.bundle.registrationNumber,
-      let record = try await context.store.record(MosipMediator.Records.deathNumbers, RecordKey.of(number))?.document["record"]?
+      let record = try await context.store.record(MosipMediator.Records.deathNumbers, OpenCRVSRecordKey.of(number))?.document[
+        "record"]?
         .string,
       record != change.recordId
     {
@@ -161,9 +163,10 @@ struct PersonSearch: Sendable {
     }
     for record in records {
       if record != change.recordId {
-        rids.append(try await context.store.record(MosipMediator.Records.lines, RecordKey.of(record))?.document["rid"]?.string)
+        rids.append(
+          try await context.store.record(MosipMediator.Records.lines, OpenCRVSRecordKey.of(record))?.document["rid"]?.string)
       }
-      let death = RecordKey.of("\(record):\(EventKind.death.rawValue)")
+      let death = OpenCRVSRecordKey.of("\(record):\(EventKind.death.rawValue)")
       if line.text("rid") == nil {
         rids.append(try await context.store.record(MosipMediator.Records.changes, death)?.document["rid"]?.string)
       }

@@ -1,0 +1,145 @@
+import OpenCRVS
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// The way of an event to the MOSIP side. Each step may be done again: the application id is asked for under the work
+/// key and kept before it is used, and the MOSIP side takes the same event only once.
+extension OpenCRVSMediator {
+  func forward(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
+    guard let record = try await context.store.record(Records.events, work.key) else {
+      throw MediatorError(.unknown, "there is no event of this key").workFailure
+    }
+    var document = record.document
+    if RecordQueue.hasEnded(document) { return .done }
+    try await haveQueue(document, context)
+    guard
+      let bytes = try await contents(context).get(
+        container: Self.container(document, work.key), key: document["object"]?.string ?? "")
+    else { throw MediatorError(.unknown, "the event is not in the object store").workFailure }
+    let event: OpenCRVSEvent
+    do {
+      event = try self.event(bytes)
+    } catch {
+      throw error.workFailure
+    }
+    guard let kind = EventKind(topic: event.topic) else {
+      throw MediatorError(.notYet, "events of this topic have no way to MOSIP").workFailure
+    }
+
+    if kind == .death, let number = event.bundle.birthNumber, try await isOnItsWay(number, context) {
+      return .again(afterSeconds: 0.5)
+    }
+
+    let aid: String
+    if let kept = document["aid"]?.string {
+      aid = kept
+    } else {
+      aid = try await applicationId(of: event, kind, work.key, context)
+      document["aid"] = .string(aid)
+      document["status"] = "AID Assigned"
+      var changes: [StageChange] = [
+        .put(collection: Records.events, key: work.key, document: document, ifVersion: record.version)
+      ]
+      // To a country whose records hold one application id, that of a correction would take the place of the birth's.
+      if kind == .birth || kind == .death { changes.append(.schedule(telling("aid", Records.events, work.key))) }
+      try await context.store.commit(changes)
+    }
+
+    try await send(event, kind, work.key, aid, context)
+    try await end(work.key, "Forwarded", context)
+    return .done
+  }
+
+  /// Whether a birth of this number is here and not at the MOSIP side yet: a death that names its child by it alone would find nobody there.
+  private func isOnItsWay(_ number: String, _ context: StageContext) async throws -> Bool {
+    let events = try await context.store.records(
+      Records.events, where: "registrationNumber", is: number, after: nil, limit: 50)
+    return events.contains { $0.document["topic"]?.string == EventKind.birth.topic && !RecordQueue.hasEnded($0.document) }
+  }
+
+  /// An event that an earlier version took has no queue that keeps later events of its record behind it.
+  private func haveQueue(_ document: JSONValue, _ context: StageContext) async throws {
+    guard let id = document["recordId"]?.string else { return }
+    try await untilCommitted {
+      let queue = try await RecordQueue.of(id, context.store)
+      if queue.isNew { try await context.store.commit(queue.changes) }
+    }
+  }
+
+  /// Ends an event and lets the next one of its record go, in one commit.
+  private func end(
+    _ key: String, _ status: String, errors: JSONValue? = nil, then more: [StageChange] = [], _ context: StageContext
+  ) async throws {
+    try await untilCommitted {
+      guard let record = try await context.store.record(Records.events, key), !RecordQueue.hasEnded(record.document) else {
+        return
+      }
+      var document = record.document
+      document["status"] = .string(status)
+      if let errors { document["errors"] = errors }
+      var changes = more
+      changes.append(.put(collection: Records.events, key: key, document: document, ifVersion: record.version))
+      if let id = document["recordId"]?.string {
+        var queue = try await RecordQueue.of(id, context.store)
+        queue.remove(key)
+        changes += queue.changes
+      }
+      try await context.store.commit(changes)
+    }
+  }
+
+  /// The application id that a birth carries already, else a new one of the MOSIP side. What the event of another kind carries is the
+  /// birth's.
+  private func applicationId(of event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext) async throws
+    -> String
+  {
+    if kind == .birth, let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried) { return carried }
+    let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", key)]))
+    let response: ClientResponse
+    do {
+      response = try await MediatorClient(http: context.services.http).get(
+        url, headers: try await mosipCookie(context), service: "MOSIP-side mediator")
+    } catch let refusal as MediatorClient.RefusedError {
+      throw refusal.ending("no application id can be had")
+    }
+    guard let aid = (try? JSONValue.parse(response.body))?.string, OpenCRVSRecordKey.isRID(aid) else {
+      throw ServiceError(
+        .unavailable, service: "MOSIP-side mediator", code: "OPN-CRVS-005", "answers no application id")
+    }
+    return aid
+  }
+
+  private func send(_ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ aid: String, _ context: StageContext)
+    async throws
+  {
+    let keys = context.services.envelopeKeys
+    let envelope = try await keys.seal(event.carrying(applicationId: aid), for: MediatorOwner.mosip)
+    // A birth's work key is the record's id too; upstream's mediator wants it as it is, however it is written.
+    let message = SealedMessage(
+      id: kind == .birth ? event.bundle.compositionId : key, envelope: envelope,
+      signature: try await keys.sign(envelope, as: MediatorOwner.opencrvs))
+    let response: ClientResponse
+    do {
+      response = try await MediatorClient(http: context.services.http).post(
+        message.encoded(.standard, at: context.services.clock.now),
+        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path), headers: try await mosipCookie(context),
+        service: "MOSIP-side mediator")
+    } catch let refusal as MediatorClient.RefusedError {
+      throw refusal.ending("the event is refused")
+    }
+    let taken = (try? JSONValue.parse(response.body))?["response"]?["aid"]?.string
+    if let taken, taken != aid {
+      context.log.warning("the MOSIP side took the event under another application id", ["sent": aid, "taken": taken])
+    }
+  }
+
+  /// Tells OpenCRVS, once, that this event cannot go to MOSIP.
+  func forwardGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    try await end(
+      work.key, "Failed",
+      errors: [["errorCode": .string(failure.code), "errorMessage": .string(failure.message)]],
+      then: [.schedule(telling("error", Records.events, work.key))], context)
+  }
+}

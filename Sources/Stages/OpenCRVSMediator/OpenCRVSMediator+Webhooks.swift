@@ -1,0 +1,155 @@
+import OpenCRVS
+import HTTP
+import JSON
+import Registration
+import StageKit
+
+/// What comes in from OpenCRVS, and the subscription that makes it come.
+extension OpenCRVSMediator {
+  /// The topics that OpenCRVS knows, and those of ours that it does not. A certificate that was printed is taken and kept, but has no way
+  /// to MOSIP.
+  static let knownTopics = Set(EventKind.allCases.map(\.topic) + ["BIRTH_CERTIFIED", "DEATH_CERTIFIED"])
+
+  /// Tries until the event is kept. OpenCRVS takes any answer, a 500 too, for a delivery and never sends again; only a
+  /// broken connection makes it try once more (docs/upstream/opencrvs-and-websub.md#12-delivery). So nothing but what is wrong with the
+  /// event itself is answered with an error: what fails otherwise is done again here, and at the end the connection is
+  /// closed without an answer.
+  func patiently(_ context: StageContext, _ body: () async throws -> Response) async throws -> Response {
+    let end = context.services.clock.now.milliseconds + Int64(settings.integer("webhook-patience")) * 1000
+    var pause: Int64 = 200
+    while true {
+      do {
+        return try await body()
+      } catch let fault as MediatorError {
+        throw fault
+      } catch {
+        let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
+        guard context.services.clock.now.milliseconds + pause <= end else {
+          context.log.error("a webhook could not be kept: its connection is closed, so that it is sent again", ["error": code])
+          throw HangUp()
+        }
+        context.log.warning("a webhook waits until it can be kept", ["error": code])
+        do { try await Task.sleep(for: .milliseconds(pause)) } catch { throw HangUp() }
+        pause = min(pause * 2, 10_000)
+      }
+    }
+  }
+
+  func takeWebhook(_ request: Request, _ context: StageContext) async throws -> Response {
+    let isRight = HubSignature.isOpenCRVS(
+      request.headers["X-Hub-Signature"] ?? "", body: request.body, secret: secret,
+      acceptingRawBody: settings.boolean("accept-raw-body-signature"))
+    guard isRight else {
+      RefusedCallers.shared.refusedDelivery(of: "OpenCRVS", context.log)
+      throw MediatorError(.tokenInvalid, "X-Hub-Signature is not of this body")
+    }
+
+    let event = try event(request.body)
+    guard Self.knownTopics.contains(event.topic) else { throw MediatorError(.unreadable, "the topic is not known") }
+    guard let number = event.bundle.registrationNumber else {
+      throw MediatorError(.unreadable, "the event has no registration number")
+    }
+    let key = OpenCRVSRecordKey.of(event)
+    if let answer = try await answerOfKnown(event, key, context) { return answer }
+    let object = event.digest + ".json"
+    try await contents(context).put(event.encoded, container: OpenCRVSRecordKey.container(key), key: object)
+    let kind = EventKind(topic: event.topic)
+    let record: JSONValue = [
+      "topic": .string(event.topic), "kind": JSONValue(kind?.rawValue), "recordId": .string(event.bundle.compositionId),
+      "numberKind": .string(event.bundle.kind == .birth ? "BRN" : "DRN"), "registrationNumber": .string(number),
+      "digest": .string(event.digest), "object": .string(object), "status": kind == nil ? "Parked" : "Received",
+      "lastModified": JSONValue(event.bundle.task.lastModified),
+    ]
+    var isFirst = true
+    let known = try await untilCommitted { () -> Response? in
+      if kind != nil, kind != .birth { try await takeUpParked(of: event.bundle.compositionId, context) }
+      // Taken up just now; or delivered twice at the same time, and the other delivery was first.
+      if kind != .birth || !isFirst, let answer = try await answerOfKnown(event, key, context) { return answer }
+      isFirst = false
+      var changes: [StageChange] = [.insert(collection: Records.events, key: key, document: record)]
+      if kind != nil {
+        var queue = try await RecordQueue.of(event.bundle.compositionId, context.store)
+        try await queue.dropEnded(context.store)
+        queue.append(key)
+        changes += queue.changes + awaiting(key, context)
+      }
+      try await context.store.commit(changes)
+      return nil
+    }
+    if let known { return known }
+    context.log.info("an event is taken", ["topic": event.topic, "record": key])
+    return taken(kind != nil, context)
+  }
+
+  private func answerOfKnown(_ event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
+    guard let known = try await context.store.record(Records.events, key) else { return nil }
+    let isSame = try await event.isSame(as: known.document) {
+      try await contents(context).get(container: Self.container(known.document, key), key: $0)
+    }
+    guard isSame else {
+      throw MediatorError(.conflict, "the same record was received before with other content")
+    }
+    return taken(known.document["status"]?.string != "Parked", context)
+  }
+
+  private func taken(_ isForwarded: Bool, _ context: StageContext) -> Response {
+    if isForwarded { return answer(context).message("Received.") }
+    return answer(context).message(
+      "Received and kept.",
+      but: MediatorError(.notYet, "events of this topic are kept but not yet sent to MOSIP"))
+  }
+
+  /// `GET /webhooks?mode=subscribe&challenge=…&topic=…`: OpenCRVS checks that the callback is ours
+  /// (docs/upstream/opencrvs-and-websub.md#11-subscription).
+  func challenge(_ request: Request) throws -> Response {
+    guard request.query("mode") == "subscribe", let topic = request.query("topic"),
+      settings.texts("topics").contains(topic),
+      let challenge = request.query("challenge"), !challenge.isEmpty, challenge.utf8.count <= 4096
+    else { throw MediatorError(.unreadable, "not the verification of a subscription of ours") }
+    let body: JSONValue = ["challenge": .string(challenge)]
+    return .json(body.encoded())
+  }
+
+  func takeSubscribe(_ context: StageContext) async throws -> Response {
+    do {
+      try await subscribe(context)
+    } catch {
+      context.log.warning("subscribing to OpenCRVS failed", ["error": "\(error)"])
+      throw MediatorError(.subscription, "OpenCRVS did not take the subscription")
+    }
+    return Response.empty(status: 202)
+  }
+
+  /// Subscribes to the topics that are not subscribed yet: OpenCRVS sends every event once for each subscription, also
+  /// for equal ones. A topic that is refused keeps no other one from being subscribed to.
+  func subscribe(_ context: StageContext) async throws {
+    let (base, callback) = (settings.text("webhooks-url"), settings.text("webhook-url"))
+    guard !base.isEmpty, !callback.isEmpty else {
+      throw ServiceError(
+        .unavailable, service: "OpenCRVS webhooks", code: "OPN-SUB-001", "webhooks-url or webhook-url is not set")
+    }
+    let requests = MediatorClient(http: context.services.http)
+    let url = base.appending(path: "/webhooks")
+    let headers = try await bearer(context)
+    let listed = try await requests.get(url, headers: headers, service: "OpenCRVS webhooks")
+    let entries = (try? JSONValue.parse(listed.body))?["entries"]?.array ?? []
+    let subscribed = Set(entries.filter { $0["callback"]?.string == callback }.compactMap { $0["topic"]?.string })
+    var refused: (any Error)?
+    for topic in settings.texts("topics") where !subscribed.contains(topic) {
+      let body: JSONValue = [
+        "hub": [
+          "callback": .string(callback), "mode": "subscribe", "topic": .string(topic),
+          "secret": .string(settings.text("sha-secret")),
+        ]
+      ]
+      do {
+        _ = try await requests.post(body.encoded(), to: url, headers: headers, service: "OpenCRVS webhooks")
+        context.log.info("subscribed at OpenCRVS", ["topic": topic])
+      } catch let refusal as MediatorClient.RefusedError {
+        context.log.warning("OpenCRVS refuses a topic", ["topic": topic, "error": "\(refusal)"])
+        refused = refusal
+      }
+    }
+    if let refused { throw refused }
+  }
+}

@@ -1,0 +1,69 @@
+import TestEvents
+import JSON
+import Registration
+import StageKit
+import Testing
+
+@testable import HTTP
+@testable import OpenCRVS
+@testable import Stages
+
+@Suite("The OpenCRVS-side mediator beside programs of other makes", .timeLimit(.minutes(10)))
+struct OpenCRVSMediatorNeighbourTests {
+  let world: MediatorWorld
+  let stage: OpenCRVSMediator
+  let context: StageContext
+
+  init() throws {
+    world = try MediatorWorld()
+    (stage, context) = try world.crvs()
+  }
+
+  func post(_ request: Request) async throws -> Response { try await world.call(stage, context, request) }
+
+  @Test("forwards as many births at once as it is told, by default 32")
+  func concurrency() throws {
+    func atOnce(_ given: [String: SettingValue]) throws -> Int? {
+      let setting = OpenCRVSMediator.spec.work.first { $0.name == "forward" }?.concurrencySetting
+      return try world.crvs(given).0.settings.integer(#require(setting))
+    }
+    #expect(try atOnce([:]) == 32)
+    #expect(try atOnce(["forwarded-at-once": 1]) == 1)
+    #expect { try world.crvs(["forwarded-at-once": 0]) } throws: {
+      ($0 as? SettingError)?.setting == "forwarded-at-once"
+    }
+  }
+
+  @Test("answers a delivery that differs in its application ids alone as the first")
+  func applicationIds() async throws {
+    for aid in ["45451454520000120220901080000", "45451454520000220220901080001"] {
+      #expect(try await post(Births.webhook(Births.usual(aid: aid))).status == 200)
+    }
+    #expect(world.allWork("forward") == 1)
+    let other = try await post(Births.webhook(Births.usual(given: "Beatrice")))
+    #expect(other.code == "OPN-CRVS-015")
+  }
+
+  @Test("says by name that a sender does not send UTF-8, and counts it", arguments: [[UInt8]([0xe9]), [0xff], [0xc3]])
+  func foreignText(_ letter: [UInt8]) async throws {
+    #expect(stage.counts == ["not_utf8": 0] && OpenCRVSMediator.spec.counts.map(\.name) == ["not_utf8"])
+    let parts = String(decoding: Births.usual(given: "Am#na").encoded(), as: UTF8.self).split(separator: "#")
+    let body = Array(parts[0].utf8) + letter + Array(parts[1].utf8)
+    let answer = try await post(Births.webhook(body))
+    #expect(answer.status == 400)
+    #expect(answer.code == "OPN-CRVS-033")
+    #expect(answer.value["errors"]?[0]?["errorMessage"]?.string?.contains("UTF-8") == true)
+    #expect(stage.counts == ["not_utf8": 1])
+    #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
+  }
+
+  @Test("says at most once a minute in its log that senders do not send UTF-8, and how many times it was")
+  func oncePerMinute() {
+    let (foreign, start) = (ForeignText(), ContinuousClock.now)
+    #expect(foreign.add(at: start) == 1)
+    for second in 1...59 { #expect(foreign.add(at: start + .seconds(second)) == nil) }
+    #expect(foreign.add(at: start + .seconds(60)) == 60)
+    #expect(foreign.add(at: start + .seconds(61)) == nil)
+    #expect(foreign.count == 62)
+  }
+}
