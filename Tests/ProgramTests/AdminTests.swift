@@ -6,7 +6,7 @@ import StageKit
 import System
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// The listener for operators, of processes as people start them.

@@ -1,7 +1,7 @@
 import JSON
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   @Suite struct CommandLineTests {

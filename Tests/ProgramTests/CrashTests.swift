@@ -3,7 +3,7 @@ import Glibc
 import StandIn
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// The whole pipeline in one process, killed with -9: broker, endpoints and private Postgres die with it.

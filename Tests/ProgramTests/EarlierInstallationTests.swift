@@ -6,7 +6,7 @@ import System
 import TestSupport
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// A data folder and database that an earlier version left behind, with births on their way (`Earlier/README.md`).

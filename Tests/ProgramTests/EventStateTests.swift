@@ -5,7 +5,7 @@ import System
 import TestSupport
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// How the demo tells from the mediators' records what became of an event.

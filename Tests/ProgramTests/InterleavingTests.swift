@@ -7,7 +7,7 @@ import Postgres
 import StandIn
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// What operators do, in any order, while processes die: whatever it is, a birth has one UIN, each of its credentials once, and one token.

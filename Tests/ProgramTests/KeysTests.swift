@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @testable import EmbeddedPlatform
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// The keys of a data folder, as an operator sees and changes them.

@@ -9,7 +9,7 @@ import System
 import Testing
 
 @testable import EmbeddedPlatform
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// Events that an earlier version kept because their topic had no way to MOSIP yet.

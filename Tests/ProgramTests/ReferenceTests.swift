@@ -1,6 +1,6 @@
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// The pages that are written by `make generate` are what the program says now, and say all of it.
@@ -48,7 +48,7 @@ extension ProgramTests {
       let listed = CodeFamily.all.flatMap(\.codes)
       let names = listed.map(\.code)
       #expect(Set(names).count == names.count)
-      #expect(named.subtracting(names).sorted() == [], "codes without a meaning: Sources/regproc/Reference/Codes.swift")
+      #expect(named.subtracting(names).sorted() == [], "codes without a meaning: Sources/RegprocMain/Reference/Codes.swift")
       #expect(names.filter { !sources.contains($0) } == [], "meanings of codes that nobody gives")
       #expect(listed.allSatisfy { !$0.meaning.isEmpty && !$0.remedy.isEmpty })
     }

@@ -3,7 +3,7 @@ import System
 import TestSupport
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// Processes with few rights: a Postgres role for each stage, and migrations as a job of their own.

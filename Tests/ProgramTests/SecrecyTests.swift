@@ -9,7 +9,7 @@ import StandIn
 import System
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// Who a person is, and the numbers by which one is found, stand in sealed packets and events alone.

@@ -4,7 +4,7 @@ import Kafka
 import Registration
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   @Suite struct SettingsTests {

@@ -6,7 +6,7 @@ import System
 import TestSupport
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// The program with certificates, as a country with an authority of its own has it.

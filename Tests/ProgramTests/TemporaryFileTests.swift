@@ -5,7 +5,7 @@ import StageKit
 import System
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// Uploads, and what is too large for memory: in the data folder, and gone when the process is.

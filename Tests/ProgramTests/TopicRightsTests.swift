@@ -5,7 +5,7 @@ import StageRuntime
 import System
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 extension ProgramTests {
   /// What each stage may do on Kafka, by route file and stages as they are shipped.

@@ -6,7 +6,7 @@ import System
 import Testing
 
 @testable import EmbeddedPlatform
-@testable import regproc
+@testable import RegprocMain
 
 /// What became of deaths, corrections and reversals, as the database of a pipeline and OpenCRVS know it.
 struct ChangeOutcome: Sendable {

@@ -3,7 +3,7 @@ import StandIn
 import System
 import Testing
 
-@testable import regproc
+@testable import RegprocMain
 
 /// Made-up births and events of all kinds that come of them, in lines: what stands in one line is about one person and is sent in its order.
 struct EventLines: Sendable {

@@ -136,7 +136,9 @@ final class Program: Sendable {
     try await run(words, environment: environment, folder: folder)
   }
 
-  static func run(_ words: [String], environment: [String: String] = [:], folder: String? = nil) async throws -> Ended {
-    try await Program(words, environment: environment, folder: folder).ended()
+  static func run(
+    _ words: [String], program: String = regproc, environment: [String: String] = [:], folder: String? = nil
+  ) async throws -> Ended {
+    try await Program(words, program: program, environment: environment, folder: folder).ended()
   }
 }

@@ -6,7 +6,7 @@ import StandIn
 import System
 
 @testable import EmbeddedPlatform
-@testable import regproc
+@testable import RegprocMain
 
 /// What must stand nowhere but in sealed content, of a run on an embedded platform.
 struct Secrets: Sendable {

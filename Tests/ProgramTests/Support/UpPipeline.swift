@@ -3,7 +3,7 @@ import Glibc
 import Postgres
 import System
 
-@testable import regproc
+@testable import RegprocMain
 
 /// `regproc up` on a folder, which can be killed and started again.
 final class UpPipeline: Sendable {

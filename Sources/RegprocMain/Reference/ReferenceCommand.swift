@@ -54,7 +54,7 @@ enum MetricsReference {
     page.paragraph("What plugins count of their own, for each of their stages.")
     page.table(
       ["metric", "type", "labels", "meaning", "plugin"],
-      Catalogue.plugins.flatMap { plugin in plugin.spec.counts.map { cells(MetricFamily($0)) + [plugin.spec.name] } })
+      Plugins.all.flatMap { plugin in plugin.spec.counts.map { cells(MetricFamily($0)) + [plugin.spec.name] } })
     return page.text
   }
 

@@ -85,7 +85,7 @@ enum StagesTryCommand {
   private static func rehearsal(
     _ stage: StageDefinition, _ plan: PipelinePlan, _ services: Services, _ pool: Pool?, _ settings: Settings
   ) throws -> Rehearsal {
-    guard let type = Catalogue.plugin(named: stage.plugin) else { throw Failure("there is no plugin \(stage.plugin)") }
+    guard let type = Plugins.named(stage.plugin) else { throw Failure("there is no plugin \(stage.plugin)") }
     let given = try StageEnvironment.given(stage, type.spec, plan.environment)
     let stageSettings = try StageSettings(stage: stage.name, declared: type.spec.settings, given: given)
     return Rehearsal(

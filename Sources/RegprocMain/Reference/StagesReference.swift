@@ -18,7 +18,7 @@ enum StagesReference {
       stages.reduce(into: [:]) { $0[$1.name] = engine.endpoints(of: $1.name) }
     }
     for stage in stages {
-      guard let spec = Catalogue.plugin(named: stage.plugin)?.spec else { continue }
+      guard let spec = Plugins.named(stage.plugin)?.spec else { continue }
       page.heading(2, stage.name)
       page.paragraph(stage.summary.prefix(1).uppercased() + stage.summary.dropFirst() + ".")
       page.table(["what", "value"], StagesCommand.facts(stage, spec))

@@ -64,7 +64,7 @@ struct StageFolder: Sendable {
       let reading = StageDefinition.read(bytes, name: name, file: path)
       var problems = reading.problems
       if var stage = reading.stage {
-        if let plugin = Catalogue.plugin(named: stage.plugin) {
+        if let plugin = Plugins.named(stage.plugin) {
           stage.resolveFiles(plugin.spec.settings, in: "\(folder)/\(name)")
           stages.append(stage)
           faults += try Self.faults(of: stage, plugin)
@@ -92,7 +92,7 @@ struct StageFolder: Sendable {
 
   private static func unknownPlugin(_ plugin: String, _ bytes: [UInt8], _ path: String) -> Problem {
     let place = YAMLDocument.parse(bytes, name: path).root?["plugin"]?.start ?? Position(line: 1, column: 1)
-    let names = Catalogue.plugins.map { $0.spec.name }
+    let names = Plugins.all.map { $0.spec.name }
     return Problem(
       "unknown-plugin", "there is no plugin \(plugin); there are \(names.joined(separator: ", "))", file: path, at: place,
       length: plugin.count, suggestion: names.nearest(to: plugin).map { "did you mean \($0)?" })
@@ -102,7 +102,7 @@ struct StageFolder: Sendable {
 
   /// The names that judge messages of the bus.
   var takesMessages: Set<String> {
-    Set(stages.filter { Catalogue.plugin(named: $0.plugin)?.spec.takesMessages == true }.map(\.name))
+    Set(stages.filter { Plugins.named($0.plugin)?.spec.takesMessages == true }.map(\.name))
   }
 
   var directory: StageDirectory { StageDirectory(stages) }
@@ -120,7 +120,7 @@ struct StageFolder: Sendable {
     }
     let isMixed = !routes.elsewhereStages.isEmpty
     return stages.filter { stage in
-      (side == nil || stage.side == side) && (isMixed || Catalogue.plugin(named: stage.plugin)?.spec.servesElsewhere != true)
+      (side == nil || stage.side == side) && (isMixed || Plugins.named(stage.plugin)?.spec.servesElsewhere != true)
     }
   }
 

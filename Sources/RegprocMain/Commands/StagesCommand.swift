@@ -24,7 +24,7 @@ enum StagesCommand {
   private static func runDescribe(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let stages = try StageFolder(try Settings(arguments, around))
     let stage = try stages.named(arguments.operands)[0]
-    guard let spec = Catalogue.plugin(named: stage.plugin)?.spec else { throw Failure("there is no plugin \(stage.plugin)") }
+    guard let spec = Plugins.named(stage.plugin)?.spec else { throw Failure("there is no plugin \(stage.plugin)") }
     var out = "\(stage.name): \(stage.summary)\n\n"
     var table = TextTable(head: ["what", "value"])
     for fact in facts(stage, spec) { table.add(fact) }

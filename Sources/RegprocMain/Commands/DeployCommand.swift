@@ -65,7 +65,7 @@ enum DeployCommand {
     let side = arguments.text("side").map { StageKit.Side(rawValue: $0) } ?? settings.side
     let hasBridge = arguments.has("bridge") || !routes.elsewhereStages.isEmpty
     let here = folder.stages.filter { stage in
-      (side == nil || stage.side == side) && (hasBridge || Catalogue.plugin(named: stage.plugin)?.spec.servesElsewhere != true)
+      (side == nil || stage.side == side) && (hasBridge || Plugins.named(stage.plugin)?.spec.servesElsewhere != true)
     }
     let rights = try DeploymentRights(
       rolesSQL: DatabaseRights(here, prefix: "regproc_", isEmbedded: !settings.usesMosip).rolesSQL,
@@ -78,7 +78,7 @@ enum DeployCommand {
 
   /// What a deployment must know of a stage.
   static func deployed(_ file: StageDefinition) -> DeployedStage {
-    let spec = Catalogue.plugin(named: file.plugin)?.spec
+    let spec = Plugins.named(file.plugin)?.spec
     let fields = spec?.settings ?? []
     return DeployedStage(
       name: file.name, plugin: file.plugin, side: file.side == .opencrvs ? .opencrvs : .mosip,

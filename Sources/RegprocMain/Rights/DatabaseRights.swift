@@ -41,7 +41,7 @@ struct DatabaseRights: Sendable {
         tables: EngineSchema.rights(stage.side) + (isEmbedded ? PlatformSchema.rights(stage.side) : []))
     }
     let isMosip = stages.contains { $0.side == .mosip }
-    reprocessors = Set(stages.filter { Catalogue.plugin(named: $0.plugin)?.spec.isReprocessor == true }.map(\.name))
+    reprocessors = Set(stages.filter { Plugins.named($0.plugin)?.spec.isReprocessor == true }.map(\.name))
     roles =
       [Role(name: prefix + "owner", purpose: .owner, tables: [])] + ofStages + [
         Role(name: prefix + "reader", purpose: .reader, tables: EngineSchema.readable + OperationsSchema.readable + platform),

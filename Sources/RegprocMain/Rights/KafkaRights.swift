@@ -82,12 +82,12 @@ extension KafkaRights.Rule {
 extension StageFolder {
   /// Whether a stage tries again what stands at stages that run elsewhere.
   func isReprocessor(_ name: String) -> Bool {
-    stage(name).flatMap { Catalogue.plugin(named: $0.plugin)?.spec.isReprocessor } == true
+    stage(name).flatMap { Plugins.named($0.plugin)?.spec.isReprocessor } == true
   }
 
   /// Who carries out workflow commands when a stage is the bridge; nil for every other.
   func bridgeCommands(of name: String) throws -> Bridge.Commands? {
-    guard let file = stage(name), let spec = Catalogue.plugin(named: file.plugin)?.spec, spec.isBridge else { return nil }
+    guard let file = stage(name), let spec = Plugins.named(file.plugin)?.spec, spec.isBridge else { return nil }
     let settings = try StageSettings(stage: name, declared: spec.settings, given: file.settings)
     return Bridge.Commands(rawValue: settings.text("workflow-commands")) ?? .publish
   }

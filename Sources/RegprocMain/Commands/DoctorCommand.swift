@@ -33,7 +33,7 @@ enum DoctorCommand {
       do {
         let variables = try StageEnvironment.read(around.environment, stages: stages.stages)
         for file in stages.stages {
-          guard let type = Catalogue.plugin(named: file.plugin) else { continue }
+          guard let type = Plugins.named(file.plugin) else { continue }
           for warning in type.warnings(try StageEnvironment.given(file, type.spec, variables)) { warn(file.name, warning) }
         }
       } catch {

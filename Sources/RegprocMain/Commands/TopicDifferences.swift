@@ -9,7 +9,7 @@ extension StageFolder {
   var topicReaders: [TopicPlan.Reader] {
     get throws {
       try stages.compactMap { file in
-        guard let plugin = Catalogue.plugin(named: file.plugin) else { return nil }
+        guard let plugin = Plugins.named(file.plugin) else { return nil }
         let given = try StageSettings(stage: file.name, declared: plugin.spec.settings, given: file.settings)
         return TopicPlan.Reader(
           file, takesMessages: plugin.spec.takesMessages, furtherTopics: plugin.spec.topics.map { given.filled($0) })

@@ -48,7 +48,7 @@ struct StrandedMessages: Sendable {
     let removed = old.flows.flatMap { flow in flow.stages.map { (flow.process.value, $0.name.value) } }.filter {
       isGone($0.0, $0.1)
     }
-    let bridge = folder.stages.first { Catalogue.plugin(named: $0.plugin)?.spec.isBridge == true }
+    let bridge = folder.stages.first { Plugins.named($0.plugin)?.spec.isBridge == true }
     let pool = BlockingPool(name: "topics", threads: 1)
     defer { pool.close() }
     let more = try await pool.run { () throws -> [StrandedMessages] in

@@ -112,7 +112,7 @@ enum EndpointsCommand {
     _ = try plan.connectMediators(url: url, folder: folder)
     // What must be given before a start is not needed to tell who may call.
     for file in plan.run {
-      for field in Catalogue.plugin(named: file.plugin)?.spec.settings ?? [] where field.defaultValue == nil {
+      for field in Plugins.named(file.plugin)?.spec.settings ?? [] where field.defaultValue == nil {
         if file.settings[field.name] == nil { plan.give(file.name, field.name, url) }
       }
     }
@@ -129,7 +129,7 @@ enum EndpointsCommand {
     engineSettings.adminAccess = settings.adminAccess
     engineSettings.adminMayMove = settings.adminMayMove
     let engine = try Engine(
-      engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
+      engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Plugins.all, routes: plan.routes,
       services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
       operations: OperationsAPI.endpoints)
     return try body(engine)

@@ -67,7 +67,7 @@ struct PipelinePlan: Sendable {
   /// Checks all stage settings once more with what was given since, and logs what is hardly meant.
   func checkSettings() throws {
     for file in run {
-      guard let type = Catalogue.plugin(named: file.plugin) else { continue }
+      guard let type = Plugins.named(file.plugin) else { continue }
       let given = try StageEnvironment.given(file, type.spec, environment)
       for warning in type.warnings(given) { Self.log.warning(warning, ["stage": file.name]) }
       _ = try type.init(settings: try StageSettings(stage: file.name, declared: type.spec.settings, given: given))
@@ -102,7 +102,7 @@ enum StageEnvironment {
   static func read(_ environment: [String: String], stages: [StageDefinition]) throws -> [String: String] {
     var known: [String: Bool] = [:]
     for file in stages {
-      for field in Catalogue.plugin(named: file.plugin)?.spec.settings ?? [] {
+      for field in Plugins.named(file.plugin)?.spec.settings ?? [] {
         known[variable(file.name, field.name)] = field.kind == .secret
       }
     }
@@ -246,7 +246,7 @@ final class Pipeline: Sendable {
         kafka, withoutTopics: broker != nil ? LogTopics.missing : engineSettings.keepsToOwnTopics ? LogTopics.ownOnly : nil)
       do {
         let engine = try Engine(
-          engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Catalogue.plugins, routes: plan.routes,
+          engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Plugins.all, routes: plan.routes,
           services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
           operations: { operators.take($0) }, makeTopics: maker)
         let opened = try await engine.start()
