@@ -9,7 +9,7 @@ help:               ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  \1\t/' | expand -t 20
 
 check: setup        ## the inner loop: format, imports, build, and all tests that need neither a process nor a database
-	swift format lint -r -p --strict Sources Tests Package.swift
+	swift format lint -r -p --strict Sources Tests examples Package.swift
 	scripts/check-imports
 	scripts/test --quick
 
@@ -58,10 +58,10 @@ generate: build     ## what the program itself says: docs/reference, parts of ot
 	scripts/generate
 
 format:
-	swift format -i -r -p Sources Tests Package.swift
+	swift format -i -r -p Sources Tests examples Package.swift
 
 lint:
-	swift format lint -r -p --strict Sources Tests Package.swift
+	swift format lint -r -p --strict Sources Tests examples Package.swift
 	scripts/check-imports
 
 clean:

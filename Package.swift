@@ -26,6 +26,10 @@ let package = Package(
   products: [
     .executable(name: "regproc", targets: ["regproc"]),
     .executable(name: "regproc-bench", targets: ["regproc-bench"]),
+    // For stages of one's own: docs/writing-a-stage.md
+    .library(name: "StageKit", targets: ["StageKit"]),
+    .library(name: "StageTesting", targets: ["StageTesting"]),
+    .library(name: "RegprocMain", targets: ["RegprocMain", "Stages"]),
   ],
   targets: [
     // Debian's C libraries
@@ -62,41 +66,45 @@ let package = Package(
     library("StageKit", ["System", "JSON", "HTTP", "Cryptography", "Registration"]),
     library(
       "StageRuntime",
-      ["System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit"]),
-    library("ObjectStores", ["System", "JSON", "XML", "HTTP", "Cryptography", "StageKit"]),
-    library("VirusScanning", ["System", "StageKit"]),
+      ["StageKit", "System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing"]),
+    library("ObjectStores", ["StageKit", "System", "JSON", "XML", "HTTP", "Cryptography"]),
+    library("VirusScanning", ["StageKit", "System"]),
     library(
-      "EmbeddedPlatform", ["System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "StageKit", "ObjectStores"]),
-    library("MosipPlatform", ["System", "JSON", "HTTP", "Cryptography", "Registration", "StageKit"]),
+      "EmbeddedPlatform", ["StageKit", "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "ObjectStores"]),
+    library("MosipPlatform", ["StageKit", "System", "JSON", "HTTP", "Cryptography", "Registration"]),
     // OpenCRVS' events, and what both mediators do with them
-    library("OpenCRVS", ["System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "StageKit"]),
-    library("Stages", ["System", "JSON", "HTTP", "Cryptography", "Registration", "StageKit", "OpenCRVS"]),
+    library("OpenCRVS", ["StageKit", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration"]),
+    library("Stages", ["StageKit", "System", "JSON", "HTTP", "Cryptography", "Registration", "OpenCRVS"]),
 
     // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
-    library("Operations", ["System", "JSON", "YAML", "Postgres", "Cryptography", "Routing", "StageKit", "StageRuntime"]),
-    library("OperationsAPI", ["System", "JSON", "Postgres", "HTTP", "Routing", "StageKit", "StageRuntime", "Operations"]),
+    library("Operations", ["StageKit", "System", "JSON", "YAML", "Postgres", "Cryptography", "Routing", "StageRuntime"]),
+    library("OperationsAPI", ["StageKit", "System", "JSON", "Postgres", "HTTP", "Routing", "StageRuntime", "Operations"]),
+
+    // What the author of a stage tests with
+    library("StageTesting", ["StageKit", "System", "JSON", "HTTP", "Cryptography", "Registration"]),
 
     // From stages to what runs them in containers; pure, and knowing nothing of the rest
     library("Deployment", ["JSON"]),
 
     // No part of a deployment: the demo's and the tests' OpenCRVS, with its made-up births, and the tests' MOSIP
-    library("StandIn", ["System", "JSON", "HTTP", "Cryptography", "Registration", "StageKit"]),
+    library("StandIn", ["StageKit", "System", "JSON", "HTTP", "Cryptography", "Registration"]),
 
-    .executableTarget(
-      name: "regproc",
-      dependencies: [
-        "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD", "CLinux", "CProcess", "System",
-        "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime",
+    // The program: everything but its start, which the program of somebody else has as well
+    library(
+      "RegprocMain",
+      [
+        "StageKit", "CRdKafka", "CPQ", "CYAML", "CZlib", "COpenSSL", "CCurl", "CUTF8Proc", "CMicroHTTPD", "CLinux", "CProcess",
+        "System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageRuntime",
         "ObjectStores", "VirusScanning", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "Stages", "Operations", "OperationsAPI",
         "Deployment", "StandIn",
-      ],
-      swiftSettings: strict),
+      ]),
+    .executableTarget(name: "regproc", dependencies: ["RegprocMain"], swiftSettings: strict),
 
     // What must hold of every reader, for `make fuzz` and for a short run in `make test`
     library(
       "Fuzzing",
       [
-        "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime", "ObjectStores",
+        "StageKit", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "Routing", "StageRuntime", "ObjectStores",
         "MosipPlatform", "OpenCRVS",
       ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Corpus"], swiftSettings: strict),
@@ -111,7 +119,7 @@ let package = Package(
     .executableTarget(
       name: "regproc-bench",
       dependencies: [
-        "CLinux", "System", "JSON", "Kafka", "Postgres", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime",
+        "StageKit", "CLinux", "System", "JSON", "Kafka", "Postgres", "Cryptography", "Registration", "Routing", "StageRuntime",
         "EmbeddedPlatform", "Operations", "CForwarder", "CPacketReference",
       ],
       swiftSettings: strict),
@@ -120,13 +128,24 @@ let package = Package(
     // an S3 server where one is installed, an authority of certificates, keys
     .target(
       name: "TestSupport",
-      dependencies: ["CLinux", "System", "Kafka", "Postgres", "HTTP", "StageKit", "ObjectStores"],
+      dependencies: ["StageKit", "CLinux", "System", "Kafka", "Postgres", "HTTP", "ObjectStores"],
       path: "Tests/Support", swiftSettings: strict),
 
     // Events for the tests of OpenCRVS and of the mediators
     .target(
-      name: "TestEvents", dependencies: ["JSON", "Registration", "StageKit", "OpenCRVS"], path: "Tests/TestEvents",
+      name: "TestEvents", dependencies: ["StageKit", "JSON", "Registration", "OpenCRVS"], path: "Tests/TestEvents",
       swiftSettings: strict),
+
+    // The stage of docs/writing-a-stage.md, its test and a program with it: examples/swift-stage is a package of its own as well
+    .target(
+      name: "LateRegistration", dependencies: ["StageKit"], path: "examples/swift-stage/Sources/LateRegistration",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "example-regproc", dependencies: ["LateRegistration", "RegprocMain", "Stages"],
+      path: "examples/swift-stage/Sources/example-regproc", swiftSettings: strict),
+    .testTarget(
+      name: "LateRegistrationTests", dependencies: ["StageTesting", "LateRegistration"],
+      path: "examples/swift-stage/Tests/LateRegistrationTests", swiftSettings: strict),
 
     // What comments and pages say of each other
     tests("Books", []),
@@ -141,53 +160,53 @@ let package = Package(
     tests("Cryptography", ["System", "Cryptography", "TestSupport"]),
     tests("Routing", ["System", "JSON", "YAML", "Registration", "Routing"]),
     tests("Registration", ["System", "JSON", "Cryptography", "Registration", "TestSupport"]),
-    tests("StageKit", ["System", "StageKit"]),
+    tests("StageKit", ["StageKit", "System"]),
     tests(
       "StageRuntime",
       [
-        "System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Registration", "Routing", "StageKit", "StageRuntime",
+        "StageKit", "System", "JSON", "YAML", "Kafka", "Postgres", "HTTP", "Registration", "Routing", "StageRuntime",
         "EmbeddedPlatform", "TestSupport",
       ]),
     tests(
       "Operations",
       [
-        "System", "JSON", "Postgres", "HTTP", "Registration", "Routing", "StageKit", "StageRuntime", "EmbeddedPlatform",
+        "StageKit", "System", "JSON", "Postgres", "HTTP", "Registration", "Routing", "StageRuntime", "EmbeddedPlatform",
         "Operations", "OperationsAPI", "TestSupport",
       ]),
-    tests("ObjectStores", ["System", "HTTP", "StageKit", "ObjectStores", "TestSupport"]),
-    tests("VirusScanning", ["System", "JSON", "Registration", "StageKit", "VirusScanning", "EmbeddedPlatform", "TestSupport"]),
+    tests("ObjectStores", ["StageKit", "System", "HTTP", "ObjectStores", "TestSupport"]),
+    tests("VirusScanning", ["StageKit", "System", "JSON", "Registration", "VirusScanning", "EmbeddedPlatform", "TestSupport"]),
     tests(
       "EmbeddedPlatform",
       [
-        "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "StageKit", "ObjectStores", "EmbeddedPlatform",
+        "StageKit", "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "ObjectStores", "EmbeddedPlatform",
         "TestSupport",
       ]),
     tests(
       "MosipPlatform",
       [
-        "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "StageKit", "ObjectStores", "EmbeddedPlatform",
+        "StageKit", "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "ObjectStores", "EmbeddedPlatform",
         "MosipPlatform", "StandIn", "TestSupport",
       ]),
-    tests("OpenCRVS", ["System", "JSON", "YAML", "HTTP", "Registration", "StageKit", "OpenCRVS", "StandIn", "TestEvents"]),
+    tests("OpenCRVS", ["StageKit", "System", "JSON", "YAML", "HTTP", "Registration", "OpenCRVS", "StandIn", "TestEvents"]),
     tests(
       "Stages",
       [
-        "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "StageKit", "StageRuntime", "OpenCRVS", "Stages",
-        "TestEvents",
+        "StageKit", "StageTesting", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "StageRuntime", "OpenCRVS",
+        "Stages", "TestEvents",
       ]),
     tests("Deployment", ["Deployment"]),
     tests(
       "Integration",
       [
-        "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit", "StageRuntime",
+        "StageKit", "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageRuntime",
         "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "Stages", "Operations", "OperationsAPI", "StandIn", "TestSupport",
       ]),
     // They start the built program.
     tests(
       "Program",
       [
-        "CLinux", "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration", "Routing", "StageKit",
-        "StageRuntime", "ObjectStores", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "StandIn", "regproc", "TestSupport",
+        "StageKit", "RegprocMain", "CLinux", "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration",
+        "Routing", "StageRuntime", "ObjectStores", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "StandIn", "TestSupport",
       ], exclude: ["Earlier"]),
   ]
 )

@@ -5,10 +5,16 @@ import Registration
 import StageKit
 import System
 
-/// Every platform service in memory, with its failures at command: what a stage's test runs against.
-actor World {
+/// Every platform service in memory, with failures at command: what the test of a stage runs against (docs/writing-a-stage.md).
+public actor TestPlatform {
+  /// Nothing in it yet.
+  public init() {}
+
+  /// What the stages keep.
+  public nonisolated let store = MemoryStore()
+
   /// Before or after the call has had its effect.
-  enum Moment { case before, after }
+  public enum Moment { case before, after }
 
   private struct Failure {
     let call: String
@@ -18,67 +24,97 @@ actor World {
   }
   private var failures: [Failure] = []
   /// The calls that change something, in their order.
-  private(set) var changes: [String] = []
+  public private(set) var changes: [String] = []
 
-  // Packets
-  var fields: [String: String] = [:]
-  var metaInfo: [String: String] = [
+  /// The packet's fields by name.
+  public var fields: [String: String] = [:]
+  /// The packet's meta information.
+  public var metaInfo: [String: String] = [
     "metaData": "[]", "operationsData": "[]", "capturedRegisteredDevices": "[]",
     "creationDate": "2024-02-29T23:59:59.123Z",
   ]
-  var packetAudits: [[String: String]] = []
-  var packetDocuments: [String: PacketDocument] = [:]
-  var faults: [PacketProblem] = []
-  // MOSIP's tables
-  var announcements: [SyncRecord] = []
-  var requests: [AdditionalInfoRequestRecord] = []
-  var rows: [RegistrationRecord] = []
-  // Identities
-  struct Draft {
-    var uin: String
-    var fields: JSONValue = .null
-    var documents: [IdentityDocument] = []
-    var isPublished = false
+  /// The packet's audit entries.
+  public var packetAudits: [[String: String]] = []
+  /// The packet's documents by name.
+  public var packetDocuments: [String: PacketDocument] = [:]
+  /// What is wrong with the packet.
+  public var faults: [PacketProblem] = []
+  /// What was announced.
+  public var announcements: [SyncRecord] = []
+  /// Requests for additional information.
+  public var requests: [AdditionalInfoRequestRecord] = []
+  /// Rows of `registration`.
+  public var rows: [RegistrationRecord] = []
+  /// A draft of an identity.
+  public struct Draft {
+    public var uin: String
+    public var fields: JSONValue = .null
+    public var documents: [IdentityDocument] = []
+    public var isPublished = false
   }
-  var drafts: [String: Draft] = [:]
-  var identities: [String: Identity] = [:]
-  var vids: [String: [VirtualId]] = [:]
-  var credentials: [String: CredentialRequest] = [:]
-  // Objects by account/container/key
-  var objects: [String: [UInt8]] = [:]
-  var objectMetadata: [String: [String: String]] = [:]
-  // What a country may do without
-  var kinds: [String: [MasterDataValue]] = [:]
-  var kept: [String: BiometricRecord] = [:]
-  var match = BiometricMatch.notCompared("no matcher is configured")
-  var compared: [[String]] = []
-  var authenticated = IdentityMatch.notPossible("ID authentication is not configured")
-  var askedOf: [String] = []
-  var told: [String] = []
-  // What was sent, and whom to tell by workflow instance
-  var messages: [String] = []
-  var templates: [String: String] = [:]
-  var additionalInfo: [String: [UInt8]] = [:]
-  // The rest
-  var auditTrail: [AuditEntry] = []
-  var schema: IdSchema?
-  var transactions: [TransactionRecord] = []
-  var workflowRows: [WorkflowRecord] = []
-  private(set) var searches: [WorkflowSearch] = []
-  var announcedRows: [AnnouncedRecord] = []
-  private(set) var lostSearches: [LostRIDSearch] = []
-  private(set) var acted: [String] = []
-  private(set) var begun: [WorkflowStart] = []
-  var concluded: [(message: Message, verdict: Verdict, opening: RegistrationOpening?)] = []
-  var callers: [String: Caller] = [:]
+  /// Drafts of identities by RID.
+  public var drafts: [String: Draft] = [:]
+  /// Identities by UIN.
+  public var identities: [String: Identity] = [:]
+  /// VIDs by UIN.
+  public var vids: [String: [VirtualId]] = [:]
+  /// Credential requests by idempotency key.
+  public var credentials: [String: CredentialRequest] = [:]
+  /// Objects by account/container/key.
+  public var objects: [String: [UInt8]] = [:]
+  /// Metadata of objects, by the same.
+  public var objectMetadata: [String: [String: String]] = [:]
+  /// Master data by kind.
+  public var kinds: [String: [MasterDataValue]] = [:]
+  /// Biometrics that are kept, by UIN.
+  public var kept: [String: BiometricRecord] = [:]
+  /// What the matcher says.
+  public var match = BiometricMatch.notCompared("no matcher is configured")
+  /// The types of captures that were compared.
+  public var compared: [[String]] = []
+  /// What ID authentication says.
+  public var authenticated = IdentityMatch.notPossible("ID authentication is not configured")
+  /// The UINs that ID authentication was asked of.
+  public var askedOf: [String] = []
+  /// Pre-registration ids that were told.
+  public var told: [String] = []
+  /// What was sent to people.
+  public var messages: [String] = []
+  /// Templates of messages, by language/code.
+  public var templates: [String: String] = [:]
+  /// Whom to notify, by workflow instance.
+  public var additionalInfo: [String: [UInt8]] = [:]
+  /// The audit trail.
+  public var auditTrail: [AuditEntry] = []
+  /// The id schema of every version.
+  public var schema: IdSchema?
+  /// Transactions of registrations.
+  public var transactions: [TransactionRecord] = []
+  /// Rows that a workflow search finds.
+  public var workflowRows: [WorkflowRecord] = []
+  /// The workflow searches that were made.
+  public private(set) var searches: [WorkflowSearch] = []
+  /// Rows that a search for lost RIDs finds.
+  public var announcedRows: [AnnouncedRecord] = []
+  /// The searches for lost RIDs that were made.
+  public private(set) var lostSearches: [LostRIDSearch] = []
+  /// What paused registrations were told to do.
+  public private(set) var acted: [String] = []
+  /// Workflows that were begun.
+  public private(set) var begun: [WorkflowStart] = []
+  /// Hops that were concluded outside the bus.
+  public var concluded: [(message: Message, verdict: Verdict, opening: RegistrationOpening?)] = []
+  /// Callers by token.
+  public var callers: [String: Caller] = [:]
 
-  static let virus = Array("EICAR".utf8)
+  /// Bytes that the scanner takes for a virus.
+  public static let virus = Array("EICAR".utf8)
 
   /// Changes the world within the actor.
-  func set(_ body: @Sendable (isolated World) -> Void) { body(self) }
+  public func set(_ body: @Sendable (isolated TestPlatform) -> Void) { body(self) }
 
   /// Lets the next calls of a name fail.
-  func fail(_ call: String, _ moment: Moment = .before, with error: any Error, times: Int = 1) {
+  public func fail(_ call: String, _ moment: Moment = .before, with error: any Error, times: Int = 1) {
     failures.append(Failure(call: call, moment: moment, error: error, times: times))
   }
 
@@ -104,31 +140,31 @@ actor World {
 }
 
 /// Errors as the platform gives them.
-enum Broken {
-  static let unavailable = ServiceError(.unavailable, service: "some service", code: "X-503", "out of reach")
-  static func refused(_ code: String, service: String = "some service") -> ServiceError {
+public enum Broken {
+  public static let unavailable = ServiceError(.unavailable, service: "some service", code: "X-503", "out of reach")
+  public static func refused(_ code: String, service: String = "some service") -> ServiceError {
     ServiceError(.refused, service: service, code: code, "refuses")
   }
 }
 
-extension World: PacketManager {
-  func fields(_ names: [String], of packet: PacketReference) throws -> [String: String] {
+extension TestPlatform: PacketManager {
+  public func fields(_ names: [String], of packet: PacketReference) throws -> [String: String] {
     try reading("fields") { fields.filter { names.contains($0.key) } }
   }
-  func allFields(of packet: PacketReference) throws -> [String: String] { try reading("allFields") { fields } }
-  func metaInfo(of packet: PacketReference) throws -> [String: String] { try reading("metaInfo") { metaInfo } }
-  func audits(of packet: PacketReference) throws -> [[String: String]] { try reading("audits") { packetAudits } }
-  func document(_ name: String, of packet: PacketReference) throws -> PacketDocument? {
+  public func allFields(of packet: PacketReference) throws -> [String: String] { try reading("allFields") { fields } }
+  public func metaInfo(of packet: PacketReference) throws -> [String: String] { try reading("metaInfo") { metaInfo } }
+  public func audits(of packet: PacketReference) throws -> [[String: String]] { try reading("audits") { packetAudits } }
+  public func document(_ name: String, of packet: PacketReference) throws -> PacketDocument? {
     try reading("document") { packetDocuments[name] }
   }
-  func validate(_ packet: PacketReference) throws -> [PacketProblem] { try reading("validate") { faults } }
-  func tags(of rid: String, named names: [String]?) throws -> [String: String] { throw NotInThisWorld("tags of packets") }
-  func addOrUpdateTags(of rid: String, _ tags: [String: String]) throws { throw NotInThisWorld("tags of packets") }
-  func deleteTags(of rid: String, named names: [String]) throws { throw NotInThisWorld("tags of packets") }
+  public func validate(_ packet: PacketReference) throws -> [PacketProblem] { try reading("validate") { faults } }
+  public func tags(of rid: String, named names: [String]?) throws -> [String: String] { throw NotInThisTest("tags of packets") }
+  public func addOrUpdateTags(of rid: String, _ tags: [String: String]) throws { throw NotInThisTest("tags of packets") }
+  public func deleteTags(of rid: String, named names: [String]) throws { throw NotInThisTest("tags of packets") }
 }
 
-extension World: RegistrationRegister {
-  func sync(_ record: SyncRecord) throws -> SyncRecord {
+extension TestPlatform: RegistrationRegister {
+  public func sync(_ record: SyncRecord) throws -> SyncRecord {
     try changing("sync") {
       if let i = announcements.firstIndex(where: { $0.packetId == record.packetId }) {
         var changed = record
@@ -140,52 +176,52 @@ extension World: RegistrationRegister {
       return record
     }
   }
-  func sync(_ record: SyncRecord, additionalInfo info: [UInt8]?) throws -> SyncRecord {
+  public func sync(_ record: SyncRecord, additionalInfo info: [UInt8]?) throws -> SyncRecord {
     let row = try sync(record)
     additionalInfo[row.workflowInstanceId] = info
     return row
   }
-  func takeAdditionalInfo(workflowInstanceId: String) throws -> [UInt8]? {
+  public func takeAdditionalInfo(workflowInstanceId: String) throws -> [UInt8]? {
     try reading("takeAdditionalInfo") { additionalInfo.removeValue(forKey: workflowInstanceId) }
   }
-  func synced(packetId: String) throws -> SyncRecord? {
+  public func synced(packetId: String) throws -> SyncRecord? {
     try reading("synced") { announcements.first { $0.packetId == packetId } }
   }
-  func synced(workflowInstanceId: String) throws -> SyncRecord? {
+  public func synced(workflowInstanceId: String) throws -> SyncRecord? {
     try reading("synced") { announcements.first { $0.workflowInstanceId == workflowInstanceId } }
   }
-  func synced(rid: String) throws -> [SyncRecord] { try reading("synced") { announcements.filter { $0.rid == rid } } }
-  func additionalInfoRequest(id: String) throws -> AdditionalInfoRequestRecord? {
+  public func synced(rid: String) throws -> [SyncRecord] { try reading("synced") { announcements.filter { $0.rid == rid } } }
+  public func additionalInfoRequest(id: String) throws -> AdditionalInfoRequestRecord? {
     try reading("request") { requests.first { $0.id == id } }
   }
-  func additionalInfoRequests(workflowInstanceId: String) throws -> [AdditionalInfoRequestRecord] {
+  public func additionalInfoRequests(workflowInstanceId: String) throws -> [AdditionalInfoRequestRecord] {
     try reading("request") { requests.filter { $0.workflowInstanceId == workflowInstanceId } }
   }
-  func registration(workflowInstanceId: String) throws -> RegistrationRecord? {
+  public func registration(workflowInstanceId: String) throws -> RegistrationRecord? {
     try reading("registration") { rows.first { $0.workflowInstanceId == workflowInstanceId } }
   }
-  func transactions(rid: String, limit: Int) throws -> [TransactionRecord] {
+  public func transactions(rid: String, limit: Int) throws -> [TransactionRecord] {
     try reading("transactions") { transactions.filter { $0.rid == rid } }
   }
-  func workflows(_ search: WorkflowSearch) throws -> (rows: [WorkflowRecord], total: Int) {
+  public func workflows(_ search: WorkflowSearch) throws -> (rows: [WorkflowRecord], total: Int) {
     try reading("workflows") {
       searches.append(search)
       return (workflowRows, workflowRows.count)
     }
   }
-  func announced(_ search: LostRIDSearch) throws -> [AnnouncedRecord] {
+  public func announced(_ search: LostRIDSearch) throws -> [AnnouncedRecord] {
     try reading("announced") {
       lostSearches.append(search)
       return Array(announcedRows.prefix(search.limit))
     }
   }
-  func registrations(rid: String) throws -> [RegistrationRecord] {
+  public func registrations(rid: String) throws -> [RegistrationRecord] {
     try reading("registration") { rows.filter { $0.rid == rid }.sorted { $0.createdAt < $1.createdAt } }
   }
 }
 
-extension World: IdentityRepository {
-  func identity(_ reference: IdentityReference) throws -> Identity? {
+extension TestPlatform: IdentityRepository {
+  public func identity(_ reference: IdentityReference) throws -> Identity? {
     try reading("identity") {
       switch reference {
       case .uin(let uin): identities[uin]
@@ -205,15 +241,15 @@ extension World: IdentityRepository {
     }
     return identities[uin]
   }
-  func hasDraft(rid: String) throws -> Bool {
+  public func hasDraft(rid: String) throws -> Bool {
     try reading("hasDraft") { drafts[rid].map { !$0.isPublished } ?? false }
   }
-  func createDraft(rid: String, uin: String?, idempotencyKey: String) throws {
+  public func createDraft(rid: String, uin: String?, idempotencyKey: String) throws {
     try changing("createDraft") {
       if drafts[rid] == nil { drafts[rid] = Draft(uin: uin ?? "50752917\(drafts.count + 10)") }
     }
   }
-  func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) throws {
+  public func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) throws {
     try changing("updateDraft") {
       guard var draft = drafts[rid], !draft.isPublished else { throw Broken.refused("IDR-IDC-007") }
       draft.fields = fields
@@ -224,8 +260,8 @@ extension World: IdentityRepository {
       drafts[rid] = draft
     }
   }
-  func discardDraft(rid: String) throws { try changing("discardDraft") { drafts[rid] = nil } }
-  func publishDraft(rid: String, idempotencyKey: String) throws -> String? {
+  public func discardDraft(rid: String) throws { try changing("discardDraft") { drafts[rid] = nil } }
+  public func publishDraft(rid: String, idempotencyKey: String) throws -> String? {
     try changing("publishDraft") {
       guard let draft = drafts[rid] else { return nil }
       drafts[rid]?.isPublished = true
@@ -238,7 +274,7 @@ extension World: IdentityRepository {
       return identities[draft.uin]?.status
     }
   }
-  func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) throws {
+  public func update(uin: String, rid: String, status: String?, fields: JSONValue?, idempotencyKey: String) throws {
     try changing("update") {
       guard var identity = identities[uin] else { throw Broken.refused("IDR-IDC-007") }
       identity.rid = rid
@@ -247,47 +283,51 @@ extension World: IdentityRepository {
       identities[uin] = identity
     }
   }
-  func biometrics(uin: String) throws -> BiometricRecord? { try reading("kept") { kept[uin] } }
-  func vids(uin: String) throws -> [VirtualId] { try reading("vids") { vids[uin] ?? [] } }
+  public func biometrics(uin: String) throws -> BiometricRecord? { try reading("kept") { kept[uin] } }
+  public func vids(uin: String) throws -> [VirtualId] { try reading("vids") { vids[uin] ?? [] } }
 }
 
-extension World: KeyManager {
+extension TestPlatform: KeyManager {
   /// Not encryption: bytes that only their own reference id opens.
   private static func lock(_ referenceId: String) -> [UInt8] { Array("sealed for \(referenceId):".utf8) }
 
-  func encryptPacket(_ plaintext: [UInt8], referenceId: String) throws -> [UInt8] {
+  public func encryptPacket(_ plaintext: [UInt8], referenceId: String) throws -> [UInt8] {
     try reading("encryptPacket") { Self.lock(referenceId) + plaintext.map { $0 ^ 0x55 } }
   }
-  func decryptPacket(_ ciphertext: [UInt8], referenceId: String) throws -> [UInt8] {
+  public func decryptPacket(_ ciphertext: [UInt8], referenceId: String) throws -> [UInt8] {
     try reading("decryptPacket") {
       let lock = Self.lock(referenceId)
       guard ciphertext.starts(with: lock) else { throw Broken.refused("KER-CRY-003") }
       return ciphertext.dropFirst(lock.count).map { $0 ^ 0x55 }
     }
   }
-  func sign(_ data: [UInt8]) throws -> [UInt8] { Hash.sha256(data) }
-  func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) throws -> Bool {
+  public func sign(_ data: [UInt8]) throws -> [UInt8] { Hash.sha256(data) }
+  public func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) throws -> Bool {
     Hash.sha256(data) == signature
   }
-  func tokenId(_ id: String, partner: String) throws -> String { throw NotInThisWorld("token ids") }
-  func signJWS(_ payload: [UInt8], application: String, detached: Bool) throws -> String {
+  public func tokenId(_ id: String, partner: String) throws -> String { throw NotInThisTest("token ids") }
+  public func signJWS(_ payload: [UInt8], application: String, detached: Bool) throws -> String {
     try reading("signJWS") { "header..\(Encoding.hex(Hash.sha256(payload)))" }
   }
-  func verifyJWS(_ jws: String, payload: [UInt8], application: String) throws -> Bool { throw NotInThisWorld("checks of JWS") }
+  public func verifyJWS(_ jws: String, payload: [UInt8], application: String) throws -> Bool {
+    throw NotInThisTest("checks of JWS")
+  }
 }
 
-extension World: Notifier {
-  func sendSMS(_ text: String, to number: String) throws { try changing("sendSMS") { messages.append("\(number): \(text)") } }
-  func sendEmail(_ text: String, subject: String, to address: String) throws {
+extension TestPlatform: Notifier {
+  public func sendSMS(_ text: String, to number: String) throws {
+    try changing("sendSMS") { messages.append("\(number): \(text)") }
+  }
+  public func sendEmail(_ text: String, subject: String, to address: String) throws {
     try changing("sendEmail") { messages.append("\(address): \(subject): \(text)") }
   }
-  func template(_ code: String, language: String) throws -> String? {
+  public func template(_ code: String, language: String) throws -> String? {
     try reading("template") { templates["\(language)/\(code)"] }
   }
 }
 
-extension World: CredentialService {
-  func request(_ request: CredentialRequest, idempotencyKey: String) throws -> String {
+extension TestPlatform: CredentialService {
+  public func request(_ request: CredentialRequest, idempotencyKey: String) throws -> String {
     try changing("request") {
       credentials[idempotencyKey] = request
       return "request of \(idempotencyKey)"
@@ -295,33 +335,33 @@ extension World: CredentialService {
   }
 }
 
-extension World: ObjectStore {
-  func put(_ bytes: [UInt8], account: String, container: String, key: String) throws {
+extension TestPlatform: ObjectStore {
+  public func put(_ bytes: [UInt8], account: String, container: String, key: String) throws {
     try changing("put") { objects["\(account)/\(container)/\(key)"] = bytes }
   }
-  func get(account: String, container: String, key: String) throws -> [UInt8]? {
+  public func get(account: String, container: String, key: String) throws -> [UInt8]? {
     try reading("get") { objects["\(account)/\(container)/\(key)"] }
   }
-  func exists(account: String, container: String, key: String) throws -> Bool {
+  public func exists(account: String, container: String, key: String) throws -> Bool {
     objects["\(account)/\(container)/\(key)"] != nil
   }
-  func keys(account: String, container: String, prefix: String) throws -> [String] {
+  public func keys(account: String, container: String, prefix: String) throws -> [String] {
     let path = "\(account)/\(container)/"
     return objects.keys.filter { $0.hasPrefix(path + prefix) }.map { String($0.dropFirst(path.count)) }.sorted()
   }
-  func delete(account: String, container: String, key: String) throws {
+  public func delete(account: String, container: String, key: String) throws {
     try changing("delete") { objects["\(account)/\(container)/\(key)"] = nil }
   }
-  func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) throws {
+  public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) throws {
     try changing("setMetadata") { objectMetadata["\(account)/\(container)/\(key)"] = metadata }
   }
-  func metadata(account: String, container: String, key: String) throws -> [String: String]? {
+  public func metadata(account: String, container: String, key: String) throws -> [String: String]? {
     objectMetadata["\(account)/\(container)/\(key)"]
   }
 }
 
-extension World: AuditTrail {
-  func record(_ entries: [AuditEntry]) throws {
+extension TestPlatform: AuditTrail {
+  public func record(_ entries: [AuditEntry]) throws {
     try changing("record") {
       for entry in entries
       where !auditTrail.contains(where: { $0.idempotencyKey != nil && $0.idempotencyKey == entry.idempotencyKey }) {
@@ -331,36 +371,36 @@ extension World: AuditTrail {
   }
 }
 
-extension World: IdSchemaSource {
-  func schema(version: String) throws -> IdSchema? { try reading("schema") { schema } }
+extension TestPlatform: IdSchemaSource {
+  public func schema(version: String) throws -> IdSchema? { try reading("schema") { schema } }
 }
 
-extension World: VirusScanner {
-  nonisolated var isScanning: Bool { true }
-  func scan(_ bytes: [UInt8]) throws -> String? {
+extension TestPlatform: VirusScanner {
+  public nonisolated var isScanning: Bool { true }
+  public func scan(_ bytes: [UInt8]) throws -> String? {
     try reading("scan") { bytes.firstRange(of: Self.virus) == nil ? nil : "Eicar-Test-Signature" }
   }
 }
 
-extension World: AccessTokens {
-  func caller(of token: String, for audience: TokenAudience) throws -> Caller? { try reading("caller") { callers[token] } }
-  func token(client: String, for audience: TokenAudience) throws -> String { throw NotInThisWorld("tokens of callers") }
+extension TestPlatform: AccessTokens {
+  public func caller(of token: String, for audience: TokenAudience) throws -> Caller? { try reading("caller") { callers[token] } }
+  public func token(client: String, for audience: TokenAudience) throws -> String { throw NotInThisTest("tokens of callers") }
 }
 
-extension World: PipelineEntrance {
-  func notified(_ message: Message, at stage: String, _ verdict: Verdict) throws -> Bool {
+extension TestPlatform: PipelineEntrance {
+  public func notified(_ message: Message, at stage: String, _ verdict: Verdict) throws -> Bool {
     try conclude(message, at: stage, verdict, opening: nil, changes: [])
   }
-  func act(_ action: ResumeAction, on rids: [String], by author: String) throws {
+  public func act(_ action: ResumeAction, on rids: [String], by author: String) throws {
     try changing("act") { acted.append("\(action.rawValue) \(rids.joined(separator: ",")) \(author)") }
   }
-  func begin(_ start: WorkflowStart, additionalInfo sealed: [UInt8]?, by author: String) throws {
+  public func begin(_ start: WorkflowStart, additionalInfo sealed: [UInt8]?, by author: String) throws {
     try changing("begin") {
       begun.append(start)
       additionalInfo[start.workflowInstanceId] = sealed
     }
   }
-  func conclude(
+  public func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
     changes: [StageChange]
   ) throws -> Bool {
@@ -374,12 +414,12 @@ extension World: PipelineEntrance {
   }
 }
 
-extension World: MasterData {
-  func values(of kind: String) throws -> [MasterDataValue]? { try reading("masterData") { kinds[kind] } }
+extension TestPlatform: MasterData {
+  public func values(of kind: String) throws -> [MasterDataValue]? { try reading("masterData") { kinds[kind] } }
 }
 
-extension World: BiometricMatcher {
-  func match(_ captured: BiometricRecord, with kept: BiometricRecord) throws -> BiometricMatch {
+extension TestPlatform: BiometricMatcher {
+  public func match(_ captured: BiometricRecord, with kept: BiometricRecord) throws -> BiometricMatch {
     try reading("match") {
       compared.append(captured.segments.map(\.type))
       return match
@@ -387,8 +427,8 @@ extension World: BiometricMatcher {
   }
 }
 
-extension World: IdentityAuthentication {
-  func authenticate(_ captures: BiometricRecord, uin: String) throws -> IdentityMatch {
+extension TestPlatform: IdentityAuthentication {
+  public func authenticate(_ captures: BiometricRecord, uin: String) throws -> IdentityMatch {
     try reading("authenticate") {
       askedOf.append(uin)
       compared.append(captures.segments.map(\.type))
@@ -397,6 +437,6 @@ extension World: IdentityAuthentication {
   }
 }
 
-extension World: PreRegistration {
-  func registered(_ preRegistrationIds: [String]) throws { try changing("registered") { told += preRegistrationIds } }
+extension TestPlatform: PreRegistration {
+  public func registered(_ preRegistrationIds: [String]) throws { try changing("registered") { told += preRegistrationIds } }
 }

@@ -1,3 +1,4 @@
+import StageTesting
 import HTTP
 import JSON
 import StageKit
@@ -14,8 +15,8 @@ import Testing
     "workflowinstance": ("mosip.registration.processor.workflow.instance", "v1"),
   ]
 
-  private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
-    let world = World()
+  private func world(_ change: @Sendable (isolated TestPlatform) -> Void = { _ in }) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.callers = [
         "admin": Caller(name: "anna\n", roles: ["REGISTRATION_ADMIN"]),
@@ -28,7 +29,7 @@ import Testing
   }
 
   private func send(
-    _ method: String, _ path: String, _ body: [UInt8] = [], token: String? = "admin", in world: World
+    _ method: String, _ path: String, _ body: [UInt8] = [], token: String? = "admin", in world: TestPlatform
   ) async throws -> Response {
     let endpoints =
       try make(WorkflowManager.self).endpoints(world.context("workflow-manager"))
@@ -54,7 +55,7 @@ import Testing
   }
 
   private func ask(
-    _ path: String, _ request: JSONValue, _ change: (inout JSONValue) -> Void = { _ in }, in world: World
+    _ path: String, _ request: JSONValue, _ change: (inout JSONValue) -> Void = { _ in }, in world: TestPlatform
   ) async throws -> JSONValue {
     let (id, version) = Self.ids[path] ?? ("", "")
     var body: JSONValue = [
@@ -270,7 +271,7 @@ import Testing
 
   // MARK: Lost registration ids
 
-  private func lost(_ request: JSONValue, in world: World, time: Instant = Sample.now) async throws -> JSONValue {
+  private func lost(_ request: JSONValue, in world: TestPlatform, time: Instant = Sample.now) async throws -> JSONValue {
     let body: JSONValue = [
       "id": "mosip.registration.lostrid", "version": "1.0", "requesttime": .string(time.iso), "request": request,
     ]
@@ -330,7 +331,7 @@ import Testing
 
   // MARK: Securezone notification
 
-  private func notify(_ body: JSONValue, in world: World) async throws -> (Int, String) {
+  private func notify(_ body: JSONValue, in world: TestPlatform) async throws -> (Int, String) {
     let answer = try await send("POST", "/securezone/notification", body.encoded(), token: "processor", in: world)
     return (answer.status, String(decoding: answer.body, as: UTF8.self))
   }

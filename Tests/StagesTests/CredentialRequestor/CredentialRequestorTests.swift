@@ -1,3 +1,4 @@
+import StageTesting
 import JSON
 import StageKit
 import Stages
@@ -18,8 +19,8 @@ import Testing
     "failure-code": "RPR-OPC-FAILED-009", "failure-comment": "OpenCRVS request failed",
   ]
 
-  private func world() async -> World {
-    let world = World()
+  private func world() async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.identities["5075291708"] = Sample.identity()
       $0.vids["5075291708"] = [
@@ -89,7 +90,7 @@ import Testing
 
   @Test(arguments: [print, opencrvs])
   func withoutAnIdentityItFails(_ settings: [String: SettingValue]) async throws {
-    let verdict = try await World().judge(CredentialRequestor.self, settings)
+    let verdict = try await TestPlatform().judge(CredentialRequestor.self, settings)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PPS-FAILED-010")
   }
 

@@ -1,11 +1,12 @@
+import StageTesting
 import StageKit
 import Stages
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct FinalizationTests {
-  private func world() async -> World {
-    let world = World()
-    await world.set { $0.drafts[Sample.rid] = World.Draft(uin: "5075291708") }
+  private func world() async -> TestPlatform {
+    let world = TestPlatform()
+    await world.set { $0.drafts[Sample.rid] = TestPlatform.Draft(uin: "5075291708") }
     return world
   }
   private let success = Verdict.passed("RPR-FIN-SUCCESS-001", "idrepo draft was published  successfuly")
@@ -25,13 +26,13 @@ import Testing
   }
 
   @Test func anIdentityThatTheStageBeforeChangedNeedsNoDraft() async throws {
-    let world = World()
+    let world = TestPlatform()
     await world.set { $0.identities["5075291708"] = Sample.identity() }
     #expect(try await world.judge(Finalization.self) == success)
   }
 
   @Test func withoutADraftAndAnIdentityItFails() async throws {
-    let verdict = try await World().judge(Finalization.self)
+    let verdict = try await TestPlatform().judge(Finalization.self)
     #expect(verdict.kind == .error && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-FIN-FAILED-002")
   }
 

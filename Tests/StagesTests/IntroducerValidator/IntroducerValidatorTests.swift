@@ -1,3 +1,4 @@
+import StageTesting
 import Registration
 import StageKit
 import Stages
@@ -9,8 +10,8 @@ import Testing
 
   private func world(
     naming field: String? = nil, _ value: String = "", status: String = "ACTIVATED", rows: [RegistrationRecord] = []
-  ) async -> World {
-    let world = World()
+  ) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       if let field { $0.fields[field] = value }
       $0.identities["5075291708"] = Sample.identity(rid: Self.parent, status: status)
@@ -98,7 +99,7 @@ import Testing
   /// A world whose introducer is active, with captures in the packet and in the repository as asked.
   private func captures(
     inPacket: [String]?, kept: Bool = true, match: BiometricMatch = .notCompared("no matcher is configured")
-  ) async -> World {
+  ) async -> TestPlatform {
     let world = await world(naming: "introducerUIN", "5075291708")
     await world.set {
       if let inPacket {

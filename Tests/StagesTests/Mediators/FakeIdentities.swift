@@ -1,3 +1,4 @@
+import StageTesting
 import JSON
 import Registration
 import StageKit
@@ -63,7 +64,7 @@ struct FakeIdentities: IdentityRepository {
   func biometrics(uin: String) async throws -> BiometricRecord? {
     world.state.withLock { $0.people[uin]?.captures == true } ? BiometricRecord(segments: []) : nil
   }
-  func vids(uin: String) async throws -> [VirtualId] { throw NotInThisWorld("VIDs") }
+  func vids(uin: String) async throws -> [VirtualId] { throw NotInThisTest("VIDs") }
   func hasDraft(rid: String) async throws -> Bool { throw UnusedByMediators.NotNeeded() }
   func createDraft(rid: String, uin: String?, idempotencyKey: String) async throws { throw UnusedByMediators.NotNeeded() }
   func updateDraft(rid: String, fields: JSONValue, documents: [IdentityDocument], idempotencyKey: String) async throws {

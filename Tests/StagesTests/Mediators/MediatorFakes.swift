@@ -1,3 +1,4 @@
+import StageTesting
 import TestEvents
 import Cryptography
 import JSON
@@ -94,10 +95,10 @@ struct FakeObjects: ObjectStore {
     try world.step { $0.objects["\(account)|\(container)|\(key)"] = nil }
   }
   func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
-    throw NotInThisWorld("metadata of objects")
+    throw NotInThisTest("metadata of objects")
   }
   func metadata(account: String, container: String, key: String) async throws -> [String: String]? {
-    throw NotInThisWorld("metadata of objects")
+    throw NotInThisTest("metadata of objects")
   }
 }
 
@@ -152,7 +153,7 @@ struct FakeKeyManager: KeyManager {
   }
   static func token(_ id: String, _ partner: String) -> String { "t(\(id),\(partner))" }
   func signJWS(_ payload: [UInt8], application: String, detached: Bool) async throws -> String {
-    throw NotInThisWorld("signatures as JWS")
+    throw NotInThisTest("signatures as JWS")
   }
   func verifyJWS(_ jws: String, payload: [UInt8], application: String) async throws -> Bool {
     if let fault = fault() { throw fault }
@@ -222,12 +223,12 @@ struct FakeTokens: AccessTokens {
 
 struct FakeRegister: RegistrationRegister {
   let world: MediatorWorld
-  func sync(_ record: SyncRecord) async throws -> SyncRecord { throw NotInThisWorld("announcements") }
-  func synced(packetId: String) async throws -> SyncRecord? { throw NotInThisWorld("announcements") }
-  func synced(workflowInstanceId: String) async throws -> SyncRecord? { throw NotInThisWorld("announcements") }
-  func synced(rid: String) async throws -> [SyncRecord] { throw NotInThisWorld("announcements") }
+  func sync(_ record: SyncRecord) async throws -> SyncRecord { throw NotInThisTest("announcements") }
+  func synced(packetId: String) async throws -> SyncRecord? { throw NotInThisTest("announcements") }
+  func synced(workflowInstanceId: String) async throws -> SyncRecord? { throw NotInThisTest("announcements") }
+  func synced(rid: String) async throws -> [SyncRecord] { throw NotInThisTest("announcements") }
   func registration(workflowInstanceId: String) async throws -> RegistrationRecord? {
-    throw NotInThisWorld("registrations by workflow instance")
+    throw NotInThisTest("registrations by workflow instance")
   }
   func registrations(rid: String) async throws -> [RegistrationRecord] {
     if let known = world.state.withLock({ $0.registrations }) { return known[rid].map { [$0] } ?? [] }

@@ -1,3 +1,4 @@
+import StageTesting
 import TestEvents
 import JSON
 import Registration

@@ -1,3 +1,4 @@
+import StageTesting
 import StageKit
 import Stages
 import System
@@ -6,8 +7,8 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct PacketClassifierTests {
   private static let none = "--TAG_VALUE_NOT_AVAILABLE--"
 
-  private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
-    let world = World()
+  private func world(_ change: @Sendable (isolated TestPlatform) -> Void = { _ in }) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.schema = Sample.schema
       $0.announcements = [Sample.announcement()]
@@ -22,7 +23,7 @@ import Testing
     return world
   }
 
-  private func tags(_ world: World, _ settings: [String: SettingValue] = [:], now: Instant = Sample.now) async throws
+  private func tags(_ world: TestPlatform, _ settings: [String: SettingValue] = [:], now: Instant = Sample.now) async throws
     -> [String: String]
   {
     let verdict = try await world.judge(PacketClassifier.self, settings, now: now)

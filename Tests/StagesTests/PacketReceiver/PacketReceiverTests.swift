@@ -1,3 +1,4 @@
+import StageTesting
 import HTTP
 import JSON
 import Registration
@@ -12,7 +13,7 @@ import Testing
   private static let uploadPath = "/registrationprocessor/v1/packetreceiver/registrationpackets"
 
   private struct Receiver {
-    let world: World
+    let world: TestPlatform
     let port: Int
     let client: Client
 
@@ -65,7 +66,7 @@ import Testing
   private static func withReceiver(
     _ settings: [String: SettingValue] = [:], now: Instant = Sample.now, _ body: (Receiver) async throws -> Void
   ) async throws {
-    let world = World()
+    let world = TestPlatform()
     await world.set {
       $0.callers = [
         "good": Caller(name: "mediator", roles: ["REGISTRATION_PROCESSOR", "X"]),
@@ -133,11 +134,11 @@ import Testing
   }
 
   @Test(arguments: [
-    ("put", World.Moment.after, ["RPR-PKR-007", "RPR-SYS-012"]), ("put", .before, ["RPR-PKR-007", "RPR-SYS-012"]),
+    ("put", TestPlatform.Moment.after, ["RPR-PKR-007", "RPR-SYS-012"]), ("put", .before, ["RPR-PKR-007", "RPR-SYS-012"]),
     ("conclude", .before, ["RPR-PKR-007", "RPR-PKR-012"]), ("synced", .before, ["RPR-PKR-007", "RPR-PKR-012"]),
     ("registration", .before, ["RPR-PKR-007", "RPR-PKR-012"]), ("scan", .before, ["RPR-PKR-008"]),
   ])
-  func anUploadThatWasCutOffCanBeSentAgain(_ call: String, _ moment: World.Moment, _ codes: [String]) async throws {
+  func anUploadThatWasCutOffCanBeSentAgain(_ call: String, _ moment: TestPlatform.Moment, _ codes: [String]) async throws {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
@@ -272,8 +273,8 @@ import Testing
 
   @Test func anInfectedPacketIsNotStoredAndItsEndIsRecorded() async throws {
     try await Self.withReceiver { receiver async throws in
-      await Self.announced(World.virus, receiver)
-      #expect(try await receiver.upload(World.virus) == ["RPR-PKR-010"])
+      await Self.announced(TestPlatform.virus, receiver)
+      #expect(try await receiver.upload(TestPlatform.virus) == ["RPR-PKR-010"])
       #expect(await receiver.world.objects.isEmpty)
       #expect(
         await receiver.world.concluded.first?.verdict == .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"))

@@ -1,3 +1,4 @@
+import StageTesting
 import HTTP
 import JSON
 import StageKit
@@ -24,10 +25,10 @@ import Testing
   static let all = [progress, outcome, packet]
 
   private func withServer(
-    _ change: @Sendable (isolated World) -> Void = { _ in },
-    _ body: (World, (String, [UInt8], String?) async throws -> ClientResponse) async throws -> Void
+    _ change: @Sendable (isolated TestPlatform) -> Void = { _ in },
+    _ body: (TestPlatform, (String, [UInt8], String?) async throws -> ClientResponse) async throws -> Void
   ) async throws {
-    let world = World()
+    let world = TestPlatform()
     await world.set {
       $0.callers = ["good": Caller(name: "client", roles: ["REGISTRATION_OFFICER"])]
       $0.announcements = [Sample.announcement()]

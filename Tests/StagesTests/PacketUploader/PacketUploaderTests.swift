@@ -1,3 +1,4 @@
+import StageTesting
 import JSON
 import StageKit
 import System
@@ -18,11 +19,11 @@ import Testing
       schema: Sample.schema, fields: ["phone": "9898989898"], metaInfo: ["metaData": []], audits: [["eventId": "A"]],
       creationDate: Sample.now)
     draft.documents["proofOfIdentity"] = PacketDocument(content: documents, type: "DOC001", format: "pdf")
-    return try await PacketWriter(keys: ServiceKeys(keys: World())).write(draft).content
+    return try await PacketWriter(keys: ServiceKeys(keys: TestPlatform())).write(draft).content
   }
 
-  private func world(_ packet: [UInt8], inLandingZone: Bool = true, retryCount: Int = 0) async -> World {
-    let world = World()
+  private func world(_ packet: [UInt8], inLandingZone: Bool = true, retryCount: Int = 0) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.announcements = [Sample.announcement(of: packet)]
       $0.rows = [Sample.row(retryCount: retryCount)]
@@ -58,10 +59,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("put", World.Moment.after), ("setMetadata", .before), ("get", .before), ("scan", .before),
+    ("put", TestPlatform.Moment.after), ("setMetadata", .before), ("get", .before), ("scan", .before),
     ("decryptPacket", .before),
   ])
-  func aTryThatIsCutOffIsDoneAgain(_ call: String, _ moment: World.Moment) async throws {
+  func aTryThatIsCutOffIsDoneAgain(_ call: String, _ moment: TestPlatform.Moment) async throws {
     let world = await world(try await packet())
     await world.fail(call, moment, with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(PacketUploader.self) }
@@ -99,7 +100,7 @@ import Testing
   }
 
   @Test func anInfectedDocumentIsFoundBehindBothEncryptions() async throws {
-    let world = await world(try await packet(documents: World.virus))
+    let world = await world(try await packet(documents: TestPlatform.virus))
     let verdict = try await world.judge(PacketUploader.self)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PKU-FAILED-006")
     #expect(await world.objects.count == 1)
@@ -126,18 +127,18 @@ import Testing
   ])
   func aHostileContainerStoresNothing(_ name: String) async throws {
     let zip = try ZipArchive.write([ZipEntry(name: name, content: [1])], at: Sample.now)
-    let world = await world(try await World().encryptPacket(zip, referenceId: Sample.referenceId))
+    let world = await world(try await TestPlatform().encryptPacket(zip, referenceId: Sample.referenceId))
     let verdict = try await world.judge(PacketUploader.self)
     #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
     #expect(await world.objects.count == 1)
   }
 
   @Test func aContainerThatIsNoZipEndsInAnError() async throws {
-    let world = await world(try await World().encryptPacket([1, 2, 3], referenceId: Sample.referenceId))
+    let world = await world(try await TestPlatform().encryptPacket([1, 2, 3], referenceId: Sample.referenceId))
     #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-SYS-EXCEPTION-001")
   }
 
   @Test func aMessageThatTheTablesDoNotKnowEndsInAnError() async throws {
-    #expect(try await World().judge(PacketUploader.self).kind == .error)
+    #expect(try await TestPlatform().judge(PacketUploader.self).kind == .error)
   }
 }

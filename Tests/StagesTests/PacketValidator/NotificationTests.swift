@@ -1,3 +1,4 @@
+import StageTesting
 import JSON
 import StageKit
 import Stages
@@ -12,9 +13,9 @@ import Testing
   ]
 
   private static func world(
-    _ contact: JSONValue? = contact, _ change: @Sendable (isolated World) -> Void = { _ in }
-  ) async throws -> World {
-    let world = World()
+    _ contact: JSONValue? = contact, _ change: @Sendable (isolated TestPlatform) -> Void = { _ in }
+  ) async throws -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.schema = Sample.schema
       $0.fields = ["IDSchemaVersion": "0.1"]

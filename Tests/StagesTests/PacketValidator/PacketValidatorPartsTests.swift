@@ -1,3 +1,4 @@
+import StageTesting
 import Registration
 import StageKit
 import Stages
@@ -11,8 +12,8 @@ import Testing
   private static let unsigned = "failed FAILED RPR-PKV-FAILED-016"
   private static let unknownValue = "failed FAILED RPR-PKV-FAILED-006"
 
-  private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
-    let world = World()
+  private func world(_ change: @Sendable (isolated TestPlatform) -> Void = { _ in }) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.schema = Sample.schema
       $0.fields = ["IDSchemaVersion": "0.1"]
@@ -25,7 +26,8 @@ import Testing
     await world.set(change)
     return world
   }
-  private func word(_ world: World, _ settings: [String: SettingValue] = [:], process: String = "NEW") async throws -> String {
+  private func word(_ world: TestPlatform, _ settings: [String: SettingValue] = [:], process: String = "NEW") async throws -> String
+  {
     let verdict = try await world.judge(PacketValidator.self, settings, process: process)
     return "\(verdict.kind) \(verdict.statusCode.rawValue) \(verdict.subStatusCode)"
   }
@@ -64,7 +66,7 @@ import Testing
 
   // MARK: Captures
 
-  private func world(_ field: String, _ segments: [BiometricSegment]?, metaInfo: [String: String] = [:]) async -> World {
+  private func world(_ field: String, _ segments: [BiometricSegment]?, metaInfo: [String: String] = [:]) async -> TestPlatform {
     await world {
       if field.hasSuffix("iometrics") { $0.fields[field] = #"{"value":"x"}"# }
       if let segments { $0.packetDocuments[field] = Captures.file(segments) }

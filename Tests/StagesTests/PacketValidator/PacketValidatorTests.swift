@@ -1,11 +1,12 @@
+import StageTesting
 import StageKit
 import Stages
 import System
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct PacketValidatorTests {
-  private func world(_ change: @Sendable (isolated World) -> Void = { _ in }) async -> World {
-    let world = World()
+  private func world(_ change: @Sendable (isolated TestPlatform) -> Void = { _ in }) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.schema = Sample.schema
       $0.fields = ["IDSchemaVersion": "0.1"]

@@ -1,3 +1,4 @@
+import StageTesting
 import StageKit
 import Stages
 import Testing

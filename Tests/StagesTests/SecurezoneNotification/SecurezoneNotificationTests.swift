@@ -1,3 +1,4 @@
+import StageTesting
 import StageKit
 import Stages
 import System
@@ -6,8 +7,8 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct SecurezoneNotificationTests {
   private let other = "00000000-0000-4000-8000-000000000002"
 
-  private func world(_ announcements: [SyncRecord], _ rows: [RegistrationRecord]) async -> World {
-    let world = World()
+  private func world(_ announcements: [SyncRecord], _ rows: [RegistrationRecord]) async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.announcements = announcements
       $0.rows = rows

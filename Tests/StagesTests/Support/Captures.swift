@@ -1,3 +1,4 @@
+import StageTesting
 import Cryptography
 import Registration
 import System

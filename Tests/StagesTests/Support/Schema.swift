@@ -1,3 +1,4 @@
+import StageTesting
 import Registration
 
 extension Sample {

@@ -1,3 +1,4 @@
+import StageTesting
 import JSON
 import Registration
 import StageKit
@@ -5,8 +6,8 @@ import Stages
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct UINGeneratorTests {
-  private func world() async -> World {
-    let world = World()
+  private func world() async -> TestPlatform {
+    let world = TestPlatform()
     await world.set {
       $0.fields = [
         "IDSchemaVersion": "0.1", "fullName": #"[{"language":"eng","value":"Asha Rao"}]"#, "phone": "9898989898",
@@ -36,9 +37,9 @@ import Testing
   }
 
   @Test(arguments: [
-    ("createDraft", World.Moment.after), ("updateDraft", .before), ("updateDraft", .after), ("document", .before),
+    ("createDraft", TestPlatform.Moment.after), ("updateDraft", .before), ("updateDraft", .after), ("document", .before),
   ])
-  func wheneverATryIsCutOffTheNextGivesTheSameUINAndTheSameDocuments(_ call: String, _ moment: World.Moment)
+  func wheneverATryIsCutOffTheNextGivesTheSameUINAndTheSameDocuments(_ call: String, _ moment: TestPlatform.Moment)
     async throws
   {
     let world = await world()
@@ -95,7 +96,7 @@ import Testing
 
   // MARK: Packets that carry a UIN
 
-  private func owner(status: String, rid: String = "10001100020000120240101000000") async -> World {
+  private func owner(status: String, rid: String = "10001100020000120240101000000") async -> TestPlatform {
     let world = await world()
     await world.set {
       $0.fields["UIN"] = "5075291708"

@@ -1,0 +1,96 @@
+import JSON
+import StageKit
+import Synchronization
+
+/// What stages keep, in memory: records, durable work and records for further topics. As in the database, changes are applied together or not
+/// at all, and only over the version that was read.
+public final class MemoryStore: Sendable {
+  private struct Place: Hashable {
+    var stage: String
+    var collection: String
+    var key: String
+  }
+
+  private struct Content {
+    var records: [Place: StageRecord] = [:]
+    var work: [(stage: String, item: WorkItem)] = []
+    var published: [TopicRecord] = []
+  }
+
+  private let content = Mutex(Content())
+
+  /// Nothing in it yet.
+  public init() {}
+
+  /// The store as one stage sees it.
+  public func of(_ stage: String) -> any StageStore { View(store: self, stage: stage) }
+
+  /// A record of a stage; nil when there is none.
+  public func record(_ collection: String, _ key: String, of stage: String) -> StageRecord? {
+    content.withLock { $0.records[Place(stage: stage, collection: collection, key: key)] }
+  }
+
+  /// The durable work that was scheduled, in its order.
+  public var work: [(stage: String, item: WorkItem)] { content.withLock { $0.work } }
+
+  /// The records for further topics, in their order.
+  public var published: [TopicRecord] { content.withLock { $0.published } }
+
+  /// Applies changes of a stage, all or none.
+  /// - Throws: `StoreConflict`; `ServiceError` for a number that is added to what is none.
+  public func commit(_ changes: [StageChange], of stage: String) throws {
+    try content.withLock { content in
+      var next = content
+      for change in changes { try Self.apply(change, stage, &next) }
+      content = next
+    }
+  }
+
+  private static func apply(_ change: StageChange, _ stage: String, _ content: inout Content) throws {
+    func place(_ collection: String, _ key: String) -> Place { Place(stage: stage, collection: collection, key: key) }
+    switch change {
+    case .insert(let collection, let key, let document):
+      guard content.records[place(collection, key)] == nil else { throw StoreConflict(collection: collection, key: key) }
+      content.records[place(collection, key)] = StageRecord(collection: collection, key: key, version: 1, document: document)
+    case .put(let collection, let key, let document, let expected):
+      let version = content.records[place(collection, key)]?.version ?? 0
+      if let expected, expected != version { throw StoreConflict(collection: collection, key: key) }
+      content.records[place(collection, key)] = StageRecord(
+        collection: collection, key: key, version: version + 1, document: document)
+    case .add(let collection, let key, let member, let number):
+      let old = content.records[place(collection, key)]
+      guard case .object(var members) = old?.document ?? [:], let value = members[member].map({ $0.int }) ?? 0 else {
+        throw ServiceError(.refused, service: "store", code: "RPR-STORE-001", "`\(member)` of \(collection) is no whole number")
+      }
+      members[member] = .int(value + number)
+      content.records[place(collection, key)] = StageRecord(
+        collection: collection, key: key, version: (old?.version ?? 0) + 1, document: .object(members))
+    case .delete(let collection, let key): content.records[place(collection, key)] = nil
+    case .schedule(let item):
+      let isKnown = content.work.contains { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }
+      if !isKnown { content.work.append((stage, item)) }
+    case .publish(let record): content.published.append(record)
+    }
+  }
+
+  private struct View: StageStore {
+    let store: MemoryStore
+    let stage: String
+
+    func record(_ collection: String, _ key: String) async throws -> StageRecord? { store.record(collection, key, of: stage) }
+
+    func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
+      -> [StageRecord]
+    {
+      store.content.withLock { content in
+        let found = content.records.filter { place, record in
+          place.stage == stage && place.collection == collection && record.document[member]?.string == value
+            && record.key > key ?? ""
+        }
+        return Array(found.values.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.prefix(limit))
+      }
+    }
+
+    func commit(_ changes: [StageChange]) async throws { try store.commit(changes, of: stage) }
+  }
+}
