@@ -1,3 +1,4 @@
+import System
 import YAML
 
 /// Reads a mapping of the route language: only keys of its list can be asked for, and only they are known.
