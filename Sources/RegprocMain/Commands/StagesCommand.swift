@@ -1,3 +1,4 @@
+import StageRuntime
 import StageKit
 import Stages
 
