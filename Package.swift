@@ -187,7 +187,9 @@ let package = Package(
         "StageKit", "System", "JSON", "Postgres", "HTTP", "Cryptography", "Registration", "ObjectStores", "EmbeddedPlatform",
         "MosipPlatform", "StandIn", "TestSupport",
       ]),
-    tests("OpenCRVS", ["StageKit", "System", "JSON", "YAML", "HTTP", "Registration", "OpenCRVS", "StandIn", "TestEvents"]),
+    tests(
+      "OpenCRVS",
+      ["StageKit", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "OpenCRVS", "StandIn", "TestEvents"]),
     tests(
       "Stages",
       [

@@ -1,3 +1,4 @@
+import Cryptography
 import JSON
 import StageKit
 import System
@@ -10,12 +11,12 @@ package enum KeptToken {
     guard let token else { return [:] }
     let bytes = Array(token.utf8)
     let sealed = try await keys.seal(bytes, for: MediatorOwner.opencrvs)
-    return ["sealedToken": .string(Encoding.base64(sealed)), "tokenDigest": .string(Digest.hex(bytes))]
+    return ["sealedToken": .string(Encoding.base64(sealed)), "tokenDigest": .string(Hash.sha256Hex(bytes))]
   }
 
   /// Whether a record keeps another token than this one; false for a record that keeps none.
   package static func isOther(_ document: JSONValue, than token: String) -> Bool {
-    if let digest = document["tokenDigest"]?.string { return digest != Digest.hex(Array(token.utf8)) }
+    if let digest = document["tokenDigest"]?.string { return digest != Hash.sha256Hex(Array(token.utf8)) }
     return document["uinToken"]?.string.map { $0 != token } ?? false
   }
 

@@ -1,3 +1,4 @@
+import Cryptography
 import JSON
 
 /// What OpenCRVS sends to a webhook: `{"timestamp","id","event":{"hub":{"topic"},"context":[<bundle>]}}`
@@ -44,7 +45,7 @@ package struct OpenCRVSEvent: Sendable {
     self.topic = topic
     self.document = document
     contextIndex = index
-    digest = Digest.hex(
+    digest = Hash.sha256Hex(
       JSONValue.array([.string(topic), CommonForm.content(translated)]).encoded(sortedKeys: true))
   }
 
@@ -88,7 +89,7 @@ package struct OpenCRVSEvent: Sendable {
   /// The digest of releases that counted the state of the Task.
   private var formerDigest: String {
     let bundle = document["event"]?["context"]?[contextIndex] ?? .null
-    return Digest.hex(
+    return Hash.sha256Hex(
       JSONValue.array([.string(topic), CommonForm.withoutApplicationIds(bundle)]).encoded(sortedKeys: true))
   }
 

@@ -1,3 +1,4 @@
+import Cryptography
 import Registration
 
 /// The keys of records, made so that any text an event brings is harmless and fits upstream's varchar(64).
@@ -5,7 +6,7 @@ package enum OpenCRVSRecordKey {
   /// The text itself, or its SHA-256 when it is longer than 64 characters or not plain.
   package static func of(_ text: String) -> String {
     let plain = text.utf8.allSatisfy { $0 > 32 && $0 < 127 }
-    return plain && text.utf8.count <= 64 ? text : Digest.hex(Array(text.utf8))
+    return plain && text.utf8.count <= 64 ? text : Hash.sha256Hex(Array(text.utf8))
   }
 
   /// Whether a text is a RID (docs/upstream/packet-and-crypto.md#42-rid).
@@ -17,7 +18,7 @@ package enum OpenCRVSRecordKey {
     let isPlain = key.utf8.allSatisfy {
       (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
     }
-    return isPlain && !key.isEmpty && key.utf8.count <= 64 ? key : Digest.hex(Array(key.utf8))
+    return isPlain && !key.isEmpty && key.utf8.count <= 64 ? key : Hash.sha256Hex(Array(key.utf8))
   }
 
   /// The key of an event's work: a birth's is the record's id, as upstream has it; a death's adds its kind, since a record has one; all

@@ -73,15 +73,10 @@ struct DemoReport: Sendable {
     revealsTokens || token.count <= 8 ? token : "\(token.prefix(4))...\(token.suffix(2))"
   }
 
-  /// A stage's name in a narrow column: `packet-validator` is `pk-val`.
+  /// A stage's name in a narrow column: `packet-validator` is `p-val`, `finalization` is `final`.
   static func short(_ stage: String) -> String {
-    let known = [
-      "packet-receiver": "recv", "securezone-notification": "secz", "packet-uploader": "upld", "packet-validator": "vald",
-      "packet-classifier": "clas", "introducer-validator": "intr", "uin-generator": "uin", "finalization": "final",
-      "print": "print",
-      "opencrvs": "crvs",
-    ]
-    return known[stage] ?? String(stage.prefix(6))
+    let parts = stage.split(separator: "-")
+    return parts.count > 1 ? "\(parts[0].prefix(1))-\(parts[1].prefix(3))" : String(stage.prefix(5))
   }
 
   /// A number with one decimal.

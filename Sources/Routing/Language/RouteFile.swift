@@ -51,7 +51,7 @@ public struct RouteFile: Sendable {
     self.flows = flows
     self.forwards = forwards
     self.foreign = foreign
-    digest = Digest.of(
+    digest = Fingerprint.of(
       RouteFile.canonical(version: version, flows: flows) + RouteFile.canonical(forwards: forwards, foreign: foreign))
     decider = Decider(flows, digest: digest)
   }
@@ -120,7 +120,7 @@ public struct RouteFile: Sendable {
 }
 
 /// FNV-1a, 128 bits (draft-eastlake-fnv).
-private enum Digest {
+private enum Fingerprint {
   static func of(_ text: String) -> String {
     var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
     let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b

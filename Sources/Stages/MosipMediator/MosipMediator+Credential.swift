@@ -1,3 +1,4 @@
+import Cryptography
 import OpenCRVS
 import HTTP
 import JSON
@@ -18,7 +19,7 @@ extension MosipMediator {
     guard let event = body["event"], event.object != nil else {
       throw MediatorError(.unreadable, "the delivery has no event")
     }
-    let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Digest.hex(request.body)
+    let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Hash.sha256Hex(request.body)
     let key = OpenCRVSRecordKey.of(id)
     let received = answer(context).message("Received")
     if try await context.store.record(Records.credentials, key) != nil { return received }

@@ -1,3 +1,4 @@
+import Cryptography
 import OpenCRVS
 import JSON
 import Registration
@@ -42,7 +43,7 @@ extension MosipMediator {
         try await advance(&record, to: Status.creating, context)
       case Status.creating:
         let (bytes, leftOut) = try await packetBytes(record, rid, context)
-        var more: JSONObject = ["packetHash": .string(Digest.upperHex(bytes)), "packetSize": JSONValue(bytes.count)]
+        var more: JSONObject = ["packetHash": .string(Hash.sha256UpperHex(bytes)), "packetSize": JSONValue(bytes.count)]
         // The journey of the RID shows it.
         if let leftOut { more["leftOut"] = .array(leftOut.map { .string($0) }) }
         try await advance(&record, to: Status.created, with: more, context)
@@ -108,7 +109,7 @@ extension MosipMediator {
       throw fault.workFailure
     }
     try await context.services.objects.put(
-      bytes, account: Accounts.packets, container: rid, key: Self.packetKey(rid, Digest.upperHex(bytes)))
+      bytes, account: Accounts.packets, container: rid, key: Self.packetKey(rid, Hash.sha256UpperHex(bytes)))
     if !leftOut.isEmpty {
       context.log.info("not all of a birth is in its packet", ["rid": rid, "leftOut": leftOut.joined(separator: "; ")])
     }

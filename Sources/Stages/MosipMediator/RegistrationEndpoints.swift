@@ -1,3 +1,4 @@
+import Cryptography
 import OpenCRVS
 import HTTP
 import JSON
@@ -26,7 +27,7 @@ struct RegistrationEndpoints: Sendable {
       "request": [
         [
           "registrationId": .string(rid), "packetId": .string(rid), "registrationType": .string(process),
-          "packetHashValue": .string(Digest.upperHex(packet)), "packetSize": JSONValue(packet.count),
+          "packetHashValue": .string(Hash.sha256UpperHex(packet)), "packetSize": JSONValue(packet.count),
           "supervisorStatus": "APPROVED", "supervisorComment": "UIN creation for a birth received from OpenCRVS",
           "langCode": "eng",
         ]

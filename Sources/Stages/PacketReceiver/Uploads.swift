@@ -1,3 +1,4 @@
+import Cryptography
 import HTTP
 import JSON
 import Registration
@@ -103,13 +104,13 @@ struct Uploads: Sendable {
   private func content(of part: Part) async throws -> (packet: any ByteSource, hash: String) {
     guard let path = part.file else {
       let bytes = MemorySource(part.bytes)
-      return (bytes, try PacketHash.of(bytes))
+      return (bytes, try Hash.sha256UpperHex(bytes))
     }
     return try await LargeWork.threads.run {
       do {
         let file = try FileSource(path: path)
         let packet: any ByteSource = file.isSmall ? MemorySource(try file.bytes()) : file
-        return (packet, try PacketHash.of(packet))
+        return (packet, try Hash.sha256UpperHex(packet))
       } catch { throw UploadError(.unknown, because: .storage) }
     }
   }

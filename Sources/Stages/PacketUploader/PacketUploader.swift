@@ -1,3 +1,4 @@
+import Cryptography
 import Registration
 import StageKit
 import System
@@ -50,7 +51,7 @@ public struct PacketUploader: StagePlugin {
   private func take(
     _ packet: any ByteSource, _ announced: SyncRecord, retries: Int, _ message: Message, _ context: StageContext
   ) async throws -> Verdict {
-    guard try PacketHash.of(packet) == announced.packetChecksum else {
+    guard try Hash.sha256UpperHex(packet) == announced.packetChecksum else {
       return .failed("RPR-PKU-FAILED-005", "Packet Hash Code Validation Failed", status: .error)
     }
     let referenceId = announced.referenceId.isEmpty ? Self.referenceId(of: message.rid) : announced.referenceId

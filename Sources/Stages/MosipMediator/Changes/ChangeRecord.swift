@@ -1,3 +1,4 @@
+import Cryptography
 import OpenCRVS
 import JSON
 import Registration
@@ -104,7 +105,7 @@ struct PersonRecord: Sendable {
   }
 
   /// The key of a UIN token.
-  static func key(_ token: String) -> String { Digest.hex(Array(token.utf8)) }
+  static func key(_ token: String) -> String { Hash.sha256Hex(Array(token.utf8)) }
 
   /// The change that works on this person now; others wait.
   var holder: String? {

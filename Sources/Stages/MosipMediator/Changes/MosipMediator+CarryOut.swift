@@ -1,3 +1,4 @@
+import Cryptography
 import OpenCRVS
 import JSON
 import Registration
@@ -169,7 +170,7 @@ extension MosipMediator {
       event: event, rid: change.rid, referenceId: referenceId, settings: settings, mapping: mapping,
       process: settings.text("update-process"), furtherLabels: birth.map { [("correctionOf", $0)] } ?? [])
     let (bytes, leftOut) = try await packet.written(fields, context)
-    let hash = Digest.upperHex(bytes)
+    let hash = Hash.sha256UpperHex(bytes)
     try await context.services.objects.put(
       bytes, account: Accounts.packets, container: change.rid, key: Self.packetKey(change.rid, hash))
     try await advance(
