@@ -89,24 +89,21 @@ public struct WorkKind: Sendable {
   public var concurrencySetting: String?
   /// Tries before the work is given up; nil for never.
   public var tries: Int?
-  /// Seconds before the second try; doubled each time up to `longestPause`.
-  public var firstPause: Double
-  /// The longest pause between two tries, in seconds.
-  public var longestPause: Double
+  /// The pauses between tries.
+  public var backoff: Backoff
   /// Whether it carries in what is new: it rests while an operator holds the intake.
   public var isIntake: Bool
 
   /// A kind of work.
   public init(
-    _ name: String, concurrency: Int = 4, concurrencySetting: String? = nil, tries: Int? = nil, firstPause: Double = 0.5,
-    longestPause: Double = 300, isIntake: Bool = false
+    _ name: String, concurrency: Int = 4, concurrencySetting: String? = nil, tries: Int? = nil,
+    backoff: Backoff = Backoff(first: 0.5, longest: 300), isIntake: Bool = false
   ) {
     self.name = name
     self.concurrency = concurrency
     self.concurrencySetting = concurrencySetting
     self.tries = tries
-    self.firstPause = firstPause
-    self.longestPause = longestPause
+    self.backoff = backoff
     self.isIntake = isIntake
   }
 }

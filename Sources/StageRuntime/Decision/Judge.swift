@@ -234,7 +234,7 @@ struct Judge: Sendable {
         OutgoingHop(
           id: id, parent: hop.id, run: hop.run, attempt: hop.attempt + 1, stage: stage.name, topic: stage.busIn,
           key: routes.key(incoming.rid, to: stage.name, of: concluded.process, hop: id, isFirst: false), message: again.encoded(),
-          notBefore: now.advanced(bySeconds: stage.pause(after: hop.attempt))))
+          notBefore: now.advanced(bySeconds: stage.backoff.pause(after: hop.attempt))))
     case .pauseAndRequestAdditionalInfo(let request):
       concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
       concluded.pause = HopPause(

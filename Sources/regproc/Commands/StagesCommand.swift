@@ -33,7 +33,7 @@ enum StagesCommand {
     facts.add(["consumer group", stage.group])
     facts.add(["MOSIP class", stage.className])
     facts.add(["transaction type", stage.transactionType])
-    facts.add(["tries", "\(stage.tries), the first pause \(stage.firstPause) s, the longest \(stage.longestPause) s"])
+    facts.add(["tries", "\(stage.tries), the first pause \(stage.backoff.first) s, the longest \(stage.backoff.longest) s"])
     facts.add(["parallelism", "\(stage.parallelism) RIDs at a time, batches of up to \(stage.batch)"])
     facts.add(["side", stage.side.rawValue])
     let resources = stage.resources

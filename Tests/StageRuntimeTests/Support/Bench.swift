@@ -78,7 +78,7 @@ final class Bench: Sendable {
     broker = FakeBroker(isTransactional: transactional)
     var files: [String: StageDefinition] = [:]
     for name in ["entrance", "a", "b", "c"] {
-      var file = StageDefinition(name: name, plugin: "test", tries: tries, firstPause: 0, longestPause: 0)
+      var file = StageDefinition(name: name, plugin: "test", tries: tries, backoff: Backoff(first: 0, longest: 0))
       file.batch = batch
       files[name] = file
     }
