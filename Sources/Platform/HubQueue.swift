@@ -142,8 +142,8 @@ struct HubQueue: Sendable {
         WHERE number = $1 AND leased_until = $2::timestamptz AND is_open RETURNING given_up_at IS NOT NULL
         """,
         [
-          .int(delivery.number), .text(delivery.lease), .double(Self.backoff.pause(after: delivery.attempt)), refusal.map { .text($0) } ?? .null,
-          .double(giveUpAfter),
+          .int(delivery.number), .text(delivery.lease), .double(Self.backoff.pause(after: delivery.attempt)),
+          refusal.map { .text($0) } ?? .null, .double(giveUpAfter),
         ])
       return try rows.first?.bool(0) ?? false
     }

@@ -38,7 +38,8 @@ public struct StageDefinition: Sendable, Equatable {
   public init(
     name: String, plugin: String? = nil, summary: String = "", className: String? = nil, topicPrefix: String? = nil,
     group: String? = nil, transactionType: String? = nil, tries: Int = 20,
-    backoff: Backoff = Backoff(first: 2, longest: 900), parallelism: Int = 8, batch: Int = 200, settings: [String: SettingValue] = [:]
+    backoff: Backoff = Backoff(first: 2, longest: 900), parallelism: Int = 8, batch: Int = 200,
+    settings: [String: SettingValue] = [:]
   ) {
     self.name = name
     self.plugin = plugin ?? name

@@ -131,7 +131,7 @@ final class Bench: Sendable {
     let worker = StageWorker(
       unit: RunningStage(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
       mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
-      database: database, pauses: pauses,
+      database: database, pauses: pauses, wake: wake,
       openBus: { [self] topics, watch in
         opened.withLock { $0.append(topics) }
         return broker.bus(topics[0], watch)

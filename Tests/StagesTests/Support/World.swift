@@ -349,7 +349,7 @@ extension World: AccessTokens {
 
 extension World: PipelineEntrance {
   func notified(_ message: Message, at stage: String, _ verdict: Verdict) throws -> Bool {
-    try conclude(message, at: stage, verdict, opening: nil, changes: [])
+    try conclude(message, at: stage, verdict, opening: nil)
   }
   func act(_ action: ResumeAction, on rids: [String], by author: String) throws {
     try changing("act") { acted.append("\(action.rawValue) \(rids.joined(separator: ",")) \(author)") }
@@ -361,8 +361,7 @@ extension World: PipelineEntrance {
     }
   }
   func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
-    changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) throws -> Bool {
     try changing("conclude") {
       let id = message.workflowInstanceId ?? ""
