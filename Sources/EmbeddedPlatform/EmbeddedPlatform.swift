@@ -98,7 +98,8 @@ public final class EmbeddedPlatform: Sendable {
       identities: identities, keys: manager, envelopeKeys: envelopes, credentials: credentials, hub: hub, objects: objects,
       audit: EmbeddedAuditTrail(pool: pool), rids: EmbeddedRIDGenerator(pool: pool, clock: clock, rules: identifiers.rid),
       schemas: schemas,
-      virusScanner: virusScanner, tokens: tokens, http: http, clock: clock, masterData: masterData)
+      virusScanner: virusScanner, tokens: tokens, http: http, clock: clock)
+    services.masterData = masterData
     services.outgoingHosts = outgoingHosts
     self.services = services
     endpoints = side == .mosip ? hub.endpoints(tokens: tokens) : []

@@ -1,5 +1,6 @@
 import Postgres
 import StageKit
+import System
 
 /// What the hub owes its subscribers, in Postgres. Of one subscription one delivery is in hand at a time, among all processes, and each
 /// waits for the one that was published before it: a subscriber may be unable to bear two at once, or to put them in order.
@@ -24,7 +25,7 @@ struct HubQueue: Sendable {
 
   /// Renewed while a delivery is in hand, so that what a killed process had is another's within seconds: it holds up all that follows it.
   private static let leaseSeconds = 8.0
-  private static let longestPause = 300.0
+  private static let backoff = Backoff(first: 0.5, longest: 300)
 
   /// No delivery of a subscription, named by the alias, is in hand.
   private static func isFree(_ alias: String) -> String {
@@ -129,8 +130,7 @@ struct HubQueue: Sendable {
   /// - Parameter refusal: what the subscriber answered; nil when it was not there to answer.
   /// - Returns: whether it is given up.
   func putOff(_ delivery: Delivery, refusal: String?) async throws -> Bool {
-    let pause = min(0.5 * Double(1 << min(delivery.attempt - 1, 12)), Self.longestPause)
-    return try await pool.with { connection in
+    try await pool.with { connection in
       let rows = try connection.execute(
         """
         UPDATE platform.hub_delivery SET attempt = attempt + 1, leased_until = NULL, not_before = now() + make_interval(secs => $3),
@@ -142,8 +142,8 @@ struct HubQueue: Sendable {
         WHERE number = $1 AND leased_until = $2::timestamptz AND is_open RETURNING given_up_at IS NOT NULL
         """,
         [
-          .int(delivery.number), .text(delivery.lease), .double(pause), refusal.map { .text($0) } ?? .null,
-          .double(giveUpAfter),
+          .int(delivery.number), .text(delivery.lease), .double(Self.backoff.pause(after: delivery.attempt)),
+          refusal.map { .text($0) } ?? .null, .double(giveUpAfter),
         ])
       return try rows.first?.bool(0) ?? false
     }

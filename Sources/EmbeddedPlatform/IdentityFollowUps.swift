@@ -50,7 +50,7 @@ final class IdentityFollowUps: Sendable {
 
   private static let leaseSeconds = 30.0
   private static let lookMilliseconds = 3000
-  private static let longestPause = 300.0
+  private static let backoff = Backoff(first: 5, longest: 300)
   /// So often what is refused is tried: for some half an hour.
   private static let mostRefusals = 10
 
@@ -141,13 +141,12 @@ final class IdentityFollowUps: Sendable {
   }
 
   private func putOff(_ mark: Mark) async throws {
-    let pause = min(Self.longestPause, 5 * Double(1 << min(mark.attempt - 1, 10)))
     try await pool.with { connection in
       _ = try connection.execute(
         """
         UPDATE platform.identity_follow_up SET leased_until = NULL, attempt = attempt + 1,
           not_before = now() + make_interval(secs => $2) WHERE number = $1
-        """, [.int(mark.number), .double(pause)])
+        """, [.int(mark.number), .double(Self.backoff.pause(after: mark.attempt))])
     }
   }
 

@@ -87,7 +87,8 @@ extension TopicAdmin {
   /// Waits until the metadata shows no topic any more that is otherwise than the controller says.
   func waitUntilNone(_ limitMilliseconds: Int = 15_000, _ wrong: ([String: Int]) -> [String]) throws(KafkaError) {
     let end = monotonicMilliseconds() + limitMilliseconds
-    var pause = 10
+    let backoff = Backoff(first: 0.01, longest: 0.5)
+    var looks = 0
     while true {
       let names = wrong(try metadata().partitionCounts)
       if names.isEmpty { return }
@@ -98,8 +99,8 @@ extension TopicAdmin {
             "\(names.sorted().joined(separator: ", ")): the cluster does not show what its controller says; may this user see "
             + "\(names.count == 1 ? "it" : "them")?")
       }
-      usleep(UInt32(pause) * 1000)
-      pause = min(pause * 2, 500)
+      looks += 1
+      usleep(UInt32(backoff.milliseconds(after: looks)) * 1000)
     }
   }
 }

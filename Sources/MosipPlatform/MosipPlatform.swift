@@ -23,7 +23,7 @@ public struct MosipPlatform: Sendable {
     }
     let masterData = client(.masterData)
     let schemas = MosipIdSchemas(masterData, timing: timing)
-    services = Services(
+    var services = Services(
       packets: MosipPacketManager(client(.packetManager), schemas: schemas), registrations: register,
       identities: MosipIdentityRepository(
         client(.identityRepository), vids: client(.vids)),
@@ -32,10 +32,12 @@ public struct MosipPlatform: Sendable {
       envelopeKeys: envelopeKeys, credentials: MosipCredentialService(client(.credentials)),
       hub: MosipHub(client(.hub), tokens: tokens), objects: objects, audit: MosipAuditTrail(client(.audit), clock: clock),
       rids: MosipRIDGenerator(client(.rids)), schemas: schemas, virusScanner: virusScanner,
-      tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock,
-      masterData: MosipMasterData(masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing),
-      identityAuthentication: MosipIdentityAuthentication(
-        client(.identityAuthentication), settings, clock: clock, timing: timing),
-      notifier: MosipNotifier(client(.notifier), masterData: masterData.taking(MosipNotifier.templateKinds)))
+      tokens: MosipTokens(settings, tokens: tokens, http: http, clock: clock, timing: timing), http: http, clock: clock)
+    services.masterData = MosipMasterData(
+      masterData.taking(MosipMasterData.kinds), languages: settings.languages, timing: timing)
+    services.identityAuthentication = MosipIdentityAuthentication(
+      client(.identityAuthentication), settings, clock: clock, timing: timing)
+    services.notifier = MosipNotifier(client(.notifier), masterData: masterData.taking(MosipNotifier.templateKinds))
+    self.services = services
   }
 }

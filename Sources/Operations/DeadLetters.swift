@@ -384,12 +384,3 @@ public enum DeadLetters {
       "dead letter \(number) was \(try row.bool(0) ? "replayed" : "dropped") already")
   }
 }
-
-extension Operator {
-  /// - Throws: `OperationError` when no reason is given where one must be.
-  func needsReason() throws {
-    guard let reason, reason.contains(where: { !$0.isWhitespace }) else {
-      throw OperationError(.badInput, "no-reason", "say why: a reason must be given")
-    }
-  }
-}

@@ -159,9 +159,7 @@ public enum Held {
   /// Releases a RID, or a change by its work key, AID or registration number.
   /// - Throws: `OperationError`, `LifecycleError`, `PostgresError`.
   public static func release(_ name: String, by who: Operator, on connection: Connection) throws -> Released {
-    guard let reason = who.reason, reason.contains(where: { !$0.isWhitespace }) else {
-      throw OperationError(.badInput, "no-reason", "a reason must be given: whoever reads of it later asks for it")
-    }
+    let reason = try who.needsReason()
     let held = try connection.transaction { () throws -> HeldRID? in
       guard let held = try HeldRID.find(name, on: connection) else { return nil }
       let rows = try connection.execute(

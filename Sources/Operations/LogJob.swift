@@ -111,14 +111,11 @@ public struct LogJob: Sendable {
     }
   }
 
+  static let tableName = "regproc.log_job"
+
   /// Jobs that nobody works on, the oldest first. By index log_job_open.
   static func waiting(limit: Int, on connection: Connection) throws -> [Int] {
-    try connection.execute(
-      """
-      SELECT id FROM regproc.log_job WHERE state = 'open' AND (leased_until IS NULL OR leased_until < clock_timestamp())
-      ORDER BY id LIMIT $1
-      """, [.int(limit)]
-    ).map { try $0.int(0) }
+    try JobLease.waiting(in: tableName, limit: limit, connection)
   }
 
   private static func unknown(_ id: Int) -> OperationError {

@@ -9,20 +9,6 @@ import System
 /// A run is started and the job marked in one transaction, which looks first whether the job is open and its own: whatever dies when, none is
 /// started twice for the job. A rebuild that was begun before goes on, for what is there stays as it is.
 public struct LogJobRunner: Sendable {
-  /// How it ended.
-  public enum End: Sendable, Hashable {
-    /// What was asked for is done.
-    case done
-    /// It cannot be done; the row says why.
-    case failed
-    /// A person ended the job.
-    case cancelled
-    /// Somebody else works on it: the lease ran out.
-    case lost
-    /// It was to stop, or somebody else rebuilds the journal now: the job is open.
-    case stopped
-  }
-
   private let replays: Replays
   private let topics: LogTopics
   private let database: PostgresSettings
@@ -47,49 +33,51 @@ public struct LogJobRunner: Sendable {
 
   /// Takes the lease of a job and works on it until it ends, or the runner is to stop.
   /// - Throws: `OperationError` when there is none, it has ended, or somebody works on it; `PostgresError` when the database went away.
-  public func work(_ id: Int, on connection: Connection) throws -> End {
-    let job = try take(id, connection)
+  public func work(_ id: Int, on connection: Connection) throws -> JobEnd {
+    let lease = JobLease(table: LogJob.tableName, id: id, worker: worker)
+    let job = try take(lease, connection)
     // After an error of the database the lease runs out: whoever comes next shall not meet the same at once.
-    let lease = LogJobLease(try Connection(database), id, worker: worker, every: keepsEvery)
-    defer { lease.close() }
+    let pulse = LogJobPulse(try Connection(database), lease, every: keepsEvery)
+    defer { pulse.close() }
     let isStopping = isStopping
     let watch = LogTopics.Watch(
-      isStopping: { isStopping() || lease.isGone }, tell: { lease.keep($0) }, tellWritten: { lease.keep(written: $0) })
-    let end: End
+      isStopping: { isStopping() || pulse.isGone }, tell: { pulse.tell($0) }, tellWritten: { pulse.tell(written: $0) })
+    let end: JobEnd
     do {
-      end = try job.kind == .rebuild ? rebuild(job, watch, connection) : replay(job, watch, connection)
+      end = try job.kind == .rebuild ? rebuild(job, lease, watch, connection) : replay(job, lease, watch, connection)
       wakeUp()
     } catch {
       guard connection.isHealthy else { throw error }
-      end = try lease.isGone ? why(id, connection) : isStopping() ? .stopped : fail(job, error, connection)
+      end = try pulse.isGone ? lease.why(connection) : isStopping() ? .stopped : fail(lease, error, connection)
     }
-    try giveBack(id, connection)
+    try lease.giveBack(connection)
     return end
   }
 
-  private func replay(_ job: LogJob, _ watch: LogTopics.Watch, _ connection: Connection) throws -> End {
+  private func replay(_ job: LogJob, _ lease: JobLease, _ watch: LogTopics.Watch, _ connection: Connection) throws -> JobEnd {
     let (rid, who) = (job.kind.rid ?? "", signed(job))
     let record = try replays.newest(of: rid, isForced: job.kind.isForced, on: connection) {
       try topics.newest(rid, job.since, watch)
     }
     return try connection.transaction {
-      guard try isOurs(job.id, connection) else { return try why(job.id, connection) }
+      guard try lease.isHeld(connection) else { return try lease.why(connection) }
       let found = try replays.start(
         from: record, by: who, isForced: job.kind.isForced, isDryRun: job.isDryRun, job: job.id, on: connection)
-      return try end(job.id, found.json, connection)
+      return try end(lease, found.json, connection)
     }
   }
 
-  private func rebuild(_ job: LogJob, _ watch: LogTopics.Watch, _ connection: Connection) throws -> End {
+  private func rebuild(_ job: LogJob, _ lease: JobLease, _ watch: LogTopics.Watch, _ connection: Connection) throws -> JobEnd {
     var signed = job
     signed.who = self.signed(job)
     guard let summary = try topics.rebuild(signed, watch, connection) else {
-      try putOff(job.id, connection)
+      // Somebody else rebuilds the journal now.
+      try lease.giveBack(for: 5, connection)
       return .stopped
     }
     return try connection.transaction {
       if !job.isDryRun { try JournalRebuilding.note(summary, by: job.who, job: job.id, on: connection) }
-      return try end(job.id, summary.json, connection)
+      return try end(lease, summary.json, connection)
     }
   }
 
@@ -99,57 +87,25 @@ public struct LogJobRunner: Sendable {
 
   // MARK: the row
 
-  private func take(_ id: Int, _ connection: Connection) throws -> LogJob {
-    let rows = try connection.execute(
-      """
-      UPDATE regproc.log_job SET worker = $2, leased_until = clock_timestamp() + \(ReplayJob.lease)
-      WHERE id = $1 AND state = 'open' AND (worker = $2 OR leased_until IS NULL OR leased_until < clock_timestamp()) RETURNING id
-      """, [.int(id), .text(worker)])
-    let job = try LogJob.read(id, on: connection)
-    guard rows.isEmpty else { return job }
+  private func take(_ lease: JobLease, _ connection: Connection) throws -> LogJob {
+    let isTaken = try lease.take(connection)
+    let job = try LogJob.read(lease.id, on: connection)
+    guard !isTaken else { return job }
     throw job.state == "open"
-      ? OperationError(.conflict, "busy", "\(job.worker ?? "somebody") works on log job \(id) now")
-      : OperationError(.conflict, "ended", "log job \(id) is \(job.state)")
+      ? OperationError(.conflict, "busy", "\(job.worker ?? "somebody") works on log job \(job.id) now")
+      : OperationError(.conflict, "ended", "log job \(job.id) is \(job.state)")
   }
 
-  private func giveBack(_ id: Int, _ connection: Connection) throws {
-    _ = try connection.execute(
-      "UPDATE regproc.log_job SET worker = NULL, leased_until = NULL WHERE id = $1 AND worker = $2", [.int(id), .text(worker)])
+  private func end(_ lease: JobLease, _ result: JSONValue, _ connection: Connection) throws -> JobEnd {
+    let result = Value.json(String(decoding: result.encoded(), as: UTF8.self))
+    return try lease.end(as: "done", also: ", result = $3::jsonb", with: [result], connection) ? .done : lease.why(connection)
   }
 
-  /// Whether the job is still to be done, and by this runner; until the transaction ends nobody changes that.
-  private func isOurs(_ id: Int, _ connection: Connection) throws -> Bool {
-    try connection.execute(
-      "SELECT 1 FROM regproc.log_job WHERE id = $1 AND state = 'open' AND worker = $2 FOR UPDATE", [.int(id), .text(worker)]
-    ).first != nil
-  }
-
-  /// Leaves the job for later: somebody else rebuilds the journal now.
-  private func putOff(_ id: Int, _ connection: Connection) throws {
-    _ = try connection.execute(
-      """
-      UPDATE regproc.log_job SET worker = NULL, leased_until = clock_timestamp() + interval '5 seconds'
-      WHERE id = $1 AND state = 'open' AND worker = $2
-      """, [.int(id), .text(worker)])
-  }
-
-  private func end(_ id: Int, _ result: JSONValue, _ connection: Connection) throws -> End {
-    let rows = try connection.execute(
-      """
-      UPDATE regproc.log_job SET state = 'done', result = $3::jsonb, ended_at = clock_timestamp(), worker = NULL, leased_until = NULL
-      WHERE id = $1 AND state = 'open' AND worker = $2 RETURNING id
-      """, [.int(id), .text(worker), .json(String(decoding: result.encoded(), as: UTF8.self))])
-    return rows.isEmpty ? try why(id, connection) : .done
-  }
-
-  private func fail(_ job: LogJob, _ error: any Error, _ connection: Connection) throws -> End {
+  private func fail(_ lease: JobLease, _ error: any Error, _ connection: Connection) throws -> JobEnd {
     let (code, message) = Self.words(error)
-    let rows = try connection.execute(
-      """
-      UPDATE regproc.log_job SET state = 'failed', code = $3, message = $4, ended_at = clock_timestamp(), worker = NULL, leased_until = NULL
-      WHERE id = $1 AND state = 'open' AND worker = $2 RETURNING id
-      """, [.int(job.id), .text(worker), .text(code), .text(String(message.prefix(2000)))])
-    return rows.isEmpty ? try why(job.id, connection) : .failed
+    let isEnded = try lease.end(
+      as: "failed", also: ", code = $3, message = $4", with: [.text(code), .text(String(message.prefix(2000)))], connection)
+    return try isEnded ? .failed : lease.why(connection)
   }
 
   private static func words(_ error: any Error) -> (code: String, message: String) {
@@ -162,19 +118,10 @@ public struct LogJobRunner: Sendable {
     default: ("topics", "\(error)")
     }
   }
-
-  private func why(_ id: Int, _ connection: Connection) throws -> End {
-    switch try LogJob.read(id, on: connection).state {
-    case "done": .done
-    case "failed": .failed
-    case "cancelled": .cancelled
-    default: .lost
-    }
-  }
 }
 
-/// The lease of a log job, which is renewed with what is told of it. It has a connection of its own: the runner's is in the midst of something.
-private final class LogJobLease: Sendable {
+/// Renews the lease of a log job with what is told of it. It has a connection of its own: the runner's is in the midst of something.
+private final class LogJobPulse: Sendable {
   private struct State {
     var connection: Connection
     var keptAt = monotonicMilliseconds()
@@ -185,26 +132,25 @@ private final class LogJobLease: Sendable {
   }
 
   private let state: Mutex<State>
-  private let id: Int
-  private let worker: String
+  private let lease: JobLease
   private let interval: Int
 
-  init(_ connection: sending Connection, _ id: Int, worker: String, every interval: Int) {
+  init(_ connection: sending Connection, _ lease: JobLease, every interval: Int) {
     state = Mutex(State(connection: connection))
-    (self.id, self.worker, self.interval) = (id, worker, interval)
+    (self.lease, self.interval) = (lease, interval)
   }
 
   /// Whether the job was ended, somebody else works on it, or nobody can tell any more.
   var isGone: Bool { state.withLock(\.isGone) }
 
-  func keep(_ progress: LogScan.Progress) {
+  func tell(_ progress: LogScan.Progress) {
     state.withLock {
       ($0.records, $0.percent) = (progress.records, progress.percent)
       keep(&$0)
     }
   }
 
-  func keep(written: Int) {
+  func tell(written: Int) {
     state.withLock {
       $0.registrations = written
       keep(&$0)
@@ -219,11 +165,7 @@ private final class LogJobLease: Sendable {
     let progress: JSONValue = [
       "records": JSONValue(state.records), "percent": JSONValue(state.percent), "registrations": JSONValue(state.registrations),
     ]
-    let rows = try? state.connection.execute(
-      """
-      UPDATE regproc.log_job SET leased_until = clock_timestamp() + \(ReplayJob.lease), progress = $3::jsonb
-      WHERE id = $1 AND state = 'open' AND worker = $2 RETURNING id
-      """, [.int(id), .text(worker), .json(String(decoding: progress.encoded(), as: UTF8.self))])
-    state.isGone = rows?.isEmpty ?? true
+    let values = [Value.json(String(decoding: progress.encoded(), as: UTF8.self))]
+    state.isGone = (try? lease.keep(also: ", progress = $3::jsonb", with: values, state.connection)) != true
   }
 }

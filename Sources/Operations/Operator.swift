@@ -1,4 +1,5 @@
 import JSON
+import StageRuntime
 
 /// Who does something, and why: what the audit trail of operations keeps.
 public struct Operator: Sendable, Hashable {
@@ -14,6 +15,12 @@ public struct Operator: Sendable, Hashable {
     self.name = name
     self.reason = reason
     self.mayReveal = mayReveal
+  }
+
+  /// The reason, where one must be given.
+  /// - Throws: `OperationError` when there is none.
+  @discardableResult func needsReason() throws -> String {
+    do { return try LifecycleError.given(reason) } catch { throw OperationError(.badInput, error.code, error.message) }
   }
 }
 

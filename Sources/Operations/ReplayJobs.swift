@@ -123,7 +123,7 @@ extension Replays {
     try connection.execute(
       """
       INSERT INTO regproc.replay_job (author, reason, selection, from_stage, force, rate, worker, leased_until)
-      VALUES ($1, $2, $3, $4, $5, $6, $7::text, CASE WHEN $7::text IS NOT NULL THEN clock_timestamp() + \(ReplayJob.lease) END)
+      VALUES ($1, $2, $3, $4, $5, $6, $7::text, CASE WHEN $7::text IS NOT NULL THEN clock_timestamp() + \(JobLease.time) END)
       RETURNING id
       """,
       [

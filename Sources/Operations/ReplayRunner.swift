@@ -7,18 +7,6 @@ import System
 /// Each RID is run again and marked as done in one transaction, which looks first whether it is open: whatever dies when, and however many
 /// believe that they hold the lease, none is run twice for the job and none is left out.
 public struct ReplayRunner: Sendable {
-  /// How it ended.
-  public enum End: Sendable, Hashable {
-    /// Nothing of the job is open.
-    case done
-    /// A person ended the job.
-    case cancelled
-    /// Somebody else works on it: the lease ran out.
-    case lost
-    /// It was to stop; the rest is open.
-    case stopped
-  }
-
   /// How far it is.
   public struct Progress: Sendable, Hashable {
     /// RIDs that were run again since the runner began.
@@ -58,13 +46,14 @@ public struct ReplayRunner: Sendable {
 
   /// Takes the lease of a job and works on it until it ends, or the runner is to stop.
   /// - Throws: `OperationError` when there is none, it has ended, or somebody works on it; `PostgresError`.
-  public func work(_ id: Int, on connection: Connection) throws -> End {
-    let job = try take(id, connection)
+  public func work(_ id: Int, on connection: Connection) throws -> JobEnd {
+    let lease = JobLease(table: ReplayJob.tableName, id: id, worker: worker)
+    let job = try take(lease, connection)
     // All of it is looked up by keys. Plans are kept, and those made while the tables of runs and jobs are small read all of them, ever longer.
     try connection.script("SET enable_seqscan = off")
     defer {
       if connection.isHealthy, !connection.isInTransaction {
-        try? giveBack(id, connection)
+        try? lease.giveBack(connection)
         try? connection.script("RESET enable_seqscan")
       }
     }
@@ -79,15 +68,15 @@ public struct ReplayRunner: Sendable {
         """, [.int(id), .int(last)]
       ).map { (position: try $0.int(0), rid: try $0.text(1)) }
       if items.isEmpty {
-        if last == 0 { return try end(id, connection) }
+        if last == 0 { return try end(lease, connection) }
         last = 0
       }
       for item in items {
         last = item.position
-        if let end = try wait(id, &state, connection) { return end }
+        if let end = try wait(lease, &state, connection) { return end }
         guard try run(item.rid, at: item.position, of: job, &state, connection) else {
           // Somebody did it, or the job was cancelled.
-          if let end = try keep(id, &state, connection) { return end }
+          if let end = try keep(lease, &state, connection) { return end }
           continue
         }
         tell(state.progress)
@@ -126,13 +115,13 @@ public struct ReplayRunner: Sendable {
 
   /// Waits until the next RID may be run.
   /// - Returns: why none may any more.
-  private func wait(_ id: Int, _ state: inout State, _ connection: Connection) throws -> End? {
+  private func wait(_ lease: JobLease, _ state: inout State, _ connection: Connection) throws -> JobEnd? {
     if isStopping() { return .stopped }
-    if monotonicMilliseconds() - state.keptAt > 5000, let end = try keep(id, &state, connection) { return end }
+    if monotonicMilliseconds() - state.keptAt > 5000, let end = try keep(lease, &state, connection) { return end }
     while true {
       let milliseconds = state.pace.wait()
       if milliseconds == 0 { break }
-      if let end = try pause(milliseconds, id, &state, connection) { return end }
+      if let end = try pause(milliseconds, lease, &state, connection) { return end }
     }
     state.sinceLook += 1
     guard state.sinceLook > replays.limits.backlog / 10, !state.stages.isEmpty else { return nil }
@@ -142,17 +131,17 @@ public struct ReplayRunner: Sendable {
         state.progress.waitsForBacklog = true
         tell(state.progress)
       }
-      if let end = try pause(250, id, &state, connection) { return end }
+      if let end = try pause(250, lease, &state, connection) { return end }
     }
     state.progress.waitsForBacklog = false
     state.sinceLook = 0
     return nil
   }
 
-  private func pause(_ milliseconds: Int, _ id: Int, _ state: inout State, _ connection: Connection) throws -> End? {
+  private func pause(_ milliseconds: Int, _ lease: JobLease, _ state: inout State, _ connection: Connection) throws -> JobEnd? {
     pause(min(milliseconds, 250))
     if isStopping() { return .stopped }
-    return monotonicMilliseconds() - state.keptAt > 5000 ? try keep(id, &state, connection) : nil
+    return monotonicMilliseconds() - state.keptAt > 5000 ? try keep(lease, &state, connection) : nil
   }
 
   /// Whether enough waits before the stages at which the job begins. What waits for a later moment does not count. By index hop_open_stage.
@@ -168,53 +157,27 @@ public struct ReplayRunner: Sendable {
 
   // MARK: the lease
 
-  private func take(_ id: Int, _ connection: Connection) throws -> ReplayJob {
-    let rows = try connection.execute(
-      """
-      UPDATE regproc.replay_job SET worker = $2, leased_until = clock_timestamp() + \(ReplayJob.lease), paused = false
-      WHERE id = $1 AND state = 'open' AND (worker = $2 OR leased_until IS NULL OR leased_until < clock_timestamp()) RETURNING id
-      """, [.int(id), .text(worker)])
-    let job = try ReplayJob.read(id, on: connection)
-    guard rows.isEmpty else { return job }
+  private func take(_ lease: JobLease, _ connection: Connection) throws -> ReplayJob {
+    let isTaken = try lease.take(also: ", paused = false", connection)
+    let job = try ReplayJob.read(lease.id, on: connection)
+    guard !isTaken else { return job }
     throw job.state == "open"
       ? OperationError(
-        .conflict, "busy", "\(job.worker ?? "somebody") works on replay job \(id) now (regproc replay show \(id))")
-      : OperationError(.conflict, "ended", "replay job \(id) is \(job.state)")
+        .conflict, "busy", "\(job.worker ?? "somebody") works on replay job \(job.id) now (regproc replay show \(job.id))")
+      : OperationError(.conflict, "ended", "replay job \(job.id) is \(job.state)")
   }
 
   /// Holds on to the lease.
   /// - Returns: why it is gone.
-  private func keep(_ id: Int, _ state: inout State, _ connection: Connection) throws -> End? {
-    let rows = try connection.execute(
-      """
-      UPDATE regproc.replay_job SET leased_until = clock_timestamp() + \(ReplayJob.lease)
-      WHERE id = $1 AND state = 'open' AND worker = $2 RETURNING id
-      """, [.int(id), .text(worker)])
+  private func keep(_ lease: JobLease, _ state: inout State, _ connection: Connection) throws -> JobEnd? {
     state.keptAt = monotonicMilliseconds()
-    return rows.isEmpty ? try why(id, connection) : nil
+    return try lease.keep(connection) ? nil : lease.why(connection)
   }
 
-  private func why(_ id: Int, _ connection: Connection) throws -> End {
-    switch try connection.execute("SELECT state FROM regproc.replay_job WHERE id = $1", [.int(id)]).first?.text(0) {
-    case "done": .done
-    case "cancelled": .cancelled
-    default: .lost
-    }
-  }
-
-  private func giveBack(_ id: Int, _ connection: Connection) throws {
-    _ = try connection.execute(
-      "UPDATE regproc.replay_job SET worker = NULL, leased_until = NULL WHERE id = $1 AND worker = $2", [.int(id), .text(worker)])
-  }
-
-  private func end(_ id: Int, _ connection: Connection) throws -> End {
-    let rows = try connection.execute(
-      """
-      UPDATE regproc.replay_job SET state = 'done', ended_at = clock_timestamp(), worker = NULL, leased_until = NULL
-      WHERE id = $1 AND state = 'open'
-        AND NOT EXISTS (SELECT 1 FROM regproc.replay_item WHERE job = $1 AND state = 'open') RETURNING id
-      """, [.int(id)])
-    return rows.isEmpty ? try why(id, connection) : .done
+  /// Ends the job where nothing of it is open, whoever did the last of it.
+  private func end(_ lease: JobLease, _ connection: Connection) throws -> JobEnd {
+    let isAllDone = "NOT EXISTS (SELECT 1 FROM regproc.replay_item WHERE job = $1 AND state = 'open')"
+    return try lease.end(as: "done", where: isAllDone, connection) ? .done : lease.why(connection)
   }
 
   // MARK: one RID
@@ -281,17 +244,11 @@ public struct ReplayRunner: Sendable {
 }
 
 extension ReplayJob {
-  /// How long a worker that says nothing is believed to live.
-  static let lease = "interval '30 seconds'"
+  static let tableName = "regproc.replay_job"
 
   /// Jobs that nobody works on and no person interrupted, the oldest first. By index replay_job_open.
   static func waiting(limit: Int, on connection: Connection) throws -> [Int] {
-    try connection.execute(
-      """
-      SELECT id FROM regproc.replay_job WHERE state = 'open' AND NOT paused
-        AND (leased_until IS NULL OR leased_until < clock_timestamp()) ORDER BY id LIMIT $1
-      """, [.int(limit)]
-    ).map { try $0.int(0) }
+    try JobLease.waiting(in: tableName, where: "NOT paused", limit: limit, connection)
   }
 
   /// Leaves a job for a person: no engine goes on with it until somebody resumes it.

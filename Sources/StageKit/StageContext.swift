@@ -37,14 +37,13 @@ public struct StageContext: Sendable {
 
 /// How a hop that began outside the bus (an upload) enters the pipeline.
 public protocol PipelineEntrance: Sendable {
-  /// Concludes this stage's hop for a message: the journal, the registration row, the stage's own changes and what goes to the next
+  /// Concludes this stage's hop for a message: the journal, the registration row, the verdict's changes and what goes to the next
   /// stage are one SQL transaction; the bus follows by itself. Concluding the same RID, process and iteration again changes nothing,
   /// unless the registration is opened as a resend: that is a new run, once for each resend that was asked for.
   /// - Returns: false when it was concluded before.
-  /// - Throws: `ServiceError` when the database is out of reach or the route file has no way for the message.
+  /// - Throws: `ServiceError` when the database is out of reach or the route file has no way for the message; `StoreConflict`.
   func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
-    changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) async throws -> Bool
 
   /// Concludes the hop of a stage that has a topic, for a message that came to it over HTTP instead. One that the stage has had already, or

@@ -137,7 +137,7 @@ public struct CountField: Sendable {
 }
 
 /// A record of a further topic, as a plugin sees it.
-public struct TopicRecord: Sendable {
+public struct TopicRecord: Sendable, Equatable {
   /// The topic's name.
   public var topic: String
   /// The record's key, empty when it has none.

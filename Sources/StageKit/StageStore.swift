@@ -15,7 +15,7 @@ public protocol StageStore: Sendable {
   func records(_ collection: String, where member: String, is value: String, after key: String?, limit: Int) async throws
     -> [StageRecord]
 
-  /// Applies all changes in one transaction, or none of them.
+  /// Applies all changes in one transaction, or none of them. What belongs to a verdict goes with it instead (`Verdict.changing`).
   /// - Throws: `StoreConflict` when a record to insert exists or a version is not the expected one; `ServiceError` when the database is
   ///   out of reach.
   func commit(_ changes: [StageChange]) async throws
@@ -42,11 +42,14 @@ public struct StageRecord: Sendable {
 }
 
 /// One change of a transaction.
-public enum StageChange: Sendable {
+public enum StageChange: Sendable, Equatable {
   /// A new record; a conflict when the key exists.
   case insert(collection: String, key: String, document: JSONValue)
   /// A record written over; with `ifVersion` only over that version (a conflict otherwise), without it created when missing.
   case put(collection: String, key: String, document: JSONValue, ifVersion: Int? = nil)
+  /// A number in a record made larger (or smaller) by what it is then, whoever changes it at the same time: nothing has to be read before.
+  /// Record and member begin at 0 when missing. Refused where the document is no object or the member no whole number.
+  case add(collection: String, key: String, member: String, by: Int)
   /// A record removed; nothing when there is none.
   case delete(collection: String, key: String)
   /// Durable work; nothing when work of this kind and key was scheduled before.
@@ -89,30 +92,27 @@ public struct WorkKind: Sendable {
   public var concurrencySetting: String?
   /// Tries before the work is given up; nil for never.
   public var tries: Int?
-  /// Seconds before the second try; doubled each time up to `longestPause`.
-  public var firstPause: Double
-  /// The longest pause between two tries, in seconds.
-  public var longestPause: Double
+  /// The pauses between tries.
+  public var backoff: Backoff
   /// Whether it carries in what is new: it rests while an operator holds the intake.
   public var isIntake: Bool
 
   /// A kind of work.
   public init(
-    _ name: String, concurrency: Int = 4, concurrencySetting: String? = nil, tries: Int? = nil, firstPause: Double = 0.5,
-    longestPause: Double = 300, isIntake: Bool = false
+    _ name: String, concurrency: Int = 4, concurrencySetting: String? = nil, tries: Int? = nil,
+    backoff: Backoff = Backoff(first: 0.5, longest: 300), isIntake: Bool = false
   ) {
     self.name = name
     self.concurrency = concurrency
     self.concurrencySetting = concurrencySetting
     self.tries = tries
-    self.firstPause = firstPause
-    self.longestPause = longestPause
+    self.backoff = backoff
     self.isIntake = isIntake
   }
 }
 
 /// A piece of durable work. It is in the database before anybody is told of it, done at least once, by one process at a time.
-public struct WorkItem: Sendable {
+public struct WorkItem: Sendable, Equatable {
   /// One of the plugin's `WorkKind`s.
   public var kind: String
   /// What it is for; one piece of work for each kind and key.

@@ -23,6 +23,9 @@ public struct Verdict: Sendable, Equatable {
   /// Whether this hop counts as one more try of the packet as a whole (`registration.trn_retry_count`): the count behind
   /// MOSIP's RESEND and its limit (docs/upstream/stages.md#16-status-by-rid-and-external-status).
   public var countsAsPacketTry = false
+  /// Changes of the stage's own records, its durable work and records for further topics, which are committed with the verdict or not at all:
+  /// a message that comes again finds both or neither.
+  public var changes: [StageChange] = []
 
   /// A verdict in full.
   public init(
@@ -35,6 +38,14 @@ public struct Verdict: Sendable, Equatable {
     self.comment = comment.utf8.count <= 256 ? comment : String(comment.prefix(256))
     self.tags = tags
     self.referenceId = referenceId
+  }
+
+  /// The same verdict, with further changes that are committed with it. Where one conflicts with what is stored, the stage is asked again; where
+  /// it conflicts once more, the message is tried again later, as after an error of the stage.
+  public func changing(_ changes: [StageChange]) -> Verdict {
+    var verdict = self
+    verdict.changes += changes
+    return verdict
   }
 
   /// The message goes on: T/F, SUCCESS unless another status is named.

@@ -90,14 +90,13 @@ extension TestPlatform {
   /// The context of a stage in this world.
   public nonisolated func context(_ stage: String, now: Instant = Sample.now) -> StageContext {
     let unused = Absent()
-    return StageContext(
-      stage: stage,
-      services: Services(
-        packets: self, registrations: self, identities: self, keys: self, envelopeKeys: unused, credentials: self,
-        hub: unused, objects: self, audit: self, rids: unused, schemas: self, virusScanner: self, tokens: self,
-        http: unused, clock: FixedClock(now: now), masterData: self, biometrics: self, preRegistration: self,
-        identityAuthentication: self, notifier: self),
-      store: store.of(stage), pipeline: self)
+    var services = Services(
+      packets: self, registrations: self, identities: self, keys: self, envelopeKeys: unused, credentials: self,
+      hub: unused, objects: self, audit: self, rids: unused, schemas: self, virusScanner: self, tokens: self,
+      http: unused, clock: FixedClock(now: now))
+    (services.masterData, services.biometrics, services.preRegistration) = (self, self, self)
+    (services.identityAuthentication, services.notifier) = (self, self)
+    return StageContext(stage: stage, services: services, store: store.of(stage), pipeline: self)
   }
 
   /// Lets a stage of a plugin judge the sample message, and keeps what its verdict changes.

@@ -389,7 +389,7 @@ extension TestPlatform: AccessTokens {
 
 extension TestPlatform: PipelineEntrance {
   public func notified(_ message: Message, at stage: String, _ verdict: Verdict) throws -> Bool {
-    try conclude(message, at: stage, verdict, opening: nil, changes: [])
+    try conclude(message, at: stage, verdict, opening: nil)
   }
   public func act(_ action: ResumeAction, on rids: [String], by author: String) throws {
     try changing("act") { acted.append("\(action.rawValue) \(rids.joined(separator: ",")) \(author)") }
@@ -401,8 +401,7 @@ extension TestPlatform: PipelineEntrance {
     }
   }
   public func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
-    changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) throws -> Bool {
     try changing("conclude") {
       let id = message.workflowInstanceId ?? ""

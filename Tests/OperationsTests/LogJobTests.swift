@@ -60,7 +60,7 @@ struct LogJobTests {
   private func work(
     _ bench: ReplayBench, _ id: Int, _ topics: LogTopics, worker: String = "one", keepsEvery: Int = 0,
     isStopping: @escaping @Sendable () -> Bool = { false }
-  ) async throws -> LogJobRunner.End {
+  ) async throws -> JobEnd {
     try await bench.threads.run {
       let connection = try Connection(bench.database)
       defer { connection.close() }
@@ -116,7 +116,7 @@ struct LogJobTests {
   func leased() async throws {
     try await ReplayBench.run { bench async throws in
       let id = try await make(bench)
-      let other = Mutex<LogJobRunner.End?>(nil)
+      let other = Mutex<JobEnd?>(nil)
       let slow = Self.topics { _ in
         bench.meanwhile { connection in
           let eager = Self.runner(bench, Self.topics(), worker: "eager")

@@ -104,7 +104,7 @@ final class ReplayBench: Sendable {
   func work(
     _ id: Int, worker: String, limits: ReplayLimits = ReplayLimits(),
     tell: @escaping @Sendable (ReplayRunner.Progress, Interrupter) -> Void = { _, _ in }
-  ) async throws -> ReplayRunner.End {
+  ) async throws -> JobEnd {
     let (database, replays) = (database, replays(holdAfter: limits.holdAfter, backlog: limits.backlog))
     return try await threads.run {
       let connection = try Connection(database)

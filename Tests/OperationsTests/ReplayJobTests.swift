@@ -60,7 +60,7 @@ struct ReplayJobTests {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(ten)
       let id = try await bench.make(ten)
-      let other = Mutex<ReplayRunner.End?>(nil)
+      let other = Mutex<JobEnd?>(nil)
       let end = try await bench.work(id, worker: "slow") { progress, _ in
         guard progress.started == 4 else { return }
         bench.meanwhile { connection in

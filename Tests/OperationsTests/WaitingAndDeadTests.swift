@@ -111,7 +111,7 @@ struct WaitingAndDeadTests {
       Array(Self.route.utf8), name: "routes.yaml",
       stages: StageDirectory.registrationProcessor.adding(names.map { StageDirectory.Entry($0) }))
     let routes = try #require(reading.file)
-    let files = names.map { StageDefinition(name: $0, plugin: "test", tries: 3, firstPause: 0, longestPause: 0) }
+    let files = names.map { StageDefinition(name: $0, plugin: "test", tries: 3, backoff: Backoff(first: 0, longest: 0)) }
     try await body(
       Place(pool: pool, routes: routes, replay: Replay(routes: routes, stages: files, takesMessages: ["a", "b"]), files: files))
   }

@@ -114,31 +114,31 @@ extension ProgramTests {
       let settings = try settings(
         ["--url", "https://mediator.example:8443"],
         environment: ["REGPROC_HTTP_TLS_CERTIFICATE": files.certificate, "REGPROC_HTTP_TLS_KEY": files.key])
-      func told(afterDays days: Double) -> [String] {
+      func told(_ settings: Settings, afterDays days: Double) -> [String] {
         var lines: [String] = []
-        DoctorTLS.check(
-          settings, now: Instant.now.advanced(bySeconds: days * 86_400), { lines.append("\($1 ? "good" : "bad") \($2)") },
-          { lines.append("warn \($1)") })
+        let doctor = Doctor(settings, tell: { lines.append("\($0.kind) \($0.text)") })
+        defer { doctor.blocking.close() }
+        DoctorTLS.look(
+          settings, now: Instant.now.advanced(bySeconds: days * 86_400), DoctorReport(doctor, DoctorTLS.check))
         return lines
       }
       let day = try TLSIdentity(files).check().notAfter.iso.prefix(10)
       let wrongName = "bad http: \(files.certificate) is not for mediator.example, by which it is called"
       let noAdmin = "good admin: none configured (admin.tls.certificate)"
-      #expect(told(afterDays: 0) == ["good http: \(files.certificate) ends on \(day)", wrongName, noAdmin])
+      #expect(told(settings, afterDays: 0) == ["good http: \(files.certificate) ends on \(day)", wrongName, noAdmin])
       let url = try self.settings(
         ["--url", "http://localhost"],
         environment: [
           "REGPROC_HTTP_TLS_CERTIFICATE": files.certificate, "REGPROC_HTTP_TLS_KEY": files.key,
           "REGPROC_HTTP_TLS_CLIENT_CA": authority.certificate, "REGPROC_HTTP_TRUSTED_CA": files.key,
         ])
-      var lines: [String] = []
-      DoctorTLS.check(url, now: .now, { lines.append("\($1 ? "good" : "bad") \($2)") }, { lines.append("warn \($1)") })
+      let lines = told(url, afterDays: 0)
       #expect(lines.count == 5 && lines[0].hasPrefix("good http: ") && lines[1].hasPrefix("good admin: "), "\(lines)")
       #expect(lines[2].hasPrefix("warn http.tls.client-ca: \(authority.certificate) ends on "), "\(lines)")
       #expect(lines[3] == "bad http.trusted-ca: \(files.key) holds no PEM certificate that can be read", "\(lines)")
       #expect(lines[4].hasPrefix("warn http.url begins with http://"), "\(lines)")
-      #expect(told(afterDays: 75).first == "warn http: \(files.certificate) ends on \(day), in 24 days")
-      #expect(told(afterDays: 101).first?.hasPrefix("bad http: \(files.certificate) ended on \(day)") == true)
+      #expect(told(settings, afterDays: 75).first == "warn http: \(files.certificate) ends on \(day), in 24 days")
+      #expect(told(settings, afterDays: 101).first?.hasPrefix("bad http: \(files.certificate) ended on \(day)") == true)
     }
 
     @Test func certificatesWithoutTheirKeysStartNothing() async throws {

@@ -277,7 +277,6 @@ extension Bench {
     let message = try Message(
       process: "CORRECTION", rid: rid, tags: [:], iteration: iteration, workflowInstanceId: "w-\(rid)-c\(iteration)")
     return try await pipeline.conclude(
-      message, at: "entrance", .passed("IN", "taken"), opening: RegistrationOpening(comment: "taken", resendAfter: nil),
-      changes: [])
+      message, at: "entrance", .passed("IN", "taken"), opening: RegistrationOpening(comment: "taken", resendAfter: nil))
   }
 }

@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import StageRuntime
@@ -252,7 +253,7 @@ private enum Trouble {
   }
 
   @Test func pausesGrowAndEndWithTheFirstSuccess() {
-    var loop = DeliveryLoop(mode: .acknowledged, firstPause: 100, longestPause: 350)
+    var loop = DeliveryLoop(mode: .acknowledged, backoff: Backoff(first: 0.1, longest: 0.35))
     var pauses: [Int] = []
     for _ in 0..<4 {
       _ = loop.next(.polled(records: 1))

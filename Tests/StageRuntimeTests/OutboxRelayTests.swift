@@ -85,8 +85,8 @@ extension Bench {
 
   /// How the engine ends a message that no broker takes.
   var refusing: @Sendable (OutgoingHop, String, [UInt8]) throws -> ConcludedHop {
-    let judge = Judge(routes: table.routes, directory: files, worker: "outbox relay")
-    return { try UndeliverableMessage.conclude($0, $1, key: $2, by: judge, now: .now) }
+    let concluder = Concluder(routes: table.routes, directory: files, worker: "outbox relay")
+    return { try UndeliverableMessage.conclude($0, $1, key: $2, by: concluder, now: .now) }
   }
 
   /// As an upload enters: the hop of the entrance is concluded, and the next one waits.
@@ -94,9 +94,8 @@ extension Bench {
     -> Bool
   {
     try await pipeline.conclude(
-      try message(rid), at: "entrance", .passed("IN", "taken"),
-      opening: RegistrationOpening(comment: "taken", resendAfter: resendAfter),
-      changes: changes)
+      try message(rid), at: "entrance", .passed("IN", "taken").changing(changes),
+      opening: RegistrationOpening(comment: "taken", resendAfter: resendAfter))
   }
 }
 

@@ -155,6 +155,43 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
+  @Test("what would be committed with the verdict is noted and not kept, and conflicts as it would")
+  func changesOfTheVerdict() async throws {
+    try await Bench.run { bench in
+      let store = PostgresStageStore(stage: "a", pool: bench.pool, wake: bench.wake)
+      try await store.commit([.insert(collection: "c", key: "count", document: ["n": 3])])
+      let report = try await rehearse(bench) { message, _ in
+        .passed("OK", "fine").changing([
+          .add(collection: "c", key: "count", member: "n", by: 2), .insert(collection: "c", key: message.rid, document: ["s": "x"]),
+          .schedule(WorkItem(kind: "w", key: message.rid)), .publish(TopicRecord(topic: "t", key: message.rid, value: [1])),
+        ])
+      }
+      #expect(report.verdict?.kind == .passed && report.route == "b")
+      #expect(report.writes.map(\.change) == ["add", "insert", "schedule", "publish"])
+      #expect(report.writes[0].members == ["n"] && report.writes[1].key == Self.rid)
+      #expect(try await store.record("c", "count")?.document == ["n": 3])
+      #expect(try await bench.number("SELECT count(*) FROM regproc.stage_record") == 1)
+      #expect(try await bench.number("SELECT count(*) FROM regproc.work") == 0)
+      #expect(try await bench.number("SELECT count(*) FROM regproc.outbox") == 0)
+      for change in [
+        StageChange.insert(collection: "c", key: "count", document: [:]),
+        .put(collection: "c", key: "count", document: [:], ifVersion: 9),
+      ] {
+        let refused = try await rehearse(bench) { _, _ in .passed("OK", "fine").changing([change]) }
+        #expect(refused.verdict?.kind == .retry && refused.verdict?.comment.contains("exists already or was changed") == true)
+      }
+      let added = try await rehearse(bench) { _, context in
+        try await context.store.commit([.add(collection: "c", key: "count", member: "n", by: 2)])
+        #expect(try await context.store.record("c", "count")?.document == ["n": 5])
+        await #expect(throws: ServiceError.self) {
+          try await context.store.commit([.add(collection: "c", key: "count", member: "n", by: .max)])
+        }
+        return .passed("OK", "fine")
+      }
+      #expect(added.verdict?.kind == .passed && added.writes.first?.change == "add")
+    }
+  }
+
   @Test("a call whose answer nobody can make up ends the try, also where the stage takes it for a refusal")
   func ends() async throws {
     try await Bench.run { bench in

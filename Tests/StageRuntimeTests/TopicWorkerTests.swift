@@ -22,7 +22,7 @@ private struct Receiver: StagePlugin {
     _ bench: Bench, tries: Int = 3, take: @escaping @Sendable (TopicRecord) async throws -> Void,
     _ body: (TopicWorker) async throws -> Void
   ) async throws {
-    let file = StageDefinition(name: "a", plugin: "receiver", tries: tries, firstPause: 0, longestPause: 0)
+    let file = StageDefinition(name: "a", plugin: "receiver", tries: tries, backoff: Backoff(first: 0, longest: 0))
     let context = StageContext(
       stage: "a", services: bench.platform.services, store: PostgresStageStore(stage: "a", pool: bench.pool, wake: bench.wake),
       pipeline: bench.pipeline)

@@ -8,7 +8,8 @@ import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct WorkRunnerTests {
   private func withRunner(
-    _ bench: Bench, name: String = "r1", kind: WorkKind = WorkKind("k", concurrency: 4, tries: 3, firstPause: 0.01),
+    _ bench: Bench, name: String = "r1",
+    kind: WorkKind = WorkKind("k", concurrency: 4, tries: 3, backoff: Backoff(first: 0.01, longest: 300)),
     perform: @escaping @Sendable (WorkItem) async throws -> WorkOutcome,
     gaveUp: @escaping @Sendable (WorkItem, WorkFailure) async throws -> Void = { _, _ in },
     _ body: (WorkRunner) async throws -> Void

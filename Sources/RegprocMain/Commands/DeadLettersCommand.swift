@@ -193,6 +193,7 @@ func refused<T>(_ body: () throws -> T) throws -> T {
 
 extension Option {
   static var reason: Option { .text("reason", "TEXT", "why, for whoever reads of it later") }
+  static var neededReason: Option { .text("reason", "TEXT", "why, for whoever reads of it later; must be given") }
   static var author: Option { .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)") }
 }
 
@@ -204,9 +205,7 @@ extension Arguments {
 
   /// The same, where a reason must be given.
   func whoActsForAReason(_ around: Surroundings, _ command: Command) throws -> Operator {
-    guard let reason = text("reason"), reason.contains(where: { !$0.isWhitespace }) else {
-      throw WrongUse("--reason is missing: why?", command)
-    }
+    do { _ = try LifecycleError.given(text("reason")) } catch { throw WrongUse("--reason is missing: why?", command) }
     return whoActs(around)
   }
 }

@@ -24,7 +24,7 @@ enum EraseCommand {
       """,
     operands: [Operand(name: "RID", meaning: "the registration id, the AID of a change, or a registration number")],
     options: [
-      .text("reason", "TEXT", "why, for whoever reads of it later; must be given"), .author,
+      .neededReason, .author,
       .flag("dry-run", "say what would go and what would stay, and change nothing"), .flag("yes", "do not ask"),
       .flag("json", "all of it, as JSON"),
     ], takesSettings: true, example: "erase 45451454520000120261124080000 --reason 'asked for by letter 4711'", run: run)

@@ -24,7 +24,7 @@ enum HeldCommand {
       """,
     operands: [Operand(name: "NAME", meaning: "the RID; or the work key, AID or registration number of a change")],
     options: [
-      .text("reason", "TEXT", "why, for whoever reads of it later; must be given"),
+      .neededReason,
       .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)"),
     ], takesSettings: true, example: "held release 45451454520000120261124080000 --reason 'the schema was corrected'",
     run: runRelease)

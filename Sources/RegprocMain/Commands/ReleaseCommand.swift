@@ -11,7 +11,7 @@ enum ReleaseCommand {
       """,
     operands: [Operand(name: "KEY", meaning: "the work key, the AID, or a registration number of which one change is held")],
     options: [
-      .text("reason", "TEXT", "why, for whoever reads of it later; must be given"),
+      .neededReason,
       .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)"),
       .flag("dry-run", "say what would be done, and do nothing"),
     ], takesSettings: true, example: "release 2026D0000123 --reason 'court order 12/2026'", run: run)

@@ -144,7 +144,7 @@ enum ReplayManyCommand {
       return 1
     case .lost: console.err("Somebody else works on it now: regproc replay show \(id)\n")
     case .cancelled: console.err("Somebody cancelled it.\n")
-    case .done: break
+    case .done, .failed: break
     }
     try summary(job, connection, console)
     if access.isForTheMoment {

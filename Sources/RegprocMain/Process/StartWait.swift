@@ -16,7 +16,7 @@ final class StartWait: Sendable {
   private let end: ContinuousClock.Instant?
   private let blocking = BlockingPool(name: "start", threads: 1)
   private let log = Log("start")
-  private static let longestPause = 15.0
+  private static let backoff = Backoff(first: 0.5, longest: 15)
 
   /// - Parameter seconds: how long it waits in all; nil for without end.
   init(_ settings: Settings, _ signals: Signals, seconds: Int?) {
@@ -30,7 +30,7 @@ final class StartWait: Sendable {
   /// - Throws: `Stopped`; the last error when the time is over; at once what no waiting helps against.
   func through<T: Sendable>(_ start: @Sendable () async throws -> T) async throws -> T {
     defer { blocking.close() }
-    var pause = 0.5
+    var tries = 0
     var listener: WaitingListener?
     do {
       while true {
@@ -43,9 +43,10 @@ final class StartWait: Sendable {
           guard let thing = Self.awaited(error), end.map({ ContinuousClock.now < $0 }) ?? true else { throw error }
           listener = try listener ?? open()
           listener?.waits(for: thing)
+          tries += 1
+          let pause = Self.backoff.pause(after: tries)
           log.warning("waits for \(thing)", ["error": "\(error)", "again in seconds": String(pause)])
           try await rest(pause)
-          pause = min(pause * 2, Self.longestPause)
         }
       }
     } catch {

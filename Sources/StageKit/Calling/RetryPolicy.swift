@@ -1,24 +1,16 @@
+import System
+
 /// How often and how far apart a call is tried.
 public struct RetryPolicy: Sendable {
   /// Tries in all, the first one included.
   public var attempts: Int
-  /// Seconds before the second try; each further wait is twice as long.
-  public var firstDelay: Double
-  /// The longest wait in seconds.
-  public var longestDelay: Double
+  /// The waits between them.
+  public var backoff: Backoff
 
   /// A policy; the defaults end before the engine's own retry would begin.
-  public init(attempts: Int = 3, firstDelay: Double = 0.2, longestDelay: Double = 5) {
+  public init(attempts: Int = 3, backoff: Backoff = Backoff(first: 0.2, longest: 5, jitter: 0.5)) {
     self.attempts = max(1, attempts)
-    self.firstDelay = firstDelay
-    self.longestDelay = longestDelay
-  }
-
-  /// Seconds to wait after so many failed tries: between half of it and all of it by chance, so that those who failed together do not come
-  /// back together.
-  func delay(after tries: Int, chance: Double) -> Double {
-    let full = min(longestDelay, firstDelay * Double(1 << min(tries - 1, 20)))
-    return full * (0.5 + chance / 2)
+    self.backoff = backoff
   }
 }
 

@@ -76,7 +76,7 @@ package struct ServiceConnection: Sendable {
         throw error
       }
       do {
-        try await timing.wait(policy.delay(after: tries, chance: timing.chance()))
+        try await timing.wait(policy.backoff.pause(after: tries, chance: timing.chance()))
       } catch {
         throw fault
       }

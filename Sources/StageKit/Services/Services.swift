@@ -27,34 +27,34 @@ public struct Services: Sendable {
   public var schemas: any IdSchemaSource
   /// The virus scanner.
   public var virusScanner: any VirusScanner
-  /// The country's master data.
-  public var masterData: any MasterData
-  /// What compares biometrics.
-  public var biometrics: any BiometricMatcher
-  /// What says whether captures belong to a person who is registered.
-  public var identityAuthentication: any IdentityAuthentication
-  /// Who is told that applications came as packets.
-  public var preRegistration: any PreRegistration
-  /// Who tells people how far their registration is.
-  public var notifier: any Notifier
   /// Access tokens, ours and those of callers.
   public var tokens: any AccessTokens
   /// HTTP to the outside.
   public var http: any HTTPExchange
-  /// Where requests may go whose addresses come from others.
-  public var outgoingHosts = OutgoingHosts.any
   /// The present moment.
   public var clock: any WallClock
 
-  /// The services of one process. What a country may do without is absent unless it is given.
+  // What a country may do without: absent unless its platform sets it. A new service is a line here, and one in each platform that has it.
+
+  /// The country's master data.
+  public var masterData: any MasterData = NoMasterData()
+  /// What compares biometrics.
+  public var biometrics: any BiometricMatcher = NoBiometricMatcher()
+  /// What says whether captures belong to a person who is registered.
+  public var identityAuthentication: any IdentityAuthentication = NoIdentityAuthentication()
+  /// Who is told that applications came as packets.
+  public var preRegistration: any PreRegistration = NoPreRegistration()
+  /// Who tells people how far their registration is.
+  public var notifier: any Notifier = NoNotifier()
+  /// Where requests may go whose addresses come from others.
+  public var outgoingHosts = OutgoingHosts.any
+
+  /// The services without which no stage works; those that a country may do without are absent until they are set.
   public init(
     packets: any PacketManager, registrations: any RegistrationRegister, identities: any IdentityRepository,
     keys: any KeyManager, envelopeKeys: any EnvelopeKeys, credentials: any CredentialService, hub: any WebSubHub,
     objects: any ObjectStore, audit: any AuditTrail, rids: any RIDGenerator, schemas: any IdSchemaSource,
-    virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock,
-    masterData: any MasterData = NoMasterData(), biometrics: any BiometricMatcher = NoBiometricMatcher(),
-    preRegistration: any PreRegistration = NoPreRegistration(),
-    identityAuthentication: any IdentityAuthentication = NoIdentityAuthentication(), notifier: any Notifier = NoNotifier()
+    virusScanner: any VirusScanner, tokens: any AccessTokens, http: any HTTPExchange, clock: any WallClock
   ) {
     self.packets = packets
     self.registrations = registrations
@@ -68,11 +68,6 @@ public struct Services: Sendable {
     self.rids = rids
     self.schemas = schemas
     self.virusScanner = virusScanner
-    self.masterData = masterData
-    self.biometrics = biometrics
-    self.identityAuthentication = identityAuthentication
-    self.preRegistration = preRegistration
-    self.notifier = notifier
     self.tokens = tokens
     self.http = http
     self.clock = clock

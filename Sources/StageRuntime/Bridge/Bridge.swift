@@ -45,8 +45,7 @@ public struct Bridge: Sendable {
     let (message, hop) = (answer.message, answer.hop)
     return Outcome(
       hop: ConcludedHop(
-        source: HopSource(
-          stage: StageIdentity(file(answer.stage, routes)), worker: worker, routeDigest: routes.digest), id: hop.id, parent: nil,
+        source: HopSource(file(answer.stage, routes), worker: worker, routeDigest: routes.digest), id: hop.id, parent: nil,
         run: hop.run, attempt: hop.attempt, rid: message.rid, process: answer.process, iteration: message.iteration,
         workflowInstanceId: message.workflowInstanceId, takenAt: answer.takenAt, doneAt: now, milliseconds: 0,
         verdict: Self.verdict(answer.kind), destinations: "", origin: answer.record.origin, outgoing: [], registrationStatus: nil,
@@ -82,8 +81,8 @@ public struct Bridge: Sendable {
         outcome.records.append(BridgeOutgoing(next, from: answer.record))
       case .command(let command):
         if commands == .here {
-          let judge = Judge(routes: routes, directory: directory, worker: worker)
-          judge.apply(command, to: &outcome.hop, incoming: message, stage: stage, hop: hop, now: now)
+          let concluder = Concluder(routes: routes, directory: directory, worker: worker)
+          concluder.apply(command, to: &outcome.hop, incoming: message, stage: stage, hop: hop, now: now)
         } else {
           outcome.hop.registrationStatus = command.registrationStatus ?? outcome.hop.registrationStatus
           outcome.records.append(

@@ -59,7 +59,7 @@ final class BridgeWorker: BusWorker {
         if !isOpen { watch.outOfOrder("no connection to the bus or the database: \(reason)") }
         unit.metrics.loopFailures.add(1, ordering: .relaxed)
         log.warning("the bridge could not work; trying again", ["error": reason])
-        thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
+        thread.rest(milliseconds: WorkerThread.backoff.milliseconds(after: failures))
       }
     }
   }

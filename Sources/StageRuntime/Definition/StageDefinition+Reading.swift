@@ -39,8 +39,8 @@ extension StageDefinition {
       topicPrefix: reader.optional("topic", String.self), group: reader.optional("group", String.self),
       transactionType: reader.optional("transaction-type", String.self))
     if let tries = reader.optional("tries", Int.self) { stage.tries = max(1, tries) }
-    if let pause = reader.optional("first-pause", Double.self) { stage.firstPause = Self.seconds(pause) }
-    if let pause = reader.optional("longest-pause", Double.self) { stage.longestPause = Self.seconds(pause) }
+    if let pause = reader.optional("first-pause", Double.self) { stage.backoff.first = Self.seconds(pause) }
+    if let pause = reader.optional("longest-pause", Double.self) { stage.backoff.longest = Self.seconds(pause) }
     if let lanes = reader.optional("parallelism", Int.self) { stage.parallelism = max(1, lanes) }
     if let batch = reader.optional("batch", Int.self) { stage.batch = min(max(1, batch), 10_000) }
     if let entry = reader.entry("side"), !entry.value.isNull {

@@ -1,4 +1,5 @@
 import StageKit
+import System
 
 /// What a `stages/<name>/stage.yaml` says: the one place, beside the plugin's folder, where a stage is described. Topics, groups,
 /// containers, dashboards and reference pages are derived from it.
@@ -21,10 +22,8 @@ public struct StageDefinition: Sendable, Equatable {
   public var transactionType: String
   /// Tries of a message before it is a dead letter.
   public var tries: Int
-  /// Seconds before the second try; doubled with each further one.
-  public var firstPause: Double
-  /// The longest pause between two tries, in seconds.
-  public var longestPause: Double
+  /// The pauses between tries.
+  public var backoff: Backoff
   /// How many RIDs one worker works on at the same time.
   public var parallelism: Int
   /// The most records of one batch.
@@ -39,8 +38,9 @@ public struct StageDefinition: Sendable, Equatable {
   /// A stage with the defaults of all that is not given.
   public init(
     name: String, plugin: String? = nil, summary: String = "", className: String? = nil, topicPrefix: String? = nil,
-    group: String? = nil, transactionType: String? = nil, tries: Int = 20, firstPause: Double = 2, longestPause: Double = 900,
-    parallelism: Int = 8, batch: Int = 200, settings: [String: SettingValue] = [:]
+    group: String? = nil, transactionType: String? = nil, tries: Int = 20,
+    backoff: Backoff = Backoff(first: 2, longest: 900), parallelism: Int = 8, batch: Int = 200,
+    settings: [String: SettingValue] = [:]
   ) {
     self.name = name
     self.plugin = plugin ?? name
@@ -51,8 +51,7 @@ public struct StageDefinition: Sendable, Equatable {
     self.group = group ?? name + "-stage"
     self.transactionType = transactionType ?? name.uppercased().replacing("-", with: "_")
     self.tries = tries
-    self.firstPause = firstPause
-    self.longestPause = longestPause
+    self.backoff = backoff
     self.parallelism = parallelism
     self.batch = batch
     self.settings = settings
@@ -73,10 +72,5 @@ public struct StageDefinition: Sendable, Equatable {
 
   private static func className(_ name: String) -> String {
     name.split(separator: "-").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined() + "Stage"
-  }
-
-  /// Seconds until a try that follows `attempt` tries.
-  public func pause(after attempt: Int) -> Double {
-    min(firstPause * Double(1 << min(max(attempt - 1, 0), 20)), longestPause)
   }
 }

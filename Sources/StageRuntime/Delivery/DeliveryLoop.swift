@@ -1,3 +1,5 @@
+import System
+
 /// The consume - process - produce loop of one stage worker, as a pure state machine: an event goes in, the next action comes out. The thread
 /// that owns the consumer and the producer does the actions (`StageWorker`); no broker, database or clock is needed to test what happens
 /// when one of them fails.
@@ -94,9 +96,8 @@ struct DeliveryLoop: Sendable {
   }
 
   let mode: Mode
-  /// The first pause after a failure; doubled with each one that follows, up to `longestPause`.
-  let firstPause: Int
-  let longestPause: Int
+  /// The pauses after failures in a row.
+  let backoff: Backoff
   private(set) var state = State.polling
   private(set) var failuresInARow = 0
   /// Whether a transaction has begun to end whose outcome nobody asked for yet.
@@ -104,10 +105,9 @@ struct DeliveryLoop: Sendable {
   private var stopping = false
   private var settleTries = 0
 
-  init(mode: Mode, firstPause: Int = 100, longestPause: Int = 15_000) {
+  init(mode: Mode, backoff: Backoff = Backoff(first: 0.1, longest: 15)) {
     self.mode = mode
-    self.firstPause = firstPause
-    self.longestPause = longestPause
+    self.backoff = backoff
   }
 
   /// The first action.
@@ -193,10 +193,9 @@ struct DeliveryLoop: Sendable {
   }
 
   private mutating func rest(thenReopen: Bool = false) -> Action {
-    let shift = min(failuresInARow, 16)
     failuresInARow += 1
     reopenAfterRest = thenReopen
-    return go(.pausing, .rest(milliseconds: min(firstPause << shift, longestPause)))
+    return go(.pausing, .rest(milliseconds: backoff.milliseconds(after: failuresInARow)))
   }
 
   /// Nothing was sent, or all of it was taken back: read it again.

@@ -20,18 +20,21 @@ final class StageWorker: BusWorker {
   private let openBus: @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   private let log: Log
   private let pauses: Pauses
+  private let wake: WakeUp?
   let thread = WorkerThread()
   let watch: BusWatch
   private let waker = Mutex<(@Sendable () -> Void)?>(nil)
 
   /// A worker of a stage; without a database nothing is journaled (the benchmark of the bare engine).
+  /// - Parameter wake: told of work and records that were committed with a verdict.
   init(
     unit: RunningStage, name: String, mode: DeliveryLoop.Mode, routes: RouteTable, directory: [String: StageDefinition],
-    database: PostgresSettings?, pauses: Pauses = Pauses(nil),
+    database: PostgresSettings?, pauses: Pauses = Pauses(nil), wake: WakeUp? = nil,
     openBus: @escaping @Sendable (_ topics: [String], _ watch: BusWatch) throws -> any Bus
   ) {
     self.unit = unit
     self.pauses = pauses
+    self.wake = wake
     self.name = name
     self.mode = mode
     self.routes = routes
@@ -123,6 +126,8 @@ final class StageWorker: BusWorker {
     private var oneByOne = 0
     /// A record that the journal refuses whatever is tried.
     private var refused: RecordOrigin?
+    /// A record with whose verdict the stage wants something kept that cannot be, also when it is alone.
+    private var unkept: Judge.Unkept?
 
     init(worker: StageWorker, bus: any Bus, topics: [String]) {
       self.worker = worker
@@ -245,6 +250,7 @@ final class StageWorker: BusWorker {
         if action == .record, error.isAboutAValue { isolate() }
         return .failed(.retriable)
       } catch {
+        if action == .record, error is StoreConflict || error is ServiceError { separate(error) }
         worker.watch.failed("\(action): \(Judge.comment(on: error))")
         worker.log.warning("a batch could not be worked on", ["step": "\(action)", "error": Judge.comment(on: error)])
         return .failed(.retriable)
@@ -255,6 +261,13 @@ final class StageWorker: BusWorker {
     /// record that is refused by itself becomes a dead letter.
     private func isolate() {
       if records.count == 1 { refused = records[0].origin } else { oneByOne = records.count }
+    }
+
+    /// A verdict's changes may conflict with those of another of the batch, or with what somebody else changed meanwhile: the batch is taken
+    /// again one by one, and the stage reads anew. What conflicts alone is an error of the stage.
+    private func separate(_ error: any Error) {
+      guard concluded.contains(where: { !$0.verdict.changes.isEmpty }) else { return }
+      if records.count == 1 { unkept = Judge.Unkept(origin: records[0].origin, error: error) } else { oneByOne = records.count }
     }
 
     private func claim() throws {
@@ -323,16 +336,17 @@ final class StageWorker: BusWorker {
 
     private func judge() throws {
       guard !incoming.isEmpty else { return }
-      let judge = Judge(worker.routes, directory: worker.directory, worker: worker.name)
+      let concluder = Concluder(worker.routes, directory: worker.directory, worker: worker.name)
       let unit = worker.unit
       let batch = incoming
+      let judge = Judge(unit, unkept: unkept)
       // One lane needs no other thread.
       let isAlone = min(unit.file.parallelism, batch.count) <= 1
       let meanwhile = connection.flatMap { pulse?.whileJudging($0) }
       let result =
         isAlone
-        ? here.run(meanwhile: meanwhile) { await judgeAll(batch, judge, unit) }
-        : blockingAwait(meanwhile: meanwhile) { await judgeAll(batch, judge, unit) }
+        ? here.run(meanwhile: meanwhile) { await judgeAll(batch, judge, concluder) }
+        : blockingAwait(meanwhile: meanwhile) { await judgeAll(batch, judge, concluder) }
       if meanwhile != nil, let failure = pulse?.failure { throw failure }
       concluded = try result.get()
     }
@@ -365,6 +379,7 @@ final class StageWorker: BusWorker {
       }
       try Journal.record(connection, concluded)
       _ = try connection.execute("COMMIT")
+      for hop in concluded where !hop.verdict.changes.isEmpty { worker.wake?.signal(hop.verdict.changes) }
     }
 
     /// Counts what is on the bus for good.
@@ -417,17 +432,29 @@ extension PostgresError {
   }
 }
 
+extension Concluder {
+  /// Has a message judged, and decides what follows. The version of the route file is looked for first: where it cannot be had, nobody was asked.
+  fileprivate nonisolated(nonsending) func conclude(
+    _ incoming: IncomingMessage, by judge: Judge, _ source: HopSource
+  ) async throws -> ConcludedHop {
+    let other = try await version(for: incoming)
+    return (other ?? self).conclude(
+      incoming, try await judge.judge(incoming), at: judge.stage.file, other == nil ? source : nil,
+      now: judge.stage.context.services.clock.now)
+  }
+}
+
 /// Judges a batch: the messages of one RID in their order, several RIDs at the same time.
 private nonisolated(nonsending) func judgeAll(
-  _ batch: [IncomingMessage], _ judge: Judge, _ unit: RunningStage
+  _ batch: [IncomingMessage], _ judge: Judge, _ concluder: Concluder
 ) async -> Result<[ConcludedHop], any Error> {
   do {
-    let source = judge.source(unit.file)
-    let lanes = min(unit.file.parallelism, batch.count)
+    let source = concluder.source(judge.stage.file)
+    let lanes = min(judge.stage.file.parallelism, batch.count)
     if lanes <= 1 {
       var out: [ConcludedHop] = []
       out.reserveCapacity(batch.count)
-      for message in batch { out.append(try await judge.judge(message, by: unit, source)) }
+      for message in batch { out.append(try await concluder.conclude(message, by: judge, source)) }
       return .success(out)
     }
     // A RID always falls into the same lane, so its messages stay in order without a lock or a table.
@@ -441,7 +468,7 @@ private nonisolated(nonsending) func judgeAll(
         for lane in filled {
           group.addTask {
             var out: [(Int, ConcludedHop)] = []
-            for i in lane { out.append((i, try await judge.judge(batch[i], by: unit, source))) }
+            for i in lane { out.append((i, try await concluder.conclude(batch[i], by: judge, source))) }
             return out
           }
         }

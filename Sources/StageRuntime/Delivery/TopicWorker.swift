@@ -70,7 +70,7 @@ final class TopicWorker: BusWorker {
         unit.context.log.warning("a further topic could not be read; trying again", ["error": "\(error)"])
         bus?.close(leaving: false)
         bus = nil
-        thread.rest(milliseconds: min(100 << min(failures, 7), 10_000))
+        thread.rest(milliseconds: WorkerThread.backoff.milliseconds(after: failures))
       }
     }
     bus?.close(leaving: true)
@@ -94,7 +94,7 @@ final class TopicWorker: BusWorker {
       var attempt = 1
       while !take(record, attempt, headers: bus.headers(of: record.origin)) {
         guard !thread.isStopping else { return false }
-        thread.rest(milliseconds: Int(min(unit.file.pause(after: attempt), 30) * 1000))
+        thread.rest(milliseconds: Int(min(unit.file.backoff.pause(after: attempt), 30) * 1000))
         attempt += 1
       }
       if let id = record.header { taken.append(String(decoding: id, as: UTF8.self)) }

@@ -9,6 +9,8 @@ final class WorkerThread: Sendable {
   private let lastStep = Atomic<Int64>(0)
   /// How long a stop may take.
   static let stopLimit = 20_000
+  /// The pauses of a thread after failures in a row that end its session.
+  static let backoff = Backoff(first: 0.2, longest: 10)
 
   func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
     OwnedThread.start(name) {

@@ -168,8 +168,7 @@ final class WorkRunner: Sendable {
   }
 
   private func again(_ item: WorkItem, _ performer: Performer, _ error: any Error) async throws {
-    let kind = performer.kind
-    let pause = min(kind.firstPause * Double(1 << min(item.attempt - 1, 20)), kind.longestPause)
+    let pause = performer.kind.backoff.pause(after: item.attempt)
     log.info(
       "work is tried again",
       [

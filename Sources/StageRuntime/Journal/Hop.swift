@@ -39,32 +39,32 @@ struct ConcludedHop: Sendable {
 }
 
 extension ConcludedHop {
-  var stage: StageIdentity { source.stage }
+  var stage: String { source.stage }
+  var className: String { source.className }
+  var transactionType: String { source.transactionType }
   var worker: String { source.worker }
   var routeDigest: String { source.routeDigest }
 }
 
 /// Who judged, and by what: one for all hops of a batch, so that a hop costs one reference instead of five texts.
 final class HopSource: Sendable {
-  let stage: StageIdentity
+  /// Our name of the stage, e.g. `print`.
+  let stage: String
+  /// Upstream's class name, e.g. `CredentialRequestorStage`: part of the wire contract.
+  let className: String
+  /// `registration_transaction.trn_type_code`.
+  let transactionType: String
   let worker: String
   let routeDigest: String
 
-  init(stage: StageIdentity, worker: String, routeDigest: String) {
-    self.stage = stage
+  /// - Parameter transactionType: nil for the stage's own.
+  init(_ stage: StageDefinition, transactionType: String? = nil, worker: String, routeDigest: String) {
+    self.stage = stage.name
+    className = stage.className
+    self.transactionType = transactionType ?? stage.transactionType
     self.worker = worker
     self.routeDigest = routeDigest
   }
-}
-
-/// What the engine and MOSIP's tables call a stage.
-struct StageIdentity: Sendable, Hashable {
-  /// Our name, e.g. `print`.
-  var name: String
-  /// Upstream's class name, e.g. `CredentialRequestorStage`: part of the wire contract.
-  var className: String
-  /// `registration_transaction.trn_type_code`.
-  var transactionType: String
 }
 
 /// Where a record was read.

@@ -81,9 +81,14 @@ struct Journal: Sendable {
       stage: try row.text(4), topic: try row.text(5), key: try row.text(6), message: try row.bytes(7))
   }
 
-  /// Records the verdicts of a batch with everything that follows from them.
+  /// Records the verdicts of a batch with everything that follows from them, and the changes that their stages want committed with them.
+  ///
+  /// Throws `StoreConflict`, or `ServiceError` for a record that no broker would take. The caller rolls back then.
   static func record(_ connection: Connection, _ hops: [ConcludedHop]) throws {
     guard !hops.isEmpty else { return }
+    for hop in hops where !hop.verdict.changes.isEmpty {
+      try PostgresStageStore.apply(hop.verdict.changes, stage: hop.stage, connection)
+    }
     let (hops, pauses) = try AdditionalInfo.settle(hops, connection)
     var statements: [Statement] = [upsert(hops)]
     let outgoing = hops.flatMap(\.outgoing)
@@ -110,12 +115,12 @@ struct Journal: Sendable {
     values.append(.intArray(hops.map(\.iteration)))
     values.append(.intArray(hops.map(\.run)))
     values.append(.intArray(hops.map(\.attempt)))
-    values.append(.textArray(hops.map(\.stage.name)))
+    values.append(.textArray(hops.map(\.stage)))
     values.append(.textArray(hops.map(\.takenAt.iso)))
     values.append(.textArray(hops.map(\.doneAt.iso)))
     values.append(.textArray(hops.map { String($0.milliseconds) }))
     values.append(.textArray(hops.map(\.verdict.kind.rawValue)))
-    values.append(.textArray(hops.map(\.stage.transactionType)))
+    values.append(.textArray(hops.map(\.transactionType)))
     values.append(.textArray(hops.map(\.verdict.statusCode.rawValue)))
     values.append(.textArray(hops.map(\.verdict.subStatusCode)))
     values.append(.textArray(hops.map(\.verdict.comment)))
@@ -215,8 +220,8 @@ struct Journal: Sendable {
         """,
         [
           .textArray(rows.map(\.workflowInstanceId)), .textArray(rows.map(\.id.text)),
-          .textArray(rows.map(\.stage.transactionType)), .textArray(rows.map(\.verdict.statusCode.rawValue)),
-          .textArray(rows.map(\.doneAt.iso)), .textArray(rows.map(\.stage.className)),
+          .textArray(rows.map(\.transactionType)), .textArray(rows.map(\.verdict.statusCode.rawValue)),
+          .textArray(rows.map(\.doneAt.iso)), .textArray(rows.map(\.className)),
           .textArray(rows.map(\.verdict.comment)), .textArray(rows.map(\.registrationStatus)),
           .intArray(ids.map { reprocesses[$0] ?? 0 }), .intArray(ids.map { tries[$0] ?? 0 }),
           .textArray(ids.map { created[$0]?.iso }),
@@ -280,7 +285,7 @@ struct Journal: Sendable {
         upd_dtimes = now() AT TIME ZONE 'UTC'
       """,
       [
-        .textArray(hops.map { $0.workflowInstanceId ?? $0.rid }), .textArray(hops.map(\.stage.className)),
+        .textArray(hops.map { $0.workflowInstanceId ?? $0.rid }), .textArray(hops.map(\.className)),
         .textArray(hops.map { String(decoding: $0.anonymousProfile ?? [], as: UTF8.self) }),
       ]
     )

@@ -3,7 +3,7 @@ import Registration
 import StageKit
 import System
 
-/// The entrance for hops that began outside the bus: journal, registration row, the stage's own changes and the next hop in one SQL
+/// The entrance for hops that began outside the bus: journal, registration row, the verdict's changes and the next hop in one SQL
 /// transaction; the outbox relay takes it from there.
 struct PostgresPipeline: PipelineEntrance {
   let pool: Pool
@@ -14,29 +14,28 @@ struct PostgresPipeline: PipelineEntrance {
   let clock: any WallClock
 
   func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
-    changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) async throws -> Bool {
-    try await conclude(message, at: stage, verdict, opening: registration, changes: changes, onlyIfStageHasNone: false)
+    try await conclude(message, at: stage, verdict, opening: registration, onlyIfStageHasNone: false)
   }
 
   func notified(_ message: Message, at stage: String, _ verdict: Verdict) async throws -> Bool {
-    try await conclude(message, at: stage, verdict, opening: nil, changes: [], onlyIfStageHasNone: true)
+    try await conclude(message, at: stage, verdict, opening: nil, onlyIfStageHasNone: true)
   }
 
   private func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
-    changes: [StageChange], onlyIfStageHasNone: Bool
+    onlyIfStageHasNone: Bool
   ) async throws -> Bool {
     guard let file = directory[stage] else {
       throw ServiceError(.refused, service: "pipeline", code: "RPR-RTE-002", "stage \(stage) is not known")
     }
     let now = clock.now
-    let judge = Judge(routes: routes.routes, directory: directory, worker: worker)
+    let concluder = Concluder(routes: routes.routes, directory: directory, worker: worker)
     let row = { @Sendable (run: Int) throws -> ConcludedHop in
       let id = HopId.first(
         rid: message.rid, process: message.process, iteration: message.iteration, run: run, stage: stage)
-      var concluded = judge.conclude(
+      var concluded = concluder.conclude(
         message, verdict, at: file, hop: HopHeader(id: id, run: run, attempt: 1), parent: nil, origin: nil,
         takenAt: now,
         now: now, milliseconds: 0)
@@ -69,7 +68,6 @@ struct PostgresPipeline: PipelineEntrance {
           guard known.isEmpty else { return false }
           if let registration { try Self.open(registration, message, file, now, connection) }
           try Journal.record(connection, [hop])
-          try PostgresStageStore.apply(changes, stage: stage, connection)
           return true
         }
       }

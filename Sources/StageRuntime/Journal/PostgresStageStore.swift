@@ -103,6 +103,14 @@ struct PostgresStageStore: StageStore {
           INSERT INTO regproc.stage_record AS r (stage, collection, key, version, document) VALUES ($1, $2, $3, 1, $4::text::jsonb)
           ON CONFLICT (stage, collection, key) DO UPDATE SET version = r.version + 1, document = excluded.document, changed_at = now()
           """, [.text(stage), .text(collection), .text(key), .text(text(document))])
+      case .add(let collection, let key, let member, let amount):
+        _ = try connection.execute(
+          """
+          INSERT INTO regproc.stage_record AS r (stage, collection, key, version, document)
+          VALUES ($1, $2, $3, 1, jsonb_build_object($4::text, $5::bigint))
+          ON CONFLICT (stage, collection, key) DO UPDATE SET version = r.version + 1, changed_at = now(),
+            document = jsonb_set(r.document, ARRAY[$4::text], to_jsonb(coalesce((r.document->>$4::text)::bigint, 0) + $5::bigint))
+          """, [.text(stage), .text(collection), .text(key), .text(member), .int(amount)])
       case .delete(let collection, let key):
         _ = try connection.execute(
           "DELETE FROM regproc.stage_record WHERE stage = $1 AND collection = $2 AND key = $3",

@@ -13,4 +13,13 @@ public struct LifecycleError: Error, Sendable, CustomStringConvertible {
     self.code = code
     self.message = message
   }
+
+  /// A reason for something that nobody does without one.
+  /// - Throws: `no-reason` when none is given, or nothing but spaces.
+  public static func given(_ reason: String?) throws(LifecycleError) -> String {
+    guard let reason, reason.contains(where: { !$0.isWhitespace }) else {
+      throw LifecycleError(code: "no-reason", message: "a reason must be given: whoever reads of it later asks for it")
+    }
+    return reason
+  }
 }

@@ -266,8 +266,7 @@ struct PostgresSecondTries: SecondTries {
   private func concluded(_ stage: String, _ registration: Standing, _ verdict: Verdict, _ now: Instant) -> ConcludedHop {
     let file = StageDefinition(stage, in: directory, or: routes.routes)
     let source = HopSource(
-      stage: StageIdentity(name: stage, className: file.className, transactionType: Self.transactionType), worker: worker,
-      routeDigest: routes.routes.digest)
+      file, transactionType: Self.transactionType, worker: worker, routeDigest: routes.routes.digest)
     let base =
       registration.open(stage)?.id ?? registration.last(stage)?.id
       ?? .first(

@@ -37,9 +37,7 @@ public enum Release {
   public static func begin(
     _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
-    guard reason.contains(where: { !$0.isWhitespace }) else {
-      throw LifecycleError(code: "no-reason", message: "a reason must be given: whoever reads of the change later asks for it")
-    }
+    let reason = try LifecycleError.given(reason)
     let held = try held(name, connection)
     // Of two releases at once the second one sees the first.
     guard let change = try NextGo.standing(held, connection), change.status == Change.held else {

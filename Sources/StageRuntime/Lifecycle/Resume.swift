@@ -111,28 +111,27 @@ struct Resume: Sendable {
     let message = try Message(
       process: place.process, rid: order.rid, isValid: true, internalError: false, tags: tags, lastHopTimestamp: now,
       source: place.source, iteration: place.iteration, workflowInstanceId: order.instance)
-    var judge = Judge(routes: routes.routes, directory: directory, worker: worker)
-    if judge.routes.isPinned(place.process), let versions = routes.versions {
+    var concluder = Concluder(routes: routes.routes, directory: directory, worker: worker)
+    if concluder.routes.isPinned(place.process), let versions = routes.versions {
       let packet = RouteVersions.Packet(message, run: place.run)
-      switch try versions.version(of: packet, in: judge.routes, on: connection) {
+      switch try versions.version(of: packet, in: concluder.routes, on: connection) {
       case .inForce: break
-      case .kept(let version): judge.routes = version
+      case .kept(let version): concluder.routes = version
       case .unreadable(let digest):
         throw ServiceError(.unavailable, service: "routes", code: "RPR-RTE-003", RouteVersions.unreadable(digest))
       }
     }
-    let stage = StageDefinition(place.stage, in: directory, or: judge.routes)
+    let stage = StageDefinition(place.stage, in: directory, or: concluder.routes)
     // From the beginning is a run of its own: a stage that runs elsewhere has seen the keys of this one.
     let run = order.way == .fromBeginning ? try Journal.nextRun(rid: order.rid, connection) : place.run
     let hop = HopHeader(id: place.hop.resumed, run: run, attempt: 1)
     let source = HopSource(
-      stage: StageIdentity(name: stage.name, className: stage.className, transactionType: "WORKFLOW_RESUME"),
-      worker: worker, routeDigest: judge.routes.digest)
+      stage, transactionType: "WORKFLOW_RESUME", worker: worker, routeDigest: concluder.routes.digest)
     if order.way == .routeAgain {
       let verdict = Verdict(
         place.verdict, status: .success, subStatus: "RPR-WAS-001",
         comment: "the registration goes on where it paused" + order.asAsked)
-      var concluded = judge.conclude(
+      var concluded = concluder.conclude(
         message, verdict, at: stage, source, hop: hop, parent: place.hop, origin: nil, takenAt: now, now: now,
         milliseconds: 0)
       if let letter = concluded.deadLetter {
@@ -145,7 +144,7 @@ struct Resume: Sendable {
       return concluded
     }
     let isEnd = order.way == .stop
-    let target = isEnd ? nil : order.way == .redo ? stage.name : Self.beginning(place.process, judge.routes, directory)
+    let target = isEnd ? nil : order.way == .redo ? stage.name : Self.beginning(place.process, concluder.routes, directory)
     if order.way == .fromBeginning {
       try Journal.noteRun(
         rid: order.rid, run: run, from: target ?? stage.name, author: WorkflowEvents.stage, reason: "begins again after it waited",
@@ -158,8 +157,8 @@ struct Resume: Sendable {
     let outgoing = target.map { name in
       let id = hop.id.next(name)
       return OutgoingHop(
-        id: id, parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: judge.routes.busIn(of: name),
-        key: judge.routes.key(order.rid, to: name, of: place.process, hop: id, isFirst: false), message: message.encoded(),
+        id: id, parent: hop.id, run: hop.run, attempt: 1, stage: name, topic: concluder.routes.busIn(of: name),
+        key: concluder.routes.key(order.rid, to: name, of: place.process, hop: id, isFirst: false), message: message.encoded(),
         notBefore: now)
     }
     return ConcludedHop(

@@ -96,7 +96,7 @@ final class OutboxRelay: Sendable {
           sender?.close()
           sender = nil
         }
-        _ = bell.wait(milliseconds: min(200 << min(failures, 6), 10_000))
+        _ = bell.wait(milliseconds: WorkerThread.backoff.milliseconds(after: failures + 1))
       }
       if !more, !thread.isStopping { _ = bell.wait(milliseconds: 300) }
       while bell.wait(milliseconds: 0) {}
@@ -162,10 +162,10 @@ final class OutboxRelay: Sendable {
       let rows = try connection.execute(
         """
         SELECT id::text, topic, coalesce(raw_key, convert_to(record_key, 'UTF8')), value FROM regproc.outbox
-        WHERE (sent_at IS NULL OR sent_at < now() - make_interval(secs => $2 * power(2, least(sent_count - 1, 10))))
-          AND (not_before IS NULL OR not_before <= now()) AND \(carried.condition(3))
+        WHERE (sent_at IS NULL OR sent_at < now() - make_interval(secs => \(again("sent_count"))))
+          AND (not_before IS NULL OR not_before <= now()) AND \(carried.condition(2))
         ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
-        """, [.int(Self.batch), .double(reconcileAfter)] + carried.parameters)
+        """, [.int(Self.batch)] + carried.parameters)
       guard !rows.isEmpty else { return 0 }
       let ids = try rows.map { try $0.text(0) }
       let records: [OutgoingRecord] = try rows.map { row in
@@ -209,8 +209,11 @@ final class OutboxRelay: Sendable {
     return count
   }
 
-  /// Seconds until a refused record is tried again, in SQL: 1, 2, 4 ... and at most five minutes.
-  private static let pause = "least(300, power(2, least(refused_count, 10)))"
+  /// Seconds until a refused record is tried again, in SQL; the count is one of before this refusal.
+  private static let pause = Backoff(first: 1, longest: 300).sql(after: "refused_count + 1")
+
+  /// Seconds until what nobody took is sent again, in SQL.
+  private func again(_ count: String) -> String { Backoff(first: reconcileAfter, longest: reconcileAfter * 1024).sql(after: count) }
 
   /// What became of records that were sent together; by their places.
   private struct Outcome {
@@ -272,10 +275,10 @@ final class OutboxRelay: Sendable {
     let rows = try connection.execute(
       """
       UPDATE regproc.hop AS h SET state = 0, not_before = now()
-      WHERE state = 1 AND sent_at < now() - make_interval(secs => $1 * power(2, least(greatest(sent_count, 1) - 1, 10)))
-        AND NOT EXISTS (SELECT 1 FROM unnest($2::text[], $3::text[]) AS e(process, stage)
+      WHERE state = 1 AND sent_at < now() - make_interval(secs => \(again("sent_count")))
+        AND NOT EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[]) AS e(process, stage)
           WHERE e.process = h.process AND e.stage = h.stage)
-      """, [.double(reconcileAfter)] + pairs)
+      """, pairs)
     // Where another bridge than ours routes, the next stage of ours that gets the packet is all that is heard of the answer.
     if !elsewhere.isEmpty {
       _ = try connection.execute(

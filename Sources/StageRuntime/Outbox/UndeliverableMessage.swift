@@ -8,10 +8,12 @@ enum UndeliverableMessage {
   static let code = "RPR-BUS-001"
 
   /// - Throws: `MessageError` when the journal has no readable message for it.
-  static func conclude(_ hop: OutgoingHop, _ reason: String, key: [UInt8], by judge: Judge, now: Instant) throws -> ConcludedHop {
+  static func conclude(_ hop: OutgoingHop, _ reason: String, key: [UInt8], by concluder: Concluder, now: Instant) throws
+    -> ConcludedHop
+  {
     let message = try Message(decoding: hop.message)
-    let stage = StageDefinition(hop.stage, in: judge.directory, or: judge.routes)
-    var concluded = judge.conclude(
+    let stage = StageDefinition(hop.stage, in: concluder.directory, or: concluder.routes)
+    var concluded = concluder.conclude(
       message, .error(code, reason), at: stage, hop: HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt), parent: hop.parent,
       origin: nil, takenAt: now, now: now, milliseconds: 0)
     concluded.deadLetter =

@@ -9,7 +9,7 @@ public struct Rehearsal: Sendable {
   private let unit: @Sendable (RehearsalNotes) -> RunningStage
   private let stage: StageDefinition
   private let takesMessages: Bool
-  private let judge: Judge
+  private let concluder: Concluder
   private let pool: Pool?
   private let needingDatabase: Set<RehearsedPart>
 
@@ -29,7 +29,7 @@ public struct Rehearsal: Sendable {
     self.pool = pool
     self.needingDatabase = pool == nil ? needingDatabase : []
     let table = RouteTable(routes, versions: pool.map { RouteVersions(pool: $0, stages: routes.stages) })
-    judge = Judge(table, directory: Dictionary(directory.map { ($0.name, $0) }) { first, _ in first }, worker: "rehearsal")
+    concluder = Concluder(table, directory: Dictionary(directory.map { ($0.name, $0) }) { first, _ in first }, worker: "rehearsal")
     unit = { notes in
       let real: any StageStore =
         pool.map { PostgresStageStore(stage: stage.name, pool: $0, wake: WakeUp()) as any StageStore } ?? NoStore()
@@ -52,14 +52,21 @@ public struct Rehearsal: Sendable {
     let incoming = IncomingMessage(
       message: message, hop: HopHeader(id: id, run: run, attempt: 1),
       origin: RecordOrigin(topic: stage.busIn, partition: -1, offset: -1), takenAt: unit.context.services.clock.now)
-    let hop = try await judge.judge(incoming, by: unit, judge.source(stage))
+    let way = try await concluder.version(for: incoming) ?? concluder
+    let judge = Judge(unit)
+    var judgement = try await judge.judge(incoming)
+    do {
+      // What would be committed with the verdict is noted, and conflicts as it would.
+      try await unit.context.store.commit(judgement.verdict.changes)
+    } catch { judgement = judge.failed(incoming, error) }
+    let hop = way.conclude(incoming, judgement, at: stage, now: unit.context.services.clock.now)
     return RehearsalReport(hop, notes)
   }
 
   private func check(_ message: Message) throws(RehearsalError) {
     guard takesMessages else { throw .takesNoMessages(stage.name) }
-    guard let flow = judge.routes.flow(message.process) else {
-      throw .noFlow(message.process, among: judge.routes.flows.map(\.process.value))
+    guard let flow = concluder.routes.flow(message.process) else {
+      throw .noFlow(message.process, among: concluder.routes.flows.map(\.process.value))
     }
     guard flow.stages.contains(where: { $0.name.value == stage.name }) else {
       throw .notInFlow(stage.name, flow: message.process, stages: flow.stages.map(\.name.value))
@@ -68,7 +75,7 @@ public struct Rehearsal: Sendable {
 
   /// The newest run of a registration: which version of a pinned flow it goes by depends on it.
   private func run(of message: Message) async throws -> Int {
-    guard let pool, judge.routes.isPinned(message.process) else { return 1 }
+    guard let pool, concluder.routes.isPinned(message.process) else { return 1 }
     return try await pool.with { connection in
       let rows = try connection.execute(
         "SELECT coalesce(max(run), 1) FROM regproc.hop WHERE rid = $1 AND process = $2 AND iteration = $3",

@@ -39,7 +39,7 @@ public struct RehearsedCall: Sendable, Equatable {
 
 /// A change of the stage's own records that would have been made.
 public struct RehearsedWrite: Sendable, Equatable {
-  /// `insert`, `put`, `delete`, `schedule` or `publish`.
+  /// `insert`, `put`, `add`, `delete`, `schedule` or `publish`.
   public var change: String
   /// The collection, the kind of work or the topic.
   public var place: String

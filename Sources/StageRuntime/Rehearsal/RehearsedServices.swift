@@ -16,9 +16,11 @@ extension Services {
       rids: RehearsedRIDs(notes: notes),
       // These have nothing but reads, as master data and matcher below.
       schemas: schemas, virusScanner: virusScanner, tokens: RehearsedTokens(real: tokens, notes: notes),
-      http: RehearsedHTTP(notes: notes), clock: clock, masterData: masterData, biometrics: biometrics,
-      preRegistration: RehearsedPreRegistration(notes: notes),
-      identityAuthentication: RehearsedAuthentication(notes: notes), notifier: RehearsedNotifier(real: notifier, notes: notes))
+      http: RehearsedHTTP(notes: notes), clock: clock)
+    (services.masterData, services.biometrics) = (masterData, biometrics)
+    services.identityAuthentication = RehearsedAuthentication(notes: notes)
+    services.preRegistration = RehearsedPreRegistration(notes: notes)
+    services.notifier = RehearsedNotifier(real: notifier, notes: notes)
     services.outgoingHosts = outgoingHosts
     return services
   }

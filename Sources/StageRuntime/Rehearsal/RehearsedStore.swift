@@ -67,6 +67,18 @@ final class RehearsedStore: StageStore {
       let old = try await present(place, after)
       if let version, old?.version != version { throw StoreConflict(collection: collection, key: key) }
       after[place] = StageRecord(collection: collection, key: key, version: (old?.version ?? 0) + 1, document: document)
+    case .add(let collection, let key, let member, let amount):
+      let place = Place(collection: collection, key: key)
+      let old = try await present(place, after)
+      guard var document = (old?.document ?? [:]).object, let number = (document[member] ?? 0).int,
+        case (let sum, false) = number.addingReportingOverflow(amount)
+      else {
+        throw ServiceError(
+          .refused, service: RehearsedPart.store.rawValue, code: "RPR-SYS-012",
+          "`\(member)` of a record of \(collection) is no number")
+      }
+      document[member] = JSONValue(sum)
+      after[place] = StageRecord(collection: collection, key: key, version: (old?.version ?? 0) + 1, document: .object(document))
     case .delete(let collection, let key): after[Place(collection: collection, key: key)] = .some(nil)
     case .schedule, .publish: break
     }
@@ -80,6 +92,7 @@ final class RehearsedStore: StageStore {
     case .insert(let collection, let key, let document):
       return write("insert", collection, key, RehearsalNotes.members(document))
     case .put(let collection, let key, let document, _): return write("put", collection, key, RehearsalNotes.members(document))
+    case .add(let collection, let key, let member, _): return write("add", collection, key, RehearsalNotes.names([member]))
     case .delete(let collection, let key): return write("delete", collection, key, [])
     case .schedule(let work): return write("schedule", work.kind, work.key, RehearsalNotes.members(work.payload))
     case .publish(let record):
@@ -94,7 +107,7 @@ struct RehearsedEntrance: PipelineEntrance {
   let notes: RehearsalNotes
 
   func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?, changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) async throws -> Bool { throw notes.refuse(.pipeline, "conclude", ["at \(stage)"]) }
   func notified(_ message: Message, at stage: String, _ verdict: Verdict) async throws -> Bool {
     throw notes.refuse(.pipeline, "notified", ["at \(stage)"])

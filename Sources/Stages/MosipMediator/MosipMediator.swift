@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Registration
 import StageKit
+import System
 
 /// The MOSIP-side mediator: takes events from the OpenCRVS side, makes registration packets of births and corrections, announces and
 /// uploads these, deactivates and activates identities, and sends back UIN tokens, results and errors.
@@ -20,7 +21,7 @@ public struct MosipMediator: StagePlugin {
       WorkKind(packet, concurrency: 32, isIntake: true), WorkKind(credential, concurrency: 32),
       WorkKind(credentialStatus, concurrency: 16),
       WorkKind(change, concurrency: 16, isIntake: true), WorkKind(ended, concurrency: 8),
-      WorkKind(status, concurrency: 4), WorkKind(notify, concurrency: 4, tries: 5, firstPause: 5),
+      WorkKind(status, concurrency: 4), WorkKind(notify, concurrency: 4, tries: 5, backoff: Backoff(first: 5, longest: 300)),
       WorkKind(subscription, concurrency: 1),
     ],
     counts: [

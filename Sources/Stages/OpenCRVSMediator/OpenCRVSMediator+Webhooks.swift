@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Registration
 import StageKit
+import System
 
 /// What comes in from OpenCRVS, and the subscription that makes it come.
 extension OpenCRVSMediator {
@@ -16,7 +17,8 @@ extension OpenCRVSMediator {
   /// closed without an answer.
   func patiently(_ context: StageContext, _ body: () async throws -> Response) async throws -> Response {
     let end = context.services.clock.now.milliseconds + Int64(settings.integer("webhook-patience")) * 1000
-    var pause: Int64 = 200
+    let backoff = Backoff(first: 0.2, longest: 10)
+    var tries = 0
     while true {
       do {
         return try await body()
@@ -24,13 +26,14 @@ extension OpenCRVSMediator {
         throw fault
       } catch {
         let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
-        guard context.services.clock.now.milliseconds + pause <= end else {
+        tries += 1
+        let pause = backoff.milliseconds(after: tries)
+        guard context.services.clock.now.milliseconds + Int64(pause) <= end else {
           context.log.error("a webhook could not be kept: its connection is closed, so that it is sent again", ["error": code])
           throw HangUp()
         }
         context.log.warning("a webhook waits until it can be kept", ["error": code])
         do { try await Task.sleep(for: .milliseconds(pause)) } catch { throw HangUp() }
-        pause = min(pause * 2, 10_000)
       }
     }
   }

@@ -61,8 +61,7 @@ struct Uploads: Sendable {
     if virus != nil {
       _ = try await reached {
         try await context.pipeline.conclude(
-          message, at: context.stage, .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"), opening: opening,
-          changes: [])
+          message, at: context.stage, .failed("RPR-PKR-FAILED-001", "Packet is Virus Infected"), opening: opening)
       }
       throw UploadError(.infected)
     }
@@ -77,7 +76,7 @@ struct Uploads: Sendable {
     let isNew = try await reached {
       try await context.pipeline.conclude(
         message, at: context.stage, .passed("RPR-PKR-SUCCESS-002", "Packet is Uploaded to Landing Zone"),
-        opening: opening, changes: [])
+        opening: opening)
     }
     // Somebody else's upload of the same packet came in between. A client whose success was lost reads this code as done.
     guard isNew else { throw UploadError(.duplicate) }

@@ -7,7 +7,7 @@ import System
 public struct Reprocessor: StagePlugin {
   /// In so many parts registrations are shared out; each is one instance's at a time.
   static let slices = 4
-  private static let work = WorkKind("look", concurrency: 1, firstPause: 2, longestPause: 60)
+  private static let work = WorkKind("look", concurrency: 1, backoff: Backoff(first: 2, longest: 60))
 
   public static let spec = PluginSpec(
     name: "reprocessor", summary: "tries registrations again that stand at a stage which runs elsewhere, in place of MOSIP's",

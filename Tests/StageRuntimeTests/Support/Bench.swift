@@ -89,7 +89,7 @@ final class Bench: Sendable {
     broker = FakeBroker(isTransactional: transactional)
     var files: [String: StageDefinition] = [:]
     for name in ["entrance", "a", "b", "c"] {
-      var file = StageDefinition(name: name, plugin: "test", tries: tries, firstPause: 0, longestPause: 0)
+      var file = StageDefinition(name: name, plugin: "test", tries: tries, backoff: Backoff(first: 0, longest: 0))
       file.batch = batch
       files[name] = file
     }
@@ -142,7 +142,7 @@ final class Bench: Sendable {
     let worker = StageWorker(
       unit: RunningStage(file: file, plugin: TestStage(judge), context: context, settings: settings), name: name,
       mode: broker.isTransactional ? .transactional : .acknowledged, routes: table, directory: files,
-      database: database, pauses: pauses,
+      database: database, pauses: pauses, wake: wake,
       openBus: { [self] topics, watch in
         opened.withLock { $0.append(topics) }
         return broker.bus(topics[0], watch)

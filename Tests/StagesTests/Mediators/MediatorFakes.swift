@@ -61,6 +61,12 @@ struct MemoryStageStore: StageStore {
         let version = next.records[place]?.version ?? 0
         if let expected, expected != version { throw StoreConflict(collection: collection, key: key) }
         next.records[place] = StageRecord(collection: collection, key: key, version: version + 1, document: document)
+      case .add(let collection, let key, let member, let amount):
+        let place = "\(stage)|\(collection)|\(key)"
+        let (version, old) = (next.records[place]?.version ?? 0, next.records[place]?.document ?? [:])
+        guard var document = old.object else { throw StoreConflict(collection: collection, key: key) }
+        document[member] = JSONValue((document[member]?.int ?? 0) + amount)
+        next.records[place] = StageRecord(collection: collection, key: key, version: version + 1, document: .object(document))
       case .delete(let collection, let key): next.records["\(stage)|\(collection)|\(key)"] = nil
       case .schedule(let item):
         if !next.work.contains(where: { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }) {
@@ -345,7 +351,6 @@ struct UnusedByMediators: PacketManager, CredentialService, VirusScanner, Pipeli
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws { throw NotNeeded() }
   func deleteTags(of rid: String, named names: [String]) async throws { throw NotNeeded() }
   func conclude(
-    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?,
-    changes: [StageChange]
+    _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) async throws -> Bool { throw NotNeeded() }
 }

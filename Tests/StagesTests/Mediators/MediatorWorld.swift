@@ -95,14 +95,14 @@ final class MediatorWorld: Sendable {
   }
 
   func context(_ stage: String) -> StageContext {
-    let services = Services(
+    var services = Services(
       packets: UnusedByMediators(), registrations: FakeRegister(world: self), identities: FakeIdentities(world: self),
       keys: FakeKeyManager(keys: keys, fault: { self.state.withLock { $0.certificateFault } }),
       envelopeKeys: FakeEnvelopeKeys(world: self), credentials: UnusedByMediators(), hub: FakeHub(world: self),
       objects: FakeObjects(world: self), audit: FakeAudit(world: self), rids: FakeRIDs(world: self),
       schemas: SampleSchemas(),
-      virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock,
-      notifier: state.withLock { $0.hasNotifier } ? FakeNotifier(world: self) : NoNotifier())
+      virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
+    if state.withLock({ $0.hasNotifier }) { services.notifier = FakeNotifier(world: self) }
     return StageContext(
       stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: UnusedByMediators(),
       log: Log(stage))

@@ -8,24 +8,26 @@ enum DoctorTLS {
   /// From so many days before its end on, a certificate is worth a warning.
   private static let soon = 30.0
 
-  static func check(
-    _ settings: Settings, now: Instant, _ say: (String, Bool, String) -> Void, _ warn: (String, String) -> Void
-  ) {
+  static let check = DoctorCheck("tls", remedy: "docs/tls.md says what a certificate needs") { doctor, report in
+    look(doctor.settings, now: .now, report)
+  }
+
+  static func look(_ settings: Settings, now: Instant, _ report: DoctorReport) {
     var faults: [String] = []
     func bad(_ error: any Error) {
       let text = (error as? HTTPError)?.reason ?? "\(error)"
       // One fault of the settings is found by whoever needs the setting.
-      if !faults.contains(text) { say("tls", false, text) }
+      if !faults.contains(text) { report.bad(text) }
       faults.append(text)
     }
     for listener in ["http", "admin"] {
       do {
         guard let files = try settings.tlsFiles(listener), let identity = try settings.tls(listener) else {
-          say("tls", true, "\(listener): none configured (\(listener).tls.certificate)")
+          report.good("\(listener): none configured (\(listener).tls.certificate)")
           continue
         }
         let names = listener == "http" ? names(ofPublic: settings) : names(ofAdmin: settings)
-        judge("\(listener): \(files.certificate)", try identity.check(), names, now, say, warn)
+        judge("\(listener): \(files.certificate)", try identity.check(), names, now, report)
       } catch {
         bad(error)
       }
@@ -34,42 +36,40 @@ enum DoctorTLS {
     for name in ["http.tls.client-ca", "admin.tls.client-ca", "http.trusted-ca", "http.client-certificate"] {
       guard let file = settings.text(name) else { continue }
       do {
-        ends("\(name): \(file)", try TLSIdentity.firstEnd(of: file), now, say, warn)
+        ends("\(name): \(file)", try TLSIdentity.firstEnd(of: file), now, report)
       } catch {
-        say("tls", false, "\(name): \((error as? HTTPError)?.reason ?? "\(error)")")
+        report.bad("\(name): \((error as? HTTPError)?.reason ?? "\(error)")")
       }
     }
     if settings.text("http.tls.certificate") != nil, settings.url(port: settings.port).hasPrefix("http://") {
-      warn(
-        "tls",
-        "http.url begins with http://, but the process speaks only TLS: right only behind a proxy that is called without TLS")
+      report.warn(
+        "http.url begins with http://, but the process speaks TLS only: right behind a proxy that is called without it, else wrong")
     }
   }
 
   private static func ends(
-    _ what: String, _ end: Instant, _ now: Instant, _ say: (String, Bool, String) -> Void, _ warn: (String, String) -> Void
+    _ what: String, _ end: Instant, _ now: Instant, _ report: DoctorReport
   ) {
     let (day, left) = (end.iso.prefix(10), end.seconds(since: now) / 86_400)
     if left <= 0 {
-      say("tls", false, "\(what) ended on \(day): renew it, the process takes the new one by itself")
+      report.bad("\(what) ended on \(day): renew it, the process takes the new one by itself")
     } else if left < soon {
-      warn("tls", "\(what) ends on \(day), in \(Int(left)) days")
+      report.warn("\(what) ends on \(day), in \(Int(left)) days")
     } else {
-      say("tls", true, "\(what) ends on \(day)")
+      report.good("\(what) ends on \(day)")
     }
   }
 
   private static func judge(
-    _ what: String, _ certificate: TLSCertificate, _ names: [String], _ now: Instant, _ say: (String, Bool, String) -> Void,
-    _ warn: (String, String) -> Void
+    _ what: String, _ certificate: TLSCertificate, _ names: [String], _ now: Instant, _ report: DoctorReport
   ) {
     if certificate.notBefore > now {
-      say("tls", false, "\(what) is not valid before \(certificate.notBefore.iso)")
+      report.bad("\(what) counts from \(certificate.notBefore.iso) on only")
     } else {
-      ends(what, certificate.notAfter, now, say, warn)
+      ends(what, certificate.notAfter, now, report)
     }
     let missing = names.filter { !certificate.covers($0) }
-    if !missing.isEmpty { say("tls", false, "\(what) is not for \(missing.joined(separator: ", ")), by which it is called") }
+    if !missing.isEmpty { report.bad("\(what) is not for \(missing.joined(separator: ", ")), by which it is called") }
   }
 
   /// The host by which others call the endpoints.

@@ -1,0 +1,67 @@
+import StageRuntime
+import Stages
+
+/// What `regproc doctor` says of folders and files.
+enum DoctorFiles {
+  static let checks = [home, stages, routes]
+
+  private static let home = DoctorCheck("home", remedy: "start where routes.yaml and stages/ are, or say --home FOLDER") {
+    doctor, report in
+    guard let folder = doctor.settings.home.folder else { return report.failed("none") }
+    report.good(folder)
+  }
+
+  private static let stages = DoctorCheck("stages", remedy: "regproc stages describe NAME shows what a stage may be told") {
+    doctor, report in
+    do {
+      let folder = try StageFolder(doctor.settings)
+      doctor.stages = folder
+      report.good("\(folder.stages.count) in \(folder.folder)")
+      do {
+        let variables = try StageEnvironment.read(doctor.environment, stages: folder.stages)
+        for file in folder.stages {
+          guard let type = Plugins.named(file.plugin) else { continue }
+          for warning in type.warnings(try StageEnvironment.given(file, type.spec, variables)) {
+            report.warn(warning, as: file.name)
+          }
+        }
+      } catch {
+        report.failed("\(error)")
+      }
+    } catch let problems as FileProblems {
+      report.failed("a stage file has faults")
+      doctor.tellProblems(problems)
+    }
+  }
+
+  private static let routes = DoctorCheck("routes", remedy: "regproc routes check shows them") { doctor, report in
+    guard let stages = doctor.stages else { return }
+    let settings = doctor.settings
+    do {
+      let (routes, warnings) = try stages.routes(settings.routesFile)
+      let count = warnings.problems.count
+      report.good(
+        "\(settings.routesFile), \(routes.flows.count == 1 ? "1 flow" : "\(routes.flows.count) flows")"
+          + (count == 0 ? "" : ", \(count) warnings (regproc routes check)"))
+      doctor.topics = TopicPlan(
+        routes, readers: try stages.topicReaders, partitions: settings.partitions, replication: settings.replication,
+        retention: nil)
+    } catch let problems as FileProblems {
+      report.failed("\(settings.routesFile) has faults")
+      doctor.tellProblems(problems)
+    }
+  }
+
+  static let data = DoctorCheck("data", remedy: "may this user write there, or is another folder meant (--data FOLDER)?") {
+    doctor, report in
+    let folder = doctor.settings.data
+    do {
+      try Files.makeFolder(folder)
+      try Files.write([], to: folder + "/.doctor")
+      Files.remove(folder + "/.doctor")
+      report.good("\(Files.absolute(folder)) can be written")
+    } catch {
+      report.failed("\(error)")
+    }
+  }
+}
