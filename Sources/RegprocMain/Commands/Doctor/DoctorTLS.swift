@@ -43,7 +43,7 @@ enum DoctorTLS {
     }
     if settings.text("http.tls.certificate") != nil, settings.url(port: settings.port).hasPrefix("http://") {
       report.warn(
-        "http.url begins with http://, but the process speaks TLS only: right behind a proxy that is called without it, else wrong")
+        "http.url begins with http://, but the process speaks only TLS: right only behind a proxy that is called without TLS")
     }
   }
 
@@ -64,7 +64,7 @@ enum DoctorTLS {
     _ what: String, _ certificate: TLSCertificate, _ names: [String], _ now: Instant, _ report: DoctorReport
   ) {
     if certificate.notBefore > now {
-      report.bad("\(what) counts from \(certificate.notBefore.iso) on only")
+      report.bad("\(what) is not valid before \(certificate.notBefore.iso)")
     } else {
       ends(what, certificate.notAfter, now, report)
     }
