@@ -62,7 +62,7 @@ public final class MemoryStore: Sendable {
       guard case .object(var members) = old?.document ?? [:], let value = members[member].map({ $0.int }) ?? 0 else {
         throw ServiceError(.refused, service: "store", code: "RPR-STORE-001", "`\(member)` of \(collection) is no whole number")
       }
-      members[member] = .int(value + number)
+      members[member] = JSONValue(value + number)
       content.records[place(collection, key)] = StageRecord(
         collection: collection, key: key, version: (old?.version ?? 0) + 1, document: .object(members))
     case .delete(let collection, let key): content.records[place(collection, key)] = nil
