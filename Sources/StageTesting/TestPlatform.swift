@@ -14,7 +14,7 @@ public actor TestPlatform {
   public nonisolated let store = MemoryStore()
 
   /// Before or after the call has had its effect.
-  public enum Moment { case before, after }
+  public enum Moment: Sendable { case before, after }
 
   private struct Failure {
     let call: String
@@ -46,11 +46,16 @@ public actor TestPlatform {
   /// Rows of `registration`.
   public var rows: [RegistrationRecord] = []
   /// A draft of an identity.
-  public struct Draft {
+  public struct Draft: Sendable {
     public var uin: String
     public var fields: JSONValue = .null
     public var documents: [IdentityDocument] = []
     public var isPublished = false
+
+    /// A draft for this UIN.
+    public init(uin: String, fields: JSONValue = .null, documents: [IdentityDocument] = [], isPublished: Bool = false) {
+      (self.uin, self.fields, self.documents, self.isPublished) = (uin, fields, documents, isPublished)
+    }
   }
   /// Drafts of identities by RID.
   public var drafts: [String: Draft] = [:]
