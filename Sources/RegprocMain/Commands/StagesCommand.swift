@@ -56,7 +56,7 @@ enum StagesCommand {
     facts.append(["consumer group", stage.group])
     facts.append(["MOSIP class", stage.className])
     facts.append(["transaction type", stage.transactionType])
-    facts.append(["tries", "\(stage.tries), the first pause \(stage.firstPause) s, the longest \(stage.longestPause) s"])
+    facts.append(["tries", "\(stage.tries), the first pause \(stage.backoff.first) s, the longest \(stage.backoff.longest) s"])
     facts.append(["parallelism", "\(stage.parallelism) RIDs at a time, batches of up to \(stage.batch)"])
     facts.append(["side", stage.side.rawValue])
     let resources = stage.resources

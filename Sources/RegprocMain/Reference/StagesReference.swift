@@ -28,7 +28,7 @@ enum StagesReference {
           [
             work.name, work.concurrencySetting.map { "by `\($0)`" } ?? String(work.concurrency),
             work.tries.map(String.init) ?? "no end",
-            "\(work.firstPause) s, doubled up to \(work.longestPause) s",
+            "\(work.backoff.first) s, doubled up to \(work.backoff.longest) s",
           ]
         })
       if let served = endpoints[stage.name], !served.isEmpty {

@@ -1,5 +1,6 @@
 import HTTP
 import MosipPlatform
+import ObjectStores
 import EmbeddedPlatform
 import StageKit
 import System
