@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import Registration
+import System
 
 /// An OpenCRVS webhook on the wire.
 public enum Webhook {
@@ -14,14 +15,15 @@ public enum Webhook {
         "Content-Type": "application/json", "X-Hub-Signature": HubSignature.openCRVS(body: body, secret: secret),
       ],
       body: .bytes(body))
-    var pause = 0.2
+    let backoff = Backoff(first: 0.2, longest: 4)
+    var tries = 0
     while true {
       let answer = try await client.send(request)
       let errors = (try? JSONValue.parse(answer.body))?["errors"]?.array ?? []
       let codes = errors.compactMap { $0["errorCode"]?.string }
-      if answer.status >= 500, pause < 4 {
-        try await Task.sleep(for: .seconds(pause))
-        pause *= 2
+      if answer.status >= 500, tries < 5 {
+        tries += 1
+        try await Task.sleep(for: .seconds(backoff.pause(after: tries)))
         continue
       }
       guard (200..<300).contains(answer.status) else {

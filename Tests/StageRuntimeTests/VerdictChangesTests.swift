@@ -61,8 +61,9 @@ extension Bench {
           try await bench.number(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'first' AND wait_event_type = 'Lock'") == 1
         })
-      bench.broker.plan(.poll, .die)
+      bench.broker.plan(.rewind, .die)
       try await bench.kill("first")
+      #expect(try await eventually { bench.broker.passes(.rewind) == 1 })
       _ = try blocking.execute("ROLLBACK")
       blocking.close()
       #expect(try await bench.keptNow() == [0, 0, 0, 0])
