@@ -52,18 +52,18 @@ public struct JWS: Sendable {
   /// Signs a payload with RS256.
   /// - Parameters:
   ///   - type: the header's `typ`, e.g. `JWT`.
-  ///   - keyID: the header's `kid`.
+  ///   - keyId: the header's `kid`.
   ///   - certificates: put into the header as `x5c`, the signer's first; empty for none.
   ///   - thumbprint: whether the header has the first certificate's `x5t#S256`.
   ///   - detached: whether the payload is left out of the text: `header..signature`.
   /// - Throws: `CryptographyError` `internal`.
   public static func sign(
-    _ payload: [UInt8], with key: RSAPrivateKey, type: String? = nil, keyID: String? = nil,
+    _ payload: [UInt8], with key: RSAPrivateKey, type: String? = nil, keyId: String? = nil,
     certificates: [Certificate] = [], thumbprint: Bool = false, detached: Bool = false
   ) throws -> String {
     var fields = [#""alg":"RS256""#]
     if let type { fields.append(#""typ":"# + quoted(type)) }
-    if let keyID { fields.append(#""kid":"# + quoted(keyID)) }
+    if let keyId { fields.append(#""kid":"# + quoted(keyId)) }
     if !certificates.isEmpty {
       fields.append(#""x5c":["# + certificates.map { "\"\(Encoding.base64($0.der))\"" }.joined(separator: ",") + "]")
     }

@@ -82,21 +82,21 @@ public struct EmbeddedKeyManager: KeyManager, PacketKeys {
 
   // MARK: PacketKeys
 
-  public func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try await encryptPacket(plaintext, referenceId: refID)
+  public func encrypt(_ plaintext: [UInt8], refId: String) async throws -> [UInt8] {
+    try await encryptPacket(plaintext, referenceId: refId)
   }
-  public func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-    try await decryptPacket(blob, referenceId: refID)
+  public func decrypt(_ blob: [UInt8], refId: String) async throws -> [UInt8] {
+    try await decryptPacket(blob, referenceId: refId)
   }
-  public func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await sign(plaintext) }
-  public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-    try await verify(plaintext, signature: signature, referenceId: refID)
+  public func sign(_ plaintext: [UInt8], refId: String) async throws -> [UInt8] { try await sign(plaintext) }
+  public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refId: String) async throws -> Bool {
+    try await verify(plaintext, signature: signature, referenceId: refId)
   }
-  public func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource {
-    try await decryptPacket(blob, referenceId: refID)
+  public func decrypt(_ blob: any ByteSource, refId: String) async throws -> any ByteSource {
+    try await decryptPacket(blob, referenceId: refId)
   }
-  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool {
-    try await verify(plaintext, signature: signature, referenceId: refID)
+  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refId: String) async throws -> Bool {
+    try await verify(plaintext, signature: signature, referenceId: refId)
   }
 }
 

@@ -165,7 +165,7 @@ public struct EmbeddedPacketManager: PacketManager {
         let info = try SubPacketInfo(metadata: metadata)
         let (part, found) = try await reader.inspect(
           PacketReader.Part(name: name, info: info, content: content, path: key), rid: packet.rid, source: source,
-          processName: processName, refID: info.refID)
+          processName: processName, refId: info.refId)
         // Of a large one only small files are in memory.
         let entry = PacketCache.Entry(part: part, findings: found, size: content.isSmall ? content.count * 3 : 4 << 20)
         cache.put(identity, entry)

@@ -7,7 +7,7 @@ import System
 struct Configuration: ~Copyable {
   enum Role {
     case consumer(group: String, instance: String?)
-    case producer(transactionalID: String?)
+    case producer(transactionalId: String?)
     case admin
 
     var handleType: rd_kafka_type_t {
@@ -30,7 +30,7 @@ struct Configuration: ~Copyable {
   init(_ settings: KafkaSettings, _ role: Role) throws(KafkaError) {
     raw = rd_kafka_conf_new()
     try set("bootstrap.servers", settings.bootstrapServers)
-    try set("client.id", settings.clientID)
+    try set("client.id", settings.clientId)
     try set("socket.nagle.disable", "true")
     // Enough to wait out a broker's restart, short enough to be back at once when it is.
     try set("reconnect.backoff.ms", "50")
@@ -63,10 +63,10 @@ struct Configuration: ~Copyable {
       try set("fetch.error.backoff.ms", "100")
       // What a reader says of its partitions and brokers: some standstills come with no event and no line at all.
       try set("statistics.interval.ms", "3000")
-    case .producer(let transactionalID):
+    case .producer(let transactionalId):
       // A worker's transaction lives milliseconds. That of a killed one holds up its stage and the next until this is over (and up to 10 s
       // longer), unless it comes back under its name: librdkafka's default is a minute.
-      if transactionalID != nil { try set("transaction.timeout.ms", "10000") }
+      if transactionalId != nil { try set("transaction.timeout.ms", "10000") }
       // So long a record waits for a topic that the metadata does not show. Below the time that a record may wait at all, or its failure
       // would not say that the topic is missing.
       try set("topic.metadata.propagation.max.ms", "5000")
@@ -85,10 +85,10 @@ struct Configuration: ~Copyable {
       try apply(settings.consumerProperties)
       try set("group.id", group)
       if let instance { try set("group.instance.id", instance) }
-    case .producer(let transactionalID):
+    case .producer(let transactionalId):
       try apply(settings.producerProperties)
-      if let transactionalID {
-        try set("transactional.id", transactionalID)
+      if let transactionalId {
+        try set("transactional.id", transactionalId)
         try checkTimeouts(settings)
       }
     case .admin: break

@@ -33,7 +33,7 @@ public final class EmbeddedCluster: @unchecked Sendable {
     /// A consumer says that it lives.
     case heartbeat = 12
     /// A producer asks for its number.
-    case initProducerID = 22
+    case initProducerId = 22
     /// Partitions become part of a transaction.
     case addPartitionsToTransaction = 24
     /// A transaction ends.
@@ -71,7 +71,7 @@ public final class EmbeddedCluster: @unchecked Sendable {
   /// Starts brokers. Throws a `KafkaError` if they cannot be started.
   public init(brokers: Int = 1) throws(KafkaError) {
     let configuration = try Configuration(
-      KafkaSettings(bootstrapServers: "", clientID: "embedded", logsWarnings: false), .admin)
+      KafkaSettings(bootstrapServers: "", clientId: "embedded", logsWarnings: false), .admin)
     // The configuration turns the algorithm of Nagle off: with it a transaction takes 44 ms here, since packets wait for each other.
     client = try configuration.makeHandle(.admin)
     guard let cluster = rd_kafka_mock_cluster_new(client, Int32(brokers)) else {

@@ -23,10 +23,10 @@ public final class KafkaProducer: @unchecked Sendable {
 
   /// A producer; it connects in the background. `enqueueTimeoutMilliseconds` bounds how long `produce` waits when the
   /// buffer is full. Throws a `KafkaError` with code `configuration` for a bad property.
-  public init(settings: KafkaSettings, transactionalID: String? = nil, enqueueTimeoutMilliseconds: Int = 30_000)
+  public init(settings: KafkaSettings, transactionalId: String? = nil, enqueueTimeoutMilliseconds: Int = 30_000)
     throws(KafkaError)
   {
-    let role = Configuration.Role.producer(transactionalID: transactionalID)
+    let role = Configuration.Role.producer(transactionalId: transactionalId)
     let configuration = try Configuration(settings, role)
     let deliveries = Deliveries()
     rd_kafka_conf_set_opaque(configuration.raw, Unmanaged.passUnretained(deliveries).toOpaque())
@@ -34,7 +34,7 @@ public final class KafkaProducer: @unchecked Sendable {
     self.deliveries = deliveries
     client = ClientHandle(try configuration.makeHandle(role), keeping: deliveries)
     self.settings = settings
-    isTransactional = transactionalID != nil
+    isTransactional = transactionalId != nil
     enqueueTimeout = enqueueTimeoutMilliseconds
   }
 

@@ -8,8 +8,8 @@ extension KafkaSettings {
   }
 
   /// The same for a transactional producer.
-  package func properties(ofProducer transactionalID: String) throws(KafkaError) -> [(name: String, value: String)] {
-    try changed(.producer(transactionalID: transactionalID))
+  package func properties(ofProducer transactionalId: String) throws(KafkaError) -> [(name: String, value: String)] {
+    try changed(.producer(transactionalId: transactionalId))
   }
 
   private func changed(_ role: Configuration.Role) throws(KafkaError) -> [(name: String, value: String)] {

@@ -6,7 +6,7 @@ public struct KafkaSettings: Sendable, CustomStringConvertible, CustomDebugStrin
   /// `host:port`, several separated by commas.
   public var bootstrapServers: String
   /// The name that the broker's logs and quotas see.
-  public var clientID: String
+  public var clientId: String
   /// Properties for consumers, producers and admin clients alike.
   public var properties: [String: String]
   /// Properties for consumers only; they win over `properties`.
@@ -18,11 +18,11 @@ public struct KafkaSettings: Sendable, CustomStringConvertible, CustomDebugStrin
 
   /// Settings for a cluster.
   public init(
-    bootstrapServers: String, clientID: String = "regproc", properties: [String: String] = [:],
+    bootstrapServers: String, clientId: String = "regproc", properties: [String: String] = [:],
     consumerProperties: [String: String] = [:], producerProperties: [String: String] = [:], logsWarnings: Bool = true
   ) {
     self.bootstrapServers = bootstrapServers
-    self.clientID = clientID
+    self.clientId = clientId
     self.properties = properties
     self.consumerProperties = consumerProperties
     self.producerProperties = producerProperties
@@ -32,7 +32,7 @@ public struct KafkaSettings: Sendable, CustomStringConvertible, CustomDebugStrin
   /// Servers, client id and the names of the properties, without their values.
   public var description: String {
     let names = Set(properties.keys).union(consumerProperties.keys).union(producerProperties.keys).sorted()
-    return "Kafka at \(bootstrapServers) as \(clientID), properties: \(names.joined(separator: ", "))"
+    return "Kafka at \(bootstrapServers) as \(clientId), properties: \(names.joined(separator: ", "))"
   }
   /// As `description`: without values.
   public var debugDescription: String { description }
@@ -42,7 +42,7 @@ public struct KafkaSettings: Sendable, CustomStringConvertible, CustomDebugStrin
   /// Checks the properties without connecting. Throws a `KafkaError` with code `configuration` that names the first bad one.
   public func check() throws(KafkaError) {
     _ = try Configuration(self, .consumer(group: "check", instance: nil))
-    _ = try Configuration(self, .producer(transactionalID: nil))
+    _ = try Configuration(self, .producer(transactionalId: nil))
     _ = try Configuration(self, .admin)
   }
 }

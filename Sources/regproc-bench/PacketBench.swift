@@ -17,7 +17,7 @@ struct PacketBench {
   }
 
   private static let rid = "10001100020000120240229235959"
-  private static let refID = "10001_10002"
+  private static let refId = "10001_10002"
   private static let schema = """
     {"properties":{"identity":{"properties":{
     "IDSchemaVersion":{"type":"number","fieldCategory":"none"},
@@ -89,7 +89,7 @@ struct PacketBench {
 
   private func draft(_ document: [UInt8]) throws -> PacketDraft {
     var draft = PacketDraft(
-      rid: Self.rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: Self.refID, schemaVersion: "0.1",
+      rid: Self.rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refId: Self.refId, schemaVersion: "0.1",
       schema: try IdSchema(json: Array(Self.schema.utf8)),
       fields: ["fullName": [["language": "eng", "value": "Asha Rao"]], "dateOfBirth": "2024/02/29", "phone": "9898989898"],
       metaInfo: ["metaData": [["label": "centerId", "value": "10001"]]], audits: [["eventId": "OPENCRVS_CREATE_PACKET"]],
@@ -207,11 +207,11 @@ struct PacketBench {
 
     func read(_ packet: [UInt8]) throws -> (contents: PacketContents, findings: [PacketFinding]) {
       let reader = PacketReader(keys: keys)
-      return try here.run { await Result.of { try await reader.inspect(packet, refID: PacketBench.refID) } }.get()
+      return try here.run { await Result.of { try await reader.inspect(packet, refId: PacketBench.refId) } }.get()
     }
 
     func streamed(_ packet: [UInt8]) throws -> (contents: PacketContents, findings: [PacketFinding]) {
-      let opened = try reader.open(MemorySource(packet), refID: PacketBench.refID)
+      let opened = try reader.open(MemorySource(packet), refId: PacketBench.refId)
       return (opened.contents, opened.findings)
     }
 
@@ -226,9 +226,9 @@ struct PacketBench {
       let made: (UnsafeMutablePointer<UInt8>, Int)? = PacketBench.rid.withCString { rid in
         "OPENCRVS".withCString { source in
           "OPENCRVS_NEW".withCString { process in
-            PacketBench.refID.withCString { refID in
+            PacketBench.refId.withCString { refId in
               "2024-02-29T23:59:59.123Z".withCString { time in
-                var about = packet_about(rid: rid, source: source, process: process, ref_id: refID, time: time)
+                var about = packet_about(rid: rid, source: source, process: process, ref_id: refId, time: time)
                 var bytes: UnsafeMutablePointer<UInt8>?
                 var size = 0
                 guard packet_reference_write(c, &about, parts, count, &bytes, &size) == 0, let bytes else { return nil }

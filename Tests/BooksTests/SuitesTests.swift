@@ -52,14 +52,14 @@ import Testing
 
       @Suite("One or two", .timeLimit(.minutes(1)))
       struct One {
-        @Test func a() {}
-        @Test(arguments: [1]) func b() {}
+        @Test func `a`() {}
+        @Test(arguments: [1]) func `b`() {}
       }
       struct Two {
-        @Test func a() {}
+        @Test func `a`() {}
       }
       struct NoSuite {}
-      @Test func alone() {}
+      @Test func `alone`() {}
       """
     #expect(Self.heads(text).map(Self.name) == ["One", "Two", nil])
   }

@@ -8,8 +8,8 @@ import Testing
   let message = Array(Vectors.message.utf8)
   let aes = (0..<32).map { UInt8($0) }
 
-  @Test("OAEP texts of independent code are decrypted with the MGF1 they were made with, and with no other")
-  func oaepVectors() throws {
+  @Test
+  func `OAEP texts of independent code are decrypted with the MGF1 they were made with, and with no other`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     #expect(try key.decrypt(b64(Vectors.oaepSHA256)) == aes)
     #expect(try key.decrypt(b64(Vectors.oaepSHA1), mgf1: .sha1) == aes)
@@ -21,8 +21,8 @@ import Testing
     }
   }
 
-  @Test("openssl decrypts what we encrypt with OAEP", arguments: [HashAlgorithm.sha256, .sha1])
-  func oaepToTool(mgf1: HashAlgorithm) throws {
+  @Test(arguments: [HashAlgorithm.sha256, .sha1])
+  func `openssl decrypts what we encrypt with OAEP`(mgf1: HashAlgorithm) throws {
     for pem in [VectorKeys.key2048, VectorKeys.key4096] {
       let key = try RSAPrivateKey(pem: pem)
       let text = try key.publicKey.encrypt(aes, mgf1: mgf1)
@@ -35,15 +35,15 @@ import Testing
     }
   }
 
-  @Test("A text too long for one RSA block is refused")
-  func oaepTooLong() throws {
+  @Test
+  func `A text too long for one RSA block is refused`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048).publicKey
     #expect(try key.encrypt([UInt8](repeating: 1, count: 190)).count == 256)
     #expect(throws: CryptographyError.self) { try key.encrypt([UInt8](repeating: 1, count: 191)) }
   }
 
-  @Test("Our signatures are the bytes independent code makes, and openssl accepts them")
-  func signatures() throws {
+  @Test
+  func `Our signatures are the bytes independent code makes, and openssl accepts them`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     #expect(try key.sign(message, .sha256) == b64(Vectors.signatureSHA256))
     #expect(try key.sign(message, .sha512) == b64(Vectors.signatureSHA512))
@@ -54,8 +54,8 @@ import Testing
     #expect(result.status == 0)
   }
 
-  @Test("A signature is valid for its message, key and hash only")
-  func verification() throws {
+  @Test
+  func `A signature is valid for its message, key and hash only`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048).publicKey
     let other = try RSAPrivateKey(pem: VectorKeys.otherKey).publicKey
     let signature = b64(Vectors.signatureSHA256)
@@ -73,8 +73,8 @@ import Testing
     #expect(throws: CryptographyError.self) { try RSAPrivateKey(pem: VectorKeys.key2048).sign(message, .sha1) }
   }
 
-  @Test("AES-256-GCM agrees with independent code for nonces of 12 and 16 bytes")
-  func gcm() throws {
+  @Test
+  func `AES-256-GCM agrees with independent code for nonces of 12 and 16 bytes`() throws {
     let aad = Array("additional".utf8)
     for (size, text) in [(12, Vectors.gcm12), (16, Vectors.gcm16)] {
       let nonce = (0..<size).map { UInt8($0) }
@@ -95,8 +95,8 @@ import Testing
     #expect(try AESGCM.open(empty, key: aes, nonce: [UInt8](repeating: 0, count: 12)).isEmpty)
   }
 
-  @Test("Digests and keyed hashes agree with independent code")
-  func digests() {
+  @Test
+  func `Digests and keyed hashes agree with independent code`() {
     #expect(Encoding.hex(Hash.sha256(message)) == Vectors.sha256)
     #expect(Encoding.hex(Hash.sha512(message)) == Vectors.sha512)
     var stream = HashStream(.sha256)
@@ -113,24 +113,24 @@ import Testing
     #expect(!HMAC.isValid([], of: message, key: key))
   }
 
-  @Test("A file's digest is that of its bytes, and a missing file is an error")
-  func fileDigest() throws {
+  @Test
+  func `A file's digest is that of its bytes, and a missing file is an error`() throws {
     let content = [UInt8](repeating: 7, count: 700_000)
     let digest = try OpenSSLTool.withFolder(["content": content]) { try Hash.file("\($0)/content") }
     #expect(digest == Hash.sha256(content))
     #expect(throws: CryptographyError.self) { try Hash.file("/tmp/regproc-no-such-file") }
   }
 
-  @Test("Equal bytes compare equal, others do not")
-  func comparing() {
+  @Test
+  func `Equal bytes compare equal, others do not`() {
     #expect(constantTimeEqual([], []))
     #expect(constantTimeEqual([1, 2], [1, 2]))
     #expect(!constantTimeEqual([1, 2], [1, 3]))
     #expect(!constantTimeEqual([1, 2], [1, 2, 3]))
   }
 
-  @Test("One key serves many tasks at once")
-  func concurrent() async throws {
+  @Test
+  func `One key serves many tasks at once`() async throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     let message = message
     let good = try await withThrowingTaskGroup(of: Bool.self) { group in

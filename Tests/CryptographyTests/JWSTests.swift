@@ -7,8 +7,8 @@ import Testing
 @Suite("Signed texts", .timeLimit(.minutes(10))) struct JWSTests {
   let claims = Array(#"{"sub":"regproc"}"#.utf8)
 
-  @Test("A token of independent code is read and verified")
-  func vector() throws {
+  @Test
+  func `A token of independent code is read and verified`() throws {
     let token = try JWS(compact: Vectors.jwt)
     #expect(String(decoding: token.header, as: UTF8.self) == #"{"alg":"RS256","typ":"JWT"}"#)
     #expect(String(decoding: token.payload, as: UTF8.self) == #"{"sub":"regproc","exp":1709251200}"#)
@@ -16,8 +16,8 @@ import Testing
     #expect(try !token.isSigned(by: RSAPrivateKey(pem: VectorKeys.otherKey).publicKey))
   }
 
-  @Test("A token we sign verifies, and no changed part of it does")
-  func roundTrip() throws {
+  @Test
+  func `A token we sign verifies, and no changed part of it does`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     let text = try JWS.sign(claims, with: key, type: "JWT", keyID: "a\"b")
     let token = try JWS(compact: text)
@@ -30,8 +30,8 @@ import Testing
     #expect(try !JWS(compact: "\(parts[0]).\(none).\(parts[2])").isSigned(by: key.publicKey))
   }
 
-  @Test("A detached signature carries its certificate and belongs to one payload")
-  func detached() throws {
+  @Test
+  func `A detached signature carries its certificate and belongs to one payload`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     let certificate = try Certificate(pem: VectorKeys.certificate2048)
     let text = try JWS.sign(claims, with: key, certificates: [certificate], thumbprint: true, detached: true)
@@ -45,10 +45,8 @@ import Testing
     #expect(try !JWS(compact: text).isSigned(by: key.publicKey))
   }
 
-  @Test(
-    "What is no compact form is refused",
-    arguments: ["", "a", "a.b", "a.b.c.d", "..", "YQ.YQ.", "YQ.YQ.Y+", "Y Q.YQ.YQ", "YQ=.YQ.YQ"])
-  func malformed(text: String) {
+  @Test(arguments: ["", "a", "a.b", "a.b.c.d", "..", "YQ.YQ.", "YQ.YQ.Y+", "Y Q.YQ.YQ", "YQ=.YQ.YQ"])
+  func `What is no compact form is refused`(text: String) {
     #expect(throws: CryptographyError.self) { try JWS(compact: text) }
   }
 }

@@ -5,8 +5,8 @@ import Testing
 @testable import Cryptography
 
 @Suite("Keys and certificates", .timeLimit(.minutes(10))) struct KeyTests {
-  @Test("A generated key survives PEM, and openssl reads it as PKCS#8")
-  func generated() throws {
+  @Test
+  func `A generated key survives PEM, and openssl reads it as PKCS#8`() throws {
     let key = try RSAPrivateKey.generate()
     let pem = try key.pem()
     #expect(pem.hasPrefix("-----BEGIN PRIVATE KEY-----"))
@@ -18,8 +18,8 @@ import Testing
     #expect(try RSAPublicKey(pem: key.publicKey.pem).spki == key.publicKey.spki)
   }
 
-  @Test("A public key is the same from SPKI, from its private key and from a JWK's numbers")
-  func publicKeys() throws {
+  @Test
+  func `A public key is the same from SPKI, from its private key and from a JWK's numbers`() throws {
     let spki = b64(Vectors.spki)
     #expect(try RSAPublicKey(spki: spki).spki == spki)
     #expect(try RSAPrivateKey(pem: VectorKeys.key2048).publicKey.spki == spki)
@@ -27,8 +27,8 @@ import Testing
     #expect(try Certificate(pem: VectorKeys.certificate2048).publicKey.spki == spki)
   }
 
-  @Test("Keys under 2048 bits, of another kind, or broken are refused as bad keys")
-  func refused() throws {
+  @Test
+  func `Keys under 2048 bits, of another kind, or broken are refused as bad keys`() throws {
     func code(_ body: () throws -> Any) -> CryptographyError.Code? {
       do {
         _ = try body()
@@ -53,8 +53,8 @@ import Testing
     #expect(code { try Certificate(der: [0x30, 0x03, 1, 2, 3]) } == .badCertificate)
   }
 
-  @Test("A certificate's thumbprint is the SHA-256 of its DER, whichever form it is read from")
-  func thumbprint() throws {
+  @Test
+  func `A certificate's thumbprint is the SHA-256 of its DER, whichever form it is read from`() throws {
     let certificate = try Certificate(pem: VectorKeys.certificate2048)
     #expect(Encoding.hex(certificate.thumbprint) == VectorKeys.thumbprint2048)
     #expect(try Certificate(der: certificate.der).thumbprint == certificate.thumbprint)
@@ -63,8 +63,8 @@ import Testing
     #expect(certificate.notBefore.iso == "2024-01-01T00:00:00.000Z")
   }
 
-  @Test("A self-signed certificate verifies with openssl and names what it was made for")
-  func selfSigned() throws {
+  @Test
+  func `A self-signed certificate verifies with openssl and names what it was made for`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key3072)
     let start = Instant(iso: "2024-02-29T12:00:00Z")!
     let certificate = try Certificate.selfSigned(
@@ -79,8 +79,8 @@ import Testing
     #expect(other.thumbprint != certificate.thumbprint)
   }
 
-  @Test("A private key says nothing of itself but its size")
-  func description() throws {
+  @Test
+  func `A private key says nothing of itself but its size`() throws {
     #expect(try "\(RSAPrivateKey(pem: VectorKeys.key2048))" == "RSA private key, 2048 bits")
   }
 }

@@ -21,16 +21,16 @@ import Testing
     return out + (try stream.tag())
   }
 
-  @Test("A stream gives what one call gives, however it is cut", arguments: [0, 1, 15, 16, 17, 1000, 70_001])
-  func sameAsWhole(size: Int) throws {
+  @Test(arguments: [0, 1, 15, 16, 17, 1000, 70_001])
+  func `A stream gives what one call gives, however it is cut`(size: Int) throws {
     let plaintext = SecureRandom.bytes(size)
     for pieces in [1000, 16, 7] {
       #expect(try sealed(plaintext, pieces: pieces) == AESGCM.seal(plaintext, key: key, nonce: nonce, aad: aad))
     }
   }
 
-  @Test("A verified ciphertext is read from any place")
-  func anyPlace() throws {
+  @Test
+  func `A verified ciphertext is read from any place`() throws {
     let plaintext = SecureRandom.bytes(5000)
     let ciphertext = try sealed(plaintext, pieces: 5000).dropLast(AESGCM.tagSize)
     let source = VerifiedGCMSource(verified: MemorySource(Array(ciphertext)), key: key, nonce: nonce)
@@ -39,8 +39,8 @@ import Testing
     }
   }
 
-  @Test("A changed byte, tag or piece left out is refused")
-  func refused() throws {
+  @Test
+  func `A changed byte, tag or piece left out is refused`() throws {
     let plaintext = SecureRandom.bytes(100)
     let good = try sealed(plaintext, pieces: 100)
     func isGood(_ bytes: [UInt8]) throws -> Bool {
@@ -68,8 +68,8 @@ import Testing
     #expect(try !isGood(Array(good.dropFirst())))
   }
 
-  @Test("A signature by digest is the one over the message")
-  func digests() throws {
+  @Test
+  func `A signature by digest is the one over the message`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     let message = SecureRandom.bytes(1000)
     for algorithm in [HashAlgorithm.sha256, .sha512] {

@@ -20,7 +20,7 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
 }
 
 @Suite(.timeLimit(.minutes(10))) struct PlanTests {
-  @Test func everyStageHasOneServiceAndTheBridgeOnlyWhereItIsAskedFor() {
+  @Test func `every stage has one service and the bridge only where it is asked for`() {
     #expect(
       plan().services.map(\.name) == ["finalization", "mosip-mediator", "opencrvs-mediator", "packet-receiver", "packet-validator"])
     #expect(plan(bridge: true).services.map(\.name).contains("bridge"))
@@ -28,7 +28,7 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
     #expect(!plan(side: .mosip).services.map(\.name).contains("opencrvs-mediator"))
   }
 
-  @Test func everyURLOfAStageLeadsToAServiceThatExistsOrIsTheSites() throws {
+  @Test func `every URL of a stage leads to a service that exists or is the sites`() throws {
     for side in [nil, Side.opencrvs, .mosip] {
       let plan = plan(side: side)
       let names = Set(plan.services.map(\.name))
@@ -52,7 +52,7 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
     #expect(plan(side: .opencrvs).jobs.map(\.name) == ["migrate"])
   }
 
-  @Test(arguments: Target.allCases) func aFurtherStageAddsAServiceAndChangesNoOther(target: Target) {
+  @Test(arguments: Target.allCases) func `a further stage adds a service and changes no other`(target: Target) {
     let before = target.render(plan())
     let after = target.render(plan(stages + [stage("card-printer")]))
     let added = Set(after.map(\.path)).subtracting(before.map(\.path))
@@ -72,7 +72,7 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
     }
   }
 
-  @Test(arguments: Target.allCases) func treesAreTheSameEachTimeAndHoldNoSecret(target: Target) {
+  @Test(arguments: Target.allCases) func `trees are the same each time and hold no secret`(target: Target) {
     let files = target.render(plan())
     #expect(files == target.render(plan(stages.reversed())))
     #expect(Set(files.map(\.path)).count == files.count)
@@ -83,13 +83,13 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
     #expect(all.contains("opencrvs-mediator-sha-secret") && !all.contains("opencrvs-client-secret"))
   }
 
-  @Test func portsComeFromNames() {
+  @Test func `ports come from names`() {
     let ports = DeploymentPlan.hostPorts(["a", "b", "c"])
     #expect(DeploymentPlan.hostPorts(["c", "a"])["a"] == ports["a"])
     #expect(Set(ports.values).count == 3 && ports.values.allSatisfy { $0 % 2 == 0 && (20_000..<30_000).contains($0) })
   }
 
-  @Test func containersMayDoNothingThatTheyNeedNot() throws {
+  @Test func `containers may do nothing that they need not`() throws {
     let compose = try #require(Target.compose.render(plan()).first { $0.path == "compose.yaml" }).text
     // Five services, two jobs and the operators' commands of ours, and Postgres.
     #expect(compose.matches(of: /read_only: true/).count == 9)
@@ -111,18 +111,18 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
     }
   }
 
-  @Test func threeKafkaNodesKnowEachOther() {
+  @Test func `three Kafka nodes know each other`() {
     let compose = Target.compose.render(plan(kafka: 3))
     #expect(compose.contains { $0.text.contains("1@kafka-1:9093,2@kafka-2:9093,3@kafka-3:9093") })
     #expect(compose.contains { $0.text.contains("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR: \"3\"") })
   }
 
-  @Test func quantitiesAreWrittenAsEachTargetHasThem() {
+  @Test func `quantities are written as each target has them`() {
     #expect(Compose.composeMemory("256Mi") == "256m" && Compose.composeCPU("250m") == "0.250" && Compose.composeCPU("1") == "1")
     #expect(Systemd.memory("256Mi") == "256M" && Systemd.quota("250m") == "25%" && Systemd.quota("2") == "200%")
   }
 
-  @Test func textsThatYAMLWouldReadOtherwiseAreQuoted() {
+  @Test func `texts that YAML would read otherwise are quoted`() {
     let node: Node = ["a": "yes", "b": "1", "c": "x: y", "d": "a\nb\n", "e": [["f": 1, "g": []], "h"], "i": "plain-text"]
     #expect(
       node.yaml == """
@@ -141,7 +141,7 @@ private func plan(_ stages: [DeployedStage] = stages, side: Side? = nil, bridge:
         """)
   }
 
-  @Test func withRightsEachStageHasItsOwnRoleAndNobodyTheFirstUsers() throws {
+  @Test func `with rights each stage has its own role and nobody the first users`() throws {
     let rights = DeploymentRights(rolesSQL: "CREATE ROLE made;\n", kafkaLines: "kafka-acls.sh --add\n")
     let plan = DeploymentPlan(stages: stages, hasBridge: false, rights: rights, routes: "version: 1\n", settings: "# none\n")
     for service in plan.services {

@@ -14,7 +14,7 @@ import Testing
     return entry
   }
 
-  @Test func entriesWithAKeyAreRecordedOnceAndOthersEveryTime() async throws {
+  @Test func `entries with a key are recorded once and others every time`() async throws {
     try await World.run { world async throws in
       let trail = EmbeddedAuditTrail(pool: world.pool)
       try await trail.record([])
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test func ofTwoRecordersAtOnceOneRecords() async throws {
+  @Test func `of two recorders at once one records`() async throws {
     try await World.run { world async throws in
       let trail = EmbeddedAuditTrail(pool: world.pool)
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -46,7 +46,7 @@ import Testing
       clock: world.clock)
   }
 
-  @Test func aTokenNamesItsClientAndRolesUntilItExpires() async throws {
+  @Test func `a token names its client and roles until it expires`() async throws {
     try await World.run { world async throws in
       let tokens = try tokens(world)
       let token = try await tokens.token(client: "mediator")
@@ -63,7 +63,7 @@ import Testing
   }
 
   /// Tokens that the right key signed, with times that are computed with at one's peril.
-  @Test func noTimeInATokenEndsTheProcessAndOnlyOneInForceCounts() async throws {
+  @Test func `no time in a token ends the process and only one in force counts`() async throws {
     try await World.run { world async throws in
       let tokens = try tokens(world)
       let key = try KeyFolder(folder: "\(world.folder)/keys").pair("tokens").key
@@ -88,7 +88,7 @@ import Testing
     }
   }
 
-  @Test func aTokenOpensNothingButWhatItIsFor() async throws {
+  @Test func `a token opens nothing but what it is for`() async throws {
     try await World.run { world async throws in
       let tokens = try tokens(world)
       for shown in TokenAudience.allCases {
@@ -105,7 +105,7 @@ import Testing
     }
   }
 
-  @Test func aTokenOfAnotherFolderOrWithOneChangedCharacterIsNobodys() async throws {
+  @Test func `a token of another folder or with one changed character is nobodys`() async throws {
     try await World.run { world async throws in
       let tokens = try tokens(world)
       let token = try await tokens.token(client: "mediator")

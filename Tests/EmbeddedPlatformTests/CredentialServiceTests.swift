@@ -65,7 +65,7 @@ final class KeepingHub: WebSubHub {
       id: stand.vid, credentialType: type, issuer: "opencrvs-partner", additionalData: ["opencrvsBRN": "2024B1"])
   }
 
-  @Test func aCredentialIsSealedForItsPartnerSignedAndPublished() async throws {
+  @Test func `a credential is sealed for its partner signed and published`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       let id = try await stand.service.request(request(stand), idempotencyKey: "k")
@@ -104,7 +104,7 @@ final class KeepingHub: WebSubHub {
     return certificate.publicKey.isValid(signature, of: Array("\(parts[0]).\(Encoding.base64URL(json))".utf8), .sha256)
   }
 
-  @Test(arguments: [12, 14, 18]) func aCredentialIsMadeForAVIDOfAnyLength(_ length: Int) async throws {
+  @Test(arguments: [12, 14, 18]) func `a credential is made for AVID of any length`(_ length: Int) async throws {
     try await World.run { world async throws in
       let values = ["vid.length": String(length), "uin.pool-fill": "5", "vid.pool-fill": "5"]
       let stand = try await stand(world, IdentifierRules { values[$0] })
@@ -114,7 +114,7 @@ final class KeepingHub: WebSubHub {
     }
   }
 
-  @Test func theSameRequestTwiceIsOneCredential() async throws {
+  @Test func `the same request twice is one credential`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       let first = try await stand.service.request(request(stand), idempotencyKey: "k")
@@ -127,7 +127,7 @@ final class KeepingHub: WebSubHub {
     }
   }
 
-  @Test func manyAtOnceMakeOneCredentialThatIsPublishedOnce() async throws {
+  @Test func `many at once make one credential that is published once`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       let ids = try await withThrowingTaskGroup(of: String.self) { group in
@@ -140,7 +140,7 @@ final class KeepingHub: WebSubHub {
     }
   }
 
-  @Test func whatTheHubDidNotTakeIsPublishedByTheNextTryAsTheSameCredential() async throws {
+  @Test func `what the hub did not take is published by the next try as the same credential`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       stand.hub.fail(1)
@@ -152,7 +152,7 @@ final class KeepingHub: WebSubHub {
     }
   }
 
-  @Test func aTakerThatDiedBetweenPublishingAndItsNoteRepeatsTheSamePublication() async throws {
+  @Test func `a taker that died between publishing and its note repeats the same publication`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       _ = try await stand.service.request(request(stand), idempotencyKey: "k")
@@ -162,7 +162,7 @@ final class KeepingHub: WebSubHub {
     }
   }
 
-  @Test func aServedCredentialIsNotPublishedAgainAndALateStatusDoesNotChangeThat() async throws {
+  @Test func `a served credential is not published again and a late status does not change that`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       let id = try await stand.service.request(request(stand), idempotencyKey: "k")
@@ -178,7 +178,7 @@ final class KeepingHub: WebSubHub {
     }
   }
 
-  @Test func whatCannotBeMadeIsRefusedAndLeavesNothing() async throws {
+  @Test func `what cannot be made is refused and leaves nothing`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)
       var wrong = request(stand)

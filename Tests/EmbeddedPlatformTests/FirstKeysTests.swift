@@ -25,7 +25,7 @@ import Testing
     _ = try await TestDatabase.run(database) { try KeyBinding.bind(keys, to: database, $0) }
   }
 
-  @Test func onANewDatabaseTheFirstProcessMayBeOneThatSeesNoIdentities() async throws {
+  @Test func `on a new database the first process may be one that sees no identities`() async throws {
     let folder = TemporaryFolder.make()
     defer { TemporaryFolder.remove(folder) }
     let (owner, role) = try await limited()
@@ -36,7 +36,7 @@ import Testing
     #expect(refused?.code == "RPR-KEY-005")
   }
 
-  @Test func itMakesNoKeysWhereThereMayBeRowsThatItCannotSee() async throws {
+  @Test func `it makes no keys where there may be rows that it cannot see`() async throws {
     let folder = TemporaryFolder.make()
     defer { TemporaryFolder.remove(folder) }
     let (owner, role) = try await limited()

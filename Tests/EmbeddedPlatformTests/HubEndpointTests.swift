@@ -41,7 +41,7 @@ extension HubTests {
       ], clock: world.clock)
   }
 
-  @Test func theDoorSpeaksUpstreamsForms() async throws {
+  @Test func `the door speaks upstreams forms`() async throws {
     try await withHub { hub, subscribers, world async throws in
       let endpoint = try await caller(hub, world)
       #expect(try await endpoint.post([], form: "hub.mode=register&hub.topic=T") == (200, "hub.mode=accepted"))
@@ -60,7 +60,7 @@ extension HubTests {
     }
   }
 
-  @Test func theDoorDeniesWhatItCannotDo() async throws {
+  @Test func `the door denies what it cannot do`() async throws {
     try await withHub { hub, subscribers, world async throws in
       let endpoint = try await caller(hub, world)
       #expect(try await endpoint.post([], form: "hub.mode=register&hub.topic=T", token: "x").0 == 401)
@@ -79,7 +79,7 @@ extension HubTests {
     }
   }
 
-  @Test func rolesSayWhoMayPublishAndSubscribeToWhat() async throws {
+  @Test func `roles say who may publish and subscribe to what`() async throws {
     try await withHub { hub, _, world async throws in
       let endpoint = try await caller(hub, world)
       let tokens = tokens(world)
@@ -117,7 +117,7 @@ extension HubTests {
     ).0
   }
 
-  @Test func aSubscriptionIsItsClientsAlone() async throws {
+  @Test func `a subscription is its clients alone`() async throws {
     try await withHub { hub, subscribers, world async throws in
       let endpoint = try await caller(hub, world)
       let other = try await tokens(world).token(client: "other")
@@ -158,7 +158,7 @@ extension HubTests {
     }
   }
 
-  @Test func callbacksAreAtAllowedHostsAlone() async throws {
+  @Test func `callbacks are at allowed hosts alone`() async throws {
     try await withHub { _, subscribers, world async throws in
       let hub = EmbeddedHub(
         pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub",
@@ -180,7 +180,7 @@ extension HubTests {
     }
   }
 
-  @Test func aSubscriptionOfBeforeIsWhoseClientRenewsItFirst() async throws {
+  @Test func `a subscription of before is whose client renews it first`() async throws {
     try await withHub { hub, subscribers, world async throws in
       let endpoint = try await caller(hub, world)
       let other = try await tokens(world).token(client: "other")
@@ -194,7 +194,7 @@ extension HubTests {
     }
   }
 
-  @Test func whoDoesNotConfirmAnUnsubscriptionStaysSubscribed() async throws {
+  @Test func `who does not confirm an unsubscription stays subscribed`() async throws {
     try await withHub { hub, subscribers, world async throws in
       let endpoint = try await caller(hub, world)
       #expect(try await subscribe(endpoint, "http://s/") == 202)

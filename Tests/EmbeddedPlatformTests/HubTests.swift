@@ -48,7 +48,7 @@ import Testing
     try await world.number("SELECT count(*) FROM platform.hub_delivery WHERE is_open") == 0
   }
 
-  @Test func aSubscriberIsAskedForItsIntentAndThenGetsSignedDeliveries() async throws {
+  @Test func `a subscriber is asked for its intent and then gets signed deliveries`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       #expect(subscribers.intents.count == 1)
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  @Test func whoDoesNotConfirmOrCannotBeReachedIsNotSubscribed() async throws {
+  @Test func `who does not confirm or cannot be reached is not subscribed`() async throws {
     try await withHub { hub, subscribers, world async throws in
       subscribers.confirm(false)
       #expect(await code { try await subscribe(hub) } == "RPR-HUB-002")
@@ -78,7 +78,7 @@ import Testing
     }
   }
 
-  @Test func theSameKeyIsPublishedOnceAndASecondSubscriptionDeliversNothingTwice() async throws {
+  @Test func `the same key is published once and a second subscription delivers nothing twice`() async throws {
     try await withHub { hub, subscribers, world async throws in
       for _ in 1...3 { try await subscribe(hub) }
       for _ in 1...3 { try await publish(hub, "one") }
@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  @Test func whatIsNotTakenIsDeliveredAgainUntilItIs() async throws {
+  @Test func `what is not taken is delivered again until it is`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       subscribers.answer(Self.callback, 500, 0)
@@ -102,7 +102,7 @@ import Testing
     }
   }
 
-  @Test func aSubscriptionGetsOneDeliveryAtATimeInTheOrderOfPublicationFromHoweverManyProcesses() async throws {
+  @Test func `a subscription gets one delivery at a time in the order of publication from however many processes`() async throws {
     try await withHub { hub, subscribers, world async throws in
       subscribers.think(.milliseconds(5))
       let pools = [world.anotherPool(), world.anotherPool()]
@@ -126,7 +126,7 @@ import Testing
     }
   }
 
-  @Test func ofASubscriptionOneAtATimeAlsoWhenManyPublishAtOnce() async throws {
+  @Test func `of a subscription one at a time also when many publish at once`() async throws {
     try await withHub { hub, subscribers, world async throws in
       subscribers.think(.milliseconds(2))
       let pool = world.anotherPool()
@@ -145,7 +145,7 @@ import Testing
     }
   }
 
-  @Test func whatIsNotTakenHoldsBackWhatFollowsInItsSubscriptionAndNothingElse() async throws {
+  @Test func `what is not taken holds back what follows in its subscription and nothing else`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       try await subscribe(hub, topic: "OTHER")
@@ -167,7 +167,7 @@ import Testing
     }
   }
 
-  @Test func whatASubscriberRefusesForGoodIsGivenUpAndKeptAndWhatFollowsGetsThrough() async throws {
+  @Test func `what a subscriber refuses for good is given up and kept and what follows gets through`() async throws {
     try await withHub(giveUpAfter: 0) { hub, subscribers, world async throws in
       try await subscribe(hub)
       subscribers.answer(Self.callback, 500)
@@ -188,7 +188,7 @@ import Testing
     }
   }
 
-  @Test func beforeItsTimeNothingThatIsRefusedIsGivenUpAndWhoIsNotThereIsWaitedFor() async throws {
+  @Test func `before its time nothing that is refused is given up and who is not there is waited for`() async throws {
     try await withHub(giveUpAfter: 3600) { hub, subscribers, world async throws in
       try await subscribe(hub)
       subscribers.answer(Self.callback, 400, 500)
@@ -205,7 +205,7 @@ import Testing
     }
   }
 
-  @Test func aSubscriptionThatIsRenewedDoesNotWaitForThePauseThatItsAbsenceMade() async throws {
+  @Test func `a subscription that is renewed does not wait for the pause that its absence made`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       subscribers.answer(Self.callback, 0)
@@ -217,7 +217,7 @@ import Testing
     }
   }
 
-  @Test func whatAnOlderProgramOwedIsDeliveredInItsOrder() async throws {
+  @Test func `what an older program owed is delivered in its order`() async throws {
     let before = PlatformSchema.migrations.filter { $0.version < 1011 }
     let pool = Pool(try await TestDatabase.make(before), size: 2)
     try await pool.with { connection in
@@ -243,7 +243,7 @@ import Testing
     pool.close()
   }
 
-  @Test func whatWasPublishedBeforeAStageOfOursSubscribedIsOwedToIt() async throws {
+  @Test func `what was published before a stage of ours subscribed is owed to it`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await publish(hub, "early")
       try await world.run("UPDATE platform.hub_message SET published_at = now() - interval '8 days'")
@@ -254,7 +254,7 @@ import Testing
     }
   }
 
-  @Test func everySubscriberOfATopicGetsItsOwnAndNobodyElsesTopic() async throws {
+  @Test func `every subscriber of a topic gets its own and nobody elses topic`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub, "http://a/")
       try await subscribe(hub, "http://b/?x=1")
@@ -266,7 +266,7 @@ import Testing
     }
   }
 
-  @Test func answering410EndsTheSubscriptionAndLosesNothing() async throws {
+  @Test func `answering 410 ends the subscription and loses nothing`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       subscribers.answer(Self.callback, 410)
@@ -283,7 +283,7 @@ import Testing
     }
   }
 
-  @Test func aLeaseThatRanOutDeliversNothingUntilItIsRenewed() async throws {
+  @Test func `a lease that ran out delivers nothing until it is renewed`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       try await world.run("UPDATE platform.hub_subscription SET lease_until = now() - interval '1 second'")
@@ -297,7 +297,7 @@ import Testing
     }
   }
 
-  @Test func whatIsPublishedWhileALeaseHasRunOutIsOwedHoweverLongThatWas() async throws {
+  @Test func `what is published while a lease has run out is owed however long that was`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       try await world.run("UPDATE platform.hub_subscription SET lease_until = now() - interval '1 second'")
@@ -309,7 +309,7 @@ import Testing
     }
   }
 
-  @Test func whatNobodyIsSubscribedToAnyMoreHoldsUpNothing() async throws {
+  @Test func `what nobody is subscribed to any more holds up nothing`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await world.blocking.run { hub.stop() }
       try await subscribe(hub)
@@ -325,7 +325,7 @@ import Testing
     }
   }
 
-  @Test func aSlowSubscriberKeepsItsDeliveryAndADeadHubsIsAnothersWithinSeconds() async throws {
+  @Test func `a slow subscriber keeps its delivery and a dead hubs is anothers within seconds`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub)
       // Longer than a lease: it is renewed, and what follows waits.
@@ -353,7 +353,7 @@ import Testing
     }
   }
 
-  @Test func aDeliveryWhoseHubDiedIsTakenOverAfterItsLeaseAndNotBefore() async throws {
+  @Test func `a delivery whose hub died is taken over after its lease and not before`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await world.blocking.run { hub.stop() }
       try await subscribe(hub)
@@ -376,7 +376,7 @@ import Testing
     }
   }
 
-  @Test func ofAMessageAndASubscriptionAtOnceNothingIsLost() async throws {
+  @Test func `of a message and a subscription at once nothing is lost`() async throws {
     try await withHub { hub, subscribers, world async throws in
       try await withThrowingTaskGroup(of: Void.self) { group in
         for n in 0..<20 {

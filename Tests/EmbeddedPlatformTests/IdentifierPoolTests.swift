@@ -9,7 +9,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct IdentifierPoolTests {
-  @Test func anEmptyPoolIsFilledByWhoeverNeedsOneFirst() async throws {
+  @Test func `an empty pool is filled by whoever needs one first`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1:uin-generator")
@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test func noUINIsTakenTwiceByManyTasksOfSeveralProcesses() async throws {
+  @Test func `no UINIs taken twice by many tasks of several processes`() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func aUINWhoseTakerDiesBeforeTheEndIsFreeAgainAndOnlyThen() async throws {
+  @Test func `a UIN whose taker dies before the end is free again and only then`() async throws {
     try await World.run { world async throws in
       let identifiers = IdentifierPools(sealer: world.sealer, rules: World.rules)
       try await world.pool.with { try identifiers.fillAhead($0) }
@@ -66,7 +66,7 @@ import Testing
       "SELECT count(*) FROM platform.uin WHERE uin_hash = $1 AND is_free", [.bytes(hash)]) == 1
   }
 
-  @Test func thePoolIsFilledAheadWhenFewAreLeft() async throws {
+  @Test func `the pool is filled ahead when few are left`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       try await repository.prepare()
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test func whatThePoolGivesIsValidAndStandsNowhereInTheClear() async throws {
+  @Test func `what the pool gives is valid and stands nowhere in the clear`() async throws {
     try await World.run { world async throws in
       let identifiers = IdentifierPools(sealer: world.sealer, rules: World.rules)
       let taken = try await world.pool.with { connection in
@@ -118,7 +118,7 @@ import Testing
     try await body()
   }
 
-  @Test func uniqueForEverAlsoWhenProcessesAreKilledInTheMidstOfTakingAndFilling() async throws {
+  @Test func `unique for ever also when processes are killed in the midst of taking and filling`() async throws {
     try await World.run { world async throws in
       // A fill of 10: most takers find an empty pool, and most kills hit a fill or a taker who waits for one.
       let rules = IdentifierRules(uinFill: 10, vidFill: 10)
@@ -164,7 +164,7 @@ import Testing
     }
   }
 
-  @Test func manyWhoFindThePoolEmptyWaitForOneFillAndNotForOneEach() async throws {
+  @Test func `many who find the pool empty wait for one fill and not for one each`() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
@@ -181,7 +181,7 @@ import Testing
     }
   }
 
-  @Test func nobodyWaitsForAFillerThatHasStopped() async throws {
+  @Test func `nobody waits for a filler that has stopped`() async throws {
     try await World.run { world async throws in
       let stopped = try await world.blocking.run { () -> Stopped in
         let connection = try Connection(world.database)

@@ -33,7 +33,7 @@ import Testing
     return IdentifierRules { values[$0] }
   }
 
-  @Test func aChangedSettingChangesWhatAFullPoolGives() async throws {
+  @Test func `a changed setting changes what a full pool gives`() async throws {
     try await World.run { world async throws in
       let first = try await take(30, rules([:]), world)
       #expect(first.uins.allSatisfy { UINRules().check($0) == nil } && first.vids.allSatisfy { VIDRules().check($0) == nil })
@@ -55,7 +55,7 @@ import Testing
   }
 
   @Test(arguments: FilterSetting.all.map(\.name).filter { $0 != "length" })
-  func everyFilterOfTheSettingsReachesThePool(_ name: String) async throws {
+  func `every filter of the settings reaches the pool`(_ name: String) async throws {
     // Only this filter is on, so strictly that its mark is on every number.
     let strict = [
       "not-start-with": "0,1,2,3,4,5", "length.sequence-limit": "2", "sequence-wraps": "true", "length.repeating-limit": "5",
@@ -97,7 +97,7 @@ import Testing
     }
   }
 
-  @Test func settingsThatLeaveNoNumberAreRefusedByName() async throws {
+  @Test func `settings that leave no number are refused by name`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository(nil, rules(["uin.not-start-with": "0,1,2,3,4,5,6,7,8,9"]))
       #expect(await code { try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1") } == "KER-UIG-001")

@@ -68,7 +68,7 @@ import Testing
       bell: repository.followUps)
   }
 
-  @Test func theVerificationPartnerForgetsEveryIdOfADeactivatedIdentityOnce() async throws {
+  @Test func `the verification partner forgets every id of a deactivated identity once`() async throws {
     try await run { stand, world async throws in
       _ = try await world.number(
         "INSERT INTO platform.vid (vid, is_free, uin_hash, type, status) VALUES ('7', false, $1, 'TEMPORARY', 'REVOKED')",
@@ -95,7 +95,7 @@ import Testing
     }
   }
 
-  @Test func anIdentityThatIsActiveAgainGetsACredentialForThePartner() async throws {
+  @Test func `an identity that is active again gets a credential for the partner`() async throws {
     try await run { stand, _ async throws in
       try await stand.change("2", "DEACTIVATED")
       try await stand.change("3", "ACTIVATED")
@@ -110,7 +110,7 @@ import Testing
     }
   }
 
-  @Test func onlyChangesOfActiveIdentitiesAreToldToEverybody() async throws {
+  @Test func `only changes of active identities are told to everybody`() async throws {
     try await run { stand, _ async throws in
       try await stand.change("2", nil, ["phone": "1"])
       try await stand.change("3", "DEACTIVATED")
@@ -122,7 +122,7 @@ import Testing
     }
   }
 
-  @Test func whatFailsIsDoneLaterAndWhatFollowsWaitsForIt() async throws {
+  @Test func `what fails is done later and what follows waits for it`() async throws {
     try await run { stand, world async throws in
       stand.hub.fail(1)
       try await stand.change("2", "DEACTIVATED")
@@ -140,7 +140,7 @@ import Testing
   }
 
   @Test(arguments: [ServiceError.Kind.refused, .unavailable])
-  func onlyWhatIsRefusedAgainAndAgainIsGivenUp(_ kind: ServiceError.Kind) async throws {
+  func `only what is refused again and again is given up`(_ kind: ServiceError.Kind) async throws {
     try await run { stand, world async throws in
       stand.credentials.fail(1000, kind)
       try await stand.change("2", "DEACTIVATED")
@@ -153,7 +153,7 @@ import Testing
     }
   }
 
-  @Test func severalAtOnceDoEachOnce() async throws {
+  @Test func `several at once do each once`() async throws {
     try await run { stand, world async throws in
       let others = (0..<3).map { _ in followUps(stand.repository, stand.hub, stand.credentials, world) }
       for number in 2...7 { try await stand.change("\(number)", number % 2 == 0 ? "DEACTIVATED" : "ACTIVATED") }
@@ -165,7 +165,7 @@ import Testing
     }
   }
 
-  @Test func theWorkerIsWokenByAChangeAndEnds() async throws {
+  @Test func `the worker is woken by a change and ends`() async throws {
     try await run { stand, world async throws in
       stand.followUps.start()
       try await stand.change("2", "DEACTIVATED")

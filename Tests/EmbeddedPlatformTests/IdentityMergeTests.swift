@@ -11,20 +11,20 @@ import Testing
 
   private func merged(_ change: JSONObject) -> JSONObject { IdentityMerge.merged(change, over: Self.stored) }
 
-  @Test func textsMergeByLanguage() {
+  @Test func `texts merge by language`() {
     #expect(
       merged(["fullName": [["language": "fra", "value": "Zoée"], ["language": "ara", "value": "زوي"]]])["fullName"] == [
         ["language": "eng", "value": "Zoë"], ["language": "fra", "value": "Zoée"], ["language": "ara", "value": "زوي"],
       ])
   }
 
-  @Test func nullAndAbsentAndEmptyTakeNothingAway() {
+  @Test func `null and absent and empty take nothing away`() {
     #expect(merged([:]) == Self.stored)
     #expect(merged(["fullName": .null, "phone": .null, "none": .null]) == Self.stored)
     #expect(merged(["fullName": []]) == Self.stored)
   }
 
-  @Test func everythingElseIsReplacedWholeAndNewFieldsAreAdded() {
+  @Test func `everything else is replaced whole and new fields are added`() {
     let out = merged([
       "phone": "2", "proofOfIdentity": ["value": "b"], "selectedHandles": ["phone"], "email": "a@b.cd",
       "gender": [["language": "eng", "value": "Female"]],
@@ -34,7 +34,7 @@ import Testing
     #expect(out["fullName"] == Self.stored["fullName"] && out["UIN"] == "1")
   }
 
-  @Test func onlyFieldsThatDifferCountAsChanged() {
+  @Test func `only fields that differ count as changed`() {
     let change: JSONObject = ["fullName": [["language": "eng", "value": "Zoë"]], "phone": "2", "email": "a@b.cd"]
     #expect(IdentityMerge.changed(from: Self.stored, to: merged(change)) == ["phone", "email"])
     #expect(IdentityMerge.changed(from: Self.stored, to: Self.stored).isEmpty)

@@ -21,7 +21,7 @@ import Testing
     try #require(try await repository.identity(.rid(rid))).uin
   }
 
-  @Test func aBirthBecomesAnActiveIdentityWithOnePerpetualVID() async throws {
+  @Test func `a birth becomes an active identity with one perpetual VID`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       #expect(try await birth(repository, "1") == "ACTIVATED")
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test func capturesOfAnIdentityAreKeptSealedAndReadAgain() async throws {
+  @Test func `captures of an identity are kept sealed and read again`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       let file =
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  @Test func everyStepMayBeRepeatedAndTheRIDKeepsItsUIN() async throws {
+  @Test func `every step may be repeated and the RID keeps its UIN`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  @Test func aDiscardedDraftBeginsAnewWithTheSameUIN() async throws {
+  @Test func `a discarded draft begins anew with the same UIN`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test func discardingAPublishedDraftTakesNothingBack() async throws {
+  @Test func `discarding a published draft takes nothing back`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -97,7 +97,7 @@ import Testing
     }
   }
 
-  @Test func manyAtOnceForOneRIDMakeOneIdentity() async throws {
+  @Test func `many at once for one RID make one identity`() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
@@ -113,7 +113,7 @@ import Testing
     }
   }
 
-  @Test func whatIsCutOffWithinAStepHasHappenedInFullOrNotAtAll() async throws {
+  @Test func `what is cut off within a step has happened in full or not at all`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       // The connection dies in the middle of the step: a trigger ends its own server process.
@@ -142,7 +142,7 @@ import Testing
     }
   }
 
-  @Test func documentsOfADraftStayWhenALaterUpdateBringsNone() async throws {
+  @Test func `documents of a draft stay when a later update brings none`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
@@ -161,7 +161,7 @@ import Testing
     }
   }
 
-  @Test func anIdentityIsDeactivatedAndActivatedAndARepeatAnswersTheSame() async throws {
+  @Test func `an identity is deactivated and activated and a repeat answers the same`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -180,7 +180,7 @@ import Testing
     }
   }
 
-  @Test func whatCannotBeIsRefusedWithMOSIPsCode() async throws {
+  @Test func `what cannot be is refused with MOSIPs code`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -208,7 +208,7 @@ import Testing
     }
   }
 
-  @Test func aChangeWhoseTimeIsNotTheDatabasesIsRefusedForNow() async throws {
+  @Test func `a change whose time is not the databases is refused for now`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -231,7 +231,7 @@ import Testing
     }
   }
 
-  @Test func aNewIdentityMustHaveWhatTheSchemaAndTheListDemandTogether() async throws {
+  @Test func `a new identity must have what the schema and the list demand together`() async throws {
     try await World.run { world async throws in
       let schema =
         #"{"properties":{"identity":{"required":["IDSchemaVersion","province","zone","phone"],"properties":{"province":{"type":"string"}}}}}"#
@@ -249,7 +249,7 @@ import Testing
     }
   }
 
-  @Test func anUnknownVersionOfTheSchemaIsWaitedFor() async throws {
+  @Test func `an unknown version of the schema is waited for`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -262,7 +262,7 @@ import Testing
     }
   }
 
-  @Test func aChangeThatAnOlderProgramMadeIsItsOwnRepeat() async throws {
+  @Test func `a change that an older program made is its own repeat`() async throws {
     try await World.run(PlatformSchema.migrations.filter { $0.version < 1012 }) { world async throws in
       let uin = "5075291708"
       let uinHash = world.sealer.hash(uin)
@@ -286,7 +286,7 @@ import Testing
     }
   }
 
-  @Test func aRIDThatChangedAnIdentityNeverGetsAUINOfItsOwn() async throws {
+  @Test func `a RID that changed an identity never gets AUIN of its own`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -304,7 +304,7 @@ import Testing
     }
   }
 
-  @Test func aDraftOverAnIdentityChangesTheFieldsItNamesAndNoOthers() async throws {
+  @Test func `a draft over an identity changes the fields it names and no others`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")
@@ -320,7 +320,7 @@ import Testing
     }
   }
 
-  @Test func nothingOfAnIdentityStandsInTheDatabaseInTheClear() async throws {
+  @Test func `nothing of an identity stands in the database in the clear`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       _ = try await birth(repository, "1")

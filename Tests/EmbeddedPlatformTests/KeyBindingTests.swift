@@ -30,7 +30,7 @@ import Testing
     #expect(try await world.pool.with { try $0.execute(state).only().text(0) } == before, sourceLocation: sourceLocation)
   }
 
-  @Test func aDatabaseTakesTheFolderOfItsFirstStartAndNoOther() async throws {
+  @Test func `a database takes the folder of its first start and no other`() async throws {
     try await World.run { world async throws in
       let own = world.folder + "/own"
       let keys = try await bind(own, world)
@@ -49,7 +49,7 @@ import Testing
     }
   }
 
-  @Test func aDatabaseOfBeforeTakesTheFolderThatOpensItsRows() async throws {
+  @Test func `a database of before takes the folder that opens its rows`() async throws {
     try await World.run { world async throws in
       let uin = "5075291708"
       let hash = world.sealer.hash(uin)
@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test func ofTwoFirstStartsWithFoldersOfTheirOwnOneIsRefused() async throws {
+  @Test func `of two first starts with folders of their own one is refused`() async throws {
     try await World.run { world async throws in
       let folders = (0..<4).map { "\(world.folder)/start\($0)" }
       let bound = try await withThrowingTaskGroup(of: String?.self) { group in
@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  @Test func twoFirstStartsWithOneFolderAgree() async throws {
+  @Test func `two first starts with one folder agree`() async throws {
     try await World.run { world async throws in
       let folder = world.folder + "/own"
       let sealers = try await withThrowingTaskGroup(of: SealingKeys.self) { group in
@@ -99,7 +99,7 @@ import Testing
     }
   }
 
-  @Test func aPlatformWithAForeignFolderDoesNotStart() async throws {
+  @Test func `a platform with a foreign folder does not start`() async throws {
     try await World.run { world async throws in
       func platform(_ folder: String) throws -> EmbeddedPlatform {
         try EmbeddedPlatform(

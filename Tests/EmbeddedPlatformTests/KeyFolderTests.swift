@@ -27,7 +27,7 @@ import Testing
 
   private func names(_ folder: String) -> [String] { TemporaryFolder.names(in: folder) }
 
-  @Test func onlyTheOwnerReadsKeysAndSecrets() async throws {
+  @Test func `only the owner reads keys and secrets`() async throws {
     try await inFolder { folder async throws in
       let keys = try KeyFolder(folder: folder + "/keys")
       _ = try keys.pair("client")
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func twoMakersAtOnceEndWithOneKey() async throws {
+  @Test func `two makers at once end with one key`() async throws {
     try await inFolder { folder async throws in
       // Each has a folder object of its own, as two processes would.
       let makers = try (0..<4).map { _ in try KeyFolder(folder: folder) }
@@ -64,7 +64,7 @@ import Testing
     }
   }
 
-  @Test func namesThatDifferNeverShareAKeyAndNeverLeaveTheFolder() async throws {
+  @Test func `names that differ never share a key and never leave the folder`() async throws {
     try await inFolder { folder async throws in
       let keys = try KeyFolder(folder: folder)
       let secrets = try ["a/b", "a_b", "a.b", "../a", "..", ""].map { try keys.secret($0) }
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func aPartnersCertificateIsUsedAndNeverGetsAKeyMadeForIt() async throws {
+  @Test func `a partners certificate is used and never gets a key made for it`() async throws {
     try await inFolder { folder async throws in
       let partner = try RSAPrivateKey.generate(bits: 2048)
       let certificate = try Certificate.selfSigned(for: partner, commonName: "partner", organization: "test")
@@ -85,18 +85,18 @@ import Testing
     }
   }
 
-  @Test func aSecretThatWasCutOffIsRefusedByName() async throws {
+  @Test func `a secret that was cut off is refused by name`() async throws {
     try await inFolder { folder async throws in
       write("short", to: folder + "/salt.secret")
       #expect(await code { try KeyFolder(folder: folder).secret("salt") } == "RPR-KEY-004")
     }
   }
 
-  @Test func aFolderThatCannotBeMadeIsAnError() async throws {
+  @Test func `a folder that cannot be made is an error`() async throws {
     #expect(await code { try KeyFolder(folder: "/proc/none/keys") } == "RPR-KEY-001")
   }
 
-  @Test func aPartnersCertificateIsTakenOnceAndNeverTheNameOfAKeyOfOurs() async throws {
+  @Test func `a partners certificate is taken once and never the name of a key of ours`() async throws {
     try await inFolder { folder async throws in
       let theirs = try KeyFolder(folder: folder + "/theirs")
       let ours = try KeyFolder(folder: folder + "/ours", partners: ["envelope-them"])
@@ -121,7 +121,7 @@ import Testing
     }
   }
 
-  @Test func ofManyCertificatesThatAreImportedAtOnceOneIsTaken() async throws {
+  @Test func `of many certificates that are imported at once one is taken`() async throws {
     try await inFolder { folder async throws in
       let theirs = try KeyFolder(folder: folder + "/theirs")
       let certificates = try ["one", "two", "three", "four"].map { try theirs.pair($0).certificate }
@@ -143,7 +143,7 @@ import Testing
     }
   }
 
-  @Test func tokensOfAnotherInstallationAreBelievedForOneClientWithTheRolesItHasHere() async throws {
+  @Test func `tokens of another installation are believed for one client with the roles it has here`() async throws {
     try await inFolder { folder async throws in
       let (theirs, ours) = (try KeyFolder(folder: folder + "/theirs"), try KeyFolder(folder: folder + "/ours"))
       let blocking = BlockingPool(name: "tokens", threads: 1)

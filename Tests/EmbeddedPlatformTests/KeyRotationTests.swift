@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test func rowsOfBeforeAreSealedAgainAndTheirOldFormIsRefusedAfterwards() async throws {
+  @Test func `rows of before are sealed again and their old form is refused afterwards`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       let rids = (1...5).map { "\($0)" }
@@ -95,7 +95,7 @@ import Testing
     }
   }
 
-  @Test func aRotationThatWasStoppedHalfWayGoesOnWithTheSameKey() async throws {
+  @Test func `a rotation that was stopped half way goes on with the same key`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()
       let rids = (1...3).map { "\($0)" }
@@ -117,7 +117,7 @@ import Testing
     }
   }
 
-  @Test func birthsThatAreWrittenMeanwhileAreSealedAgainToo() async throws {
+  @Test func `births that are written meanwhile are sealed again too`() async throws {
     try await World.run { world async throws in
       let folder = try KeyFolder(folder: world.folder + "/keys")
       let keys = try await world.pool.with { try KeyBinding.bind(folder, to: world.database, $0) }
@@ -160,7 +160,7 @@ import Testing
     }
   }
 
-  @Test func aForeignFolderMakesNoKeyForADatabase() async throws {
+  @Test func `a foreign folder makes no key for a database`() async throws {
     try await World.run { world async throws in
       let folder = try KeyFolder(folder: world.folder + "/own")
       _ = try await world.pool.with { try KeyBinding.bind(folder, to: world.database, $0) }

@@ -48,7 +48,7 @@ import Testing
     _ stand: Stand, process: String = "OPENCRVS_NEW", name: String = "Zoë Rao", document: [UInt8] = [1, 2, 3]
   ) async throws {
     var draft = PacketDraft(
-      rid: Self.rid, source: "OPENCRVS", process: process, refID: "10001_10002", schemaVersion: "0.1",
+      rid: Self.rid, source: "OPENCRVS", process: process, refId: "10001_10002", schemaVersion: "0.1",
       schema: try IdSchema(json: Self.schema),
       fields: [
         "IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": .string(name)]], "phone": "9898989898",
@@ -58,7 +58,7 @@ import Testing
       creationDate: Instant(iso: "2024-02-29T23:59:59.123Z")!)
     draft.documents["proofOfIdentity"] = PacketDocument(content: document, type: "DOC001", format: "pdf")
     let written = try await PacketWriter(keys: stand.manager).write(draft)
-    let container = try await PacketReader(keys: stand.manager).openContainer(written.content, refID: "10001_10002")
+    let container = try await PacketReader(keys: stand.manager).openContainer(written.content, refId: "10001_10002")
     for part in container.parts {
       try await stand.objects.put(
         part.content, metadata: Dictionary(uniqueKeysWithValues: part.info.metadata.map { ($0.key, $0.value) }),
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  @Test func aLargePacketIsReadFromItsFilesAndItsReadingIsKeptLikeASmallOnes() async throws {
+  @Test func `a large packet is read from its files and its reading is kept like a small ones`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       let document = SecureRandom.bytes(6 << 20)
@@ -89,7 +89,7 @@ import Testing
     }
   }
 
-  @Test func fieldsDocumentsAuditsAndMetaInformationOfAPacketAreRead() async throws {
+  @Test func `fields documents audits and meta information of a packet are read`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       try await store(stand)
@@ -112,7 +112,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatIsNotThereIsSaidSoEachTime() async throws {
+  @Test func `a packet that is not there is said so each time`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       #expect(await code { try await stand.packets.allFields(of: Self.reference) } == "KER-PUT-027")
@@ -132,7 +132,7 @@ import Testing
   }
 
   @Test(arguments: ["_id", "_evidence", "_optional"])
-  func aPacketInWhichOneBitWasChangedIsNotTrusted(_ part: String) async throws {
+  func `a packet in which one bit was changed is not trusted`(_ part: String) async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       try await store(stand)
@@ -146,7 +146,7 @@ import Testing
     }
   }
 
-  @Test func aSignatureThatBelongsToOtherBytesIsNotTrusted() async throws {
+  @Test func `a signature that belongs to other bytes is not trusted`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       try await store(stand)
@@ -160,7 +160,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatWasSentAgainIsReadAnew() async throws {
+  @Test func `a packet that was sent again is read anew`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       try await store(stand, name: "Before")
@@ -170,14 +170,14 @@ import Testing
     }
   }
 
-  @Test func aSchemaIsFoundByItsVersionAsANumberAndEachVersionHasOne() async throws {
+  @Test func `a schema is found by its version as a number and each version has one`() async throws {
     let schemas = try BundledIdSchemas(["0.1": Self.schema, "0.2": Self.schema, "draft": Self.schema])
     for version in ["0.1", "0.100", "0.2", "draft"] { #expect(try await schemas.schema(version: version) != nil, "\(version)") }
     for version in ["1", "0.3", ""] { #expect(try await schemas.schema(version: version) == nil, "\(version)") }
     #expect(throws: ServiceError.self) { try BundledIdSchemas(["0.1": Self.schema, "0.10": Self.schema]) }
   }
 
-  @Test func aProcessWithoutAListOfMandatoryAttributesIsNotValid() async throws {
+  @Test func `a process without a list of mandatory attributes is not valid`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       try await store(stand, process: "CRVS_MARRIAGE")
@@ -189,7 +189,7 @@ import Testing
     }
   }
 
-  @Test func aCountrysOwnRulesAreHeld() async throws {
+  @Test func `a countrys own rules are held`() async throws {
     try await World.run { world async throws in
       var stand = try stand(world)
       try await store(stand)
@@ -201,7 +201,7 @@ import Testing
     }
   }
 
-  @Test func capturesAreReadFromTheirFileAndAFileThatIsNoneIsRefused() async throws {
+  @Test func `captures are read from their file and a file that is none is refused`() async throws {
     try await World.run { world async throws in
       let stand = try stand(world)
       try await store(stand)
@@ -212,7 +212,7 @@ import Testing
     }
   }
 
-  @Test func tagsAreSetReadAndRemovedOneByOne() async throws {
+  @Test func `tags are set read and removed one by one`() async throws {
     try await World.run { world async throws in
       let packets = try stand(world).packets
       #expect(try await packets.tags(of: "1", named: nil) == [:])
@@ -228,7 +228,7 @@ import Testing
     }
   }
 
-  @Test func tagsSetAtOnceAreAllThere() async throws {
+  @Test func `tags set at once are all there`() async throws {
     try await World.run { world async throws in
       let packets = try stand(world).packets
       try await withThrowingTaskGroup(of: Void.self) { group in

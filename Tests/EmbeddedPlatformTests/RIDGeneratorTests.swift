@@ -7,7 +7,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct RIDGeneratorTests {
-  @Test func noRIDIsGivenTwiceWhoeverAsks() async throws {
+  @Test func `no RIDIs given twice whoever asks`() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }
@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test func theCountBeginsAgainBehind99999AtALaterSecond() async throws {
+  @Test func `the count begins again behind 99999 at a later second`() async throws {
     try await World.run { world async throws in
       let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
       let first = try await generator.next(centerId: "10001", machineId: "10002")
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test func aClockThatGoesBackTakesNoRIDWithIt() async throws {
+  @Test func `a clock that goes back takes no RID with it`() async throws {
     try await World.run { world async throws in
       let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
       let before = try await generator.next(centerId: "10001", machineId: "10002")
@@ -53,7 +53,7 @@ import Testing
     }
   }
 
-  @Test func everyCenterAndMachineCountsForItself() async throws {
+  @Test func `every center and machine counts for itself`() async throws {
     try await World.run { world async throws in
       let generator = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
       for (center, machine) in [("10001", "10002"), ("10002", "10002"), ("10001", "10003")] {
@@ -63,7 +63,7 @@ import Testing
   }
 
   @Test(arguments: [("", "10002", "KER-RIG-002"), ("1000", "10002", "KER-RIG-003"), ("10001", "1000x", "KER-RIG-003")])
-  func aWrongCenterOrMachineIsRefusedAndCountsNothing(_ center: String, _ machine: String, _ expected: String)
+  func `a wrong center or machine is refused and counts nothing`(_ center: String, _ machine: String, _ expected: String)
     async throws
   {
     try await World.run { world async throws in
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func theCountBeginsWhereTheSettingSays() async throws {
+  @Test func `the count begins where the setting says`() async throws {
     try await World.run { world async throws in
       let before = EmbeddedRIDGenerator(pool: world.pool, clock: world.clock)
       #expect(try await before.next(centerId: "10001", machineId: "10002").sequence == 1)

@@ -14,7 +14,7 @@ import Testing
     return nonce + (try AESGCM.seal(plaintext, key: try world.keys.secret("platform-seal"), nonce: nonce))
   }
 
-  @Test func whatIsSealedOpensAgainAndNoTwoSealsAreAlike() async throws {
+  @Test func `what is sealed opens again and no two seals are alike`() async throws {
     try await World.run { world async throws in
       let one = Array("one".utf8)
       let (a, b) = (try world.sealer.seal(one, in: Self.place), try world.sealer.seal(one, in: Self.place))
@@ -25,7 +25,7 @@ import Testing
     }
   }
 
-  @Test func anyFlippedBitAndAnyCutIsNoticed() async throws {
+  @Test func `any flipped bit and any cut is noticed`() async throws {
     try await World.run { world async throws in
       let sealed = try world.sealer.seal(Array("a value".utf8), in: Self.place)
       for at in sealed.indices {
@@ -40,7 +40,7 @@ import Testing
     }
   }
 
-  @Test func aValueThatWasMovedToAnotherRowColumnOrTableDoesNotOpen() async throws {
+  @Test func `a value that was moved to another row column or table does not open`() async throws {
     try await World.run { world async throws in
       // Rows with keys of one text, and keys of two parts that read alike when they are put together.
       let places = SealedColumn.all.flatMap { column in
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  @Test func aValueOfBeforeOpensWhateverItsFirstBytesAre() async throws {
+  @Test func `a value of before opens whatever its first bytes are`() async throws {
     try await World.run { world async throws in
       for start in [[], Sealer.header(1), Sealer.header(7), [Sealer.header(1)[0]]] {
         let nonce = start + SecureRandom.bytes(12 - start.count)
@@ -64,7 +64,7 @@ import Testing
     }
   }
 
-  @Test func aKeyThatWasMadeElsewhereIsFoundInTheFolderAndElseNamed() async throws {
+  @Test func `a key that was made elsewhere is found in the folder and else named`() async throws {
     try await World.run { world async throws in
       let other = try KeyFolder(folder: world.folder + "/keys")
       #expect(await code { try world.sealer.seal([1], in: Self.place, with: 2) } == "RPR-KEY-006")
@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test func everyColumnOfBytesIsSealedOrDeclaredAsSomethingElse() async throws {
+  @Test func `every column of bytes is sealed or declared as something else`() async throws {
     try await World.run { world async throws in
       let (columns, keys) = try await world.pool.with { connection in
         let columns = try connection.execute(

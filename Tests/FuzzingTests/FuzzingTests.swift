@@ -25,10 +25,8 @@ import Testing
     }
   }
 
-  @Test(
-    "Each reader keeps its promises on its corpus and on thousands of inputs made from it",
-    arguments: FuzzTarget.allCases)
-  func shortRun(target: FuzzTarget) {
+  @Test(arguments: FuzzTarget.allCases)
+  func `Each reader keeps its promises on its corpus and on thousands of inputs made from it`(target: FuzzTarget) {
     let corpus = Self.corpus(target)
     #expect(!corpus.isEmpty)
     for input in corpus { target.run(input) }

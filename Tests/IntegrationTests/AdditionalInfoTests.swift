@@ -35,7 +35,7 @@ import Testing
           - packet-uploader: { passed: complete-as-processed }
     """
 
-  @Test func aRegistrationThatWaitsForAPacketGoesOnWhenAClientBringsIt() async throws {
+  @Test func `a registration that waits for a packet goes on when a client brings it`() async throws {
     let stand = try await Stand(routes: Self.routes)
     let request = "\(Self.rid)-BIOMETRIC_CORRECTION-1"
     let first = try await packet("OPENCRVS_NEW", nil, stand)
@@ -78,7 +78,7 @@ import Testing
 
   private func packet(_ process: String, _ request: String?, _ stand: Stand) async throws -> [UInt8] {
     var draft = PacketDraft(
-      rid: Self.rid, source: "REGISTRATION_CLIENT", process: process, refID: Self.referenceId, schemaVersion: "0.1",
+      rid: Self.rid, source: "REGISTRATION_CLIENT", process: process, refId: Self.referenceId, schemaVersion: "0.1",
       schema: try IdSchema(json: Stand.read(Stand.home + "/stages/packet-validator/id-schema.json")),
       fields: [
         "IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Asha Rao"]],
@@ -86,7 +86,7 @@ import Testing
       ],
       metaInfo: ["metaData": [], "operationsData": [], "capturedRegisteredDevices": []],
       audits: [["eventId": "REG-EVT-001", "id": .string(Self.rid)]], creationDate: .now)
-    draft.additionalInfoRequestID = request
+    draft.additionalInfoRequestId = request
     draft.iteration = request == nil ? nil : 1
     return try await PacketWriter(keys: ServiceKeys(keys: stand.platform.services.keys)).write(draft).content
   }

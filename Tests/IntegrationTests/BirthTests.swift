@@ -3,7 +3,7 @@ import StageRuntime
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct BirthTests {
-  @Test func aBirthGoesThroughAllTenStagesAndItsTokenComesBack() async throws {
+  @Test func `a birth goes through all ten stages and its token comes back`() async throws {
     let stand = try await Stand()
     let answer = try await stand.send(birth("2024B000001"))
     #expect(answer.status == 200)

@@ -140,7 +140,7 @@ import Testing
     #expect(Set(served) == Set(declared.keys), "nothing is declared that is not there")
   }
 
-  @Test func everyEndpointTakesWhomItDeclaresAndNobodyElse() async throws {
+  @Test func `every endpoint takes whom it declares and nobody else`() async throws {
     let stand = try await Stand()
     for endpoint in stand.engine.endpoints + stand.engine.operatorEndpoints {
       #expect(endpoint.admission?.who.isEmpty == false, "\(endpoint.method) \(endpoint.pathPattern) says nobody who may call it")
@@ -158,7 +158,7 @@ import Testing
     await stand.stop()
   }
 
-  @Test func whoReadsTheAdminListenerFromElsewhereNeedsATokenWithTheRole() async throws {
+  @Test func `who reads the admin listener from elsewhere needs a token with the role`() async throws {
     let stand = try await Stand(adminHost: "0.0.0.0")
     let served = stand.engine.servedToOperators
     try await check(served, Self.declaredToOperators(served), at: stand.admin, stand)

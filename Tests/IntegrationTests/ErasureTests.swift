@@ -95,8 +95,8 @@ import Testing
     return rid
   }
 
-  @Test("an erased birth leaves no name behind, and the same event makes no second birth, UIN or token")
-  func wholeBirth() async throws {
+  @Test
+  func `an erased birth leaves no name behind, and the same event makes no second birth, UIN or token`() async throws {
     let stand = try await Stand()
     let number = "2024B000071"
     let rid = try await bornWithALetter(stand, number)
@@ -196,8 +196,8 @@ import Testing
     func metadata(account: String, container: String, key: String) async throws -> [String: String]? { throw away }
   }
 
-  @Test("what an interruption between database and objects left, the same call again removes")
-  func interrupted() async throws {
+  @Test
+  func `what an interruption between database and objects left, the same call again removes`() async throws {
     let stand = try await Stand()
     let rid = try await bornWithALetter(stand, "2024B000072")
     let before = objects(stand)
@@ -218,8 +218,8 @@ import Testing
     await stand.stop()
   }
 
-  @Test("a birth and its correction are erased together, by either's name, and over HTTP by those who may operate")
-  func withACorrection() async throws {
+  @Test
+  func `a birth and its correction are erased together, by either's name, and over HTTP by those who may operate`() async throws {
     let stand = try await Stand()
     let row = try Row(stand, "era1")
     let born = try await row.end("g1-new-birth-registered", ScenarioTests.places)
@@ -255,8 +255,8 @@ import Testing
     await stand.stop()
   }
 
-  @Test("what is under way is not erased")
-  func underWay() async throws {
+  @Test
+  func `what is under way is not erased`() async throws {
     let stand = try await Stand()
     let number = "2024B000073"
     let rid = try await bornWithALetter(stand, number)

@@ -5,7 +5,7 @@ import StandIn
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct MosipServicesTests {
-  @Test func birthsGoThroughAllStagesOnMOSIPsServicesAlsoWhenTheseAreInTroubleForAWhile() async throws {
+  @Test func `births go through all stages on MOSIPs services also when these are in trouble for a while`() async throws {
     let stand = try await Stand(onMosip: true)
     let mosip = try #require(stand.mosip)
     // Answers that are lost after the work was done, errors of gateways, tokens that end.

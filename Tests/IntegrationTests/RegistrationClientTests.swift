@@ -19,7 +19,7 @@ import Testing
   }()
 
   @Test(.enabled(if: python != nil, "no Python environment in REGPROC_TEST_VENV (scripts/test-venv makes it)"))
-  func aRegistrationClientIsUnderstoodAndItsPacketBecomesAnIdentity() async throws {
+  func `a registration client is understood and its packet becomes an identity`() async throws {
     let letters = Letters()
     let stand = try await Stand(notifier: letters)
     let referenceId = "10001_10002"
@@ -74,7 +74,7 @@ import Testing
   private func packet(_ rid: String, _ referenceId: String, _ stand: Stand) async throws -> [UInt8] {
     let address: JSONValue = [["language": "eng", "value": "Lakeside"]]
     let draft = PacketDraft(
-      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: referenceId, schemaVersion: "0.1",
+      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refId: referenceId, schemaVersion: "0.1",
       schema: try IdSchema(json: Stand.read(Stand.home + "/stages/packet-validator/id-schema.json")),
       fields: [
         "IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Asha Rao"]],

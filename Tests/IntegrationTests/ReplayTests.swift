@@ -4,7 +4,7 @@ import StageRuntime
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct ReplayedBirthTests {
-  @Test func aReplayedBirthKeepsItsUINAndItsOneCredential() async throws {
+  @Test func `a replayed birth keeps its UIN and its one credential`() async throws {
     let stand = try await Stand()
     let answer = try await stand.send(birth("2024B000002"))
     #expect(answer.status == 200)

@@ -25,7 +25,7 @@ import Testing
     if let failure { throw failure }
   }
 
-  @Test func withTheShippedSettingsEachSampleEndsAsItsRowOfTheTableSays() async throws {
+  @Test func `with the shipped settings each sample ends as its row of the table says`() async throws {
     try await run(
       Stand(),
       [
@@ -46,7 +46,7 @@ import Testing
     Dictionary(uniqueKeysWithValues: settings.map { ("REGPROC_STAGE_MOSIP_MEDIATOR_" + $0.key, $0.value) })
   }
 
-  @Test func withCorrectionsByPatchAndNothingHeldTheyEndByThoseSettings() async throws {
+  @Test func `with corrections by patch and nothing held they end by those settings`() async throws {
     try await run(
       Stand(settings: Self.environment(Self.decided)),
       [
@@ -56,7 +56,7 @@ import Testing
       ])
   }
 
-  @Test func onMOSIPsServicesTheyEndTheSame() async throws {
+  @Test func `on MOSIPs services they end the same`() async throws {
     try await run(
       Stand(onMosip: true, settings: Self.environment(["CORRECTION_BY": "patch"])),
       [

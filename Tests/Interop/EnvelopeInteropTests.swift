@@ -6,8 +6,8 @@ import Testing
 @Suite("Envelopes and other people's code", .serialized, .timeLimit(.minutes(30))) struct EnvelopeInteropTests {
   static let plaintext = Array(#"{"uinToken":"123","name":"Zoë ليلى 田中"}"#.utf8)
 
-  @Test("What another side seals we open, and what we seal it opens", arguments: Peer.present, [2048, 3072, 4096])
-  func bare(peer: Peer, bits: Int) async throws {
+  @Test(arguments: Peer.present, [2048, 3072, 4096])
+  func `What another side seals we open, and what we seal it opens`(peer: Peer, bits: Int) async throws {
     try await Tool.withFolder { folder in
       let pair = try Keys.make("b", bits: bits, in: folder)
       for text in [Self.plaintext, [], SecureRandom.bytes(100_000)] {
@@ -21,9 +21,11 @@ import Testing
   }
 
   @Test(
-    "Bodies go both ways in each direction, by the decoder the receiver really has", arguments: Peer.present,
+    arguments: Peer.present,
     EnvelopeDirection.allCases)
-  func bodies(peer: Peer, direction: EnvelopeDirection) async throws {
+  func `Bodies go both ways in each direction, by the decoder the receiver really has`(peer: Peer, direction: EnvelopeDirection)
+    async throws
+  {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
@@ -46,10 +48,8 @@ import Testing
     }
   }
 
-  @Test(
-    "openssl on the command line unwraps our key, reads our ciphertext and verifies our signature",
-    .enabled(if: Tool.has("openssl")))
-  func openssl() async throws {
+  @Test(.enabled(if: Tool.has("openssl")))
+  func `openssl on the command line unwraps our key, reads our ciphertext and verifies our signature`() async throws {
     try await Tool.withFolder { folder in
       let sender = try Keys.make("a", in: folder)
       let pair = try Keys.make("b", in: folder)
@@ -78,8 +78,8 @@ import Testing
     }
   }
 
-  @Test("The bare envelope of the command line goes through both alphabets, and a refused one leaves no output")
-  func raw() async throws {
+  @Test
+  func `The bare envelope of the command line goes through both alphabets, and a refused one leaves no output`() async throws {
     try await Tool.withFolder { folder in
       try Keys.make("o", bits: 3080, in: folder)
       try Keys.make("other", in: folder)
@@ -101,8 +101,8 @@ import Testing
     }
   }
 
-  @Test("A key that is too small is refused by name", .enabled(if: Tool.has("openssl")))
-  func small() async throws {
+  @Test(.enabled(if: Tool.has("openssl")))
+  func `A key that is too small is refused by name`() async throws {
     try await Tool.withFolder { folder in
       let made = Tool.shell(
         "cd '\(folder)' && openssl req -x509 -newkey rsa:1024 -nodes -keyout s.key -out s.crt -subj /CN=s 2>/dev/null")
@@ -115,8 +115,8 @@ import Testing
     }
   }
 
-  @Test("Any flipped bit of data or signature is noticed in both directions", arguments: EnvelopeDirection.allCases)
-  func flipped(direction: EnvelopeDirection) async throws {
+  @Test(arguments: EnvelopeDirection.allCases)
+  func `Any flipped bit of data or signature is noticed in both directions`(direction: EnvelopeDirection) async throws {
     let sender = try RSAPrivateKey.generate()
     let key = try RSAPrivateKey.generate()
     let certificate = try Certificate.selfSigned(for: key, commonName: "b")

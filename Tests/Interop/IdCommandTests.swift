@@ -9,8 +9,8 @@ import Testing
     return (String(decoding: output, as: UTF8.self), code)
   }
 
-  @Test("What is generated is valid by the same rules", arguments: ["uin", "vid", "rid"])
-  func generated(kind: String) throws {
+  @Test(arguments: ["uin", "vid", "rid"])
+  func `What is generated is valid by the same rules`(kind: String) throws {
     let made = run("generate \(kind) --count 200")
     #expect(made.code == 0)
     let values = made.text.split(separator: "\n")
@@ -24,26 +24,25 @@ import Testing
     #expect(run("generate \(kind) --json").text.hasPrefix("{\"\(kind)\":\""))
   }
 
-  @Test(
-    "An invalid value is named by rule and MOSIP's code, one object a line, with exit code 1",
-    arguments: [
-      ("uin", "5075291709", "checksum", "KER-IDV-205"),
-      ("uin", "9468145387", "conjugative-even-digits-limit", "KER-IDV-202"),
-      ("uin", "4921963786", "restricted-numbers", "KER-IDV-202"),
-      ("uin", "1075290830", "not-start-with", "KER-IDV-206"),
-      ("uin", "6584109730", "sequence-limit", "KER-IDV-202"),
-      ("vid", "3604158095762097", "repeating-block-limit", "KER-IDV-002"),
-      ("rid", "10001100020000120230229120000", "timestamp", "KER-IDV-305"), ("rid", "1", "length", "KER-IDV-304"),
-    ]) func invalid(kind: String, value: String, rule: String, code: String) throws
-  {
+  @Test(arguments: [
+    ("uin", "5075291709", "checksum", "KER-IDV-205"),
+    ("uin", "9468145387", "conjugative-even-digits-limit", "KER-IDV-202"),
+    ("uin", "4921963786", "restricted-numbers", "KER-IDV-202"),
+    ("uin", "1075290830", "not-start-with", "KER-IDV-206"),
+    ("uin", "6584109730", "sequence-limit", "KER-IDV-202"),
+    ("vid", "3604158095762097", "repeating-block-limit", "KER-IDV-002"),
+    ("rid", "10001100020000120230229120000", "timestamp", "KER-IDV-305"), ("rid", "1", "length", "KER-IDV-304"),
+  ]) func `An invalid value is named by rule and MOSIP's code, one object a line, with exit code 1`(
+    kind: String, value: String, rule: String, code: String
+  ) throws {
     let checked = run("check \(kind) --json \(value)")
     #expect(checked.code == 1)
     let object = try JSONValue.parse(String(checked.text.dropLast()))
     #expect(object["valid"]?.bool == false && object["rule"]?.string == rule && object["code"]?.string == code)
   }
 
-  @Test("MOSIP's laxer rules, other settings and standard input are asked for by name")
-  func options() throws {
+  @Test
+  func `MOSIP's laxer rules, other settings and standard input are asked for by name`() throws {
     #expect(run("check uin 7640206791").code == 1)
     #expect(run("check uin --lax 7640206791").code == 0)
     #expect(run("check uin --rule repeating-limit=0 --rule sequence-wraps=false 7640206791").code == 0)
@@ -53,13 +52,10 @@ import Testing
     #expect(code == 1 && output.split(separator: 10).count == 2)
   }
 
-  @Test(
-    "Wrong use ends with 2 and no output",
-    arguments: [
-      "check", "check uin", "check foo 1", "generate", "generate uin --count 0", "generate uin --rule nothing=1",
-      "generate uin --center 1", "check rid --lax 1", "check vid --rule length=x 1",
-    ]) func wrong(words: String)
-  {
+  @Test(arguments: [
+    "check", "check uin", "check foo 1", "generate", "generate uin --count 0", "generate uin --rule nothing=1",
+    "generate uin --center 1", "check rid --lax 1", "check vid --rule length=x 1",
+  ]) func `Wrong use ends with 2 and no output`(words: String) {
     let result = run(words)
     #expect(result.code == 2 && result.text.isEmpty)
   }

@@ -21,8 +21,8 @@ import Testing
     )
   }
 
-  @Test("A packet of another side is verified and opened on the command line", arguments: Peer.present)
-  func theirs(peer: Peer) async throws {
+  @Test(arguments: Peer.present)
+  func `A packet of another side is verified and opened on the command line`(peer: Peer) async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
@@ -43,14 +43,14 @@ import Testing
         certificate: Certificate(bytes: Tool.read("\(folder)/b.crt")),
         decryptionKey: RSAPrivateKey(pem: Tool.read("\(folder)/b.key")),
         signingKey: RSAPrivateKey(pem: Tool.read("\(folder)/a.key")))
-      let contents = try await PacketReader(keys: keys).read(made.output, refID: "10001_10002")
+      let contents = try await PacketReader(keys: keys).read(made.output, refId: "10001_10002")
       #expect(contents.verify(schema: nil, mandatory: []).isEmpty)
       #expect(contents.value("fullName")?[1]?["value"]?.string == "ليلى")
     }
   }
 
-  @Test("A packet of ours is read by another side, file for file", arguments: Peer.present)
-  func ours(peer: Peer) async throws {
+  @Test(arguments: Peer.present)
+  func `A packet of ours is read by another side, file for file`(peer: Peer) async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", bits: 3072, in: folder)
@@ -78,8 +78,8 @@ import Testing
     }
   }
 
-  @Test("Values are shown only when asked for; a packet of another signer is not opened and leaves nothing")
-  func shown() async throws {
+  @Test
+  func `Values are shown only when asked for; a packet of another signer is not opened and leaves nothing`() async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
@@ -104,8 +104,8 @@ import Testing
     }
   }
 
-  @Test("A packet goes from one command to the next through a pipe")
-  func piped() async throws {
+  @Test
+  func `A packet goes from one command to the next through a pipe`() async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
@@ -126,8 +126,8 @@ import Testing
     }
   }
 
-  @Test("Offline packets and answers to requests have their names")
-  func names() async throws {
+  @Test
+  func `Offline packets and answers to requests have their names`() async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
@@ -142,10 +142,8 @@ import Testing
     }
   }
 
-  @Test(
-    "A packet of 50 MB is made, verified, inspected and opened in less than 80 MB of memory",
-    .enabled(if: Tool.has("python3")))
-  func memory() async throws {
+  @Test(.enabled(if: Tool.has("python3")))
+  func `A packet of 50 MB is made, verified, inspected and opened in less than 80 MB of memory`() async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)
@@ -175,10 +173,8 @@ import Testing
     }
   }
 
-  @Test(
-    "What cannot be a packet is an error that leaves no file",
-    arguments: ["--rid 123", "--ref-id ../x", "--audits fields.json"])
-  func drafts(words: String) async throws {
+  @Test(arguments: ["--rid 123", "--ref-id ../x", "--audits fields.json"])
+  func `What cannot be a packet is an error that leaves no file`(words: String) async throws {
     try await Tool.withFolder { folder in
       try Keys.make("a", in: folder)
       try Keys.make("b", in: folder)

@@ -76,7 +76,7 @@ import Testing
     Row(.validators, #"{"validators":[{"type":"mvel","validator":"("}]}"#, good: ["\"x\""], bad: []),
   ]
 
-  @Test(arguments: rows) func everyKeywordFindsWhatItIsFor(_ row: Row) throws {
+  @Test(arguments: rows) func `every keyword finds what it is for`(_ row: Row) throws {
     for value in row.good { #expect(try check(row.schema, value) == [], "\(value)") }
     for value in row.bad {
       let found = try check(row.schema, value)
@@ -84,13 +84,13 @@ import Testing
     }
   }
 
-  @Test func everyKeywordHasARow() {
+  @Test func `every keyword has a row`() {
     // What only leads to other rules, and what no schema asks for.
     let others: Set<JSONSchema.Keyword> = [.properties, .patternProperties, .depth]
     #expect(Set(Self.rows.map(\.keyword)).union(others) == Set(JSONSchema.Keyword.allCases))
   }
 
-  @Test func everyFaultIsReportedWithItsPlace() throws {
+  @Test func `every fault is reported with its place`() throws {
     let schema = #"""
       {"type":"object","required":["a","z"],"additionalProperties":false,"properties":{
         "a":{"$ref":"#/definitions/list"},"b":{"type":"object","properties":{"c/~":{"type":"string"}}}},
@@ -105,14 +105,14 @@ import Testing
     #expect(pointers == ["", "/definitions/list/items", "/properties/b/properties/c~1~0", ""])
   }
 
-  @Test func aSchemaWithAReferenceIsItsTargetAlone() throws {
+  @Test func `a schema with a reference is its target alone`() throws {
     let schema =
       ##"{"properties":{"a":{"$ref":"#/definitions/b","type":"number","pattern":"x"}},"definitions":{"b":{"type":"string"}}}"##
     #expect(try check(schema, #"{"a":"y"}"#) == [])
     #expect(try check(schema, #"{"a":1}"#) == ["type a"])
   }
 
-  @Test func aSchemaMayContainItself() throws {
+  @Test func `a schema may contain itself`() throws {
     let schema = ##"{"properties":{"child":{"$ref":"#"}},"additionalProperties":false}"##
     #expect(try check(schema, #"{"child":{"child":{}}}"#) == [])
     #expect(try check(schema, #"{"child":{"child":{"x":1}}}"#) == ["additionalProperties child/child x"])
@@ -122,7 +122,7 @@ import Testing
     #expect(try JSONSchema(json(schema)).check(value).map(\.keyword) == [.depth])
   }
 
-  @Test func dependenciesMayBeSchemas() throws {
+  @Test func `dependencies may be schemas`() throws {
     let schema = #"{"dependencies":{"a":{"required":["b"]}}}"#
     #expect(try check(schema, #"{"a":1}"#) == ["required b"])
     #expect(try check(schema, #"{"b":1}"#) == [])
@@ -151,13 +151,13 @@ import Testing
     #expect(error?.description.contains(place) == true, "\(error?.description ?? "")")
   }
 
-  @Test func booleansAndAnnotationsAreSchemasToo() throws {
+  @Test func `booleans and annotations are schemas too`() throws {
     #expect(try check("true", "1") == [])
     #expect(try check("false", "1") == ["not"])
     #expect(try check(#"{"format":"none","fieldCategory":"pvt","title":1,"$schema":"x","if":{"type":"null"}}"#, "1") == [])
   }
 
-  @Test func aHostileValueHasAnEndToItsFindings() throws {
+  @Test func `a hostile value has an end to its findings`() throws {
     var object = JSONObject()
     for number in 0..<5000 { object["member\(number)"] = 1 }
     let found = try JSONSchema(json(#"{"additionalProperties":false}"#)).check(.object(object))
@@ -168,7 +168,7 @@ import Testing
     #expect(try JSONSchema(json(#"{"pattern":"a"}"#)).check(long).map(\.keyword) == [.pattern])
   }
 
-  @Test func aSchemaServesManyAtOnce() async throws {
+  @Test func `a schema serves many at once`() async throws {
     let schema = try JSONSchema(json(#"{"items":{"validators":[{"validator":"[a-z]+[0-9]"}]}}"#))
     let counts = await withTaskGroup(of: Int.self) { group in
       for number in 0..<16 {

@@ -9,7 +9,7 @@ import Testing
   private static let refusal =
     "Authentication failed during authentication due to invalid credentials with SASL mechanism PLAIN"
 
-  @Test func aWrongPasswordIsToldInTheBrokersWordsAndNotWaitedOut() async throws {
+  @Test func `a wrong password is told in the brokers words and not waited out`() async throws {
     try await onOwnThread {
       let listener = try SecureListener(refusal: Self.refusal)
       defer { listener.close() }
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test func aPlainClientOfASecureListenerIsToldWhichSettingIsWrong() async throws {
+  @Test func `a plain client of a secure listener is told which setting is wrong`() async throws {
     try await onOwnThread {
       let listener = try SecureListener(refusal: Self.refusal)
       defer { listener.close() }
@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func aRequestThatGetsNoAnswerIsAskedAgainByANewClient() async throws {
+  @Test func `a request that gets no answer is asked again by a new client`() async throws {
     try await onOwnThread {
       let cluster = try EmbeddedCluster()
       try cluster.createTopic("t", partitions: 3)
@@ -65,7 +65,7 @@ import Testing
     }
   }
 
-  @Test func theVersionsOfTheLibraryThatFailAreNamed() {
+  @Test func `the versions of the library that fail are named`() {
     let scram = ["sasl.mechanisms": "SCRAM-SHA-512"]
     func problems(_ number: Int, _ properties: [String: String] = [:]) -> [Bool] {
       LibraryVersion(number: number).problems(with: properties).map(\.isFault)

@@ -5,8 +5,8 @@ import Testing
 
 /// What holds on every broker.
 @Suite(.timeLimit(.minutes(30))) struct ConformanceTests {
-  @Test("what is produced is consumed with its key, value, headers and time", arguments: BrokerKind.all)
-  func roundTrip(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `what is produced is consumed with its key, value, headers and time`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -42,8 +42,8 @@ import Testing
     }
   }
 
-  @Test("records of a partition keep their order and one key stays on one partition", arguments: BrokerKind.all)
-  func order(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `records of a partition keep their order and one key stays on one partition`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic(partitions: 3)
@@ -70,8 +70,8 @@ import Testing
     }
   }
 
-  @Test("a new consumer starts where the group committed", arguments: BrokerKind.all)
-  func commit(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `a new consumer starts where the group committed`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -94,8 +94,8 @@ import Testing
     }
   }
 
-  @Test("a group member starts where the group committed, too", arguments: BrokerKind.all)
-  func groupCommit(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `a group member starts where the group committed, too`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -117,8 +117,8 @@ import Testing
     }
   }
 
-  @Test("seek reads again from the batch's first record", arguments: BrokerKind.all)
-  func seek(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `seek reads again from the batch's first record`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic(partitions: 2)
@@ -142,8 +142,8 @@ import Testing
     }
   }
 
-  @Test("a paused partition brings nothing until it is resumed, then all of it", arguments: BrokerKind.all)
-  func pause(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `a paused partition brings nothing until it is resumed, then all of it`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic(partitions: 2)
@@ -167,8 +167,8 @@ import Testing
     }
   }
 
-  @Test("wake ends a waiting poll", arguments: BrokerKind.all)
-  func wake(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `wake ends a waiting poll`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let consumer = try broker.consumer(broker.group(), [try broker.topic()])
@@ -180,8 +180,8 @@ import Testing
     }
   }
 
-  @Test("a record above the limit is refused by name and the producer goes on", arguments: BrokerKind.all)
-  func tooLarge(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `a record above the limit is refused by name and the producer goes on`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -197,8 +197,8 @@ import Testing
     }
   }
 
-  @Test("a full send buffer is waited for", arguments: BrokerKind.all)
-  func fullBuffer(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `a full send buffer is waited for`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -213,8 +213,8 @@ import Testing
     }
   }
 
-  @Test("a second member takes its share and the first is told", arguments: BrokerKind.all)
-  func rebalance(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `a second member takes its share and the first is told`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic(partitions: 4)
@@ -267,8 +267,8 @@ import Testing
   private static func text(_ record: RecordView) -> String { String(decoding: record.valueBytes ?? [], as: UTF8.self) }
 
   // The embedded cluster makes every topic that is asked for.
-  @Test("a topic that does not exist is a named error for a reader of all partitions", arguments: BrokerKind.external)
-  func unknownTopic(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `a topic that does not exist is a named error for a reader of all partitions`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let error = #expect(throws: KafkaError.self) {
@@ -280,8 +280,8 @@ import Testing
     }
   }
 
-  @Test("statistics tell lag and round trips", arguments: BrokerKind.all)
-  func statistics(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `statistics tell lag and round trips`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -302,8 +302,8 @@ import Testing
     }
   }
 
-  @Test("the end of a partition is told when asked for", arguments: BrokerKind.all)
-  func end(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.all)
+  func `the end of a partition is told when asked for`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
@@ -323,10 +323,11 @@ import Testing
   }
 
   @Test(
-    "a static member that leaves gives its partitions up at once, one that only closes is expected back",
     arguments: BrokerKind.external,
     [true, false])
-  func leaving(kind: BrokerKind, leaves: Bool) async throws {
+  func `a static member that leaves gives its partitions up at once, one that only closes is expected back`(
+    kind: BrokerKind, leaves: Bool
+  ) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let (topic, group) = (try broker.topic(partitions: 2), broker.group())
@@ -350,8 +351,8 @@ import Testing
     }
   }
 
-  @Test("a commit that the coordinator does not answer ends in its time")
-  func unansweredCommit() async throws {
+  @Test
+  func `a commit that the coordinator does not answer ends in its time`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -367,13 +368,12 @@ import Testing
     }
   }
 
-  @Test(
-    "behind the marker of a transaction nothing is left to read, once the position is committed", arguments: BrokerKind.external)
-  func lagBehindMarkers(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `behind the marker of a transaction nothing is left to read, once the position is committed`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let topic = try broker.topic()
-      let producer = try broker.producer(transactionalID: broker.group())
+      let producer = try broker.producer(transactionalId: broker.group())
       try producer.initTransactions()
       try producer.begin()
       try producer.produce(topic: topic, key: nil, value: [1])

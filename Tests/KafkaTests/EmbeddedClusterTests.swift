@@ -5,8 +5,8 @@ import Testing
 
 /// What can only be shown where faults can be made.
 @Suite(.timeLimit(.minutes(30))) struct EmbeddedClusterTests {
-  @Test("a delivery that fails is reported by its tag at flush, once")
-  func failedDelivery() async throws {
+  @Test
+  func `a delivery that fails is reported by its tag at flush, once`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -25,8 +25,8 @@ import Testing
     }
   }
 
-  @Test("a topic that may not be written to is told at flush, or at produce once it is known")
-  func notAuthorized() async throws {
+  @Test
+  func `a topic that may not be written to is told at flush, or at produce once it is known`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -39,8 +39,8 @@ import Testing
     }
   }
 
-  @Test("a broker that stays away fails the flush in time and leaves nothing under way")
-  func flushTimeout() async throws {
+  @Test
+  func `a broker that stays away fails the flush in time and leaves nothing under way`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -57,8 +57,8 @@ import Testing
     }
   }
 
-  @Test("an error that passes is overcome without the caller's doing")
-  func retried() async throws {
+  @Test
+  func `an error that passes is overcome without the caller's doing`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -70,8 +70,8 @@ import Testing
     }
   }
 
-  @Test("a commit after the group moved on is refused as rebalanced")
-  func staleCommit() async throws {
+  @Test
+  func `a commit after the group moved on is refused as rebalanced`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -86,8 +86,8 @@ import Testing
     }
   }
 
-  @Test("a consumer reads on when a broker comes back")
-  func brokerReturns() async throws {
+  @Test
+  func `a consumer reads on when a broker comes back`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -106,8 +106,8 @@ import Testing
     }
   }
 
-  @Test("a transaction's calls succeed in their order, though nothing is isolated")
-  func transactionCalls() async throws {
+  @Test
+  func `a transaction's calls succeed in their order, though nothing is isolated`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
@@ -115,7 +115,7 @@ import Testing
       try broker.send(["1"], to: topic)
       let consumer = try broker.consumer(broker.group(), [topic])
       let batch = try gather(consumer, count: 1).batches[0]
-      let producer = try broker.producer(transactionalID: broker.group())
+      let producer = try broker.producer(transactionalId: broker.group())
       try producer.initTransactions()
       try producer.begin()
       try producer.produce(topic: target, key: nil, value: batch[0].value)
@@ -128,12 +128,12 @@ import Testing
     }
   }
 
-  @Test("a fenced producer is told so when the broker refuses its epoch")
-  func refusedEpoch() async throws {
+  @Test
+  func `a fenced producer is told so when the broker refuses its epoch`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic()
-      let producer = try broker.producer(transactionalID: broker.group())
+      let producer = try broker.producer(transactionalId: broker.group())
       try producer.initTransactions()
       try producer.begin()
       try producer.produce(topic: topic, key: nil, value: [1])
@@ -143,8 +143,8 @@ import Testing
     }
   }
 
-  @Test("a topic made twice stays as it is")
-  func createTwice() async throws {
+  @Test
+  func `a topic made twice stays as it is`() async throws {
     try await onOwnThread {
       let broker = try TestBroker(.embedded)
       let topic = try broker.topic(partitions: 3)

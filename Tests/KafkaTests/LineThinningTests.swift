@@ -3,8 +3,8 @@ import Testing
 @testable import Kafka
 
 @Suite(.timeLimit(.minutes(30))) struct LineThinningTests {
-  @Test("of a kind of line one for each broker and partition is let through in ten seconds, and the rest is counted")
-  func bySubject() {
+  @Test
+  func `of a kind of line one for each broker and partition is let through in ten seconds, and the rest is counted`() {
     var thinning = LineThinning()
     func line(_ text: String, _ now: Int) -> Int? { thinning.admit(kind: "FAIL", text: text, at: now) }
     #expect(line("[thrd:b:1/1]: b:1/1: Connect to ipv4#127.0.0.1:1 failed (after 0ms)", 0) == 0)
@@ -19,8 +19,8 @@ import Testing
     #expect(thinning.admit(kind: "OFFSET", text: "[thrd:main]: t [1]: offset reset", at: 10_003) == 0)
   }
 
-  @Test("sentences that differ each time are one subject, and nothing grows without end")
-  func bounded() {
+  @Test
+  func `sentences that differ each time are one subject, and nothing grows without end`() {
     var thinning = LineThinning()
     #expect(thinning.admit(kind: "X", text: "took 1 ms: odd", at: 0) == 0)
     #expect(thinning.admit(kind: "X", text: "took 2 ms: odd", at: 1) == nil)

@@ -9,29 +9,28 @@ import Testing
     }
   }
 
-  @Test("an unknown property is a configuration error that names it")
-  func unknownProperty() {
+  @Test
+  func `an unknown property is a configuration error that names it`() {
     let error = failure(["fetch.wait.max.millis": "1"])
     #expect(error?.code == .configuration)
     #expect(error?.description.contains("'fetch.wait.max.millis'") == true)
   }
 
-  @Test("a value that is not accepted is not repeated in the error")
-  func badValue() {
+  @Test
+  func `a value that is not accepted is not repeated in the error`() {
     let error = failure(["security.protocol": "hunter2"])
     #expect(error?.code == .configuration)
     #expect(error?.description.contains("security.protocol") == true)
     #expect(error?.description.contains("hunter2") == false)
   }
 
-  @Test(
-    "what delivery rests on cannot be set", arguments: ["enable.auto.commit", "enable.auto.offset.store", "group.id"])
-  func reserved(name: String) {
+  @Test(arguments: ["enable.auto.commit", "enable.auto.offset.store", "group.id"])
+  func `what delivery rests on cannot be set`(name: String) {
     #expect(failure([name: "true"])?.description.contains("'\(name)'") == true)
   }
 
-  @Test("TLS and SASL properties pass")
-  func security() throws {
+  @Test
+  func `TLS and SASL properties pass`() throws {
     let settings = KafkaSettings(
       bootstrapServers: "127.0.0.1:1",
       properties: [
@@ -41,8 +40,8 @@ import Testing
     #expect(throws: Never.self) { try settings.check() }
   }
 
-  @Test("a description of settings shows no value")
-  func noSecrets() {
+  @Test
+  func `a description of settings shows no value`() {
     let settings = KafkaSettings(bootstrapServers: "b:9092", properties: ["sasl.password": "hunter2"])
     var dumped = ""
     dump(settings, to: &dumped)
@@ -52,8 +51,8 @@ import Testing
     }
   }
 
-  @Test("a key file that cannot be read is a configuration error when a client is made")
-  func badKeyFile() {
+  @Test
+  func `a key file that cannot be read is a configuration error when a client is made`() {
     let settings = KafkaSettings(
       bootstrapServers: "127.0.0.1:1",
       properties: ["security.protocol": "SSL", "ssl.ca.location": "/nowhere/ca.pem"], logsWarnings: false)
@@ -61,8 +60,8 @@ import Testing
     #expect(error?.code == .configuration)
   }
 
-  @Test("statistics are read whatever else is in them")
-  func statisticsText() {
+  @Test
+  func `statistics are read whatever else is in them`() {
     let text = """
       { "name": "a \\"b\\"", "list":[1,{"x":[]}], "tx_bytes":12, "rx_bytes":34, "rxmsgs":5, "brokers":{
         "b:1/1": {"rtt":{"min":1, "avg":77}, "req":{"Fetch":1}}, "b:1/bootstrap": {"rtt":{"avg":0}}},
@@ -77,8 +76,8 @@ import Testing
     #expect(figures?.partitions == [TopicPartition("t", 0): KafkaStatistics.Partition(lag: 9, fetched: 2)])
   }
 
-  @Test("a transaction of a killed worker ends after ten seconds, unless somebody wants it otherwise")
-  func transactionTimeout() throws {
+  @Test
+  func `a transaction of a killed worker ends after ten seconds, unless somebody wants it otherwise`() throws {
     var settings = KafkaSettings(bootstrapServers: "127.0.0.1:1", logsWarnings: false)
     func value(_ name: String) throws -> String? {
       try settings.properties(ofProducer: "id").first { $0.name == name }?.value
@@ -86,26 +85,24 @@ import Testing
     #expect(try value("transaction.timeout.ms") == "10000")
     #expect(try value("topic.metadata.propagation.max.ms") == "5000")
     #expect(try value("topic.metadata.refresh.interval.ms") == "30000")
-    _ = try KafkaProducer(settings: settings, transactionalID: "id")
+    _ = try KafkaProducer(settings: settings, transactionalId: "id")
     settings.producerProperties["transaction.timeout.ms"] = "20000"
     #expect(try value("transaction.timeout.ms") == "20000")
     settings.properties["message.timeout.ms"] = "20000"
-    _ = try KafkaProducer(settings: settings, transactionalID: "id")
+    _ = try KafkaProducer(settings: settings, transactionalId: "id")
   }
 
-  @Test(
-    "what may outlive a transaction is refused, with what to change",
-    arguments: ["message.timeout.ms", "delivery.timeout.ms", "socket.timeout.ms"])
-  func outliving(name: String) {
+  @Test(arguments: ["message.timeout.ms", "delivery.timeout.ms", "socket.timeout.ms"])
+  func `what may outlive a transaction is refused, with what to change`(name: String) {
     let settings = KafkaSettings(bootstrapServers: "127.0.0.1:1", properties: [name: "60000"], logsWarnings: false)
-    let error = #expect(throws: KafkaError.self) { try KafkaProducer(settings: settings, transactionalID: "id") }
+    let error = #expect(throws: KafkaError.self) { try KafkaProducer(settings: settings, transactionalId: "id") }
     #expect(error?.code == .configuration)
     #expect(error?.detail.contains(name) == true && error?.detail.contains("transaction.timeout.ms (10000)") == true)
     #expect(throws: Never.self) { try KafkaProducer(settings: settings) }
   }
 
-  @Test("statistics say what keeps a consumer from reading, with partition and broker")
-  func faults() {
+  @Test
+  func `statistics say what keeps a consumer from reading, with partition and broker`() {
     func fault(_ brokers: String, _ partition: String, _ group: String = "\"state\":\"up\",\"join_state\":\"steady\"") -> String? {
       let text = "{\"brokers\":{\(brokers)},\"topics\":{\"t\":{\"partitions\":{\"3\":{\(partition)}}}},\"cgrp\":{\(group)}}"
       return Array(text.utf8).withUnsafeBytes { KafkaStatistics(json: $0).fault(of: [TopicPartition("t", 3)])?.reason }
@@ -125,8 +122,8 @@ import Testing
     #expect(fault(good, "\"fetch_state\":\"active\",\"broker\":1", "\"state\":\"wait-coord\"")?.contains("coordinator") == true)
   }
 
-  @Test("statistics cut anywhere do no harm")
-  func cutStatistics() {
+  @Test
+  func `statistics cut anywhere do no harm`() {
     let text = Array(
       #"{"tx_bytes":12,"brokers":{"b":{"rtt":{"avg":7}}},"topics":{"t":{"partitions":{"0":{"fetchq_cnt":1}}}}}"#.utf8)
     for length in 0..<text.count {

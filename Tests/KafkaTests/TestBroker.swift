@@ -59,8 +59,8 @@ final class TestBroker: Sendable {
     try KafkaConsumer(settings: settings, group: group, topics: topics, assignment: assignment)
   }
 
-  func producer(transactionalID: String? = nil) throws -> KafkaProducer {
-    try KafkaProducer(settings: settings, transactionalID: transactionalID)
+  func producer(transactionalId: String? = nil) throws -> KafkaProducer {
+    try KafkaProducer(settings: settings, transactionalId: transactionalId)
   }
 
   /// Produces texts, one partition after the other unless one is given, and waits for the acknowledgements.

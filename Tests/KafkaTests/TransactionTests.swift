@@ -11,14 +11,14 @@ struct TransactionTests {
   /// Whether scripts/test started the broker, or who named it says that it is one of that kind.
   private static let isNoida = getenv("REGPROC_TEST_BROKER").map { String(cString: $0) } == "noida-db"
 
-  @Test("a committed transaction shows its records and its offsets", arguments: BrokerKind.external)
-  func commit(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `a committed transaction shows its records and its offsets`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let (source, target, group) = (try broker.topic(), try broker.topic(), broker.group())
       try broker.send(["1", "2", "3"], to: source)
       let consumer = try broker.consumer(group, [source], .group)
-      let producer = try broker.producer(transactionalID: broker.group())
+      let producer = try broker.producer(transactionalId: broker.group())
       try producer.initTransactions()
       let input = try gather(consumer, count: 3)
       try producer.begin()
@@ -33,15 +33,14 @@ struct TransactionTests {
     }
   }
 
-  @Test(
-    "an aborted transaction shows nothing, and its input is read again after a seek", arguments: BrokerKind.external)
-  func abort(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `an aborted transaction shows nothing, and its input is read again after a seek`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let (source, target, group) = (try broker.topic(), try broker.topic(), broker.group())
       try broker.send(["1", "2"], to: source)
       let consumer = try broker.consumer(group, [source])
-      let producer = try broker.producer(transactionalID: broker.group())
+      let producer = try broker.producer(transactionalId: broker.group())
       try producer.initTransactions()
       let input = try gather(consumer, count: 2)
       try producer.begin()
@@ -62,12 +61,12 @@ struct TransactionTests {
     }
   }
 
-  @Test("readers of committed records see nothing of an open transaction", arguments: BrokerKind.external)
-  func open(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `readers of committed records see nothing of an open transaction`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let target = try broker.topic()
-      let producer = try broker.producer(transactionalID: broker.group())
+      let producer = try broker.producer(transactionalId: broker.group())
       try producer.initTransactions()
       try producer.begin()
       try producer.produce(topic: target, key: nil, value: [65])
@@ -80,17 +79,17 @@ struct TransactionTests {
     }
   }
 
-  @Test("a producer whose successor has begun is fenced", arguments: BrokerKind.external)
-  func fenced(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `a producer whose successor has begun is fenced`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let (target, id) = (try broker.topic(), broker.group())
-      let old = try broker.producer(transactionalID: id)
+      let old = try broker.producer(transactionalId: id)
       try old.initTransactions()
       try old.begin()
       try old.produce(topic: target, key: nil, value: [90])
       _ = old.flush()
-      let new = try broker.producer(transactionalID: id)
+      let new = try broker.producer(transactionalId: id)
       try new.initTransactions()
       let error = #expect(throws: KafkaError.self) { try old.commitTransaction() }
       #expect(error?.code == .fenced)
@@ -104,8 +103,8 @@ struct TransactionTests {
     }
   }
 
-  @Test("topics are made once, listed, described, widened and removed", arguments: BrokerKind.external)
-  func topics(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `topics are made once, listed, described, widened and removed`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let admin = try KafkaAdmin(settings: broker.settings)
@@ -128,19 +127,18 @@ struct TransactionTests {
     }
   }
 
-  @Test(
-    "what a successor commits after it took back its killed predecessor's transaction is read", arguments: BrokerKind.external)
-  func takenBack(kind: BrokerKind) async throws {
+  @Test(arguments: BrokerKind.external)
+  func `what a successor commits after it took back its killed predecessor's transaction is read`(kind: BrokerKind) async throws {
     try await onOwnThread {
       let broker = try TestBroker(kind)
       let (target, id) = (try broker.topic(), broker.group())
       let early = try broker.consumer(broker.group(), [target])
-      let old = try broker.producer(transactionalID: id)
+      let old = try broker.producer(transactionalId: id)
       try old.initTransactions()
       try old.begin()
       for _ in 1...3 { try old.produce(topic: target, key: nil, value: [90]) }
       #expect(old.flush().isEmpty)
-      let new = try broker.producer(transactionalID: id)
+      let new = try broker.producer(transactionalId: id)
       try new.initTransactions()
       // The early reader goes past the transaction that was taken back.
       let passed = try gather(early) { _ in early.positions().first?.next == 4 }

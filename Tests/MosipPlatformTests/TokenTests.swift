@@ -122,7 +122,7 @@ final class TokenEndpoint: Sendable {
       let key = try RSAPrivateKey.generate()
       let parts = try world.standIn.token(client: "c").split(separator: ".")
       let payload = try #require(Encoding.bytes(base64: String(parts[1])))
-      #expect(try await tokens.caller(of: try JWS.sign(payload, with: key, keyID: "stand-in-1")) == nil)
+      #expect(try await tokens.caller(of: try JWS.sign(payload, with: key, keyId: "stand-in-1")) == nil)
       let none = Encoding.base64URL(Array(#"{"alg":"none","kid":"stand-in-1"}"#.utf8))
       #expect(try await tokens.caller(of: "\(none).\(parts[1]).") == nil)
       // Unknown keys do not make the realm answer for each.
@@ -154,7 +154,7 @@ final class TokenEndpoint: Sendable {
       clock: SystemClock(), timing: waits.timing)
     func isTaken() async throws -> Bool {
       let claims: JSONValue = ["iss": .string(settings.issuer ?? settings.url(.iam)), "exp": JSONValue(Int.max), "azp": "c"]
-      return try await tokens.caller(of: try JWS.sign(claims.encoded(), with: key, keyID: "k"), for: .mosip) != nil
+      return try await tokens.caller(of: try JWS.sign(claims.encoded(), with: key, keyId: "k"), for: .mosip) != nil
     }
     #expect(try await isTaken())
     waits.advance(90)
@@ -210,7 +210,7 @@ final class TokenEndpoint: Sendable {
     let claims: JSONValue = [
       "iss": "http://mosip.invalid/auth/realms/mosip", "exp": JSONValue(Int(Instant.now.milliseconds / 1000) + 60), "azp": "c",
     ]
-    let token = try JWS.sign(claims.encoded(), with: key, keyID: "k")
+    let token = try JWS.sign(claims.encoded(), with: key, keyId: "k")
     #expect(await fault { try await services.tokens.caller(of: token) }?.isRetriable == true)
   }
 }

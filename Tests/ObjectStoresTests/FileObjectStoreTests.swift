@@ -21,7 +21,7 @@ import Testing
     "OPENCRVS/NEW/1_id",
   ]
 
-  @Test func everyNameIsKeptApartAndInsideTheFolder() async throws {
+  @Test func `every name is kept apart and inside the folder`() async throws {
     try await inStore { store, folder async throws in
       for (i, name) in Self.names.enumerated() {
         try await store.put([UInt8(i)], account: "acc", container: "rid", key: name)
@@ -41,7 +41,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [0, 1, 5 << 20, 5 << 20 + 1]) func aSourceGoesInAndComesOutAndKeepsWhatItWas(_ size: Int) async throws {
+  @Test(arguments: [0, 1, 5 << 20, 5 << 20 + 1]) func `a source goes in and comes out and keeps what it was`(_ size: Int)
+    async throws
+  {
     try await inStore { store, folder async throws in
       let bytes = SecureRandom.bytes(size)
       try await store.put(MemorySource(bytes), metadata: ["refid": "x"], account: "a", container: "c", key: "k")
@@ -56,7 +58,7 @@ import Testing
     }
   }
 
-  @Test func aSourceThatFailsInTheMidstLeavesNoObject() async throws {
+  @Test func `a source that fails in the midst leaves no object`() async throws {
     final class Failing: ByteSource {
       let count = 1 << 20
       func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -76,7 +78,7 @@ import Testing
     }
   }
 
-  @Test func aPutWritesOverAndADeleteTakesObjectAndMetadata() async throws {
+  @Test func `a put writes over and a delete takes object and metadata`() async throws {
     try await inStore { store, _ async throws in
       try await store.put([1], account: "a", container: "c", key: "k")
       try await store.put([2, 3], account: "a", container: "c", key: "k")
@@ -92,7 +94,7 @@ import Testing
     }
   }
 
-  @Test func aPrefixSelectsKeysAndAFolderIsNoObject() async throws {
+  @Test func `a prefix selects keys and a folder is no object`() async throws {
     try await inStore { store, _ async throws in
       for key in ["S/P/1_id", "S/P/1_evidence", "S/P-2/1_id", "T/P/1_id"] {
         try await store.put([], account: "a", container: "c", key: key)
@@ -106,7 +108,7 @@ import Testing
     }
   }
 
-  @Test func aNameThatTheFileSystemCannotBearIsRefusedAndNotTriedForEver() async throws {
+  @Test func `a name that the file system cannot bear is refused and not tried for ever`() async throws {
     try await inStore { store, _ async throws in
       let long = String(repeating: "x", count: 300)
       #expect(await fault { try await store.put([1], account: "a", container: "c", key: long) }?.code == "RPR-OBJ-002")
@@ -118,7 +120,7 @@ import Testing
     }
   }
 
-  @Test func ofPutsAtOnceOneIsThereInFullAndReadersSeeNoMixture() async throws {
+  @Test func `of puts at once one is there in full and readers see no mixture`() async throws {
     try await inStore { store, folder async throws in
       let size = 200_000
       try await store.put([UInt8](repeating: 0, count: size), account: "a", container: "c", key: "k")
@@ -146,7 +148,7 @@ import Testing
     }
   }
 
-  @Test func whatAKilledWriterLeftIsNoObject() async throws {
+  @Test func `what a killed writer left is no object`() async throws {
     try await inStore { store, folder async throws in
       try await store.put([1], account: "a", container: "c", key: "k")
       let rest = fopen(folder + "/objects/a/c/k2%tmp-0000", "w")
@@ -156,7 +158,7 @@ import Testing
     }
   }
 
-  @Test func brokenMetadataIsANamedError() async throws {
+  @Test func `broken metadata is a named error`() async throws {
     try await inStore { store, folder async throws in
       try await store.put([1], account: "a", container: "c", key: "k")
       let file = fopen(folder + "/objects/a/c/k%meta", "w")

@@ -18,8 +18,8 @@ struct FoundationTests {
         wakeUp: {}))
   }
 
-  @Test("what was done is told by its subject, in order, and nothing of others")
-  func audit() async throws {
+  @Test
+  func `what was done is told by its subject, in order, and nothing of others`() async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 1)
     defer { pool.close() }

@@ -21,7 +21,7 @@ import Testing
 
   private func lease(_ id: Int, _ worker: String) -> JobLease { JobLease(table: "job", id: id, worker: worker) }
 
-  @Test func itIsOnesAtATimeUntilItRunsOutOrIsGivenBack() async throws {
+  @Test func `it is ones at a time until it runs out or is given back`() async throws {
     try await run { connection in
       let (one, two) = (lease(1, "one"), lease(1, "two"))
       #expect(try one.take(also: ", note = 'taken'", connection))
@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test func onlyWhoHasItEndsTheJobUnlessAConditionSaysOtherwise() async throws {
+  @Test func `only who has it ends the job unless a condition says otherwise`() async throws {
     try await run { connection in
       #expect(try lease(1, "one").take(connection) && lease(2, "one").take(connection))
       #expect(try !lease(1, "two").end(as: "done", connection))

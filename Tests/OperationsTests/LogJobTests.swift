@@ -79,8 +79,10 @@ struct LogJobTests {
 
   private static let expire = "UPDATE regproc.log_job SET leased_until = now() - interval '1 second' RETURNING id::text"
 
-  @Test("one that is killed between the start of the run and its mark has started nothing, and the next worker starts it once")
-  func killed() async throws {
+  @Test
+  func `one that is killed between the start of the run and its mark has started nothing, and the next worker starts it once`()
+    async throws
+  {
     try await ReplayBench.run { bench async throws in
       let id = try await make(bench)
       _ = try await bench.pool.with {
@@ -112,8 +114,8 @@ struct LogJobTests {
     }
   }
 
-  @Test("of two workers at once one works; one that was thought dead starts nothing")
-  func leased() async throws {
+  @Test
+  func `of two workers at once one works; one that was thought dead starts nothing`() async throws {
     try await ReplayBench.run { bench async throws in
       let id = try await make(bench)
       let other = Mutex<JobEnd?>(nil)
@@ -136,8 +138,8 @@ struct LogJobTests {
     }
   }
 
-  @Test("the lease is renewed while topics are read, and the row tells how far it is")
-  func renewed() async throws {
+  @Test
+  func `the lease is renewed while topics are read, and the row tells how far it is`() async throws {
     try await ReplayBench.run { bench async throws in
       let id = try await make(bench)
       let topics = Self.topics { watch in
@@ -154,8 +156,8 @@ struct LogJobTests {
     }
   }
 
-  @Test("a job that is cancelled ends at the next word of its reading, and starts nothing")
-  func cancelled() async throws {
+  @Test
+  func `a job that is cancelled ends at the next word of its reading, and starts nothing`() async throws {
     try await ReplayBench.run { bench async throws in
       let bert = Operator("bert", reason: "wrong one")
       // The first hears of it while it reads, the second when it is about to start the run.
@@ -180,8 +182,8 @@ struct LogJobTests {
     }
   }
 
-  @Test("a rebuild goes on after a stop, waits for another one's, and says why it failed")
-  func rebuilds() async throws {
+  @Test
+  func `a rebuild goes on after a stop, waits for another one's, and says why it failed`() async throws {
     try await ReplayBench.run { bench async throws in
       let id = try await make(bench, .rebuild)
       let interrupted = Self.topics { _ in
@@ -225,8 +227,9 @@ struct LogJobTests {
     }
   }
 
-  @Test("over HTTP jobs are made, worked on by the engine's service and told of; what the commands refuse makes none")
-  func overHTTP() async throws {
+  @Test
+  func `over HTTP jobs are made, worked on by the engine's service and told of; what the commands refuse makes none`() async throws
+  {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(["1", "2"])
       _ = try await bench.pool.with {

@@ -49,7 +49,7 @@ import Testing
 
   private let entrance = HopId.first(rid: "1", process: "TEST", iteration: 1, run: 1, stage: "entrance")
 
-  @Test func whatAnotherMessageFollowsIsDoneAndTheRestGoesOn() throws {
+  @Test func `what another message follows is done and the rest goes on`() throws {
     let a = entrance.next("a")
     let answer = try record("cmd-validator", nil, at: 4, isAnswer: true)
     let b = answer.id.next("b")
@@ -68,7 +68,7 @@ import Testing
     #expect(lineage.hops[4].parent == answer.id && lineage.hops[4].destinations.sorted() == ["c", "d"])
   }
 
-  @Test func anOlderRunHasEndedWithTheNewerOneAndAnAnswerThatLedNowhereIsLeftToTheBridge() throws {
+  @Test func `an older run has ended with the newer one and an answer that led nowhere is left to the bridge`() throws {
     let a = entrance.next("a")
     let second = HopId.first(rid: "1", process: "TEST", iteration: 1, run: 2, stage: "cmd-validator")
     let lineage = settled([
@@ -79,7 +79,7 @@ import Testing
     #expect(lineage.untold["answers of stages elsewhere that led nowhere on the topics"] == 1)
   }
 
-  @Test func ofARIDThatTheJournalKnowsHopsAreAddedUnlessTheyMayBeRepeats() throws {
+  @Test func `of ARID that the journal knows hops are added unless they may be repeats`() throws {
     let a = entrance.next("a")
     let java = a.next("cmd-validator")
     let lost = HopId.first(rid: "1", process: "TEST", iteration: 1, run: 1, stage: "b").next("c")
@@ -93,7 +93,7 @@ import Testing
 
 /// Jobs of many and dead letters reach a stage that drops a key which it has seen, as Java's do.
 @Suite(.timeLimit(.minutes(30))) struct ReplaysIntoJavaTests {
-  @Test func jobsAndDeadLettersGetThroughEachTime() async throws {
+  @Test func `jobs and dead letters get through each time`() async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 2)
     defer { pool.close() }

@@ -92,8 +92,8 @@ struct OutcomeTests {
     try registration("rid-b8", "PROCESSED", connection)
   }
 
-  @Test("each number is told with how it ended, where it is, or that it never arrived, in the order of the file")
-  func reconciled() async throws {
+  @Test
+  func `each number is told with how it ended, where it is, or that it never arrived, in the order of the file`() async throws {
     let pool = try await pool()
     defer { pool.close() }
     let numbers = ["N1", "N2", "N3", "N4", "N5", "N6", "N7", "D1", "D2", "D3", "D4", "N8", "NOWHERE"]
@@ -116,8 +116,8 @@ struct OutcomeTests {
     #expect(births.map(\.word) == [.done, .neverArrived])
   }
 
-  @Test("a day's report counts what arrived on it, each event once, by kind and outcome")
-  func report() async throws {
+  @Test
+  func `a day's report counts what arrived on it, each event once, by kind and outcome`() async throws {
     let pool = try await pool()
     defer { pool.close() }
     let endpoints = try FoundationTests.endpoints(pool)
@@ -156,8 +156,10 @@ struct OutcomeTests {
     try put("mosip-mediator", "birth_likenesses", key, .object(document), at: at, connection)
   }
 
-  @Test("births that look like one child under two numbers are listed on the day of either, but not those of different mothers")
-  func alikeBirths() async throws {
+  @Test
+  func `births that look like one child under two numbers are listed on the day of either, but not those of different mothers`()
+    async throws
+  {
     let pool = try await pool()
     defer { pool.close() }
     let endpoints = try FoundationTests.endpoints(pool)
@@ -208,8 +210,8 @@ struct OutcomeTests {
     #expect(!String(decoding: answer.body, as: UTF8.self).contains("ikeness"))
   }
 
-  @Test("no more births that look like one child are looked at than a person could read, and it is said")
-  func manyAlikeBirths() async throws {
+  @Test
+  func `no more births that look like one child are looked at than a person could read, and it is said`() async throws {
     let pool = try await pool()
     defer { pool.close() }
     let from = try DayReport.day("2026-11-24")
@@ -220,8 +222,8 @@ struct OutcomeTests {
     #expect(alike.isCut && alike.groups.map(\.count) == [AlikeBirths.most])
   }
 
-  @Test("a file of numbers has each once; lines that hold none are named and nothing is asked")
-  func numbers() throws {
+  @Test
+  func `a file of numbers has each once; lines that hold none are named and nothing is asked`() throws {
     #expect(try Reconciliation.numbers(file: Array("# of today\nN1\r\n\n N2 \nN1\n".utf8)) == ["N1", "N2"])
     let junk = Array("N1\nname of a child\nN2\n\(String(repeating: "x", count: 200))\n".utf8)
     let refusal = #expect(throws: OperationError.self) { try Reconciliation.numbers(file: junk) }

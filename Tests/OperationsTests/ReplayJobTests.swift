@@ -13,8 +13,8 @@ import Testing
 struct ReplayJobTests {
   private let ten = (1...10).map(String.init)
 
-  @Test("a job whose worker is killed goes on where that one was: each RID has one new run")
-  func killed() async throws {
+  @Test
+  func `a job whose worker is killed goes on where that one was: each RID has one new run`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(ten)
       let id = try await bench.make(ten)
@@ -55,8 +55,8 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("of two workers at once one works, and one that was thought dead does nothing twice")
-  func twoWorkers() async throws {
+  @Test
+  func `of two workers at once one works, and one that was thought dead does nothing twice`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(ten)
       let id = try await bench.make(ten)
@@ -79,8 +79,8 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("a cancelled job starts nothing more, and cannot be resumed")
-  func cancelled() async throws {
+  @Test
+  func `a cancelled job starts nothing more, and cannot be resumed`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(ten)
       let id = try await bench.make(ten)
@@ -103,8 +103,8 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("those that are refused are listed with their reasons, and stop no other")
-  func refused() async throws {
+  @Test
+  func `those that are refused are listed with their reasons, and stop no other`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(["1", "2", "3"])
       try await bench.ended(["4"], at: "b", verdict: "passed", code: "OK", status: "PROCESSED")
@@ -120,8 +120,8 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("it waits while enough is under way before the stages at which it begins, and goes on when there is room")
-  func backlog() async throws {
+  @Test
+  func `it waits while enough is under way before the stages at which it begins, and goes on when there is room`() async throws {
     try await ReplayBench.run { bench async throws in
       let many = (1...60).map(String.init)
       try await bench.ended(many)
@@ -143,8 +143,8 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("RIDs are run at the rate that was asked for")
-  func rate() async throws {
+  @Test
+  func `RIDs are run at the rate that was asked for`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(ten)
       let id = try await bench.make(ten, rate: 50)
@@ -156,8 +156,8 @@ struct ReplayJobTests {
     for bad in ["0", "0/s", "-1", "x", "1/d", "nan", "inf", "1/s/s", ""] { #expect(ReplayRequest.rate(bad) == nil, "\(bad)") }
   }
 
-  @Test("what cannot be meant is refused, and nothing is sent")
-  func badInput() async throws {
+  @Test
+  func `what cannot be meant is refused, and nothing is sent`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(["1", "2", "3"])
       try await bench.ended(["7"], at: "c", process: "OTHER")
@@ -211,8 +211,10 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("a RID whose replays end the same way again and again is held until a person releases it, and counting starts anew")
-  func held() async throws {
+  @Test
+  func `a RID whose replays end the same way again and again is held until a person releases it, and counting starts anew`()
+    async throws
+  {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(["1", "2"])
       let (replays, anna) = (bench.replays(holdAfter: 2), bench.anna)
@@ -259,8 +261,10 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("of several operators on one RID at once one starts a run; a registration number leads to the RID of its birth")
-  func oneRun() async throws {
+  @Test
+  func `of several operators on one RID at once one starts a run; a registration number leads to the RID of its birth`()
+    async throws
+  {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(["1"])
       _ = try await bench.pool.with {
@@ -285,8 +289,8 @@ struct ReplayJobTests {
     }
   }
 
-  @Test("a job that comes over HTTP is made, worked on by the engine's service and told of; bad bodies make none")
-  func overHTTP() async throws {
+  @Test
+  func `a job that comes over HTTP is made, worked on by the engine's service and told of; bad bodies make none`() async throws {
     try await ReplayBench.run { bench async throws in
       try await bench.ended(ten)
       let access = bench.access()

@@ -22,7 +22,7 @@ import Testing
           - b: { passed: complete-as-processed }
     """
 
-  @Test func allThreeNameTheSameMomentAndNoneWhereNoReprocessorLooks() async throws {
+  @Test func `all three name the same moment and none where no reprocessor looks`() async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 2)
     defer { pool.close() }

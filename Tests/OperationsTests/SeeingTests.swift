@@ -90,8 +90,8 @@ struct SeeingTests {
     ) { filters[$0] }
   }
 
-  @Test("each filter selects what stands so, all of them together what they have in common")
-  func filters() async throws {
+  @Test
+  func `each filter selects what stands so, all of them together what they have in common`() async throws {
     try await with { connection throws in
       func rids(_ filters: [String: String]) throws -> String {
         let list = try RegistrationList.read(try Self.selection(filters), now: Self.now, on: connection)
@@ -136,8 +136,8 @@ struct SeeingTests {
     }
   }
 
-  @Test("a row says where, since when, why, and when it goes on")
-  func rows() async throws {
+  @Test
+  func `a row says where, since when, why, and when it goes on`() async throws {
     try await with { connection throws in
       let rows = try RegistrationList.read(Selection(), now: Self.now, on: connection).rows.map { $0.json(at: Self.now) }
       let row = try #require(rows.first { $0["rid"]?.string == "3" })
@@ -151,8 +151,8 @@ struct SeeingTests {
     }
   }
 
-  @Test("pages have every row once, also of one moment; counts are bounded and say so")
-  func pages() async throws {
+  @Test
+  func `pages have every row once, also of one moment; counts are bounded and say so`() async throws {
     try await with { connection throws in
       _ = try connection.execute(
         """
@@ -179,8 +179,8 @@ struct SeeingTests {
     }
   }
 
-  @Test("what cannot be meant is refused by name, with what was probably meant")
-  func junk() throws {
+  @Test
+  func `what cannot be meant is refused by name, with what was probably meant`() throws {
     func message(_ filters: [String: String]) -> String {
       do {
         _ = try Selection(stages: ["packet-validator"], processes: ["OPENCRVS_NEW"]) { filters[$0] }
@@ -208,8 +208,8 @@ struct SeeingTests {
     #expect(selection.words == "registrations with status FAILED at packet-validator waiting longer than 2h 5m")
   }
 
-  @Test("nothing there is an empty list")
-  func empty() async throws {
+  @Test
+  func `nothing there is an empty list`() async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 1)
     defer { pool.close() }
@@ -221,8 +221,8 @@ struct SeeingTests {
     }
   }
 
-  @Test("a registration is shown with its work, dead letters, operators' actions and what happens next")
-  func view() async throws {
+  @Test
+  func `a registration is shown with its work, dead letters, operators' actions and what happens next`() async throws {
     try await with { connection throws in
       for (kind, key, state) in [
         ("packet", "b1", 1), ("tell", "token:statuses:birth:success:b1", 0), ("status", "b1#2", 2), ("packet", "b12", 0),
@@ -265,8 +265,8 @@ struct SeeingTests {
     }
   }
 
-  @Test("the endpoints answer the same and refuse a query that means nothing")
-  func endpoints() async throws {
+  @Test
+  func `the endpoints answer the same and refuse a query that means nothing`() async throws {
     let database = try await TestDatabase.make(EngineSchema.migrations + OperationsSchema.migrations)
     let pool = Pool(database, size: 1)
     defer { pool.close() }

@@ -116,8 +116,8 @@ struct WaitingAndDeadTests {
       Place(pool: pool, routes: routes, replay: Replay(routes: routes, stages: files, takesMessages: ["a", "b"]), files: files))
   }
 
-  @Test("a dead letter shows its form and no personal data, unless somebody who may asks for it, which is noted")
-  func masks() async throws {
+  @Test
+  func `a dead letter shows its form and no personal data, unless somebody who may asks for it, which is noted`() async throws {
     try await run { place in
       let value: JSONValue = [
         "rid": .string(Self.rid), "reg_type": "TEST", "isValid": true, "name": "Ada Lovelace", "uin": "5075291708", "iteration": 1,
@@ -150,8 +150,10 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test("a record that nobody could read goes back to its topic with its bytes and key, once, also of two who want it at once")
-  func sendsAgain() async throws {
+  @Test
+  func `a record that nobody could read goes back to its topic with its bytes and key, once, also of two who want it at once`()
+    async throws
+  {
     try await run { place in
       let id = try await place.letter([1, 2, 3])
       let (who, replay) = (place.who, place.replay)
@@ -214,8 +216,10 @@ struct WaitingAndDeadTests {
     return try await place.letter(Array("{}".utf8), hop: hop, code: "RPR-RPS-FAILED-001")
   }
 
-  @Test("the letter of a registration that the journal knows runs it again from its stage, and refuses what a replay refuses")
-  func runsAgain() async throws {
+  @Test
+  func `the letter of a registration that the journal knows runs it again from its stage, and refuses what a replay refuses`()
+    async throws
+  {
     try await run { place in
       let id = try await dead(place)
       let answer = try await place.endpoint(
@@ -235,8 +239,10 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test("what the hub gave up is delivered again or dropped, and dropped letters are listed only where all are asked for")
-  func hubAndDrop() async throws {
+  @Test
+  func `what the hub gave up is delivered again or dropped, and dropped letters are listed only where all are asked for`()
+    async throws
+  {
     try await run { place in
       try await place.run(
         "INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ('T', 'k', '{\"uin\":\"5075291708\"}')")
@@ -280,8 +286,8 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test("work is counted, listed and shown masked; it is tried again or given up where nobody has it in hand")
-  func work() async throws {
+  @Test
+  func `work is counted, listed and shown masked; it is tried again or given up where nobody has it in hand`() async throws {
     try await run { place in
       func put(_ kind: String, _ key: String, state: Int = 0, _ more: String = "NULL") async throws {
         try await place.run(
@@ -339,8 +345,10 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test("what waits is listed with its moment and reason, and one RID goes on now; one that waits for information does not")
-  func waiting() async throws {
+  @Test
+  func `what waits is listed with its moment and reason, and one RID goes on now; one that waits for information does not`()
+    async throws
+  {
     try await run { place in
       func hop(_ number: Int, _ stage: String, due: String, refusal: String? = nil) async throws {
         let rid = String(Self.rid.dropLast()) + "\(number)"
@@ -394,8 +402,8 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test("a pause names a stage that exists, with its author and reason, and ends once")
-  func pausing() async throws {
+  @Test
+  func `a pause names a stage that exists, with its author and reason, and ends once`() async throws {
     try await run { place in
       func pause(_ what: String, _ reason: JSONValue = "a move") async throws -> (status: Int, json: JSONValue) {
         try await place.endpoint("POST", "/regproc/v1/pauses/\(what)", ["author": "anna", "reason": reason])
@@ -422,10 +430,11 @@ struct WaitingAndDeadTests {
     }
   }
 
-  @Test(
-    "while the intake is held, what takes in answers 503 with Retry-After in MOSIP's form, to those who may call; nothing else does"
-  )
-  func intake() async throws {
+  @Test
+  func
+    `while the intake is held, what takes in answers 503 with Retry-After in MOSIP's form, to those who may call; nothing else does`()
+    async throws
+  {
     try await run { place in
       let pauses = Pauses(place.pool)
       let endpoint = Endpoint("POST", "/in", admission: Admission("some") { $0.headers["Token"] == nil ? .text("no") : nil }) { _ in

@@ -5,7 +5,7 @@ import Testing
 @testable import Postgres
 
 @Suite(.timeLimit(.minutes(30))) struct ConnectionTests {
-  @Test func parametersArriveUnchanged() async throws {
+  @Test func `parameters arrive unchanged`() async throws {
     let texts: [String] = [
       "", "'; drop table x; --", "a\"b\\c", "नमस्ते 👩‍👩‍👧 é", "{NULL,\"}", "NULL", "null", " lead and trail ",
       "line\nbreak\ttab", "$1",
@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  @Test func arraysOfEveryKindArriveWithTheirNulls() async throws {
+  @Test func `arrays of every kind arrive with their nulls`() async throws {
     try await SharedCluster.connected { connection in
       let moment = Instant(milliseconds: -3_182_112_000_001)
       let blobs: [[UInt8]?] = [[], nil, [0, 1, 0x5c, 0x22, 255]]
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func aTextWithAZeroCharacterIsRefusedInsteadOfCut() async throws {
+  @Test func `a text with a zero character is refused instead of cut`() async throws {
     try await SharedCluster.connected { (connection) throws in
       for value in [Value.text("a\0b"), .textArray(["a\0b"]), .textArray(["\"a\0b"]), .json("\"\0\"")] {
         #expect(failure { try connection.execute("select $1::text", [value]) }?.code == .typeMismatch)
@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  @Test func gettersSayWhatIsWrongWithAColumn() async throws {
+  @Test func `getters say what is wrong with a column`() async throws {
     try await SharedCluster.connected { connection in
       let row = try connection.execute(
         "select 'secret'::text as t, null::int as n, 'infinity'::timestamptz as m, 5 as i"
@@ -101,7 +101,7 @@ import Testing
     }
   }
 
-  @Test func constraintsAreNamedAndNoValueIsInAnyError() async throws {
+  @Test func `constraints are named and no value is in any error`() async throws {
     try await SharedCluster.connected { connection in
       try connection.script(
         """
@@ -143,7 +143,7 @@ import Testing
     }
   }
 
-  @Test func aTransactionIsAllOrNothing() async throws {
+  @Test func `a transaction is all or nothing`() async throws {
     struct Mine: Error {}
     try await SharedCluster.connected { connection in
       try connection.script("create table account (n int)")
@@ -167,7 +167,7 @@ import Testing
     }
   }
 
-  @Test func preparedStatementsAreBoundedAndSurviveAlteredTables() async throws {
+  @Test func `prepared statements are bounded and survive altered tables`() async throws {
     try await SharedCluster.connected { connection in
       for round in 0..<2 {
         for n in 0..<(Connection.preparedLimit + 50) {
@@ -186,7 +186,7 @@ import Testing
     }
   }
 
-  @Test func aPipelineOfThousandsKeepsItsOrder() async throws {
+  @Test func `a pipeline of thousands keeps its order`() async throws {
     try await SharedCluster.connected { connection in
       try connection.script("create table series (n int primary key, pad text)")
       let pad = String(repeating: "é", count: 5000)
@@ -203,7 +203,7 @@ import Testing
     }
   }
 
-  @Test func anErrorInAPipelineUndoesItAndTheConnectionGoesOn() async throws {
+  @Test func `an error in a pipeline undoes it and the connection goes on`() async throws {
     try await SharedCluster.connected { connection in
       try connection.script("create table once (n int constraint once_key primary key)")
       var statements = (0..<2000).map { Statement("insert into once values ($1)", [.int($0)]) }
@@ -223,7 +223,7 @@ import Testing
     }
   }
 
-  @Test func aDeferredConstraintThatFailsAtThePipelinesEndIsThrown() async throws {
+  @Test func `a deferred constraint that fails at the pipelines end is thrown`() async throws {
     try await SharedCluster.connected { connection in
       try connection.script("create table late (n int constraint late_key unique deferrable initially deferred)")
       let twice = [Statement("insert into late values ($1)", [1]), Statement("insert into late values ($1)", [1])]
@@ -233,7 +233,7 @@ import Testing
     }
   }
 
-  @Test func aStatementCanBeCancelledFromAnotherThread() async throws {
+  @Test func `a statement can be cancelled from another thread`() async throws {
     try await SharedCluster.connected { connection in
       let interrupter = connection.interrupter
       let done = Semaphore()
@@ -251,7 +251,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [false, true]) func aThreadThatWaitsCanBeEnded(piped: Bool) async throws {
+  @Test(arguments: [false, true]) func `a thread that waits can be ended`(piped: Bool) async throws {
     try await SharedCluster.connected { connection in
       let interrupter = connection.interrupter
       let done = Semaphore()
@@ -275,7 +275,7 @@ import Testing
     }
   }
 
-  @Test func endingALostConnectionTouchesNoOtherDescriptor() async throws {
+  @Test func `ending a lost connection touches no other descriptor`() async throws {
     try await SharedCluster.connected { connection in
       #expect(
         failure { try connection.execute("select pg_terminate_backend(pg_backend_pid())") }?.code == .connectionFailed)
@@ -290,7 +290,7 @@ import Testing
     }
   }
 
-  @Test func aNotificationWakesAListener() async throws {
+  @Test func `a notification wakes a listener`() async throws {
     try await SharedCluster.connected { connection in
       try connection.listen("work")
       #expect(try connection.notifications(timeoutMilliseconds: 0).isEmpty)
@@ -313,7 +313,7 @@ import Testing
     }
   }
 
-  @Test func settingsAreReadAndNeverShowThePassword() throws {
+  @Test func `settings are read and never show the password`() throws {
     let uri = try PostgresSettings(
       "postgresql://me:hush%21@db.example:5433/registry?sslmode=require&connect_timeout=3&application_name=x")
     #expect(uri.host == "db.example" && uri.port == 5433 && uri.user == "me" && uri.database == "registry")

@@ -6,7 +6,7 @@ import Testing
 @testable import Postgres
 
 @Suite(.timeLimit(.minutes(30))) struct PoolTests {
-  @Test func moreTasksThanConnectionsAreServedInFull() async throws {
+  @Test func `more tasks than connections are served in full`() async throws {
     let pool = Pool(SharedCluster.settings, size: 3)
     let processes = try await withThrowingTaskGroup(of: Int.self) { group in
       for _ in 0..<200 {
@@ -19,7 +19,7 @@ import Testing
     pool.close()
   }
 
-  @Test func workWaitsForAConnectionOfThePoolWhenTheServerHasNoRoomForMore() async throws {
+  @Test func `work waits for a connection of the pool when the server has no room for more`() async throws {
     try await SharedCluster.connected { try $0.script("create role cramped login connection limit 2") }
     var settings = SharedCluster.settings
     settings.user = "cramped"
@@ -39,7 +39,7 @@ import Testing
     pool.close()
   }
 
-  @Test func workFailsAtOnceWhenThePoolHasNoConnectionAndGetsNone() async throws {
+  @Test func `work fails at once when the pool has no connection and gets none`() async throws {
     var settings = SharedCluster.settings
     settings.user = "nobody_of_this_name"
     let pool = Pool(settings, size: 8)
@@ -57,7 +57,7 @@ import Testing
   }
 
   /// Often, because what it looks for is a moment: the server has said that it ends the session and has not closed the socket yet.
-  @Test func aConnectionThatTheServerClosedIsReplacedBeforeItsUse() async throws {
+  @Test func `a connection that the server closed is replaced before its use`() async throws {
     let pool = Pool(SharedCluster.settings, size: 1)
     for _ in 0..<100 {
       let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
@@ -74,7 +74,7 @@ import Testing
     pool.close()
   }
 
-  @Test func aConnectionThatTheServerClosedIsReplaced() async throws {
+  @Test func `a connection that the server closed is replaced`() async throws {
     let pool = Pool(SharedCluster.settings, size: 1)
     let first = try await pool.with { try $0.execute("select pg_backend_pid()").only().int(0) }
     try await SharedCluster.connected { other in
@@ -94,7 +94,7 @@ import Testing
     pool.close()
   }
 
-  @Test func aTransactionLeftOpenIsNotInherited() async throws {
+  @Test func `a transaction left open is not inherited`() async throws {
     let pool = Pool(SharedCluster.settings, size: 1)
     try await pool.with { connection in
       try connection.script("create table left_open (n int)")
@@ -104,7 +104,7 @@ import Testing
     pool.close()
   }
 
-  @Test func serializationFailuresAreTriedAgainOnlyWhenAsked() async throws {
+  @Test func `serialization failures are tried again only when asked`() async throws {
     let pool = Pool(SharedCluster.settings, size: 2)
     try await pool.with { try $0.script("create table counter (n int); insert into counter values (0)") }
     let raises = "do $$ begin raise exception 'again' using errcode = '40001'; end $$"
@@ -125,7 +125,7 @@ import Testing
     pool.close()
   }
 
-  @Test func waitingIsBoundedAndClosingEndsIt() async throws {
+  @Test func `waiting is bounded and closing ends it`() async throws {
     let pool = Pool(SharedCluster.settings, size: 1, waitSeconds: 0.2)
     let release = Semaphore()
     let taken = Semaphore()
@@ -171,7 +171,7 @@ import Testing
     Migration(version: 1, name: "make a thing", sql: "create table thing (n int)"),
   ]
 
-  @Test func migrationsThatManyApplyAtOnceAreAppliedOnce() async throws {
+  @Test func `migrations that many apply at once are applied once`() async throws {
     let settings = try await Self.database("migrated_by_many")
     let applied = try await withThrowingTaskGroup(of: [Int].self) { group in
       for _ in 0..<8 {
@@ -186,7 +186,7 @@ import Testing
     #expect(count == 2)
   }
 
-  @Test func aChangedMigrationIsRefusedAndABrokenOneLeavesNothing() async throws {
+  @Test func `a changed migration is refused and a broken one leaves nothing`() async throws {
     let settings = try await Self.database("migrated_wrongly")
     try await blocking {
       let connection = try Connection(settings)
@@ -217,7 +217,7 @@ import Testing
     }
   }
 
-  @Test func whoIsKilledHalfWayLeavesWholeMigrationsAndTheNextOneGoesOn() async throws {
+  @Test func `who is killed half way leaves whole migrations and the next one goes on`() async throws {
     let settings = try await Self.database("migrated_by_one_who_died")
     let slow =
       Self.two + [

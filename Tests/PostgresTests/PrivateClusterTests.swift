@@ -5,7 +5,7 @@ import Testing
 @testable import Postgres
 
 @Suite(.timeLimit(.minutes(30))) struct PrivateClusterTests {
-  @Test func committedDataSurvivesAKilledServerWhichIsStartedAgain() async throws {
+  @Test func `committed data survives a killed server which is started again`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test func aPoolWorksOnAfterItsDatabaseWasKilledAndRestarted() async throws {
+  @Test func `a pool works on after its database was killed and restarted`() async throws {
     let folder = try temporaryFolder()
     let cluster = PrivateCluster(folder: folder)
     let settings = try await blocking { try cluster.start() }
@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test func aSecondProcessOnTheFolderIsRefused() async throws {
+  @Test func `a second process on the folder is refused`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  @Test func aStaleNoteOfAnotherProcessDoesNotHinderTheStart() async throws {
+  @Test func `a stale note of another process does not hinder the start`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -102,7 +102,7 @@ import Testing
     }
   }
 
-  @Test func aServerWhoseOwnerDiedIsWaitedFor() async throws {
+  @Test func `a server whose owner died is waited for`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -139,7 +139,7 @@ import Testing
     }
   }
 
-  @Test func aFolderThatTheServersUserCannotReachAndALongPathWork() async throws {
+  @Test func `a folder that the servers user cannot reach and a long path work`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -159,7 +159,7 @@ import Testing
     }
   }
 
-  @Test func whatIsWrongWithAFolderIsSaid() async throws {
+  @Test func `what is wrong with a folder is said`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -172,7 +172,7 @@ import Testing
     }
   }
 
-  @Test func theLogHoldsNoValues() async throws {
+  @Test func `the log holds no values`() async throws {
     try await blocking {
       let folder = try temporaryFolder()
       defer { ClusterFiles.remove(folder) }
@@ -188,7 +188,7 @@ import Testing
     }
   }
 
-  @Test func aProgramThatCannotBeStartedIsReported() {
+  @Test func `a program that cannot be started is reported`() {
     #expect(Child.spawn(["/nowhere/at-all"], output: -1) == nil)
     let child = Child.spawn(["/bin/sh", "-c", "exit 7"], output: -1)
     #expect(child.map { Child.wait($0) } == 7)

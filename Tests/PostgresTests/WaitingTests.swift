@@ -5,7 +5,7 @@ import Testing
 @testable import Postgres
 
 @Suite(.timeLimit(.minutes(30))) struct WaitingTests {
-  @Test func theServerEndsWhatAGoneClientBegan() async throws {
+  @Test func `the server ends what a gone client began`() async throws {
     #expect(SharedCluster.settings.sessionScript.contains("set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5"))
     #expect(SharedCluster.settings.sessionScript.contains("set tcp_user_timeout = 30000"))
     try await SharedCluster.connected { connection throws in
@@ -14,7 +14,7 @@ import Testing
     }
   }
 
-  @Test func whatTheCallerSetsForTheSessionGoesBeforeOurs() async throws {
+  @Test func `what the caller sets for the session goes before ours`() async throws {
     var settings = SharedCluster.settings
     settings.options["options"] = "-c idle_in_transaction_session_timeout=1234 --statement_timeout=0 -c lock_timeout=77"
     for settings in [settings, settings.forgetful] {
@@ -38,7 +38,7 @@ import Testing
 
   enum Way: CaseIterable { case execute, pipeline, script, send }
 
-  @Test func aServerThatIsFrozenIsNotWaitedForWithoutEnd() async throws {
+  @Test func `a server that is frozen is not waited for without end`() async throws {
     var settings = SharedCluster.settings
     settings.answerTimeoutSeconds = 1
     try await withThrowingTaskGroup(of: Void.self) { [settings] group in
@@ -72,7 +72,7 @@ import Testing
     #expect(answer == 1)
   }
 
-  @Test func aStatementThatTakesTooLongIsEndedByTheServerUnlessItMayTakeItsTime() async throws {
+  @Test func `a statement that takes too long is ended by the server unless it may take its time`() async throws {
     var settings = SharedCluster.settings
     settings.answerTimeoutSeconds = 1
     try await blocking { [settings] in
@@ -89,7 +89,7 @@ import Testing
     }
   }
 
-  @Test func aTransactionThatWasIdleForTooLongSaysSo() async throws {
+  @Test func `a transaction that was idle for too long says so`() async throws {
     var settings = SharedCluster.settings
     settings.options["options"] = "-c idle_in_transaction_session_timeout=50"
     try await blocking { [settings] in

@@ -20,7 +20,7 @@ extension ProgramTests {
       return try await client.send(request).status
     }
 
-    @Test func twoProcessesServeTheirOperatorsApartWithoutFurtherSettingsAndNobodyElse() async throws {
+    @Test func `two processes serve their operators apart without further settings and nobody else`() async throws {
       let folders = try (TemporaryFolder(), TemporaryFolder())
       let side = try OpenCRVSSide()
       let (one, two) = (UpPipeline(folders.0.path + "/data", side: side), UpPipeline(folders.1.path + "/data", side: side))
@@ -51,7 +51,7 @@ extension ProgramTests {
       await side.stop()
     }
 
-    @Test func beyondLoopbackReadersNeedATokenAndProbesNone() async throws {
+    @Test func `beyond loopback readers need a token and probes none`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(

@@ -8,7 +8,7 @@ import Testing
 extension ProgramTests {
   /// One child that the civil registry registered twice.
   @Suite struct AlikeBirthsTests {
-    @Test func oneChildUnderTwoNumbersGetsTwoUINsAndStandsInTheReport() async throws {
+    @Test func `one child under two numbers gets two UINs and stands in the report`() async throws {
       let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
       let pipeline = UpPipeline(folder.path + "/data", side: side)
       let program = try await pipeline.start()

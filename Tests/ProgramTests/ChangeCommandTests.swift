@@ -13,7 +13,7 @@ extension ProgramTests {
       ("birth-reinstatement", "BIRTH_REINSTATED"),
     ]
 
-    @Test func anEventIsSentByTheCommandOfItsTopicAlone() async throws {
+    @Test func `an event is sent by the command of its topic alone`() async throws {
       let folder = try TemporaryFolder()
       for (kind, topic) in Self.topics {
         let file = try folder.write(#"{"event":{"hub":{"topic":"\#(topic)"},"context":[]}}"#, to: "\(kind).json")
@@ -27,7 +27,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func aFileOfAnotherKindThanAskedForStartsNothing() async throws {
+    @Test func `a file of another kind than asked for starts nothing`() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(#"{"event":{"hub":{"topic":"DEATH_REGISTERED"}}}"#, to: "a.json")
       let ended = try await Program.run("demo", "--kind", "birth", file, "--data", folder.path + "/data")
@@ -39,7 +39,7 @@ extension ProgramTests {
       #expect(TemporaryFolder.names(in: folder.path) == ["a.json"])
     }
 
-    @Test func sampleEventsAreNumberedInTheOrderInWhichTheyAreSent() async throws {
+    @Test func `sample events are numbered in the order in which they are sent`() async throws {
       let folder = try TemporaryFolder()
       let made = try await Program.run("sample", "events", folder.path + "/events", "--run", "SAMPLE")
       #expect(made.code == 0 && made.output.isEmpty, "\(made.errors)")
@@ -58,7 +58,7 @@ extension ProgramTests {
       #expect(birth < death && death < reversal)
     }
 
-    @Test func aHeldChangeIsShownAndReleasedByAPersonWithAReason() async throws {
+    @Test func `a held change is shown and released by a person with a reason`() async throws {
       let folder = try TemporaryFolder()
       let data = folder.path + "/data"
       let ended = try await Program.run("demo", "--births", "1", "--json", "--data", data)

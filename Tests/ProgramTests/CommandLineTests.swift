@@ -5,7 +5,7 @@ import Testing
 
 extension ProgramTests {
   @Suite struct CommandLineTests {
-    @Test func nothingFromOutsideReachesTheTerminalAsACommandToIt() async throws {
+    @Test func `nothing from outside reaches the terminal as a command to it`() async throws {
       let folder = try TemporaryFolder()
       let evil = "1\u{1b}[2J\u{9b}31m\u{202e}9\u{7f}\n5075291708  valid"
       let route = try folder.write("flows:\n  \"\(evil.replacing("\n", with: ""))\": x\n", to: "routes.yaml")
@@ -28,7 +28,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func everyCommandShowsItsHelpWithAnExample() async throws {
+    @Test func `every command shows its help with an example`() async throws {
       let overview = try await Program.run("--help")
       #expect(overview.code == 0)
       #expect(overview.errors.isEmpty)
@@ -48,7 +48,7 @@ extension ProgramTests {
       }
     }
 
-    @Test(arguments: ["send", "routes", "packet"]) func aWordWithSeveralCommandsListsThem(_ word: String) async throws {
+    @Test(arguments: ["send", "routes", "packet"]) func `a word with several commands lists them`(_ word: String) async throws {
       let ended = try await Program.run(word, "--help")
       #expect(ended.code == 0 && ended.errors.isEmpty)
       let overview = try await Program.run("--help").output.split(separator: "\n")
@@ -65,26 +65,26 @@ extension ProgramTests {
       (["journey", "1", "2"], "one word too many"),
       (["demo", "--births", "1", "--births", "2"], "given twice"), (["routes"], "routes has the commands check"),
       (["up", "-p"], "options begin with two hyphens"),
-    ]) func aWrongUseIsNamedAndEndsWithTwo(_ words: [String], _ message: String) async throws {
+    ]) func `a wrong use is named and ends with two`(_ words: [String], _ message: String) async throws {
       let ended = try await Program.run(words)
       #expect(ended.code == 2)
       #expect(ended.errors.contains(message), "\(ended.errors)")
       #expect(ended.output.isEmpty)
     }
 
-    @Test func aNearlyRightOptionIsSuggested() async throws {
+    @Test func `a nearly right option is suggested`() async throws {
       let ended = try await Program.run("demo", "--brths", "3")
       #expect(ended.errors.contains("did you mean --births?"))
     }
 
-    @Test func theShippedRouteFileIsGood() async throws {
+    @Test func `the shipped route file is good`() async throws {
       let ended = try await Program.run("routes", "check")
       #expect(ended.code == 0, "\(ended.errors)")
       #expect(ended.output.isEmpty)
       #expect(ended.errors.contains("good; OPENCRVS_NEW with 10 stages"))
     }
 
-    @Test func aBadRouteFileIsReportedWithItsPlaceAndEndsWithOne() async throws {
+    @Test func `a bad route file is reported with its place and ends with one`() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(
         "version: 1\nflows:\n  OPENCRVS_NEW:\n    route:\n      - packet-receiver\n      - packet-validatr\n",
@@ -102,7 +102,7 @@ extension ProgramTests {
         problems.contains { $0["code"]?.string == "unknown-stage" && $0["line"]?.int == 6 && $0["column"]?.int == 9 })
     }
 
-    @Test func theTableOfARouteFileNamesADestinationForEveryMessage() async throws {
+    @Test func `the table of a route file names a destination for every message`() async throws {
       let ended = try await Program.run("routes", "check", "--table")
       #expect(ended.code == 0, "\(ended.errors)")
       #expect(ended.output.contains("OPENCRVS_NEW, after packet-classifier\n"))
@@ -118,7 +118,7 @@ extension ProgramTests {
     }
 
     /// What every SARIF reader relies on (docs.oasis-open.org/sarif/sarif/v2.1.0: 3.13, 3.14, 3.19, 3.27 to 3.30).
-    @Test(arguments: [true, false]) func aSARIFLogHasTheStructureOfTheStandard(_ isFaulty: Bool) async throws {
+    @Test(arguments: [true, false]) func `a SARIF log has the structure of the standard`(_ isFaulty: Bool) async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(
         "version: 1\nflows:\n  OPENCRVS_NEW:\n    route:\n      - packet-receiver\n      - packet-validatr\n",
@@ -150,7 +150,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func anImportedFileNamesTheSchemaFromWhereItIsWritten() async throws {
+    @Test func `an imported file names the schema from where it is written`() async throws {
       let folder = try TemporaryFolder()
       let camel = try folder.write(
         """
@@ -186,7 +186,7 @@ extension ProgramTests {
     @Test(arguments: [
       ["up"], ["demo"],
       ["run", "packet-validator", "--kafka", "127.0.0.1:1", "--database", "host=/nowhere user=x dbname=x"],
-    ]) func nothingIsStartedWithABadRouteFile(_ command: [String]) async throws {
+    ]) func `nothing is started with a bad route file`(_ command: [String]) async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(
         "version: 1\nflows:\n  OPENCRVS_NEW:\n    route:\n      - packet-receiver\n      - packet-validatr\n",
@@ -200,7 +200,7 @@ extension ProgramTests {
       #expect(TemporaryFolder.names(in: folder.path) == ["routes.yaml"])
     }
 
-    @Test func whatIsDataGoesToOutputAndWordsToErrors() async throws {
+    @Test func `what is data goes to output and words to errors`() async throws {
       let version = try await Program.run("version")
       #expect(version.code == 0 && version.errors.isEmpty && version.lines.first == "regproc \(Commands.versionNumber)")
       let nothing = try await Program.run([])
@@ -210,7 +210,7 @@ extension ProgramTests {
       for line in births.lines { #expect(throws: Never.self) { try JSONValue.parse(line) } }
     }
 
-    @Test func versionTellsTheLibrariesThatWereLoaded() async throws {
+    @Test func `version tells the libraries that were loaded`() async throws {
       let ended = try await Program.run("version", "--json")
       let version = try JSONValue.parse(ended.output)
       #expect(version["regproc"]?.string == Commands.versionNumber)
@@ -226,7 +226,7 @@ extension ProgramTests {
     }
 
     /// As a package or an image has it: bin/ and share/regproc below one folder.
-    @Test func whatTheProgramCameWithIsFoundBesideIt() async throws {
+    @Test func `what the program came with is found beside it`() async throws {
       let folder = try TemporaryFolder()
       _ = try folder.write("flows: {}\n", to: "share/regproc/routes.yaml")
       _ = try folder.write("", to: "share/regproc/stages/README")
@@ -234,7 +234,7 @@ extension ProgramTests {
       #expect(try Home(nil, program: folder.path + "/lib/x/regproc", from: folder.path).folder == nil)
     }
 
-    @Test func aRouteIsExplained() async throws {
+    @Test func `a route is explained`() async throws {
       let minor = try await Program.run(
         "routes", "explain", "--flow", "OPENCRVS_NEW", "--after", "packet-classifier", "--tag", "AGE_GROUP=INFANT",
         "--tag",
@@ -247,7 +247,7 @@ extension ProgramTests {
       #expect(none.errors.contains("did you mean packet-classifier?"))
     }
 
-    @Test func runNeedsAKafkaAndADatabaseAndSaysHowToGiveThem() async throws {
+    @Test func `run needs a Kafka and a database and says how to give them`() async throws {
       let kafka = try await Program.run("run", "packet-validator")
       #expect(kafka.code == 1)
       #expect(kafka.errors.contains("--kafka HOST:PORT"))
@@ -260,7 +260,7 @@ extension ProgramTests {
       #expect(stage.errors.contains("did you mean packet-validator?"))
     }
 
-    @Test func everyStageIsListedAndDescribed() async throws {
+    @Test func `every stage is listed and described`() async throws {
       let list = try await Program.run("stages", "list")
       #expect(list.code == 0)
       for line in list.output.split(separator: "\n").dropFirst() {

@@ -13,7 +13,7 @@ extension ProgramTests {
       "REGPROC_STAGE_MOSIP_MEDIATOR_REVERSAL_ALLOW": "true", "REGPROC_STAGE_MOSIP_MEDIATOR_REVOCATION_ALLOW": "true",
     ]
 
-    @Test func eventsOfAllKindsEndOnceEachAlthoughTheProcessIsKilledAmongThem() async throws {
+    @Test func `events of all kinds end once each although the process is killed among them`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)

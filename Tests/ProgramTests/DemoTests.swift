@@ -12,7 +12,7 @@ extension ProgramTests {
 
     private func lines(_ ended: Program.Ended) throws -> [JSONValue] { try ended.lines.map { try JSONValue.parse($0) } }
 
-    @Test func theJSONLinesHaveTheKeysOfTheDesignAndNothingElseIsOnOutput() async throws {
+    @Test func `the JSON lines have the keys of the design and nothing else is on output`() async throws {
       let folder = try TemporaryFolder()
       let ended = try await Program.run("demo", "--births", "3", "--json", "--data", folder.path + "/data")
       #expect(ended.code == 0, "\(ended.errors)")
@@ -52,7 +52,7 @@ extension ProgramTests {
       #expect(unknown.code == 1 && unknown.output.isEmpty)
     }
 
-    @Test func eventsGoToAPipelineOfElsewhere() async throws {
+    @Test func `events go to a pipeline of elsewhere`() async throws {
       let folder = try TemporaryFolder()
       let (data, port, openCRVS) = (folder.path + "/data", freePort(), freePort())
       let own = "http://127.0.0.1:\(openCRVS)"
@@ -78,7 +78,7 @@ extension ProgramTests {
       #expect(nowhere.code == 1 && nowhere.errors.contains("--to needs the database"), "\(nowhere.errors)")
     }
 
-    @Test func filesOfAllFormsGetTheirTokensAndBadOnesTheirCode() async throws {
+    @Test func `files of all forms get their tokens and bad ones their code`() async throws {
       let folder = try TemporaryFolder()
       let made = try await Program.run("sample", "births", folder.path, "--births", "3", "--run", "FILES")
       #expect(made.code == 0 && made.output.isEmpty)
@@ -112,7 +112,7 @@ extension ProgramTests {
       #expect(repeated.map { $0["uinToken"]?.string } == results.prefix(3).map { $0["uinToken"]?.string })
     }
 
-    @Test func aFileThatIsNotThereStartsNothing() async throws {
+    @Test func `a file that is not there starts nothing`() async throws {
       let folder = try TemporaryFolder()
       let ended = try await Program.run("demo", folder.path + "/none.json", "--data", folder.path + "/data")
       #expect(ended.code == 1 && ended.output.isEmpty)
@@ -120,7 +120,7 @@ extension ProgramTests {
       #expect(TemporaryFolder.names(in: folder.path).isEmpty)
     }
 
-    @Test func theTableHoldsOneLineForEachBirthAndShortensTokens() async throws {
+    @Test func `the table holds one line for each birth and shortens tokens`() async throws {
       let folder = try TemporaryFolder()
       let ended = try await Program.run("demo", "--births", "2", "--data", folder.path + "/data")
       #expect(ended.code == 0, "\(ended.errors)")
@@ -129,7 +129,7 @@ extension ProgramTests {
       #expect(ended.lines.dropFirst().allSatisfy { $0.contains("...") && $0.contains("passed") })
     }
 
-    @Test func whatMustFailIsGoodWhenItFailsByItsCode() async throws {
+    @Test func `what must fail is good when it fails by its code`() async throws {
       let folder = try TemporaryFolder()
       let made = try await Program.run("sample", "events", folder.path + "/events", "--run", "FAILS")
       #expect(made.code == 0, "\(made.errors)")

@@ -31,7 +31,7 @@ extension ProgramTests {
       return out
     }
 
-    @Test(arguments: targets) func theTreesUnderDeployAreWhatRouteFileAndStagesMake(target: String) async throws {
+    @Test(arguments: targets) func `the trees under deploy are what route file and stages make`(target: String) async throws {
       let folder = try TemporaryFolder()
       let end = try await Program.run("deploy", "render", target, "--output", folder.path + "/tree")
       #expect(end.code == 0 && end.output.isEmpty, "\(end.errors)")
@@ -52,7 +52,7 @@ extension ProgramTests {
       #expect(end.errors.contains("\(stages.count) services"))
     }
 
-    @Test func aStageFolderMoreIsAServiceMoreAndASiteIsNotOverwritten() async throws {
+    @Test func `a stage folder more is a service more and a site is not overwritten`() async throws {
       let folder = try TemporaryFolder()
       let stages = folder.path + "/stages"
       try FileManager.default.copyItem(atPath: Program.repository + "/stages", toPath: stages)
@@ -94,7 +94,7 @@ extension ProgramTests {
       .enabled(
         if: isThere("helm", "kubectl", "kubernetes-validate"),
         "NOT VALIDATED: no helm, kubectl or kubernetes-validate (scripts/test-venv installs them)"))
-    func kubernetesTakesTheChartAndTheOverlays() async throws {
+    func `kubernetes takes the chart and the overlays`() async throws {
       let folder = try TemporaryFolder()
       let (chart, kustomize) = (Program.repository + "/deploy/helm", Program.repository + "/deploy/kubernetes")
       let lint = try await run("helm", "lint", "--strict", chart)
@@ -140,7 +140,7 @@ extension ProgramTests {
     }
 
     @Test(.enabled(if: isThere("podman-compose", "podman"), "NOT VALIDATED: no podman with podman-compose (scripts/setup podman)"))
-    func composeReadsItsFiles() async throws {
+    func `compose reads its files`() async throws {
       let folder = try TemporaryFolder()
       let tree = folder.path + "/compose"
       for nodes in ["1", "3"] {
@@ -158,7 +158,7 @@ extension ProgramTests {
     }
 
     @Test(.enabled(if: isThere("systemd-analyze"), "NOT VALIDATED: no systemd-analyze"))
-    func systemdReadsItsUnits() async throws {
+    func `systemd reads its units`() async throws {
       let folder = try TemporaryFolder()
       let tree = files(Program.repository + "/deploy/systemd")
       var paths: [String] = []

@@ -17,7 +17,7 @@ extension ProgramTests {
       return (lines, doctor.isGood)
     }
 
-    @Test func whatFailsIsToldWithItsRemedyAndTheRestIsLookedAtToo() async throws {
+    @Test func `what fails is told with its remedy and the rest is looked at too`() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write("no folder", to: "file")
       let checks = DoctorFiles.checks + [DoctorFiles.data, DoctorPlatform.scanner]
@@ -31,7 +31,7 @@ extension ProgramTests {
         failed.count == 1 && failed[0].hasPrefix("bad data: ") && failed[0].hasSuffix("; \(DoctorFiles.data.remedy)"), "\(failed)")
     }
 
-    @Test func eachCheckHasANameOfItsOwn() {
+    @Test func `each check has a name of its own`() {
       let names = DoctorCommand.checks.map(\.name)
       #expect(Set(names).count == names.count && DoctorCommand.checks.allSatisfy { !$0.remedy.isEmpty }, "\(names)")
     }

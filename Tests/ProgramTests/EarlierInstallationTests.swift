@@ -15,7 +15,7 @@ extension ProgramTests {
     /// Where the earlier process had its endpoints.
     private static let formerURL = "http://127.0.0.1:21171"
 
-    @Test func whatAnEarlierVersionLeftIsFinishedAndCanBeChanged() async throws {
+    @Test func `what an earlier version left is finished and can be changed`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let database = try await TestDatabase.makeEmpty()

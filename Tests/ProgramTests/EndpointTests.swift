@@ -43,7 +43,7 @@ extension ProgramTests {
           .utf8)
     }
 
-    @Test func badWebhooksAreRefusedByNameAndAGoodOneIsTakenOnce() async throws {
+    @Test func `bad webhooks are refused by name and a good one is taken once`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)

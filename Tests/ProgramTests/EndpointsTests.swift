@@ -4,7 +4,7 @@ import Testing
 extension ProgramTests {
   /// What the program says of its own endpoints.
   @Suite struct EndpointsTests {
-    @Test func everyEndpointSaysWhoMayCallIt() async throws {
+    @Test func `every endpoint says who may call it`() async throws {
       let told = try await Program.run("endpoints")
       #expect(told.code == 0 && told.errors.isEmpty, "\(told.errors)")
       let folder = try TemporaryFolder()

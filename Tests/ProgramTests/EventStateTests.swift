@@ -53,7 +53,7 @@ extension ProgramTests {
       )
     }
 
-    @Test func whatWasToldIsItsEnd() async throws {
+    @Test func `what was told is its end`() async throws {
       let done = try await states([change("Changed", what: "deactivated"), told("success", what: "deactivated")])
       #expect(done?.end == .done(what: "deactivated", changed: ["dateOfDeath"]))
       #expect(done?.aid == "45451454520734120261129153731" && done?.token?.hasPrefix("3415") == true)
@@ -67,7 +67,7 @@ extension ProgramTests {
       #expect(running != nil && running?.end == nil && running?.isHeld == false)
     }
 
-    @Test func whatIsHeldOrReleasedHasNotEndedByTheErrorThatWasTold() async throws {
+    @Test func `what is held or released has not ended by the error that was told`() async throws {
       let held = try await states([change("Held", code: "OPN-CRVS-009"), told("error", code: "OPN-CRVS-009")])
       #expect(held?.isHeld == true && held?.end == nil)
       let released = try await states([change("RID Generated", code: "OPN-CRVS-009"), told("error", code: "OPN-CRVS-009")])
@@ -81,14 +81,14 @@ extension ProgramTests {
       #expect(failed?.end == .error("OPN-CRVS-017"), "what came of the release, not why it was held")
     }
 
-    @Test func whatTheMOSIPSideRefusesIsAnErrorToo() async throws {
+    @Test func `what the MOSIP side refuses is an error too`() async throws {
       let event: JSONValue = ["status": "Failed", "errors": [["errorCode": "OPN-CRVS-031", "errorMessage": "no RID"]]]
       #expect(try await states([("opencrvs-mediator", "events", key, event)])?.end == .error("OPN-CRVS-031"))
       #expect(try await states([("opencrvs-mediator", "events", key, ["status": "Received"])])?.end == nil)
       #expect(try await states([]) == nil)
     }
 
-    @Test func filesOfOneRecordAreSentOneAfterTheOther() throws {
+    @Test func `files of one record are sent one after the other`() throws {
       let folder = try TemporaryFolder()
       func file(_ topic: String, _ record: String, _ modified: String) throws -> DemoEvent {
         let kind = topic.hasPrefix("DEATH") ? "DEATH" : "BIRTH"

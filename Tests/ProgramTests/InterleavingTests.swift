@@ -28,13 +28,13 @@ extension ProgramTests {
     /// The steps of another run: REGPROC_TEST_SEED=N.
     private static let seed = getenv("REGPROC_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? 20_261_130
 
-    @Test func whateverOperatorsDoWhileProcessesDieABirthHasOneUINAndOneToken() async throws {
+    @Test func `whatever operators do while processes die a birth has one UIN and one token`() async throws {
       try await play(births: 12, rounds: 20)
     }
 
     /// Securezone is MOSIP's Java, which loses what it has committed and not sent; nobody but the reprocessor makes that good.
     @Test(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
-    func whateverHappensBesideAJavaStageTheReprocessorLosesAndDoublesNothing() async throws {
+    func `whatever happens beside a Java stage the reprocessor loses and doubles nothing`() async throws {
       let broker = try await TransactionalBroker()
       try await play(births: 8, rounds: 16, broker: broker)
       try await broker.stop()

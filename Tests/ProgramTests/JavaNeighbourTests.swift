@@ -39,7 +39,7 @@ extension ProgramTests {
       #expect(isSettled, "\(java.failures)")
     }
 
-    @Test func birthsEndOnceEachWithAJavaStageInTheMiddleThatDiesThrowsAndForgets() async throws {
+    @Test func `births end once each with a Java stage in the middle that dies throws and forgets`() async throws {
       let broker = try await TransactionalBroker()
       let kafka = KafkaSettings(bootstrapServers: broker.address, logsWarnings: false)
       let threads = BlockingPool(name: "java-test", threads: 1)

@@ -11,7 +11,7 @@ import Testing
 extension ProgramTests {
   /// The keys of a data folder, as an operator sees and changes them.
   @Suite struct KeysTests {
-    @Test func theSealingKeyIsChangedAlsoWhenTheCommandIsKilledHalfWay() async throws {
+    @Test func `the sealing key is changed also when the command is killed half way`() async throws {
       let folder = try TemporaryFolder()
       let data = folder.path + "/data"
       try Files.makeFolder(data)
@@ -66,7 +66,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func aDataFolderThatIsNotTheDatabasesStopsTheProcessByName() async throws {
+    @Test func `a data folder that is not the databases stops the process by name`() async throws {
       let folder = try TemporaryFolder()
       let (own, other) = (folder.path + "/own", folder.path + "/other")
       let settings = try await TestDatabase.make(PlatformSchema.migrations)

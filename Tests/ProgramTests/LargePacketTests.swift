@@ -15,13 +15,13 @@ extension ProgramTests {
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct LargePacketTests {
     private static let rid = "45451454520000120240229235959"
-    private static let refID = "45451_45452"
+    private static let refId = "45451_45452"
     private static let stages = [
       "packet-receiver", "securezone-notification", "packet-uploader", "packet-validator", "packet-classifier",
     ]
 
     @Test(arguments: S3Server.isThere ? [false, true] : [false])
-    func aPacketOf50MBGoesThroughTheStagesInLessThan80MBOfMemoryEach(_ isOnS3: Bool) async throws {
+    func `a packet of 50 MB goes through the stages in less than 80 MB of memory each`(_ isOnS3: Bool) async throws {
       let broker = try await TransactionalBroker()
       let side = try OpenCRVSSide()
       var settings = ["REGPROC_STAGE_PACKET_RECEIVER_MAX_FILE_SIZE": "60"]
@@ -108,7 +108,7 @@ extension ProgramTests {
         return try await blocking.run {
           let schema = TemporaryFolder.read(Program.repository + "/stages/packet-validator/id-schema.json") ?? []
           var draft = PacketDraft(
-            rid: LargePacketTests.rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: LargePacketTests.refID,
+            rid: LargePacketTests.rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refId: LargePacketTests.refId,
             schemaVersion: "0.1", schema: try IdSchema(json: schema),
             fields: ["fullName": [["language": "eng", "value": "Asha Rao"]], "dateOfBirth": "2024/02/29"],
             metaInfo: ["metaData": [], "operationsData": [], "capturedRegisteredDevices": []],
@@ -118,7 +118,7 @@ extension ProgramTests {
           let file = fopen(path, "w")
           defer { fclose(file) }
           let writer = PacketFileWriter(
-            certificate: try keys.pair("registration-\(LargePacketTests.refID)").certificate,
+            certificate: try keys.pair("registration-\(LargePacketTests.refId)").certificate,
             signingKey: try keys.pair("client").key)
           let written = try writer.write(draft) { fwrite($0.baseAddress, 1, $0.count, file) }
           return File(path: path, size: written.size, hash: written.hash)
@@ -128,7 +128,7 @@ extension ProgramTests {
       private func headers() async throws -> Headers {
         [
           "Cookie": "Authorization=\(try await tokens.token(client: "mosip-mediator", for: .mosip))",
-          "Center-Machine-RefId": LargePacketTests.refID, "timestamp": Instant.now.iso, "Content-Type": "application/json",
+          "Center-Machine-RefId": LargePacketTests.refId, "timestamp": Instant.now.iso, "Content-Type": "application/json",
         ]
       }
 
@@ -143,7 +143,7 @@ extension ProgramTests {
             ]
           ],
         ]
-        let sealed = try await manager.encryptPacket(body.encoded(), referenceId: LargePacketTests.refID)
+        let sealed = try await manager.encryptPacket(body.encoded(), referenceId: LargePacketTests.refId)
         let answer = try await http.send(
           ClientRequest(
             method: "POST", url: processes.url("packet-receiver") + "/registrationprocessor/v1/registrationstatus/sync",

@@ -16,7 +16,7 @@ extension ProgramTests {
   /// The journal's tables are gone, the topics and the platform are there.
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct LostJournalTests {
-    @Test func birthsThatWereUnderWayEndOnceEachFromTheTopics() async throws {
+    @Test func `births that were under way end once each from the topics`() async throws {
       let broker = try await TransactionalBroker()
       let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
       let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--kafka", broker.address])
@@ -100,7 +100,7 @@ extension ProgramTests {
       try await broker.stop()
     }
 
-    @Test func overHTTPBothAreJobsAfterWhichTheBirthsEndOnceEach() async throws {
+    @Test func `over HTTP both are jobs after which the births end once each`() async throws {
       let broker = try await TransactionalBroker()
       let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
       let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--kafka", broker.address])
@@ -164,7 +164,7 @@ extension ProgramTests {
       try await broker.stop()
     }
 
-    @Test func aSearchTakesTheNewestCommittedRecordOfOneRIDSinceAMomentUpToTheEndsOfTheStart() async throws {
+    @Test func `a search takes the newest committed record of one RID since a moment up to the ends of the start`() async throws {
       let broker = try await TransactionalBroker()
       let kafka = KafkaSettings(bootstrapServers: broker.address, logsWarnings: false)
       let text = """
@@ -190,7 +190,7 @@ extension ProgramTests {
         let between = sent.advanced(bySeconds: 0.005)
         try validator.send(["1", "12"])
         // What was taken back is no record.
-        let producer = try KafkaProducer(settings: kafka, transactionalID: "aborted-\(getpid())")
+        let producer = try KafkaProducer(settings: kafka, transactionalId: "aborted-\(getpid())")
         try producer.initTransactions()
         try producer.begin()
         try producer.produce(
@@ -214,7 +214,7 @@ extension ProgramTests {
       try await broker.stop()
     }
 
-    @Test func aRebuildThatIsKilledBetweenTwoBatchesGoesOnWhenItIsCalledAgain() async throws {
+    @Test func `a rebuild that is killed between two batches goes on when it is called again`() async throws {
       let broker = try await TransactionalBroker()
       let kafka = KafkaSettings(bootstrapServers: broker.address, logsWarnings: false)
       let text = """

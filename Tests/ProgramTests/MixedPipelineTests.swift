@@ -36,7 +36,7 @@ extension ProgramTests {
       #expect(time.count == 24 && time.hasSuffix("Z") && Array(time.utf8)[19] == UInt8(ascii: "."), "\(time)")
     }
 
-    @Test func messagesGoFromJavaToUsAndBackOverTheBridgeOnceEachAlsoWhenItIsKilled() async throws {
+    @Test func `messages go from Java to us and back over the bridge once each also when it is killed`() async throws {
       let pipeline = try await MixedPipeline()
       let (receiver, validator) = (
         JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
@@ -92,7 +92,7 @@ extension ProgramTests {
       try await pipeline.stop()
     }
 
-    @Test func whatAJavaStageDoesNotAnswerTwoReprocessorsOfWhichOneIsKilledSendAgain() async throws {
+    @Test func `what a Java stage does not answer two reprocessors of which one is killed send again`() async throws {
       let pipeline = try await MixedPipeline()
       let (receiver, validator) = (
         JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
@@ -123,7 +123,7 @@ extension ProgramTests {
       try await pipeline.stop()
     }
 
-    @Test func withoutABridgeOfOursARecordThatCamelForwardedIsTakenAsWell() async throws {
+    @Test func `without a bridge of ours a record that Camel forwarded is taken as well`() async throws {
       let pipeline = try await MixedPipeline()
       let receiver = JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka)
       try await pipeline.start("securezone-notification")
@@ -141,7 +141,7 @@ extension ProgramTests {
       try await pipeline.stop()
     }
 
-    @Test func anEditIsFollowedByAllAndAStageThatMessagesWaitForIsNamedBeforeItIsRemoved() async throws {
+    @Test func `an edit is followed by all and a stage that messages wait for is named before it is removed`() async throws {
       let pipeline = try await MixedPipeline()
       let (receiver, validator) = (
         JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka), JavaPeer(prefix: "c-m-d-validator", kafka: pipeline.kafka)
@@ -207,7 +207,7 @@ extension ProgramTests {
       try await pipeline.stop()
     }
 
-    @Test func aStageChangesHandsByAnEditWhileAllRun() async throws {
+    @Test func `a stage changes hands by an edit while all run`() async throws {
       let pipeline = try await MixedPipeline()
       let stage = JavaPeer(prefix: "securezone-notification", kafka: pipeline.kafka)
       let receiver = JavaPeer(prefix: "packet-receiver", kafka: pipeline.kafka)

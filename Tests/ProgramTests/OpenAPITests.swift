@@ -8,7 +8,7 @@ import Testing
 extension ProgramTests {
   /// The description of all endpoints: that it is there, that it is whole, and that the endpoints keep to it.
   @Suite struct OpenAPITests {
-    @Test func thePageInTheDocsIsWhatTheEndpointsDeclareAndNoneIsWithoutWords() async throws {
+    @Test func `the page in the docs is what the endpoints declare and none is without words`() async throws {
       let told = try await Program.run("endpoints", "--openapi")
       #expect(told.code == 0 && told.errors.isEmpty, "\(told.errors)")
       let page = TemporaryFolder.read(Program.repository + "/docs/openapi.json") ?? []
@@ -27,7 +27,7 @@ extension ProgramTests {
     @Test(
       .enabled(
         if: DeployTests.tool("schemathesis") != nil, "NOT TESTED: no schemathesis (scripts/test-venv installs it)"))
-    func whatIsDescribedIsWhatIsAnswered() async throws {
+    func `what is described is what is answered`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)

@@ -24,7 +24,7 @@ extension ProgramTests {
         try await eventually { pipeline.side.standIn.ended(among: births.map(\.registrationNumber)) == births.count })
     }
 
-    @Test func aReplayedBirthKeepsItsUINAndOneInFlightOrUnknownIsNotReplayed() async throws {
+    @Test func `a replayed birth keeps its UIN and one in flight or unknown is not replayed`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)
@@ -152,7 +152,7 @@ extension ProgramTests {
         }, "\(made)")
     }
 
-    @Test func aChangedRouteIsTakenWhileRunningAndABadOneIsRefused() async throws {
+    @Test func `a changed route is taken while running and a bad one is refused`() async throws {
       let folder = try TemporaryFolder()
       let shipped = String(decoding: TemporaryFolder.read(Program.repository + "/routes.yaml") ?? [], as: UTF8.self)
       let routes = try folder.write(shipped, to: "routes.yaml")

@@ -13,7 +13,7 @@ import Testing
 extension ProgramTests {
   /// The program on services that are not its own: MOSIP's, and an object store in S3.
   @Suite struct OutsideServicesTests {
-    @Test func upOnMOSIPsServicesTakesBirthsToTheirTokens() async throws {
+    @Test func `up on MOSIPs services takes births to their tokens`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let data = folder.path + "/data"
@@ -63,7 +63,7 @@ extension ProgramTests {
       pool.close()
     }
 
-    @Test(.enabled(if: S3Server.isThere)) func theDemoKeepsItsPacketsInS3() async throws {
+    @Test(.enabled(if: S3Server.isThere)) func `the demo keeps its packets in s 3`() async throws {
       let folder = try TemporaryFolder()
       let s3 = try await S3Server.settings()
       let secret = try folder.write(s3.secretKey + "\n", to: "secret")

@@ -14,7 +14,7 @@ import Testing
 extension ProgramTests {
   /// Events that an earlier version kept because their topic had no way to MOSIP yet.
   @Suite struct ParkedTests {
-    @Test func deathsThatAnEarlierVersionParkedEndAfterAStartAndAreTheSameWhenSentAgain() async throws {
+    @Test func `deaths that an earlier version parked end after a start and are the same when sent again`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)

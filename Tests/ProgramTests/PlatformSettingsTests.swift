@@ -5,7 +5,7 @@ import Testing
 extension ProgramTests {
   /// Which platform services are used, and what `doctor` says of them.
   @Suite struct PlatformSettingsTests {
-    @Test func doctorNamesEachServiceOfMOSIPAndWhetherItAnswers() async throws {
+    @Test func `doctor names each service of MOSIP and whether it answers`() async throws {
       let server = try Server(
         ServerSettings(),
         endpoints: [
@@ -45,7 +45,7 @@ extension ProgramTests {
       await server.stop(graceSeconds: 0)
     }
 
-    @Test func aMissingSecretAndAWrongLineOfAClientsFileAreNamed() async throws {
+    @Test func `a missing secret and a wrong line of a clients file are named`() async throws {
       let folder = try TemporaryFolder()
       let missing = try await Program.run("doctor", "--platform", "mosip", "--data", folder.path + "/data")
       #expect(missing.code == 1 && missing.output.contains("mosip.client-secret-file"), "\(missing.output)")
@@ -59,7 +59,7 @@ extension ProgramTests {
       #expect(store.code == 1 && store.output.contains("s3.secret-key-file"), "\(store.output)")
     }
 
-    @Test func settingsShowWhereMOSIPIsAndNoSecret() async throws {
+    @Test func `settings show where MOSIPIs and no secret`() async throws {
       let ended = try await Program.run(
         "settings", "--json", environment: ["REGPROC_MOSIP_CLIENT_SECRET": "s3cret", "REGPROC_S3_SECRET_KEY": "k3y"])
       #expect(ended.code == 0 && !ended.output.contains("s3cret") && !ended.output.contains("k3y"))
@@ -68,7 +68,7 @@ extension ProgramTests {
       #expect(wrong.code == 2 && wrong.errors.contains("embedded or mosip"), "\(wrong.code) \(wrong.errors)")
     }
 
-    @Test func languagesOfMasterDataAreCodesOfThreeLetters() async throws {
+    @Test func `languages of master data are codes of three letters`() async throws {
       let right = try await Program.run("settings", "--json", environment: ["REGPROC_MOSIP_LANGUAGES": "eng, fra,ara"])
       #expect(right.code == 0 && right.output.contains("eng, fra,ara"), "\(right.errors)")
       for text in ["english", "eng,", "ENG", "eng;fra", "en"] {

@@ -6,7 +6,7 @@ extension ProgramTests {
   /// The pages that are written by `make generate` are what the program says now, and say all of it.
   @Suite struct ReferenceTests {
     @Test(arguments: ReferenceCommand.Page.allCases.map(\.rawValue))
-    func thePageIsWhatTheProgramSays(_ name: String) async throws {
+    func `the page is what the program says`(_ name: String) async throws {
       let told = try await Program.run("reference", name)
       #expect(told.code == 0 && told.errors.isEmpty, "\(told.errors)")
       #expect(told.lines.count > 10)
@@ -22,13 +22,13 @@ extension ProgramTests {
       }
     }
 
-    @Test func aPageThatIsNotThereIsNamed() async throws {
+    @Test func `a page that is not there is named`() async throws {
       let ended = try await Program.run("reference", "metric")
       #expect(ended.code == 2 && ended.errors.contains("did you mean regproc reference metrics?"), "\(ended.errors)")
     }
 
     /// Codes of all families, wherever they stand in text of the program.
-    @Test func everyCodeInTheSourcesHasAMeaningAndEveryMeaningACode() throws {
+    @Test func `every code in the sources has a meaning and every meaning a code`() throws {
       var named: Set<String> = []
       var sources = ""
       for file in Self.swiftFiles(Program.repository + "/Sources") {
@@ -53,7 +53,7 @@ extension ProgramTests {
       #expect(listed.allSatisfy { !$0.meaning.isEmpty && !$0.remedy.isEmpty })
     }
 
-    @Test func everyCommandThatARemedyNamesIsThere() {
+    @Test func `every command that a remedy names is there`() {
       let commands = Commands.all.map(\.name)
       for entry in CodeFamily.all.flatMap(\.codes) {
         for match in entry.remedy.matches(of: /`regproc ([a-z-]+)(?: ([a-z-]+))?/) {

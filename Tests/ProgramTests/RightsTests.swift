@@ -21,7 +21,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func birthsGoTheirWayThroughStagesThatMayDoNoMoreThanTheirWork() async throws {
+    @Test func `births go their way through stages that may do no more than their work`() async throws {
       let broker = try await TransactionalBroker()
       let side = try OpenCRVSSide()
       let processes = try await StageProcesses(broker, side, ["REGPROC_DATABASE_MIGRATE": "check"]) {

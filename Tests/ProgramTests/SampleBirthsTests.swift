@@ -20,13 +20,13 @@ extension ProgramTests {
         .first { $0["system"]?.string?.hasSuffix("/birth-registration-number") == true }?["value"]?.string
     }
 
-    @Test func theSameSeedAndRunMakeTheSameBirths() async throws {
+    @Test func `the same seed and run make the same births`() async throws {
       let first = try await births(24)
       #expect(first == (try await births(24)))
       #expect(first != (try await births(24, seed: 2)))
     }
 
-    @Test func noTwoBirthsOfAnyRunShareANumberOrARecord() async throws {
+    @Test func `no two births of any run share a number or a record`() async throws {
       let all = try await births(60) + births(60, run: "OTHER")
       let numbers = Set(all.compactMap(number))
       let records = Set(all.compactMap { resources($0, "Task").first?["focus"]?["reference"]?.string })
@@ -34,7 +34,7 @@ extension ProgramTests {
       #expect(records.count == 120)
     }
 
-    @Test func everyBirthHasAChildWithItsNumber() async throws {
+    @Test func `every birth has a child with its number`() async throws {
       for birth in try await births(48) {
         let wanted = try #require(number(birth))
         let children = resources(birth, "Patient").filter { person in
@@ -48,7 +48,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func somePhonesAreTakenByTheShippedIdentitySchemaAndSomeAreNot() async throws {
+    @Test func `some phones are taken by the shipped identity schema and some are not`() async throws {
       let phones = try await births(12).compactMap { birth in
         resources(birth, "Task").first?["extension"]?.array?
           .first { $0["url"]?.string?.hasSuffix("/contact-person-phone-number") == true }?["valueString"]?.string
@@ -58,7 +58,7 @@ extension ProgramTests {
       #expect(phones.count { $0.wholeMatch(of: /[+]*[0-9]{10}/) != nil } == 8)
     }
 
-    @Test func everyFormAndEveryKindOfFamilyOccur() async throws {
+    @Test func `every form and every kind of family occur`() async throws {
       let all = try await births(48)
       let newForm = all.filter { !resources($0, "Composition").isEmpty }
       #expect(newForm.count == 16)

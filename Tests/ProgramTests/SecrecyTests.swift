@@ -16,7 +16,7 @@ extension ProgramTests {
   @Suite struct SecrecyTests {
     private let client = Client(ClientSettings(timeoutSeconds: 120))
 
-    @Test func noNameNumberOrTokenOfAPersonStandsWhereItCouldBeRead() async throws {
+    @Test func `no name number or token of a person stands where it could be read`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(

@@ -17,7 +17,7 @@ extension ProgramTests {
       return (nil, nil)
     }
 
-    @Test func aFileIsOverTheDefaultsTheEnvironmentOverItAndAFlagOverAll() async throws {
+    @Test func `a file is over the defaults the environment over it and a flag over all`() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(
         "http:\n  port: 9001\n  host: 127.0.0.2\nreconcile-seconds: 60\ninstance: a\n", to: "mine.yaml")
@@ -37,7 +37,7 @@ extension ProgramTests {
 
     /// A process that may not be dumped finds its files of /proc belonging to root: seen in a container.
     @Test(.enabled(if: geteuid() == 0, "only root can start it as somebody else"))
-    func theEnvironmentIsReadByAUserWhoIsNotRootToo() async throws {
+    func `the environment is read by a user who is not root too`() async throws {
       let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"]
       let reach = try await Program(nobody + ["/usr/bin/test", "-x", Program.regproc], program: "/usr/bin/setpriv").ended()
       guard reach.code == 0 else { return print("NOT TESTED: \(Program.regproc) cannot be reached by others") }
@@ -49,7 +49,7 @@ extension ProgramTests {
       #expect(try value("reconcile-seconds", ended).value == "61")
     }
 
-    @Test func everyFaultOfASettingsFileIsShownAtItsPlace() async throws {
+    @Test func `every fault of a settings file is shown at its place`() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write(
         "http:\n  port: many\n  hots: x\nkafka:\n  transactional: maybe\ndate: x\n", to: "mine.yaml")
@@ -67,7 +67,7 @@ extension ProgramTests {
       #expect(first.count == 4 && first.allSatisfy { $0.hasPrefix(file) }, "each fault begins a line")
     }
 
-    @Test func aWrongVariableEndsTheProgramAndAnUnknownOneIsNamed() async throws {
+    @Test func `a wrong variable ends the program and an unknown one is named`() async throws {
       let wrong = try await Program.run("settings", environment: ["REGPROC_HTTP_PORT": "http"])
       #expect(wrong.code == 1)
       #expect(wrong.errors.contains("REGPROC_HTTP_PORT must be a whole number"))
@@ -76,7 +76,7 @@ extension ProgramTests {
       #expect(unknown.errors.contains("did you mean REGPROC_HTTP_PORT?"))
     }
 
-    @Test func operatorsStayOnLoopbackAndShareNoPortThatNobodyChose() throws {
+    @Test func `operators stay on loopback and share no port that nobody chose`() throws {
       func settings(_ words: String..., environment: [String: String] = [:]) throws -> Settings {
         try Settings(
           Arguments(words, for: UpCommand.command),
@@ -96,7 +96,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func aSecretIsNeverShown() async throws {
+    @Test func `a secret is never shown`() async throws {
       let ended = try await Program.run("settings", environment: ["REGPROC_KAFKA_PROPERTIES": "sasl.password=hunter2"])
       #expect(ended.code == 0)
       #expect(!ended.output.contains("hunter2"))
@@ -110,7 +110,7 @@ extension ProgramTests {
       "postgresql://user:x@MARK@127.0.0.1:1/d", "host=127.0.0.1 port=1 connect_timeout=2 user=u password = 'MARK x MARK'",
       "sasl.password=MARK", "Password=MARK", "{a: MARK, password: MARK}", "[password=MARK, MARK]",
     ])
-    func whatIsSecretInAnySettingIsShownNowhere(_ form: String) async throws {
+    func `what is secret in any setting is shown nowhere`(_ form: String) async throws {
       let folder = try TemporaryFolder()
       let all = try await Program.run("settings", "--json").output.split(separator: "\n").compactMap {
         try JSONValue.parse(String($0))["setting"]?.string
@@ -165,7 +165,7 @@ extension ProgramTests {
     }
 
     /// Nobody writes a password there, but where somebody does, it stays his. The library tells of the broker that it does not reach.
-    @Test func whatIsSecretInTheAddressOfABrokerIsShownNowhere() async throws {
+    @Test func `what is secret in the address of a broker is shown nowhere`() async throws {
       let folder = try TemporaryFolder()
       let cluster = try EmbeddedCluster()
       let environment = ["REGPROC_KAFKA_BOOTSTRAP_SERVERS": "user:MARK@127.0.0.1:1," + cluster.settings.bootstrapServers]
@@ -176,7 +176,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func aSettingThatIsASecretAsAWholeIsShownNowhereAndTheOthersKeepWhatIsNone() async throws {
+    @Test func `a setting that is a secret as a whole is shown nowhere and the others keep what is none`() async throws {
       let folder = try TemporaryFolder()
       let environment = [
         "REGPROC_S3_SECRET_KEY": "MARK1", "REGPROC_MOSIP_CLIENT_SECRET": "MARK2",
@@ -199,7 +199,7 @@ extension ProgramTests {
       #expect(refused.errors.contains("languages: 12"), "the line of what is no secret is quoted")
     }
 
-    @Test func theFiltersOfIdentifiersAreSettingsThatTheCommandsAndThePoolsGoBy() async throws {
+    @Test func `the filters of identifiers are settings that the commands and the pools go by`() async throws {
       let folder = try TemporaryFolder()
       let file = try folder.write("uin:\n  length: 12\n  not-start-with: 0,1,2\nvid:\n  restricted-numbers: ''\n", to: "mine.yaml")
       let shown = try await Program.run("settings", "--json", "--settings", file)
@@ -232,7 +232,7 @@ extension ProgramTests {
       await pipeline.side.stop()
     }
 
-    @Test func aMistypedStageSettingStartsNothing() async throws {
+    @Test func `a mistyped stage setting starts nothing`() async throws {
       let folder = try TemporaryFolder()
       let ended = try await Program.run(
         "up", "--data", folder.path + "/data", environment: ["REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRT": "x"])
@@ -240,12 +240,12 @@ extension ProgramTests {
       #expect(ended.errors.contains("did you mean REGPROC_STAGE_OPENCRVS_MEDIATOR_SHA_SECRET?"), "\(ended.errors)")
     }
 
-    @Test func theHomeIsFoundFromAFolderInsideIt() async throws {
+    @Test func `the home is found from a folder inside it`() async throws {
       let ended = try await Program.run("routes", "check", folder: Program.repository + "/Sources/regproc")
       #expect(ended.code == 0, "\(ended.errors)")
     }
 
-    @Test func aFaultInTheFileOfACountrysNamesIsSaidWithItsPlaceBeforeAnythingStarts() async throws {
+    @Test func `a fault in the file of a countrys names is said with its place before anything starts`() async throws {
       let folder = try TemporaryFolder()
       let stage = "/stages/opencrvs-mediator/"
       for name in ["routes.yaml", stage + "stage.yaml", stage + "fields.yaml"] {
@@ -261,7 +261,7 @@ extension ProgramTests {
       #expect(bad.errors.contains("did you mean 'child'?"), "\(bad.errors)")
     }
 
-    @Test func aHomeWithoutRoutesIsRefused() async throws {
+    @Test func `a home without routes is refused`() async throws {
       let folder = try TemporaryFolder()
       let ended = try await Program.run("routes", "check", "--home", folder.path)
       #expect(ended.code == 1)

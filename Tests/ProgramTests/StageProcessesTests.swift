@@ -5,7 +5,7 @@ extension ProgramTests {
   /// One process for each stage, on a Kafka broker with transactions and one Postgres, as containers run them.
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct StageProcessesTests {
-    @Test func birthsGoThroughTwelveProcessesAsThroughOneAndNothingIsLostWhenStagesStop() async throws {
+    @Test func `births go through twelve processes as through one and nothing is lost when stages stop`() async throws {
       let broker = try await TransactionalBroker()
       let side = try OpenCRVSSide()
       let births = OpenCRVSSide.births(48, run: "STAGES")

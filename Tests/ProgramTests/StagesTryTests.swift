@@ -56,8 +56,10 @@ extension ProgramTests {
       }
     }
 
-    @Test("each stage says of a birth what it said in the pipeline, and neither the database nor a file is another afterwards")
-    func everyStage() async throws {
+    @Test
+    func `each stage says of a birth what it said in the pipeline, and neither the database nor a file is another afterwards`()
+      async throws
+    {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let database = try await TestDatabase.makeEmpty()
@@ -99,8 +101,8 @@ extension ProgramTests {
       #expect(before.1 == after.1)
     }
 
-    @Test("what is no message, stage or flow is refused by a code, and a stage that needs the database says so")
-    func badInput() async throws {
+    @Test
+    func `what is no message, stage or flow is refused by a code, and a stage that needs the database says so`() async throws {
       let folder = try TemporaryFolder()
       let good = try folder.write(
         #"{"rid":"10002100010000120260101000000","reg_type":"OPENCRVS_NEW","isValid":true,"tags":{}}"#, to: "good.json")

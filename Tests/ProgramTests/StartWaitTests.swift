@@ -9,7 +9,7 @@ extension ProgramTests {
   /// A process that starts before what it needs is there.
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct StartWaitTests {
-    @Test func aProcessWaitsForDatabaseMigrationsAndKafkaAndSaysForWhatWhileItLives() async throws {
+    @Test func `a process waits for database migrations and Kafka and says for what while it lives`() async throws {
       let folder = try TemporaryFolder()
       let server = try await TestDatabase.makeEmpty()
       let name = "later\(server.database)"

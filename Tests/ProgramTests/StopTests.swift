@@ -8,7 +8,7 @@ extension ProgramTests {
   /// How the program ends when it is asked to, and what it leaves.
   @Suite struct StopTests {
     /// Keys stand in what a crash would write: registers and memory in Swift's report, all memory in a core dump.
-    @Test(arguments: [false, true]) func aCrashLeavesNoMemoryUnlessItIsAskedFor(_ isAllowed: Bool) async throws {
+    @Test(arguments: [false, true]) func `a crash leaves no memory unless it is asked for`(_ isAllowed: Bool) async throws {
       let folder = try TemporaryFolder()
       let pipeline = UpPipeline(
         folder.path + "/data", side: try OpenCRVSSide(),
@@ -33,7 +33,7 @@ extension ProgramTests {
       await pipeline.side.stop()
     }
 
-    @Test func upEndsAtCtrlCWithZeroAndLeavesNoProcess() async throws {
+    @Test func `up ends at ctrl c with zero and leaves no process`() async throws {
       let folder = try TemporaryFolder()
       let pipeline = UpPipeline(folder.path + "/data", side: try OpenCRVSSide())
       let program = try await pipeline.start()
@@ -62,7 +62,7 @@ extension ProgramTests {
     /// How far a start has come.
     enum Start: CaseIterable, Sendable { case folder, signals, database }
 
-    @Test(arguments: Start.allCases) func upStopsWhileItStarts(_ moment: Start) async throws {
+    @Test(arguments: Start.allCases) func `up stops while it starts`(_ moment: Start) async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let program = try await UpPipeline(folder.path + "/data", side: side).launch()
@@ -81,7 +81,7 @@ extension ProgramTests {
       await side.stop()
     }
 
-    @Test func theSecondCtrlCEndsAtOnceAndTheFolderServesAgain() async throws {
+    @Test func `the second ctrl c ends at once and the folder serves again`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)
@@ -112,7 +112,7 @@ extension ProgramTests {
       await side.stop()
     }
 
-    @Test func aDemoThatIsStoppedSaysWhatIsUnfinishedAndLeavesNoProcess() async throws {
+    @Test func `a demo that is stopped says what is unfinished and leaves no process`() async throws {
       let folder = try TemporaryFolder()
       let program = try await Program(["demo", "--births", "200", "--json", "--data", folder.path + "/data"])
       let database = folder.path + "/data/postgres"
@@ -127,7 +127,7 @@ extension ProgramTests {
       #expect(!TemporaryFolder.names(in: folder.path + "/data").contains("run.json"))
     }
 
-    @Test func aPortThatIsTakenIsNamedAndNothingStays() async throws {
+    @Test func `a port that is taken is named and nothing stays`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let taken = side.url.split(separator: ":").last.map(String.init) ?? ""

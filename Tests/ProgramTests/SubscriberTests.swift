@@ -38,7 +38,7 @@ extension ProgramTests {
       return try await client.send(request).status
     }
 
-    @Test func everyEndpointTakesASlashAtItsEndAndARefusedEventIsListedWithoutHoldingTheOthers() async throws {
+    @Test func `every endpoint takes a slash at its end and a refused event is listed without holding the others`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side)

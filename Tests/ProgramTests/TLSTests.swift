@@ -24,7 +24,7 @@ extension ProgramTests {
       try #require(rename(new, to) == 0)
     }
 
-    @Test func birthsGoToTheirTokensOverMutualTLSAndARenewedCertificateNeedsNoRestart() async throws {
+    @Test func `births go to their tokens over mutual TLS and a renewed certificate needs no restart`() async throws {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let authority = try await TestAuthority("authority", in: folder.path)
@@ -107,7 +107,7 @@ extension ProgramTests {
       await side.stop()
     }
 
-    @Test func doctorTellsWhenACertificateEndsAndForWhomItIsNot() async throws {
+    @Test func `doctor tells when a certificate ends and for whom it is not`() async throws {
       let folder = try TemporaryFolder()
       let authority = try await TestAuthority("authority", in: folder.path)
       let files = try await authority.issue("server", days: 100)
@@ -141,7 +141,7 @@ extension ProgramTests {
       #expect(told(settings, afterDays: 101).first?.hasPrefix("bad http: \(files.certificate) ended on \(day)") == true)
     }
 
-    @Test func certificatesWithoutTheirKeysStartNothing() async throws {
+    @Test func `certificates without their keys start nothing`() async throws {
       let folder = try TemporaryFolder()
       let authority = try await TestAuthority("authority", in: folder.path)
       let (one, other) = (try await authority.issue("one"), try await authority.issue("other"))

@@ -46,7 +46,7 @@ extension ProgramTests {
       }
     }
 
-    @Test func nothingIsLeftOfAnUploadThatAKillCutOff() async throws {
+    @Test func `nothing is left of an upload that a kill cut off`() async throws {
       let folder = try TemporaryFolder()
       let systems = folder.path + "/systems"
       mkdir(systems, 0o700)
@@ -75,7 +75,7 @@ extension ProgramTests {
       await pipeline.side.stop()
     }
 
-    @Test func processesOnOneFolderSweepOnlyWhatEndedOnesLeft() throws {
+    @Test func `processes on one folder sweep only what ended ones left`() throws {
       let folder = try TemporaryFolder()
       let first = try ProcessFolder(in: folder.path)
       var second: ProcessFolder? = try ProcessFolder(in: folder.path)

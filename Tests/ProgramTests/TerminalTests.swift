@@ -11,7 +11,7 @@ extension ProgramTests {
     private static let question = "Run them again? [y/N] "
     private static let escape: Character = "\u{1b}"
 
-    @Test func aReplayOfManyAsksShowsHowFarItIsAndCanBeInterrupted() async throws {
+    @Test func `a replay of many asks shows how far it is and can be interrupted`() async throws {
       let (folder, side) = (try TemporaryFolder(), try OpenCRVSSide())
       let pipeline = UpPipeline(folder.path + "/data", side: side)
       let program = try await pipeline.start()

@@ -26,7 +26,7 @@ extension ProgramTests {
       )
     }
 
-    @Test func everyTopicHasTheStagesThatReadAndSendToItAndNoOther() throws {
+    @Test func `every topic has the stages that read and send to it and no other`() throws {
       let (rights, plan) = try rights(try settings())
       func readers(_ topic: String) -> [String] { rights.stages.filter { $0.reads.contains(topic) }.map(\.stage) }
       func writers(_ topic: String) -> [String] { rights.stages.filter { $0.writes.contains(topic) }.map(\.stage).sorted() }
@@ -62,7 +62,7 @@ extension ProgramTests {
       #expect(try self.rights(try settings(), side: .opencrvs).0.rules.isEmpty)
     }
 
-    @Test func aDestinationThatTheRouteFileGivesAStageGivesItTheRight() async throws {
+    @Test func `a destination that the route file gives a stage gives it the right`() async throws {
       let folder = try TemporaryFolder()
       func file(_ last: String) throws -> String {
         try folder.write(

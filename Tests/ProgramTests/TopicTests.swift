@@ -4,7 +4,7 @@ extension ProgramTests {
   /// What `doctor` and `topics` say of a cluster.
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct TopicTests {
-    @Test func doctorNamesTheTopicsThatAreMissingAndForWhomUntilTheyAreMade() async throws {
+    @Test func `doctor names the topics that are missing and for whom until they are made`() async throws {
       let broker = try await TransactionalBroker()
       let folder = try TemporaryFolder()
       // A stage that runs elsewhere: nobody's but the route file's.

@@ -8,7 +8,7 @@ extension ProgramTests {
   /// The OpenCRVS-side mediator in a cluster of its own: nothing is shared but URLs and exchanged certificates.
   @Suite(.enabled(if: TransactionalBroker.isThere, "no broker with transactions is installed"))
   struct TwoSidesTests {
-    @Test func birthsGoToTheirTokensAndErrorsComeBackBetweenTwoSidesThatShareNothing() async throws {
+    @Test func `births go to their tokens and errors come back between two sides that share nothing`() async throws {
       let (broker, otherBroker) = (try await TransactionalBroker(), try await TransactionalBroker())
       let opencrvs = try OpenCRVSSide()
       let folder = try TemporaryFolder()

@@ -21,7 +21,7 @@ import YAML
       read.cases, try #require(Routing.RouteFile.read(Array(Self.file.utf8), name: "r", stages: letters).file))
   }
 
-  @Test func casesThatHoldPassAndTheirBranchesAreCovered() throws {
+  @Test func `cases that hold pass and their branches are covered`() throws {
     let result = try run(
       """
       flow: TEST
@@ -43,7 +43,7 @@ import YAML
     #expect(result.untaken.isEmpty, "\(result.untaken)")
   }
 
-  @Test func aCaseThatDoesNotHoldSaysWhatWasExpectedAndWhatCame() throws {
+  @Test func `a case that does not hold says what was expected and what came`() throws {
     let result = try run(
       """
       flow: TEST
@@ -66,7 +66,7 @@ import YAML
     #expect(!result.untaken.isEmpty)
   }
 
-  @Test func missingCasesCoverEveryBranch() throws {
+  @Test func `missing cases cover every branch`() throws {
     let nothing = try run("cases: []")
     let file = try #require(Routing.RouteFile.read(Array(Self.file.utf8), name: "r", stages: letters).file)
     let result = try run(nothing.missing(in: file))
@@ -74,7 +74,7 @@ import YAML
     #expect(result.untaken.isEmpty, "\(result.untaken)")
   }
 
-  @Test func wrongCasesAreReportedWithTheirPlaces() {
+  @Test func `wrong cases are reported with their places`() {
     let read = RouteCases.read(
       Array(
         """
@@ -96,7 +96,7 @@ import YAML
     #expect(read.cases.isEmpty)
   }
 
-  @Test func aPathThatGoesRoundEnds() throws {
+  @Test func `a path that goes round ends`() throws {
     let reading = read(
       flow("route:\n  - a: { next: [ { when: { tags.A: x }, to: a }, { to: complete-as-processed } ] }"))
     let cases = RouteCases.read(
@@ -108,7 +108,7 @@ import YAML
   @Test(arguments: [
     ("routes.yaml", "routes.cases.yaml"), ("deploy/routes/mosip-config.yaml", "deploy/routes/mosip-config.cases.yaml"),
   ])
-  func theShippedFlowsHaveACaseForEveryBranchAndAllHold(_ routes: String, _ cases: String) throws {
+  func `the shipped flows have a case for every branch and all hold`(_ routes: String, _ cases: String) throws {
     let file = try #require(
       Routing.RouteFile.read(repositoryFile(routes), name: routes, stages: .registrationProcessor).file)
     let read = RouteCases.read(repositoryFile(cases), name: cases)

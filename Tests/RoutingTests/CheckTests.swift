@@ -3,13 +3,13 @@ import Testing
 @testable import Routing
 
 @Suite(.timeLimit(.minutes(10))) struct CheckTests {
-  @Test func aRouteWithoutFaultIsRead() {
+  @Test func `a route without fault is read`() {
     let reading = read(flow("route:\n  - a\n  - b: { passed: complete-as-processed }"))
     #expect(reading.problems.isEmpty)
     #expect(reading.file?.flows.count == 1)
   }
 
-  @Test func anUnknownStageIsFoundWithItsNearestName() {
+  @Test func `an unknown stage is found with its nearest name`() {
     let reading = read(
       """
       version: 1
@@ -35,7 +35,7 @@ import Testing
         """))
   }
 
-  @Test func anUnknownCommandIsFoundWithItsNearestName() {
+  @Test func `an unknown command is found with its nearest name`() {
     let reading = read(flow("route:\n  - a: { passed: complete-as-procesed, also: [anonymous-profil, b] }"))
     #expect(
       faults(reading) == [
@@ -45,7 +45,7 @@ import Testing
     #expect(reading.problems[1].suggestion == "did you mean 'anonymous-profile'?")
   }
 
-  @Test func anUnknownFieldIsFoundWithItsNearestName() {
+  @Test func `an unknown field is found with its nearest name`() {
     let reading = read(
       flow(
         """
@@ -62,7 +62,7 @@ import Testing
     #expect(reading.problems[1].suggestion == "did you mean 'tags.AGE_GROUP'?")
   }
 
-  @Test func unknownKeysAreFoundAtEveryLevel() {
+  @Test func `unknown keys are found at every level`() {
     let reading = read(
       """
       version: 1
@@ -83,7 +83,7 @@ import Testing
     #expect(reading.problems.filter { $0.code == "unknown-key" }[1].suggestion == "did you mean 'route'?")
   }
 
-  @Test func aStageThatNoMessageCanReachIsFound() {
+  @Test func `a stage that no message can reach is found`() {
     let reading = read(
       flow(
         """
@@ -95,7 +95,7 @@ import Testing
     #expect(faults(reading) == ["error unreachable-stage 7:9"])
   }
 
-  @Test func aStageReachedOnlyByAnotherVerdictIsReached() {
+  @Test func `a stage reached only by another verdict is reached`() {
     let reading = read(
       flow(
         """
@@ -129,7 +129,7 @@ import Testing
     ),
     ("{ when: { tags.Z: z }, to: b }", "{ when: { reg_type: OTHER }, to: b }", "no passed message"),
   ])
-  func aBranchThatCanNeverMatchIsFound(_ first: String, _ second: String, _ why: String) {
+  func `a branch that can never match is found`(_ first: String, _ second: String, _ why: String) {
     let reading = read(
       flow(
         """
@@ -147,7 +147,7 @@ import Testing
     #expect(never.first?.message.contains(why) == true)
   }
 
-  @Test func aBranchWhoseMessagesSeveralEarlierOnesTakeIsFound() {
+  @Test func `a branch whose messages several earlier ones take is found`() {
     let reading = read(
       flow(
         """
@@ -169,7 +169,7 @@ import Testing
     "{ when: { isValid: true, internalError: false }, to: b }", "{ when: { iteration: 1 }, to: b }",
     "{ when: { source: null }, to: b }", "{ when: { messageBusAddress.address: b-bus-in }, to: b }",
   ])
-  func aBranchThatCanMatchIsNotReported(_ branch: String) {
+  func `a branch that can match is not reported`(_ branch: String) {
     let reading = read(
       flow(
         """
@@ -184,7 +184,7 @@ import Testing
     #expect(reading.problems.isEmpty, "\(reading.report())")
   }
 
-  @Test func conditionsWithTooManyCombinationsAreLookedAtAllTheSame() {
+  @Test func `conditions with too many combinations are looked at all the same`() {
     let many = (0..<20).map { "tags.T\($0): x" }.joined(separator: ", ")
     let reading = read(
       flow(
@@ -200,7 +200,7 @@ import Testing
     #expect(faults(reading) == ["error branch-never-matches 9:15"])
   }
 
-  @Test func aVerdictWithoutDestinationIsFoundForEachVerdict() {
+  @Test func `a verdict without destination is found for each verdict`() {
     let reading = read(
       """
       version: 1
@@ -227,7 +227,7 @@ import Testing
       ])
   }
 
-  @Test func aMessageThatNoBranchTakesIsFoundWithAnExample() {
+  @Test func `a message that no branch takes is found with an example`() {
     let reading = read(
       flow(
         """
@@ -241,7 +241,7 @@ import Testing
     #expect(reading.problems[0].message == "no branch takes a passed message with tags.A absent")
   }
 
-  @Test func branchesThatTogetherTakeEveryMessageNeedNoLastOne() {
+  @Test func `branches that together take every message need no last one`() {
     let reading = read(
       flow(
         """
@@ -255,7 +255,7 @@ import Testing
     #expect(reading.problems.isEmpty, "\(reading.report())")
   }
 
-  @Test func anEndlessCycleIsAnErrorAndOneWithAWayOutAWarning() {
+  @Test func `an endless cycle is an error and one with a way out a warning`() {
     let endless = read(flow("route:\n  - a\n  - b: { passed: a }"))
     #expect(faults(endless) == ["error no-end 3:3", "error cycle 7:22"])
     #expect(endless.problems[1].message == "messages go round for ever: a -> b -> a")
@@ -275,7 +275,7 @@ import Testing
     #expect(faults(own) == ["error no-end 3:3", "error cycle 6:22"])
   }
 
-  @Test func aFlowOrStageThatNeverCompletesIsFound() {
+  @Test func `a flow or stage that never completes is found`() {
     let flowing = read(flow("route:\n  - a: { passed: mark-as-reprocess }"))
     #expect(faults(flowing) == ["error no-end 3:3"])
     let stage = read(
@@ -291,12 +291,12 @@ import Testing
     #expect(faults(stage) == ["error no-end 10:9"])
   }
 
-  @Test func aVerdictThatLeavesARegistrationWithoutAStateIsFound() {
+  @Test func `a verdict that leaves a registration without a state is found`() {
     let reading = read(flow("route:\n  - a: { passed: complete-as-processed, failed: anonymous-profile }"))
     #expect(faults(reading) == ["error unsettled 6:45"])
   }
 
-  @Test func aStageThatNoContainerRunsIsAWarningUnlessItRunsElsewhere() {
+  @Test func `a stage that no container runs is a warning unless it runs elsewhere`() {
     let reading = read(
       flow(
         """
@@ -309,7 +309,7 @@ import Testing
     #expect(reading.file?.flows[0].stages.map(\.runsElsewhere) == [false, true, false])
   }
 
-  @Test func duplicateKeysFlowsAndStagesAreFound() {
+  @Test func `duplicate keys flows and stages are found`() {
     let reading = read(
       """
       version: 1
@@ -328,14 +328,14 @@ import Testing
     #expect(reading.problems[1].message == "b is already at line 7")
   }
 
-  @Test func whatIsNeitherInTheRouteNorOmittedIsAWarning() {
+  @Test func `what is neither in the route nor omitted is a warning`() {
     let stages = letters.adding([StageDirectory.Entry("must", isOfPipeline: true)])
     let route = "route:\n  - a: { passed: complete-as-processed }"
     #expect(faults(read(flow(route), stages)) == ["warning stage-unaccounted 3:3"])
     #expect(read(flow(route + "\nomitted: [must]"), stages).problems.isEmpty)
   }
 
-  @Test func namesUnderOmittedAreChecked() {
+  @Test func `names under omitted are checked`() {
     let reading = read(flow("route:\n  - a: { passed: complete-as-processed }\nomitted: [a, b, b, nothing]"))
     #expect(
       faults(reading) == [
@@ -343,13 +343,13 @@ import Testing
       ])
   }
 
-  @Test func aDestinationOutsideTheRouteIsFound() {
+  @Test func `a destination outside the route is found`() {
     let reading = read(flow("route:\n  - a: { passed: c }\n  - b: { passed: complete-as-processed }"))
     #expect(faults(reading) == ["error stage-not-in-flow 6:22"])
     #expect(reading.problems[0].suggestion == "add - c to the route")
   }
 
-  @Test func twoStagesOrTheSameDestinationTwiceInOneBranchAreWarnings() {
+  @Test func `two stages or the same destination twice in one branch are warnings`() {
     let reading = read(
       flow(
         """
@@ -361,7 +361,7 @@ import Testing
     #expect(faults(reading) == ["warning several-stages 6:26", "warning duplicate-destination 8:46"])
   }
 
-  @Test func passedAndNextTogetherAreRefused() {
+  @Test func `passed and next together are refused`() {
     let reading = read(
       flow(
         """
@@ -372,7 +372,7 @@ import Testing
     #expect(faults(reading) == ["error passed-and-next 6:25"])
   }
 
-  @Test func aTagComparedWithSomethingThatIsNoTextIsFound() {
+  @Test func `a tag compared with something that is no text is found`() {
     let reading = read(
       flow(
         """
@@ -389,7 +389,7 @@ import Testing
     #expect(reading.problems[2].suggestion == "an absent tag is written { present: false }")
   }
 
-  @Test func emptyConditionsAndListsAreFound() {
+  @Test func `empty conditions and lists are found`() {
     let reading = read(
       flow(
         """
@@ -412,7 +412,7 @@ import Testing
       ])
   }
 
-  @Test func aPauseNeedsItsProperties() {
+  @Test func `a pause needs its properties`() {
     let bare = read(flow("route:\n  - a: { failed: pause-and-request-additional-info, passed: complete-as-processed }"))
     #expect(faults(bare) == ["error missing-properties 6:22"])
     let wrong = read(
@@ -450,11 +450,11 @@ import Testing
       """, ["error stage-entry 6:9", "error wrong-type 7:9"]
     ),
   ])
-  func aFileOfTheWrongShapeIsRefusedWithItsPlace(_ text: String, _ expected: [String]) {
+  func `a file of the wrong shape is refused with its place`(_ text: String, _ expected: [String]) {
     #expect(faults(read(text)) == expected)
   }
 
-  @Test func problemsOfTheWholeFileComeInTheOrderOfItsLines() {
+  @Test func `problems of the whole file come in the order of its lines`() {
     let reading = read(
       "version: 3\nflows:\n  B:\n    route: [x, a]\n  A:\n    route: [a, y]\n    on: { zzz: 1 }\nzzz: 1\nzzz: 2\n")
     let lines = reading.problems.map(\.position.line)
@@ -464,7 +464,7 @@ import Testing
 }
 
 @Suite(.timeLimit(.minutes(10))) struct ManyFaultsTests {
-  @Test func allFaultsOfAFileAreFoundInOneRunInTheOrderOfItsLines() {
+  @Test func `all faults of a file are found in one run in the order of its lines`() {
     let reading = read(
       """
       version: 1
@@ -499,7 +499,7 @@ import Testing
       ], "\(faults(reading))")
   }
 
-  @Test func everyFaultOfWhereMessagesGoHasAMessageThatShowsIt() {
+  @Test func `every fault of where messages go has a message that shows it`() {
     let reading = read(
       flow(
         """
@@ -517,7 +517,7 @@ import Testing
     #expect(reading.report().contains("= example: {"))
   }
 
-  @Test func aMessageThatGoesRoundIsNamedWithWhatMakesItGoRound() {
+  @Test func `a message that goes round is named with what makes it go round`() {
     let reading = read(
       flow(
         """

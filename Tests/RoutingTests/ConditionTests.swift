@@ -34,7 +34,7 @@ func condition(_ text: String) throws -> Condition {
     ("{ tags.A: x, any: [{ tags.A: y }, { not: { tags.B: { present: true } } }] }", [true, false, false, false]),
     ("{ not: { any: [{ tags.A: x }, { tags.A: y }] } }", [false, false, true, true]),
   ])
-  func tagsHaveUpstreamsMeaningAlsoWhenAbsent(_ text: String, _ expected: [Bool]) throws {
+  func `tags have upstreams meaning also when absent`(_ text: String, _ expected: [Bool]) throws {
     let condition = try condition(text)
     let messages = ["x", "y", "", nil].map { TestMessage(tags: $0.map { ["A": $0] } ?? [:]) }
     #expect(messages.map(condition.matches) == expected)
@@ -48,13 +48,13 @@ func condition(_ text: String) throws -> Condition {
     ("{ isValid: [true, null] }", [true, false, true, false]),
     ("{ isValid: { present: true } }", [true, true, true, false]),
   ])
-  func aFieldThatIsNullIsPresentAndEqualOnlyToNull(_ text: String, _ expected: [Bool]) throws {
+  func `a field that is null is present and equal only to null`(_ text: String, _ expected: [Bool]) throws {
     let condition = try condition(text)
     let values: [FieldValue] = [.bool(true), .bool(false), .null, .absent]
     #expect(values.map { condition.matches(TestMessage(fields: ["isValid": $0])) } == expected)
   }
 
-  @Test func valuesOfDifferentTypesAreNeverEqual() throws {
+  @Test func `values of different types are never equal`() throws {
     #expect(try !condition("{ iteration: 1 }").matches(TestMessage(fields: ["iteration": .text("1")])))
     #expect(try condition("{ iteration: 1 }").matches(TestMessage(fields: ["iteration": .int(1)])))
     #expect(try !condition("{ source: \"true\" }").matches(TestMessage(fields: ["source": .bool(true)])))
@@ -62,7 +62,7 @@ func condition(_ text: String) throws -> Condition {
     #expect(address.matches(TestMessage(fields: ["messageBusAddress.address": .text("verification-bus-in")])))
   }
 
-  @Test func theTextOfAConditionIsOneLineWhateverIsInIt() throws {
+  @Test func `the text of a condition is one line whatever is in it`() throws {
     let texts = [
       ("{ tags.A: [x, \"y\\\"\\n\"] }", #"tags.A in ["x", "y\"\u{a}"]"#),
       ("{ tags.A: { not: x, present: true } }", #"tags.A != "x" and tags.A is present"#),
@@ -75,7 +75,7 @@ func condition(_ text: String) throws -> Condition {
     for (yaml, text) in texts { #expect(try condition(yaml).description == text) }
   }
 
-  @Test func theFormsThatUpstreamsFilesUseCanBeSaid() throws {
+  @Test func `the forms that upstreams files use can be said`() throws {
     let quality = try condition(
       """
       any:
@@ -94,7 +94,7 @@ func condition(_ text: String) throws -> Condition {
     #expect(!exception.matches(TestMessage(fields: ["isValid": .bool(true), "internalError": .null])))
   }
 
-  @Test func anExplanationShowsNoPersonalValue() throws {
+  @Test func `an explanation shows no personal value`() throws {
     let condition = try condition("{ tags.ID_OBJECT-gender: Female, tags.AGE_GROUP: INFANT }")
     let reason = condition.explain(TestMessage(tags: ["ID_OBJECT-gender": "Male", "AGE_GROUP": "ADULT"])).reason
     #expect(reason == "tags.ID_OBJECT-gender is something else (not shown) and tags.AGE_GROUP is 'ADULT'")
@@ -103,18 +103,18 @@ func condition(_ text: String) throws -> Condition {
 
 @Suite(.timeLimit(.minutes(10))) struct VerdictTests {
   @Test(arguments: VerdictKind.allCases)
-  func aVerdictAndItsFlagsAreTheSame(_ verdict: VerdictKind) {
+  func `a verdict and its flags are the same`(_ verdict: VerdictKind) {
     #expect(VerdictKind(isValid: verdict.isValid, internalError: verdict.internalError) == verdict)
   }
 
-  @Test func theFlagsAreThoseOfTheWire() {
+  @Test func `the flags are those of the wire`() {
     #expect(VerdictKind(isValid: true, internalError: false) == .passed)
     #expect(VerdictKind(isValid: false, internalError: false) == .failed)
     #expect(VerdictKind(isValid: false, internalError: true) == .error)
     #expect(VerdictKind(isValid: true, internalError: true) == .retry)
   }
 
-  @Test func aNullFlagIsNoVerdict() {
+  @Test func `a null flag is no verdict`() {
     for flag in [true, false, nil] {
       #expect(VerdictKind(isValid: flag, internalError: nil) == nil)
       #expect(VerdictKind(isValid: nil, internalError: flag) == nil)

@@ -42,7 +42,7 @@ import Testing
     return (String(decoding: out, as: UTF8.self).split(separator: "\n").map(String.init), lines.faults)
   }
 
-  @Test func anAnswerHasDestinationsTopicsCommandsAndTheLineOfItsBranch() throws {
+  @Test func `an answer has destinations topics commands and the line of its branch`() throws {
     let text = [
       question("packet-classifier", tags: #"{"AGE_GROUP":"INFANT"}"#), question("packet-classifier"),
       question("introducer-validator"), question("credential-requestor"), question("print", valid: "false"),
@@ -72,7 +72,7 @@ import Testing
     (#"{"after":"print","message":{"reg_type":"NEW","rid":"1"}}"#, "unknown-flow"),
     (#"{"after":"verification","message":{"reg_type":"OPENCRVS_NEW","rid":"1"}}"#, "stage-not-in-flow"),
   ])
-  func aBadLineIsReportedByItsNumberAndTheRestGoesOn(_ line: String, _ code: String) throws {
+  func `a bad line is reported by its number and the rest goes on`(_ line: String, _ code: String) throws {
     let (lines, faults) = try answers([question("print"), line, question("print"), ""].joined(separator: "\n"))
     #expect(faults == 1)
     #expect(lines.count == 3)
@@ -83,7 +83,7 @@ import Testing
     #expect(lines[0] == lines[2])
   }
 
-  @Test func aLineTooLongIsReportedWithoutBeingKept() throws {
+  @Test func `a line too long is reported without being kept`() throws {
     let long = question("print", tags: #"{"A":"\#(String(repeating: "x", count: DecisionLines.maximumLineBytes))"}"#)
     for chunk in [1 << 30, 65536] {
       let (lines, faults) = try answers(
@@ -95,7 +95,7 @@ import Testing
     }
   }
 
-  @Test func topicsOfStagesThatAreNotInstalledAreThoseTheirOwnersRead() throws {
+  @Test func `topics of stages that are not installed are those their owners read`() throws {
     let reading = RouteFile.read(
       Array(
         """
@@ -118,7 +118,7 @@ import Testing
       topics == ["c-m-d-validator-bus-in", "abis-middle-ware-bus-in", "addr-bus-in", "credential-requestor-bus-in"])
   }
 
-  @Test(arguments: [1, 2, 7, 100]) func whereAChunkEndsDoesNotMatter(_ chunk: Int) throws {
+  @Test(arguments: [1, 2, 7, 100]) func `where a chunk ends does not matter`(_ chunk: Int) throws {
     let text = (0..<20).map { $0 == 7 ? "bad" : question("print") }.joined(separator: "\r\n") + "\n"
     let whole = try answers(text)
     let parts = try answers(text, chunk: chunk)
@@ -127,7 +127,7 @@ import Testing
     #expect(parts.lines.count == 20)
   }
 
-  @Test func anErrorSaysNothingOfWhatTheMessageHolds() throws {
+  @Test func `an error says nothing of what the message holds`() throws {
     let secret = "5213467890"
     let line = #"{"after":"print","message":{"reg_type":"OPENCRVS_NEW","rid":"1","tags":{"UIN":\#(secret)}}}"#
     let (lines, faults) = try answers(line)

@@ -4,7 +4,7 @@ import Testing
 @testable import Routing
 
 @Suite(.timeLimit(.minutes(10))) struct DecisionTests {
-  @Test func theFirstBranchThatMatchesIsTaken() throws {
+  @Test func `the first branch that matches is taken`() throws {
     let file = try #require(
       read(
         flow(
@@ -38,7 +38,7 @@ import Testing
     #expect(try decide("c", .failed, nil) == ["complete-as-failed"])
   }
 
-  @Test func aPauseForAnotherPacketCarriesItsProperties() throws {
+  @Test func `a pause for another packet carries its properties`() throws {
     let file = try #require(
       read(
         flow(
@@ -58,7 +58,7 @@ import Testing
     #expect(decision.position.line == 8)
   }
 
-  @Test func pauseRulesComeFirstAndTheLongestTimeWins() throws {
+  @Test func `pause rules come first and the longest time wins`() throws {
     let reading = read(
       flow(
         """
@@ -90,7 +90,7 @@ import Testing
     #expect(try decide("a", ["A": "x", "PAUSE_IMMUNITY_RULE_IDS": "SHORTER"]) == .command(.markAsPaused(short)))
   }
 
-  @Test func pauseRulesAreChecked() {
+  @Test func `pause rules are checked`() {
     let reading = read(
       flow(
         """
@@ -106,7 +106,7 @@ import Testing
       ])
   }
 
-  @Test func everyWorkflowCommandHasUpstreamsNameAndActionCode() {
+  @Test func `every workflow command has upstreams name and action code`() {
     let codes = [
       "COMPLETE_AS_PROCESSED", "COMPLETE_AS_REJECTED", "COMPLETE_AS_FAILED", "MARK_AS_REPROCESS",
       "PAUSE_AND_REQUEST_ADDITIONAL_INFO", "RESTART_PARENT_FLOW", "COMPLETE_AS_REJECTED_WITHOUT_PARENT_FLOW",
@@ -121,7 +121,7 @@ import Testing
     #expect(WorkflowCommand(name: "complete_as_failed") == nil)
   }
 
-  @Test func theDigestChangesWithTheRoutingAndNotWithTheLayout() throws {
+  @Test func `the digest changes with the routing and not with the layout`() throws {
     let one = flow("route:\n  - a\n  - b: { passed: complete-as-processed }")
     let same = flow(
       """
@@ -140,7 +140,7 @@ import Testing
     #expect(try #require(read(other).file?.digest) != digest)
   }
 
-  @Test func topicPrefixesAreThoseOfUpstream() {
+  @Test func `topic prefixes are those of upstream`() {
     let stages = StageDirectory.registrationProcessor
     #expect(stages["cmd-validator"]?.topicPrefix == "c-m-d-validator")
     #expect(stages["abis-middleware"]?.topicPrefix == "abis-middle-ware")

@@ -17,7 +17,7 @@ import YAML
       - c: { passed: complete-as-processed }
     """
 
-  @Test func layoutAndOrderOfValuesAreNoDifference() throws {
+  @Test func `layout and order of values are no difference`() throws {
     let same = """
       omitted: [d]
       route:
@@ -31,7 +31,7 @@ import YAML
     #expect(RouteDiff(try file(Self.old), try file(same)).isEmpty)
   }
 
-  @Test func messagesThatGoElsewhereAreSaidWithAnExampleEach() throws {
+  @Test func `messages that go elsewhere are said with an example each`() throws {
     let new = """
       route:
         - a: { next: [ { when: { tags.A: [x, y] }, to: c }, { to: b } ] }
@@ -48,7 +48,7 @@ import YAML
     #expect(diff.changes[0].example.contains(#""tags":{"A":"y"}"#))
   }
 
-  @Test func stagesFlowsSourcesAndForwardsAreCompared() throws {
+  @Test func `stages flows sources and forwards are compared`() throws {
     let one = try #require(
       read(
         "version: 1\nforwards: { t: a }\nflows:\n  A: { on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }, source: S, route: [a, b: { passed: complete-as-processed }] }\n  B: { on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }, route: [a: { passed: complete-as-processed }] }"
@@ -67,7 +67,7 @@ import YAML
     #expect(diff.changes.contains { $0.stage == "c" && $0.old == nil })
   }
 
-  @Test func aPauseRuleIsADifference() throws {
+  @Test func `a pause rule is a difference`() throws {
     let paused = "pause:\n  - { id: P, after: b, when: { tags.P: x }, for: 1h, then: stop-processing }\n" + Self.old
     let diff = RouteDiff(try file(Self.old), try file(paused))
     #expect(diff.changes.allSatisfy { $0.stage == "b" })
@@ -75,7 +75,7 @@ import YAML
     #expect(diff.changes[0].words == #"tags.P "x""#)
   }
 
-  @Test func whatIfSaysWhatIsCertainAndWhatATagDecides() throws {
+  @Test func `what if says what is certain and what a tag decides`() throws {
     let new = """
       route:
         - a: { next: [ { when: { tags.A: x }, to: b }, { when: { tags.B: y }, to: c }, { to: b } ] }
@@ -101,7 +101,7 @@ import YAML
     #expect(result.moves.map(\.isCertain) == [false, true])
   }
 
-  @Test func aFileComparedWithItselfDoesTheSame() throws {
+  @Test func `a file compared with itself does the same`() throws {
     let file = try #require(
       RouteFile.read(repositoryFile("deploy/routes/mosip-config.yaml"), name: "r", stages: .registrationProcessor).file)
     #expect(RouteDiff(file, file).isEmpty)

@@ -16,7 +16,7 @@ import YAML
     RouteDrawing(try #require(read(flow(Self.route)).file), failures: failures)
   }
 
-  @Test func stagesWaysConditionsAndEndsAreDrawnInMermaid() throws {
+  @Test func `stages ways conditions and ends are drawn in mermaid`() throws {
     let text = try drawing(failures: false).mermaid
     #expect(
       text == """
@@ -41,13 +41,13 @@ import YAML
         """)
   }
 
-  @Test func failuresThatLeadToOnePlaceAreOneWay() throws {
+  @Test func `failures that lead to one place are one way`() throws {
     let text = try drawing().mermaid
     #expect(text.contains(#"-.->|"failed | error"|"#))
     #expect(text.contains(#"-.->|"retry"|"#))
   }
 
-  @Test func dotHasANodeForEachStageAndEndAndQuotesWhatItMust() throws {
+  @Test func `dot has a node for each stage and end and quotes what it must`() throws {
     let text = try drawing().dot
     #expect(text.hasPrefix("digraph routes {"))
     #expect(text.contains(#""0 b" [label="b\nruns elsewhere", style="rounded,dashed"]"#))
@@ -55,7 +55,7 @@ import YAML
     #expect(text.contains(#""0 complete-as-failed" [label="complete-as-failed", shape=oval"#))
   }
 
-  @Test func oneFlowOfManyIsDrawnAlone() throws {
+  @Test func `one flow of many is drawn alone`() throws {
     let file = try #require(
       RouteFile.read(repositoryFile("deploy/routes/mosip-config.yaml"), name: "r", stages: .registrationProcessor).file)
     #expect(RouteDrawing(file).charts.count == 8)
@@ -63,7 +63,7 @@ import YAML
     #expect(RouteDrawing(file, process: "NEW").mermaid.split(separator: "\n").count > 60)
   }
 
-  @Test func theCommittedPictureOfTheShippedFlowIsTheDrawnOne() throws {
+  @Test func `the committed picture of the shipped flow is the drawn one`() throws {
     let committed = String(decoding: repositoryFile("docs/routes.mmd"), as: UTF8.self)
     #expect(committed == RouteDrawing(try shipped()).mermaid)
   }

@@ -90,12 +90,12 @@ import YAML
 
     """
 
-  @Test func theCanonicalFormKeepsEveryComment() throws {
+  @Test func `the canonical form keeps every comment`() throws {
     #expect(try format(Self.untidy) == Self.tidy)
     #expect(values(Self.untidy) == values(Self.tidy))
   }
 
-  @Test func formattingTwiceChangesNothingMore() throws {
+  @Test func `formatting twice changes nothing more`() throws {
     for text in [Self.untidy, String(decoding: shippedBytes(), as: UTF8.self), UpstreamRouteTests.file] {
       let once = try format(text)
       #expect(try format(once) == once)
@@ -105,12 +105,12 @@ import YAML
     }
   }
 
-  @Test func theShippedFileIsInCanonicalForm() throws {
+  @Test func `the shipped file is in canonical form`() throws {
     let text = String(decoding: shippedBytes(), as: UTF8.self)
     #expect(try format(text) == text)
   }
 
-  @Test func formattingDoesNotChangeWhatAFileMeans() throws {
+  @Test func `formatting does not change what a file means`() throws {
     let text = String(decoding: shippedBytes(), as: UTF8.self)
     #expect(read(try format(text), .registrationProcessor).file?.digest == (try shipped()).digest)
   }
@@ -122,19 +122,19 @@ import YAML
     "'a b': 1\n'x:y': 2\n'#': 3\n? 'q'\n: 4\nnull: 5\n'': 6\n", "a: [ 'x,y', '{', 'z]', no, Off, 1e3, 0x1f, .inf ]\n",
     "a: { b: { c: { d: ~ } } }\n", "x\n", "", "a: \"\u{85}\u{2028} \\\" \\\\\"\n",
   ])
-  func whateverIsWrittenReadsAsWhatItWas(_ text: String) throws {
+  func `whatever is written reads as what it was`(_ text: String) throws {
     let once = try format(text)
     #expect(values(once) == values(text), "\(once)")
     #expect(try format(once) == once)
   }
 
-  @Test func crlfAndByteOrderMarkGo() throws {
+  @Test func `crlf and byte order mark go`() throws {
     let text =
       "\u{FEFF}" + Self.untidy.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\r\n")
     #expect(try format(text) == Self.tidy)
   }
 
-  @Test func whatIsNoYAMLIsLeftAlone() {
+  @Test func `what is no YAMLIs left alone`() {
     guard case .unreadable(let problems, _) = RouteFormat.format(Array("a: [".utf8), name: "x") else {
       Issue.record("it was formatted")
       return

@@ -14,7 +14,7 @@ import YAML
       .destinations.map(\.description)
   }
 
-  @Test func aVerdictMayHaveBranchesOfItsOwn() throws {
+  @Test func `a verdict may have branches of its own`() throws {
     let reading = read(
       flow(
         """
@@ -35,7 +35,7 @@ import YAML
     #expect(explanation.steps.map(\.outcome) == [.notTaken, .taken])
   }
 
-  @Test func branchesOfAVerdictAreCheckedAsThoseOfPassedMessages() {
+  @Test func `branches of a verdict are checked as those of passed messages`() {
     let reading = read(
       flow(
         """
@@ -60,7 +60,7 @@ import YAML
     #expect(whole.problems[0].example?.contains(#""isValid":false,"internalError":false"#) == true)
   }
 
-  @Test func whatTheFileSaysForAllFlowsHoldsWhereAFlowSaysNothing() throws {
+  @Test func `what the file says for all flows holds where a flow says nothing`() throws {
     let reading = read(
       """
       version: 1
@@ -77,7 +77,7 @@ import YAML
     #expect(try decide(file, "a", .retry, process: "TWO") == ["mark-as-reprocess"])
   }
 
-  @Test func aTopicOfAnOlderReleaseIsForwardedToItsStage() throws {
+  @Test func `a topic of an older release is forwarded to its stage`() throws {
     let reading = read(
       """
       version: 1
@@ -97,7 +97,7 @@ import YAML
       ])
   }
 
-  @Test func aStageOfOthersIsKnownOnceItIsDeclared() throws {
+  @Test func `a stage of others is known once it is declared`() throws {
     let reading = read(
       """
       version: 1
@@ -117,7 +117,7 @@ import YAML
       ])
   }
 
-  @Test func theShippedFlowsCanBeSaidInALineForEachStageAndAHead() throws {
+  @Test func `the shipped flows can be said in a line for each stage and a head`() throws {
     let short = """
       version: 1
       flows:
@@ -151,7 +151,7 @@ import YAML
     #expect(file.digest == (try shipped()).digest)
   }
 
-  @Test func manyConditionsThatSplitWellAreProvenAndNotOnlyLookedAt() {
+  @Test func `many conditions that split well are proven and not only looked at`() {
     let many = (0..<40).map { "tags.T\($0): x" }.joined(separator: ", ")
     let reading = read(
       flow(
@@ -167,7 +167,7 @@ import YAML
     #expect(reading.problems.isEmpty, "\(reading.report())")
   }
 
-  @Test func conditionsBeyondProofAreSaidToBe() {
+  @Test func `conditions beyond proof are said to be`() {
     let pairs = (0..<24).map { "{ any: [ { tags.A\($0): x }, { tags.B\($0): x } ] }" }.joined(separator: ", ")
     let other = (0..<24).map { "{ any: [ { tags.A\($0): y }, { tags.C\($0): x } ] }" }.joined(separator: ", ")
     let reading = read(
@@ -186,16 +186,16 @@ import YAML
 }
 
 @Suite(.timeLimit(.minutes(10))) struct SchemaTests {
-  @Test func theCommittedSchemaIsTheGeneratedOne() {
+  @Test func `the committed schema is the generated one`() {
     #expect(String(decoding: repositoryFile(RouteSchema.path), as: UTF8.self) == RouteSchema.text())
   }
 
-  @Test func theShippedFileNamesTheSchemaInItsFirstLine() {
+  @Test func `the shipped file names the schema in its first line`() {
     let first = String(decoding: shippedBytes().prefix { $0 != 10 }, as: UTF8.self)
     #expect(first == "# yaml-language-server: $schema=" + RouteSchema.path)
   }
 
-  @Test func everyNameTheReaderKnowsIsInTheSchema() throws {
+  @Test func `every name the reader knows is in the schema`() throws {
     let text = RouteSchema.text()
     _ = try JSONValue.parse(text)
     let names =

@@ -10,7 +10,7 @@ import YAML
     if case .formatted = RouteFormat.format(Array(text.utf8), name: "big") { true } else { false }
   }
 
-  @Test func tenMegabytesOfCommentsAreReadAndKept() {
+  @Test func `ten megabytes of comments are read and kept`() {
     let text = "version: 1\n" + String(repeating: "# c # c # c\n", count: 800_000)
     #expect(read(text).file == nil)
     guard case .formatted(let out) = RouteFormat.format(Array(text.utf8), name: "big") else {
@@ -20,12 +20,12 @@ import YAML
     #expect(out.utf8.count == text.utf8.count)
   }
 
-  @Test func aFileAboveTheLimitIsRefusedByName() {
+  @Test func `a file above the limit is refused by name`() {
     let text = "x: '" + String(repeating: "a", count: 11 << 20) + "'\n"
     #expect(read(text).problems.map(\.code) == ["too-large"])
   }
 
-  @Test func manyBranchesOnOneTagAreSaidToBeBeyondProof() {
+  @Test func `many branches on one tag are said to be beyond proof`() {
     let branches = (0..<9_000).map { "            - { when: { tags.A: v\($0) }, to: b }\n" }.joined()
     let text =
       flow("route:\n  - a:\n      next:\n") + branches
@@ -35,17 +35,17 @@ import YAML
     #expect(reading.file != nil)
   }
 
-  @Test func manyTextsThatLookLikeCommentsAreNone() {
+  @Test func `many texts that look like comments are none`() {
     #expect(format("x: [ " + Array(repeating: "'a # b'", count: 50_000).joined(separator: ", ") + " ]\n"))
     #expect(format("x:\n" + String(repeating: "  - y: # c\n", count: 30_000)))
   }
 
-  @Test func thousandsOfStagesAreReportedOneByOne() {
+  @Test func `thousands of stages are reported one by one`() {
     let reading = read(flow("route: [\(Array(repeating: "a", count: 20_000).joined(separator: ", "))]"))
     #expect(reading.problems.count { $0.code == "duplicate-stage" } == 19_999)
   }
 
-  @Test func everyLineEndAndAByteOrderMarkGiveTheSameFile() throws {
+  @Test func `every line end and a byte order mark give the same file`() throws {
     let text = flow("route:\n  - a\n  - b: { passed: complete-as-processed }")
     let digest = try #require(read(text).file?.digest)
     for other in [text.replacing("\n", with: "\r\n"), text.replacing("\n", with: "\r"), "\u{FEFF}" + text] {
@@ -60,7 +60,7 @@ import YAML
     ("a: [\n", "syntax"), ("a: \u{0}\n", "control-character"),
     (String(repeating: "[", count: 70) + String(repeating: "]", count: 70), "too-deep"),
   ])
-  func brokenYAMLIsRefusedByName(_ text: String, _ code: String) {
+  func `broken YAMLIs refused by name`(_ text: String, _ code: String) {
     #expect(read(text).problems.contains { $0.code == code }, "\(read(text).problems)")
   }
 }

@@ -52,7 +52,7 @@ import YAML
     return frame.replacing("PAIRS", with: pairs.joined(separator: ", "))
   }
 
-  @Test func everyKeyIsReadAndItsExampleIsGood() throws {
+  @Test func `every key is read and its example is good`() throws {
     var count = 0
     for (frames, isOfCases) in [(Self.frames, false), (Self.caseFrames, true)] {
       for (mapping, frame) in frames {
@@ -75,7 +75,7 @@ import YAML
     #expect(count == (RouteMapping.ofRouteFiles + RouteMapping.ofCases).map(\.keys.count).reduce(0, +))
   }
 
-  @Test func everyExampleOfThePageIsGoodAndItsCasesHold() throws {
+  @Test func `every example of the page is good and its cases hold`() throws {
     let page = String(decoding: repositoryFile("docs/route-file.md"), as: UTF8.self)
     let examples = page.split(separator: "```yaml\n").dropFirst().map {
       String($0.prefix(upTo: $0.firstRange(of: "```")?.lowerBound ?? $0.endIndex))

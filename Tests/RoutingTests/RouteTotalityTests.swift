@@ -20,7 +20,7 @@ import YAML
     return (RouteTotality(file), file)
   }
 
-  @Test func everyStageHasEveryVerdictAndEveryValueThatIsToldApart() throws {
+  @Test func `every stage has every verdict and every value that is told apart`() throws {
     let (table, _) = try table()
     let lines = table.rows.filter { $0.verdict == .passed }.map { row in
       "\(row.stage): \(row.words) -> \(row.destinations?.map(\.description).joined(separator: ", ") ?? "nowhere")"
@@ -41,7 +41,7 @@ import YAML
   }
 
   /// Any message is answered as some row says, and no row says what no message gets.
-  @Test func theRowsAreWhatDeciderDecides() throws {
+  @Test func `the rows are what decider decides`() throws {
     let (table, file) = try table()
     for verdict in VerdictKind.allCases {
       for stage in ["a", "b", "c"] {
@@ -64,7 +64,7 @@ import YAML
     }
   }
 
-  @Test func theShippedFilesHaveNoHole() throws {
+  @Test func `the shipped files have no hole`() throws {
     let table = RouteTotality(try shipped())
     #expect(table.rows.count >= 50)
     #expect(table.rows.allSatisfy { $0.destinations?.isEmpty == false })
@@ -87,7 +87,7 @@ import YAML
         + "route: [ { a: { next: [ { when: { tags.A: x }, to: anonymous-profile }, { to: complete-as-processed } ] } } ]",
       "unsettled", "\"A\":\"x\""
     ),
-  ]) func aFaultHasAMessageThatFallsIntoIt(_ route: String, _ code: String, _ part: String) throws {
+  ]) func `a fault has a message that falls into it`(_ route: String, _ code: String, _ part: String) throws {
     let text = "version: 1\nflows:\n  TEST:\n" + route.split(separator: "\n").map { "    \($0)\n" }.joined()
     let problems = read(text).problems.filter { $0.code == code }
     let example = try #require(problems.first?.example, "\(problems)")

@@ -16,7 +16,7 @@ import Testing
       .destinations.map(\.description)
   }
 
-  @Test func theShippedFileHasNoProblemAndTheRouteOfTheDesignPage() throws {
+  @Test func `the shipped file has no problem and the route of the design page`() throws {
     let flow = try #require(try shipped().flow("OPENCRVS_NEW"))
     #expect(flow.stages.map(\.name.value) == Self.page)
     #expect(flow.omitted.count == 11)
@@ -24,7 +24,7 @@ import Testing
     #expect(try shipped().first("OPENCRVS_NEW") == "packet-receiver")
   }
 
-  @Test func aPassedMessageTakesTheRouteOfTheDesignPage() throws {
+  @Test func `a passed message takes the route of the design page`() throws {
     let file = try shipped()
     let ways: [String: [String]] = [
       "packet-receiver": ["securezone-notification"], "securezone-notification": ["packet-uploader"],
@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  @Test func aFailureCompletesAsFailedAndHasAProfileFromThePacketValidatorOn() throws {
+  @Test func `a failure completes as failed and has a profile from the packet validator on`() throws {
     let file = try shipped()
     for (index, stage) in Self.page.enumerated() {
       let expected = index < 3 ? ["complete-as-failed"] : ["complete-as-failed", "anonymous-profile"]
@@ -50,14 +50,14 @@ import Testing
   }
 
   @Test(arguments: ["INFANT", "MINOR", "ADULT", nil], ["true", "false", nil])
-  func onlyAChildWithAnIntroducerIsSentToTheIntroducerValidator(_ age: String?, _ introducer: String?) throws {
+  func `only a child with an introducer is sent to the introducer validator`(_ age: String?, _ introducer: String?) throws {
     let tags = ["AGE_GROUP": age, "INTRODUCER_AVAILABILITY": introducer].compactMapValues { $0 }
     let isChild = age == "INFANT" || age == "MINOR"
     let expected = isChild && introducer == "true" ? "introducer-validator" : "uin-generator"
     #expect(try decide(try shipped(), "packet-classifier", .passed, tags) == [expected])
   }
 
-  @Test func oneLinesEditSendsEveryPacketThroughTheIntroducerValidator() throws {
+  @Test func `one lines edit sends every packet through the introducer validator`() throws {
     let text = String(decoding: shippedBytes(), as: UTF8.self)
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
       line.contains("- to: uin-generator") ? "            - to: introducer-validator" : String(line)
@@ -67,7 +67,7 @@ import Testing
     #expect(try decide(try #require(reading.file), "packet-classifier", .passed) == ["introducer-validator"])
   }
 
-  @Test func aDecisionNamesItsLineItsConditionAndTheFilesDigest() throws {
+  @Test func `a decision names its line its condition and the files digest`() throws {
     let file = try shipped()
     let message = TestMessage(tags: ["AGE_GROUP": "INFANT", "INTRODUCER_AVAILABILITY": "true"])
     let decision = try file.decide(
@@ -80,7 +80,7 @@ import Testing
     #expect(file.digest.utf8.count == 32)
   }
 
-  @Test func theExplanationSaysWhyEachBranchWasTakenOrNot() throws {
+  @Test func `the explanation says why each branch was taken or not`() throws {
     let explanation = try shipped().explain(
       process: "OPENCRVS_NEW", after: "packet-classifier", verdict: .passed,
       message: TestMessage(tags: ["AGE_GROUP": "INFANT"]))
@@ -93,7 +93,7 @@ import Testing
     #expect(explanation.text.contains("because tags.INTRODUCER_AVAILABILITY is absent"))
   }
 
-  @Test func anUnknownFlowOrStageIsATypedError() throws {
+  @Test func `an unknown flow or stage is a typed error`() throws {
     let file = try shipped()
     #expect {
       try file.decide(process: "NEW", after: "print", verdict: .passed, message: TestMessage())

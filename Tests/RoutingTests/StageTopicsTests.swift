@@ -32,17 +32,17 @@ import YAML
     ("address-check", "addr-bus-in"), ("plain-check", "plain-check-bus-in"), ("print", "credential-requestor-bus-in"),
     ("packet-validator", "packet-validator-bus-in"), ("nobody-knows", "nobody-knows-bus-in"),
   ])
-  func aStagesInputIsNamedAsItsOwnerNamesIt(_ stage: String, _ topic: String) throws {
+  func `a stages input is named as its owner names it`(_ stage: String, _ topic: String) throws {
     #expect(try routes().busIn(of: stage) == topic)
   }
 
-  @Test func anInstalledStageMayHaveAnotherTopicThanUpstreams() throws {
+  @Test func `an installed stage may have another topic than upstreams`() throws {
     let stages = StageDirectory.registrationProcessor.adding([StageDirectory.Entry("print", topicPrefix: "printing")])
     let reading = read(Self.file, stages)
     #expect(try #require(reading.file).busIn(of: "print") == "printing-bus-in")
   }
 
-  @Test func aStageRunsElsewhereWhenTheFlowSaysSoOrNothingHereRunsIt() throws {
+  @Test func `a stage runs elsewhere when the flow says so or nothing here runs it`() throws {
     let unknown = try routes()
     #expect(unknown.runsElsewhere("cmd-validator", of: "NEW") && unknown.runsElsewhere("address-check", of: "NEW"))
     #expect(!unknown.runsElsewhere("abis-middleware", of: "NEW") && !unknown.runsElsewhere("print", of: "NEW"))
@@ -54,7 +54,7 @@ import YAML
       known.elsewhereStages.map(\.stage) == ["cmd-validator", "abis-middleware", "address-check", "plain-check"])
   }
 
-  @Test func aStageThatRunsBothHereAndElsewhereIsReportedBecauseItsFlowsShareATopic() throws {
+  @Test func `a stage that runs both here and elsewhere is reported because its flows share a topic`() throws {
     let text = Self.file.replacing("UPDATE:\n    route:\n", with: "UPDATE:\n    route:\n      - cmd-validator\n")
     let reading = read(text)
     let problem = try #require(reading.problems.first { $0.code == "split-stage" })
@@ -62,7 +62,7 @@ import YAML
     #expect(!read(Self.file).problems.contains { $0.code == "split-stage" })
   }
 
-  @Test func aPinnedFlowIsAnotherVersionAndIsSaidByTheDiff() throws {
+  @Test func `a pinned flow is another version and is said by the diff`() throws {
     let pinned = Self.file.replacing("  NEW:\n", with: "  NEW:\n    pin: true\n")
     let (old, new) = (try routes(), try #require(read(pinned, .registrationProcessor).file))
     #expect(new.isPinned("NEW") && !new.isPinned("UPDATE") && !old.isPinned("NEW") && !new.isPinned("OTHER"))
@@ -77,7 +77,7 @@ import YAML
   }
 
   @Test(arguments: ["routes.yaml", "deploy/routes/mosip-config.yaml"])
-  func whatIsWrittenFromAVersionIsThatVersion(_ name: String) throws {
+  func `what is written from a version is that version`(_ name: String) throws {
     let text = String(decoding: repositoryFile(name), as: UTF8.self)
     let routes = try #require(RouteFile.read(Array(text.utf8), name: name, stages: .registrationProcessor).file)
     let pinned = RouteFile(

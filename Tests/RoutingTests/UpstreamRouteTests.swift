@@ -32,7 +32,7 @@ import Testing
           - uin-generator: { passed: complete-as-processed }
     """
 
-  @Test func theRouteOfUpstreamsOwnFileCanBeSaidWithoutAnError() throws {
+  @Test func `the route of upstreams own file can be said without an error`() throws {
     let reading = read(Self.file, .registrationProcessor)
     #expect(reading.problems.map(\.code) == ["stage-unaccounted"], "\(reading.report())")
     let file = try #require(reading.file)

@@ -3,8 +3,8 @@ import System
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct RefusedCallersTests {
-  @Test("the tenth refusal of one subscription's deliveries within a minute is told, and is over when they stop")
-  func tenth() {
+  @Test
+  func `the tenth refusal of one subscription's deliveries within a minute is told, and is over when they stop`() {
     let refusals = RefusedCallers()
     let log = Log("test")
     for second in 0..<9 { refusals.refusedDelivery(of: "T", log, now: second * 1000) }

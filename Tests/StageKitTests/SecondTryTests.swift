@@ -27,7 +27,7 @@ import Testing
     rules.decide(standing, now: Self.now)
   }
 
-  @Test func theLatestStatusSaysWhetherTheStageIsRedoneOrItsOutputRoutedAgain() {
+  @Test func `the latest status says whether the stage is redone or its output routed again`() {
     #expect(decide(Self.standing()) == .routeAgain("bio-dedupe"))
     #expect(decide(Self.standing("REPROCESS", "REPROCESS")) == .redo("bio-dedupe"))
     #expect(decide(Self.standing("PROCESSING", "IN_PROGRESS")) == .redo("bio-dedupe"))
@@ -39,14 +39,14 @@ import Testing
     }
   }
 
-  @Test func nothingHappensBeforeItsTimeWhicheverOfRowAndMessageIsTheLater() {
+  @Test func `nothing happens before its time whichever of row and message is the later`() {
     #expect(decide(Self.standing(moved: Self.soon)) == .later(Self.soon.advanced(bySeconds: 900)))
     let hop = Self.sent("bio-dedupe", "BioDedupeStage", at: Self.soon)
     #expect(decide(Self.standing(open: [hop])) == .later(Self.soon.advanced(bySeconds: 900)))
     #expect(decide(Self.standing(moved: Self.now.advanced(bySeconds: -900))) == .routeAgain("bio-dedupe"), "at the second")
   }
 
-  @Test func whatIsOfOursOrWaitsForItsMomentIsLeftAlone() {
+  @Test func `what is of ours or waits for its moment is left alone`() {
     #expect(decide(Self.standing(at: "PacketValidatorStage", present: nil)) == .leave)
     let ours = Self.sent("packet-validator", "PacketValidatorStage", elsewhere: false)
     #expect(decide(Self.standing(open: [ours])) == .leave)
@@ -58,7 +58,7 @@ import Testing
     #expect(decide(Self.standing(), rules) == .leave)
   }
 
-  @Test func aStageThatWasAskedAndSaidNothingIsAskedAgainWhateverTheStageBeforeItSaid() {
+  @Test func `a stage that was asked and said nothing is asked again whatever the stage before it said`() {
     let hop = Self.sent("bio-dedupe", "BioDedupeStage")
     #expect(decide(Self.standing(at: "PacketValidatorStage", present: nil, open: [hop])) == .redo("bio-dedupe"))
     var before = Self.standing(at: "DemoDedupeStage", present: "demo-dedupe", open: [hop])
@@ -74,7 +74,7 @@ import Testing
     #expect(decide(Self.standing(moved: earlier, open: [hop])) == .redo("bio-dedupe"), "of an earlier try")
   }
 
-  @Test func theTriesAreCountedUpToTheLimit() {
+  @Test func `the tries are counted up to the limit`() {
     #expect(decide(Self.standing(tries: 19)) == .routeAgain("bio-dedupe"))
     #expect(decide(Self.standing(tries: 20)) == .giveUp("bio-dedupe"))
     #expect(decide(Self.standing(tries: 21)) == .giveUp("bio-dedupe"))
@@ -82,7 +82,7 @@ import Testing
     #expect(decide(Self.standing("RESUMABLE", "REPROCESS", moved: Self.soon)) == .redo("bio-dedupe"), "at once")
   }
 
-  @Test func aTriggerMakesItBeginAgainAtAnEarlierStage() {
+  @Test func `a trigger makes it begin again at an earlier stage`() {
     var rules = SecondTryRules()
     rules.triggers = ["DemoDedupeStage:SUCCESS", " BioDedupeStage:* "].compactMap(SecondTryRules.Trigger.init)
     #expect(rules.triggers.count == 2)
@@ -99,7 +99,7 @@ import Testing
     }
   }
 
-  @Test func aPauseEndsByItsDefaultActionUnlessTheJournalEndsIt() {
+  @Test func `a pause ends by its default action unless the journal ends it`() {
     func paused(_ action: String?, until moment: Instant = Self.soon) -> SecondTryStanding {
       var standing = Self.standing("PAUSED", moved: Self.soon)
       (standing.resumeAt, standing.resumeAction) = (moment, action)

@@ -90,7 +90,7 @@ import Testing
     try await eventually { try await bench.status("1") == "PAUSED_FOR_ADDITIONAL_INFO" }
   }
 
-  @Test func aRegistrationWaitsForAPacketAndItsStageWorksAgainWhenThatIsProcessed() async throws {
+  @Test func `a registration waits for a packet and its stage works again when that is processed`() async throws {
     let calls = Calls()
     try await run(Self.route(), calls: calls) { bench async throws in
       try await bench.enter("1")
@@ -123,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationIsRoutedAgainWhenThePacketFails() async throws {
+  @Test func `a registration is routed again when the packet fails`() async throws {
     let calls = Calls()
     try await run(Self.route(), correction: .failed("NO", "no"), calls: calls) { bench async throws in
       try await bench.enter("1")
@@ -135,7 +135,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationBeginsAgainWhenThePacketSaysSo() async throws {
+  @Test func `a registration begins again when the packet says so`() async throws {
     let calls = Calls()
     try await run(Self.route(correction: "restart-parent-flow"), calls: calls) { bench async throws in
       try await bench.enter("1")
@@ -149,7 +149,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationGoesOnWaitingWhenThePacketIsRejectedWithoutIt() async throws {
+  @Test func `a registration goes on waiting when the packet is rejected without it`() async throws {
     try await run(Self.route(correction: "complete-as-rejected-without-parent-flow")) { bench async throws in
       try await bench.enter("1")
       #expect(try await waits(bench))
@@ -164,7 +164,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationIsRejectedWhenNothingCameInTimeAndALatePacketChangesNothing() async throws {
+  @Test func `a registration is rejected when nothing came in time and a late packet changes nothing`() async throws {
     let calls = Calls()
     try await run(Self.route(seconds: "1s"), calls: calls) { bench async throws in
       try await bench.enter("1")
@@ -180,7 +180,7 @@ import Testing
     }
   }
 
-  @Test func theSixthRequestRejectsTheRegistration() async throws {
+  @Test func `the sixth request rejects the registration`() async throws {
     try await run(Self.route(), bad: 9) { bench async throws in
       try await bench.enter("1")
       for iteration in 1...5 {
@@ -196,7 +196,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatAnswersARequestCannotMakeOne() async throws {
+  @Test func `a packet that answers a request cannot make one`() async throws {
     let inner = "{ pause-and-request-additional-info: { process: CORRECTION, pause-for: 1h } }"
     try await run(Self.route(correction: inner)) { bench async throws in
       try await bench.enter("1")
@@ -209,7 +209,7 @@ import Testing
     }
   }
 
-  @Test func anOrderThatIsCarriedOutTwiceOrByTwoAtOnceHasOneEffect() async throws {
+  @Test func `an order that is carried out twice or by two at once has one effect`() async throws {
     try await Bench.run(route: Self.route()) { bench async throws in
       let relay = try bench.relay()
       try bench.start("a") { _ in .passed("OK", "fine", tags: ["QUALITY": "bad"]) }
@@ -236,7 +236,7 @@ import Testing
   }
 
   @Test(arguments: ["resume-processing", "resume-from-beginning", "stop-processing"])
-  func aPauseRuleHoldsAPacketUpOnceForItsTime(_ then: String) async throws {
+  func `a pause rule holds a packet up once for its time`(_ then: String) async throws {
     let route = """
       version: 1
       on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }

@@ -9,7 +9,7 @@ import Testing
     "[::1]:8081",
     "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]",
   ])
-  func loopbackIsAlwaysItsOwnName(_ host: String) {
+  func `loopback is always its own name`(_ host: String) {
     #expect(AdminNames().allows(host: host))
   }
 
@@ -23,11 +23,11 @@ import Testing
     "[localhost]",
     "[]", "[]:8081", "[::ffff:10.1.2.3]", String(repeating: "a", count: 64), String(repeating: "a.", count: 200),
   ])
-  func whatIsNotItsNameInOneReadingIsRefused(_ host: String) {
+  func `what is not its name in one reading is refused`(_ host: String) {
     #expect(!AdminNames().allows(host: host))
   }
 
-  @Test func namesThatWereGivenCountInEverySpelling() {
+  @Test func `names that were given count in every spelling`() {
     let names = AdminNames(["Regproc.Ops.Example", "10.1.2.3", "fd00::7", "not a name", ""])
     for host in ["regproc.ops.example", "REGPROC.ops.example.:9090", "10.1.2.3:8081", "[fd00:0::7]:1", "[::ffff:10.1.2.3]"] {
       #expect(names.allows(host: host), "\(host)")
@@ -37,14 +37,14 @@ import Testing
     }
   }
 
-  @Test func addressesOfThisMachineCountOnlyBeyondLoopback() {
+  @Test func `addresses of this machine count only beyond loopback`() {
     let (inside, outside) = (AdminNames(boundTo: "127.0.0.1", and: []), AdminNames(boundTo: "10.99.88.77", and: ["x.example"]))
     #expect(!inside.allows(host: "10.99.88.77") && outside.allows(host: "10.99.88.77:8081"))
     #expect(outside.allows(host: "x.example") && !outside.allows(host: "y.example"))
     #expect(AdminNames(boundTo: "0.0.0.0", and: []).allows(host: "127.0.0.1"))
   }
 
-  @Test func interfacesAndTheHostsOwnNameAreTheMachines() {
+  @Test func `interfaces and the hosts own name are the machines`() {
     let (inside, outside) = (AdminNames(boundTo: "::1", and: []), AdminNames(boundTo: "::", and: []))
     for address in AdminNames.interfaceAddresses() {
       let field = address.contains(":") ? "[\(address)]:8081" : "\(address):8081"
@@ -61,7 +61,7 @@ import Testing
     #expect(AdminNames.longNames(of: "", in: file) == [] && AdminNames.longNames(of: "pod.set.example", in: file) == [])
   }
 
-  @Test func onlyLoopbackIsLoopback() {
+  @Test func `only loopback is loopback`() {
     for host in ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST"] { #expect(AdminNames.isLoopback(host), "\(host)") }
     for host in ["0.0.0.0", "::", "10.0.0.1", "regproc", "localhost.example", "", "127.1"] {
       #expect(!AdminNames.isLoopback(host), "\(host)")

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct BackoffSQLTests {
-  @Test func theDatabaseCountsThePausesAsWeDo() async throws {
+  @Test func `the database counts the pauses as we do`() async throws {
     try await Bench.run { bench in
       for backoff in [Backoff(first: 1, longest: 300), Backoff(first: 0.1, factor: 3, longest: 1e6), Backoff(first: 0, longest: 5)]
       {

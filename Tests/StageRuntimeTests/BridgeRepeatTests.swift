@@ -23,7 +23,8 @@ import Testing
   private func key(_ record: BridgeOutgoing) -> String { String(decoding: record.key ?? [], as: UTF8.self) }
 
   @Test(arguments: [Bridge.Commands.publish, .here])
-  func anAnswerThatIsRepeatedIsNotRoutedAgainAndWhatNobodyTookIsSentAgain(_ commands: Bridge.Commands) async throws {
+  func `an answer that is repeated is not routed again and what nobody took is sent again`(_ commands: Bridge.Commands) async throws
+  {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       let relay = try bench.relay()
@@ -57,7 +58,7 @@ import Testing
     }
   }
 
-  @Test func aStageElsewhereThatSaidRetryIsHeardAgain() async throws {
+  @Test func `a stage elsewhere that said retry is heard again`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       let relay = try bench.relay()
@@ -75,7 +76,7 @@ import Testing
     }
   }
 
-  @Test func aReplayIsJudgedAgainByAStageElsewhereAndGetsAKeyThatIsNewToIt() async throws {
+  @Test func `a replay is judged again by a stage elsewhere and gets a key that is new to it`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       let relay = try bench.relay()
@@ -110,7 +111,7 @@ import Testing
     }
   }
 
-  @Test func aFurtherTryOfAStageElsewhereGetsAKeyThatIsNewToIt() async throws {
+  @Test func `a further try of a stage elsewhere gets a key that is new to it`() async throws {
     try await Bench.run(route: BridgeTests.mixed, tries: 3) { bench async throws in
       let broker = FakeBridgeBroker()
       try await bench.register("1")

@@ -38,7 +38,7 @@ import Testing
     text(record.headers.first { $0.name == name }?.value)
   }
 
-  @Test func theOutputsOfAllStagesAreReadAndForwardedTopicsOfStagesElsewhere() throws {
+  @Test func `the outputs of all stages are read and forwarded topics of stages elsewhere`() throws {
     let plan = BridgePlan(try Bench.routes(Self.mixed))
     #expect(
       plan.topics == [
@@ -49,7 +49,7 @@ import Testing
     #expect(try Bench.routes(Self.mixed).inputs(of: StageDefinition(name: "a")) == ["a-bus-in", "old-a-bus-in"])
   }
 
-  @Test func aPassedMessageGoesOnWithItsBytesKeyAndHeadersUntouched() async throws {
+  @Test func `a passed message goes on with its bytes key and headers untouched`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       cmd.send("1", to: broker, tags: #"{"AGE_GROUP":"INFANT"}"#)
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  @Test func aRecordWithoutKeyAndHeadersIsGivenThemBecauseJavaStagesNeedThem() async throws {
+  @Test func `a record without key and headers is given them because Java stages need them`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       broker.put(cmd.busOut, key: nil, cmd.body("1"))
@@ -80,7 +80,7 @@ import Testing
     }
   }
 
-  @Test func workflowCommandsArePublishedAsUpstreamsBridgeDoes() async throws {
+  @Test func `workflow commands are published as upstreams bridge does`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       cmd.send("1", to: broker, valid: "false")
@@ -107,7 +107,7 @@ import Testing
     }
   }
 
-  @Test func pausesCarryTheirPropertiesAndAPauseRuleIsAskedFirst() async throws {
+  @Test func `pauses carry their properties and a pause rule is asked first`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       broker.put(
@@ -126,7 +126,7 @@ import Testing
     }
   }
 
-  @Test func commandsMayBeCarriedOutHereAsThoseOfOwnStages() async throws {
+  @Test func `commands may be carried out here as those of own stages`() async throws {
     try await Bench.run(route: Self.mixed, tries: 2) { bench async throws in
       let broker = FakeBridgeBroker()
       try await bench.register("1")
@@ -146,7 +146,7 @@ import Testing
   }
 
   @Test(arguments: [[FakeBridgeBroker.Fault.before], [.afterProduce, .before], [.after]])
-  func whateverFailsBetweenJournalAndBusEachRecordIsRoutedOnce(_ faults: [FakeBridgeBroker.Fault]) async throws {
+  func `whatever fails between journal and bus each record is routed once`(_ faults: [FakeBridgeBroker.Fault]) async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       for fault in faults { broker.plan(fault) }
@@ -166,7 +166,7 @@ import Testing
     }
   }
 
-  @Test func theAnswerOfAStageElsewhereEndsTheHopThatWasSentToIt() async throws {
+  @Test func `the answer of a stage elsewhere ends the hop that was sent to it`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       let relay = try bench.relay()
@@ -186,7 +186,7 @@ import Testing
     }
   }
 
-  @Test func aSecondAnswerIsLeftOutAndOneOfAnEndedRunToo() async throws {
+  @Test func `a second answer is left out and one of an ended run too`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       let relay = try bench.relay()
@@ -203,7 +203,7 @@ import Testing
     }
   }
 
-  @Test func aRecordThatCannotBeRoutedIsADeadLetterWithACodeAndTheRestGoesOn() async throws {
+  @Test func `a record that cannot be routed is a dead letter with a code and the rest goes on`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       broker.put(cmd.busOut, key: "k", "no JSON")
@@ -220,7 +220,7 @@ import Testing
     }
   }
 
-  @Test func aPinnedPacketIsRoutedByTheVersionItBeganWithAlsoWhenItsAnswerIsDeliveredTwice() async throws {
+  @Test func `a pinned packet is routed by the version it began with also when its answer is delivered twice`() async throws {
     let pinned = Self.mixed.replacing("  TEST:\n", with: "  TEST:\n    pin: true\n")
     let edited = pinned.replacing("failed: [complete-as-failed, anonymous-profile]", with: "failed: complete-as-rejected")
       .replacing("      - a\n", with: "").replacing("    pause:", with: "    omitted: [packet-validator]\n    pause:")
@@ -249,7 +249,7 @@ import Testing
   }
 
   @Test(arguments: [Bridge.Commands.publish, .here])
-  func ofAVersionThatCannotBeReadNoCommandIsCarriedOut(_ commands: Bridge.Commands) async throws {
+  func `of a version that cannot be read no command is carried out`(_ commands: Bridge.Commands) async throws {
     let pinned = Self.mixed.replacing("  TEST:\n", with: "  TEST:\n    pin: true\n")
     try await Bench.run(route: pinned) { bench async throws in
       let broker = FakeBridgeBroker()
@@ -270,7 +270,7 @@ import Testing
     }
   }
 
-  @Test func aDatabaseConnectionThatIsCutLosesAndDoublesNothing() async throws {
+  @Test func `a database connection that is cut loses and doubles nothing`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       let rids = (10..<40).map { String($0) }
@@ -289,7 +289,7 @@ import Testing
     }
   }
 
-  @Test func aForwardedTopicIsHandedOnAsItIs() async throws {
+  @Test func `a forwarded topic is handed on as it is`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       broker.put("old-abis-bus-in", key: nil, "no JSON", headers: [RecordHeader("x", nil)])
@@ -302,7 +302,7 @@ import Testing
     }
   }
 
-  @Test func anEditThatNamesOtherTopicsIsFollowedWithoutAStart() async throws {
+  @Test func `an edit that names other topics is followed without a start`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       try await bench.withBridge(broker) { () async throws in
@@ -316,7 +316,7 @@ import Testing
     }
   }
 
-  @Test func whatTheBrokerDoesNotTakeIsSetAsideAndTheRestIsRouted() async throws {
+  @Test func `what the broker does not take is set aside and the rest is routed`() async throws {
     try await Bench.run(route: Self.mixed) { bench async throws in
       let broker = FakeBridgeBroker()
       broker.refuse("a-bus-in")

@@ -69,7 +69,7 @@ import Testing
     ).map { try $0.text(0) }
   }
 
-  @Test func aChangeThatFailedIsWorkedOnAgainInItsRecordsQueue() async throws {
+  @Test func `a change that failed is worked on again in its records queue`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         #expect(try start(bench, connection) == nil, "no change: perhaps a registration")
@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test func ofAChangeThatIsDoneTheResultIsToldAgain() async throws {
+  @Test func `of a change that is done the result is told again`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         try put("change_transactions", key, change("Told", plan: "status"), connection)
@@ -123,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatWasUploadedIsNotUploadedAgainButItsRegistrationIsRun() async throws {
+  @Test func `a packet that was uploaded is not uploaded again but its registration is run`() async throws {
     try await Bench.run { bench async throws in
       try bench.start("a") { _ in .failed("NO", "no") }
       let relay = try bench.relay()
@@ -171,7 +171,7 @@ import Testing
     }
   }
 
-  @Test func aPacketWhoseRegistrationRunsElsewhereIsNotMadeAgain() async throws {
+  @Test func `a packet whose registration runs elsewhere is not made again`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         try put("change_transactions", key, change("Failed", plan: "packet", ["uploadedAt": "then"]), connection)
@@ -189,7 +189,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationWhosePlaceACorrectionTookIsNeverRunAgain() async throws {
+  @Test func `a registration whose place a correction took is never run again`() async throws {
     try await Bench.run { bench async throws in
       try bench.start("a") { _ in .failed("NO", "no") }
       let relay = try bench.relay()

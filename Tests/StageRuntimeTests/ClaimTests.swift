@@ -19,7 +19,7 @@ import Testing
     return frozen
   }
 
-  @Test func aClaimThatWaitsTooLongEndsAndNamesTheRIDAndItsHolder() async throws {
+  @Test func `a claim that waits too long ends and names the RID and its holder`() async throws {
     try await Bench.run { bench async throws in
       let frozen = try Self.freeze(bench, holding: "1")
       let other = try Connection(bench.database)
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  @Test func aHolderIsToldOfOnceAMinute() {
+  @Test func `a holder is told of once a minute`() {
     var notes = LockedRIDNotes()
     let held = { LockedRID(rid: "1", holder: .init(process: $0, application: "x", address: nil, state: "active", seconds: 1)) }
     let now = ContinuousClock.now
@@ -49,7 +49,7 @@ import Testing
     #expect(told == [true, false, true, true])
   }
 
-  @Test func whatAFrozenWorkerHoldsIsJudgedOnceWhenTheServerHasEndedItsTransaction() async throws {
+  @Test func `what a frozen worker holds is judged once when the server has ended its transaction`() async throws {
     try await Bench.run { bench async throws in
       let frozen = try Self.freeze(bench, holding: "1", session: "-c idle_in_transaction_session_timeout=7000")
       for rid in ["1", "2"] { try await bench.put(rid) }
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test func aBatchThatIsJudgedLongerThanAnIdleTransactionMayLastIsJudgedOnce() async throws {
+  @Test func `a batch that is judged longer than an idle transaction may last is judged once`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       // One lane is judged on the worker's own thread, several on others.
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test func aWorkerWhoseSessionTheServerDoesNotAnswerGoesOnWithAnother() async throws {
+  @Test func `a worker whose session the server does not answer goes on with another`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try bench.start("a", name: "served", answerTimeoutSeconds: 1) { message in

@@ -27,7 +27,7 @@ import Testing
     return concluder.conclude(incoming, judgement(message), at: try #require(files["a"]), now: Self.now)
   }
 
-  @Test func aPassedMessageGoesToTheNextStageWithItsTagsAndKeepsItsChanges() throws {
+  @Test func `a passed message goes to the next stage with its tags and keeps its changes`() throws {
     let change = StageChange.delete(collection: "c", key: "k")
     let verdict = Verdict.passed("OK", "fine", tags: ["U": "2"]).changing([change])
     let hop = try conclude { Judgement(message: $0, verdict: verdict, milliseconds: 4) }
@@ -39,12 +39,12 @@ import Testing
     #expect(sent.isValid == true && sent.internalError == false && sent.tags == ["T": "1", "U": "2"])
   }
 
-  @Test func aFailureEndsTheRegistration() throws {
+  @Test func `a failure ends the registration`() throws {
     let hop = try conclude { Judgement(message: $0, verdict: .failed("NO", "no")) }
     #expect(hop.registrationStatus == "FAILED" && hop.completion == Completion(resultCode: "FAILED") && hop.outgoing.isEmpty)
   }
 
-  @Test func aRetryComesBackAfterThePauseOfItsTry() throws {
+  @Test func `a retry comes back after the pause of its try`() throws {
     for (attempt, pause) in [(1, 2.0), (2, 4), (7, 60)] {
       let hop = try conclude({ Judgement(message: $0, verdict: .retry("R", "later")) }, attempt: attempt)
       let again = try #require(hop.outgoing.first)
@@ -54,12 +54,12 @@ import Testing
     }
   }
 
-  @Test func whatTheRouteFileHasNoWayForIsADeadLetter() throws {
+  @Test func `what the route file has no way for is a dead letter`() throws {
     let hop = try conclude({ Judgement(message: $0, verdict: .passed("OK", "fine")) }, process: "OTHER")
     #expect(hop.destinations == "dead letter" && hop.deadLetter?.code == "RPR-RTE-001" && hop.outgoing.isEmpty)
   }
 
-  @Test func theDeadLetterOfTheJudgeIsKeptBesideTheWayOfTheError() throws {
+  @Test func `the dead letter of the judge is kept beside the way of the error`() throws {
     let letter = DeadLetter(
       stage: "a", code: "C", reason: "r", origin: RecordOrigin(topic: "t", partition: 0, offset: 1))
     let hop = try conclude {

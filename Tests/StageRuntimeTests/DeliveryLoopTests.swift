@@ -135,7 +135,7 @@ private enum Trouble {
 @Suite(.timeLimit(.minutes(30))) struct DeliveryLoopTests {
   private static let modes: [DeliveryLoop.Mode] = [.transactional, .acknowledged]
 
-  @Test(arguments: modes) func withoutTroubleEveryMessageGoesOnceInOrder(mode: DeliveryLoop.Mode) {
+  @Test(arguments: modes) func `without trouble every message goes once in order`(mode: DeliveryLoop.Mode) {
     var world = World(mode: mode, messages: 10)
     world.run { _, _ in nil }
     #expect(world.output == Array(0..<10))
@@ -186,7 +186,7 @@ private enum Trouble {
     .polled(records: 2), .claimed, .judged, .recorded, .sent, .polled(records: 2), .claimed, .judged,
   ]
 
-  @Test func theNextBatchIsWorkedOnWhileATransactionEndsAndIsSentAfterIt() {
+  @Test func `the next batch is worked on while a transaction ends and is sent after it`() {
     var loop = DeliveryLoop(mode: .transactional)
     #expect(drive(&loop, Self.oneUnderWay) == .record && loop.isUnderWay)
     #expect(loop.next(.recorded) == .settle)
@@ -197,7 +197,7 @@ private enum Trouble {
     #expect(!loop.isUnderWay)
   }
 
-  @Test func aFailedTransactionIsAbortedBeforeItsBatchAndTheNextAreReadAgain() {
+  @Test func `a failed transaction is aborted before its batch and the next are read again`() {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, Self.oneUnderWay + [.recorded])
     #expect(loop.next(.failed(.abortable)) == .abort)
@@ -207,21 +207,21 @@ private enum Trouble {
   }
 
   @Test(arguments: [DeliveryLoop.Failure.retriable, .abortable, .lostPartitions])
-  func aBatchThatFailsIsReadAgainOnlyAfterTheOneBeforeItHasEnded(_ failure: DeliveryLoop.Failure) {
+  func `a batch that fails is read again only after the one before it has ended`(_ failure: DeliveryLoop.Failure) {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, Self.oneUnderWay)
     #expect(loop.next(.failed(failure)) == .settle)
     #expect(loop.next(.settled) == .rewind(seek: true))
   }
 
-  @Test func aBatchThatCannotBeHandedOverIsTakenBack() {
+  @Test func `a batch that cannot be handed over is taken back`() {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
     #expect(loop.next(.failed(.retriable)) == .abort)
     #expect(loop.next(.aborted) == .rewind(seek: true))
   }
 
-  @Test func aCommitWhoseAnswerIsUnknownIsAskedForAgainAndAbortedOnlyAfterThat() {
+  @Test func `a commit whose answer is unknown is asked for again and aborted only after that`() {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, Self.oneUnderWay + [.recorded])
     for _ in 1...3 { #expect(loop.next(.failed(.retriable)) == .settle) }
@@ -233,7 +233,7 @@ private enum Trouble {
     #expect(loop.next(.rewound) == .reopen)
   }
 
-  @Test func aFencedProducerIsOpenedAnewAndNothingIsCommittedByIt() {
+  @Test func `a fenced producer is opened anew and nothing is committed by it`() {
     for isUnderWay in [true, false] {
       var loop = DeliveryLoop(mode: .transactional)
       _ = drive(&loop, isUnderWay ? Self.oneUnderWay + [.recorded] : [.polled(records: 2), .claimed, .judged, .recorded])
@@ -243,7 +243,7 @@ private enum Trouble {
     }
   }
 
-  @Test func partitionsLostInTheMiddleOfABatchAreLeftToTheirNewOwner() {
+  @Test func `partitions lost in the middle of a batch are left to their new owner`() {
     var loop = DeliveryLoop(mode: .transactional)
     _ = drive(&loop, [.polled(records: 2), .claimed, .judged, .recorded])
     #expect(loop.next(.failed(.lostPartitions)) == .abort)
@@ -252,7 +252,7 @@ private enum Trouble {
     #expect(loop.next(.rewound) == .poll(waits: true))
   }
 
-  @Test func pausesGrowAndEndWithTheFirstSuccess() {
+  @Test func `pauses grow and end with the first success`() {
     var loop = DeliveryLoop(mode: .acknowledged, backoff: Backoff(first: 0.1, longest: 0.35))
     var pauses: [Int] = []
     for _ in 0..<4 {
@@ -266,7 +266,7 @@ private enum Trouble {
     #expect(loop.failuresInARow == 0)
   }
 
-  @Test func askedToStopItFinishesTheBatchInHandAndBeginsNoOther() {
+  @Test func `asked to stop it finishes the batch in hand and begins no other`() {
     var loop = DeliveryLoop(mode: .acknowledged)
     _ = drive(&loop, [.polled(records: 2), .claimed])
     loop.requestStop()

@@ -35,7 +35,7 @@ import Testing
     ("cmd-validator", "c-m-d-validator-bus-in"), ("abis-middleware", "abis-middle-ware-bus-in"),
     ("address-check", "addr-bus-in"), ("print", "credential-requestor-bus-in"),
   ])
-  func aMessageForAStageOfOthersGoesToTheTopicThatStageReads(_ stage: String, _ topic: String) async throws {
+  func `a message for a stage of others goes to the topic that stage reads`(_ stage: String, _ topic: String) async throws {
     try await Bench.run(route: Self.route.replacing("STAGE", with: stage)) { bench async throws in
       let relay = try bench.relay()
       try await bench.enter("1")
@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func whatWasSentToAStageElsewhereIsNeverSentAgainByItself() async throws {
+  @Test func `what was sent to a stage elsewhere is never sent again by itself`() async throws {
     try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
       let relay = relay(bench)
       try await bench.enter("1")
@@ -61,7 +61,7 @@ import Testing
     }
   }
 
-  @Test func aHopElsewhereEndsWhenThePacketComesBackOverAnotherBridge() async throws {
+  @Test func `a hop elsewhere ends when the packet comes back over another bridge`() async throws {
     try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
       let relay = relay(bench)
       try bench.start("b")
@@ -77,7 +77,7 @@ import Testing
     }
   }
 
-  @Test func aStageThatRunsElsewhereInEveryFlowIsNotReadByUsAndForwardedTopicsAre() throws {
+  @Test func `a stage that runs elsewhere in every flow is not read by us and forwarded topics are`() throws {
     let text = Self.route.replacing("STAGE", with: "a").replacing(
       "flows:", with: "forwards: { old-b-bus-in: b, old-a-bus-in: a }\nflows:")
     let routes = try Bench.routes(text)

@@ -101,7 +101,7 @@ import Testing
           - b: { passed: complete-as-processed }
     """
 
-  @Test func aPausedStageIsToldOfAndStandsWithoutAlarmUntilItIsLetGo() async throws {
+  @Test func `a paused stage is told of and stands without alarm until it is let go`() async throws {
     try await Bench.run { bench async throws in
       try await bench.run("INSERT INTO regproc.pause (what, author, reason) VALUES ('b', 'anna', 'a move')")
       try await withEngine(bench) { engine, url async throws in
@@ -125,7 +125,7 @@ import Testing
     }
   }
 
-  @Test func theAdminEndpointsSayWhatTheProcessIsAndHowItIs() async throws {
+  @Test func `the admin endpoints say what the process is and how it is`() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { engine, url async throws in
         #expect(try await way(bench, engine, "1") == ["entrance", "a", "b"])
@@ -156,7 +156,7 @@ import Testing
     func pass() async throws { try await eventually("the gate") { isOpen.load(ordering: .sequentiallyConsistent) } }
   }
 
-  @Test func operatorsAreServedBeforeTheStartHasEndedAndUntilTheStopHas() async throws {
+  @Test func `operators are served before the start has ended and until the stop has`() async throws {
     try await Bench.run { bench async throws in
       let broker = try await bench.pipelineBroker()
       let (start, call) = (Gate(), Gate())
@@ -222,7 +222,7 @@ import Testing
     func state() async -> VirusScannerState { VirusScannerState(scanner: "clamd", fault: "out of reach") }
   }
 
-  @Test func aLostVirusScannerBringsDownOnlyProcessesThatScan() async throws {
+  @Test func `a lost virus scanner brings down only processes that scan`() async throws {
     try await Bench.run { bench async throws in
       for (plugin, status, word) in [(TestStage.self, 200, "UP"), (ScanningStage.self, 503, "DOWN")]
         as [(any StagePlugin.Type, Int, String)]
@@ -239,7 +239,7 @@ import Testing
     }
   }
 
-  @Test func theMetricsArePrometheusTextAndCountWhatWasDone() async throws {
+  @Test func `the metrics are Prometheus text and count what was done`() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { engine, url async throws in
         for rid in ["1", "2", "3"] { _ = try await way(bench, engine, rid) }
@@ -262,7 +262,7 @@ import Testing
     }
   }
 
-  @Test func aDatabaseThatIsGoneShowsInHealthAndNotInLiveness() async throws {
+  @Test func `a database that is gone shows in health and not in liveness`() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { _, url async throws in
         let database = bench.database.database
@@ -281,7 +281,7 @@ import Testing
     }
   }
 
-  @Test func anEditedRouteFileIsTakenWhileRunningAndABadOneIsRefused() async throws {
+  @Test func `an edited route file is taken while running and a bad one is refused`() async throws {
     let folder = TemporaryFolder.make()
     defer { TemporaryFolder.remove(folder) }
     let path = folder + "/routes.yaml"
@@ -321,7 +321,7 @@ import Testing
     }
   }
 
-  @Test func forwardedTopicsAreReadByTheirStageAndInputsOfStagesElsewhereByNobodyHere() async throws {
+  @Test func `forwarded topics are read by their stage and inputs of stages elsewhere by nobody here`() async throws {
     try await Bench.run { bench async throws in
       let broker = try await bench.pipelineBroker()
       let text = Self.throughC.replacing("- c", with: "- c: { runs: elsewhere }").replacing(
@@ -340,7 +340,7 @@ import Testing
     }
   }
 
-  @Test func everyVersionInForceIsKeptBeforeAnythingIsRoutedByIt() async throws {
+  @Test func `every version in force is kept before anything is routed by it`() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { engine, _ async throws in
         func kept() async throws -> Int? {
@@ -390,7 +390,7 @@ import Testing
     try #require(rename(path + ".new", path) == 0)
   }
 
-  @Test func whatTheBrokerRefusesIsInHealthByTopicAndStageAfterFifteenSeconds() async throws {
+  @Test func `what the broker refuses is in health by topic and stage after fifteen seconds`() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { _, url in
         #expect(try await get(url + "/actuator/health").status == 200)
@@ -413,7 +413,7 @@ import Testing
     }
   }
 
-  @Test func aWorkerThatStandsStillIsNotReadyThenDownAndNeverKilledForIt() async throws {
+  @Test func `a worker that stands still is not ready then down and never killed for it`() async throws {
     try await Bench.run { bench async throws in
       try await withEngine(bench) { engine, url in
         let watch = try #require(engine.watches.first { $0.name == "a" })

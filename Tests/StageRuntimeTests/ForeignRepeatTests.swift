@@ -27,7 +27,9 @@ import Testing
     }
   }
 
-  @Test func aRepeatWhileTheNextStageHasTheMessageIsNotJudgedAndWhatItSentIsSentAgainUnderItsId() async throws {
+  @Test func `a repeat while the next stage has the message is not judged and what it sent is sent again under its id`()
+    async throws
+  {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
@@ -52,7 +54,7 @@ import Testing
     }
   }
 
-  @Test func ofTwoRepeatsInOneBatchOneIsJudged() async throws {
+  @Test func `of two repeats in one batch one is judged`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
@@ -69,7 +71,7 @@ import Testing
     }
   }
 
-  @Test func aRepeatBesideOurOwnMessageOrItsRetryIsLeftToThose() async throws {
+  @Test func `a repeat beside our own message or its retry is left to those`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.enter("1")
@@ -87,7 +89,7 @@ import Testing
     }
   }
 
-  @Test func aRetryThatNobodyHereWillMakeIsJudgedAsTheNextTry() async throws {
+  @Test func `a retry that nobody here will make is judged as the next try`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
@@ -106,7 +108,9 @@ import Testing
   }
 
   @Test(arguments: [("REPROCESS", 2), ("RESUMABLE", 2), ("PAUSED", 1), ("FAILED", 1)])
-  func aRegistrationThatStandsGoesOnByUpstreamsMessageUnlessItIsPausedOrHasEnded(_ status: String, _ times: Int) async throws {
+  func `a registration that stands goes on by upstreams message unless it is paused or has ended`(_ status: String, _ times: Int)
+    async throws
+  {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
@@ -125,7 +129,7 @@ import Testing
     }
   }
 
-  @Test func afterAReplayAForeignMessageIsOfTheNewRunAndItsEndIsAnnouncedOnceMore() async throws {
+  @Test func `after a replay a foreign message is of the new run and its end is announced once more`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.register("1")
@@ -150,7 +154,7 @@ import Testing
     }
   }
 
-  @Test func theEndOfARunHasOneKeyWhicheverHopItCameBy() async throws {
+  @Test func `the end of a run has one key whichever hop it came by`() async throws {
     try await Bench.run { bench async throws in
       try bench.start("a")
       try bench.start("b", name: "w2")
@@ -166,7 +170,7 @@ import Testing
     }
   }
 
-  @Test func ofRepeatsThatTwoWorkersTakeAtOnceOneIsJudged() async throws {
+  @Test func `of repeats that two workers take at once one is judged`() async throws {
     try await Bench.run { bench async throws in
       try await bench.register("1")
       let record = ForeignRecord(try bench.message("1"), stage: "a")
@@ -197,7 +201,7 @@ import Testing
     }
   }
 
-  @Test func aSecondVisitOverAnotherBridgeIsJudgedAndItsRepeatIsNot() async throws {
+  @Test func `a second visit over another bridge is judged and its repeat is not`() async throws {
     let route = """
       version: 1
       flows:

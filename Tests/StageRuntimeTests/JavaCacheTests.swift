@@ -59,7 +59,7 @@ import Testing
       "UPDATE regproc.hop SET state = 2, verdict = 'failed', status_code = 'FAILED', done_at = clock_timestamp() WHERE state < 2")
   }
 
-  @Test func replaysIntoAJavaStageAndThroughOneOfOursGetThroughEachTime() async throws {
+  @Test func `replays into a Java stage and through one of ours get through each time`() async throws {
     try await Bench.run(route: Self.route) { bench async throws in
       let relay = try bench.relay()
       try bench.start("a")
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationThatBeginsAgainAfterItWaitedGetsThrough() async throws {
+  @Test func `a registration that begins again after it waited gets through`() async throws {
     try await Bench.run(route: Self.route) { bench async throws in
       let relay = try bench.relay()
       try bench.start("a")
@@ -118,7 +118,7 @@ import Testing
       key: message.rid, hop: hop, message: message, value: message.encoded(), process: "TEST")
   }
 
-  @Test func whatIsFoundOnTheTopicsGetsThroughAndTheRecordThatStillStandsThereIsNotWorkedOn() async throws {
+  @Test func `what is found on the topics gets through and the record that still stands there is not worked on`() async throws {
     try await Bench.run(route: Self.route) { bench async throws in
       let relay = try bench.relay()
       let calls = Calls()
@@ -176,7 +176,7 @@ import Testing
     }
   }
 
-  @Test func ofTwoRecordsTheLaterOneSpeaksAndAtOneTimeTheOneThatIsLaterInTheFlow() throws {
+  @Test func `of two records the later one speaks and at one time the one that is later in the flow`() throws {
     let routes = try Bench.routes(Self.route)
     let message = try Message(process: "TEST", rid: "1")
     let (a, b) = (record(message, of: "a", at: 5), record(message, of: "b", at: 5))

@@ -6,7 +6,7 @@ import Testing
 @testable import StageRuntime
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct JournalHopsTests {
-  @Test func hopsThatAreAlikeAreCountedByPacketAndWhatWaitsByStage() async throws {
+  @Test func `hops that are alike are counted by packet and what waits by stage`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         _ = try connection.execute(

@@ -24,7 +24,7 @@ import Testing
       origin: RecordOrigin(topic: "a-bus-in", partition: 0, offset: 7), takenAt: .now)
   }
 
-  @Test func anErrorIsARetryThatShowsNothingOfAPersonUntilTheTriesAreUsedUp() async throws {
+  @Test func `an error is a retry that shows nothing of a person until the tries are used up`() async throws {
     try await Bench.run(tries: 3) { bench in
       let judge = Judge(try running(bench) { _ in throw Secret() })
       for attempt in 1...2 {
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  @Test func aRetryOfTheStageCountsAsOneToo() async throws {
+  @Test func `a retry of the stage counts as one too`() async throws {
     try await Bench.run(tries: 2) { bench in
       let change = StageChange.add(collection: "c", key: "k", member: "n", by: 1)
       let judge = Judge(try running(bench) { _ in .retry("R", "later").changing([change]) })
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  @Test func whatCouldNotBeKeptIsAnErrorOfTheStageWhichIsNotAskedAgain() async throws {
+  @Test func `what could not be kept is an error of the stage which is not asked again`() async throws {
     try await Bench.run { bench in
       let calls = Calls()
       let stage = try running(bench) { message in
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func aCancelledStageHasNoVerdict() async throws {
+  @Test func `a cancelled stage has no verdict`() async throws {
     try await Bench.run { bench in
       let judge = Judge(try running(bench) { _ in throw CancellationError() })
       let message = try incoming(bench)

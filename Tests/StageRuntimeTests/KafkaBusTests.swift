@@ -27,7 +27,7 @@ import Testing
       kafka.producerProperties["topic.metadata.propagation.max.ms"] = "1000"
       return KafkaBus.Settings(
         kafka: kafka, group: group, topics: [input], assignment: .group,
-        transactionalID: transactional ? "id-\(input)" : nil, instance: nil, limit: limit, patience: 500)
+        transactionalId: transactional ? "id-\(input)" : nil, instance: nil, limit: limit, patience: 500)
     }
 
     func put(_ count: Int, to topic: String? = nil) throws {
@@ -60,7 +60,7 @@ import Testing
     try await threads.run { try body(try Place()) }
   }
 
-  @Test func aWorkerIsReadyOnlyWhenTheGroupHasGivenItsPartitions() async throws {
+  @Test func `a worker is ready only when the group has given its partitions`() async throws {
     try await run { place in
       let bus = try KafkaBus(place.settings(), watch: place.watch)
       _ = try bus.poll(max: 1, timeoutMilliseconds: 0)
@@ -72,7 +72,9 @@ import Testing
   }
 
   @Test(arguments: [EmbeddedCluster.Request.findCoordinator, .joinGroup])
-  func aMissingRightToReadTheGroupPutsTheWorkerOutOfOrderUntilItIsGiven(_ request: EmbeddedCluster.Request) async throws {
+  func `a missing right to read the group puts the worker out of order until it is given`(_ request: EmbeddedCluster.Request)
+    async throws
+  {
     try await run { place in
       place.cluster.failNext(request, Array(repeating: .groupAuthorizationFailed, count: 500))
       let bus = try KafkaBus(place.settings(), watch: place.watch)
@@ -86,7 +88,7 @@ import Testing
     }
   }
 
-  @Test func aTopicThatMayNotBeReadOrIsNotThereIsNamed() async throws {
+  @Test func `a topic that may not be read or is not there is named`() async throws {
     for failure in [EmbeddedCluster.Failure.topicAuthorizationFailed, .unknownTopic] {
       try await run { place in
         place.cluster.setError(failure, of: place.input)
@@ -98,7 +100,7 @@ import Testing
     }
   }
 
-  @Test func offsetsThatAnOpenTransactionHoldsBackAreSeenThoughNoEventTellsOfThem() async throws {
+  @Test func `offsets that an open transaction holds back are seen though no event tells of them`() async throws {
     try await run { place in
       try place.put(1)
       place.cluster.failNext(.offsetFetch, Array(repeating: .unstableOffsetCommit, count: 10_000))
@@ -114,7 +116,7 @@ import Testing
     }
   }
 
-  @Test func aBrokerThatIsAwayIsNamedAndForgottenWhenItIsBackThoughNoRecordComes() async throws {
+  @Test func `a broker that is away is named and forgotten when it is back though no record comes`() async throws {
     try await run { place in
       let bus = try KafkaBus(place.settings(), watch: place.watch)
       _ = try place.poll(bus, until: { place.watch.hasJoined })
@@ -128,7 +130,7 @@ import Testing
     }
   }
 
-  @Test func aBrokerThatIsFrozenIsNamedLongBeforeTheLibraryGivesItUp() async throws {
+  @Test func `a broker that is frozen is named long before the library gives it up`() async throws {
     try await run { place in
       var settings = place.settings()
       // In a group the session would be over first.
@@ -145,7 +147,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func aRecordForATopicThatIsNotThereIsSetAsideAndTheOthersAreSent(_ transactional: Bool) async throws {
+  func `a record for a topic that is not there is set aside and the others are sent`(_ transactional: Bool) async throws {
     try await run { place in
       try place.put(1)
       let missing = "missing-\(place.input)"
@@ -192,7 +194,7 @@ import Testing
     }
   }
 
-  @Test func aRecordThatTheBrokerFindsTooLargeIsNamedWhenTheTransactionFailsByIt() async throws {
+  @Test func `a record that the broker finds too large is named when the transaction fails by it`() async throws {
     try await run { place in
       try place.put(1)
       let bus = try KafkaBus(place.settings(transactional: true), watch: place.watch)
@@ -207,7 +209,7 @@ import Testing
     }
   }
 
-  @Test func recordsThatWereRemovedBeforeTheyWereReadAreCountedByTopic() async throws {
+  @Test func `records that were removed before they were read are counted by topic`() async throws {
     try await run { place in
       try place.put(10)
       var settings = place.settings()
@@ -231,14 +233,14 @@ import Testing
     }
   }
 
-  @Test func aCallOfTheProducerThatNeverComesBackIsLeftBehindAndTheWorkGoesOnUnderTheSameName() async throws {
+  @Test func `a call of the producer that never comes back is left behind and the work goes on under the same name`() async throws {
     try await run { place in
       try place.put(1)
       let stuck = Stuck()
       defer { stuck.release() }
       let bus = try KafkaBus(
         place.settings(transactional: true, limit: 2000), watch: place.watch,
-        openProducer: { StubbornProducer(try KafkaProducer(settings: $0, transactionalID: $1), stuck) })
+        openProducer: { StubbornProducer(try KafkaProducer(settings: $0, transactionalId: $1), stuck) })
       #expect(try place.poll(bus, 1).count == 1)
       try bus.send([place.hop(place.output, 1)]) { _ in }
       let failure = #expect(throws: BusFailure.self) { try bus.settle() }

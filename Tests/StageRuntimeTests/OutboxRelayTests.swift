@@ -100,7 +100,7 @@ extension Bench {
 }
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct OutboxRelayTests {
-  @Test func firstHopsOfTheEntranceReachTheBusAndTheirStage() async throws {
+  @Test func `first hops of the entrance reach the bus and their stage`() async throws {
     try await Bench.run { bench async throws in
       let relay = try bench.relay()
       try bench.start("a")
@@ -116,7 +116,7 @@ extension Bench {
     }
   }
 
-  @Test func enteringTwiceChangesNothing() async throws {
+  @Test func `entering twice changes nothing`() async throws {
     try await Bench.run { bench async throws in
       #expect(try await bench.enter("1", changes: [.put(collection: "c", key: "k", document: "first")]))
       #expect(try await bench.enter("1", changes: [.put(collection: "c", key: "k", document: "second")]) == false)
@@ -130,7 +130,7 @@ extension Bench {
     }
   }
 
-  @Test func aChangeThatConflictsTakesTheWholeEntranceBack() async throws {
+  @Test func `a change that conflicts takes the whole entrance back`() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("1", changes: [.insert(collection: "c", key: "k", document: 1)])
       await #expect(throws: StoreConflict.self) {
@@ -141,7 +141,7 @@ extension Bench {
     }
   }
 
-  @Test func whatTheBrokerDidNotTakeIsSentLater() async throws {
+  @Test func `what the broker did not take is sent later`() async throws {
     try await Bench.run { bench async throws in
       let faults = FakeSender.Faults(.before, .before)
       let relay = try bench.relay(faults)
@@ -156,7 +156,7 @@ extension Bench {
     }
   }
 
-  @Test func aCourierThatDiesBetweenSendingAndItsMarkSendsTheSameHopAgainAndItIsJudgedOnce() async throws {
+  @Test func `a courier that dies between sending and its mark sends the same hop again and it is judged once`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       let relay = try bench.relay(FakeSender.Faults(.after))
@@ -173,7 +173,7 @@ extension Bench {
     }
   }
 
-  @Test func severalCouriersShareTheWorkAndSendNothingTwice() async throws {
+  @Test func `several couriers share the work and send nothing twice`() async throws {
     try await Bench.run { bench async throws in
       for n in 0..<40 { try await bench.enter("\(n)") }
       let couriers = try (0..<3).map { _ in try bench.relay() }
@@ -184,7 +184,7 @@ extension Bench {
     }
   }
 
-  @Test func aMessageThatTheBrokerLostIsSentAgainUnderTheSameIdAndCounted() async throws {
+  @Test func `a message that the broker lost is sent again under the same id and counted`() async throws {
     try await Bench.run { bench async throws in
       let relay = try bench.relay(reconcileAfter: 0.05)
       try await bench.enter("1")
@@ -202,7 +202,7 @@ extension Bench {
     }
   }
 
-  @Test func aTryIsNotSentBeforeItsMoment() async throws {
+  @Test func `a try is not sent before its moment`() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("later")
       try await bench.run(
@@ -219,7 +219,7 @@ extension Bench {
     }
   }
 
-  @Test func recordsOfFurtherTopicsAreSentAgainUntilTheyAreTakenAndNoneIsAboveTheBrokersLimit() async throws {
+  @Test func `records of further topics are sent again until they are taken and none is above the brokers limit`() async throws {
     try await Bench.run { bench async throws in
       let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
       let faults = FakeSender.Faults(.after)
@@ -237,7 +237,7 @@ extension Bench {
     }
   }
 
-  @Test func aResendThatWasAskedForIsANewRunOnce() async throws {
+  @Test func `a resend that was asked for is a new run once`() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("1")
       let first = try #require(try await bench.journey("1")).hops
@@ -263,7 +263,7 @@ extension Bench {
     }
   }
 
-  @Test func messagesOfADeadPartitionDoNotComeFirstAgainAndAgain() async throws {
+  @Test func `messages of a dead partition do not come first again and again`() async throws {
     try await Bench.run { bench async throws in
       let faults = FakeSender.Faults()
       faults.refuse("a-bus-in", .unanswered)
@@ -277,7 +277,7 @@ extension Bench {
     }
   }
 
-  @Test func messagesOfATopicThatIsNotThereWaitWithGrowingPausesAndAllOthersGo() async throws {
+  @Test func `messages of a topic that is not there wait with growing pauses and all others go`() async throws {
     try await Bench.run { bench async throws in
       let faults = FakeSender.Faults()
       faults.refuse("a-bus-in", .noTopic)
@@ -306,7 +306,7 @@ extension Bench {
     }
   }
 
-  @Test func aBrokerThatTakesNothingMakesNobodyWaitLonger() async throws {
+  @Test func `a broker that takes nothing makes nobody wait longer`() async throws {
     try await Bench.run { bench async throws in
       let faults = FakeSender.Faults()
       faults.refuse("a-bus-in", .unanswered)
@@ -320,7 +320,9 @@ extension Bench {
     }
   }
 
-  @Test func aMessageThatIsTooLargeAloneEndsAsAnErrorOfItsStageAndThoseThatWereOnlyTogetherAreSent() async throws {
+  @Test func `a message that is too large alone ends as an error of its stage and those that were only together are sent`()
+    async throws
+  {
     try await Bench.run { bench async throws in
       for rid in ["1", "2", "3"] { try await bench.enter(rid) }
       let size = try #require(try await bench.number("SELECT max(length(message)) FROM regproc.hop WHERE state = 0"))
@@ -341,7 +343,7 @@ extension Bench {
     }
   }
 
-  @Test func aRecordOfAFurtherTopicThatIsTooLargeIsADeadLetterWithItsBytes() async throws {
+  @Test func `a record of a further topic that is too large is a dead letter with its bytes`() async throws {
     try await Bench.run { bench async throws in
       let store = PostgresStageStore(stage: "m", pool: bench.pool, wake: bench.wake)
       try await store.commit([.publish(TopicRecord(topic: "t", key: "k", value: [UInt8](repeating: 65, count: 100)))])

@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func aPausedStageJudgesNothingInAnyProcessAndAfterwardsEverythingOnce(_ isTransactional: Bool) async throws {
+  func `a paused stage judges nothing in any process and afterwards everything once`(_ isTransactional: Bool) async throws {
     try await Bench.run(transactional: isTransactional) { bench async throws in
       let calls = Calls()
       let processes = [Pauses(bench.pool), Pauses(bench.pool)]
@@ -61,7 +61,7 @@ import Testing
     }
   }
 
-  @Test func whileTheDatabaseCannotBeAskedAPauseHolds() async throws {
+  @Test func `while the database cannot be asked a pause holds`() async throws {
     try await Bench.run { bench async throws in
       let pauses = Pauses(bench.pool)
       try await hold(bench, "a")
@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test func workOfAPausedStageAndOfTheIntakeRests() async throws {
+  @Test func `work of a paused stage and of the intake rests`() async throws {
     try await Bench.run { bench async throws in
       let (calls, pauses) = (Calls(), Pauses(bench.pool))
       try await hold(bench, "s")
@@ -112,7 +112,7 @@ import Testing
     }
   }
 
-  @Test func workThatAnOperatorGaveUpIsEndedByItsStage() async throws {
+  @Test func `work that an operator gave up is ended by its stage`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       let runner = WorkRunner(
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test func aRecordThatIsSentAgainLeavesTheOutboxWhenItIsOnTheBus() async throws {
+  @Test func `a record that is sent again leaves the outbox when it is on the bus`() async throws {
     try await Bench.run { bench async throws in
       let key: [UInt8] = [0xff, 0x00, 0x41]
       try await bench.run(
@@ -151,7 +151,7 @@ import Testing
     }
   }
 
-  @Test func aBusThatIdlesStaysInTheGroupAndLosesNothing() async throws {
+  @Test func `a bus that idles stays in the group and loses nothing`() async throws {
     let threads = BlockingPool(name: "bus", threads: 1)
     defer { threads.close() }
     try await threads.run {

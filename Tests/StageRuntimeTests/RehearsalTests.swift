@@ -66,8 +66,8 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     return try await rehearsal.run(try bench.message(Self.rid, process: process, tags: tags))
   }
 
-  @Test("calls that change something are noted and not made, and none shows whom they were about")
-  func calls() async throws {
+  @Test
+  func `calls that change something are noted and not made, and none shows whom they were about`() async throws {
     try await Bench.run { bench in
       let report = try await rehearse(bench) { message, context in
         let services = context.services
@@ -112,8 +112,8 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
-  @Test("records and objects are written to memory, where later reads of the same try find them")
-  func overlays() async throws {
+  @Test
+  func `records and objects are written to memory, where later reads of the same try find them`() async throws {
     try await Bench.run { bench in
       let store = PostgresStageStore(stage: "a", pool: bench.pool, wake: bench.wake)
       try await store.commit([
@@ -155,8 +155,8 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
-  @Test("what would be committed with the verdict is noted and not kept, and conflicts as it would")
-  func changesOfTheVerdict() async throws {
+  @Test
+  func `what would be committed with the verdict is noted and not kept, and conflicts as it would`() async throws {
     try await Bench.run { bench in
       let store = PostgresStageStore(stage: "a", pool: bench.pool, wake: bench.wake)
       try await store.commit([.insert(collection: "c", key: "count", document: ["n": 3])])
@@ -192,8 +192,8 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
-  @Test("a call whose answer nobody can make up ends the try, also where the stage takes it for a refusal")
-  func ends() async throws {
+  @Test
+  func `a call whose answer nobody can make up ends the try, also where the stage takes it for a refusal`() async throws {
     try await Bench.run { bench in
       let uses: [(RehearsedPart, @Sendable (StageContext) async throws -> Void)] = [
         (.http, { _ = try await $0.services.http.send(ClientRequest(url: "http://opencrvs.example/secret")) }),
@@ -215,8 +215,8 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
-  @Test("without a database a stage gets as far as it needs none")
-  func withoutDatabase() async throws {
+  @Test
+  func `without a database a stage gets as far as it needs none`() async throws {
     try await Bench.run { bench in
       let passed = try await rehearse(bench, isWithoutDatabase: true) { _, _ in .passed("OK", "fine") }
       #expect(passed.verdict?.kind == .passed && passed.route == "b")
@@ -231,8 +231,10 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
-  @Test("a message that would never come to the stage is refused by name, and a retry says when it would be tried again")
-  func refusalsAndRetry() async throws {
+  @Test
+  func `a message that would never come to the stage is refused by name, and a retry says when it would be tried again`()
+    async throws
+  {
     try await Bench.run { bench in
       await #expect(throws: RehearsalError.notInFlow("c", flow: "TEST", stages: ["entrance", "a", "b"])) {
         _ = try await rehearse(bench, stage: "c") { _, _ in .passed("OK", "fine") }
@@ -246,8 +248,8 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
     }
   }
 
-  @Test("every service has its part in a rehearsal: those that are passed on as they are have nothing but reads")
-  func everyService() async throws {
+  @Test
+  func `every service has its part in a rehearsal: those that are passed on as they are have nothing but reads`() async throws {
     try await Bench.run { bench in
       let services = bench.platform.services
       let notes = RehearsalNotes(try bench.message(Self.rid))

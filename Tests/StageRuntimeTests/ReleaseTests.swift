@@ -51,7 +51,8 @@ import Testing
     }
   }
 
-  @Test(arguments: ["key", "aid", "number"]) func aHeldChangeGetsItsNextGoUnderAnyOfItsNames(_ by: String) async throws {
+  @Test(arguments: ["key", "aid", "number"]) func `a held change gets its next go under any of its names`(_ by: String) async throws
+  {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         try put("change_transactions", key, change("Held"), connection)
@@ -79,7 +80,7 @@ import Testing
     }
   }
 
-  @Test func itWaitsBehindWhatIsWorkedOfTheSameRecord() async throws {
+  @Test func `it waits behind what is worked of the same record`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         try put("change_transactions", key, change("Held"), connection)
@@ -93,7 +94,7 @@ import Testing
     }
   }
 
-  @Test func theQueueOfARecordWithALongIdIsFoundAsTheMediatorKeepsIt() async throws {
+  @Test func `the queue of a record with a long id is found as the mediator keeps it`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         let long = String(repeating: "a", count: 65)
@@ -107,7 +108,7 @@ import Testing
     }
   }
 
-  @Test func whatWasDecidedButNotDoneIsNotShownAsDone() async throws {
+  @Test func `what was decided but not done is not shown as done`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         var document = change("Failed")
@@ -122,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func whatCannotBeReleasedIsRefusedByName() async throws {
+  @Test func `what cannot be released is refused by name`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         #expect(refusal(key, connection)?.code == "unknown")
@@ -141,7 +142,7 @@ import Testing
     }
   }
 
-  @Test func aNumberLeadsToItsBirthAndToEveryChangeInOrder() async throws {
+  @Test func `a number leads to its birth and to every change in order`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         let rid = "45451454520000120261125005407"
@@ -170,7 +171,7 @@ import Testing
     }
   }
 
-  @Test func anEventThatIsStillOnTheOpenCRVSSideIsShownAsWell() async throws {
+  @Test func `an event that is still on the OpenCRVS side is shown as well`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         let event: JSONValue = [

@@ -41,7 +41,7 @@ import Testing
     relay.stop()
   }
 
-  @Test func aRIDThatNobodyHasSeenIsRefused() async throws {
+  @Test func `a RID that nobody has seen is refused`() async throws {
     try await Bench.run { bench async throws in
       #expect(try await refusal(bench) == "unknown-rid")
       #expect(try await refusal(bench, force: true) == "unknown-rid")
@@ -49,7 +49,7 @@ import Testing
     }
   }
 
-  @Test func aRIDInFlightIsRefusedUnlessForced() async throws {
+  @Test func `a RID in flight is refused unless forced`() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("1")
       #expect(try await refusal(bench) == "in-flight")
@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test func theRunThatWasReplacedIsNotJudgedEvenWhenItIsOnTheBus() async throws {
+  @Test func `the run that was replaced is not judged even when it is on the bus`() async throws {
     try await Bench.run { bench async throws in
       let relay = try bench.relay()
       try await bench.enter("1")
@@ -81,7 +81,7 @@ import Testing
     }
   }
 
-  @Test func aReplayWaitsForTheWorkerThatHasTheRIDInHand() async throws {
+  @Test func `a replay waits for the worker that has the RID in hand`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       let calls = Calls()
@@ -99,7 +99,7 @@ import Testing
     }
   }
 
-  @Test func aCompletedRIDIsRefusedUnlessForcedAndKeepsItsHistory() async throws {
+  @Test func `a completed RIDIs refused unless forced and keeps its history`() async throws {
     try await Bench.run { bench async throws in
       try await ended(bench)
       #expect(try await refusal(bench) == "completed")
@@ -122,7 +122,7 @@ import Testing
     }
   }
 
-  @Test func aFailedRIDBeginsAtTheStageThatStoppedItAndMayEndWell() async throws {
+  @Test func `a failed RID begins at the stage that stopped it and may end well`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try bench.start("a")
@@ -142,7 +142,7 @@ import Testing
     }
   }
 
-  @Test func ofTwoReplaysAtOnceOneStarts() async throws {
+  @Test func `of two replays at once one starts`() async throws {
     try await Bench.run { bench async throws in
       try await ended(bench, .failed("NO", "no"))
       let answers = try await withThrowingTaskGroup(of: String?.self) { group in
@@ -155,7 +155,7 @@ import Testing
     }
   }
 
-  @Test func aStageThatTheFlowDoesNotHaveOrThatHasNoTopicIsRefused() async throws {
+  @Test func `a stage that the flow does not have or that has no topic is refused`() async throws {
     try await Bench.run { bench async throws in
       try await ended(bench, .failed("NO", "no"))
       for stage in ["c", "none", "entrance", ""] {
@@ -165,7 +165,7 @@ import Testing
     }
   }
 
-  @Test func aProcessWithoutAFlowIsRefused() async throws {
+  @Test func `a process without a flow is refused`() async throws {
     try await Bench.run { bench async throws in
       try await ended(bench, .failed("NO", "no"))
       bench.table.replace(try Bench.routes(Bench.route.replacing("TEST", with: "OTHER")))
@@ -173,7 +173,7 @@ import Testing
     }
   }
 
-  @Test func aDryRunSaysWhatWouldBeDoneAndChangesNothing() async throws {
+  @Test func `a dry run says what would be done and changes nothing`() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("1")
       let dump =

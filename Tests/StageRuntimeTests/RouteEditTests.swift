@@ -15,7 +15,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func aWorkerLeavesAStageToOthersAndTakesItUpAgain(_ isTransactional: Bool) async throws {
+  func `a worker leaves a stage to others and takes it up again`(_ isTransactional: Bool) async throws {
     try await Bench.run(transactional: isTransactional) { bench async throws in
       // The edit comes while a message is worked on.
       let isWorking = Mutex(false)
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test func aWorkerReadsATopicThatAnEditForwardsToItsStage() async throws {
+  @Test func `a worker reads a topic that an edit forwards to its stage`() async throws {
     try await Bench.run { bench async throws in
       try bench.start("a")
       #expect(try await eventually { bench.openedTopics == [["a-bus-in"]] })
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test func aWorkerThatNeverHadABusBeginsWhenItsStageIsOurs() async throws {
+  @Test func `a worker that never had a bus begins when its stage is ours`() async throws {
     try await Bench.run(route: Self.elsewhere) { bench async throws in
       let worker = try bench.start("a")
       #expect(try await eventually { worker.watch.hasJoined })
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test func whatAnotherHasJudgedIsNotJudgedAgainByAWorkerThatReadsItsTopicAfterwards() async throws {
+  @Test func `what another has judged is not judged again by a worker that reads its topic afterwards`() async throws {
     try await Bench.run(route: Self.elsewhere) { bench async throws in
       let relay = try bench.relay()
       for rid in ["1", "2"] { try await bench.enter(rid) }

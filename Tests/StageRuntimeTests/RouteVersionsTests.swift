@@ -29,7 +29,7 @@ import Testing
     return try bench.relay()
   }
 
-  @Test func packetsOfAPinnedFlowFinishOnTheVersionTheyBeganWith() async throws {
+  @Test func `packets of a pinned flow finish on the version they began with`() async throws {
     try await Bench.run(route: Self.pinned) { bench async throws in
       let old = try await take(bench, Self.pinned)
       try await bench.enter("1")
@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func withoutAPinTheNextHopGoesByTheNewVersion() async throws {
+  @Test func `without a pin the next hop goes by the new version`() async throws {
     try await Bench.run { bench async throws in
       _ = try await take(bench, Bench.route)
       try await bench.enter("1")
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  @Test func takingThePinOutLetsAllPacketsGoOnByTheNewVersion() async throws {
+  @Test func `taking the pin out lets all packets go on by the new version`() async throws {
     try await Bench.run(route: Self.pinned) { bench async throws in
       _ = try await take(bench, Self.pinned)
       try await bench.enter("1")
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  @Test func aReplayOfAPinnedPacketBeginsWithTheVersionInForce() async throws {
+  @Test func `a replay of a pinned packet begins with the version in force`() async throws {
     try await Bench.run(route: Self.pinned) { bench async throws in
       _ = try await take(bench, Self.pinned)
       try await bench.enter("1")
@@ -84,7 +84,7 @@ import Testing
     }
   }
 
-  @Test func aVersionThatCannotBeReadAnyMoreMakesADeadLetterAndNoGuess() async throws {
+  @Test func `a version that cannot be read any more makes a dead letter and no guess`() async throws {
     try await Bench.run(route: Self.pinned) { bench async throws in
       let old = try await take(bench, Self.pinned)
       try await bench.enter("1")
@@ -98,7 +98,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatBeganBeforeVersionsWereKeptGoesByTheOneInForce() async throws {
+  @Test func `a packet that began before versions were kept goes by the one in force`() async throws {
     try await Bench.run { bench async throws in
       try await bench.enter("1")
       _ = try await take(bench, Self.throughC(Self.pinned))
@@ -108,7 +108,7 @@ import Testing
     }
   }
 
-  @Test func aKeptVersionIsReadWhenAStageOfItIsInstalledNoMore() async throws {
+  @Test func `a kept version is read when a stage of it is installed no more`() async throws {
     try await Bench.run { bench async throws in
       let text = """
         version: 1
@@ -132,7 +132,7 @@ import Testing
     }
   }
 
-  @Test func everyProcessTellsByWhichVersionItRoutes() async throws {
+  @Test func `every process tells by which version it routes`() async throws {
     try await Bench.run { bench async throws in
       let started = Instant.now
       let reports = RouteReports(bench.table, pool: bench.pool, instance: "one", stages: ["b", "a"], startedAt: started)

@@ -49,7 +49,7 @@ import Testing
       """, [.text(rid)])
   }
 
-  @Test func twoInstancesSendEachOnceUnderAKeyThatIsNewAndOneAnswerCounts() async throws {
+  @Test func `two instances send each once under a key that is new and one answer counts`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let relay = try bench.relay()
       let rids = (1...12).map(String.init)
@@ -96,7 +96,7 @@ import Testing
     }
   }
 
-  @Test func aPersonWhoHasTheRegistrationInHandGoesFirst() async throws {
+  @Test func `a person who has the registration in hand goes first`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let relay = try bench.relay()
       try await send(["1"], bench)
@@ -120,7 +120,7 @@ import Testing
     }
   }
 
-  @Test func anAnswerThatWasLostIsRoutedAgainAndARetryRedone() async throws {
+  @Test func `an answer that was lost is routed again and a retry redone`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let relay = try bench.relay()
       try await send(["1", "2"], bench)
@@ -158,7 +158,7 @@ import Testing
     }
   }
 
-  @Test func afterTheLastTryItIsADeadLetterAndALateAnswerStillCounts() async throws {
+  @Test func `after the last try it is a dead letter and a late answer still counts`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let relay = try bench.relay()
       try await send(["1"], bench)
@@ -184,7 +184,7 @@ import Testing
     }
   }
 
-  @Test func aTriggerBeginsANewRunAndAPauseEndsByItsAction() async throws {
+  @Test func `a trigger begins a new run and a pause ends by its action`() async throws {
     let route = BridgeTests.mixed.replacing("- cmd-validator:", with: "- b\n      - cmd-validator:")
     try await Bench.run(route: route) { bench async throws in
       for rid in ["1", "2", "3"] { try await bench.register(rid) }

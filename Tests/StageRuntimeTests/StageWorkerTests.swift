@@ -15,7 +15,9 @@ import Testing
   }
 
   @Test(arguments: Moment.allCases, [true, false])
-  func aWorkerKilledAtAnyMomentCostsNoMessageAndNoSecondJudgement(_ moment: Moment, _ transactional: Bool) async throws {
+  func `a worker killed at any moment costs no message and no second judgement`(_ moment: Moment, _ transactional: Bool)
+    async throws
+  {
     try await Bench.run(transactional: transactional) { bench async throws in
       for rid in ["1", "2", "3"] { try await bench.put(rid) }
       let calls = Calls()
@@ -74,7 +76,7 @@ import Testing
     }
   }
 
-  @Test func theSameHopTwiceInOneBatchAndOnceMoreLaterIsJudgedOnce() async throws {
+  @Test func `the same hop twice in one batch and once more later is judged once`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       for _ in 1...2 { try await bench.put("1") }
@@ -91,7 +93,7 @@ import Testing
     }
   }
 
-  @Test func whatTheNextStageHasTakenIsNotSentAgain() async throws {
+  @Test func `what the next stage has taken is not sent again`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       try bench.start("a")
@@ -103,7 +105,7 @@ import Testing
     }
   }
 
-  @Test func messagesOfOneRIDKeepTheirOrderWhileOthersRunBesides() async throws {
+  @Test func `messages of one RID keep their order while others run besides`() async throws {
     try await Bench.run { bench async throws in
       for rid in ["1", "2"] { try await bench.register(rid) }
       for run in 1...10 { for rid in ["1", "2"] { try await bench.put(rid, run: run) } }
@@ -127,7 +129,7 @@ import Testing
     }
   }
 
-  @Test func oneRIDIsNeverInTwoHandsAtOnce() async throws {
+  @Test func `one RIDIs never in two hands at once`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       try await bench.put("1", to: "c")
@@ -147,7 +149,7 @@ import Testing
   }
 
   @Test(arguments: [DeliveryLoop.Failure.retriable, .abortable, .lostPartitions, .fatal], [true, false])
-  func whateverTheBusDoesWhileSendingTheVerdictIsKeptAndTheMessageSent(
+  func `whatever the bus does while sending the verdict is kept and the message sent`(
     _ failure: DeliveryLoop.Failure, _ transactional: Bool
   ) async throws {
     try await Bench.run(transactional: transactional) { bench async throws in
@@ -181,7 +183,7 @@ import Testing
   }
 
   @Test(arguments: [DeliveryLoop.Failure.abortable, .fatal])
-  func aCommitThatFailsWhileTheNextBatchIsInHandMixesNothingUp(_ failure: DeliveryLoop.Failure) async throws {
+  func `a commit that fails while the next batch is in hand mixes nothing up`(_ failure: DeliveryLoop.Failure) async throws {
     try await Bench.run(batch: 1) { bench async throws in
       try await bench.register("1")
       for run in 1...6 { try await bench.put("1", run: run) }
@@ -201,7 +203,7 @@ import Testing
   }
 
   @Test(arguments: [DeliveryLoop.Failure.retriable, .fatal])
-  func aBusThatCannotBeReadIsReadLater(_ failure: DeliveryLoop.Failure) async throws {
+  func `a bus that cannot be read is read later`(_ failure: DeliveryLoop.Failure) async throws {
     try await Bench.run { bench async throws in
       bench.broker.plan(.poll, .fail(failure), .fail(failure))
       try await bench.put("1")
@@ -211,7 +213,7 @@ import Testing
     }
   }
 
-  @Test func aFencedWorkerCommitsNothingAndItsSuccessorSendsItsVerdict() async throws {
+  @Test func `a fenced worker commits nothing and its successor sends its verdict`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       let calls = Calls()
@@ -227,7 +229,7 @@ import Testing
     }
   }
 
-  @Test func aStageThatCannotJudgeIsAskedAgainAndThenTheMessageIsADeadLetter() async throws {
+  @Test func `a stage that cannot judge is asked again and then the message is a dead letter`() async throws {
     try await Bench.run(tries: 3) { bench async throws in
       try await bench.put("1")
       let calls = Calls()
@@ -248,7 +250,7 @@ import Testing
     }
   }
 
-  @Test func aTryThatSucceedsGoesOnAndIsNoDeadLetter() async throws {
+  @Test func `a try that succeeds goes on and is no dead letter`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       let calls = Calls()
@@ -264,7 +266,7 @@ import Testing
     }
   }
 
-  @Test func aRecordThatCannotBeReadIsADeadLetterOnceAndTheRestGoesOn() async throws {
+  @Test func `a record that cannot be read is a dead letter once and the rest goes on`() async throws {
     try await Bench.run(transactional: false) { bench async throws in
       bench.broker.put("a-bus-in", [FakeBroker.Record(value: Array("{\"rid\":".utf8), hop: nil, key: [1])])
       bench.broker.put("a-bus-in", [FakeBroker.Record(value: nil, hop: nil, key: [])])
@@ -280,7 +282,7 @@ import Testing
     }
   }
 
-  @Test func aValueThatTheDatabaseCannotHoldStopsNobodyElse() async throws {
+  @Test func `a value that the database cannot hold stops nobody else`() async throws {
     try await Bench.run { bench async throws in
       for rid in ["1", "2", "3"] { try await bench.put(rid) }
       try await bench.run(
@@ -296,7 +298,7 @@ import Testing
     }
   }
 
-  @Test func aDatabaseThatIsGoneForAWhileLosesNothing() async throws {
+  @Test func `a database that is gone for a while loses nothing`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await bench.put("1")
@@ -311,7 +313,7 @@ import Testing
     }
   }
 
-  @Test func aStopFinishesTheBatchInHand() async throws {
+  @Test func `a stop finishes the batch in hand`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       let calls = Calls()
@@ -330,7 +332,7 @@ import Testing
     }
   }
 
-  @Test func aBatchIsRoutedByOneWholeVersionWhateverIsEditedMeanwhile() async throws {
+  @Test func `a batch is routed by one whole version whatever is edited meanwhile`() async throws {
     try await Bench.run { bench async throws in
       let (first, second) = (
         bench.table.routes, try Bench.routes(Bench.route.replacing("- b:", with: "- c\n      - b:"))
@@ -350,7 +352,7 @@ import Testing
     }
   }
 
-  @Test func dateAndCountsOfAVerdictReachTheRegistration() async throws {
+  @Test func `date and counts of a verdict reach the registration`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       try await bench.put("1", run: 2)
@@ -368,7 +370,7 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func aTopicThatTheBrokerDoesNotHaveHoldsUpOnlyTheMessagesForIt(_ late: Bool) async throws {
+  func `a topic that the broker does not have holds up only the messages for it`(_ late: Bool) async throws {
     let route = Bench.route.replacing("- a\n", with: "- a: { next: [{ when: { tags.WAY: C }, to: c }, { to: b }] }\n      - c\n")
     try await Bench.run(route: route) { bench async throws in
       bench.broker.refuse("c-bus-in", late: late)
@@ -392,7 +394,7 @@ import Testing
     }
   }
 
-  @Test func whatRetentionTookIsSentAgainAtOnceAndJudgedOnce() async throws {
+  @Test func `what retention took is sent again at once and judged once`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       let relay = try bench.relay()
@@ -411,7 +413,7 @@ import Testing
     }
   }
 
-  @Test func aWorkerThatStopsLeavesItsGroup() async throws {
+  @Test func `a worker that stops leaves its group`() async throws {
     try await Bench.run { bench async throws in
       let worker = try bench.start("a")
       #expect(try await eventually { worker.watch.hasJoined })
@@ -421,7 +423,7 @@ import Testing
     }
   }
 
-  @Test func aStopWaitsForACommitThatIsNotAnsweredNoLongerThanItWasGiven() {
+  @Test func `a stop waits for a commit that is not answered no longer than it was given`() {
     var loop = DeliveryLoop(mode: .transactional)
     for event in [DeliveryLoop.Event.polled(records: 1), .claimed, .judged, .recorded] { _ = loop.next(event) }
     #expect(loop.next(.sent) == .poll(waits: false))

@@ -5,7 +5,7 @@ import Testing
 @testable import StageRuntime
 
 @Suite(.timeLimit(.minutes(30))) struct StandstillTests {
-  @Test func aCallThatDoesNotComeBackIsSaidOnceAfterFifteenSecondsAndOnceWhenItIsOver() {
+  @Test func `a call that does not come back is said once after fifteen seconds and once when it is over`() {
     var standstill = Standstill()
     standstill.begins("settle", at: 1000)
     #expect(standstill.standing(at: 15_999) == nil && standstill.line(at: 15_999) == nil)
@@ -17,7 +17,7 @@ import Testing
     #expect(standstill.line(at: 40_000) == nil)
   }
 
-  @Test func whatFailsAgainAndAgainStandsSinceItsFirstFailureUntilABatchPasses() {
+  @Test func `what fails again and again stands since its first failure until a batch passes`() {
     var standstill = Standstill()
     for second in 0..<20 {
       standstill.begins("send", at: second * 1000)
@@ -31,7 +31,7 @@ import Testing
     #expect(standstill.standing(at: 60_000) == nil)
   }
 
-  @Test func aFailureIsOverWhenThereIsNothingToDoForSomeSeconds() {
+  @Test func `a failure is over when there is nothing to do for some seconds`() {
     var standstill = Standstill()
     standstill.fails("lost", at: 0)
     standstill.idles(at: 1000)
@@ -41,7 +41,7 @@ import Testing
     #expect(standstill.cause == nil)
   }
 
-  @Test func aGroupThatGivesNoPartitionsStands() {
+  @Test func `a group that gives no partitions stands`() {
     var standstill = Standstill()
     standstill.joins(at: 0)
     standstill.joins(at: 9000)
@@ -50,7 +50,7 @@ import Testing
     #expect(standstill.standing(at: 15_000) == nil)
   }
 
-  @Test func aReaderWhoseBrokerIsAwayStandsSinceItWasLastSeenWell() {
+  @Test func `a reader whose broker is away stands since it was last seen well`() {
     var standstill = Standstill()
     standstill.reads(fault: nil, at: 3000)
     standstill.reads(fault: "b:1 is DOWN", at: 6000)
@@ -60,7 +60,7 @@ import Testing
     #expect(standstill.standing(at: 60_000) == nil)
   }
 
-  @Test func aBrokerThatDoesNotAnswerStandsSinceItsLastAnswerAlsoWhenTheMembershipIsLostMeanwhile() {
+  @Test func `a broker that does not answer stands since its last answer also when the membership is lost meanwhile`() {
     var standstill = Standstill()
     standstill.reads(fault: nil, at: 10_000)
     standstill.reads(fault: "b:1 does not answer", lasting: 3500, at: 13_000)
@@ -71,14 +71,14 @@ import Testing
     #expect(standstill.standing(at: 24_500)?.reason == "the group gives no partitions")
   }
 
-  @Test func theWorkOfAStageIsNoStandstillHoweverLongItTakes() {
+  @Test func `the work of a stage is no standstill however long it takes`() {
     var standstill = Standstill()
     standstill.begins("claim", at: 0)
     standstill.ends()
     #expect(standstill.standing(at: 600_000) == nil)
   }
 
-  @Test func aMemberThatReadsOtherTopicsIsAnotherMember() {
+  @Test func `a member that reads other topics is another member`() {
     let id = StaticMember.id("packet-validator-pod-1", topics: ["a", "b"])
     #expect(id == StaticMember.id("packet-validator-pod-1", topics: ["b", "a", "a"]))
     #expect(id != StaticMember.id("packet-validator-pod-1", topics: ["a"]))
@@ -94,7 +94,7 @@ import Testing
     KafkaError(code: code, name: name, operation: "poll", detail: "planned")
   }
 
-  @Test func aRightThatIsMissingPutsTheWorkerOutOfOrderUntilItIsGivenPartitionsOrRecords() {
+  @Test func `a right that is missing puts the worker out of order until it is given partitions or records`() {
     let watch = BusWatch("a", group: "g", log: Log("test"))
     watch.joins()
     #expect(!watch.hasJoined)

@@ -35,13 +35,13 @@ import Testing
     return TopicNeeds(routes, own: [own], all: all, bridge: nil)
   }
 
-  @Test func anEngineNeedsWhatItsStagesReadAndSendToAndKnowsWhatItsCourierSendsToBesides() throws {
+  @Test func `an engine needs what its stages read and send to and knows what its courier sends to besides`() throws {
     let needs = try Self.needs()
     #expect(needs.required.keys.sorted() == ["addr-bus-in", "packet-validator-bus-in"])
     #expect(needs.further.keys.sorted() == ["addr-new-bus-out", "births", "credential-requestor-bus-in"])
   }
 
-  @Test func aStartThatFindsAllTopicsAsksNoController() throws {
+  @Test func `a start that finds all topics asks no controller`() throws {
     let needs = try Self.needs()
     // Kafka refuses a user without the right before it looks whether the topic exists.
     let cluster = AdminDouble(topics: needs.topics, refusing: "TOPIC_AUTHORIZATION_FAILED")
@@ -51,7 +51,7 @@ import Testing
     #expect(care.problems.isEmpty && care.warnings.isEmpty)
   }
 
-  @Test func onlyWhatIsMissingIsMadeAndItIsWaitedForUntilTheClusterShowsIt() throws {
+  @Test func `only what is missing is made and it is waited for until the cluster shows it`() throws {
     let needs = try Self.needs()
     let cluster = AdminDouble(topics: ["addr-bus-in", "births"], lag: 3)
     try Self.care(cluster, needs).ensure(needs, totalMilliseconds: 1000)
@@ -59,7 +59,7 @@ import Testing
     #expect(try cluster.metadata().topics.keys.sorted() == needs.topics)
   }
 
-  @Test func whatTheControllerAnswersIsWaitedForUntilTheClusterShowsItAndNotForEver() throws {
+  @Test func `what the controller answers is waited for until the cluster shows it and not for ever`() throws {
     let cluster = AdminDouble(topics: ["a"], lag: 3)
     try cluster.increasePartitions(of: "a", to: 6)
     #expect(try cluster.listTopics() == ["a": 6])
@@ -70,7 +70,7 @@ import Testing
     #expect(error?.code == .timedOut && error?.detail.contains("c:") == true)
   }
 
-  @Test func aMissingTopicThatThisUserMayNotMakeIsNamedWithForWhomAndWhatHelps() throws {
+  @Test func `a missing topic that this user may not make is named with for whom and what helps`() throws {
     let needs = try Self.needs()
     let cluster = AdminDouble(topics: needs.topics.filter { $0 != "addr-bus-in" }, refusing: "TOPIC_AUTHORIZATION_FAILED")
     let care = Self.care(cluster, needs)
@@ -81,7 +81,7 @@ import Testing
     #expect(care.problems == error?.words)
   }
 
-  @Test func aMissingTopicOfAnotherProcessIsReportedAndKeepsNobodyFromStarting() throws {
+  @Test func `a missing topic of another process is reported and keeps nobody from starting`() throws {
     let needs = try Self.needs()
     let cluster = AdminDouble(topics: Array(needs.required.keys), refusing: "TOPIC_AUTHORIZATION_FAILED")
     let care = Self.care(cluster, needs)
@@ -94,7 +94,7 @@ import Testing
     #expect(other.problems.count == 3)
   }
 
-  @Test func lostTopicsAreMadeAgainAndWhatIsWrongIsSaidUntilItIsOver() throws {
+  @Test func `lost topics are made again and what is wrong is said until it is over`() throws {
     let needs = try Self.needs()
     let cluster = AdminDouble(topics: needs.topics)
     let care = Self.care(cluster, needs)

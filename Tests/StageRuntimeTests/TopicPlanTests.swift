@@ -34,7 +34,7 @@ import YAML
       retention: 86_400_000, bridged: bridged)
   }
 
-  @Test func theTopicsAreThoseThatStagesReadAndStagesElsewhereWrite() throws {
+  @Test func `the topics are those that stages read and stages elsewhere write`() throws {
     #expect(
       try plan().topics.map(\.name) == [
         "addr-bus-in", "addr-new-bus-out", "births", "c-m-d-validator-bus-in", "c-m-d-validator-new-bus-out",
@@ -42,7 +42,7 @@ import YAML
       ])
   }
 
-  @Test func aBridgeNeedsTheOutputOfEveryStage() throws {
+  @Test func `a bridge needs the output of every stage`() throws {
     let names = Set(try plan(bridged: true).topics.map(\.name))
     #expect(
       names.isSuperset(of: [
@@ -50,7 +50,7 @@ import YAML
       ]))
   }
 
-  @Test func whatTheClusterHasOtherwiseIsFoundAndNothingElseIsTouched() throws {
+  @Test func `what the cluster has otherwise is found and nothing else is touched`() throws {
     let plan = try plan()
     func there(_ count: Int) -> [ClusterMetadata.Partition] {
       (0..<count).map { ClusterMetadata.Partition(number: $0, replicas: 3, inSync: 3) }
@@ -76,7 +76,7 @@ import YAML
       made.allSatisfy { $0.partitions == 4 && $0.replication == 3 && $0.configuration == ["retention.ms": "86400000"] })
   }
 
-  @Test func aTopicWithOtherReplicasOrWithoutThemIsNotAsPlanned() throws {
+  @Test func `a topic with other replicas or without them is not as planned`() throws {
     let text = """
       version: 1
       on: { failed: complete-as-failed, error: complete-as-failed, retry: mark-as-reprocess }

@@ -60,7 +60,7 @@ private struct Receiver: StagePlugin {
 
   private func outbox(_ bench: Bench) async throws -> Int? { try await bench.number("SELECT count(*) FROM regproc.outbox") }
 
-  @Test func aRecordIsTakenInItsOrderAndLeavesTheOutboxAndOnlyThenItsOffsetMoves() async throws {
+  @Test func `a record is taken in its order and leaves the outbox and only then its offset moves`() async throws {
     try await Bench.run(transactional: false) { bench async throws in
       let calls = Calls()
       bench.broker.plan(.send, .fail(.retriable))
@@ -76,7 +76,7 @@ private struct Receiver: StagePlugin {
     }
   }
 
-  @Test func aRecordThatIsNotTakenIsGivenAgainAndHoldsTheOthersBackUntilItIs() async throws {
+  @Test func `a record that is not taken is given again and holds the others back until it is`() async throws {
     try await Bench.run(transactional: false) { bench async throws in
       let calls = Calls()
       try await put(bench, "1", "2")
@@ -91,7 +91,7 @@ private struct Receiver: StagePlugin {
     }
   }
 
-  @Test func aRecordThatIsNeverTakenIsADeadLetterWithItsBytesAndTheOthersGoOn() async throws {
+  @Test func `a record that is never taken is a dead letter with its bytes and the others go on`() async throws {
     try await Bench.run(transactional: false) { bench async throws in
       let calls = Calls()
       try await put(bench, "1", "2", "3")
@@ -115,7 +115,7 @@ private struct Receiver: StagePlugin {
     }
   }
 
-  @Test func aStopInTheMiddleOfTryingLeavesTheRecordToTheNextWorker() async throws {
+  @Test func `a stop in the middle of trying leaves the record to the next worker`() async throws {
     try await Bench.run(transactional: false) { bench async throws in
       try await put(bench, "1")
       let calls = Calls()

@@ -46,7 +46,7 @@ import Testing
     ).only().text(0)
   }
 
-  @Test func aJavaStageWritesItsTransactionWithOnlyItsOwnRightsAndReadsItBack() async throws {
+  @Test func `a Java stage writes its transaction with only its own rights and reads it back`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         let ours = try ownHop("1", connection)
@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test func anIdIsThereOnceAndTheJournalsOwnTransactionsStayAsTheyAre() async throws {
+  @Test func `an id is there once and the journals own transactions stay as they are`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         let ours = try ownHop("1", connection)
@@ -103,7 +103,7 @@ import Testing
     }
   }
 
-  @Test func ofInsertsOfOneIdAtTheSameTimeOneSucceeds() async throws {
+  @Test func `of inserts of one id at the same time one succeeds`() async throws {
     try await Bench.run { bench async throws in
       let ends = try await withThrowingTaskGroup(of: PostgresError.Code?.self) { group in
         for _ in 0..<5 {
@@ -125,7 +125,7 @@ import Testing
   }
 
   /// MOSIP's reprocessor sends first and writes then: could it not write, it would repeat the first row at every tick.
-  @Test func theReprocessorFindsARowNoMoreOnceItHasWrittenThatItRepeatedIt() async throws {
+  @Test func `the reprocessor finds a row no more once it has written that it repeated it`() async throws {
     try await Bench.run { bench async throws in
       try await bench.register("1")
       try await bench.pool.with { connection in
@@ -164,7 +164,7 @@ import Testing
     }
   }
 
-  @Test func theJourneyShowsWhatAStageElsewhereWrote() async throws {
+  @Test func `the journey shows what a stage elsewhere wrote`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in
         _ = try ownHop("1", connection)

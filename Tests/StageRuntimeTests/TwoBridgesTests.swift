@@ -23,7 +23,7 @@ import Testing
     try #require(producer.flush().isEmpty)
   }
 
-  @Test func twoBridgesShareTheWorkAndWhatOneLeavesTheOtherTakes() async throws {
+  @Test func `two bridges share the work and what one leaves the other takes`() async throws {
     try await Bench.run(route: BridgeTests.mixed) { bench async throws in
       let cluster = try EmbeddedCluster()
       let topics = BridgePlan(try Bench.routes(BridgeTests.mixed)).topics

@@ -33,7 +33,7 @@ extension Bench {
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct VerdictChangesTests {
   @Test(arguments: [true, false])
-  func theyAreCommittedWithTheVerdictAndNotAgainWhenTheMessageComesAgain(_ transactional: Bool) async throws {
+  func `they are committed with the verdict and not again when the message comes again`(_ transactional: Bool) async throws {
     try await Bench.run(transactional: transactional) { bench async throws in
       let bell = bench.wake.register()
       for rid in ["1", "2", "3"] { try await bench.put(rid) }
@@ -48,7 +48,7 @@ extension Bench {
     }
   }
 
-  @Test func ofAStageKilledWhileItsVerdictIsRecordedNeitherIsThere() async throws {
+  @Test func `of a stage killed while its verdict is recorded neither is there`() async throws {
     try await Bench.run { bench async throws in
       for rid in ["1", "2", "3"] { try await bench.put(rid) }
       // Somebody holds a row that the record must change: the changes are made, and the rest waits.
@@ -74,7 +74,7 @@ extension Bench {
     }
   }
 
-  @Test func ofOneKilledBeforeItSentNothingIsKeptTwice() async throws {
+  @Test func `of one killed before it sent nothing is kept twice`() async throws {
     try await Bench.run { bench async throws in
       for rid in ["1", "2"] { try await bench.put(rid) }
       bench.broker.plan(.send, .die)
@@ -87,7 +87,7 @@ extension Bench {
     }
   }
 
-  @Test func messagesOfOneBatchThatChangeTheSameRecordAreTakenOneByOne() async throws {
+  @Test func `messages of one batch that change the same record are taken one by one`() async throws {
     try await Bench.run { bench async throws in
       let store = bench.store
       for rid in ["1", "2", "3", "4"] { try await bench.put(rid) }
@@ -104,7 +104,7 @@ extension Bench {
   }
 
   @Test(arguments: [true, false])
-  func whatCanNeverBeKeptIsAnErrorOfTheStageAndHoldsUpNobody(_ isConflict: Bool) async throws {
+  func `what can never be kept is an error of the stage and holds up nobody`(_ isConflict: Bool) async throws {
     try await Bench.run(tries: 3) { bench async throws in
       try await bench.store.commit([.insert(collection: "c", key: "k", document: [:])])
       for rid in ["1", "2", "3"] { try await bench.put(rid) }
@@ -126,7 +126,7 @@ extension Bench {
     }
   }
 
-  @Test func aNumberGrowsByWhatEachOfManyAddsAtOnce() async throws {
+  @Test func `a number grows by what each of many adds at once`() async throws {
     try await Bench.run { bench async throws in
       let store = bench.store
       try await store.commit([.insert(collection: "c", key: "k", document: ["other": "x"])])
@@ -144,7 +144,7 @@ extension Bench {
   }
 
   @Test(arguments: [["n": "text"], ["n": 1.5], "text", [1]] as [JSONValue])
-  func whatIsNoNumberIsNotAddedTo(_ document: JSONValue) async throws {
+  func `what is no number is not added to`(_ document: JSONValue) async throws {
     try await Bench.run { bench async throws in
       let store = bench.store
       try await store.commit([.insert(collection: "c", key: "k", document: document)])

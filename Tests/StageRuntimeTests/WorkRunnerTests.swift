@@ -32,7 +32,7 @@ import Testing
     try await bench.number("SELECT count(*) FROM regproc.work WHERE state = $1", [.int(state)]) == count
   }
 
-  @Test func recordsAreListedByAMemberPageByPage() async throws {
+  @Test func `records are listed by a member page by page`() async throws {
     try await Bench.run { bench async throws in
       let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
       let other = PostgresStageStore(stage: "t", pool: bench.pool, wake: bench.wake)
@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  @Test func listingsHaveIndexes() async throws {
+  @Test func `listings have indexes`() async throws {
     try await Bench.run { bench async throws in
       func plan(_ condition: String) async throws -> String {
         try await bench.pool.with { connection in
@@ -83,7 +83,7 @@ import Testing
     }
   }
 
-  @Test func workIsDoneOnceAndItsChangesAreCommittedWithItsEnd() async throws {
+  @Test func `work is done once and its changes are committed with its end`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await withRunner(bench) { item in
@@ -100,7 +100,7 @@ import Testing
     }
   }
 
-  @Test func anErrorIsTriedAgainAndThenGivenUpWithItsCode() async throws {
+  @Test func `an error is tried again and then given up with its code`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       let error = ServiceError(.unavailable, service: "s", code: "DOWN", "down")
@@ -123,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func aFinalFailureIsGivenUpAtOnceAndAGivingUpThatFailsIsRepeated() async throws {
+  @Test func `a final failure is given up at once and a giving up that fails is repeated`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await withRunner(bench) { item in
@@ -147,7 +147,7 @@ import Testing
     }
   }
 
-  @Test func workThatAsksForAnotherTimeBeginsAnewThen() async throws {
+  @Test func `work that asks for another time begins anew then`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await withRunner(bench) { item in
@@ -161,7 +161,7 @@ import Testing
     }
   }
 
-  @Test func workIsNotDoneBeforeItsMoment() async throws {
+  @Test func `work is not done before its moment`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await withRunner(bench) { item in
@@ -176,7 +176,7 @@ import Testing
     }
   }
 
-  @Test func ofAKindThatIsDoneOneAtATimeNoTwoPiecesAreInHandAtOnce() async throws {
+  @Test func `of a kind that is done one at a time no two pieces are in hand at once`() async throws {
     try await Bench.run { bench async throws in
       let (calls, others) = (Calls(), Calls())
       let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
@@ -209,7 +209,7 @@ import Testing
     }
   }
 
-  @Test func howManyPiecesAreDoneAtOnceIsWhatTheStagesSettingSays() throws {
+  @Test func `how many pieces are done at once is what the stages setting says`() throws {
     struct Sender: StagePlugin {
       static let spec = PluginSpec(
         name: "sender", summary: "sends",
@@ -221,7 +221,7 @@ import Testing
     #expect(Sender.spec.work(by: settings).map(\.concurrency) == [1, 9])
   }
 
-  @Test func twoRunnersNeverDoTheSamePiece() async throws {
+  @Test func `two runners never do the same piece`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       let perform: @Sendable (WorkItem) async throws -> WorkOutcome = { item in
@@ -238,7 +238,7 @@ import Testing
     }
   }
 
-  @Test func thePieceOfADeadRunnerIsTakenOverAfterItsLeaseAndTheDeadOnesEndCountsNothing() async throws {
+  @Test func `the piece of a dead runner is taken over after its lease and the dead ones end counts nothing`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await withRunner(bench, name: "dead") { item in
@@ -272,7 +272,7 @@ import Testing
     }
   }
 
-  @Test func aPieceThatAnotherTookOverIsNotGivenUpByTheOneThatLostIt() async throws {
+  @Test func `a piece that another took over is not given up by the one that lost it`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       try await withRunner(bench) { item in
@@ -298,7 +298,7 @@ import Testing
     }
   }
 
-  @Test func theEndOfAWayIsPublishedOnceForEachRun() async throws {
+  @Test func `the end of a way is published once for each run`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       try bench.start("a") { _ in .failed("NO", "no") }

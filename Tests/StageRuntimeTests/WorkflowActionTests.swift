@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test(arguments: ResumeAction.allCases)
-  func aPausedRegistrationDoesWhatAPersonAsksForOnce(_ action: ResumeAction) async throws {
+  func `a paused registration does what a person asks for once`(_ action: ResumeAction) async throws {
     let calls = Calls()
     try await run(calls: calls) { bench, resume in
       // Eight at once, and again: one order.
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test func ofSeveralAllOrNoneDoIt() async throws {
+  @Test func `of several all or none do it`() async throws {
     try await run(["1", "2"]) { bench, _ in
       #expect(try await refusal { try await bench.pipeline.act(.stopProcessing, on: ["1", "404"], by: "anna") } == .unknown("404"))
       try await bench.run("UPDATE regprc.registration SET status_code = 'PAUSED_FOR_ADDITIONAL_INFO' WHERE reg_id = '2'")
@@ -95,7 +95,7 @@ import Testing
     }
   }
 
-  @Test func anOrderThatWasGivenUpCanBeGivenAgain() async throws {
+  @Test func `an order that was given up can be given again`() async throws {
     try await run { bench, resume in
       try await bench.pipeline.act(.resumeProcessing, on: ["1"], by: "anna")
       try await bench.run("UPDATE regproc.work SET state = 2, failure_code = 'X', done_at = now() WHERE key LIKE '%/action'")
@@ -106,7 +106,7 @@ import Testing
     }
   }
 
-  @Test func anInstanceGoesThroughItsFlowAndIsThereOnce() async throws {
+  @Test func `an instance goes through its flow and is there once`() async throws {
     try await Bench.run { bench async throws in
       let relay = try bench.relay()
       defer { relay.stop() }
@@ -151,7 +151,7 @@ import Testing
     }
   }
 
-  @Test func aNotificationOfAPacketThatTheStageHasOrGetsChangesNothing() async throws {
+  @Test func `a notification of a packet that the stage has or gets changes nothing`() async throws {
     try await Bench.run { bench async throws in
       try await bench.register("1")
       let message = try bench.message("1")
@@ -169,7 +169,7 @@ import Testing
     }
   }
 
-  @Test func transactionsAndSearchesTellWhatTheTablesHave() async throws {
+  @Test func `transactions and searches tell what the tables have`() async throws {
     try await run(["1", "2"]) { bench, _ in
       let register = bench.register
       let transactions = try await register.transactions(rid: "1", limit: 10)

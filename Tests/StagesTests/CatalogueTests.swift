@@ -12,7 +12,7 @@ import YAML
     "introducer-validator", "uin-generator", "finalization", "print", "opencrvs",
   ]
 
-  @Test func pluginsHaveNamesOfTheirOwnAndDescribeEverySetting() {
+  @Test func `plugins have names of their own and describe every setting`() {
     let names = Catalogue.plugins.map { $0.spec.name }
     #expect(Set(names).count == names.count)
     for plugin in Catalogue.plugins {
@@ -23,7 +23,7 @@ import YAML
   }
 
   @Test(arguments: Catalogue.plugins.map { $0.spec.name })
-  func noSettingOfAStageIsShownWithItsSecrets(_ name: String) throws {
+  func `no setting of a stage is shown with its secrets`(_ name: String) throws {
     let plugin = try #require(Catalogue.plugin(named: name))
     for field in plugin.spec.settings {
       if ["secret", "password", "private"].contains(where: { field.name.contains($0) }), field.kind != .file {
@@ -38,7 +38,7 @@ import YAML
   }
 
   @Test(arguments: flow)
-  func everyStageOfTheFlowIsDescribedByAFileThatItsPluginAccepts(_ name: String) throws {
+  func `every stage of the flow is described by a file that its plugin accepts`(_ name: String) throws {
     let stage = try #require(try file(name))
     #expect(!stage.summary.isEmpty)
     let plugin = try #require(Catalogue.plugin(named: stage.plugin))
@@ -52,7 +52,7 @@ import YAML
     ("print", "CredentialRequestorStage", "credential-requestor", "credential-requestor-stage", "PRINT_SERVICE"),
     ("opencrvs", "OpencrvsStage", "opencrvs", "opencrvs-stage", "OPENCRVS_NEW"),
   ])
-  func whatJavaStagesAndTablesSeeIsMOSIPs(
+  func `what Java stages and tables see is MOSIPs`(
     _ name: String, _ className: String, _ topic: String, _ group: String, _ type: String
   ) throws {
     let stage = try #require(try file(name))

@@ -80,7 +80,7 @@ import Testing
     ("POST", "/workflowmanager/workflowinstance", "officer"), ("POST", "/registrationstatus/lostridsearch", "processor"),
     ("POST", "/securezone/notification", "admin"),
   ])
-  func nobodyWithoutTheRoleIsAnswered(_ method: String, _ path: String, _ role: String) async throws {
+  func `nobody without the role is answered`(_ method: String, _ path: String, _ role: String) async throws {
     let world = await world()
     #expect(try await send(method, path, token: nil, in: world).status == 401)
     #expect(try await send(method, path, token: "unknown", in: world).status == 401)
@@ -91,7 +91,7 @@ import Testing
 
   // MARK: Transactions
 
-  @Test func transactionsAreTheBytesThatMOSIPsPagesRead() async throws {
+  @Test func `transactions are the bytes that MOSIPs pages read`() async throws {
     let world = await world {
       $0.transactions = [
         TransactionRecord(
@@ -121,7 +121,7 @@ import Testing
   // MARK: The envelope
 
   @Test(arguments: ["workflow/search", "workflowaction", "workflowinstance"])
-  func whatIsWrongWithTheEnvelopeIsNamedInUpstreamsOrder(_ path: String) async throws {
+  func `what is wrong with the envelope is named in upstreams order`(_ path: String) async throws {
     let world = await world()
     let prefix = path == "workflowinstance" ? "RPR-WIN-" : "RPR-WAA-"
     for (name, value, code, message) in [
@@ -144,7 +144,7 @@ import Testing
 
   // MARK: Search
 
-  @Test func aSearchIsAPageWithWhatMOSIPTellsOfEach() async throws {
+  @Test func `a search is a page with what MOSIP tells of each`() async throws {
     let world = await world {
       $0.workflowRows = [
         WorkflowRecord(
@@ -187,7 +187,7 @@ import Testing
       (["filters": [], "pagination": [:], "sort": ["sortType": "up", "sortField": "createDateTime"]], "RPR-WAA-001"),
       (["filters": [], "pagination": [:], "sort": ["sortType": "asc", "sortField": "cr_dtimes; DROP"]], "RPR-WAA-001"),
     ] as [(JSONValue, String)])
-  func aSearchThatCannotBeMeantIsNamed(_ request: JSONValue, _ code: String) async throws {
+  func `a search that cannot be meant is named`(_ request: JSONValue, _ code: String) async throws {
     let world = await world()
     #expect(self.code(try await ask("workflow/search", request, in: world)) == code)
     #expect(await world.searches.isEmpty)
@@ -195,7 +195,7 @@ import Testing
 
   // MARK: Actions
 
-  @Test func anActionIsAuditedDoneAndAnswered() async throws {
+  @Test func `an action is audited done and answered`() async throws {
     let world = await world()
     let answer = try await ask(
       "workflowaction", ["workflowIds": ["1", "2"], "workflowAction": "RESUME_FROM_BEGINNING"], in: world)
@@ -211,7 +211,7 @@ import Testing
     #expect(await world.acted.count == 1)
   }
 
-  @Test func anActionThatIsRefusedHasMOSIPsCodes() async throws {
+  @Test func `an action that is refused has MOSIPs codes`() async throws {
     for (refusal, code, message) in [
       (.unknown("1"), "RPR-WAA-003", "Workflow id  1  not found in registration table"),
       (.notPaused("1"), "RPR-WAA-004", "Workflow id  1 is not PAUSED"), (.pausedElsewhere("1"), "RPR-WAS-003", nil),
@@ -236,7 +236,7 @@ import Testing
 
   // MARK: Instances
 
-  @Test func anInstanceBeginsWithItsContactSealedAndIsThereOnce() async throws {
+  @Test func `an instance begins with its contact sealed and is there once`() async throws {
     let world = await world()
     let request: JSONValue = [
       "registrationId": .string(Sample.rid), "process": "CRVS_NEW", "source": "CRVS1", "additionalInfoReqId": "",
@@ -280,7 +280,7 @@ import Testing
     return try JSONValue.parse(answer.body)
   }
 
-  @Test func aLostRIDIsFoundByCenterAndDays() async throws {
+  @Test func `a lost RIDIs found by center and days`() async throws {
     let world = await world {
       $0.announcedRows = [AnnouncedRecord(rid: Sample.rid, registrationDay: nil, announcedAt: Sample.now)]
     }
@@ -321,7 +321,7 @@ import Testing
         ], "RPR-RGS-033"
       ),
     ] as [(JSONValue, String)])
-  func aSearchForALostRIDThatCannotBeMeantIsNamed(_ request: JSONValue, _ code: String) async throws {
+  func `a search for a lost RID that cannot be meant is named`(_ request: JSONValue, _ code: String) async throws {
     let world = await world()
     let answer = try await lost(request, in: world)
     #expect(self.code(answer) == code && !String(decoding: answer.encoded(), as: UTF8.self).contains("Asha"))
@@ -336,7 +336,7 @@ import Testing
     return (answer.status, String(decoding: answer.body, as: UTF8.self))
   }
 
-  @Test func aNotificationIsTakenOnceAndAnsweredInMOSIPsWords() async throws {
+  @Test func `a notification is taken once and answered in MOSIPs words`() async throws {
     let world = await world {
       $0.announcements = [Sample.announcement()]
       $0.rows = [Sample.row()]
@@ -369,7 +369,7 @@ import Testing
     await #expect(throws: HTTPFailure.self) { try await notify(body, in: world) }
   }
 
-  @Test func aPacketThatAnotherHasOvertakenEndsAndIsSaidNotToGoOn() async throws {
+  @Test func `a packet that another has overtaken ends and is said not to go on`() async throws {
     let other = "00000000-0000-4000-8000-000000000002"
     let world = await world {
       $0.announcements = [Sample.announcement(), Sample.announcement(packetId: "other", workflowInstanceId: other)]

@@ -2,7 +2,7 @@ import System
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct BackoffTests {
-  @Test func pausesDoubleUpToTheLongest() {
+  @Test func `pauses double up to the longest`() {
     let backoff = Backoff(first: 0.5, longest: 3)
     #expect((1...5).map { backoff.pause(after: $0) } == [0.5, 1, 2, 3, 3])
     #expect((1...4).map { backoff.milliseconds(after: $0) } == [500, 1000, 2000, 3000])
@@ -10,7 +10,7 @@ import Testing
     #expect(Backoff(first: 7, factor: 1, longest: 100).pause(after: 90) == 7)
   }
 
-  @Test func noNumberOfTriesIsTooSmallOrTooLarge() {
+  @Test func `no number of tries is too small or too large`() {
     let backoff = Backoff(first: 0.2, longest: 900)
     for tries in [Int.min, -1, 0, 1] { #expect(backoff.pause(after: tries) == 0.2) }
     #expect(backoff.pause(after: .max) == 900)
@@ -19,7 +19,7 @@ import Testing
     #expect(Backoff(first: 1e300, longest: .infinity).milliseconds(after: .max) == .max)
   }
 
-  @Test func chanceTakesAwayTheGivenPartAtTheMost() {
+  @Test func `chance takes away the given part at the most`() {
     let backoff = Backoff(first: 1, longest: 5, jitter: 0.5)
     #expect(backoff.pause(after: 2, chance: 0) == 1)
     #expect(backoff.pause(after: 2, chance: 0.5) == 1.5)

@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test(arguments: [false, true], [0, 1, 65_535, 65_536, 65_537, 3_000_000])
-  func everyByteReachesTheDaemonWhateverTheLengthAndTheSocket(_ overUnixSocket: Bool, _ count: Int) async throws {
+  func `every byte reaches the daemon whatever the length and the socket`(_ overUnixSocket: Bool, _ count: Int) async throws {
     try await withDaemon(.honest("no such text"), overUnixSocket: overUnixSocket) { scanner, daemon async throws in
       let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
       #expect(try await scanner.scan(bytes) == nil)
@@ -29,7 +29,7 @@ import Testing
     }
   }
 
-  @Test func aVirusIsNamedWhereverItStands() async throws {
+  @Test func `a virus is named wherever it stands`() async throws {
     try await withDaemon(.honest("EVIL")) { scanner, _ async throws in
       #expect(try await scanner.scan(Array("good".utf8)) == nil)
       #expect(try await scanner.scan(Array("EVIL".utf8)) == "Test.Signature")
@@ -40,7 +40,7 @@ import Testing
     }
   }
 
-  @Test func manyPacketsAreScannedAtTheSameTimeAndNoneIsMistakenForAnother() async throws {
+  @Test func `many packets are scanned at the same time and none is mistaken for another`() async throws {
     try await withDaemon(.honest("EVIL")) { scanner, _ async throws in
       let found = try await withThrowingTaskGroup(of: Bool.self) { group in
         for number in 0..<24 {
@@ -62,7 +62,7 @@ import Testing
     ("stream: OK \0", "answered"), ("stream: \u{1B}[31mred ERROR\0", "answered `stream: ?[31mred ERROR`"),
     (String(repeating: "x", count: 5000), "without an end"),
   ])
-  func anAnswerThatIsNoneIsNeverTakenForClean(_ answer: String, _ expected: String) async throws {
+  func `an answer that is none is never taken for clean`(_ answer: String, _ expected: String) async throws {
     try await withDaemon(.says(answer)) { scanner, _ async throws in
       let error = try #require(await fault { try await scanner.scan([1]) })
       #expect(error.isRetriable && error.code == "RPR-PKR-008" && error.message.contains(expected), "\(error)")
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func aStreamThatTheDaemonWillNeverTakeIsRefusedAndSaysWhatToDo(_ overUnixSocket: Bool) async throws {
+  func `a stream that the daemon will never take is refused and says what to do`(_ overUnixSocket: Bool) async throws {
     try await withDaemon(.hasEnough(after: 100_000), overUnixSocket: overUnixSocket) { scanner, _ async throws in
       #expect(try await scanner.scan([UInt8](repeating: 1, count: 90_000)) == nil)
       let error = try #require(await fault { try await scanner.scan([UInt8](repeating: 1, count: 20_000_000)) })
@@ -81,13 +81,13 @@ import Testing
     }
   }
 
-  @Test func aDaemonThatHangsUpIsTriedAgain() async throws {
+  @Test func `a daemon that hangs up is tried again`() async throws {
     try await withDaemon(.hangsUp) { scanner, _ async throws in
       #expect(await fault { try await scanner.scan([UInt8](repeating: 1, count: 500_000)) }?.isRetriable == true)
     }
   }
 
-  @Test func aSilentDaemonHoldsAPacketForItsTimeOnly() async throws {
+  @Test func `a silent daemon holds a packet for its time only`() async throws {
     let daemon = StandInDaemon(.silent)
     defer { daemon.stop() }
     let scanner = ClamAVScanner(try #require(ScannerAddress(daemon.address)), seconds: 0.2)
@@ -97,14 +97,14 @@ import Testing
   }
 
   @Test(arguments: ["/nowhere/clamd.sock", "127.0.0.1:1", "no-such-host.invalid:3310"])
-  func aDaemonThatIsNotThereIsOutOfReachAndHealthSaysSo(_ address: String) async throws {
+  func `a daemon that is not there is out of reach and health says so`(_ address: String) async throws {
     let scanner = ClamAVScanner(try #require(ScannerAddress(address)), seconds: 5)
     #expect(await fault { try await scanner.scan([1]) }?.isRetriable == true)
     let state = await scanner.state()
     #expect(state.scanner == "clamd" && state.fault?.isEmpty == false && state.version == nil)
   }
 
-  @Test func healthSaysWhichScannerThereIs() async throws {
+  @Test func `health says which scanner there is`() async throws {
     try await withDaemon(.honest("x")) { scanner, daemon async throws in
       let state = await scanner.state()
       #expect(state == VirusScannerState(scanner: "clamd", version: "ClamAV 9.9.9/27000/Mon Jan  1 00:00:00 2024"))
@@ -122,12 +122,12 @@ import Testing
       ("", nil), ("clamd:", nil), ("clamd:0", nil), ("clamd:70000", nil), (":3310", nil), ("a b", nil), ("[::1", nil),
       ("[::1]x", nil), ("host/path", nil), ("/" + String(repeating: "x", count: 108), nil),
     ] as [(String, ScannerAddress?)])
-  func anAddressIsAHostWithAPortOrASocketsPath(_ text: String, _ expected: ScannerAddress?) {
+  func `an address is a host with a port or a sockets path`(_ text: String, _ expected: ScannerAddress?) {
     #expect(ScannerAddress(text) == expected)
   }
 
   @Test(.enabled(if: RealDaemon.program != nil, "clamd is not installed: apt-get install clamav-daemon"))
-  func clamAVItselfFindsTheTestFileAndTakesWhatIsClean() async throws {
+  func `clam AV itself finds the test file and takes what is clean`() async throws {
     let daemon = try RealDaemon(try #require(RealDaemon.program))
     defer { daemon.stop() }
     let scanner = ClamAVScanner(.unix(path: daemon.socketPath))

@@ -10,7 +10,7 @@ import XML
   }
 
   /// Time in proportion to the input: pairwise, each of these took minutes.
-  @Test(.timeLimit(.minutes(1))) func aHundredThousandAttributesOrElementsOnOneLineAreReadInNoTime() throws {
+  @Test(.timeLimit(.minutes(1))) func `a hundred thousand attributes or elements on one line are read in no time`() throws {
     let limits = XMLLimits(attributes: 100_001)
     let attributes = (0..<100_000).map { " a\($0)='\($0)'" }.joined()
     let root = try XMLReader.read(Array("<r\(attributes)/>".utf8), limits: limits)
@@ -23,7 +23,7 @@ import XML
     #expect(long.children.last?.line == 1 && long.children.last?.column == 4 + 14 * 99_998)
   }
 
-  @Test func elementsAttributesTextAndEntitiesAreRead() throws {
+  @Test func `elements attributes text and entities are read`() throws {
     let root = try XMLReader.read(
       Array(
         """
@@ -59,17 +59,17 @@ import XML
     ("<r>&#+65;</r>", "unknownEntity 1:4"), ("<r a='1'b='2'/>", "name 1:9"), ("<!ELEMENT r ANY><r/>", "declaration 1:1"),
     (String(repeating: "<a>", count: 65), "tooDeep 1:195"),
   ])
-  func whatIsWrongOrDangerousIsRefusedByName(_ text: String, _ expected: String) {
+  func `what is wrong or dangerous is refused by name`(_ text: String, _ expected: String) {
     #expect(fault(text) == expected)
   }
 
-  @Test func otherEncodingsAreRefused() {
+  @Test func `other encodings are refused`() {
     for bytes: [UInt8] in [[0xFF, 0xFE, 60, 0], [0xFE, 0xFF, 0, 60], Array("<r>".utf8) + [0xFF] + Array("</r>".utf8)] {
       #expect(throws: XMLError.self) { try XMLReader.read(bytes) }
     }
   }
 
-  @Test func aPrefixStandsForTheNamespaceThatIsDeclaredNearest() throws {
+  @Test func `a prefix stands for the namespace that is declared nearest`() throws {
     let root = try XMLReader.read(
       Array("<a xmlns='u' xmlns:p='v'><p:b x='1' p:y='2'/><c xmlns=''/><p:d xmlns:p='w'/><q:e/></a>".utf8))
     #expect(root.namespace == "u" && root.children.map(\.namespace) == ["v", "", "w", ""])
@@ -78,7 +78,7 @@ import XML
   }
 
   /// What is just within a limit, and one more.
-  @Test func whatIsAboveALimitIsRefusedByName() throws {
+  @Test func `what is above a limit is refused by name`() throws {
     let limits = XMLLimits(bytes: 60, elements: 3, depth: 2, attributes: 2)
     for (text, more, fault) in [
       (

@@ -10,7 +10,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
 
 @Suite(.timeLimit(.minutes(10))) struct YAMLDocumentTests {
   /// Time in proportion to the input, whether a key stands twice included.
-  @Test(.timeLimit(.minutes(1))) func aHundredThousandKeysAreReadInNoTimeAndOneTooManyIsFound() {
+  @Test(.timeLimit(.minutes(1))) func `a hundred thousand keys are read in no time and one too many is found`() {
     var limits = YAMLLimits()
     limits.bytes = 16 << 20
     limits.nodes = 1_000_000
@@ -28,7 +28,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     }
   }
 
-  @Test func everyNodeKnowsItsLineAndColumn() throws {
+  @Test func `every node knows its line and column`() throws {
     let root = try #require(parse("a: 1\nlist:\n  - x\n  - {b: \"ü y\", c: z}\n").root)
     #expect(root.start == Position(line: 1, column: 1))
     let list = try #require(root["list"]?.sequence)
@@ -40,81 +40,81 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(flow[1].keyNode.start == Position(line: 4, column: 16), "columns count characters, not bytes")
   }
 
-  @Test func pairsKeepTheOrderOfTheFile() {
+  @Test func `pairs keep the order of the file`() {
     #expect(parse("z: 1\na: 2\nm: 3").root?.mapping?.map(\.key) == ["z", "a", "m"])
   }
 
-  @Test func aDuplicateKeyIsReportedWithBothPlacesAndTheFirstIsKept() {
+  @Test func `a duplicate key is reported with both places and the first is kept`() {
     let document = parse("a: 1\nb: 2\na: 3\n")
     #expect(faults(document) == ["duplicate-key 3:1"])
     #expect(document.problems[0].message == "the key 'a' is already at line 1, column 1")
     #expect(document.root?["a"]?.int == 1)
   }
 
-  @Test func everyDuplicateKeyIsReportedInOneRun() {
+  @Test func `every duplicate key is reported in one run`() {
     #expect(faults(parse("a: {x: 1, x: 2}\nb: 1\nb: 2\n")) == ["duplicate-key 1:11", "duplicate-key 3:1"])
   }
 
-  @Test func aByteOrderMarkIsAcceptedAndMovesNoColumn() {
+  @Test func `a byte order mark is accepted and moves no column`() {
     let document = YAMLDocument.parse([0xEF, 0xBB, 0xBF] + Array("a: 1".utf8), name: "f")
     #expect(document.problems.isEmpty)
     #expect(document.root?.mapping?[0].value.start == Position(line: 1, column: 4))
   }
 
-  @Test func windowsLineEndsAreAccepted() {
+  @Test func `windows line ends are accepted`() {
     let document = parse("a: 1\r\nb:\r\n  - x\r\n")
     #expect(document.problems.isEmpty)
     #expect(document.root?["b"]?.sequence?[0].start == Position(line: 3, column: 5))
     #expect(document.source.line(3) == "  - x")
   }
 
-  @Test func anEmptyFileIsNull() {
+  @Test func `an empty file is null`() {
     #expect(parse("").root?.isNull == true)
     #expect(parse("# nothing\n").root?.isNull == true)
     #expect(parse("").problems.isEmpty)
   }
 
-  @Test func aTabThatIndentsIsNamed() {
+  @Test func `a tab that indents is named`() {
     let document = parse("a:\n\tb: 1\n")
     #expect(faults(document) == ["tab 2:1"])
     #expect(document.root == nil)
   }
 
-  @Test func bytesThatAreNotUTF8AreRefusedAtTheirPlace() {
+  @Test func `bytes that are not UTF8 are refused at their place`() {
     #expect(faults(YAMLDocument.parse(Array("a: 1\nü: ".utf8) + [0xC3, 0x28], name: "f")) == ["not-utf-8 2:4"])
     #expect(faults(YAMLDocument.parse([0xFF, 0xFE, 0x61, 0x00], name: "f")) == ["not-utf-8 1:1"])
     #expect(faults(YAMLDocument.parse([0xED, 0xA0, 0x80], name: "f")) == ["not-utf-8 1:1"])
   }
 
-  @Test func controlCharactersAreRefusedAtTheirPlace() {
+  @Test func `control characters are refused at their place`() {
     #expect(faults(parse("a: 1\nb: \u{0}\n")) == ["control-character 2:4"])
   }
 
-  @Test func aSecondDocumentIsRefused() {
+  @Test func `a second document is refused`() {
     #expect(faults(parse("a: 1\n---\nb: 2\n")) == ["several-documents 2:1"])
     #expect(faults(parse("---\na: 1\n...\n")).isEmpty)
   }
 
-  @Test func brokenSyntaxIsReportedWhereItBreaks() {
+  @Test func `broken syntax is reported where it breaks`() {
     #expect(faults(parse("a: b: c\n")) == ["syntax 1:5"])
     #expect(parse("a: b: c\n").problems[0].suggestion != nil)
     #expect(faults(parse("a: [1, 2\nb: 3\n")) == ["syntax 2:2"])
     #expect(faults(parse("a: \"open\n")) == ["syntax 2:1"])
   }
 
-  @Test func anAliasIsItsAnchor() {
+  @Test func `an alias is its anchor`() {
     let root = parse("a: &x [1, 2]\nb: *x\n").root
     #expect(root?["b"]?.sequence?.compactMap(\.int) == [1, 2])
     #expect(faults(parse("a: &anchor 1\nb: *anchro\n")) == ["unknown-anchor 2:4"])
     #expect(parse("a: &anchor 1\nb: *anchro\n").problems[0].suggestion == "did you mean 'anchor'?")
   }
 
-  @Test func aRecursiveAliasIsRefused() {
+  @Test func `a recursive alias is refused`() {
     #expect(faults(parse("a: &x\n  b: *x\n")) == ["recursive-alias 2:6"])
     #expect(faults(parse("o: &x 1\na: &x [*x]\n")) == ["recursive-alias 2:8"])
   }
 
-  @Test func aBillionLaughsAreRefusedBeforeTheyAreExpanded() {
+  @Test func `a billion laughs are refused before they are expanded`() {
     var text = "l0: &l0 lol\n"
     for i in 1...9 {
       text += "l\(i): &l\(i) [" + Array(repeating: "*l\(i - 1)", count: 10).joined(separator: ",") + "]\n"
@@ -124,7 +124,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(document.problems.map(\.code) == ["too-many-nodes"])
   }
 
-  @Test func deepNestingIsRefusedWhetherWrittenOrByAlias() {
+  @Test func `deep nesting is refused whether written or by alias`() {
     #expect(parse(String(repeating: "[", count: 100_000)).problems.map(\.code) == ["too-deep"])
     var text = "a0: &a0 [x]\n"
     for i in 1...40 { text += "a\(i): &a\(i) [[*a\(i - 1)]]\n" }
@@ -133,7 +133,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(parse(allowed).problems.isEmpty)
   }
 
-  @Test func aFileAboveTheLimitIsRefused() {
+  @Test func `a file above the limit is refused`() {
     var limits = YAMLLimits()
     limits.bytes = 10
     #expect(
@@ -141,14 +141,14 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(YAMLDocument.parse(Array("a: 1234567".utf8), name: "f", limits: limits).problems.isEmpty)
   }
 
-  @Test func keysThatAreNoNamesMergeKeysAndTagsAreRefused() {
+  @Test func `keys that are no names merge keys and tags are refused`() {
     #expect(faults(parse("? [a, b]\n: 1\n")) == ["key-not-scalar 1:3"])
     #expect(faults(parse("a: &a {x: 1}\nb:\n  <<: *a\n")) == ["merge-key 3:3"])
     #expect(faults(parse("a: !!python/object:os.system x\n")) == ["unsupported-tag 1:4"])
     #expect(parse("a: !!str 12\n").root?["a"]?.string == "12")
   }
 
-  @Test func randomBytesNeverDoMoreThanReportAProblem() {
+  @Test func `random bytes never do more than report a problem`() {
     var state: UInt64 = 42
     let alphabet = Array("ab:-[]{}&*!|>'\"%@`,?# \n\t\r\u{FEFF}<0é".utf8)
     for _ in 0..<3000 {
@@ -174,11 +174,11 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     ("1.2.0.1", .string("1.2.0.1")), ("1_000", .string("1_000")), ("-", .string("-")), (".", .string(".")),
     ("99999999999999999999", .double(1e20)), ("2025-12-23", .string("2025-12-23")),
   ])
-  func aPlainScalarHasTheMeaningOfTheCoreSchema(_ text: String, _ value: YAMLValue) {
+  func `a plain scalar has the meaning of the core schema`(_ text: String, _ value: YAMLValue) {
     #expect(YAMLValue(plain: text) == value)
   }
 
-  @Test func aQuotedOrBlockScalarIsAlwaysText() {
+  @Test func `a quoted or block scalar is always text`() {
     let root = parse("a: \"true\"\nb: '12'\nc: |\n  5\n").root
     #expect(root?["a"]?.value == .string("true"))
     #expect(root?["b"]?.string == "12")
@@ -188,7 +188,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
 }
 
 @Suite(.timeLimit(.minutes(10))) struct ProblemTests {
-  @Test func renderingShowsTheLineACaretAndTheSuggestion() {
+  @Test func `rendering shows the line a caret and the suggestion`() {
     let source = SourceText(name: "routes.yaml", bytes: Array("version: 1\nroute: [packet-validatr]\n".utf8))
     let problem = Problem(
       "unknown-stage", "no stage is called 'packet-validatr'", file: "routes.yaml", at: Position(line: 2, column: 9),
@@ -203,14 +203,14 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(problem.render(source: source, colours: true).contains("\u{1B}[1;31merror:"))
   }
 
-  @Test func theCaretStaysUnderItsCharacterAfterTabsAndAccents() {
+  @Test func `the caret stays under its character after tabs and accents`() {
     let source = SourceText(name: "f", bytes: Array("\té\u{65}\u{301}x".utf8))
     let lines = Problem("c", "m", file: "f", at: Position(line: 1, column: 5)).render(source: source)
       .split(separator: "\n")
     #expect(lines.last == "   | \t  ^")
   }
 
-  @Test func controlCharactersAndEndlessLinesDoNotReachTheTerminal() {
+  @Test func `control characters and endless lines do not reach the terminal`() {
     let text = "\u{1B}[2J" + String(repeating: "x", count: 100_000)
     let source = SourceText(name: "f", bytes: Array(text.utf8))
     let out = Problem("c", Problem.quote(text), file: "f", at: Position(line: 1, column: 5000)).render(source: source)
@@ -218,13 +218,13 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(out.utf8.count < 500)
   }
 
-  @Test func aPlaceAtTheEndOfTheFileCanBeShown() {
+  @Test func `a place at the end of the file can be shown`() {
     let source = SourceText(name: "f", bytes: Array("a: [\n".utf8))
     #expect(Problem("c", "m", file: "f", at: Position(line: 2, column: 1)).render(source: source).hasSuffix("| ^"))
     #expect(Problem("c", "m", file: "f", at: Position(line: 9, column: 1)).render(source: source).hasSuffix("[c]"))
   }
 
-  @Test func theNearestNameIsFoundAndAFarOneIsNot() {
+  @Test func `the nearest name is found and a far one is not`() {
     let names = ["packet-validator", "packet-uploader", "print", "uin-generator"]
     #expect(NearestName.of("packet-validatr", among: names) == "packet-validator")
     #expect(NearestName.of("pakcet-uploader", among: names) == "packet-uploader")
@@ -250,7 +250,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     return problems.all
   }
 
-  @Test func allProblemsAreFoundInOneRunInTheOrderOfTheFile() {
+  @Test func `all problems are found in one run in the order of the file`() {
     let problems = read("wrokers: 3\nname: 12\nmode: bridg\nports: [1, x, y]\n") { reader in
       #expect(reader.required("name", String.self) == nil)
       #expect(reader.optional("workers", Int.self) == nil)
@@ -267,7 +267,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(problems[3].suggestion == "did you mean 'bridge'?")
   }
 
-  @Test func valuesOfTheRightTypeAreRead() {
+  @Test func `values of the right type are read`() {
     let problems = read("name: x\nworkers: 3\nmode: bridge\nrate: 1.5\non: true\nports: [1, 2]\nnone:\nsub: {a: b}\n") {
       #expect($0.required("name", String.self) == "x")
       #expect($0.optional("workers", Int.self) == 3)
@@ -282,7 +282,7 @@ func faults(_ document: YAMLDocument) -> [String] { document.problems.map { "\($
     #expect(problems.isEmpty)
   }
 
-  @Test func somethingElseThanAMappingIsReported() {
+  @Test func `something else than a mapping is reported`() {
     #expect(read("[1]") { _ in }.map(\.message) == ["expected a mapping for the stage, found a list"])
   }
 }

@@ -36,7 +36,7 @@ import Testing
     ("- a\n\n# one\n\n# two\n", "- a\n\n# one\n\n# two\n"),
     ("", ""),
   ])
-  func aCommentStaysBehindWhatItStandsBehind(_ text: String, _ expected: String) throws {
+  func `a comment stays behind what it stands behind`(_ text: String, _ expected: String) throws {
     let once = try printed(text)
     #expect(once == expected)
     #expect(try printed(once) == once)
@@ -44,7 +44,7 @@ import Testing
 
   /// Whatever the layout: every comment is there once, the values are the same, and a second time changes nothing.
   @Test(arguments: 0..<40)
-  func noCommentIsLostWhereverItStands(_ seed: UInt64) throws {
+  func `no comment is lost wherever it stands`(_ seed: UInt64) throws {
     var made = CommentedText(seed: seed)
     for _ in 0..<50 {
       let text = made.document()

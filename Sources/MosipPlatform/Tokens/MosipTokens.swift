@@ -45,7 +45,7 @@ final class MosipTokens: AccessTokens {
   func token(client: String, for audience: TokenAudience) async throws -> String { try await tokens.token(of: client) }
 
   func caller(of token: String, for audience: TokenAudience) async throws -> Caller? {
-    guard let token = SignedToken(token, limit: 16_384), let id = token.keyID,
+    guard let token = SignedToken(token, limit: 16_384), let id = token.keyId,
       token.counts(from: issuer, for: self.audience, at: clock.now), let key = try await key(id),
       let claims = token.claims(signedBy: key), let holder = RealmClaims(claims)
     else { return nil }

@@ -39,7 +39,7 @@ enum CBEFFSchema {
     return .elements(
       [
         maybe("Version", version), maybe("CBEFFVersion", version), needed("BIRInfo", recordInfo), maybe("BDBInfo", captureInfo),
-        maybe("SBInfo", .elements([maybe("Format", registryID)])),
+        maybe("SBInfo", .elements([maybe("Format", registryId)])),
       ] + nested
         + [
           maybe("BDB", .text(isBase64)), maybe("SB", .text(isBase64)), many("others", .elements([many("entry", .entry)])),
@@ -48,7 +48,7 @@ enum CBEFFSchema {
 
   private static let anything = Content.text { _ in true }
   private static let version = Content.elements([needed("Major", .text(isNumber)), needed("Minor", .text(isNumber))])
-  private static let registryID = Content.elements([needed("Organization", anything), needed("Type", anything)])
+  private static let registryId = Content.elements([needed("Organization", anything), needed("Type", anything)])
   private static let times = [
     maybe("CreationDate", .text(isTime)), maybe("NotValidBefore", .text(isTime)), maybe("NotValidAfter", .text(isTime)),
   ]
@@ -59,21 +59,21 @@ enum CBEFFSchema {
     ] + times)
   private static let captureInfo = Content.elements(
     [
-      maybe("ChallengeResponse", .text(isBase64)), maybe("Index", .text(isUUID)), maybe("Format", registryID),
+      maybe("ChallengeResponse", .text(isBase64)), maybe("Index", .text(isUUID)), maybe("Format", registryId),
       maybe("Encryption", .text(isTruth)),
     ] + times + [
       maybe("Type", .text { isList($0, of: types) }),
       maybe("Subtype", .text { isList($0, of: subtypes) || isList($0, of: veinSubtypes) }),
       maybe("Level", .text { ["Raw", "Intermediate", "Processed"].contains($0) }),
-      maybe("Product", registryID), maybe("CaptureDevice", registryID), maybe("FeatureExtractionAlgorithm", registryID),
-      maybe("ComparisonAlgorithm", registryID), maybe("CompressionAlgorithm", registryID),
+      maybe("Product", registryId), maybe("CaptureDevice", registryId), maybe("FeatureExtractionAlgorithm", registryId),
+      maybe("ComparisonAlgorithm", registryId), maybe("CompressionAlgorithm", registryId),
       maybe(
         "Purpose",
         .text { ["Verify", "Identify", "Enroll", "EnrollVerify", "EnrollIdentify", "Audit"].contains($0) }),
       maybe("Quality", quality),
     ])
   private static let quality = Content.elements([
-    needed("Algorithm", registryID),
+    needed("Algorithm", registryId),
     Part(
       names: [
         "Score": .text { isNumber($0) && (Int($0) ?? .max) <= 100 }, "QualityCalculationFailed": anything,

@@ -54,7 +54,7 @@ public struct PacketDraft: Sendable {
   /// E.g. `OPENCRVS_NEW`, without an iteration.
   public var process: String
   /// `{centerId}_{machineId}`: names the keys.
-  public var refID: String
+  public var refId: String
   /// The version of the id schema, e.g. `0.1`.
   public var schemaVersion: String
   /// The id schema of that version.
@@ -80,19 +80,19 @@ public struct PacketDraft: Sendable {
   /// Online or offline.
   public var mode: Mode = .online
   /// The additional-info request this packet answers, which names an offline packet.
-  public var additionalInfoRequestID: String?
+  public var additionalInfoRequestId: String?
   /// Which answer to a request for additional information this is, from 1; the process is then stored as `{process}-{iteration}`.
   public var iteration: Int?
 
   /// A draft of what every packet has.
   public init(
-    rid: String, source: String, process: String, refID: String, schemaVersion: String, schema: IdSchema,
+    rid: String, source: String, process: String, refId: String, schemaVersion: String, schema: IdSchema,
     fields: [String: JSONValue], metaInfo: JSONObject, audits: [JSONObject], creationDate: Instant
   ) {
     self.rid = rid
     self.source = source
     self.process = process
-    self.refID = refID
+    self.refId = refId
     self.schemaVersion = schemaVersion
     self.schema = schema
     self.fields = fields
@@ -116,10 +116,10 @@ public struct PacketDraft: Sendable {
   public var processName: String { iteration.map { "\(process)-\($0)" } ?? process }
 
   /// The packet's own id: the file's name without `.zip`.
-  public var packetID: String {
+  public var packetId: String {
     switch mode {
     case .online: rid
-    case .offline: "\(additionalInfoRequestID ?? rid)-\(refID)-\(creationDate.compact)"
+    case .offline: "\(additionalInfoRequestId ?? rid)-\(refId)-\(creationDate.compact)"
     }
   }
 }
@@ -136,7 +136,7 @@ public struct SubPacketInfo: Sendable, Hashable {
   /// E.g. `OPENCRVS_NEW`.
   public var process: String
   /// `{centerId}_{machineId}`.
-  public var refID: String
+  public var refId: String
   /// Java's text of the schema version as a double, e.g. `0.1`.
   public var schemaVersion: String
   /// RSASSA-PKCS1-v1_5 with SHA-256 over the plaintext sub-packet zip.
@@ -153,7 +153,7 @@ public struct SubPacketInfo: Sendable, Hashable {
   /// The keys and values, all keys in lower case as S3 keeps them.
   public var metadata: [(key: String, value: String)] {
     [
-      ("id", id), ("packetname", packetName), ("source", source), ("process", process), ("refid", refID),
+      ("id", id), ("packetname", packetName), ("source", source), ("process", process), ("refid", refId),
       ("schemaversion", schemaVersion), ("signature", Encoding.base64URL(signature)),
       ("encryptedhash", Encoding.base64URL(encryptedHash)), ("providername", providerName),
       ("providerversion", providerVersion), ("creationdate", creationDate),
@@ -176,8 +176,8 @@ extension SubPacketInfo {
     providerVersion: String
   ) throws {
     try self.init(
-      id: draft.packetID, packetName: "\(draft.rid)_\(name.rawValue)", source: draft.source,
-      process: draft.processName, refID: draft.refID,
+      id: draft.packetId, packetName: "\(draft.rid)_\(name.rawValue)", source: draft.source,
+      process: draft.processName, refId: draft.refId,
       schemaVersion: String(PacketWriter.schemaNumber(draft.schemaVersion).double!), signature: signature,
       encryptedHash: encryptedHash, providerName: providerName, providerVersion: providerVersion,
       creationDate: draft.creationDate.iso)
@@ -194,10 +194,10 @@ extension SubPacketInfo {
       return bytes
     }
     let id = values["id"] ?? ""
-    let refID = values["refid"] ?? (id.count >= 10 ? "\(id.prefix(5))_\(id.dropFirst(5).prefix(5))" : "")
+    let refId = values["refid"] ?? (id.count >= 10 ? "\(id.prefix(5))_\(id.dropFirst(5).prefix(5))" : "")
     try self.init(
       id: id, packetName: values["packetname"] ?? "", source: values["source"] ?? "", process: values["process"] ?? "",
-      refID: refID, schemaVersion: values["schemaversion"] ?? "", signature: bytes("signature"),
+      refId: refId, schemaVersion: values["schemaversion"] ?? "", signature: bytes("signature"),
       encryptedHash: bytes("encryptedhash"), providerName: values["providername"] ?? "",
       providerVersion: values["providerversion"] ?? "", creationDate: values["creationdate"] ?? "")
   }

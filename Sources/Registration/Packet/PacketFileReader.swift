@@ -34,7 +34,7 @@ public struct PacketFileReader: Sendable {
     /// What `PacketReader` finds; not what `PacketContents.verify` finds.
     public let findings: [PacketFinding]
     /// The refId that the packet was held against.
-    public let refID: String
+    public let refId: String
     /// Bytes of the encrypted sub-packets.
     public let sizes: [SubPacketName: Int]
     /// Which of the reader's signers signed a sub-packet, by its place; absent where none did, or none were given.
@@ -44,25 +44,25 @@ public struct PacketFileReader: Sendable {
   }
 
   /// Opens a packet.
-  /// - Parameter refID: of the authenticated sender; nil takes the one that sub-packet `id` names, for a person who looks at a file.
+  /// - Parameter refId: of the authenticated sender; nil takes the one that sub-packet `id` names, for a person who looks at a file.
   /// - Throws: `PacketError` as `PacketReader.openContainer`; `ByteSourceError`.
-  public func open(_ packet: any ByteSource, refID: String? = nil) throws -> Opened {
+  public func open(_ packet: any ByteSource, refId: String? = nil) throws -> Opened {
     let container = try PacketReader.ContainerFiles.container(
       of: plaintext(of: packet), limits: limits, spoolFolder: spoolFolder)
     let origin = PacketReader.Origin(source: container.source, process: container.processName, rid: container.rid)
-    let refID = refID ?? (container.parts.first { $0.name == .id } ?? container.parts.first)?.info.refID ?? ""
+    let refId = refId ?? (container.parts.first { $0.name == .id } ?? container.parts.first)?.info.refId ?? ""
     var findings: [PacketFinding] = []
     var subPackets: [SubPacketName: SubPacket] = [:]
     var sizes: [SubPacketName: Int] = [:]
     var signedBy: [SubPacketName: Int] = [:]
     for part in container.parts {
       sizes[part.name] = part.content.count
-      (subPackets[part.name], signedBy[part.name]) = try subPacket(part, of: origin, refID, &findings)
+      (subPackets[part.name], signedBy[part.name]) = try subPacket(part, of: origin, refId, &findings)
     }
     return Opened(
       contents: PacketContents(
         rid: origin.rid, source: origin.source, processName: origin.process, subPackets: subPackets),
-      findings: findings, refID: refID, sizes: sizes, signedBy: signedBy,
+      findings: findings, refId: refId, sizes: sizes, signedBy: signedBy,
       signaturesAreChecked: !signers.isEmpty)
   }
 
@@ -77,10 +77,10 @@ public struct PacketFileReader: Sendable {
   }
 
   private func subPacket(
-    _ part: PacketReader.Part, of origin: PacketReader.Origin, _ refID: String, _ findings: inout [PacketFinding]
+    _ part: PacketReader.Part, of origin: PacketReader.Origin, _ refId: String, _ findings: inout [PacketFinding]
   ) throws -> (SubPacket, signer: Int?) {
     let name = part.name
-    findings += PacketReader.metadataFindings(part.info, name, origin, refID: refID)
+    findings += PacketReader.metadataFindings(part.info, name, origin, refId: refId)
     if !constantTimeEqual(part.info.encryptedHash, try Tally.digest(of: part.content)) {
       findings.append(PacketFinding(.encryptedHash, name))
     }

@@ -29,7 +29,7 @@ public struct PacketFileWriter: Sendable {
   /// What was written.
   public struct Written: Sendable {
     /// The packet's id.
-    public let packetID: String
+    public let packetId: String
     /// Bytes of the upload file.
     public let size: Int
     /// Upper-case hex of its SHA-256: `packetHashValue` of the sync record.
@@ -63,7 +63,7 @@ public struct PacketFileWriter: Sendable {
       try container.finish()
       try sealing.finish()
       return Written(
-        packetID: draft.packetID, size: file.size, hash: Encoding.upperHex(file.digest()), subPackets: infos,
+        packetId: draft.packetId, size: file.size, hash: Encoding.upperHex(file.digest()), subPackets: infos,
         ignoredFields: draft.ignoredFields)
     }
   }

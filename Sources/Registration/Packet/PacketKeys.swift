@@ -6,28 +6,28 @@ import System
 /// `{centerId}_{machineId}`; it names the encryption key, and its machine the signing key.
 public protocol PacketKeys: Sendable {
   /// The whole encrypted form, nonce and AAD in front.
-  func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8]
+  func encrypt(_ plaintext: [UInt8], refId: String) async throws -> [UInt8]
   /// The plaintext of a whole encrypted form.
-  func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8]
+  func decrypt(_ blob: [UInt8], refId: String) async throws -> [UInt8]
   /// RSASSA-PKCS1-v1_5 with SHA-256 over a plaintext sub-packet.
-  func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8]
+  func sign(_ plaintext: [UInt8], refId: String) async throws -> [UInt8]
   /// Whether the signature over a plaintext sub-packet is one of the machine that the refId names.
-  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool
+  func isSigned(_ plaintext: [UInt8], signature: [UInt8], refId: String) async throws -> Bool
 
   /// The plaintext of a whole encrypted form, verified. A large one is decrypted where it is read, so the source must be one that
   /// cannot change.
-  func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource
+  func decrypt(_ blob: any ByteSource, refId: String) async throws -> any ByteSource
   /// As the other `isSigned`, for a plaintext that may be read piece by piece.
-  func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool
+  func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refId: String) async throws -> Bool
 }
 
 /// For keys that take whole messages alone.
 extension PacketKeys {
-  public func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource {
-    MemorySource(try await decrypt(blob.bytes(), refID: refID))
+  public func decrypt(_ blob: any ByteSource, refId: String) async throws -> any ByteSource {
+    MemorySource(try await decrypt(blob.bytes(), refId: refId))
   }
-  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool {
-    try await isSigned(plaintext.bytes(), signature: signature, refID: refID)
+  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refId: String) async throws -> Bool {
+    try await isSigned(plaintext.bytes(), signature: signature, refId: refId)
   }
 }
 
@@ -50,44 +50,44 @@ public struct LocalPacketKeys: PacketKeys {
 
   /// Encrypts for the certificate.
   /// - Throws: `PacketError` `unknownKey`.
-  public func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try check(refID)
+  public func encrypt(_ plaintext: [UInt8], refId: String) async throws -> [UInt8] {
+    try check(refId)
     return try PacketEncryption.seal(plaintext, for: certificate)
   }
 
   /// Decrypts; the thumbprint must be the certificate's.
   /// - Throws: `PacketError` `unknownKey`, `badEncryption`, `decryptionFailed`.
-  public func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] {
-    try check(refID)
+  public func decrypt(_ blob: [UInt8], refId: String) async throws -> [UInt8] {
+    try check(refId)
     return try PacketEncryption.open(blob, with: decryptionKey, thumbprint: certificate.thumbprint)
   }
 
   /// Signs.
   /// - Throws: `PacketError` `unknownKey`.
-  public func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-    try check(refID)
+  public func sign(_ plaintext: [UInt8], refId: String) async throws -> [UInt8] {
+    try check(refId)
     return try signingKey.sign(plaintext, .sha256)
   }
 
   /// Verifies with the public half of the signing key; false for a refId that is not known.
-  public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-    guard refIDs?.contains(refID) ?? true else { return false }
+  public func isSigned(_ plaintext: [UInt8], signature: [UInt8], refId: String) async throws -> Bool {
+    guard refIDs?.contains(refId) ?? true else { return false }
     return signingKey.publicKey.isValid(signature, of: plaintext, .sha256)
   }
 
   /// Decrypts as the other `decrypt`; a large one where it is read.
-  public func decrypt(_ blob: any ByteSource, refID: String) async throws -> any ByteSource {
-    try check(refID)
+  public func decrypt(_ blob: any ByteSource, refId: String) async throws -> any ByteSource {
+    try check(refId)
     return try PacketEncryption.open(blob, with: decryptionKey, thumbprint: certificate.thumbprint)
   }
 
   /// Verifies piece by piece.
-  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refID: String) async throws -> Bool {
-    guard refIDs?.contains(refID) ?? true else { return false }
+  public func isSigned(_ plaintext: any ByteSource, signature: [UInt8], refId: String) async throws -> Bool {
+    guard refIDs?.contains(refId) ?? true else { return false }
     return try PacketEncryption.isSigned(plaintext, signature: signature, by: signingKey.publicKey)
   }
 
-  private func check(_ refID: String) throws {
-    guard refIDs?.contains(refID) ?? true else { throw PacketError(.unknownKey, "no key for this refId") }
+  private func check(_ refId: String) throws {
+    guard refIDs?.contains(refId) ?? true else { throw PacketError(.unknownKey, "no key for this refId") }
   }
 }

@@ -28,8 +28,8 @@ public struct PacketObjectNames: Sendable, Hashable {
 
   /// The uploaded file in the landing zone, which has no `.zip` behind the packet id.
   public static func landingZone(
-    rid: String, packetID: String, account: String? = "landing-zone", prefix: String = ""
-  ) -> (bucket: String, key: String) { place(rid: rid, key: packetID, account: account, prefix: prefix) }
+    rid: String, packetId: String, account: String? = "landing-zone", prefix: String = ""
+  ) -> (bucket: String, key: String) { place(rid: rid, key: packetId, account: account, prefix: prefix) }
 
   /// The object that holds a tag's value, in UTF-8.
   public static func tag(

@@ -54,23 +54,23 @@ public struct PacketReader: Sendable {
   /// Decrypts an uploaded packet and takes its container apart.
   /// - Parameters:
   ///   - packet: a source that cannot change.
-  ///   - refID: the refId of the authenticated sender or of the sync record, never one that the packet itself names.
+  ///   - refId: the refId of the authenticated sender or of the sync record, never one that the packet itself names.
   /// - Throws: `PacketError` `badEncryption`, `decryptionFailed`, `badZip`, `hostileZip`, `badContainer`, `badEntry`; what the keys throw;
   ///   `ByteSourceError`.
-  public func openContainer(_ packet: any ByteSource, refID: String) async throws -> Container {
-    try ContainerFiles.container(of: await keys.decrypt(packet, refID: refID), limits: limits, spoolFolder: spoolFolder)
+  public func openContainer(_ packet: any ByteSource, refId: String) async throws -> Container {
+    try ContainerFiles.container(of: await keys.decrypt(packet, refId: refId), limits: limits, spoolFolder: spoolFolder)
   }
 
   /// Decrypts an uploaded packet and takes its container apart.
   /// - Throws: as the other `openContainer`.
-  public func openContainer(_ packet: [UInt8], refID: String) async throws -> Container {
-    try await openContainer(MemorySource(packet), refID: refID)
+  public func openContainer(_ packet: [UInt8], refId: String) async throws -> Container {
+    try await openContainer(MemorySource(packet), refId: refId)
   }
 
   /// Reads a packet; refuses it unless every signature, hash and metadata entry fits.
   /// - Throws: as `openContainer`, and `PacketError` `notIntact`.
-  public func read(_ packet: [UInt8], refID: String) async throws -> PacketContents {
-    let (contents, findings) = try await inspect(packet, refID: refID)
+  public func read(_ packet: [UInt8], refId: String) async throws -> PacketContents {
+    let (contents, findings) = try await inspect(packet, refId: refId)
     if let first = findings.first { throw PacketError(.notIntact, "\(first)") }
     return contents
   }
@@ -78,14 +78,14 @@ public struct PacketReader: Sendable {
   /// Reads a packet and says what does not fit, for a person or a validator to judge.
   /// - Throws: as `openContainer`.
   public func inspect(
-    _ packet: [UInt8], refID: String
+    _ packet: [UInt8], refId: String
   ) async throws -> (contents: PacketContents, findings: [PacketFinding]) {
-    let container = try await openContainer(packet, refID: refID)
+    let container = try await openContainer(packet, refId: refId)
     var subPackets: [SubPacketName: SubPacket] = [:]
     var findings: [PacketFinding] = []
     for part in container.parts {
       let (subPacket, found) = try await inspect(
-        part, rid: container.rid, source: container.source, processName: container.processName, refID: refID)
+        part, rid: container.rid, source: container.source, processName: container.processName, refId: refId)
       subPackets[part.name] = subPacket
       findings += found
     }
@@ -97,19 +97,19 @@ public struct PacketReader: Sendable {
   /// Reads one sub-packet, from a container or from the object store.
   /// - Parameters:
   ///   - rid: the RID whose sub-packet is asked for; likewise `source` and `processName`.
-  ///   - refID: as in `openContainer`; decrypts, and must be what the metadata say.
+  ///   - refId: as in `openContainer`; decrypts, and must be what the metadata say.
   /// - Throws: as `openContainer`.
   public func inspect(
-    _ part: Part, rid: String, source: String, processName: String, refID: String
+    _ part: Part, rid: String, source: String, processName: String, refId: String
   ) async throws -> (subPacket: SubPacket, findings: [PacketFinding]) {
     let info = part.info
     var findings = Self.metadataFindings(
-      info, part.name, Origin(source: source, process: processName, rid: rid), refID: refID)
+      info, part.name, Origin(source: source, process: processName, rid: rid), refId: refId)
     if !constantTimeEqual(info.encryptedHash, try Tally.digest(of: part.content)) {
       findings.append(PacketFinding(.encryptedHash, part.name))
     }
-    let plaintext = try await keys.decrypt(part.content, refID: refID)
-    if try await !keys.isSigned(plaintext, signature: info.signature, refID: refID) {
+    let plaintext = try await keys.decrypt(part.content, refId: refId)
+    if try await !keys.isSigned(plaintext, signature: info.signature, refId: refId) {
       findings.append(PacketFinding(.signature, part.name))
     }
     let subPacket = try SubPacket(
@@ -206,17 +206,17 @@ extension PacketReader {
 
   /// What metadata say that entry names and the sender's refId do not.
   static func metadataFindings(
-    _ info: SubPacketInfo, _ name: SubPacketName, _ origin: Origin, refID: String
+    _ info: SubPacketInfo, _ name: SubPacketName, _ origin: Origin, refId: String
   ) -> [PacketFinding] {
     var findings: [PacketFinding] = []
     func expect(_ holds: Bool, _ subject: String) {
       if !holds { findings.append(PacketFinding(.metadata, name, subject)) }
     }
     expect(info.packetName == "\(origin.rid)_\(name.rawValue)", "packetname")
-    expect(info.id == origin.rid || info.id.hasSuffix("-\(refID)-\(info.id.suffix(14))"), "id")
+    expect(info.id == origin.rid || info.id.hasSuffix("-\(refId)-\(info.id.suffix(14))"), "id")
     expect(info.source == origin.source, "source")
     expect(info.process == origin.process, "process")
-    expect(info.refID == refID, "refid")
+    expect(info.refId == refId, "refid")
     return findings
   }
 }

@@ -16,7 +16,7 @@ public struct PacketFinding: Sendable, Hashable, CustomStringConvertible {
     /// All three sub-packets are there (docs/upstream/packet-and-crypto.md#12-which-field-goes-to-which-sub-packet).
     case subPacket = "sub-packet"
     /// The meta information names this RID (docs/upstream/packet-and-crypto.md#15-packet_meta_infojson).
-    case registrationID = "registration-id"
+    case registrationId = "registration-id"
     /// packet_data_hash.txt, packet_operations_hash.txt are there; upstream passes a packet without them
     /// (docs/upstream/packet-and-crypto.md#16-hashes-inside-a-sub-packet).
     case hashFile = "hash-file"
@@ -88,7 +88,7 @@ extension SubPacket {
   /// Sequences, listed files and hashes.
   func verifyFiles(rid: String) -> [PacketFinding] {
     var findings: [PacketFinding] = []
-    if metaInfo["registrationId"]?.string != rid { findings.append(PacketFinding(.registrationID, name)) }
+    if metaInfo["registrationId"]?.string != rid { findings.append(PacketFinding(.registrationId, name)) }
     var listed: Set<String> = []
     check("hashSequence1", EntryName.dataHash, .dataHash, required: true, &listed, &findings)
     check("hashSequence2", EntryName.operationsHash, .operationsHash, required: name == .id, &listed, &findings)

@@ -5,7 +5,7 @@ import System
 /// A packet ready to be synced and uploaded.
 public struct WrittenPacket: Sendable {
   /// The packet's id.
-  public let packetID: String
+  public let packetId: String
   /// The bytes to upload, encrypted; not a readable zip despite the name.
   public let content: [UInt8]
   /// The metadata of each sub-packet.
@@ -14,7 +14,7 @@ public struct WrittenPacket: Sendable {
   public let ignoredFields: [String]
 
   /// `{packetId}.zip`.
-  public var fileName: String { packetID + ".zip" }
+  public var fileName: String { packetId + ".zip" }
   /// Upper-case hex of SHA-256 of the content: `packetHashValue` of the sync record.
   public var hash: String { Encoding.upperHex(Hash.sha256(content)) }
 }
@@ -42,8 +42,8 @@ public struct PacketWriter: Sendable {
     var infos: [SubPacketName: SubPacketInfo] = [:]
     for name in SubPacketName.allCases {
       let plaintext = try ZipArchive.write(SubPacketFiles.make(name, of: draft), at: draft.creationDate)
-      let signature = try await keys.sign(plaintext, refID: draft.refID)
-      let encrypted = try await keys.encrypt(plaintext, refID: draft.refID)
+      let signature = try await keys.sign(plaintext, refId: draft.refId)
+      let encrypted = try await keys.encrypt(plaintext, refId: draft.refId)
       let info = try SubPacketInfo(
         of: draft, name, signature: signature, encryptedHash: Hash.sha256(encrypted), providerName: providerName,
         providerVersion: providerVersion)
@@ -54,14 +54,14 @@ public struct PacketWriter: Sendable {
     }
     let zip = try ZipArchive.write(container, at: draft.creationDate)
     return WrittenPacket(
-      packetID: draft.packetID, content: try await keys.encrypt(zip, refID: draft.refID), subPackets: infos,
+      packetId: draft.packetId, content: try await keys.encrypt(zip, refId: draft.refId), subPackets: infos,
       ignoredFields: draft.ignoredFields)
   }
 
   static func check(_ draft: PacketDraft) throws {
     for (what, name) in [
-      ("RID", draft.rid), ("source", draft.source), ("process", draft.process), ("refId", draft.refID),
-      ("additional-info request id", draft.additionalInfoRequestID ?? "-"),
+      ("RID", draft.rid), ("source", draft.source), ("process", draft.process), ("refId", draft.refId),
+      ("additional-info request id", draft.additionalInfoRequestId ?? "-"),
     ] where !isSafeName(name) {
       throw PacketError(.badDraft, "the \(what) cannot be part of a file name")
     }

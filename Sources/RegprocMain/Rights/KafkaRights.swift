@@ -9,7 +9,7 @@ struct KafkaRights: Sendable {
   struct Rule: Sendable, Equatable {
     enum Resource: String, Sendable {
       case topic, group
-      case transactionalID = "transactional-id"
+      case transactionalId = "transactional-id"
       case cluster
     }
     var principal: String
@@ -51,7 +51,7 @@ struct KafkaRights: Sendable {
       allow(stage.stage, .topic, stage.writes, "Write", "Describe", "DescribeConfigs")
       if let group = stage.group { allow(stage.stage, .group, [group], "Read", "Describe") }
       if let prefix = stage.transactionalIDPrefix {
-        allow(stage.stage, .transactionalID, [prefix], isPrefix: true, "Write", "Describe")
+        allow(stage.stage, .transactionalId, [prefix], isPrefix: true, "Write", "Describe")
       }
       if isIdempotentGuarded { allow(stage.stage, .cluster, [], "IdempotentWrite") }
     }

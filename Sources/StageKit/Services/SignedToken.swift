@@ -7,7 +7,7 @@ public struct SignedToken: Sendable {
   private let jws: JWS
   private let claims: JSONValue
   /// The key that its header names.
-  public let keyID: String?
+  public let keyId: String?
 
   /// Nothing for what has not the form of a token, is longer than `limit` bytes, or names another algorithm than RS256.
   public init?(_ compact: String, limit: Int) {
@@ -17,7 +17,7 @@ public struct SignedToken: Sendable {
     else { return nil }
     self.jws = jws
     self.claims = claims
-    keyID = header["kid"]?.string
+    keyId = header["kid"]?.string
   }
 
   /// Whether it would count if its key were right: by its issuer, its audience (`aud` is one text or a list; nil for any) and its times.

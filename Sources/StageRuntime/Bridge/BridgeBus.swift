@@ -42,7 +42,7 @@ final class KafkaBridgeBus: BridgeBus {
     var group: String
     var assignment: KafkaConsumer.Assignment
     /// Nil: no transactions, at least once on the bus.
-    var transactionalID: String?
+    var transactionalId: String?
     var instance: String?
   }
 
@@ -58,9 +58,9 @@ final class KafkaBridgeBus: BridgeBus {
 
   init(_ settings: Settings, topics: [String], watch: BusWatch) throws {
     self.watch = watch
-    let producer = try KafkaProducer(settings: settings.kafka, transactionalID: settings.transactionalID)
+    let producer = try KafkaProducer(settings: settings.kafka, transactionalId: settings.transactionalId)
     self.producer = producer
-    thread = settings.transactionalID == nil ? nil : try ProducerThread(opening: producer, limit: Self.limit, watch: watch)
+    thread = settings.transactionalId == nil ? nil : try ProducerThread(opening: producer, limit: Self.limit, watch: watch)
     reader = try BusReader(
       settings: settings.kafka, group: settings.group, topics: topics, assignment: settings.assignment,
       member: settings.instance, watch: watch)

@@ -6,7 +6,7 @@ import System
 /// A worker's consumer and producer on Kafka.
 final class KafkaBus: Bus {
   /// Makes a producer for a transactional id, or without one.
-  typealias OpenProducer = @Sendable (_ kafka: KafkaSettings, _ transactionalID: String?) throws -> any BusProducer
+  typealias OpenProducer = @Sendable (_ kafka: KafkaSettings, _ transactionalId: String?) throws -> any BusProducer
 
   /// How a worker's clients are opened.
   struct Settings: Sendable {
@@ -15,7 +15,7 @@ final class KafkaBus: Bus {
     var topics: [String]
     var assignment: KafkaConsumer.Assignment
     /// Nil: no transactions (`DeliveryLoop.Mode.acknowledged`).
-    var transactionalID: String?
+    var transactionalId: String?
     var instance: String?
     /// The header that names a record: the hop's, or the outbox's for further topics.
     var header = HopHeader.name
@@ -58,7 +58,7 @@ final class KafkaBus: Bus {
   /// - Parameter openProducer: how a producer is made; tests bring one that does not answer.
   init(
     _ settings: Settings, watch: BusWatch,
-    openProducer: @escaping OpenProducer = { try KafkaProducer(settings: $0, transactionalID: $1) }
+    openProducer: @escaping OpenProducer = { try KafkaProducer(settings: $0, transactionalId: $1) }
   ) throws {
     self.settings = settings
     self.watch = watch
@@ -73,8 +73,8 @@ final class KafkaBus: Bus {
   private static func openProducer(
     _ settings: Settings, _ watch: BusWatch, _ open: OpenProducer
   ) throws -> (any BusProducer, ProducerThread?) {
-    let producer = try open(settings.kafka, settings.transactionalID)
-    guard settings.transactionalID != nil else { return (producer, nil) }
+    let producer = try open(settings.kafka, settings.transactionalId)
+    guard settings.transactionalId != nil else { return (producer, nil) }
     return (producer, try ProducerThread(opening: producer, limit: settings.limit, patience: settings.patience, watch: watch))
   }
 
@@ -142,7 +142,7 @@ final class KafkaBus: Bus {
 
   func send(_ outgoing: [OutgoingHop], setAside: ([UndeliverableHop]) throws -> Void) throws(BusFailure) {
     try attempt {
-      let isTransactional = settings.transactionalID != nil
+      let isTransactional = settings.transactionalId != nil
       if isTransactional { try producer.begin() }
       var refused: [UndeliverableHop] = []
       var insistence = Insistence()

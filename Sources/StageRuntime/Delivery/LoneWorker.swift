@@ -26,7 +26,7 @@ package final class LoneWorker: Sendable {
     let unit = RunningStage(file: file, plugin: try plugin.init(settings: settings), context: context, settings: settings)
     let bus = KafkaBus.Settings(
       kafka: kafka, group: file.group, topics: routes.inputs(of: file), assignment: .group,
-      transactionalID: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
+      transactionalId: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
     worker = StageWorker(
       unit: unit, name: "lone", mode: isTransactional ? .transactional : .acknowledged, routes: table, directory: byName,
       database: database, openBus: { try KafkaBus(bus, watch: $1) })

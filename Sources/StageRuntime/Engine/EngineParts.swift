@@ -51,7 +51,7 @@ struct EngineParts: Sendable {
     units.filter(\.spec.takesMessages).map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: [], assignment: assignment,
-        transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
+        transactionalId: settings.transactionalId(unit.file.name), instance: settings.member(unit.file.name))
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: directory, database: settings.database, pauses: pauses, wake: wake,
@@ -68,7 +68,7 @@ struct EngineParts: Sendable {
     units.filter(\.spec.isBridge).map { unit in
       let bus = KafkaBridgeBus.Settings(
         kafka: settings.kafka, group: unit.file.group, assignment: assignment,
-        transactionalID: settings.transactionalID(unit.file.name), instance: settings.member(unit.file.name))
+        transactionalId: settings.transactionalId(unit.file.name), instance: settings.member(unit.file.name))
       return BridgeWorker(
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: directory,
         database: settings.database, pauses: pauses,
@@ -81,7 +81,7 @@ struct EngineParts: Sendable {
     units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
-        transactionalID: nil, instance: settings.member(unit.file.name),
+        transactionalId: nil, instance: settings.member(unit.file.name),
         header: OutgoingRecord.outboxHeader)
       return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, pauses: pauses, openBus: { try KafkaBus(bus, watch: $0) })
     }

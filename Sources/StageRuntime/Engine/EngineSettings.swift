@@ -63,7 +63,7 @@ public struct EngineSettings: Sendable {
 
 extension EngineSettings {
   /// By which a stage's producer of this process fences off its predecessor; nil without transactions.
-  func transactionalID(_ stage: String) -> String? { isTransactional ? Self.transactionalIDPrefix(stage) + instance : nil }
+  func transactionalId(_ stage: String) -> String? { isTransactional ? Self.transactionalIDPrefix(stage) + instance : nil }
 
   static func transactionalIDPrefix(_ stage: String) -> String { "regproc-\(stage)-" }
 

@@ -36,7 +36,7 @@ struct BirthPacket: Sendable {
     let now = context.services.clock.now
     do {
       let draft = PacketDraft(
-        rid: rid, source: settings.text("source"), process: process, refID: referenceId,
+        rid: rid, source: settings.text("source"), process: process, refId: referenceId,
         schemaVersion: mapping.schemaVersion, schema: schema,
         fields: Dictionary(fields.map { ($0.key, $0.value) }) { _, last in last }, metaInfo: metaInfo(at: now),
         audits: audits(at: now),

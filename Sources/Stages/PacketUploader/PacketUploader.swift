@@ -58,7 +58,7 @@ public struct PacketUploader: StagePlugin {
     let container: PacketReader.Container
     do {
       container = try await PacketReader(keys: ServiceKeys(keys: context.services.keys))
-        .openContainer(packet, refID: referenceId)
+        .openContainer(packet, refId: referenceId)
     } catch let error as ServiceError where !error.isRetriable {
       return Self.undecryptable
     } catch let error as PacketError where [.badEncryption, .decryptionFailed].contains(error.code) {
@@ -97,7 +97,7 @@ public struct PacketUploader: StagePlugin {
     if container.rid != message.rid { return "the packet holds another registration" }
     if !PacketReference(message).processNames.contains(container.processName) { return "the packet holds another process" }
     if let source = message.source, source != container.source { return "the packet holds another source" }
-    if container.parts.contains(where: { $0.info.refID != referenceId }) {
+    if container.parts.contains(where: { $0.info.refId != referenceId }) {
       return "the packet names another machine than its announcement"
     }
     if Set(container.parts.map(\.name)) != Set(SubPacketName.allCases) { return "the packet lacks a sub-packet" }

@@ -48,7 +48,7 @@ extension StandInMosip {
       "azp": .string(client), "preferred_username": .string("service-account-\(client)"),
       "realm_access": ["roles": ["REGISTRATION_PROCESSOR", "ID_REPOSITORY"]],
     ]
-    return try JWS.sign(claims.encoded(), with: tokenKey, type: "JWT", keyID: keyId)
+    return try JWS.sign(claims.encoded(), with: tokenKey, type: "JWT", keyId: keyId)
   }
 
   func isGood(_ token: String) -> Bool {

@@ -7,13 +7,13 @@ import System
 enum PacketSample {
   private struct Keys: PacketKeys {
     let keys: any KeyManager
-    func encrypt(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] {
-      try await keys.encryptPacket(plaintext, referenceId: refID)
+    func encrypt(_ plaintext: [UInt8], refId: String) async throws -> [UInt8] {
+      try await keys.encryptPacket(plaintext, referenceId: refId)
     }
-    func decrypt(_ blob: [UInt8], refID: String) async throws -> [UInt8] { try await keys.decryptPacket(blob, referenceId: refID) }
-    func sign(_ plaintext: [UInt8], refID: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
-    func isSigned(_ plaintext: [UInt8], signature: [UInt8], refID: String) async throws -> Bool {
-      try await keys.verify(plaintext, signature: signature, referenceId: refID)
+    func decrypt(_ blob: [UInt8], refId: String) async throws -> [UInt8] { try await keys.decryptPacket(blob, referenceId: refId) }
+    func sign(_ plaintext: [UInt8], refId: String) async throws -> [UInt8] { try await keys.sign(plaintext) }
+    func isSigned(_ plaintext: [UInt8], signature: [UInt8], refId: String) async throws -> Bool {
+      try await keys.verify(plaintext, signature: signature, referenceId: refId)
     }
   }
 
@@ -22,7 +22,7 @@ enum PacketSample {
   ///   - officer: the CBEFF file of the officer.
   static func store(in services: Services, rid: String, captures: [UInt8]? = nil, officer: [UInt8]? = nil) async throws {
     var draft = PacketDraft(
-      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: "10001_10002", schemaVersion: "0.1",
+      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refId: "10001_10002", schemaVersion: "0.1",
       schema: try IdSchema(json: World.idSchema),
       fields: ["IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Zoë Rao"]], "phone": "9898989898"],
       metaInfo: ["metaData": [["label": "centerId", "value": "10001"]]], audits: [["eventId": "A", "id": .string(rid)]],
@@ -32,7 +32,7 @@ enum PacketSample {
     draft.officerBiometrics = officer
     let keys = Keys(keys: services.keys)
     let written = try await PacketWriter(keys: keys).write(draft)
-    let container = try await PacketReader(keys: keys).openContainer(written.content, refID: "10001_10002")
+    let container = try await PacketReader(keys: keys).openContainer(written.content, refId: "10001_10002")
     try await services.objects.put(
       try container.parts.map { part in
         StoredObject(

@@ -21,8 +21,8 @@ struct CommonFormTests {
       && (patient["name"]?.array ?? []).allSatisfy { $0["family"]?.array != nil && $0["given"]?.array != nil }
   }
 
-  @Test("is what goes on of every release's form, with the child first and the mother second, and means the same to us")
-  func samples() throws {
+  @Test
+  func `is what goes on of every release's form, with the child first and the mother second, and means the same to us`() throws {
     var samples = SampleBirths(seed: 3, run: "FORM", year: 2025)
     for birth in samples.make(60) {
       let raw = try OpenCRVSEvent(birth.body)
@@ -44,8 +44,8 @@ struct CommonFormTests {
     }
   }
 
-  @Test("has the code in the first coding and each name as a list, and touches nothing else")
-  func forms() throws {
+  @Test
+  func `has the code in the first coding and each name as a list, and touches nothing else`() throws {
     var child = Births.child(coded: false)
     child["name"] = [["use": "en", "given": "Amina", "family": "Banda", "text": "x"], ["use": "fr", "given": ["Zoé"]]]
     child["identifier"] = [
@@ -66,8 +66,8 @@ struct CommonFormTests {
     #expect(patients(sent).first == expected)
   }
 
-  @Test("is no part of the digest, and one that an earlier version made of the event as it came is still known")
-  func digest() async throws {
+  @Test
+  func `is no part of the digest, and one that an earlier version made of the event as it came is still known`() async throws {
     let old = try OpenCRVSEvent(Births.event([Births.task(), Births.child(coded: false), Births.mother()]).encoded())
     let new = try OpenCRVSEvent(Births.event([Births.task(), Births.child(), Births.mother()]).encoded())
     #expect(old.digest != new.digest)
@@ -78,8 +78,8 @@ struct CommonFormTests {
     #expect(try await !new.isSame(as: ["digest": .string(former)]) { _ in nil })
   }
 
-  @Test("application ids at whatever Patient, in either form, are no part of the digest")
-  func applicationIds() throws {
+  @Test
+  func `application ids at whatever Patient, in either form, are no part of the digest`() throws {
     func event(_ child: String?, _ mother: String?, coded: Bool) throws -> OpenCRVSEvent {
       var parent = Births.mother()
       if let mother {

@@ -15,8 +15,8 @@ struct FieldNamesTests {
 
   func read(_ text: String) -> FieldNames.Reading { FieldNames.read(Array(text.utf8), file: "fields.yaml") }
 
-  @Test("as it is shipped says what a missing name says, and names every name")
-  func shipped() throws {
+  @Test
+  func `as it is shipped says what a missing name says, and names every name`() throws {
     let bytes = try Self.file("stages/opencrvs-mediator/fields.yaml")
     let reading = FieldNames.read(bytes, file: "fields.yaml")
     #expect(reading.check.problems.isEmpty)
@@ -28,15 +28,15 @@ struct FieldNamesTests {
     #expect(read("version: 1\n").names == .standard)
   }
 
-  @Test("has a schema for editors, which its first line names")
-  func schema() throws {
+  @Test
+  func `has a schema for editors, which its first line names`() throws {
     #expect(String(decoding: try Self.file(FieldNames.schemaPath), as: UTF8.self) == FieldNames.schema)
     let first = String(decoding: try Self.file("stages/opencrvs-mediator/fields.yaml"), as: UTF8.self).split(separator: "\n")[0]
     #expect(first == "# yaml-language-server: $schema=../../" + FieldNames.schemaPath)
   }
 
-  @Test("says where it is wrong and what was meant")
-  func faults() {
+  @Test
+  func `says where it is wrong and what was meant`() {
     let cases: [(text: String, code: String, place: String, hint: String?)] = [
       ("", "wrong-type", "1:1", nil), ("sections: {}\n", "missing-key", "1:1", nil),
       ("version: 2\n", "version", "1:10", nil), ("version: 1\nsectoins: {}\n", "unknown-key", "2:1", "sections"),
@@ -58,8 +58,8 @@ struct FieldNamesTests {
     }
   }
 
-  @Test("makes an event of the country one that the MOSIP side reads as the reference country's")
-  func translation() throws {
+  @Test
+  func `makes an event of the country one that the MOSIP side reads as the reference country's`() throws {
     let names = try #require(
       read(
         """

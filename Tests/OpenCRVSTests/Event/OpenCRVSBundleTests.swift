@@ -9,8 +9,8 @@ import Testing
 struct OpenCRVSBundleTests {
   func given(_ person: OpenCRVSPerson?) -> String? { person?.names.first?.given.first }
 
-  @Test("is read by its sections, wherever child and mother stand")
-  func sections() throws {
+  @Test
+  func `is read by its sections, wherever child and mother stand`() throws {
     let composition = Births.composition([("mother-details", "Patient/m1"), ("child-details", "Patient/k1")])
     let bundle = try Births.read([composition, Births.mother(), Births.child(number: nil), Births.task()])
     #expect(given(bundle.subject) == "Amina")
@@ -18,8 +18,8 @@ struct OpenCRVSBundleTests {
     #expect(bundle.registrationNumber == "2022BTEST01")
   }
 
-  @Test("finds a section's person by fullUrl, with a version behind the id, and by urn")
-  func references() throws {
+  @Test
+  func `finds a section's person by fullUrl, with a version behind the id, and by urn`() throws {
     for (fullURL, reference) in [
       ("/fhir/Patient/k9/1", "Patient/k9"), ("urn:uuid:k9", "urn:uuid:k9"),
       ("http://host/fhir/Patient/k9", "Patient/k9"),
@@ -46,8 +46,8 @@ struct OpenCRVSBundleTests {
     }
   }
 
-  @Test("takes no mother for the child because she carries a number of her own")
-  func numberOfAnother() throws {
+  @Test
+  func `takes no mother for the child because she carries a number of her own`() throws {
     var mother = Births.mother()
     mother["identifier"] = [["type": "BIRTH_REGISTRATION_NUMBER", "value": "1995MOTHER"]]
     let bundle = try Births.read([Births.task(), Births.child(number: nil), mother])
@@ -55,8 +55,8 @@ struct OpenCRVSBundleTests {
     #expect(bundle.registrationNumber == "2022BTEST01")
   }
 
-  @Test("takes the Patient with the Task's number for the child, also where a RelatedPerson means it by its patient")
-  func relatedToTheChild() throws {
+  @Test
+  func `takes the Patient with the Task's number for the child, also where a RelatedPerson means it by its patient`() throws {
     let told: JSONValue = [
       "resourceType": "RelatedPerson", "relationship": ["coding": [["code": "MOTHER"]]],
       "patient": ["reference": "Patient/k1"],
@@ -65,8 +65,8 @@ struct OpenCRVSBundleTests {
     #expect(given(bundle.subject) == "Amina")
   }
 
-  @Test("never takes for the child whom it calls somebody else")
-  func noChild() throws {
+  @Test
+  func `never takes for the child whom it calls somebody else`() throws {
     func told(_ relationship: String) -> JSONValue {
       [
         "resourceType": "RelatedPerson", "relationship": ["coding": [["code": .string(relationship)]]],
@@ -83,8 +83,8 @@ struct OpenCRVSBundleTests {
     #expect(given(bundle.mother) == "Grace")
   }
 
-  @Test("does not guess when the only number is a relative's and the Task has none")
-  func ambiguous() throws {
+  @Test
+  func `does not guess when the only number is a relative's and the Task has none`() throws {
     let told: JSONValue = [
       "resourceType": "RelatedPerson", "relationship": ["coding": [["code": "MOTHER"]]],
       "patient": ["reference": "Patient/k1"],
@@ -95,10 +95,10 @@ struct OpenCRVSBundleTests {
     #expect(given(bundle.subject) == "Amina")
   }
 
-  @Test(
-    "takes the Patient with the registration number for the child when the mother comes first and there is no Composition"
-  )
-  func motherFirst() throws {
+  @Test
+  func `takes the Patient with the registration number for the child when the mother comes first and there is no Composition`()
+    throws
+  {
     for coded in [true, false] {
       let bundle = try Births.read([Births.task(), Births.mother(), Births.child(coded: coded)])
       #expect(given(bundle.subject) == "Amina")
@@ -107,16 +107,16 @@ struct OpenCRVSBundleTests {
     }
   }
 
-  @Test("takes the number of the Task when the mother has a birth registration number of her own")
-  func motherWithNumber() throws {
+  @Test
+  func `takes the number of the Task when the mother has a birth registration number of her own`() throws {
     var mother = Births.mother()
     mother["identifier"] = [Births.identifier("BIRTH_REGISTRATION_NUMBER", "1995MOTHER")]
     let bundle = try Births.read([Births.task(), mother, Births.child()])
     #expect(given(bundle.subject) == "Amina")
   }
 
-  @Test("falls back to the position: child first, then mother, then father")
-  func position() throws {
+  @Test
+  func `falls back to the position: child first, then mother, then father`() throws {
     var father = Births.mother(id: "f1")
     father["name"] = [["use": "en", "given": ["Peter"], "family": "Banda"]]
     let bundle = try Births.read([Births.task(), Births.child(number: nil), Births.mother(), father])
@@ -125,8 +125,8 @@ struct OpenCRVSBundleTests {
     #expect(given(bundle.father) == "Peter")
   }
 
-  @Test("never takes the spouse for the deceased")
-  func spouse() throws {
+  @Test
+  func `never takes the spouse for the deceased`() throws {
     var spouse = Births.mother(id: "s1")
     spouse["name"] = [["use": "en", "given": ["Mary"], "family": ["Phiri"]]]
     let deceased: JSONValue = [
@@ -149,8 +149,8 @@ struct OpenCRVSBundleTests {
     #expect(given(bundle.spouse) == "Mary")
   }
 
-  @Test("as systems of 1.5 and 1.6 get it, without sections and an unknown father first, is about the child alone")
-  func filtered() throws {
+  @Test
+  func `as systems of 1.5 and 1.6 get it, without sections and an unknown father first, is about the child alone`() throws {
     let father: JSONValue = ["resourceType": "Patient", "id": "f1", "active": false, "name": []]
     let told: JSONValue = [
       "resourceType": "RelatedPerson", "id": "r1", "relationship": ["coding": [["code": "MOTHER"]]],
@@ -171,8 +171,8 @@ struct OpenCRVSBundleTests {
     }
   }
 
-  @Test("of a death says who died, when and how, and by which numbers the deceased is known")
-  func deceased() throws {
+  @Test
+  func `of a death says who died, when and how, and by which numbers the deceased is known`() throws {
     let deceased: JSONValue = [
       "resourceType": "Patient", "id": "d1", "deceasedBoolean": true, "deceasedDateTime": "2026-02-27T10:00:00Z",
       "name": [["use": "en", "given": ["Peter"], "family": ["Phiri"]]],
@@ -199,8 +199,8 @@ struct OpenCRVSBundleTests {
     #expect(try Births.read([Births.task("DEATH"), undated], topic: "DEATH_REGISTERED").dateOfDeath == nil)
   }
 
-  @Test("without a mother lives at the father's, else the informant's address, else nowhere")
-  func addresses() throws {
+  @Test
+  func `without a mother lives at the father's, else the informant's address, else nowhere`() throws {
     var father = Births.mother(id: "f1")
     father["address"] = [["type": "PRIMARY_ADDRESS", "line": ["7"], "city": "Fathertown"]]
     let alone = try Births.read([Births.task(), Births.child()])
@@ -228,8 +228,8 @@ struct OpenCRVSBundleTests {
     #expect(older.homeAddress?.city == "Informantville")
   }
 
-  @Test("takes families and identifiers of both forms, and leaves empty given names out")
-  func forms() throws {
+  @Test
+  func `takes families and identifiers of both forms, and leaves empty given names out`() throws {
     for coded in [true, false] {
       let bundle = try Births.read([Births.task(number: nil), Births.child(aid: Births.rid(7), coded: coded)])
       #expect(
@@ -239,8 +239,8 @@ struct OpenCRVSBundleTests {
     }
   }
 
-  @Test("that lacks something is refused with OPN-CRVS-001 and the name of what it lacks")
-  func missing() throws {
+  @Test
+  func `that lacks something is refused with OPN-CRVS-001 and the name of what it lacks`() throws {
     func fault(_ event: [UInt8]) -> MediatorError? {
       do {
         _ = try OpenCRVSEvent(event)
@@ -267,8 +267,8 @@ struct OpenCRVSBundleTests {
     }
   }
 
-  @Test("loses the images of its documents and nothing else")
-  func images() throws {
+  @Test
+  func `loses the images of its documents and nothing else`() throws {
     let document: JSONValue = [
       "resourceType": "DocumentReference",
       "content": [["attachment": ["contentType": "image/png", "data": "iVBORw0KGgo"]]],
@@ -282,8 +282,8 @@ struct OpenCRVSBundleTests {
     #expect(event.document == Births.event([Births.task(), Births.child(), without, Births.mother()]))
   }
 
-  @Test("has one digest for one content, whatever the delivery and the order of members")
-  func digest() throws {
+  @Test
+  func `has one digest for one content, whatever the delivery and the order of members`() throws {
     let event = try OpenCRVSEvent(Births.usual().encoded())
     var other = Births.usual()
     other["id"] = "another subscription"
@@ -292,8 +292,8 @@ struct OpenCRVSBundleTests {
     #expect(try OpenCRVSEvent(Births.usual(given: "Amin").encoded()).digest != event.digest)
   }
 
-  @Test("carries the application id at the child, in coding form, once")
-  func applicationId() throws {
+  @Test
+  func `carries the application id at the child, in coding form, once`() throws {
     let rid = Births.rid(1)
     for first in [nil, Births.rid(9)] {
       let event = try OpenCRVSEvent(
@@ -307,10 +307,8 @@ struct OpenCRVSBundleTests {
     }
   }
 
-  @Test(
-    "of an early release, as the sample with an application id has it, is read",
-    .enabled(if: Samples.areThere, "\(Samples.hint)"))
-  func sampleWithApplicationId() throws {
+  @Test(.enabled(if: Samples.areThere, "\(Samples.hint)"))
+  func `of an early release, as the sample with an application id has it, is read`() throws {
     let bundle = try OpenCRVSEvent(Samples.bytes("opencrvs-birth-with-aid")).bundle
     #expect(bundle.registrationNumber == "2022ABCDEF3")
     #expect(bundle.applicationId == "45451454520002120220824173802")
@@ -320,9 +318,8 @@ struct OpenCRVSBundleTests {
     #expect(bundle.task.contactPhone == "+260789456123")
   }
 
-  @Test(
-    "of an early release, as the sample without a mother has it, is read", .enabled(if: Samples.areThere, "\(Samples.hint)"))
-  func sampleWithoutMother() throws {
+  @Test(.enabled(if: Samples.areThere, "\(Samples.hint)"))
+  func `of an early release, as the sample without a mother has it, is read`() throws {
     let bytes = try Samples.bytes("opencrvs-birth-without-mother")
     let event = try OpenCRVSEvent(bytes)
     #expect(event.bundle.mother == nil)

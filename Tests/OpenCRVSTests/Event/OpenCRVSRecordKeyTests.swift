@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Keys of records", .timeLimit(.minutes(10)))
 struct OpenCRVSRecordKeyTests {
-  @Test("are a birth's own record id, and hashed when they would not fit or not be plain")
-  func keys() throws {
+  @Test
+  func `are a birth's own record id, and hashed when they would not fit or not be plain`() throws {
     func key(_ record: String) throws -> String {
       OpenCRVSRecordKey.of(try OpenCRVSEvent(Births.usual(record: record).encoded()))
     }
@@ -19,8 +19,8 @@ struct OpenCRVSRecordKeyTests {
     #expect(OpenCRVSRecordKey.container("../../etc") == Hash.sha256Hex(Array("../../etc".utf8)))
   }
 
-  @Test("are one for all deliveries of a death, and tell its changes apart")
-  func others() throws {
+  @Test
+  func `are one for all deliveries of a death, and tell its changes apart`() throws {
     func key(_ moment: String, _ kind: EventKind) throws -> String {
       OpenCRVSRecordKey.of(
         try OpenCRVSEvent(

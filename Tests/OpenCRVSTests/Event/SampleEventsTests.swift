@@ -17,8 +17,8 @@ struct SampleEventsTests {
 
   private func subject(_ name: String) throws -> OpenCRVSPerson { try read(name).bundle.subject }
 
-  @Test("are all read by the mediators' reader, under their number, each with a key of its own")
-  func readable() throws {
+  @Test
+  func `are all read by the mediators' reader, under their number, each with a key of its own`() throws {
     for event in events {
       let read = try OpenCRVSEvent(event.body)
       #expect(read.topic == event.topic, "\(event.name)")
@@ -29,8 +29,8 @@ struct SampleEventsTests {
     #expect(Set(events.map(\.name)).count == events.count)
   }
 
-  @Test("are of every kind, and some must end in an error")
-  func kinds() {
+  @Test
+  func `are of every kind, and some must end in an error`() {
     let topics = Set(events.filter { $0.errorCodes.isEmpty }.map(\.topic))
     #expect(topics == Set(EventKind.allCases.map(\.topic)))
     let codes = Set(events.flatMap(\.errorCodes))
@@ -38,8 +38,8 @@ struct SampleEventsTests {
     #expect(events.allSatisfy { $0.errorCodes.isEmpty != $0.results.isEmpty })
   }
 
-  @Test("tell of the death of the very child, whoever stands first")
-  func deaths() throws {
+  @Test
+  func `tell of the death of the very child, whoever stands first`() throws {
     for (name, birth) in [("death-new-form", "sample-1"), ("death-old-form", "sample-2")] {
       let (dead, born) = (try subject(name), try subject(birth))
       #expect(dead.names.map(\.value) == born.names.map(\.value))
@@ -56,8 +56,8 @@ struct SampleEventsTests {
         == read("sample-8").bundle.registrationNumber)
   }
 
-  @Test("correct the record of their birth, and no other field than they say")
-  func corrections() throws {
+  @Test
+  func `correct the record of their birth, and no other field than they say`() throws {
     let (born, corrected) = (try read("sample-3").bundle, try read("birth-corrected-name-and-date").bundle)
     #expect(corrected.compositionId == born.compositionId)
     #expect(corrected.subject.names.first?.family == born.subject.names.first?.family)
@@ -68,8 +68,8 @@ struct SampleEventsTests {
     #expect(try read("birth-corrected-nothing-for-mosip").digest != read("sample-6").digest)
   }
 
-  @Test("come later than what they rest on")
-  func waves() throws {
+  @Test
+  func `come later than what they rest on`() throws {
     let modified = try ["death-new-form", "death-corrected-date"].map { try #require(try read($0).bundle.task.lastModified) }
     #expect(modified[0] < modified[1])
     #expect(try read("death-corrected-date").bundle.compositionId == read("death-new-form").bundle.compositionId)
@@ -78,8 +78,8 @@ struct SampleEventsTests {
     #expect(Set(events.map(\.wave)) == [0, 1, 2])
   }
 
-  @Test("are made with what must come before them, and nothing else")
-  func selections() {
+  @Test
+  func `are made with what must come before them, and nothing else`() {
     let samples = SampleEvents(seed: 1, run: "EVENTS", year: 2025, at: Instant(milliseconds: 1_780_000_000_000))
     #expect(
       samples.only(.topic("DEATH_REVERSED")).map(\.name) == ["sample-2", "death-old-form", "death-reversed"])

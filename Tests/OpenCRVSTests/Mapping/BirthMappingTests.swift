@@ -39,8 +39,8 @@ struct BirthMappingTests {
     }
   }
 
-  @Test("makes MOSIP's fields of what the event says")
-  func usual() async throws {
+  @Test
+  func `makes MOSIP's fields of what the event says`() async throws {
     let fields = try await fields([Births.task(), Births.child(), Births.mother()])
     let expected: JSONObject = [
       "IDSchemaVersion": "0.1", "fullName": [["language": "eng", "value": "Amina Banda"]], "dateOfBirth": "2022/08/30",
@@ -52,8 +52,8 @@ struct BirthMappingTests {
     #expect(fields == expected)
   }
 
-  @Test("keeps every name byte for byte, one for each language")
-  func names() async throws {
+  @Test
+  func `keeps every name byte for byte, one for each language`() async throws {
     var child = Births.child()
     child["name"] = [
       ["use": "en", "given": ["Zoë", "\"Q\\"], "family": "Ó Ṩúil"], ["use": "FR", "given": ["Zoé"], "family": ["Œil"]],
@@ -67,8 +67,8 @@ struct BirthMappingTests {
     #expect(fields["fullName"]?.encoded() == expected.encoded())
   }
 
-  @Test("cannot be broken by quotes in an address")
-  func quotes() async throws {
+  @Test
+  func `cannot be broken by quotes in an address`() async throws {
     let hostile = "1\",\"UIN\":\"5075291708"
     let fields = try await fields([Births.task(), Births.child(), Births.mother(line: [hostile])])
     #expect(fields["addressLine1"] == [["language": "eng", "value": .string(hostile)]])
@@ -76,8 +76,8 @@ struct BirthMappingTests {
     #expect(try JSONValue.parse(JSONValue.object(fields).encoded()) == .object(fields))
   }
 
-  @Test("joins the parts of an address line as its rule says, and takes lines of 6 and of 16 parts")
-  func lines() async throws {
+  @Test
+  func `joins the parts of an address line as its rule says, and takes lines of 6 and of 16 parts`() async throws {
     for count in [6, 16] {
       let parts = ["12", "", "East", "Block"] + Array(repeating: "", count: count - 4)
       let fields = try await fields(
@@ -88,16 +88,16 @@ struct BirthMappingTests {
     }
   }
 
-  @Test("leaves out what nobody knows: address without persons, phone and e-mail that the schema refuses")
-  func leftOut() async throws {
+  @Test
+  func `leaves out what nobody knows: address without persons, phone and e-mail that the schema refuses`() async throws {
     let alone = try await fields([Births.task(phone: "+260789456123"), Births.child()])
     #expect(alone.keys == ["IDSchemaVersion", "fullName", "dateOfBirth", "gender", "email"])
     let dummy = try await fields([Births.task(phone: nil), Births.child()], ["dummy-phone": "9898989898"])
     #expect(dummy["phone"] == "9898989898")
   }
 
-  @Test("says what it leaves out by field and rule, never by value")
-  func saysWhatIsLeftOut() async throws {
+  @Test
+  func `says what it leaves out by field and rule, never by value`() async throws {
     var child = Births.child()
     child["name"] = [
       ["use": "en", "given": ["Amina"], "family": ["Banda"]], ["use": "tlh", "given": ["Second"]],
@@ -127,8 +127,8 @@ struct BirthMappingTests {
     return try await mapping(given).identity(of: Births.read(resources), through: NoHTTP(), completedBy: schema) { _, _ in true }
   }
 
-  @Test("gives a new identity what the id repository demands and the event does not have, and says so")
-  func defaults() async throws {
+  @Test
+  func `gives a new identity what the id repository demands and the event does not have, and says so`() async throws {
     let identity = try await completed([Births.task(), Births.child()])
     for name in ["addressLine1", "region", "city", "zone"] {
       #expect(identity.fields[name] == [["language": "eng", "value": "NA"]], "\(name)")
@@ -141,8 +141,8 @@ struct BirthMappingTests {
     #expect(some.fields["city"] == [["language": "eng", "value": "Lakeside"]] && some.fields["province"] == "unknown")
   }
 
-  @Test("takes no default that the schema does not have or does not take, and none when it is told so")
-  func noDefaults() async throws {
+  @Test
+  func `takes no default that the schema does not have or does not take, and none when it is told so`() async throws {
     let births = [Births.task(), Births.child()]
     let without = try await completed(births, schema: SampleSchemas.text)
     #expect(without.fields["province"] == nil && without.leftOut.allSatisfy { !$0.hasPrefix("province") })
@@ -159,8 +159,8 @@ struct BirthMappingTests {
     #expect(said.fields["region"] == nil && said.leftOut.isEmpty)
   }
 
-  @Test("refuses a birth without what is demanded when it is strict, by the fields' names")
-  func strict() async throws {
+  @Test
+  func `refuses a birth without what is demanded when it is strict, by the fields' names`() async throws {
     await #expect {
       _ = try await self.completed([Births.task(), Births.child(), Births.mother()], ["strict": .boolean(true)])
     } throws: {
@@ -174,8 +174,8 @@ struct BirthMappingTests {
     #expect(identity.leftOut.isEmpty && identity.fields["zone"] == identity.fields["city"])
   }
 
-  @Test("looks locations up, retries when that fails, and gives up on one that OpenCRVS does not know")
-  func locations() async throws {
+  @Test
+  func `looks locations up, retries when that fails, and gives up on one that OpenCRVS does not know`() async throws {
     let resources = [Births.task(), Births.child(), Births.mother()]
     let url: [String: SettingValue] = ["locations-url": "http://crvs/locations/"]
     let found = NoHTTP(answer: ClientResponse(status: 200, body: Array(#"{"name":"Ibombo \"North\""}"#.utf8)))
@@ -198,8 +198,8 @@ struct BirthMappingTests {
     }
   }
 
-  @Test("takes a location that is a name already")
-  func namedLocation() async throws {
+  @Test
+  func `takes a location that is a name already`() async throws {
     var mother = Births.mother()
     mother["address"] = [["type": "PRIMARY_ADDRESS", "line": ["1"], "state": "North"]]
     let fields = try await fields([Births.task(), Births.child(), mother])
@@ -207,8 +207,8 @@ struct BirthMappingTests {
     #expect(fields["city"] == nil)
   }
 
-  @Test("makes no identity without name or date of birth", arguments: ["name", "birthDate"])
-  func noIdentity(_ member: String) async throws {
+  @Test(arguments: ["name", "birthDate"])
+  func `makes no identity without name or date of birth`(_ member: String) async throws {
     var child = Births.child()
     child[member] = nil
     await #expect { _ = try await self.fields([Births.task(), child]) } throws: {
@@ -216,8 +216,8 @@ struct BirthMappingTests {
     }
   }
 
-  @Test("reads dates strictly")
-  func dates() {
+  @Test
+  func `reads dates strictly`() {
     #expect(BirthMapping.mosipDate("2024-02-29") == "2024/02/29")
     #expect(BirthMapping.mosipDate("2024-02-29T10:00:00Z") == "2024/02/29")
     #expect(BirthMapping.mosipDate("2000-02-29") == "2000/02/29")
@@ -229,8 +229,8 @@ struct BirthMappingTests {
     }
   }
 
-  @Test("refuses rules that it cannot read, by the setting's name")
-  func rules() throws {
+  @Test
+  func `refuses rules that it cannot read, by the setting's name`() throws {
     for (name, text) in [
       ("address-line-mapping", "1:2-1"), ("address-line-mapping", "1:0-2"), ("address-line-mapping", "x"),
       ("location-mapping", "region:planet:id"), ("location-mapping", "region:state:guess"),

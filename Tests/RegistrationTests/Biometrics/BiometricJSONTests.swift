@@ -8,7 +8,7 @@ import Testing
     try BiometricRecord(json: try JSONValue.parse(Array(#"{"segments":\#(segments)}"#.utf8)))
   }
 
-  @Test func aRecordOfThePacketManagerIsReadAsItsFileWouldBe() throws {
+  @Test func `a record of the packet manager is read as its file would be`() throws {
     let record = try #require(
       try record(
         #"[{"birInfo":{"integrity":false},"bdbInfo":{"type":["FINGER"],"subtype":["Left","IndexFinger"],"format":{"type":"7"}},"bdb":"+/8B","sb":"aC4ucw==","others":{"EXCEPTION":"false","PAYLOAD":"{}","SPEC_VERSION":null}}]"#
@@ -24,12 +24,12 @@ import Testing
     ("HAND_GEOMETRY", "HandGeometry"), ("IRIS", "Iris"), ("RETINA", "Retina"), ("VOICE", "Voice"), ("GAIT", "Gait"),
     ("KEYSTROKE", "Keystroke"), ("LIP_MOVEMENT", "LipMovement"), ("SIGNATURE_SIGN", "SignatureSign"),
     ("EXCEPTION_PHOTO", "ExceptionPhoto"), ("Face", "Face"),
-  ]) func kindsAreThoseOfTheFile(_ constant: String, _ type: String) throws {
+  ]) func `kinds are those of the file`(_ constant: String, _ type: String) throws {
     let segment = try record(#"[{"birInfo":{},"bdbInfo":{"type":["\#(constant)"],"format":{}}}]"#)?.segments.first
     #expect(segment?.type == type && segment?.isExceptionPhoto == (type == "ExceptionPhoto"))
   }
 
-  @Test func whatIsNoRecordIsNoneAndACaptureThatLacksSomethingIsAnError() throws {
+  @Test func `what is no record is none and a capture that lacks something is an error`() throws {
     for value in ["7", "{}", "[7]", #"[{"birInfo":"x"}]"#] { #expect(try record(value) == nil) }
     #expect(try BiometricRecord(json: []) == nil)
     #expect(try BiometricRecord(json: [:]) == nil)

@@ -21,7 +21,7 @@ import Testing
     Array((root + "<BIRInfo/>" + parts.joined() + "</BIR>").utf8)
   }
 
-  @Test(.timeLimit(.minutes(1))) func aHundredThousandAttributesOrElementsAreRefusedInNoTime() {
+  @Test(.timeLimit(.minutes(1))) func `a hundred thousand attributes or elements are refused in no time`() {
     let attributes = (0..<100_000).map { " a\($0)='\($0)'" }.joined()
     for text in [
       "<BIR\(attributes)/>", "<BIR>" + String(repeating: "<a/>", count: 100_000) + "</BIR>",
@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  @Test func aRecordIsReadWithItsCapturesInTheirOrder() throws {
+  @Test func `a record is read with its captures in their order`() throws {
     let record = try CBEFF.read(
       [0xEF, 0xBB, 0xBF] + Array("<?xml version=\"1.0\"?><!-- x -->\n".utf8) + Self.file(Self.finger, Self.face))
     #expect(record.segments.map(\.type) == ["Finger", "Face"])
@@ -42,14 +42,14 @@ import Testing
     #expect(!"\(record)\(finger)".contains("PAYLOAD"))
   }
 
-  @Test func namesMayHaveAPrefixAndTextsBeCDATA() throws {
+  @Test func `names may have a prefix and texts be CDATA`() throws {
     let text =
       #"<b:BIR xmlns:b="\#(CBEFF.namespace)"><b:BIR><b:BIRInfo/><b:BDBInfo><b:Format/><b:Type><![CDATA[Iris]]></b:Type></b:BDBInfo></b:BIR></b:BIR>"#
     let record = try CBEFF.read(Array(text.utf8))
     #expect(record.segments.map(\.type) == ["Iris"] && record.segments[0].others == nil && record.segments[0].data.isEmpty)
   }
 
-  @Test func aRecordMayHaveNoCaptures() throws {
+  @Test func `a record may have no captures`() throws {
     #expect(try CBEFF.read(Self.file()).segments.isEmpty)
   }
 
@@ -63,7 +63,7 @@ import Testing
     ("</BIR>", "fits no element"), ("<BIR <", "name"),
     (String(repeating: "<a>", count: 50), "too deep"), ("<r>" + String(repeating: "<a/>", count: 20_000), "too many"),
   ]
-  @Test(arguments: bad) func aTextThatIsNoRecordIsRefusedWithItsReason(_ text: String, _ reason: String) {
+  @Test(arguments: bad) func `a text that is no record is refused with its reason`(_ text: String, _ reason: String) {
     let error = #expect(throws: CBEFFError.self) { try CBEFF.read(Array(text.utf8)) }
     #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
   }
@@ -73,21 +73,21 @@ import Testing
     ("<Type>Finger</Type>", "", "type"), ("<Type>Finger</Type>", "<Type>Tail</Type>", "type"), ("AQID", "A*ID", "BDB"),
     ("aC4ucw==", "a", "SB"), ("<Format><Organization>Mosip</Organization><Type>7</Type></Format>", "", "Format"),
   ])
-  func aCaptureWithoutAPartThatItMustHaveIsRefused(_ part: String, _ other: String, _ reason: String) {
+  func `a capture without a part that it must have is refused`(_ part: String, _ other: String, _ reason: String) {
     let changed = Self.finger.replacing(part, with: other)
     #expect(changed != Self.finger)
     let error = #expect(throws: CBEFFError.self) { try CBEFF.read(Self.file(changed)) }
     #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
   }
 
-  @Test func tooManyCapturesAndBytesThatAreNotUTF8AreRefused() {
+  @Test func `too many captures and bytes that are not UTF8 are refused`() {
     #expect(throws: CBEFFError.self) {
       try CBEFF.read(Self.file(String(repeating: Self.face, count: CBEFF.mostSegments + 1)))
     }
     #expect(throws: CBEFFError.self) { try CBEFF.read(Self.file(Self.finger) + [0xFF]) }
   }
 
-  @Test func everyCutOffOfARecordIsNoticed() throws {
+  @Test func `every cut off of a record is noticed`() throws {
     let whole = Self.file(Self.finger, Self.face)
     for length in 0..<whole.count {
       #expect(throws: CBEFFError.self, "\(length)") { try CBEFF.read(Array(whole[..<length])) }
@@ -117,7 +117,7 @@ import Testing
     </BIR>
     """
 
-  @Test func aRecordWithAllThatTheSchemaKnowsIsRead() throws {
+  @Test func `a record with all that the schema knows is read`() throws {
     let record = try CBEFF.read(Array(Self.whole.utf8), by: .schema)
     #expect(record.segments.map(\.type) == ["Finger", "Face"])
     #expect(record.segments[0].data == [0xFB, 0xFF] && record.segments[0].others == ["EXCEPTION": "false"])
@@ -146,7 +146,7 @@ import Testing
     ("<entry key=\"EXCEPTION\">", "<entry>", "no key"), ("<BDB>-_8=", "<BDB lang=\"x\">-_8=", "attribute"),
     ("<Level>Raw</Level>", "<Level xmlns=\"other\">Raw</Level>", "namespace"),
   ])
-  func whatBreaksOneRuleOfTheSchemaIsRefused(_ part: String, _ other: String, _ reason: String) throws {
+  func `what breaks one rule of the schema is refused`(_ part: String, _ other: String, _ reason: String) throws {
     let range = try #require(Self.whole.firstRange(of: part))
     let changed = Array((Self.whole[..<range.lowerBound] + other + Self.whole[range.upperBound...]).utf8)
     let error = #expect(throws: CBEFFError.self) { try CBEFF.read(changed, by: .schema) }
@@ -168,14 +168,14 @@ import Testing
     return BiometricSegment(type: "Finger", data: [0xFB, 0xFF], signature: Array(signature.utf8), others: others)
   }
 
-  @Test func theTokenHasTheCaptureInItsPayload() throws {
+  @Test func `the token has the capture in its payload`() throws {
     let parts = try Self.segment().deviceToken().split(separator: ".").map(String.init)
     #expect(parts.count == 3 && parts[0] == Self.header("QQ==") && parts[2] == "c2ln")
     let payload = String(decoding: try #require(Encoding.bytes(base64: parts[1])), as: UTF8.self)
     #expect(payload.hasSuffix(#""bioValue":"-_8"}"#))
   }
 
-  @Test func aCaptureWithoutAWholeTokenSaysWhatItLacks() {
+  @Test func `a capture without a whole token says what it lacks`() {
     func fault(_ segment: BiometricSegment) -> BiometricSegment.TokenError? {
       do {
         _ = try segment.deviceToken()

@@ -10,8 +10,8 @@ import Testing
   let certificate = try! Certificate(pem: VectorKeys.certificate2048)
   let time = "2024-02-29T23:59:59.123Z"
 
-  @Test("Nonce and additional data are the ends of timestamp XOR transaction id")
-  func parameters() {
+  @Test
+  func `Nonce and additional data are the ends of timestamp XOR transaction id`() {
     // Made with a few lines of Python.
     let (nonce, aad) = AuthenticationEnvelope.parameters(timestamp: time, transactionId: "1234567890")
     #expect(Encoding.hex(nonce) == "333a040b09010c18060a0a6a")
@@ -20,13 +20,13 @@ import Testing
     #expect(turned.nonce == nonce && turned.aad == aad)
   }
 
-  @Test("Digests are upper-case hex")
-  func digest() {
+  @Test
+  func `Digests are upper-case hex`() {
     #expect(AuthenticationEnvelope.digest([]) == "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855")
   }
 
-  @Test("A block and its digest have one key, a nonce of 16 bytes each behind the tag, and no two are alike")
-  func block() throws {
+  @Test
+  func `A block and its digest have one key, a nonce of 16 bytes each behind the tag, and no two are alike`() throws {
     let block = Array(#"{"biometrics":[]}"#.utf8)
     let sealed = try AuthenticationEnvelope.seal(block, for: certificate)
     #expect(sealed.request.count == block.count + 32 && sealed.hmac.count == 64 + 32 && sealed.sessionKey.count == 256)
@@ -40,8 +40,8 @@ import Testing
     #expect(try AuthenticationEnvelope.seal(block, for: certificate) != sealed)
   }
 
-  @Test("A capture has a key of its own, and opens only with its timestamp and transaction id")
-  func capture() throws {
+  @Test
+  func `A capture has a key of its own, and opens only with its timestamp and transaction id`() throws {
     let sealed = try AuthenticationEnvelope.seal(
       capture: [1, 2, 3], timestamp: time, transactionId: "1234567890", for: certificate)
     #expect(sealed.value.count == 3 + 16 && sealed.sessionKey.count == 256)

@@ -21,8 +21,8 @@ import Testing
     } catch { return (error as? EnvelopeError)?.code }
   }
 
-  @Test("Envelopes of independent code open with keys of 2048, 3072 and 4096 bits")
-  func vectors() throws {
+  @Test
+  func `Envelopes of independent code open with keys of 2048, 3072 and 4096 bits`() throws {
     for (pem, certificate, blob) in [
       (VectorKeys.key2048, VectorKeys.certificate2048, EnvelopeVectors.envelope2048),
       (VectorKeys.key3072, VectorKeys.certificate3072, EnvelopeVectors.envelope3072),
@@ -35,8 +35,8 @@ import Testing
     }
   }
 
-  @Test("An envelope we seal has the layout of VER_R2 and no two are alike")
-  func layout() throws {
+  @Test
+  func `An envelope we seal has the layout of VER_R2 and no two are alike`() throws {
     let blob = try Envelope.seal(plaintext, for: certificate)
     #expect(blob.count == plaintext.count + 356)
     #expect(Array(blob[..<6]) == Array("VER_R2".utf8))
@@ -50,16 +50,16 @@ import Testing
     #expect(try Envelope.open(Envelope.seal([], for: certificate), with: key) == [])
   }
 
-  @Test("A random or absent thumbprint is taken, unless a certificate is asked for")
-  func thumbprints() throws {
+  @Test
+  func `A random or absent thumbprint is taken, unless a certificate is asked for`() throws {
     for blob in [EnvelopeVectors.envelopeRandomThumbprint, EnvelopeVectors.envelopeNoThumbprint] {
       #expect(try Envelope.open(bytes(blob), with: key) == plaintext)
       #expect(code { try Envelope.open(bytes(blob), with: key, thumbprint: certificate.thumbprint) } == .otherRecipient)
     }
   }
 
-  @Test("Any flipped bit of an envelope is refused")
-  func flippedBits() throws {
+  @Test
+  func `Any flipped bit of an envelope is refused`() throws {
     let blob = bytes(EnvelopeVectors.envelope2048)
     for i in blob.indices {
       var changed = blob
@@ -76,8 +76,8 @@ import Testing
     }
   }
 
-  @Test("An envelope cut short or lengthened anywhere is refused")
-  func truncated() throws {
+  @Test
+  func `An envelope cut short or lengthened anywhere is refused`() throws {
     let blob = bytes(EnvelopeVectors.envelope2048)
     for count in 0..<blob.count {
       let refusal = code { try Envelope.open(Array(blob[..<count]), with: key) }
@@ -87,16 +87,16 @@ import Testing
     #expect(code { try Envelope.open(blob + [0], with: key) } == .decryptionFailed)
   }
 
-  @Test("Another key, of the same or another size, opens nothing")
-  func wrongKey() throws {
+  @Test
+  func `Another key, of the same or another size, opens nothing`() throws {
     let blob = bytes(EnvelopeVectors.envelope2048)
     #expect(code { try Envelope.open(blob, with: other) } == .decryptionFailed)
     #expect(code { try Envelope.open(bytes(EnvelopeVectors.envelope4096), with: key) } == .noSplitter)
     #expect(code { try Envelope.open(blob, with: RSAPrivateKey(pem: VectorKeys.key4096)) } == .tooShort)
   }
 
-  @Test("On the way to MOSIP the ciphertext is signed, on the way back the plaintext, as independent code does it")
-  func directions() throws {
+  @Test
+  func `On the way to MOSIP the ciphertext is signed, on the way back the plaintext, as independent code does it`() throws {
     let blob = bytes(EnvelopeVectors.envelope2048)
     let there = EnvelopeBody(data: blob, signature: bytes(EnvelopeVectors.toMosipSignature))
     let back = EnvelopeBody(data: blob, signature: bytes(EnvelopeVectors.toCrvsSignature))
@@ -109,8 +109,8 @@ import Testing
     #expect(code { try back.open(.mosipToOpencrvs, with: key, from: []) } == .badSignature)
   }
 
-  @Test("A body goes through JSON in the alphabet of its direction", arguments: EnvelopeDirection.allCases)
-  func json(direction: EnvelopeDirection) throws {
+  @Test(arguments: EnvelopeDirection.allCases)
+  func `A body goes through JSON in the alphabet of its direction`(direction: EnvelopeDirection) throws {
     let body = try EnvelopeBody.seal(
       plaintext, direction, id: "composition", requestTime: "2024-02-29T23:59:59.123Z", for: certificate,
       signedBy: other)
@@ -124,14 +124,12 @@ import Testing
     #expect(try read.open(direction, with: key, from: [other.publicKey]) == plaintext)
   }
 
-  @Test(
-    "A body without data or signature, or with anything but base64 in them, is refused by name",
-    arguments: [
-      "", "[]", "{}", #"{"data":"AA"}"#, #"{"data":"AA","signature":""}"#, #"{"data":"A","signature":"AA"}"#,
-      #"{"data":"A!A=","signature":"AA"}"#, #"{"data":7,"signature":"AA"}"#, #"{"data":null,"signature":"AA"}"#,
-      #"{"id":7,"data":"AA","signature":"AA"}"#,
-    ])
-  func badBody(text: String) {
+  @Test(arguments: [
+    "", "[]", "{}", #"{"data":"AA"}"#, #"{"data":"AA","signature":""}"#, #"{"data":"A","signature":"AA"}"#,
+    #"{"data":"A!A=","signature":"AA"}"#, #"{"data":7,"signature":"AA"}"#, #"{"data":null,"signature":"AA"}"#,
+    #"{"id":7,"data":"AA","signature":"AA"}"#,
+  ])
+  func `A body without data or signature, or with anything but base64 in them, is refused by name`(text: String) {
     #expect(code { try EnvelopeBody(json: Array(text.utf8)) } == .badBody)
   }
 }
@@ -140,8 +138,8 @@ import Testing
   let body = Array(EnvelopeVectors.hookBody.utf8)
   let secret = Array("hook secret".utf8)
 
-  @Test("OpenCRVS signs the percent-encoded body, as independent code does, other scripts included")
-  func openCRVS() {
+  @Test
+  func `OpenCRVS signs the percent-encoded body, as independent code does, other scripts included`() {
     let header = EnvelopeVectors.hookSignature
     #expect(HubSignature.openCRVS(body: body, secret: secret) == header)
     #expect(HubSignature.isOpenCRVS(header, body: body, secret: secret))
@@ -150,15 +148,15 @@ import Testing
     #expect(!HubSignature.isWebSub(header, body: body, secret: secret))
   }
 
-  @Test("A signature over the raw body is a webhook's only where that is accepted")
-  func rawBody() {
+  @Test
+  func `A signature over the raw body is a webhook's only where that is accepted`() {
     let header = EnvelopeVectors.hubSignature256
     #expect(!HubSignature.isOpenCRVS(header, body: body, secret: secret))
     #expect(HubSignature.isOpenCRVS(header, body: body, secret: secret, acceptingRawBody: true))
   }
 
-  @Test("A WebSub hub signs the raw body with SHA-2, with SHA-1 only where that is accepted")
-  func webSub() {
+  @Test
+  func `A WebSub hub signs the raw body with SHA-2, with SHA-1 only where that is accepted`() {
     #expect(HubSignature.webSub(body: body, secret: secret) == EnvelopeVectors.hubSignature256)
     #expect(HubSignature.webSub(body: body, secret: secret, .sha512) == EnvelopeVectors.hubSignature512)
     #expect(HubSignature.isWebSub(EnvelopeVectors.hubSignature256, body: body, secret: secret))
@@ -168,16 +166,14 @@ import Testing
     #expect(HubSignature.isWebSub(EnvelopeVectors.hubSignature1, body: body, secret: secret, accepting: [.sha1]))
   }
 
-  @Test(
-    "A header of another form verifies nothing",
-    arguments: ["", "=", "sha256", "sha256=", "sha256=zz", "md5=00", "sha256=00=00"])
-  func malformed(header: String) {
+  @Test(arguments: ["", "=", "sha256", "sha256=", "sha256=zz", "md5=00", "sha256=00=00"])
+  func `A header of another form verifies nothing`(header: String) {
     #expect(!HubSignature.isOpenCRVS(header, body: body, secret: secret, acceptingRawBody: true))
     #expect(!HubSignature.isWebSub(header, body: body, secret: secret))
   }
 
-  @Test("An empty secret verifies nothing, not even its own signature")
-  func emptySecret() {
+  @Test
+  func `An empty secret verifies nothing, not even its own signature`() {
     #expect(!HubSignature.isOpenCRVS(HubSignature.openCRVS(body: body, secret: []), body: body, secret: []))
     #expect(!HubSignature.isWebSub(HubSignature.webSub(body: body, secret: []), body: body, secret: []))
   }

@@ -24,8 +24,8 @@ import Testing
     for shift in 0..<4 { zip[place + shift] = UInt8(value >> (8 * shift) & 255) }
   }
 
-  @Test("Each flipped bit of a zip is refused, or changes no more than times, versions and attributes")
-  func flipped() throws {
+  @Test
+  func `Each flipped bit of a zip is refused, or changes no more than times, versions and attributes`() throws {
     let zip = try honest()
     let entries = try ZipArchive.read(zip, limits: ZipLimits(), flat: true)
     var refused = 0
@@ -44,14 +44,14 @@ import Testing
     #expect(refused > zip.count * 4)
   }
 
-  @Test("A zip cut short anywhere is refused")
-  func truncated() throws {
+  @Test
+  func `A zip cut short anywhere is refused`() throws {
     let zip = try honest()
     for count in 0..<zip.count { #expect(refusal(Array(zip[..<count])) != nil, "\(count) bytes") }
   }
 
-  @Test("Bytes before, between and behind the entries are refused: a reader from front to back would see other files")
-  func hidden() throws {
+  @Test
+  func `Bytes before, between and behind the entries are refused: a reader from front to back would see other files`() throws {
     let zip = try honest()
     #expect(refusal([0] + zip) != nil)
     #expect(refusal(zip + [0]) == .badZip)
@@ -64,16 +64,16 @@ import Testing
     #expect(refusal(changed) == .hostileZip)
   }
 
-  @Test("Two directory entries over the same bytes are refused: a small file could unpack to anything")
-  func overlapping() throws {
+  @Test
+  func `Two directory entries over the same bytes are refused: a small file could unpack to anything`() throws {
     var zip = RawZip.make([.init(name: "a", content: [1, 2, 3]), .init(name: "b", content: [1, 2, 3])])
     let second = zip.count - 22 - 47
     put32(0, at: second + 42, in: &zip)
     #expect(refusal(zip) != nil)
   }
 
-  @Test("A zip64, whatever it says of its sizes, is refused by name")
-  func zip64() throws {
+  @Test
+  func `A zip64, whatever it says of its sizes, is refused by name`() throws {
     let zip = try honest()
     for (place, size) in [(zip.count - 12, 2), (zip.count - 10, 4), (zip.count - 6, 4)] {
       var changed = zip
@@ -93,8 +93,8 @@ import Testing
     #expect(refusal(Array(zip.dropLast(22)) + locator + zip.suffix(22)) == .hostileZip)
   }
 
-  @Test("An entry that unpacks to more or less than it declares is stopped at the declared size")
-  func lies() throws {
+  @Test
+  func `An entry that unpacks to more or less than it declares is stopped at the declared size`() throws {
     for lie in [1, 2999, 3001, 50 << 20] {
       var zip = try honest()
       let directory = zip.count - 22 - (Int(zip[zip.count - 10]) | Int(zip[zip.count - 9]) << 8)
@@ -106,8 +106,8 @@ import Testing
     }
   }
 
-  @Test("A wrong CRC is refused, packed or stored")
-  func crc() throws {
+  @Test
+  func `A wrong CRC is refused, packed or stored`() throws {
     var stored = RawZip.make([.init(name: "a", content: [1, 2, 3])])
     stored[31] ^= 1
     #expect(refusal(stored) == .badZip)
@@ -119,8 +119,8 @@ import Testing
     #expect(refusal(zip) == .badZip)
   }
 
-  @Test("A bomb by count is refused before its entries are looked at")
-  func count() {
+  @Test
+  func `A bomb by count is refused before its entries are looked at`() {
     let zip = RawZip.make((0..<30_000).map { .init(name: "\($0)") })
     #expect(refusal(zip) == .hostileZip)
     // It says it has fewer than its directory holds.
@@ -129,15 +129,15 @@ import Testing
     #expect(refusal(lying) == .hostileZip)
   }
 
-  @Test("A zip in a zip stays a file: nothing unpacks it")
-  func nested() throws {
+  @Test
+  func `A zip in a zip stays a file: nothing unpacks it`() throws {
     let bomb = try ZipArchive.write([ZipEntry(name: "a", content: [UInt8](repeating: 0, count: 4 << 20))], at: .now)
     let outer = try ZipArchive.write([ZipEntry(name: "document.zip", content: bomb)], at: .now)
     #expect(try ZipArchive.read(outer, limits: ZipLimits(), flat: true).map(\.content) == [bomb])
   }
 
-  @Test("A stored entry whose size stands behind it is refused, and so are unknown packings and extra disks")
-  func forms() throws {
+  @Test
+  func `A stored entry whose size stands behind it is refused, and so are unknown packings and extra disks`() throws {
     #expect(refusal(RawZip.make([.init(name: "a", flags: 1 << 3)])) == .hostileZip)
     var method = RawZip.make([.init(name: "a")])
     let directory = method.count - 22 - 47
@@ -148,15 +148,12 @@ import Testing
     #expect(refusal(disks) == .hostileZip)
   }
 
-  @Test(
-    "Hostile JSON in a sub-packet is a named error",
-    arguments: [
-      String(repeating: "[", count: 100_000), #"{"identity":{"a":1,"a":2}}"#,
-      #"{"identity":"# + String(repeating: "{\"a\":", count: 100),
-      #"{"identity":{"a":1"# + String(repeating: "0", count: 10_000) + "}}", "{\"identity\":{\"a\":\"\u{1}\"}}", "",
-      #"{"identity":[]}"#, #"{"identity":{"a":["# + String(repeating: "1,", count: 200_000) + "1]}}",
-    ]) func json(text: String) throws
-  {
+  @Test(arguments: [
+    String(repeating: "[", count: 100_000), #"{"identity":{"a":1,"a":2}}"#,
+    #"{"identity":"# + String(repeating: "{\"a\":", count: 100),
+    #"{"identity":{"a":1"# + String(repeating: "0", count: 10_000) + "}}", "{\"identity\":{\"a\":\"\u{1}\"}}", "",
+    #"{"identity":[]}"#, #"{"identity":{"a":["# + String(repeating: "1,", count: 200_000) + "1]}}",
+  ]) func `Hostile JSON in a sub-packet is a named error`(text: String) throws {
     let refusal = code {
       try PacketSamples.subPacket(.id) { entries in
         let place = entries.firstIndex { $0.name == "ID.json" }!
@@ -173,8 +170,8 @@ import Testing
       } == .badEntry)
   }
 
-  @Test("A sequence that names a file again and again is refused at the second time, not read a thousand times")
-  func repeated() throws {
+  @Test
+  func `A sequence that names a file again and again is refused at the second time, not read a thousand times`() throws {
     let findings = try PacketSamples.findings(.id) { entries in
       let place = entries.firstIndex { $0.name == "packet_meta_info.json" }!
       let text = String(decoding: entries[place].content, as: UTF8.self)
@@ -184,8 +181,8 @@ import Testing
     #expect(findings.filter { $0.check == .hashSequence } == [PacketFinding(.hashSequence, .id, "hashSequence1")])
   }
 
-  @Test("A text made to make regular expressions slow is judged at once")
-  func slow() throws {
+  @Test
+  func `A text made to make regular expressions slow is judged at once`() throws {
     let schema = try PacketSamples.schema()
     for part in ["a.", "a@a.", ".", "a"] {
       let text = String(repeating: part, count: 4000 / part.count)

@@ -17,11 +17,11 @@ import Testing
     ("BIOMETRIC_CORRECTION-2", ["IDSchemaVersion"]),
     ("CRVS_BIRTHDAY", nil), ("", nil), ("NEW-", nil), ("NEW-x", nil), ("new", nil),
   ]
-  @Test(arguments: rows) func everyProcessHasItsListAndOthersHaveNone(_ process: String, _ fields: [String]?) {
+  @Test(arguments: rows) func `every process has its list and others have none`(_ process: String, _ fields: [String]?) {
     #expect(IdObjectRules.mosip.mandatory(process)?.sorted() == fields?.sorted())
   }
 
-  @Test func aCountryMayHaveItsOwnLists() throws {
+  @Test func `a country may have its own lists`() throws {
     let rules = try IdObjectRules(
       json: Array(#"{"strictness":"all","mandatory-attributes":{"OPENCRVS_NEW":["fullName","dateOfBirth|age"],"X":[]}}"#.utf8))
     #expect(rules.strictness == .all && rules.mandatory("X") == [])
@@ -34,11 +34,11 @@ import Testing
     "", "[]", #"{"strictness":"some"}"#, #"{"mandatory-attributes":[]}"#, #"{"mandatory-attributes":{"X":"fullName"}}"#,
     #"{"mandatory-attributes":{"X":[1]}}"#, #"{"mandatory":{}}"#,
   ])
-  func wrongRulesAreRefused(_ text: String) {
+  func `wrong rules are refused`(_ text: String) {
     #expect(throws: PacketError.self) { try IdObjectRules(json: Array(text.utf8)) }
   }
 
-  @Test func aStrictCountryGetsEveryKeywordOfItsSchema() throws {
+  @Test func `a strict country gets every keyword of its schema`() throws {
     let schema = try PacketSamples.schema()
     let twice: JSONValue = [["language": "eng", "value": "x"], ["language": "eng", "value": "x"]]
     let identity: JSONObject = ["IDSchemaVersion": -1, "fullName": twice]
@@ -49,7 +49,7 @@ import Testing
       ])
   }
 
-  @Test func whatDoesNotCountHidesNothingThatDoes() throws {
+  @Test func `what does not count hides nothing that does`() throws {
     let schema = try IdSchema(
       json: Array(
         #"{"properties":{"identity":{"additionalProperties":false,"properties":{"a":{"type":"array","items":{"minLength":2}}}}}}"#

@@ -10,8 +10,8 @@ import Testing
     schema.violations(of: identity, mandatory: mandatory).map(\.description)
   }
 
-  @Test("The shipped schema says for every field its type and its sub-packet")
-  func fields() {
+  @Test
+  func `The shipped schema says for every field its type and its sub-packet`() {
     #expect(schema.fields.count == 35)
     #expect(schema.required.count == 16)
     #expect(schema.field("fullName")?.type == .simple)
@@ -27,8 +27,8 @@ import Testing
     #expect(schema.field("fullName")?.validators == [])
   }
 
-  @Test("A required field is missed only if the process makes it mandatory")
-  func mandatory() {
+  @Test
+  func `A required field is missed only if the process makes it mandatory`() {
     #expect(violations([:]) == ["KER-IOV-005 missing: identity/IDSchemaVersion"])
     #expect(violations(["IDSchemaVersion": "0.1"]) == [])
     #expect(violations(["IDSchemaVersion": 0.1]) == [])
@@ -38,8 +38,8 @@ import Testing
       ])
   }
 
-  @Test("Unwanted fields and wrong types are found, inside lists too")
-  func shape() {
+  @Test
+  func `Unwanted fields and wrong types are found, inside lists too`() {
     #expect(violations(["IDSchemaVersion": "x"]) == ["KER-IOV-004 type: identity/IDSchemaVersion"])
     #expect(violations(["IDSchemaVersion": 1, "odd": 1]) == ["KER-IOV-004 unwanted: identity/odd"])
     #expect(violations(["IDSchemaVersion": 1, "fullName": "Zoë"]) == ["KER-IOV-004 type: identity/fullName"])
@@ -53,21 +53,21 @@ import Testing
       violations(["IDSchemaVersion": 1, "proofOfIdentity": ["value": "a", "refNumber": nil, "type": "b"]]) == [])
   }
 
-  @Test("Two names that look alike are no schema, and no crash")
-  func alike() {
+  @Test
+  func `Two names that look alike are no schema, and no crash`() {
     let text = #"{"properties":{"identity":{"properties":{"pr\u00e9nom":{"type":"string"},"pre\u0301nom":{"type":"string"}}}}}"#
     #expect { try IdSchema(json: Array(text.utf8)) } throws: { ($0 as? PacketError)?.code == .badSchema }
   }
 
-  @Test("What other keywords ask for is ignored, as MOSIP does")
-  func ignored() {
+  @Test
+  func `What other keywords ask for is ignored, as MOSIP does`() {
     #expect(violations(["IDSchemaVersion": -1]) == [])
     let twice: JSONValue = ["language": "eng", "value": "x"]
     #expect(violations(["IDSchemaVersion": 1, "fullName": [twice, twice]]) == [])
   }
 
-  @Test("Validators of plain texts match whole, those beside a reference are inert")
-  func validators() {
+  @Test
+  func `Validators of plain texts match whole, those beside a reference are inert`() {
     func holds(_ field: String, _ value: String) -> Bool {
       violations(["IDSchemaVersion": 1]).isEmpty
         && schema.violations(of: ["IDSchemaVersion": 1, "\(field)": .string(value)], mandatory: []).isEmpty
@@ -88,8 +88,8 @@ import Testing
     #expect(violations(["IDSchemaVersion": 1, "fullName": [["language": "eng", "value": "x"]]]) == [])
   }
 
-  @Test("A text that is no schema is refused")
-  func refused() {
+  @Test
+  func `A text that is no schema is refused`() {
     for text in ["", "{}", "[]", #"{"properties":{"identity":{}}}"#] {
       #expect(code { try IdSchema(json: Array(text.utf8)) } == .badSchema)
     }

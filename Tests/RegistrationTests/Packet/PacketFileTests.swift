@@ -24,24 +24,24 @@ import Testing
     return (bytes, about)
   }
 
-  @Test("What is written piece by piece is read by the reader that has all in memory")
-  func writtenIsRead() async throws {
+  @Test
+  func `What is written piece by piece is read by the reader that has all in memory`() async throws {
     let draft = try PacketSamples.draft()
     let packet = try written(draft)
     #expect(packet.about.size == packet.bytes.count)
     #expect(packet.about.hash == Encoding.upperHex(Hash.sha256(packet.bytes)))
     #expect(packet.about.ignoredFields == ["notInTheSchema"])
-    let contents = try await PacketReader(keys: PacketSamples.keys()).read(packet.bytes, refID: PacketSamples.refID)
+    let contents = try await PacketReader(keys: PacketSamples.keys()).read(packet.bytes, refId: PacketSamples.refId)
     #expect(contents.verify(schema: draft.schema, mandatory: ["IDSchemaVersion"]).isEmpty)
     #expect(contents.value("fullName")?[0]?["value"]?.string == "Zoë Rao")
     #expect(contents.document("proofOfException")?.content == [1, 2, 3])
   }
 
-  @Test("A packet of independent code is read piece by piece as it is in memory")
-  func vector() async throws {
+  @Test
+  func `A packet of independent code is read piece by piece as it is in memory`() async throws {
     let packet = Encoding.bytes(base64: PacketVectors.packet)!
-    let whole = try await PacketReader(keys: PacketSamples.keys()).read(packet, refID: PacketSamples.refID)
-    let opened = try reader().open(MemorySource(packet), refID: PacketSamples.refID)
+    let whole = try await PacketReader(keys: PacketSamples.keys()).read(packet, refId: PacketSamples.refId)
+    let opened = try reader().open(MemorySource(packet), refId: PacketSamples.refId)
     #expect(opened.findings.isEmpty)
     #expect(opened.signedBy == [.id: 0, .evidence: 0, .optional: 0])
     for name in SubPacketName.allCases {
@@ -54,22 +54,22 @@ import Testing
     }
   }
 
-  @Test("A document larger than any buffer comes back as it was, through files without a name")
-  func large() throws {
+  @Test
+  func `A document larger than any buffer comes back as it was, through files without a name`() throws {
     var draft = try PacketSamples.draft()
     let document = SecureRandom.bytes(9 << 20)
     draft.documents["proofOfIdentity"] = PacketDocument(source: MemorySource(document), type: "DOC001", format: "pdf")
     draft.biometricSources["individualBiometrics"] = MemorySource(SecureRandom.bytes(3 << 20))
     let packet = try written(draft)
-    let opened = try reader().open(MemorySource(packet.bytes), refID: PacketSamples.refID)
+    let opened = try reader().open(MemorySource(packet.bytes), refId: PacketSamples.refId)
     #expect(opened.findings.isEmpty)
     #expect(opened.contents.verify(schema: nil, mandatory: []).isEmpty)
     #expect(opened.contents.document("proofOfIdentity")?.content == document)
     #expect(opened.contents.subPackets[.id]?.size(of: "individualBiometrics_bio_CBEFF") == 3 << 20)
   }
 
-  @Test("A flipped bit anywhere in a packet is noticed, whichever reader has it")
-  func flipped() throws {
+  @Test
+  func `A flipped bit anywhere in a packet is noticed, whichever reader has it`() throws {
     let packet = Encoding.bytes(base64: PacketVectors.packet)!
     let reader = try reader()
     for at in 0..<packet.count {
@@ -77,13 +77,13 @@ import Testing
       if (80..<330).contains(at), at % 16 != 0 { continue }
       var changed = packet
       changed[at] ^= 1 << (at % 8)
-      let refusal = code { try reader.open(MemorySource(changed), refID: PacketSamples.refID) }
+      let refusal = code { try reader.open(MemorySource(changed), refId: PacketSamples.refId) }
       #expect(refusal == ((332..<346).contains(at) ? .badEncryption : .decryptionFailed), "byte \(at)")
     }
   }
 
-  @Test("A sub-packet whose bytes were changed under a new outer encryption is named")
-  func inner() throws {
+  @Test
+  func `A sub-packet whose bytes were changed under a new outer encryption is named`() throws {
     let packet = try written(PacketSamples.draft())
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     let certificate = try Certificate(pem: VectorKeys.certificate2048)
@@ -95,7 +95,7 @@ import Testing
       entries[place].content = content
       let bytes = try PacketEncryption.seal(ZipArchive.write(entries, at: .now), for: certificate)
       do {
-        return (nil, try reader().open(MemorySource(bytes), refID: PacketSamples.refID).findings)
+        return (nil, try reader().open(MemorySource(bytes), refId: PacketSamples.refId).findings)
       } catch let error as PacketError { return (error.code, []) }
     }
     #expect(try refused(good) == (nil, []))
@@ -112,19 +112,19 @@ import Testing
         == [PacketFinding(.encryptedHash, .id), PacketFinding(.signature, .id)])
   }
 
-  @Test("Signatures are unchecked without a signer, and no one's with a foreign one")
-  func signers() throws {
+  @Test
+  func `Signatures are unchecked without a signer, and no one's with a foreign one`() throws {
     let packet = try written(PacketSamples.draft()).bytes
     let unchecked = try PacketFileReader(key: RSAPrivateKey(pem: VectorKeys.key2048), signers: [])
       .open(MemorySource(packet))
     #expect(!unchecked.signaturesAreChecked && unchecked.findings.isEmpty && unchecked.signedBy.isEmpty)
-    #expect(unchecked.refID == PacketSamples.refID)
+    #expect(unchecked.refId == PacketSamples.refId)
     let foreign = try reader(signer: VectorKeys.key2048).open(MemorySource(packet))
     #expect(Set(foreign.findings) == Set(SubPacketName.allCases.map { PacketFinding(.signature, $0) }))
   }
 
-  @Test("A source that becomes shorter is an error, not a short packet")
-  func vanishing() throws {
+  @Test
+  func `A source that becomes shorter is an error, not a short packet`() throws {
     final class Vanishing: ByteSource {
       let count = 5000
       func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws { throw ByteSourceError("gone") }
@@ -135,15 +135,15 @@ import Testing
     #expect(throws: ByteSourceError.self) { try reader().open(Vanishing()) }
   }
 
-  @Test("Offline packets and answers to requests are named as upstream names them")
-  func names() throws {
+  @Test
+  func `Offline packets and answers to requests are named as upstream names them`() throws {
     var draft = try PacketSamples.draft()
     draft.mode = .offline
-    #expect(draft.packetID == "\(PacketSamples.rid)-10001_10002-20240229235959")
-    draft.additionalInfoRequestID = "\(PacketSamples.rid)-BIOMETRIC_CORRECTION-1"
+    #expect(draft.packetId == "\(PacketSamples.rid)-10001_10002-20240229235959")
+    draft.additionalInfoRequestId = "\(PacketSamples.rid)-BIOMETRIC_CORRECTION-1"
     draft.iteration = 1
-    #expect(draft.packetID == "\(PacketSamples.rid)-BIOMETRIC_CORRECTION-1-10001_10002-20240229235959")
-    let opened = try reader().open(MemorySource(written(draft).bytes), refID: PacketSamples.refID)
+    #expect(draft.packetId == "\(PacketSamples.rid)-BIOMETRIC_CORRECTION-1-10001_10002-20240229235959")
+    let opened = try reader().open(MemorySource(written(draft).bytes), refId: PacketSamples.refId)
     #expect(opened.findings.isEmpty)
     #expect(opened.contents.processName == "OPENCRVS_NEW-1")
     #expect(opened.contents.process == "OPENCRVS_NEW")
@@ -151,7 +151,7 @@ import Testing
     let key = "OPENCRVS/OPENCRVS_NEW-1/\(PacketSamples.rid)_id"
     #expect(names.object(.id, account: "packet-manager") == ("packet-manager", "\(PacketSamples.rid)/\(key)"))
     #expect(names.object(.id, account: nil, prefix: "Dev-") == ("dev-\(PacketSamples.rid)", key))
-    #expect(PacketObjectNames.landingZone(rid: "1", packetID: "1-2") == ("landing-zone", "1/1-2"))
+    #expect(PacketObjectNames.landingZone(rid: "1", packetId: "1-2") == ("landing-zone", "1/1-2"))
     #expect(
       PacketObjectNames.tag("AGE_GROUP", rid: "1", account: "packet-manager") == ("packet-manager", "1/Tags/AGE_GROUP"))
     #expect(PacketObjectNames.isTag("Tags/X") && !PacketObjectNames.isTag(key))

@@ -9,10 +9,10 @@ import Testing
 @Suite("Reading packets", .timeLimit(.minutes(10))) struct PacketReaderTests {
   let packet = Encoding.bytes(base64: PacketVectors.packet)!
 
-  @Test("A packet of independent code is read and passes every check")
-  func vector() async throws {
+  @Test
+  func `A packet of independent code is read and passes every check`() async throws {
     let reader = PacketReader(keys: try PacketSamples.keys())
-    let contents = try await reader.read(packet, refID: PacketSamples.refID)
+    let contents = try await reader.read(packet, refId: PacketSamples.refId)
     #expect(contents.rid == PacketSamples.rid)
     #expect(contents.source == "OPENCRVS")
     #expect(contents.process == "OPENCRVS_NEW")
@@ -29,39 +29,39 @@ import Testing
     #expect(try contents.verify(schema: PacketSamples.schema(), mandatory: ["IDSchemaVersion"]).isEmpty)
   }
 
-  @Test("A flipped bit anywhere in a packet is refused")
-  func flipped() async throws {
+  @Test
+  func `A flipped bit anywhere in a packet is refused`() async throws {
     let reader = PacketReader(keys: try PacketSamples.keys())
     for i in Array(stride(from: 0, to: packet.count, by: 37)) + Array(0..<76) + Array(320..<360) + [packet.count - 1] {
       var changed = packet
       changed[i] ^= 1
-      let refusal = await code { try await reader.read(changed, refID: PacketSamples.refID) }
+      let refusal = await code { try await reader.read(changed, refId: PacketSamples.refId) }
       #expect(refusal == ((332..<346).contains(i) ? .badEncryption : .decryptionFailed), "byte \(i)")
     }
   }
 
-  @Test("A packet cut short is refused")
-  func truncated() async throws {
+  @Test
+  func `A packet cut short is refused`() async throws {
     let reader = PacketReader(keys: try PacketSamples.keys())
     for count in [0, 11, 44, 100, 345, 346, 361, 362, packet.count - 1] {
-      let refusal = await code { try await reader.read(Array(packet[..<count]), refID: PacketSamples.refID) }
+      let refusal = await code { try await reader.read(Array(packet[..<count]), refId: PacketSamples.refId) }
       #expect(refusal == (count < 346 ? .badEncryption : .decryptionFailed))
     }
   }
 
-  @Test("A packet signed by another machine is not intact, and one of an unknown refId is not opened")
-  func wrongKeys() async throws {
+  @Test
+  func `A packet signed by another machine is not intact, and one of an unknown refId is not opened`() async throws {
     let reader = PacketReader(keys: try PacketSamples.keys(signer: VectorKeys.key2048))
-    #expect(await code { try await reader.read(packet, refID: PacketSamples.refID) } == .notIntact)
-    let findings = try await reader.inspect(packet, refID: PacketSamples.refID).findings
+    #expect(await code { try await reader.read(packet, refId: PacketSamples.refId) } == .notIntact)
+    let findings = try await reader.inspect(packet, refId: PacketSamples.refId).findings
     #expect(Set(findings) == Set(SubPacketName.allCases.map { PacketFinding(.signature, $0) }))
-    #expect(await code { try await reader.read(packet, refID: "10001_99999") } == .unknownKey)
+    #expect(await code { try await reader.read(packet, refId: "10001_99999") } == .unknownKey)
   }
 
-  @Test("Metadata that say anything but what the entry names and the sender say are found by name")
-  func metadata() async throws {
+  @Test
+  func `Metadata that say anything but what the entry names and the sender say are found by name`() async throws {
     let reader = PacketReader(keys: try PacketSamples.keys())
-    let container = try await reader.openContainer(packet, refID: PacketSamples.refID)
+    let container = try await reader.openContainer(packet, refId: PacketSamples.refId)
     let good = container.parts.first { $0.name == .id }!
     #expect(good.path == "OPENCRVS/OPENCRVS_NEW/\(PacketSamples.rid)_id")
     func findings(_ change: (inout SubPacketInfo) -> Void) async throws -> [String] {
@@ -70,7 +70,7 @@ import Testing
       let part = PacketReader.Part(name: .id, info: info, content: good.content, path: good.path)
       return try await reader.inspect(
         part, rid: container.rid, source: container.source, processName: container.processName,
-        refID: PacketSamples.refID
+        refId: PacketSamples.refId
       ).findings.map(\.description)
     }
     #expect(try await findings { _ in } == [])
@@ -78,21 +78,21 @@ import Testing
     #expect(try await findings { $0.packetName = "1" } == ["id: metadata: packetname"])
     #expect(try await findings { $0.source = "1" } == ["id: metadata: source"])
     #expect(try await findings { $0.process = "1" } == ["id: metadata: process"])
-    #expect(try await findings { $0.refID = "1" } == ["id: metadata: refid"])
+    #expect(try await findings { $0.refId = "1" } == ["id: metadata: refid"])
     #expect(try await findings { $0.encryptedHash[31] ^= 1 } == ["id: encrypted-hash"])
     #expect(try await findings { $0.signature[9] ^= 1 } == ["id: signature"])
   }
 
-  @Test("Metadata are read with keys of any case, the refId from the id where it is absent")
-  func metadataKeys() throws {
+  @Test
+  func `Metadata are read with keys of any case, the refId from the id where it is absent`() throws {
     let info = try SubPacketInfo(metadata: ["ID": PacketSamples.rid, "Signature": "AA", "EncryptedHash": "AA"])
-    #expect(info.refID == "10001_10002")
+    #expect(info.refId == "10001_10002")
     #expect(code { try SubPacketInfo(metadata: ["signature": "AA"]) } == .badEntry)
     #expect(code { try SubPacketInfo(json: Array("[]".utf8)) } == .badEntry)
   }
 
-  @Test("A packet encrypted without thumbprint opens by its key, unless a certificate is asked for")
-  func noThumbprint() throws {
+  @Test
+  func `A packet encrypted without thumbprint opens by its key, unless a certificate is asked for`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
     let certificate = try Certificate(pem: VectorKeys.certificate2048)
     let blob = try PacketEncryption.seal([1, 2, 3], for: certificate)
@@ -103,23 +103,21 @@ import Testing
       code { try PacketEncryption.open(short, with: key, thumbprint: certificate.thumbprint) } == .decryptionFailed)
   }
 
-  @Test(
-    "A container with entries that are no part of one packet is refused",
-    arguments: [
-      ["a/b/1_id.zip"], ["a/b/1_id.json"], ["a/b/1_id.zip", "a/b/1_id.json", "a/b/2_evidence.zip"],
-      ["a/b/1_other.zip"], ["a/1_id.zip"], ["a/b/c/1_id.zip"], ["a/b/1_id.exe"], ["a/b/id"], ["1_id.zip"], [],
-    ])
-  func containers(names: [String]) async throws {
+  @Test(arguments: [
+    ["a/b/1_id.zip"], ["a/b/1_id.json"], ["a/b/1_id.zip", "a/b/1_id.json", "a/b/2_evidence.zip"],
+    ["a/b/1_other.zip"], ["a/1_id.zip"], ["a/b/c/1_id.zip"], ["a/b/1_id.exe"], ["a/b/id"], ["1_id.zip"], [],
+  ])
+  func `A container with entries that are no part of one packet is refused`(names: [String]) async throws {
     let json = Array(#"{"signature":"AA","encryptedhash":"AA"}"#.utf8)
     let zip = RawZip.make(names.map { RawZip.Entry(name: $0, content: json) })
     let blob = try PacketEncryption.seal(zip, for: Certificate(pem: VectorKeys.certificate2048))
     let reader = PacketReader(keys: try PacketSamples.keys())
-    let refusal = await code { try await reader.openContainer(blob, refID: PacketSamples.refID) }
+    let refusal = await code { try await reader.openContainer(blob, refId: PacketSamples.refId) }
     #expect(refusal == .badContainer)
   }
 
-  @Test("The iteration of an additional-info packet is no part of its process")
-  func iteration() {
+  @Test
+  func `The iteration of an additional-info packet is no part of its process`() {
     func process(_ name: String) -> String {
       PacketContents(rid: "1", source: "a", processName: name, subPackets: [:]).process
     }

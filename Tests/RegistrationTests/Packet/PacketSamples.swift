@@ -9,12 +9,12 @@ import System
 /// Keys, schema and drafts the packet tests share.
 enum PacketSamples {
   static let rid = "10001100020000120240229235959"
-  static let refID = "10001_10002"
+  static let refId = "10001_10002"
 
   static func keys(signer: String = VectorKeys.otherKey) throws -> LocalPacketKeys {
     try LocalPacketKeys(
       certificate: Certificate(pem: VectorKeys.certificate2048), decryptionKey: RSAPrivateKey(pem: VectorKeys.key2048),
-      signingKey: RSAPrivateKey(pem: signer), refIDs: [refID])
+      signingKey: RSAPrivateKey(pem: signer), refIDs: [refId])
   }
 
   /// The schema file of the packet validator.
@@ -29,7 +29,7 @@ enum PacketSamples {
 
   static func draft() throws -> PacketDraft {
     var draft = PacketDraft(
-      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refID: refID, schemaVersion: "0.1", schema: try schema(),
+      rid: rid, source: "OPENCRVS", process: "OPENCRVS_NEW", refId: refId, schemaVersion: "0.1", schema: try schema(),
       fields: [
         "IDSchemaVersion": "0.1", "fullName": #"[{"language":"eng","value":"Zoë Rao"}]"#,
         "gender": [["language": "eng", "value": "Female"]], "dateOfBirth": "2024/02/29", "phone": "9898989898",

@@ -14,13 +14,13 @@ import Testing
     entries[i].content = Array(text.split(separator: old, omittingEmptySubsequences: false).joined(separator: new).utf8)
   }
 
-  @Test("An unchanged packet passes")
-  func good() throws {
+  @Test
+  func `An unchanged packet passes`() throws {
     #expect(try findings { _ in } == [])
   }
 
-  @Test("A missing hash file fails, in every sub-packet that must have it")
-  func missingHashFile() throws {
+  @Test
+  func `A missing hash file fails, in every sub-packet that must have it`() throws {
     for name in SubPacketName.allCases {
       #expect(
         try findings(name) { $0.removeAll { $0.name == "packet_data_hash.txt" } } == [
@@ -33,8 +33,8 @@ import Testing
       ])
   }
 
-  @Test("A file that is listed but missing or empty fails")
-  func missingFile() throws {
+  @Test
+  func `A file that is listed but missing or empty fails`() throws {
     #expect(try findings { $0.removeAll { $0.name == "proofOfAddress.pdf" } } == ["id: listed-file: proofOfAddress"])
     #expect(try findings { $0.removeAll { $0.name == "audit.json" } } == ["id: listed-file: audit"])
     #expect(
@@ -44,8 +44,8 @@ import Testing
       } == ["id: listed-file: proofOfIdentity"])
   }
 
-  @Test("A changed document, identity, audit or hash fails the hash that covers it")
-  func changed() throws {
+  @Test
+  func `A changed document, identity, audit or hash fails the hash that covers it`() throws {
     for file in ["proofOfAddress.pdf", "packet_data_hash.txt"] {
       #expect(
         try findings { entries in
@@ -57,8 +57,8 @@ import Testing
     #expect(try findings { replace("audit.json", "CREATE", "DELETE", in: &$0) } == ["id: operations-hash"])
   }
 
-  @Test("A file that no sequence lists fails, for no hash covers it")
-  func unlisted() throws {
+  @Test
+  func `A file that no sequence lists fails, for no hash covers it`() throws {
     #expect(
       try findings { $0.append(ZipEntry(name: "proofOfRelationship.pdf", content: [1])) } == [
         "id: unlisted-file: proofOfRelationship"
@@ -68,8 +68,8 @@ import Testing
     #expect(found == ["id: hash-sequence: hashSequence1", "id: unlisted-file: ID"])
   }
 
-  @Test("A missing sequence or another RID in the meta information fails")
-  func metaInfo() throws {
+  @Test
+  func `A missing sequence or another RID in the meta information fails`() throws {
     #expect(
       try findings { replace("packet_meta_info.json", "hashSequence2", "other", in: &$0) } == [
         "id: hash-sequence: hashSequence2", "id: unlisted-file: audit",
@@ -80,8 +80,8 @@ import Testing
       ])
   }
 
-  @Test("A packet without one of its sub-packets fails")
-  func missingSubPacket() throws {
+  @Test
+  func `A packet without one of its sub-packets fails`() throws {
     let contents = PacketContents(rid: PacketSamples.rid, source: "a", processName: "b", subPackets: [:])
     #expect(
       contents.verify(schema: nil, mandatory: []).map(\.description) == [
@@ -89,8 +89,8 @@ import Testing
       ])
   }
 
-  @Test("A sub-packet without ID.json or meta information, or with two of them, cannot be read")
-  func unreadable() throws {
+  @Test
+  func `A sub-packet without ID.json or meta information, or with two of them, cannot be read`() throws {
     for file in ["ID.json", "packet_meta_info.json"] {
       #expect(code { try PacketSamples.subPacket(.id) { $0.removeAll { $0.name == file } } } == .badEntry)
       #expect(

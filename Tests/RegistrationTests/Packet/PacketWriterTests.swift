@@ -17,16 +17,16 @@ import Testing
 
   func hash(_ pieces: [UInt8]...) -> [UInt8] { Array(Encoding.upperHex(Hash.sha256(pieces.flatMap { $0 })).utf8) }
 
-  @Test("A written packet reads back whole and passes every check")
-  func roundTrip() async throws {
+  @Test
+  func `A written packet reads back whole and passes every check`() async throws {
     let keys = try PacketSamples.keys()
     let draft = try PacketSamples.draft()
     let written = try await PacketWriter(keys: keys).write(draft)
-    #expect(written.packetID == PacketSamples.rid)
+    #expect(written.packetId == PacketSamples.rid)
     #expect(written.fileName == PacketSamples.rid + ".zip")
     #expect(written.hash == Encoding.upperHex(Hash.sha256(written.content)))
     #expect(written.ignoredFields == ["notInTheSchema"])
-    let contents = try await PacketReader(keys: keys).read(written.content, refID: draft.refID)
+    let contents = try await PacketReader(keys: keys).read(written.content, refId: draft.refId)
     #expect(contents.verify(schema: draft.schema, mandatory: ["IDSchemaVersion"]).isEmpty)
     #expect(contents.searchField("dateOfBirth") == "2024/02/29")
     #expect(contents.searchField("introducerRID") == "10001100020000120240229235958")
@@ -37,11 +37,11 @@ import Testing
     #expect(contents.audits == draft.audits)
   }
 
-  @Test("Container entries are named source/process/rid_sub-packet, and their metadata say so")
-  func container() async throws {
+  @Test
+  func `Container entries are named source/process/rid_sub-packet, and their metadata say so`() async throws {
     let keys = try PacketSamples.keys()
     let written = try await PacketWriter(keys: keys).write(PacketSamples.draft())
-    let zip = try await keys.decrypt(written.content, refID: PacketSamples.refID)
+    let zip = try await keys.decrypt(written.content, refId: PacketSamples.refId)
     let entries = try ZipArchive.read(zip, limits: ZipLimits(), flat: false)
     let start = "OPENCRVS/OPENCRVS_NEW/\(PacketSamples.rid)_"
     let names: [String] = ["evidence", "optional", "id"].flatMap { [start + $0 + ".zip", start + $0 + ".json"] }
@@ -54,7 +54,7 @@ import Testing
       ])
     #expect(metadata["id"]?.string == PacketSamples.rid)
     #expect(metadata["packetname"]?.string == PacketSamples.rid + "_id")
-    #expect(metadata["refid"]?.string == PacketSamples.refID)
+    #expect(metadata["refid"]?.string == PacketSamples.refId)
     #expect(metadata["schemaversion"]?.string == "0.1")
     #expect(metadata["providername"]?.string == "PacketWriterImpl")
     #expect(metadata["providerversion"]?.string == "v1.0")
@@ -62,13 +62,13 @@ import Testing
     let sealed = entries[4].content
     #expect(metadata["encryptedhash"]?.string == Encoding.base64URL(Hash.sha256(sealed)))
     #expect(metadata["encryptedhash"]?.string?.count == 43)
-    let plain = try await keys.decrypt(sealed, refID: PacketSamples.refID)
+    let plain = try await keys.decrypt(sealed, refId: PacketSamples.refId)
     let signer = try RSAPrivateKey(pem: VectorKeys.otherKey)
     #expect(try metadata["signature"]?.string == Encoding.base64URL(signer.sign(plain, .sha256)))
   }
 
-  @Test("Sub-packet id has MOSIP's files, and its hashes are over documents, then ID, and over the audits")
-  func idFiles() throws {
+  @Test
+  func `Sub-packet id has MOSIP's files, and its hashes are over documents, then ID, and over the audits`() throws {
     let files = try entries(.id, PacketSamples.draft())
     #expect(
       Set(files.keys) == [
@@ -92,8 +92,8 @@ import Testing
     #expect(audits[0]?["eventId"]?.string == "OPENCRVS_CREATE_PACKET")
   }
 
-  @Test("ID.json has texts as texts, JSON texts parsed, documents by reference, and no field that is null")
-  func idJSON() throws {
+  @Test
+  func `ID.json has texts as texts, JSON texts parsed, documents by reference, and no field that is null`() throws {
     let id = try identity(entries(.id, PacketSamples.draft()), "ID.json")
     #expect(id["IDSchemaVersion"]?.string == "0.1")
     #expect(id["phone"]?.string == "9898989898")
@@ -109,8 +109,8 @@ import Testing
     #expect(try identity(entries(.id, draft), "ID.json")["IDSchemaVersion"]?.double == 0.1)
   }
 
-  @Test("Sub-packets evidence and optional have neither audits nor operations, but always an identity")
-  func otherFiles() throws {
+  @Test
+  func `Sub-packets evidence and optional have neither audits nor operations, but always an identity`() throws {
     let evidence = try entries(.evidence, PacketSamples.draft())
     #expect(
       Set(evidence.keys) == ["proofOfException.jpg", "ID.json", "packet_data_hash.txt", "packet_meta_info.json"])
@@ -123,8 +123,8 @@ import Testing
     #expect(try identity(optional, "packet_meta_info.json")["proofOfException"] == nil)
   }
 
-  @Test("Biometrics come first in the hash, and operators' biometrics before the audits")
-  func biometrics() throws {
+  @Test
+  func `Biometrics come first in the hash, and operators' biometrics before the audits`() throws {
     var draft = try PacketSamples.draft()
     draft.biometrics["individualBiometrics"] = Array("<BIR/>".utf8)
     draft.officerBiometrics = [1]
@@ -147,8 +147,8 @@ import Testing
     #expect(id["individualBiometrics"]?["version"]?.double == 1)
   }
 
-  @Test("The same draft gives the same plaintext, whatever the clock says")
-  func deterministic() throws {
+  @Test
+  func `The same draft gives the same plaintext, whatever the clock says`() throws {
     let draft = try PacketSamples.draft()
     let one = try ZipArchive.write(SubPacketFiles.make(.id, of: draft), at: draft.creationDate)
     #expect(try ZipArchive.write(SubPacketFiles.make(.id, of: draft), at: draft.creationDate) == one)
@@ -156,26 +156,27 @@ import Testing
     #expect(Array(one[10..<14]) == [0x7d, 0xbf, 0x5d, 0x58])
   }
 
-  @Test("An offline packet is named after its request, machine and time; its entries after the RID and the iteration")
-  func offline() async throws {
+  @Test
+  func `An offline packet is named after its request, machine and time; its entries after the RID and the iteration`() async throws
+  {
     var draft = try PacketSamples.draft()
     draft.mode = .offline
-    #expect(draft.packetID == "\(PacketSamples.rid)-10001_10002-20240229235959")
-    draft.additionalInfoRequestID = "REQUEST-1"
+    #expect(draft.packetId == "\(PacketSamples.rid)-10001_10002-20240229235959")
+    draft.additionalInfoRequestId = "REQUEST-1"
     draft.process = "CORRECTION"
     draft.iteration = 2
     let keys = try PacketSamples.keys()
     let written = try await PacketWriter(keys: keys).write(draft)
     #expect(written.fileName == "REQUEST-1-10001_10002-20240229235959.zip")
-    let contents = try await PacketReader(keys: keys).read(written.content, refID: draft.refID)
+    let contents = try await PacketReader(keys: keys).read(written.content, refId: draft.refId)
     #expect(contents.rid == PacketSamples.rid)
     #expect(contents.processName == "CORRECTION-2")
     #expect(contents.process == "CORRECTION")
     #expect(contents.subPackets[.id]?.info.id == "REQUEST-1-10001_10002-20240229235959")
   }
 
-  @Test("A draft without audits, with an unfit name or an unknown category makes no packet")
-  func refused() async throws {
+  @Test
+  func `A draft without audits, with an unfit name or an unknown category makes no packet`() async throws {
     let writer = PacketWriter(keys: try PacketSamples.keys())
     func refusal(_ change: (inout PacketDraft) throws -> Void) async throws -> PacketError.Code? {
       var draft = try PacketSamples.draft()
@@ -188,7 +189,7 @@ import Testing
     #expect(try await refusal { $0.source = "a/b" } == .badDraft)
     #expect(try await refusal { $0.process = "" } == .badDraft)
     #expect(try await refusal { $0.schemaVersion = "one" } == .badDraft)
-    #expect(try await refusal { $0.refID = "10001_9" } == .unknownKey)
+    #expect(try await refusal { $0.refId = "10001_9" } == .unknownKey)
     #expect(try await refusal { $0.documents["proofOfIdentity"]?.format = "../x" } == .badDraft)
     #expect(
       try await refusal {

@@ -36,12 +36,12 @@ import YAML
     ("<?xml version='1.0' encoding='latin-1'?><routes/>", "not-utf-8 1:1"),
     (String(repeating: "<routes>", count: 65), "too-deep 1:520"),
   ])
-  func whatIsNoXMLIsAProblemWithItsCodeAndPlace(_ text: String, _ expected: String) {
+  func `what is no XMLIs a problem with its code and place`(_ text: String, _ expected: String) {
     let found = CamelImport.read([CamelImport.Source(name: "x.xml", bytes: Array(text.utf8))], stages: .registrationProcessor)
     #expect(found.problems.map { "\($0.code) \($0.position)" }.contains(expected), "\(found.report())")
   }
 
-  @Test func theThreeCommonTestsAreFoldedIntoOn() throws {
+  @Test func `the three common tests are folded into on`() throws {
     let found = read(
       route("uin-generator-new-bus-out", Self.head + otherwise("eventbus://credential-requestor-bus-in")), print)
     #expect(found.problems.isEmpty, "\(found.report())")
@@ -70,7 +70,7 @@ import YAML
     #expect(result.reached == 8)
   }
 
-  @Test func aVerdictThatNoBranchTestsKeepsItsWayWithItsConditions() throws {
+  @Test func `a verdict that no branch tests keeps its way with its conditions`() throws {
     let found = read(
       route(
         "uin-generator-new-bus-out",
@@ -88,7 +88,7 @@ import YAML
     #expect(found.verify(file, stages: .registrationProcessor).isProven)
   }
 
-  @Test func deadBranchesMissingTestsAndWrongNamesAreReported() throws {
+  @Test func `dead branches missing tests and wrong names are reported`() throws {
     let found = read(
       route(
         "uin-generator-new-bus-out",
@@ -107,7 +107,7 @@ import YAML
     #expect(result.dead.count == 1)
   }
 
-  @Test func aPauseKeepsItsProperties() throws {
+  @Test func `a pause keeps its properties`() throws {
     let found = read(
       route(
         "uin-generator-new-bus-out",
@@ -121,7 +121,7 @@ import YAML
     #expect(found.verify(try #require(found.file), stages: .registrationProcessor).isProven)
   }
 
-  @Test func olderFormsAreImported() throws {
+  @Test func `older forms are imported`() throws {
     let found = read(
       """
       <route id="packet-reciever-->securezone-notification new route"><from uri="eventbus:packet-receiver-new-bus-out"/><choice>
@@ -166,27 +166,27 @@ import YAML
     ("<otherwise><to uri='workflow-cmd://complete-as-failed' pattern='x'/></otherwise>", "unsupported-attribute 3"),
     ("<when/>", "missing-test 3"),
   ])
-  func aConstructThatIsNotKnownIsNamedWithItsLineAndNothingIsMade(_ branch: String, _ expected: String) {
+  func `a construct that is not known is named with its line and nothing is made`(_ branch: String, _ expected: String) {
     let found = read(route("uin-generator-new-bus-out", branch))
     #expect(found.file == nil)
     #expect(found.text.isEmpty)
     #expect(found.problems.contains { "\($0.code) \($0.position.line)" == expected }, "\(found.report())")
   }
 
-  @Test func aMessageThatCamelSendsNowhereIsAnErrorWithAnExample() {
+  @Test func `a message that Camel sends nowhere is an error with an example`() {
     let found = read(route("uin-generator-new-bus-out", Self.head), print)
     let hole = found.problems.first { $0.code == "hole" }
     #expect(hole?.severity == .error)
     #expect(hole?.example?.contains(#""isValid":true,"internalError":false"#) == true)
   }
 
-  @Test func twoRoutesOfOneTopicAreRefused() {
+  @Test func `two routes of one topic are refused`() {
     let found = read(print, print)
     #expect(codes(found) == ["error duplicate-route"])
     #expect(found.file == nil)
   }
 
-  @Test func verifyingFindsWhatAnEditBroke() throws {
+  @Test func `verifying finds what an edit broke`() throws {
     let found = read(
       route("uin-generator-new-bus-out", Self.head + otherwise("eventbus://credential-requestor-bus-in")), print)
     let edited = found.text.replacing("retry: mark-as-reprocess", with: "retry: complete-as-failed")
@@ -199,7 +199,7 @@ import YAML
       result.differences[0].words.contains("Camel sends it to mark-as-reprocess, the route file to complete-as-failed"))
   }
 
-  @Test func aWholeOrBrokenOrHostileFileNeverCrashes() {
+  @Test func `a whole or broken or hostile file never crashes`() {
     let text = Array("<routes>\(print)</routes>".utf8)
     for cut in stride(from: 0, to: text.count, by: 3) {
       for bytes in [

@@ -24,21 +24,21 @@ import Testing
     ("@['tags']['B']", "00110"), ("!@['tags']['B']", "11001"), ("@['iteration'] == 1", "00001"),
     ("@['messageBusAddress']['address'] == 'x-bus-in'", "00010"), ("@['source'] != 'REGISTRATION_CLIENT'", "11111"),
   ])
-  func aFilterHoldsAsJaywayHasIt(_ text: String, _ expected: String) throws {
+  func `a filter holds as jayway has it`(_ text: String, _ expected: String) throws {
     let test = try test(text)
     let messages = Self.messages.map { TestMessage(tags: $0.tags, fields: $0.fields) }
     #expect(messages.map { test.holds($0) ? "1" : "0" }.joined() == expected)
     #expect(messages.map { test.condition.matches($0) ? "1" : "0" }.joined() == expected, "the condition made of it")
   }
 
-  @Test func simpleTestsOfOlderFilesAreRead() throws {
+  @Test func `simple tests of older files are read`() throws {
     let test = try CamelTestReader.simple(
       #"${bodyAs(String)} contains '"isValid":true' && ${bodyAs(String)} not contains '"internalError":true'"#)
     let messages = Self.messages.map { TestMessage(tags: $0.tags, fields: $0.fields) }
     #expect(messages.map { test.holds($0) ? "1" : "0" }.joined() == "10100")
   }
 
-  @Test func testsOfOneTagBecomeOneList() throws {
+  @Test func `tests of one tag become one list`() throws {
     #expect(
       try test("@['tags']['A'] == 'x' || @['tags']['A'] in ['y','x']").condition.description
         == #"tags.A in ["x", "y"]"#)
@@ -57,7 +57,7 @@ import Testing
     #expect(throws: CamelTestReader.Fault.self) { try test(text) }
   }
 
-  @Test func otherPathsThanTheMessageItselfAreRefused() {
+  @Test func `other paths than the message itself are refused`() {
     for text in ["$.tags[?(@['A'] == 'x')]", "$..[?(@.a)]", "$.isValid", "$.[?(@['isValid'] == true)].rid", "x"] {
       #expect(throws: CamelTestReader.Fault.self) { try CamelTestReader.jsonPath(text) }
     }

@@ -31,7 +31,7 @@ enum DeployedCamel {
 struct DeployedCamelTests {
   let found = CamelImport.read(DeployedCamel.sources, stages: .registrationProcessor)
 
-  @Test func everyDeployedFileIsImportedAndDecidesAlike() throws {
+  @Test func `every deployed file is imported and decides alike`() throws {
     #expect(found.problems.allSatisfy { $0.severity == .warning }, "\(found.report())")
     #expect(found.size.routes == 90)
     let result = found.verify(try #require(found.file), stages: .registrationProcessor)
@@ -40,14 +40,14 @@ struct DeployedCamelTests {
     #expect(result.dead.count == 2)
   }
 
-  @Test func eachFileAloneIsImportedAndDecidesAlike() throws {
+  @Test func `each file alone is imported and decides alike`() throws {
     for source in DeployedCamel.sources {
       let found = CamelImport.read([source], stages: .registrationProcessor)
       #expect(found.verify(try #require(found.file), stages: .registrationProcessor).isProven, "\(source.name)")
     }
   }
 
-  @Test func theImportedFileIsCanonicalAndWithoutError() throws {
+  @Test func `the imported file is canonical and without error`() throws {
     let reading = RouteFile.read(Array(found.text.utf8), name: "routes.yaml", stages: .registrationProcessor)
     #expect(reading.problems.allSatisfy { $0.severity == .warning && $0.code == "cycle" }, "\(reading.report())")
     guard case .formatted(let text) = RouteFormat.format(Array(found.text.utf8), name: "x") else {
@@ -57,7 +57,7 @@ struct DeployedCamelTests {
     #expect(text == found.text)
   }
 
-  @Test func theKnownFaultsOfTheDeployedFilesAreFound() {
+  @Test func `the known faults of the deployed files are found`() {
     let words = found.problems.map { "\($0.file):\($0.position.line) \($0.code)" }
     for expected in [
       "infant-crvs_new.xml:193 missing-test", "infant-crvs_new.xml:207 dead-branch",
@@ -69,7 +69,7 @@ struct DeployedCamelTests {
     }
   }
 
-  @Test func theCommittedFileOfDeployedRoutesIsTheImportedOne() throws {
+  @Test func `the committed file of deployed routes is the imported one`() throws {
     let committed = RouteFile.read(
       repositoryFile("deploy/routes/mosip-config.yaml"), name: "mosip-config.yaml", stages: .registrationProcessor)
     #expect(committed.file?.digest == found.file?.digest)

@@ -5,7 +5,7 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct MasterDataTests {
   private let text = #"{"gender":[{"code":"FLE","eng":"Female","fra":"Féminin"},{"code":"MLE","eng":"Male"}],"region":[]}"#
 
-  @Test func aValueIsMeantByItsCodeOrItsNameInTheTextsLanguage() async throws {
+  @Test func `a value is meant by its code or its name in the texts language`() async throws {
     let data = try BundledMasterData(json: Array(text.utf8))
     let gender = try #require(try await data.values(of: "gender"))
     func isKnown(_ text: String, _ language: String?) -> Bool { gender.contains { $0.isMeant(by: text, language: language) } }
@@ -20,7 +20,7 @@ import Testing
   @Test(arguments: [
     "", "[]", #"{"gender":{}}"#, #"{"gender":[{"eng":"Female"}]}"#, #"{"gender":[{"code":"F","eng":1}]}"#, #"{"gender":["F"]}"#,
   ])
-  func aFileThatIsNoMasterDataIsRefused(_ text: String) {
+  func `a file that is no master data is refused`(_ text: String) {
     #expect(throws: ServiceError.self) { try BundledMasterData(json: Array(text.utf8)) }
   }
 }

@@ -6,7 +6,7 @@ import Testing
     StageDefinition.read(Array("plugin: print\n\(resources)".utf8), name: "print", file: "stage.yaml")
   }
 
-  @Test func aStageSaysWhatItsContainerAsksForAndOneThatDoesNotHasDefaults() throws {
+  @Test func `a stage says what its container asks for and one that does not has defaults`() throws {
     let given = try #require(
       read("resources:\n  requests: { cpu: 0.25, memory: 96Mi }\n  limits: { cpu: 1, memory: 1Gi }\n").stage?.resources)
     #expect(given.cpu.amount == 250 && given.cpu.description == "0.25" && given.memory.amount == 96 << 20)
@@ -26,7 +26,7 @@ import Testing
     ("requests: { memory: 1Gi }\n  limits: { memory: 512Mi }", "the limit of memory is below what is requested, 1Gi"),
     ("requests: { disk: 1Gi }", "has no key 'disk'"), ("limit: { cpu: 1 }", "did you mean 'limits'?"),
   ])
-  func whatIsNoAmountIsToldAtItsPlace(_ text: String, _ words: String) {
+  func `what is no amount is told at its place`(_ text: String, _ words: String) {
     let reading = read("resources:\n  \(text)\n")
     #expect(reading.stage == nil)
     #expect(reading.report().contains(words) && reading.report().contains("stage.yaml:"), "\(reading.report())")

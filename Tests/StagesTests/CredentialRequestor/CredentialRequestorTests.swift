@@ -33,7 +33,7 @@ import Testing
     return world
   }
 
-  @Test func printAsksOnceForTheCardOfTheRID() async throws {
+  @Test func `print asks once for the card of the RID`() async throws {
     let world = await world()
     for _ in 1...3 {
       let verdict = try await world.judge(CredentialRequestor.self, Self.print)
@@ -51,7 +51,7 @@ import Testing
       request.additionalData == ["templateTypeCode": "RPR_UIN_CARD_TEMPLATE", "registrationId": .string(Sample.rid)])
   }
 
-  @Test func opencrvsNamesTheActivePerpetualVIDAndTheBirthRegistrationNumber() async throws {
+  @Test func `opencrvs names the active perpetual VID and the birth registration number`() async throws {
     let world = await world()
     let verdict = try await world.judge(CredentialRequestor.self, Self.opencrvs)
     #expect(
@@ -65,14 +65,14 @@ import Testing
   @Test(arguments: [
     #"[{"label":"opencrvsBRN","value":"null"}]"#, #"[{"label":"opencrvsBRN","value":null}]"#, "[]", "no JSON",
   ])
-  func aMissingNumberGoesOutAsNone(_ metaData: String) async throws {
+  func `a missing number goes out as none`(_ metaData: String) async throws {
     let world = await world()
     await world.set { $0.metaInfo["metaData"] = metaData }
     #expect(try await world.judge(CredentialRequestor.self, Self.opencrvs).kind == .passed)
     #expect(await world.credentials.values.first?.additionalData == ["registrationId": .string(Sample.rid)])
   }
 
-  @Test func aPartnerThatWantsAnotherTypeGetsItByASettingAlone() async throws {
+  @Test func `a partner that wants another type gets it by a setting alone`() async throws {
     let world = await world()
     var settings = Self.opencrvs
     settings["credential-type"] = "vercred"
@@ -81,7 +81,7 @@ import Testing
     #expect(request.credentialType == "vercred" && request.additionalData["registrationId"]?.string == Sample.rid)
   }
 
-  @Test func aPacketManagerOutOfReachIsWaitedForRatherThanTheNumberLost() async throws {
+  @Test func `a packet manager out of reach is waited for rather than the number lost`() async throws {
     let world = await world()
     await world.fail("metaInfo", with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(CredentialRequestor.self, Self.opencrvs) }
@@ -89,12 +89,12 @@ import Testing
   }
 
   @Test(arguments: [print, opencrvs])
-  func withoutAnIdentityItFails(_ settings: [String: SettingValue]) async throws {
+  func `without an identity it fails`(_ settings: [String: SettingValue]) async throws {
     let verdict = try await TestPlatform().judge(CredentialRequestor.self, settings)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PPS-FAILED-010")
   }
 
-  @Test func withoutAPerpetualVIDItIsTriedAgain() async throws {
+  @Test func `without a perpetual VID it is tried again`() async throws {
     let world = await world()
     await world.set { $0.vids = [:] }
     let verdict = try await world.judge(CredentialRequestor.self, Self.opencrvs)
@@ -105,7 +105,7 @@ import Testing
     (print, "RPR-PPS-FAILED-009", "Print request failed::"),
     (opencrvs, "RPR-OPC-FAILED-009", "OpenCRVS request failed::"),
   ])
-  func aRefusalIsAFailureAndNotProcessed(_ settings: [String: SettingValue], _ code: String, _ comment: String)
+  func `a refusal is a failure and not processed`(_ settings: [String: SettingValue], _ code: String, _ comment: String)
     async throws
   {
     let world = await world()
@@ -115,7 +115,7 @@ import Testing
     #expect(verdict.comment.hasPrefix(comment))
   }
 
-  @Test func severalPartnersGetOneCredentialEachWhereverATryIsCutOff() async throws {
+  @Test func `several partners get one credential each wherever a try is cut off`() async throws {
     var settings = Self.print
     settings["issuers"] = ["a", "b", "c"]
     let world = await world()
@@ -125,7 +125,7 @@ import Testing
     #expect(await world.credentials.values.map(\.issuer).sorted() == ["a", "b", "c"])
   }
 
-  @Test func settingsWithoutAPartnerOrWithOneTwiceAreRefusedAtStart() {
+  @Test func `settings without a partner or with one twice are refused at start`() {
     var settings = Self.print
     settings["issuers"] = .texts([])
     #expect(throws: SettingError.self) { try make(CredentialRequestor.self, settings) }

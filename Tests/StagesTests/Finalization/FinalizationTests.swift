@@ -11,13 +11,13 @@ import Testing
   }
   private let success = Verdict.passed("RPR-FIN-SUCCESS-001", "idrepo draft was published  successfuly")
 
-  @Test func aDraftBecomesTheIdentityAndStaysSoWhenRepeated() async throws {
+  @Test func `a draft becomes the identity and stays so when repeated`() async throws {
     let world = await world()
     for _ in 1...3 { #expect(try await world.judge(Finalization.self) == success) }
     #expect(await world.identities.count == 1)
   }
 
-  @Test func aPublicationWhoseAnswerWasLostIsNoFailure() async throws {
+  @Test func `a publication whose answer was lost is no failure`() async throws {
     let world = await world()
     await world.fail("publishDraft", .after, with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(Finalization.self) }
@@ -25,18 +25,18 @@ import Testing
     #expect(await world.identities.count == 1)
   }
 
-  @Test func anIdentityThatTheStageBeforeChangedNeedsNoDraft() async throws {
+  @Test func `an identity that the stage before changed needs no draft`() async throws {
     let world = TestPlatform()
     await world.set { $0.identities["5075291708"] = Sample.identity() }
     #expect(try await world.judge(Finalization.self) == success)
   }
 
-  @Test func withoutADraftAndAnIdentityItFails() async throws {
+  @Test func `without a draft and an identity it fails`() async throws {
     let verdict = try await TestPlatform().judge(Finalization.self)
     #expect(verdict.kind == .error && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-FIN-FAILED-002")
   }
 
-  @Test func aRefusalKeepsTheDraft() async throws {
+  @Test func `a refusal keeps the draft`() async throws {
     let world = await world()
     await world.fail("publishDraft", with: Broken.refused("IDR-IDC-002"))
     let verdict = try await world.judge(Finalization.self)
@@ -44,7 +44,7 @@ import Testing
     #expect(await world.changes.isEmpty)
   }
 
-  @Test func aRepositoryWithoutItsKeyManagerIsTriedAgain() async throws {
+  @Test func `a repository without its key manager is tried again`() async throws {
     let world = await world()
     await world.fail(
       "publishDraft", with: ServiceError(.unavailable, service: "identity repository", code: "IDR-IDS-003", "no keys"))

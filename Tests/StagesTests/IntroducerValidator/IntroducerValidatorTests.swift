@@ -27,25 +27,25 @@ import Testing
   }
 
   @Test(arguments: [("introducerUIN", "5075291708"), ("introducerVID", "2541892807463570")])
-  func anActiveIntroducerPassesAndDoesSoAgain(_ field: String, _ value: String) async throws {
+  func `an active introducer passes and does so again`(_ field: String, _ value: String) async throws {
     let world = await world(naming: field, value)
     for _ in 1...2 { #expect(try await world.judge(IntroducerValidator.self) == success) }
     #expect(await world.changes.isEmpty)
   }
 
-  @Test func anIntroducerNamedByAProcessedRIDPasses() async throws {
+  @Test func `an introducer named by a processed RID passes`() async throws {
     let world = await world(naming: "introducerRID", Self.parent, rows: [row("PROCESSED")])
     #expect(try await world.judge(IntroducerValidator.self) == success)
   }
 
   @Test(arguments: ["PROCESSING", "REPROCESS", "PAUSED", "RESUMABLE"])
-  func anIntroducerWhoIsStillProcessedHoldsThePacket(_ status: String) async throws {
+  func `an introducer who is still processed holds the packet`(_ status: String) async throws {
     let world = await world(naming: "introducerRID", Self.parent, rows: [row(status)])
     let verdict = try await world.judge(IntroducerValidator.self)
     #expect(verdict.kind == .retry && verdict.statusCode == .reprocess && verdict.subStatusCode == "RPR-IVM-FAILED-005")
   }
 
-  @Test func anIntroducerWhoIsNotKnownYetHoldsThePacket() async throws {
+  @Test func `an introducer who is not known yet holds the packet`() async throws {
     let world = await world(naming: "introducerRID", Self.parent)
     #expect(try await world.judge(IntroducerValidator.self).subStatusCode == "RPR-IVM-FAILED-005")
   }
@@ -54,20 +54,20 @@ import Testing
     ("REJECTED", "NEW", "RPR-IVM-FAILED-006"), ("FAILED", "NEW", "RPR-IVM-FAILED-006"),
     ("PROCESSED", "LOST", "RPR-IVM-FAILED-003"),
   ])
-  func anIntroducerWhoWasNotRegisteredEndsThePacket(_ status: String, _ process: String, _ code: String) async throws {
+  func `an introducer who was not registered ends the packet`(_ status: String, _ process: String, _ code: String) async throws {
     let world = await world(naming: "introducerRID", Self.parent, rows: [row(status, process: process)])
     let verdict = try await world.judge(IntroducerValidator.self)
     #expect(verdict.kind == .error && verdict.subStatusCode == code)
   }
 
-  @Test func anIntroducerWithoutAnIdentityEndsThePacket() async throws {
+  @Test func `an introducer without an identity ends the packet`() async throws {
     let world = await world(naming: "introducerUIN", "3645074956")
     let verdict = try await world.judge(IntroducerValidator.self)
     #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-IVM-FAILED-003")
     #expect(!verdict.comment.contains("3645074956"))
   }
 
-  @Test func anIntroducerWhoseVIDIsSpentIsNotFound() async throws {
+  @Test func `an introducer whose VIDIs spent is not found`() async throws {
     let world = await world(naming: "introducerVID", "2541892807463570")
     await world.set { $0.vids["5075291708"]?[0].status = "REVOKED" }
     let verdict = try await world.judge(IntroducerValidator.self)
@@ -76,19 +76,19 @@ import Testing
 
   @Test(
     arguments: ["DEACTIVATED", "BLOCKED"], [("introducerUIN", "5075291708"), ("introducerVID", "2541892807463570")])
-  func anIntroducerWhoIsNotActiveFails(_ status: String, _ named: (String, String)) async throws {
+  func `an introducer who is not active fails`(_ status: String, _ named: (String, String)) async throws {
     let world = await world(naming: named.0, named.1, status: status)
     let verdict = try await world.judge(IntroducerValidator.self)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-IVM-FAILED-001")
   }
 
   @Test(arguments: [nil, "introducerUIN"])
-  func aPacketWithoutAnIntroducerPassesBySettingAndSaysSo(_ blank: String?) async throws {
+  func `a packet without an introducer passes by setting and says so`(_ blank: String?) async throws {
     let verdict = try await world(naming: blank).judge(IntroducerValidator.self)
     #expect(verdict.kind == .passed && verdict.subStatusCode == "RPR-IVM-SUCCESS-002")
   }
 
-  @Test func aPacketWithoutAnIntroducerMayEndAsUpstreamHasIt() async throws {
+  @Test func `a packet without an introducer may end as upstream has it`() async throws {
     let verdict = try await world().judge(IntroducerValidator.self, ["absent-introducer": "fail"])
     #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
     #expect(verdict.comment.hasPrefix("Packet validation failed UIN or RID of Introducer Not Found in Packet"))
@@ -129,20 +129,20 @@ import Testing
     ),
     ("required", ["ExceptionPhoto"], true, .matched, "error ERROR RPR-SYS-EXCEPTION-001", "all captures are exceptions"),
   ]
-  @Test(arguments: rows.indices) func capturesAreComparedByTheRule(_ index: Int) async throws {
+  @Test(arguments: rows.indices) func `captures are compared by the rule`(_ index: Int) async throws {
     let row = Self.rows[index]
     let world = await captures(inPacket: row.inPacket, kept: row.kept, match: row.match)
     let verdict = try await world.judge(IntroducerValidator.self, ["biometrics": .text(row.rule)])
     #expect(word(verdict) == row.expected && verdict.comment.contains(row.comment), "\(verdict)")
   }
 
-  @Test func exceptionsAndTheirPhotoAreNotCompared() async throws {
+  @Test func `exceptions and their photo are not compared`() async throws {
     let world = await captures(inPacket: ["Finger", "Finger exception", "ExceptionPhoto", "Face"], match: .matched)
     #expect(try await world.judge(IntroducerValidator.self) == success)
     #expect(await world.compared == [["Finger", "Face"]])
   }
 
-  @Test func theEmbeddedMatcherSaysOpenlyThatItComparesNothing() async throws {
+  @Test func `the embedded matcher says openly that it compares nothing`() async throws {
     #expect(
       try await NoBiometricMatcher().match(BiometricRecord(segments: []), with: BiometricRecord(segments: []))
         == .notCompared("no matcher is configured"))
@@ -153,7 +153,7 @@ import Testing
     #expect(required.kind == .error && required.statusCode == .error, "what was not compared is never taken for a match")
   }
 
-  @Test func aMatcherOutOfReachIsTriedAgainAndOneThatRefusesEndsThePacket() async throws {
+  @Test func `a matcher out of reach is tried again and one that refuses ends the packet`() async throws {
     let world = await captures(inPacket: ["Finger"], match: .matched)
     await world.fail("match", with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(IntroducerValidator.self) }
@@ -173,7 +173,7 @@ import Testing
     ("if-present", .notPossible("none kept"), "passed SUCCESS RPR-IVM-SUCCESS-001", "not compared: none kept"),
     ("required", .notPossible("none kept"), "error ERROR RPR-SYS-EXCEPTION-001", "cannot be compared: none kept"),
   ]
-  @Test(arguments: outcomes.indices) func idAuthenticationDecidesByTheRule(_ index: Int) async throws {
+  @Test(arguments: outcomes.indices) func `id authentication decides by the rule`(_ index: Int) async throws {
     let row = Self.outcomes[index]
     // The repository keeps no captures, and the matcher would say no: neither is asked.
     let world = await captures(inPacket: ["Finger", "Finger exception", "ExceptionPhoto"], kept: false, match: .differs("Finger"))
@@ -186,7 +186,7 @@ import Testing
     #expect(await world.compared == [["Finger"]])
   }
 
-  @Test func idAuthenticationIsAskedOnlyWhereThereAreCapturesToCompare() async throws {
+  @Test func `id authentication is asked only where there are captures to compare`() async throws {
     for (inPacket, rule) in [(nil, "if-present"), (nil, "required"), (["ExceptionPhoto"], "if-present"), (["Finger"], "off")] {
       let world = await captures(inPacket: inPacket)
       _ = try await world.judge(IntroducerValidator.self, ["biometrics": .text(rule), "biometrics-by": "id-authentication"])
@@ -197,7 +197,7 @@ import Testing
     #expect(await world.askedOf.isEmpty, "the matcher is the default")
   }
 
-  @Test func idAuthenticationThatIsNotConfiguredSaysSo() async throws {
+  @Test func `id authentication that is not configured says so`() async throws {
     #expect(
       try await NoIdentityAuthentication().authenticate(BiometricRecord(segments: []), uin: "5075291708")
         == .notPossible("ID authentication is not configured"))
@@ -206,7 +206,7 @@ import Testing
     #expect(verdict.kind == .passed && verdict.comment.hasSuffix("not compared: ID authentication is not configured"))
   }
 
-  @Test func idAuthenticationOutOfReachIsTriedAgainAndARefusalEndsThePacket() async throws {
+  @Test func `id authentication out of reach is tried again and a refusal ends the packet`() async throws {
     let world = await captures(inPacket: ["Finger"])
     await world.set { $0.authenticated = .belongs }
     await world.fail("authenticate", with: Broken.unavailable)
@@ -219,13 +219,13 @@ import Testing
     #expect(word(verdict) == "error ERROR RPR-SYS-EXCEPTION-001" && verdict.comment.contains("IDA-MLC-009"))
   }
 
-  @Test func theCountrysOwnFieldNamesAreRead() async throws {
+  @Test func `the countrys own field names are read`() async throws {
     let world = await world(naming: "motherUIN", "5075291708")
     #expect(
       try await world.judge(IntroducerValidator.self, ["identity-mapping": ["introducerUIN=motherUIN"]]) == success)
   }
 
-  @Test func aRepositoryOutOfReachIsTriedAgain() async throws {
+  @Test func `a repository out of reach is tried again`() async throws {
     let world = await world(naming: "introducerUIN", "5075291708")
     await world.fail("identity", with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(IntroducerValidator.self) }

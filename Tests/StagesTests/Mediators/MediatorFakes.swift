@@ -144,14 +144,14 @@ struct FakeKeyManager: KeyManager {
   var fault: @Sendable () -> ServiceError? = { nil }
 
   func encryptPacket(_ plaintext: [UInt8], referenceId: String) async throws -> [UInt8] {
-    try await keys.packets.encrypt(plaintext, refID: referenceId)
+    try await keys.packets.encrypt(plaintext, refId: referenceId)
   }
   func decryptPacket(_ ciphertext: [UInt8], referenceId: String) async throws -> [UInt8] {
-    try await keys.packets.decrypt(ciphertext, refID: referenceId)
+    try await keys.packets.decrypt(ciphertext, refId: referenceId)
   }
-  func sign(_ data: [UInt8]) async throws -> [UInt8] { try await keys.packets.sign(data, refID: "45451_45452") }
+  func sign(_ data: [UInt8]) async throws -> [UInt8] { try await keys.packets.sign(data, refId: "45451_45452") }
   func verify(_ data: [UInt8], signature: [UInt8], referenceId: String) async throws -> Bool {
-    try await keys.packets.isSigned(data, signature: signature, refID: referenceId)
+    try await keys.packets.isSigned(data, signature: signature, refId: referenceId)
   }
   func tokenId(_ id: String, partner: String) async throws -> String {
     if id == "0000000000" { throw ServiceError(.refused, service: "key manager", code: "KER-TIG-001", "not a UIN") }
@@ -288,7 +288,7 @@ struct FakeHTTP: HTTPExchange {
     case path.hasSuffix("/registrationstatus/sync"):
       let text = try JSONValue.parse(body).string ?? ""
       let plain = try await world.keys.packets.decrypt(
-        Encoding.bytes(base64: text) ?? [], refID: request.headers["Center-Machine-RefId"] ?? "")
+        Encoding.bytes(base64: text) ?? [], refId: request.headers["Center-Machine-RefId"] ?? "")
       return try world.step { state in
         state.synced.append(try JSONValue.parse(plain))
         return ClientResponse(status: 200, body: Array(#"{"response":[{"status":"SUCCESS"}],"errors":null}"#.utf8))

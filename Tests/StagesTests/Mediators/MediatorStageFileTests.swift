@@ -7,8 +7,8 @@ import Testing
 
 @Suite("The stage.yaml of a mediator", .timeLimit(.minutes(10)))
 struct MediatorStageFileTests {
-  @Test("is readable, names its plugin, and gives every setting that has no default")
-  func files() throws {
+  @Test
+  func `is readable, names its plugin, and gives every setting that has no default`() throws {
     let plugins: [any StagePlugin.Type] = [OpenCRVSMediator.self, MosipMediator.self]
     for plugin in plugins {
       let name = plugin.spec.name

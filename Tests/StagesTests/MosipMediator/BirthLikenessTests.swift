@@ -32,8 +32,8 @@ struct BirthLikenessTests {
     return out
   }
 
-  @Test("is the same for one child under two numbers, in another spelling and form")
-  func same() async throws {
+  @Test
+  func `is the same for one child under two numbers, in another spelling and form`() async throws {
     let one = try #require(try await likeness(Births.child(given: "Amína", family: "Banda", number: "N1")))
     let other = try #require(
       try await likeness(Births.child(given: "AMINA ", family: "banda.", number: "N2", coded: false, id: "k2")))
@@ -41,8 +41,8 @@ struct BirthLikenessTests {
     #expect(one.likeness.count == 64 && one.likeness != one.motherLikeness)
   }
 
-  @Test("is another for a twin of another name, another day and another gender")
-  func twins() async throws {
+  @Test
+  func `is another for a twin of another name, another day and another gender`() async throws {
     let usual = Births.child()
     let children = [
       usual, Births.child(given: "Chipo"), Self.with(usual, ["birthDate": "2022-08-31"]), Self.with(usual, ["gender": "male"]),
@@ -52,8 +52,8 @@ struct BirthLikenessTests {
     #expect(seen.count == children.count)
   }
 
-  @Test("goes by the name in the default language, and by the first where none is in it")
-  func languages() async throws {
+  @Test
+  func `goes by the name in the default language, and by the first where none is in it`() async throws {
     let english: JSONValue = ["use": "en", "given": ["Amina"], "family": "Banda"]
     let french: JSONValue = ["use": "fr", "given": ["Aminata"], "family": "Banda"]
     func of(_ names: [JSONValue]) async throws -> String? {
@@ -64,8 +64,10 @@ struct BirthLikenessTests {
     #expect(try await of([french]) != usual)
   }
 
-  @Test("has no mother where none is known or she has no name, and is none of a child without a name or a day of birth")
-  func missing() async throws {
+  @Test
+  func `has no mother where none is known or she has no name, and is none of a child without a name or a day of birth`()
+    async throws
+  {
     let usual = try await likeness(Births.child())
     for mother in [nil, Self.with(Births.mother(), ["name": []])] {
       let found = try #require(try await likeness(Births.child(), mother))
@@ -75,8 +77,8 @@ struct BirthLikenessTests {
     #expect(try await likeness(Self.with(Births.child(), ["name": [["use": "en", "given": ["-"]]]])) == nil)
   }
 
-  @Test("depends on the mediator's key, and is no plain digest of what the event says")
-  func keyed() async throws {
+  @Test
+  func `depends on the mediator's key, and is no plain digest of what the event says`() async throws {
     let message = Array("x".utf8)
     let code = try await keys.code(message, label: "a", as: MediatorOwner.mosip)
     #expect(code.count == 32)
@@ -91,8 +93,8 @@ extension MosipMediatorTests {
     world.document("mosip-mediator", "birth_likenesses", key)
   }
 
-  @Test("keeps with each birth that it takes by what its like is found, and nothing of a birth that it refuses")
-  func keepsLikeness() async throws {
+  @Test
+  func `keeps with each birth that it takes by what its like is found, and nothing of a birth that it refuses`() async throws {
     _ = try await call(birth())
     _ = try await call(birth())
     _ = try await call(birth(Births.usual(record: "r2", number: "N2"), id: "r2"))
@@ -109,8 +111,8 @@ extension MosipMediatorTests {
 }
 
 extension CorrectionTests {
-  @Test("leaves one likeness of its record: of the birth, or of what it made instead")
-  func likeness() async throws {
+  @Test
+  func `leaves one likeness of its record: of the birth, or of what it made instead`() async throws {
     func kept(_ bench: ChangeBench) -> JSONValue? { bench.world.document("mosip-mediator", "birth_likenesses", Births.record) }
     let bench = try ChangeBench()
     _ = try await bench.born()

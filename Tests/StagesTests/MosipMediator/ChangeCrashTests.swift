@@ -115,8 +115,8 @@ struct ChangeCrashTests {
     #expect(state.objects.keys.allSatisfy { !$0.hasPrefix("PACKET_MANAGER_ACCOUNT") }, "\(name)")
   }
 
-  @Test("ends as it would have without the crash", arguments: ways)
-  func everyStep(_ way: Way) async throws {
+  @Test(arguments: ways)
+  func `ends as it would have without the crash`(_ way: Way) async throws {
     let undisturbed = try await whole(way, nil)
     try check(undisturbed, way, "no crash")
     let steps = undisturbed.world.state.withLock { $0.steps }

@@ -140,7 +140,7 @@ struct ChangePropertyTests {
       guard !uploads.isEmpty else { return }
       let upload = uploads[dice.roll(uploads.count)]
       let rid = String(upload.fileName.dropLast(4))
-      let packet = try await PacketReader(keys: world.keys.packets).read(upload.bytes, refID: "45451_45452")
+      let packet = try await PacketReader(keys: world.keys.packets).read(upload.bytes, refId: "45451_45452")
       var fields = JSONObject()
       for part in packet.subPackets.values { for member in part.identity { fields[member.key] = member.value } }
       let data = fields
@@ -164,8 +164,8 @@ struct ChangePropertyTests {
     }
   }
 
-  @Test("ends in the identity that the records say, with one UIN, and each event told once", arguments: 1...60)
-  func anyOrder(_ seed: Int) async throws {
+  @Test(arguments: 1...60)
+  func `ends in the identity that the records say, with one UIN, and each event told once`(_ seed: Int) async throws {
     var dice = Dice(state: UInt64(seed) &* 0x9e37_79b9_7f4a_7c15)
     let histories = Self.histories(&dice)
     let run = try Run()

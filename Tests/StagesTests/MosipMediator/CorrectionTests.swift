@@ -16,8 +16,8 @@ struct CorrectionTests {
     ChangeBench.birth(.birthCorrection, given: given, lastModified: moment)
   }
 
-  @Test("goes by a packet of its own process with the difference alone, and ends when the registration does")
-  func packet() async throws {
+  @Test
+  func `goes by a packet of its own process with the difference alone, and ends when the registration does`() async throws {
     let bench = try ChangeBench()
     let birth = try await bench.born()
     try await bench.take(Self.corrected())
@@ -27,7 +27,7 @@ struct CorrectionTests {
     #expect(aid != birth)
     let uploads = bench.world.state.withLock { $0.uploads }
     #expect(uploads.map(\.fileName) == [birth + ".zip", aid + ".zip"])
-    let packet = try await PacketReader(keys: bench.world.keys.packets).read(uploads[1].bytes, refID: "45451_45452")
+    let packet = try await PacketReader(keys: bench.world.keys.packets).read(uploads[1].bytes, refId: "45451_45452")
     #expect(packet.process == "OPENCRVS_UPDATE")
     #expect(packet.metaData("correctionOf") == birth)
     #expect(packet.metaData("opencrvsBRN") == "2022BTEST01")
@@ -45,8 +45,8 @@ struct CorrectionTests {
     #expect(bench.world.state.withLock { $0.objects.keys.allSatisfy { !$0.hasPrefix("PACKET_MANAGER_ACCOUNT") } })
   }
 
-  @Test("is found to have ended when nobody tells so")
-  func looks() async throws {
+  @Test
+  func `is found to have ended when nobody tells so`() async throws {
     let bench = try ChangeBench()
     _ = try await bench.born()
     try await bench.take(Self.corrected())
@@ -56,8 +56,8 @@ struct CorrectionTests {
     #expect(try bench.told().map { $0["what"]?.string } == ["corrected"])
   }
 
-  @Test("that the id repository refuses is told by the repository's code, any other end by stage and status")
-  func fails() async throws {
+  @Test
+  func `that the id repository refuses is told by the repository's code, any other end by stage and status`() async throws {
     for (comment, code, text) in [
       ("id repository: IDR-IDC-013: Update count limit", "OPN-CRVS-018", "IDR-IDC-013"),
       ("something", "PACKET_FAILED", "UIN_GENERATOR"),
@@ -76,8 +76,8 @@ struct CorrectionTests {
     }
   }
 
-  @Test("by patch changes the identity itself")
-  func patch() async throws {
+  @Test
+  func `by patch changes the identity itself`() async throws {
     let bench = try ChangeBench(["correction-by": "patch"])
     _ = try await bench.born()
     try await bench.take(Self.corrected())
@@ -89,8 +89,8 @@ struct CorrectionTests {
     #expect(try bench.told().map { $0["what"]?.string } == ["corrected"])
   }
 
-  @Test("that changes nothing for MOSIP, or comes late, is a success without a change")
-  func unchanged() async throws {
+  @Test
+  func `that changes nothing for MOSIP, or comes late, is a success without a change`() async throws {
     let bench = try ChangeBench(["correction-by": "patch"])
     _ = try await bench.born()
     try await bench.take(ChangeBench.birth(.birthCorrection, lastModified: Self.later))
@@ -102,8 +102,8 @@ struct CorrectionTests {
     #expect(Set(bench.stage.counts.keys) == Set(MosipMediator.spec.counts.map(\.name)), "what is not declared is not told")
   }
 
-  @Test("waits behind its birth, and behind the correction before it")
-  func order() async throws {
+  @Test
+  func `waits behind its birth, and behind the correction before it`() async throws {
     let bench = try ChangeBench(["correction-by": "patch"])
     let birth = ChangeBench.birth()
     let rid = try #require(try await bench.send(birth).value["response"]?["aid"]?.string)
@@ -118,8 +118,8 @@ struct CorrectionTests {
     #expect(bench.person("5075291708")?.fields["fullName"] == [["language": "eng", "value": "Third Banda"]])
   }
 
-  @Test("of an identity with biometrics is refused by name, unless it is allowed")
-  func biometrics() async throws {
+  @Test
+  func `of an identity with biometrics is refused by name, unless it is allowed`() async throws {
     for allowed in [false, true] {
       let bench = try ChangeBench(["correction-by": "patch", "correction-with-biometrics": .boolean(allowed)])
       _ = try await bench.born()
@@ -130,8 +130,8 @@ struct CorrectionTests {
     }
   }
 
-  @Test("of a birth that failed makes the UIN with the corrected data, under its own application id")
-  func creates() async throws {
+  @Test
+  func `of a birth that failed makes the UIN with the corrected data, under its own application id`() async throws {
     let bench = try ChangeBench()
     let rid = try #require(try await bench.send(ChangeBench.birth()).value["response"]?["aid"]?.string)
     try await bench.run()
@@ -149,8 +149,8 @@ struct CorrectionTests {
     #expect(told.last?["aid"]?.string == aid)
   }
 
-  @Test("of a birth that failed is refused where it may not make one; of an unknown one it makes one")
-  func createsNot() async throws {
+  @Test
+  func `of a birth that failed is refused where it may not make one; of an unknown one it makes one`() async throws {
     let bench = try ChangeBench(["correction-create": false])
     try await bench.take(Self.corrected())
     #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-017"])
@@ -159,8 +159,8 @@ struct CorrectionTests {
     #expect(other.world.state.withLock { $0.uploads.count } == 1)
   }
 
-  @Test("that came before its birth leaves the birth nothing to do")
-  func beforeItsBirth() async throws {
+  @Test
+  func `that came before its birth leaves the birth nothing to do`() async throws {
     let bench = try ChangeBench()
     try await bench.take(Self.corrected())
     let aid = try bench.change(Self.corrected())?["rid"]
@@ -171,8 +171,8 @@ struct CorrectionTests {
     #expect(bench.world.state.withLock { $0.uploads.count } == 1)
   }
 
-  @Test("of a record that was never sent here, whose child has a UIN, differs from what the identity says")
-  func againstIdentity() async throws {
+  @Test
+  func `of a record that was never sent here, whose child has a UIN, differs from what the identity says`() async throws {
     let bench = try ChangeBench(["correction-by": "patch"])
     bench.world.state.withLock {
       $0.people["5075291708"] = ChangeBench.person("Amina Banda", "2022/08/30", "Female", rid: "10000000010000220200101000000")

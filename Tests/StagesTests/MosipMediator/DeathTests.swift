@@ -9,8 +9,8 @@ import Testing
 
 @Suite("A death, on the MOSIP side", .timeLimit(.minutes(10)))
 struct DeathTests {
-  @Test("deactivates the deceased, never the spouse who stands first, and tells result, token and application id")
-  func deactivates() async throws {
+  @Test
+  func `deactivates the deceased, never the spouse who stands first, and tells result, token and application id`() async throws {
     let bench = try ChangeBench()
     let event = ChangeBench.death()
     let response = try await bench.send(event)
@@ -35,8 +35,8 @@ struct DeathTests {
     #expect(bench.world.openWork("change") == 0)
   }
 
-  @Test("is the same when it is delivered again with a touched Task")
-  func again() async throws {
+  @Test
+  func `is the same when it is delivered again with a touched Task`() async throws {
     let bench = try ChangeBench()
     let first = try await bench.send(ChangeBench.death())
     try await bench.run()
@@ -48,8 +48,8 @@ struct DeathTests {
     #expect(try bench.told().count == 1)
   }
 
-  @Test("finds the person by UIN, by VID and by the registration number of a birth taken here", arguments: ["uin", "vid", "brn"])
-  func found(by key: String) async throws {
+  @Test(arguments: ["uin", "vid", "brn"])
+  func `finds the person by UIN, by VID and by the registration number of a birth taken here`(by key: String) async throws {
     let bench = try ChangeBench()
     var event = ChangeBench.death(id: key == "uin" ? ChangeBench.uin : ChangeBench.vid)
     var uin = ChangeBench.uin
@@ -62,8 +62,8 @@ struct DeathTests {
     #expect(bench.person(uin)?.status == "DEACTIVATED")
   }
 
-  @Test("and a revocation wait until the birth has ended, which else would get no credential", arguments: ["PROCESSED", "FAILED"])
-  func afterTheBirth(_ end: String) async throws {
+  @Test(arguments: ["PROCESSED", "FAILED"])
+  func `and a revocation wait until the birth has ended, which else would get no credential`(_ end: String) async throws {
     for event in [
       ChangeBench.death(id: nil, brn: "2022BTEST01", given: "Amina", family: "Banda", born: "2022-08-30", gender: "female"),
       ChangeBench.birth(.birthRevocation, lastModified: "2022-09-02T08:00:00.000Z"),
@@ -80,19 +80,17 @@ struct DeathTests {
     }
   }
 
-  @Test(
-    "ends in the code of what is wrong",
-    arguments: [
-      ("no number at all", ChangeBench.death(id: nil), "OPN-CRVS-029"),
-      ("a birth's number nobody has", ChangeBench.death(id: nil, brn: "2020BNONE01"), "OPN-CRVS-029"),
-      ("a UIN nobody has", ChangeBench.death(id: "5075291708"), "OPN-CRVS-028"),
-      ("a number whose check digit is wrong", ChangeBench.death(id: "8215013741"), "OPN-CRVS-028"),
-      ("text instead of a number", ChangeBench.death(id: "none"), "OPN-CRVS-028"),
-      ("another name and date", ChangeBench.death(given: "Joseph", family: "Mwale", born: "1988-07-09"), "OPN-CRVS-008"),
-      ("nothing to compare but the name", ChangeBench.death(born: nil, gender: "unknown"), "OPN-CRVS-017"),
-      ("a death of the future", ChangeBench.death(died: "2096-02-27"), "OPN-CRVS-006"),
-    ])
-  func wrong(_ name: String, _ event: JSONValue, _ code: String) async throws {
+  @Test(arguments: [
+    ("no number at all", ChangeBench.death(id: nil), "OPN-CRVS-029"),
+    ("a birth's number nobody has", ChangeBench.death(id: nil, brn: "2020BNONE01"), "OPN-CRVS-029"),
+    ("a UIN nobody has", ChangeBench.death(id: "5075291708"), "OPN-CRVS-028"),
+    ("a number whose check digit is wrong", ChangeBench.death(id: "8215013741"), "OPN-CRVS-028"),
+    ("text instead of a number", ChangeBench.death(id: "none"), "OPN-CRVS-028"),
+    ("another name and date", ChangeBench.death(given: "Joseph", family: "Mwale", born: "1988-07-09"), "OPN-CRVS-008"),
+    ("nothing to compare but the name", ChangeBench.death(born: nil, gender: "unknown"), "OPN-CRVS-017"),
+    ("a death of the future", ChangeBench.death(died: "2096-02-27"), "OPN-CRVS-006"),
+  ])
+  func `ends in the code of what is wrong`(_ name: String, _ event: JSONValue, _ code: String) async throws {
     let bench = try ChangeBench()
     try await bench.take(event)
     #expect(bench.person()?.patches.isEmpty == true, "\(name)")
@@ -105,8 +103,8 @@ struct DeathTests {
     #expect(bench.world.document("mosip-mediator", "records", ChangeBench.record)?["queue"] == [])
   }
 
-  @Test("is a success without a change when the identity is deactivated already", arguments: [ChangeBench.uin, ChangeBench.vid])
-  func already(_ number: String) async throws {
+  @Test(arguments: [ChangeBench.uin, ChangeBench.vid])
+  func `is a success without a change when the identity is deactivated already`(_ number: String) async throws {
     let bench = try ChangeBench()
     bench.world.state.withLock { $0.people[ChangeBench.uin]?.status = "DEACTIVATED" }
     try await bench.take(ChangeBench.death(id: number))
@@ -114,8 +112,8 @@ struct DeathTests {
     #expect(try bench.told().map { $0["what"]?.string } == ["unchanged"])
   }
 
-  @Test("leaves a BLOCKED identity alone", arguments: [ChangeBench.uin, ChangeBench.vid])
-  func blocked(_ number: String) async throws {
+  @Test(arguments: [ChangeBench.uin, ChangeBench.vid])
+  func `leaves a BLOCKED identity alone`(_ number: String) async throws {
     let bench = try ChangeBench()
     bench.world.state.withLock { $0.people[ChangeBench.uin]?.status = "BLOCKED" }
     try await bench.take(ChangeBench.death(id: number))
@@ -123,8 +121,8 @@ struct DeathTests {
     #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-017"])
   }
 
-  @Test("flags the identity, or does both, as death-action says", arguments: ["flag", "deactivate-and-flag"])
-  func flags(_ action: String) async throws {
+  @Test(arguments: ["flag", "deactivate-and-flag"])
+  func `flags the identity, or does both, as death-action says`(_ action: String) async throws {
     let bench = try ChangeBench(["death-action": .text(action)])
     try await bench.take(ChangeBench.death())
     let person = bench.person()
@@ -135,8 +133,8 @@ struct DeathTests {
     #expect(try bench.told().map { $0["what"]?.string } == [action == "flag" ? "flagged" : "deactivated"])
   }
 
-  @Test("tells the id repository's refusal by its code, and tries what may work later again")
-  func refused() async throws {
+  @Test
+  func `tells the id repository's refusal by its code, and tries what may work later again`() async throws {
     let bench = try ChangeBench()
     bench.world.state.withLock {
       $0.patchRefusals = [
@@ -150,8 +148,8 @@ struct DeathTests {
     #expect(told[0]["errors"]?[0]?["errorMessage"]?.string?.contains("IDR-IDC-005") == true)
   }
 
-  @Test("waits for the birth of the child whose number it names, and for a change of the same person")
-  func waits() async throws {
+  @Test
+  func `waits for the birth of the child whose number it names, and for a change of the same person`() async throws {
     let bench = try ChangeBench()
     let event = ChangeBench.death(
       id: nil, brn: "2022BTEST01", given: "Amina", family: "Banda", born: "2022-08-30", gender: "female")
@@ -176,8 +174,8 @@ struct DeathTests {
         || bench.world.document("mosip-mediator", "persons", key)?["holder"] == .null)
   }
 
-  @Test("by a number that leads to another person than the birth's number does nothing")
-  func twoPeople() async throws {
+  @Test
+  func `by a number that leads to another person than the birth's number does nothing`() async throws {
     let bench = try ChangeBench()
     _ = try await bench.born()
     try await bench.take(ChangeBench.death(id: ChangeBench.uin, brn: "2022BTEST01"))
@@ -185,8 +183,10 @@ struct DeathTests {
     #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-017"])
   }
 
-  @Test("finds the person by the token that came back when that person was born, and nobody by a token that is not known")
-  func byToken() async throws {
+  @Test
+  func `finds the person by the token that came back when that person was born, and nobody by a token that is not known`()
+    async throws
+  {
     let bench = try ChangeBench()
     let rid = try await bench.born()
     let token = "412600000000000000000000000000000017"
@@ -215,8 +215,8 @@ struct DeathTests {
     #expect(bench.person("5075291708")?.status == "DEACTIVATED")
   }
 
-  @Test("whose event is lost from the object store ends by name, and nothing of its record or person stands still")
-  func lostEvent() async throws {
+  @Test
+  func `whose event is lost from the object store ends by name, and nothing of its record or person stands still`() async throws {
     let bench = try ChangeBench()
     _ = try await bench.send(ChangeBench.death())
     bench.world.state.withLock { $0.objects = [:] }
@@ -226,16 +226,16 @@ struct DeathTests {
     #expect(bench.world.openWork("change") == 0)
   }
 
-  @Test("by a VID that is spent names nobody, and is not tried for ever")
-  func spent() async throws {
+  @Test
+  func `by a VID that is spent names nobody, and is not tried for ever`() async throws {
     let bench = try ChangeBench()
     bench.world.state.withLock { $0.spentVIDs = [ChangeBench.vid] }
     try await bench.take(ChangeBench.death())
     #expect(try bench.told().map { $0["errors"]?[0]?["errorCode"]?.string } == ["OPN-CRVS-028"])
   }
 
-  @Test("that could only flag an identity whose schema has no such field is refused, not told as done")
-  func noField() async throws {
+  @Test
+  func `that could only flag an identity whose schema has no such field is refused, not told as done`() async throws {
     let bench = try ChangeBench(["death-action": "flag"])
     bench.world.state.withLock { $0.people[ChangeBench.uin]?.fields["IDSchemaVersion"] = "0.2" }
     try await bench.take(ChangeBench.death())
@@ -243,8 +243,8 @@ struct DeathTests {
     #expect(bench.person()?.patches.isEmpty == true)
   }
 
-  @Test("asks for who sends and what it is, as a birth does")
-  func admits() async throws {
+  @Test
+  func `asks for who sends and what it is, as a birth does`() async throws {
     let bench = try ChangeBench()
     let path = "/opencrvs/v1/death"
     let without = try await bench.world.call(

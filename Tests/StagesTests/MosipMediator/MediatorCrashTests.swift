@@ -84,8 +84,8 @@ struct MediatorCrashTests {
     #expect(state.failures.isEmpty, "\(name)")
   }
 
-  @Test("leaves one RID, one packet and one token")
-  func everyStep() async throws {
+  @Test
+  func `leaves one RID, one packet and one token`() async throws {
     let undisturbed = try MediatorWorld()
     try await wholeWay(undisturbed)
     check(undisturbed, "no crash")
@@ -102,8 +102,8 @@ struct MediatorCrashTests {
     }
   }
 
-  @Test("of a birth that is refused for good leaves one named error")
-  func refusedAtEveryStep() async throws {
+  @Test
+  func `of a birth that is refused for good leaves one named error`() async throws {
     func refused(_ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> MediatorWorld {
       let world = try MediatorWorld()
       let body = Array(#"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#.utf8)

@@ -33,8 +33,8 @@ struct MosipMediatorNeighbourTests {
   }
   func transaction() -> JSONValue? { world.document("mosip-mediator", "birth_transactions", Births.record) }
 
-  @Test("answers a birth that came before with another application id as the first time")
-  func freshApplicationIds() async throws {
+  @Test
+  func `answers a birth that came before with another application id as the first time`() async throws {
     let (first, second) = ("45451454520000120220901080000", "45451454520000220220901080001")
     for aid in [first, second, first] {
       let answer = try await send(Births.usual(aid: aid))
@@ -44,8 +44,8 @@ struct MosipMediatorNeighbourTests {
     #expect(try await send(Births.usual(given: "Beatrice", aid: second)).code == "OPN-CRVS-015")
   }
 
-  @Test("knows a birth again that a release before took in another form and with the application id in its digest")
-  func afterAnUpgrade() async throws {
+  @Test
+  func `knows a birth again that a release before took in another form and with the application id in its digest`() async throws {
     let aid = "45451454520000120220901080000"
     let raw = Births.event([Births.task(), Births.child(aid: aid, coded: false), Births.mother()])
     #expect(try await send(raw).status == 200)
@@ -56,8 +56,8 @@ struct MosipMediatorNeighbourTests {
     #expect(try await send(Births.usual(given: "Beatrice", aid: aid)).code == "OPN-CRVS-015")
   }
 
-  @Test("says by name that an event is not UTF-8, in its answer, its audit trail and its count")
-  func foreignText() async throws {
+  @Test
+  func `says by name that an event is not UTF-8, in its answer, its audit trail and its count`() async throws {
     let parts = String(decoding: Births.usual(given: "Ren#").encoded(), as: UTF8.self).split(separator: "#")
     let answer = try await send(Array(parts[0].utf8) + [0xe9] + Array(parts[1].utf8))
     #expect(answer.status == 400)
@@ -68,8 +68,8 @@ struct MosipMediatorNeighbourTests {
     #expect(transaction() == nil)
   }
 
-  @Test("keeps with a birth what is not in its packet, by field and rule")
-  func leftOut() async throws {
+  @Test
+  func `keeps with a birth what is not in its packet, by field and rule`() async throws {
     var child = Births.child()
     child["name"] = [
       ["use": "en", "given": ["Amina"], "family": "Banda"], ["use": "en", "given": ["Beatrice"], "family": "Banda"],
@@ -86,8 +86,8 @@ struct MosipMediatorNeighbourTests {
       ])
   }
 
-  @Test("tells OpenCRVS of a date of birth that is none by OPN-CRVS-006, field and rule", arguments: ["2025-02-30", "2025-04-31"])
-  func dateThatIsNone(_ date: String) async throws {
+  @Test(arguments: ["2025-02-30", "2025-04-31"])
+  func `tells OpenCRVS of a date of birth that is none by OPN-CRVS-006, field and rule`(_ date: String) async throws {
     var child = Births.child()
     child["birthDate"] = .string(date)
     _ = try await send(Births.event([Births.task(), child, Births.mother()]))
@@ -100,8 +100,8 @@ struct MosipMediatorNeighbourTests {
     #expect(world.state.withLock { $0.uploads.isEmpty })
   }
 
-  @Test("answers unknown paths below /opencrvs/v1 in its own shape, whatever the method", arguments: ["GET", "POST", "DELETE"])
-  func unknownPaths(_ method: String) async throws {
+  @Test(arguments: ["GET", "POST", "DELETE"])
+  func `answers unknown paths below /opencrvs/v1 in its own shape, whatever the method`(_ method: String) async throws {
     let server = try Server(endpoints: stage.endpoints(context))
     let port = try server.start()
     let answer: Result<ClientResponse, any Error>

@@ -84,8 +84,8 @@ struct MosipMediatorReturnTests {
 
   // MARK: subscriptions
 
-  @Test("subscribes at start and at half the lease, both topics, each with its own callback")
-  func subscribes() async throws {
+  @Test
+  func `subscribes at start and at half the lease, both topics, each with its own callback`() async throws {
     try await stage.start(context)
     try await run()
     let subscribed = world.state.withLock { $0.subscribed }
@@ -110,8 +110,8 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.work.count } == before)
   }
 
-  @Test("echoes the hub's challenge as it is, for the topic of that callback only")
-  func intents() async throws {
+  @Test
+  func `echoes the hub's challenge as it is, for the topic of that callback only`() async throws {
     func ask(_ path: String, _ topic: String, mode: String = "subscribe") async throws -> Response {
       try await call(
         Request(
@@ -133,8 +133,8 @@ struct MosipMediatorReturnTests {
 
   // MARK: credentials
 
-  @Test("turns a credential into a UIN token at OpenCRVS and publishes that it was served")
-  func credential() async throws {
+  @Test
+  func `turns a credential into a UIN token at OpenCRVS and publishes that it was served`() async throws {
     try await upload()
     let response = try await call(delivery(credentialEvent(credential: try sealedCredential())))
     #expect(response.status == 200)
@@ -157,8 +157,8 @@ struct MosipMediatorReturnTests {
     #expect(Instant(iso: published[0].body["publishedOn"]?.string ?? "") != nil)
   }
 
-  @Test("reads births and credentials that an earlier version kept in the clear")
-  func inTheClear() async throws {
+  @Test
+  func `reads births and credentials that an earlier version kept in the clear`() async throws {
     _ = try await world.call(crvs, crvsContext, Births.webhook(Births.usual()))
     func bare(_ owner: String, _ account: String) throws {
       let key = world.keys.owners[owner]!.key
@@ -180,8 +180,8 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.objects.count == 3 && $0.objects.values.allSatisfy { $0.first == UInt8(ascii: "{") } })
   }
 
-  @Test("does nothing new for an event that comes again")
-  func again() async throws {
+  @Test
+  func `does nothing new for an event that comes again`() async throws {
     try await upload()
     let event = try credentialEvent(credential: try sealedCredential())
     for _ in 0..<3 {
@@ -193,8 +193,8 @@ struct MosipMediatorReturnTests {
     #expect(world.allWork("credential") == 1)
   }
 
-  @Test("takes no delivery without the hub's signature over the very bytes")
-  func hubSignature() async throws {
+  @Test
+  func `takes no delivery without the hub's signature over the very bytes`() async throws {
     let event = try credentialEvent(credential: try sealedCredential())
     for path in [MosipMediator.credentialPath, MosipMediator.workflowPath] {
       var missing = delivery(event, path: path)
@@ -214,8 +214,8 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
   }
 
-  @Test("fetches a credential from its data share, in quotes, plain or raw, and tries again when that is away")
-  func dataShare() async throws {
+  @Test
+  func `fetches a credential from its data share, in quotes, plain or raw, and tries again when that is away`() async throws {
     try await upload()
     let text = try sealedCredential()
     let bodies: [[UInt8]] = [Array(text.utf8), Array("\"\(text)\"\n".utf8), Encoding.bytes(base64: text)!]
@@ -232,8 +232,8 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.count } == 1)
   }
 
-  @Test("fetches nothing from a host that is not allowed")
-  func dataShareElsewhere() async throws {
+  @Test
+  func `fetches nothing from a host that is not allowed`() async throws {
     try await upload()
     var services = context.services
     services.outgoingHosts = OutgoingHosts(["http://share"])
@@ -258,8 +258,8 @@ struct MosipMediatorReturnTests {
     #expect(RefusedCallers.shared.count("credential", reason: "host") == refused + 2)
   }
 
-  @Test("finds the birth by RID when the event names no registration number")
-  func byRID() async throws {
+  @Test
+  func `finds the birth by RID when the event names no registration number`() async throws {
     try await upload()
     let event = try credentialEvent(credential: try sealedCredential(), number: nil, rid: Births.rid(1))
     _ = try await call(delivery(event))
@@ -267,8 +267,10 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.first?["BRN"] } == "2022BTEST01")
   }
 
-  @Test("names what went wrong to MOSIP when no token can come of a credential, and to OpenCRVS when it is surely the birth's")
-  func failures() async throws {
+  @Test
+  func `names what went wrong to MOSIP when no token can come of a credential, and to OpenCRVS when it is surely the birth's`()
+    async throws
+  {
     try await upload()
     let cases: [(JSONValue, String, String)] = try [
       (
@@ -297,8 +299,8 @@ struct MosipMediatorReturnTests {
     #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-003") == true)
   }
 
-  @Test("believes no event whose credential is of one person and whose number or RID of another")
-  func mixedUp() async throws {
+  @Test
+  func `believes no event whose credential is of one person and whose number or RID of another`() async throws {
     try await upload()
     _ = try await world.call(
       crvs, crvsContext, Births.webhook(Births.usual(record: "c0ffee00-0000-4000-8000-0000000000b2", number: "2022BTEST02")))
@@ -340,8 +342,10 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.first?["MOSIP_PSUT_TOKEN_ID"]?.string } == Self.token)
   }
 
-  @Test("believes no credential that its issuer did not sign, whatever certificate it brings along, and fails nobody's birth by it")
-  func proofs() async throws {
+  @Test
+  func `believes no credential that its issuer did not sign, whatever certificate it brings along, and fails nobody's birth by it`()
+    async throws
+  {
     try await upload()
     func event(_ id: String, _ proof: String?) throws -> JSONValue {
       var event = try credentialEvent(id: id, credential: try sealedCredential(), rid: Births.rid(1))
@@ -396,8 +400,8 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.count } == 1)
   }
 
-  @Test("drops the credential of somebody who was not sent here, and counts it")
-  func stranger() async throws {
+  @Test
+  func `drops the credential of somebody who was not sent here, and counts it`() async throws {
     try await upload()
     let event = try credentialEvent(credential: try sealedCredential("8215013740"), number: nil, of: "8215013740")
     #expect(try await call(delivery(event)).status == 200)
@@ -407,8 +411,10 @@ struct MosipMediatorReturnTests {
     #expect(world.state.withLock { $0.atOpenCRVS.isEmpty && $0.published.isEmpty })
   }
 
-  @Test("finds the birth of a credential without number by the latest registration of its identity, and keeps its token")
-  func byIdentity() async throws {
+  @Test
+  func `finds the birth of a credential without number by the latest registration of its identity, and keeps its token`()
+    async throws
+  {
     try await upload()
     let rid = Births.rid(1)
     _ = try await call(delivery(credentialEvent(credential: try sealedCredential(), number: nil)))
@@ -417,8 +423,8 @@ struct MosipMediatorReturnTests {
     #expect(world.document("mosip-mediator", "persons", PersonRecord.key(Self.token))?["rid"]?.string == rid)
   }
 
-  @Test("tries until the OpenCRVS side takes the token, and gives up only when the token itself is refused")
-  func sendingBack() async throws {
+  @Test
+  func `tries until the OpenCRVS side takes the token, and gives up only when the token itself is refused`() async throws {
     try await upload()
     world.state.withLock {
       $0.answers["/birthReceiveNid"] = [
@@ -445,8 +451,8 @@ struct MosipMediatorReturnTests {
     ]
   }
 
-  @Test("reports a registration that was rejected or failed, once", arguments: ["REJECTED", "FAILED"])
-  func rejected(_ result: String) async throws {
+  @Test(arguments: ["REJECTED", "FAILED"])
+  func `reports a registration that was rejected or failed, once`(_ result: String) async throws {
     try await upload()
     for _ in 0..<2 {
       #expect(
@@ -466,8 +472,8 @@ struct MosipMediatorReturnTests {
     #expect(kept["txnId"]?.string == Births.record)
   }
 
-  @Test("says nothing of registrations that ended well or are not ours")
-  func others() async throws {
+  @Test
+  func `says nothing of registrations that ended well or are not ours`() async throws {
     try await upload()
     for event in [
       completed(Births.rid(1), "PROCESSED"), completed(Births.rid(99), "FAILED"),

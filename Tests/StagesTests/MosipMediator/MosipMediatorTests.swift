@@ -44,8 +44,8 @@ struct MosipMediatorTests {
 
   // MARK: birth
 
-  @Test("takes a birth: answers with its RID, keeps it, and puts only a reference on the bus")
-  func takes() async throws {
+  @Test
+  func `takes a birth: answers with its RID, keeps it, and puts only a reference on the bus`() async throws {
     for alphabet in [SealedMessage.Alphabet.standard, .urlSafe] {
       let response = try await call(birth(alphabet: alphabet))
       #expect(response.status == 200)
@@ -67,8 +67,8 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { $0.nextRID } == 1)
   }
 
-  @Test("asks for a token, its validity and the role by upstream's codes")
-  func tokens() async throws {
+  @Test
+  func `asks for a token, its validity and the role by upstream's codes`() async throws {
     let missing = try await call(birth(token: nil))
     #expect(missing.status == 401)
     #expect(missing.code == "OPN-AUT-003")
@@ -84,8 +84,8 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
   }
 
-  @Test("writes nothing but an audit entry for what is tampered with, strange or unreadable")
-  func tampering() async throws {
+  @Test
+  func `writes nothing but an audit entry for what is tampered with, strange or unreadable`() async throws {
     let cases: [(Request, String)] = [
       (try birth(signedBy: "stranger"), "OPN-CRVS-026"), (try birth { $0.signature[3] ^= 1 }, "OPN-CRVS-026"),
       (try birth { $0.envelope[$0.envelope.count - 1] ^= 1 }, "OPN-CRVS-026"),
@@ -114,8 +114,8 @@ struct MosipMediatorTests {
     }
   }
 
-  @Test("answers the same birth with the same RID, and other content under its id with a conflict")
-  func repeated() async throws {
+  @Test
+  func `answers the same birth with the same RID, and other content under its id with a conflict`() async throws {
     let first = try await call(birth())
     try await run()
     let again = try await call(birth())
@@ -127,8 +127,8 @@ struct MosipMediatorTests {
     #expect(world.count("mosip-mediator", "birth_transactions") == 1)
   }
 
-  @Test("takes one birth for one registration number, and none without")
-  func registrationNumbers() async throws {
+  @Test
+  func `takes one birth for one registration number, and none without`() async throws {
     #expect(try await call(birth()).status == 200)
     let second = try await call(birth(Births.usual(record: "r2"), id: "r2"))
     #expect(second.status == 409)
@@ -141,8 +141,8 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { $0.outbox.count } == 1)
   }
 
-  @Test("takes the application id of the child for the RID, but none that is no RID or belongs to another birth")
-  func applicationIds() async throws {
+  @Test
+  func `takes the application id of the child for the RID, but none that is no RID or belongs to another birth`() async throws {
     let rid = Births.rid(42)
     #expect(try await call(birth(Births.usual(aid: rid))).value["response"]?["aid"]?.string == rid)
     let taken = try await call(birth(Births.usual(record: "r2", number: "N2", aid: rid), id: "r2"))
@@ -154,8 +154,8 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { $0.nextRID } == 0)
   }
 
-  @Test("is not hurt by an id full of quotes, and hashes one that is too long")
-  func ids() async throws {
+  @Test
+  func `is not hurt by an id full of quotes, and hashes one that is too long`() async throws {
     for id in ["x'; DELETE FROM birth_transactions; --", String(repeating: "long", count: 40)] {
       #expect(try await call(birth(Births.usual(record: id, number: "N\(id.count)"), id: id)).status == 200)
       #expect(transaction(OpenCRVSRecordKey.of(id)) != nil)
@@ -163,8 +163,8 @@ struct MosipMediatorTests {
     }
   }
 
-  @Test("gives one RID for one key, and a new one without")
-  func generateAid() async throws {
+  @Test
+  func `gives one RID for one key, and a new one without`() async throws {
     func ask(_ key: String?, token: String? = "good") async throws -> Response {
       try await call(
         Request(
@@ -181,8 +181,8 @@ struct MosipMediatorTests {
 
   // MARK: packet
 
-  @Test("makes a packet that opens, announces it and uploads the very same bytes")
-  func packet() async throws {
+  @Test
+  func `makes a packet that opens, announces it and uploads the very same bytes`() async throws {
     let event = Births.event([
       Births.task(), Births.mother(line: ["1\",\"UIN\":\"5075291708", "Straße", "ق"]),
       Births.child(given: "Zoë \"Q\" عمر"),
@@ -210,7 +210,7 @@ struct MosipMediatorTests {
     #expect(request.headers["timestamp"]?.count == 24)
     #expect(request.headers["Cookie"] == "Authorization=good")
 
-    let contents = try await PacketReader(keys: world.keys.packets).read(upload.bytes, refID: "45451_45452")
+    let contents = try await PacketReader(keys: world.keys.packets).read(upload.bytes, refId: "45451_45452")
     #expect(contents.rid == rid)
     #expect(contents.source == "OPENCRVS")
     #expect(contents.process == "OPENCRVS_NEW")
@@ -225,17 +225,15 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { !$0.objects.keys.contains { $0.hasPrefix("PACKET_MANAGER_ACCOUNT") } })
   }
 
-  @Test(
-    "tries again what may work later, with the same bytes",
-    arguments: [
-      ("/sync", 503, ""), ("/sync", 401, ""), ("/sync", 200, "no json"),
-      ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-014"}]}"#),
-      ("/sync", 200, #"{"errors":[{"errorCode":"RPR-SYS-012"}]}"#), ("/registrationpackets", 502, ""),
-      ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-007"}]}"#),
-      ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-001"}]}"#),
-      ("/registrationpackets", 200, "{}"),
-    ])
-  func triesAgain(_ path: String, _ status: Int, _ body: String) async throws {
+  @Test(arguments: [
+    ("/sync", 503, ""), ("/sync", 401, ""), ("/sync", 200, "no json"),
+    ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-014"}]}"#),
+    ("/sync", 200, #"{"errors":[{"errorCode":"RPR-SYS-012"}]}"#), ("/registrationpackets", 502, ""),
+    ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-007"}]}"#),
+    ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-001"}]}"#),
+    ("/registrationpackets", 200, "{}"),
+  ])
+  func `tries again what may work later, with the same bytes`(_ path: String, _ status: Int, _ body: String) async throws {
     world.state.withLock { $0.answers[path] = [ClientResponse(status: status, body: Array(body.utf8))] }
     _ = try await call(birth())
     try await run()
@@ -248,8 +246,8 @@ struct MosipMediatorTests {
       ])
   }
 
-  @Test("uploads the bytes that were announced, though another process made others for the same birth")
-  func overtaken() async throws {
+  @Test
+  func `uploads the bytes that were announced, though another process made others for the same birth`() async throws {
     _ = try await call(birth())
     // The other one had lost its lease, and writes its packet after ours was announced.
     world.state.withLock { $0.answers["/registrationpackets"] = Array(repeating: ClientResponse(status: 503), count: 4) }
@@ -279,8 +277,8 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { !$0.objects.keys.contains { $0.hasPrefix("PACKET_MANAGER_ACCOUNT") } })
   }
 
-  @Test("counts a duplicate as uploaded")
-  func duplicate() async throws {
+  @Test
+  func `counts a duplicate as uploaded`() async throws {
     let body = #"{"response":null,"errors":[{"errorCode":"RPR-PKR-005","message":"Duplicate Request Received"}]}"#
     world.state.withLock { $0.answers["/registrationpackets"] = [ClientResponse(status: 200, body: Array(body.utf8))] }
     _ = try await call(birth())
@@ -288,13 +286,13 @@ struct MosipMediatorTests {
     #expect(transaction()?["status"] == "Uploaded")
   }
 
-  @Test(
-    "ends a birth that is refused for good as Failed and reports the error, once",
-    arguments: [
-      ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#, "OPN-CRVS-011"),
-      ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#, "OPN-CRVS-011"),
-    ])
-  func refused(_ path: String, _ body: String, _ code: String) async throws {
+  @Test(arguments: [
+    ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#, "OPN-CRVS-011"),
+    ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#, "OPN-CRVS-011"),
+  ])
+  func `ends a birth that is refused for good as Failed and reports the error, once`(_ path: String, _ body: String, _ code: String)
+    async throws
+  {
     world.state.withLock { $0.answers[path] = [ClientResponse(status: 200, body: Array(body.utf8))] }
     let (crvs, crvsContext) = try world.crvs()
     _ = try await call(birth())
@@ -307,8 +305,8 @@ struct MosipMediatorTests {
     #expect(told[0]["MOSIP_ERROR"]?.string?.hasPrefix(code) == true)
   }
 
-  @Test("reports a birth that no identity can be made of")
-  func noIdentity() async throws {
+  @Test
+  func `reports a birth that no identity can be made of`() async throws {
     var child = Births.child()
     child["birthDate"] = "soon"
     let (crvs, crvsContext) = try world.crvs()
@@ -318,8 +316,8 @@ struct MosipMediatorTests {
     #expect(world.state.withLock { $0.uploads.isEmpty })
   }
 
-  @Test("takes a reference that comes twice once, and refuses one that it does not know")
-  func references() async throws {
+  @Test
+  func `takes a reference that comes twice once, and refuses one that it does not know`() async throws {
     _ = try await call(birth())
     let record = try #require(world.state.withLock { $0.outbox.first })
     try await stage.receive(record, context)

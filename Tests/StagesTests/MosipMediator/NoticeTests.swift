@@ -19,8 +19,8 @@ struct NoticeTests {
 
   private func messages(_ bench: ChangeBench) -> [String] { bench.world.state.withLock { $0.messages.sorted() } }
 
-  @Test("are the informant of a death and of its reversal, by MOSIP's templates, once whatever is told again")
-  func informant() async throws {
+  @Test
+  func `are the informant of a death and of its reversal, by MOSIP's templates, once whatever is told again`() async throws {
     let bench = try bench(["reversal-allow": true])
     bench.world.state.withLock {
       $0.templates = [
@@ -45,8 +45,8 @@ struct NoticeTests {
         "grace@example.org: Registration \(reversed): By the registration \(reversed) an identity was activated again."))
   }
 
-  @Test("are those whom the settings name, by each channel, one address once")
-  func recipients() async throws {
+  @Test
+  func `are those whom the settings name, by each channel, one address once`() async throws {
     for (notify, told) in [
       ("none", []), ("identity", ["0123456789", "peter@example.org"]), ("informant", ["+1234567890", "grace@example.org"]),
       ("both", ["+1234567890", "0123456789", "grace@example.org", "peter@example.org"]),
@@ -63,8 +63,8 @@ struct NoticeTests {
     #expect(throws: SettingError.self) { try ChangeBench(["notification-templates": ["passed=X"]]) }
   }
 
-  @Test("are not told where nothing changed, where no status changed, or where nobody sends messages")
-  func nobody() async throws {
+  @Test
+  func `are not told where nothing changed, where no status changed, or where nobody sends messages`() async throws {
     let unchanged = try bench()
     unchanged.world.state.withLock { $0.people[ChangeBench.uin]?.status = "DEACTIVATED" }
     let flagged = try bench(["death-action": "flag"])
@@ -76,8 +76,9 @@ struct NoticeTests {
     }
   }
 
-  @Test("are not told a second time when nobody knows whether they were; the change stays as it is, and it is counted")
-  func failures() async throws {
+  @Test
+  func `are not told a second time when nobody knows whether they were; the change stays as it is, and it is counted`() async throws
+  {
     let bench = try bench(["notify": "both"])
     bench.world.state.withLock {
       $0.messageRefusals = [

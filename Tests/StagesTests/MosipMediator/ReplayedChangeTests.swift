@@ -11,8 +11,8 @@ import Testing
 
 @Suite("A change that is replayed, on the MOSIP side", .timeLimit(.minutes(10)))
 struct ReplayedChangeTests {
-  @Test("goes on with what an earlier go had begun, and does not take its own work for another's")
-  func begun() async throws {
+  @Test
+  func `goes on with what an earlier go had begun, and does not take its own work for another's`() async throws {
     let bench = try ChangeBench()
     bench.world.state.withLock {
       $0.patchRefusals = [ServiceError(.refused, service: "id repository", code: "IDR-IDC-005", "validation")]
@@ -38,8 +38,8 @@ struct ReplayedChangeTests {
     #expect(bench.world.state.withLock { $0.audits.map(\.eventId) } == ["OPENCRVS_CHANGE_REPLAYED"])
   }
 
-  @Test("finds out anew when nothing was done")
-  func anew() async throws {
+  @Test
+  func `finds out anew when nothing was done`() async throws {
     let bench = try ChangeBench()
     let event = ChangeBench.death(given: "Joseph", family: "Mwale", born: "1950-01-02", gender: "female")
     try await bench.take(event)
@@ -52,8 +52,8 @@ struct ReplayedChangeTests {
     #expect(try bench.told().map { $0["status"]?.string } == ["error", "success"])
   }
 
-  @Test("tells the result again, and marks what OpenCRVS itself is to hear once more")
-  func told() async throws {
+  @Test
+  func `tells the result again, and marks what OpenCRVS itself is to hear once more`() async throws {
     let bench = try ChangeBench()
     let event = ChangeBench.death()
     try await bench.take(event)
@@ -66,8 +66,8 @@ struct ReplayedChangeTests {
     #expect(try bench.change(event)?["status"] == "Told")
   }
 
-  @Test("whose registration is run again ends when that does, whatever was told of its first run before")
-  func registration() async throws {
+  @Test
+  func `whose registration is run again ends when that does, whatever was told of its first run before`() async throws {
     let bench = try ChangeBench()
     _ = try await bench.born()
     let event = CorrectionTests.corrected()
@@ -86,8 +86,9 @@ struct ReplayedChangeTests {
     #expect(bench.world.document("mosip-mediator", "records", Births.record)?["eventRid"]?.string == aid)
   }
 
-  @Test("that was told as failed is told as done when its registration ends well without it, once its person is free")
-  func late() async throws {
+  @Test
+  func `that was told as failed is told as done when its registration ends well without it, once its person is free`() async throws
+  {
     let bench = try ChangeBench()
     _ = try await bench.born()
     let event = CorrectionTests.corrected()
@@ -107,8 +108,8 @@ struct ReplayedChangeTests {
     #expect(bench.world.document("mosip-mediator", "records", Births.record)?["eventRid"]?.string == aid)
   }
 
-  @Test("leaves what a later correction has done")
-  func outdated() async throws {
+  @Test
+  func `leaves what a later correction has done`() async throws {
     let bench = try ChangeBench()
     _ = try await bench.born()
     let (first, second) = (CorrectionTests.corrected(), CorrectionTests.corrected("Later", "2022-11-01T08:00:00.000Z"))
@@ -123,8 +124,8 @@ struct ReplayedChangeTests {
     #expect(bench.world.document("mosip-mediator", "records", Births.record)?["eventRid"]?.string == aids[1])
   }
 
-  @Test("makes the UIN of a birth once its packet can be made")
-  func createsAgain() async throws {
+  @Test
+  func `makes the UIN of a birth once its packet can be made`() async throws {
     let bench = try ChangeBench()
     let event = CorrectionTests.corrected()
     _ = try await bench.send(event)
@@ -143,8 +144,10 @@ struct ReplayedChangeTests {
     #expect(bench.world.document("mosip-mediator", "rids", aid)?["supersededBy"] == nil)
   }
 
-  @Test("of a birth: one that failed and is run again has its outcome no more; one that a correction replaced ends unheard")
-  func births() async throws {
+  @Test
+  func `of a birth: one that failed and is run again has its outcome no more; one that a correction replaced ends unheard`()
+    async throws
+  {
     let bench = try ChangeBench()
     let rid = try #require(try await bench.send(ChangeBench.birth()).value["response"]?["aid"]?.string)
     try await bench.run()

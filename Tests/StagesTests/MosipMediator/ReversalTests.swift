@@ -13,8 +13,8 @@ struct ReversalTests {
     ChangeBench.death(.deathReversal, lastModified: moment)
   }
 
-  @Test("a reversal is held by default, told so, and done when a person releases it, which is audited")
-  func released() async throws {
+  @Test
+  func `a reversal is held by default, told so, and done when a person releases it, which is audited`() async throws {
     let bench = try ChangeBench()
     try await bench.take(ChangeBench.death())
     try await bench.take(Self.reversal())
@@ -33,8 +33,8 @@ struct ReversalTests {
     #expect(audits.first?.description.contains("looked into by hand") == true)
   }
 
-  @Test("a reversal that policy allows finds the person by the death's RID, since the VID finds nobody")
-  func allowed() async throws {
+  @Test
+  func `a reversal that policy allows finds the person by the death's RID, since the VID finds nobody`() async throws {
     let bench = try ChangeBench(["reversal-allow": true])
     try await bench.take(ChangeBench.death())
     try await bench.take(Self.reversal())
@@ -45,8 +45,8 @@ struct ReversalTests {
     #expect(try bench.told().map { $0["what"]?.string } == ["deactivated", "activated", "unchanged"])
   }
 
-  @Test("a flag is taken back; its date stays, since nothing can be taken out of an identity")
-  func flag() async throws {
+  @Test
+  func `a flag is taken back; its date stays, since nothing can be taken out of an identity`() async throws {
     let bench = try ChangeBench(["reversal-allow": true, "death-action": "deactivate-and-flag"])
     try await bench.take(ChangeBench.death())
     try await bench.take(Self.reversal())
@@ -55,8 +55,8 @@ struct ReversalTests {
     #expect(bench.person()?.fields["deceasedDeclarationDate"] == "2026/02/27")
   }
 
-  @Test("a reversal of nothing, of somebody else's deactivation, too late, or once too often is refused")
-  func refused() async throws {
+  @Test
+  func `a reversal of nothing, of somebody else's deactivation, too late, or once too often is refused`() async throws {
     let nothing = try ChangeBench(["reversal-allow": true])
     try await nothing.take(Self.reversal())
     #expect(try nothing.told().last?["errors"]?[0]?["errorCode"]?.string == "OPN-CRVS-029")
@@ -90,8 +90,8 @@ struct ReversalTests {
     #expect(twice.person()?.status == "DEACTIVATED")
   }
 
-  @Test("a death that stands keeps an identity inactive whose other death is reversed")
-  func twoDeaths() async throws {
+  @Test
+  func `a death that stands keeps an identity inactive whose other death is reversed`() async throws {
     let bench = try ChangeBench(["reversal-allow": true, "reversal-per-person": 5])
     let second = "c0ffee00-0000-4000-8000-0000000000d2"
     try await bench.take(ChangeBench.death(id: ChangeBench.uin))
@@ -104,8 +104,8 @@ struct ReversalTests {
     #expect(try bench.told().map { $0["what"]?.string } == ["deactivated", "unchanged", "unchanged", "activated"])
   }
 
-  @Test("a corrected date changes nothing at an identity that is only deactivated, and the flag's date otherwise")
-  func date() async throws {
+  @Test
+  func `a corrected date changes nothing at an identity that is only deactivated, and the flag's date otherwise`() async throws {
     for action in ["deactivate", "deactivate-and-flag"] {
       let bench = try ChangeBench(["death-action": .text(action)])
       try await bench.take(ChangeBench.death())
@@ -117,8 +117,8 @@ struct ReversalTests {
     }
   }
 
-  @Test("a corrected name reaches the identity only where the field is listed")
-  func name() async throws {
+  @Test
+  func `a corrected name reaches the identity only where the field is listed`() async throws {
     for fields in [[], ["fullName"]] {
       let bench = try ChangeBench(["death-correction-fields": .texts(fields)])
       try await bench.take(ChangeBench.death())
@@ -128,8 +128,8 @@ struct ReversalTests {
     }
   }
 
-  @Test("a death that failed is made good by its correction, compared as a death is; one that was reversed is not")
-  func correctedDeath() async throws {
+  @Test
+  func `a death that failed is made good by its correction, compared as a death is; one that was reversed is not`() async throws {
     let bench = try ChangeBench()
     try await bench.take(ChangeBench.death(id: nil))
     let wrong = ChangeBench.death(
@@ -156,8 +156,10 @@ struct ReversalTests {
       .deathCorrection, id: other, given: "Paul", born: "1961-07-08", lastModified: "2026-03-13T10:00:00.000Z")
   }
 
-  @Test("when another person died, the new one is deactivated and the old one activated, once a person has released it")
-  func exchange() async throws {
+  @Test
+  func `when another person died, the new one is deactivated and the old one activated, once a person has released it`()
+    async throws
+  {
     let bench = try ChangeBench()
     bench.world.state.withLock {
       $0.people[Self.other] = ChangeBench.person("Paul Phiri", "1961/07/08", "Male", rid: "10000000010000320200101000000")
@@ -180,8 +182,10 @@ struct ReversalTests {
     #expect(bench.person(Self.other)?.status == "ACTIVATED")
   }
 
-  @Test("a birth is revoked and reinstated once a person has released each; a death meanwhile keeps the identity inactive")
-  func revocation() async throws {
+  @Test
+  func `a birth is revoked and reinstated once a person has released each; a death meanwhile keeps the identity inactive`()
+    async throws
+  {
     let bench = try ChangeBench(["revocation-allow": true])
     _ = try await bench.born()
     let revoked = ChangeBench.birth(.birthRevocation, lastModified: "2022-09-10T08:00:00.000Z")
@@ -201,8 +205,8 @@ struct ReversalTests {
     #expect(bench.person("5075291708")?.status == "ACTIVATED")
   }
 
-  @Test("a revocation is held by default, refused after its time, and nothing without a UIN")
-  func revocationPolicy() async throws {
+  @Test
+  func `a revocation is held by default, refused after its time, and nothing without a UIN`() async throws {
     let revoked = ChangeBench.birth(.birthRevocation, lastModified: "2022-09-10T08:00:00.000Z")
     let held = try ChangeBench()
     _ = try await held.born()

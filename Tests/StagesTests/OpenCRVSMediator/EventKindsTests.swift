@@ -24,8 +24,8 @@ struct EventKindsTests {
   func post(_ request: Request) async throws -> Response { try await world.call(stage, context, request) }
   func run(after seconds: Double = 0) async throws { try await world.run([(stage, context)], after: seconds) }
 
-  @Test("sends it to its own endpoint under its work key, with an application id of its own", arguments: EventKind.allCases)
-  func forwards(_ kind: EventKind) async throws {
+  @Test(arguments: EventKind.allCases)
+  func `sends it to its own endpoint under its work key, with an application id of its own`(_ kind: EventKind) async throws {
     let event = try OpenCRVSEvent(Events.of(kind).encoded())
     let key = OpenCRVSRecordKey.of(event)
     let answer = try await post(Births.webhook(Events.of(kind)))
@@ -44,8 +44,8 @@ struct EventKindsTests {
     #expect(aid == (isTold ? [.object([kind.numberKind: .string(number), "MOSIP_AID": .string(Births.rid(1))])] : []))
   }
 
-  @Test("never uses the birth's application id for a change of it")
-  func ownApplicationId() async throws {
+  @Test
+  func `never uses the birth's application id for a change of it`() async throws {
     let carried = Births.rid(77)
     let task = Births.task(lastModified: "2026-03-02T09:00:00.000Z")
     let event = Births.event([task, Births.child(aid: carried), Births.mother()], topic: "BIRTH_CORRECTED")
@@ -54,8 +54,8 @@ struct EventKindsTests {
     #expect(world.event(OpenCRVSRecordKey.of(try OpenCRVSEvent(event.encoded())))?["aid"]?.string == Births.rid(1))
   }
 
-  @Test("keeps a printed certificate and says that it has no way", arguments: ["BIRTH_CERTIFIED", "DEATH_CERTIFIED"])
-  func certified(_ topic: String) async throws {
+  @Test(arguments: ["BIRTH_CERTIFIED", "DEATH_CERTIFIED"])
+  func `keeps a printed certificate and says that it has no way`(_ topic: String) async throws {
     var event = Events.of(topic.hasPrefix("BIRTH") ? .birth : .death)
     event["event"] = ["hub": ["topic": .string(topic)], "context": event["event"]?["context"] ?? .null]
     for _ in 0..<2 { #expect(try await post(Births.webhook(event)).code == "OPN-CRVS-016") }
@@ -63,8 +63,8 @@ struct EventKindsTests {
     #expect(world.state.withLock { $0.work.isEmpty })
   }
 
-  @Test("takes a record that was merely touched for the event that it knows", arguments: [EventKind.birth, .death])
-  func touched(_ kind: EventKind) async throws {
+  @Test(arguments: [EventKind.birth, .death])
+  func `takes a record that was merely touched for the event that it knows`(_ kind: EventKind) async throws {
     let first = Events.of(kind)
     var again = Events.of(kind, at: "2026-03-02T09:30:00.000Z")
     again["timestamp"] = "2026-03-02T09:30:01.000Z"
@@ -94,8 +94,8 @@ struct EventKindsTests {
     #expect(try await post(Births.webhook(other)).code == "OPN-CRVS-015")
   }
 
-  @Test("takes an event for the one that an earlier version kept with another digest")
-  func oldDigest() async throws {
+  @Test
+  func `takes an event for the one that an earlier version kept with another digest`() async throws {
     #expect(try await post(Births.webhook(Events.of(.death))).status == 200)
     let place = "opencrvs-mediator|events|\(Events.death):death"
     world.state.withLock { $0.records[place]?.document["digest"] = "of an earlier version" }
@@ -103,8 +103,8 @@ struct EventKindsTests {
     #expect(world.allWork("forward") == 1)
   }
 
-  @Test("subscribes to the other topics though OpenCRVS refuses one, and says that it was refused")
-  func refusedTopic() async throws {
+  @Test
+  func `subscribes to the other topics though OpenCRVS refuses one, and says that it was refused`() async throws {
     let (stage, context) = try world.crvs(["webhooks-url": "http://webhooks/", "webhook-url": "https://us/webhooks"])
     world.state.withLock {
       $0.answers["/webhooks"] = [ClientResponse(status: 200), ClientResponse(status: 202), ClientResponse(status: 400)]
@@ -126,8 +126,8 @@ struct EventKindsTests {
     return .object(body)
   }
 
-  @Test("keeps what became of it, and tells OpenCRVS a token where it has a place for one")
-  func successes() async throws {
+  @Test
+  func `keeps what became of it, and tells OpenCRVS a token where it has a place for one`() async throws {
     let cases: [(kind: String, what: String, told: Bool)] = [
       ("birth", "created", true), ("death", "deactivated", true), ("birth-correction", "corrected", false),
       ("birth-correction", "unchanged", false), ("death-correction", "flagged", false), ("death-reversal", "activated", false),
@@ -148,8 +148,9 @@ struct EventKindsTests {
     }
   }
 
-  @Test("tells the token of a birth that a correction brought to MOSIP once, although it comes by the credential too")
-  func created() async throws {
+  @Test
+  func `tells the token of a birth that a correction brought to MOSIP once, although it comes by the credential too`() async throws
+  {
     let message = status("birth-correction", "success", ["uinToken": "t1", "what": "created"])
     #expect(try await post(world.back("/receiveStatus", message)).status == 200)
     #expect(try await post(world.back("/birthReceiveNid", ["uinToken": "t1", "opencrvsBRN": "N1"])).status == 200)
@@ -157,8 +158,8 @@ struct EventKindsTests {
     #expect(world.state.withLock { $0.atOpenCRVS } == [["BRN": "N1", "MOSIP_PSUT_TOKEN_ID": "t1"]])
   }
 
-  @Test("tells an error of every kind once, by number and application id, and a success after it all the same")
-  func errors() async throws {
+  @Test
+  func `tells an error of every kind once, by number and application id, and a success after it all the same`() async throws {
     for kind in EventKind.allCases.map(\.rawValue) + ["data-update"] {
       let error = status(kind, "error", ["errors": [["errorCode": "OPN-CRVS-008", "errorMessage": "no match"]]])
       for _ in 0..<2 { #expect(try await post(world.back("/receiveStatus", error)).status == 200) }
@@ -182,8 +183,8 @@ struct EventKindsTests {
     }
   }
 
-  @Test("tells a known result once more when a person wants it so, once for each time")
-  func again() async throws {
+  @Test
+  func `tells a known result once more when a person wants it so, once for each time`() async throws {
     let result: JSONObject = ["uinToken": "t1", "what": "deactivated"]
     for again in [nil, nil, 3, 3, 4] {
       var more = result
@@ -195,8 +196,8 @@ struct EventKindsTests {
     #expect(world.document("opencrvs-mediator", "statuses", OpenCRVSRecordKey.of("death:success:r1:death:3")) != nil)
   }
 
-  @Test("refuses another token for the same death")
-  func conflict() async throws {
+  @Test
+  func `refuses another token for the same death`() async throws {
     #expect(try await post(world.back("/receiveStatus", status("death", "success", ["uinToken": "t1"]))).status == 200)
     let other = try await post(world.back("/receiveStatus", status("death", "success", ["uinToken": "t2"])))
     #expect(other.status == 409)
@@ -207,8 +208,8 @@ struct EventKindsTests {
 
   static let late = 24 * 3600.0 + 60
 
-  @Test("tells OpenCRVS once that no result came in time, and the result all the same when it comes")
-  func unanswered() async throws {
+  @Test
+  func `tells OpenCRVS once that no result came in time, and the result all the same when it comes`() async throws {
     #expect(try await post(Births.webhook(Events.of(.birth))).status == 200)
     try await run(after: 23 * 3600)
     #expect(world.state.withLock { $0.atOpenCRVS.count } == 1)
@@ -229,8 +230,8 @@ struct EventKindsTests {
     #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST01", "MOSIP_PSUT_TOKEN_ID": "t1"])
   }
 
-  @Test("says nothing of a missing result when a token, a result or an error came, or nothing was promised")
-  func answered() async throws {
+  @Test
+  func `says nothing of a missing result when a token, a result or an error came, or nothing was promised`() async throws {
     func told(_ kind: EventKind, _ given: [String: SettingValue] = [:], _ back: (String) -> (String, JSONValue)?) async throws
       -> Bool
     {
@@ -265,8 +266,8 @@ struct EventKindsTests {
     #expect { try world.crvs(["answer-within": -1]) } throws: { ($0 as? SettingError)?.setting == "answer-within" }
   }
 
-  @Test("says nothing of a missing result of what MOSIP refused, since that was told")
-  func refused() async throws {
+  @Test
+  func `says nothing of a missing result of what MOSIP refused, since that was told`() async throws {
     let body = Array(#"{"errors":[{"errorCode":"OPN-CRVS-006","errorMessage":"x"}]}"#.utf8)
     world.state.withLock { $0.answers["/opencrvs/v1/birth"] = [ClientResponse(status: 400, body: body)] }
     #expect(try await post(Births.webhook(Events.of(.birth))).status == 200)
@@ -278,8 +279,8 @@ struct EventKindsTests {
 
 @Suite("The made-up events of the scenarios", .enabled(if: Samples.areThere, "\(Samples.hint)"), .timeLimit(.minutes(10)))
 struct ScenarioSamplesTests {
-  @Test("are read for whom they are about, and go their way")
-  func samples() async throws {
+  @Test
+  func `are read for whom they are about, and go their way`() async throws {
     let cases: [(name: String, kind: EventKind, given: String)] = [
       ("g1-old-birth-registered", .birth, "Amina"), ("g1-new-birth-registered", .birth, "Amina"),
       ("g1-16-birth-registered-filtered", .birth, "Amina"), ("g1-old-death-registered", .death, "Peter"),
@@ -305,8 +306,8 @@ struct ScenarioSamplesTests {
     }
   }
 
-  @Test("say what deaths and guardians need")
-  func facts() throws {
+  @Test
+  func `say what deaths and guardians need`() throws {
     let death = try OpenCRVSEvent(Samples.bytes("scenarios/g1-new-death-registered")).bundle
     #expect(death.nationalId == "7280514271570896")
     #expect(death.dateOfDeath == "2026-02-27")
@@ -321,8 +322,8 @@ struct ScenarioSamplesTests {
     }
   }
 
-  @Test("that were merely sent again are one death")
-  func again() async throws {
+  @Test
+  func `that were merely sent again are one death`() async throws {
     let world = try MediatorWorld()
     world.takeAllAtMosip()
     let (stage, context) = try world.crvs()

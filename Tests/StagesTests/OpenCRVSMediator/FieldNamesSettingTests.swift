@@ -7,8 +7,8 @@ import Testing
 
 @Suite("The setting that names the file of a country's names", .timeLimit(.minutes(10)))
 struct FieldNamesSettingTests {
-  @Test("to a file that is wrong or missing keeps the mediator from being made, naming place and setting")
-  func setting() throws {
+  @Test
+  func `to a file that is wrong or missing keeps the mediator from being made, naming place and setting`() throws {
     let world = try MediatorWorld()
     let path = FileManager.default.temporaryDirectory.appending(path: "fields-\(UUID().uuidString).yaml").path
     defer { try? FileManager.default.removeItem(atPath: path) }

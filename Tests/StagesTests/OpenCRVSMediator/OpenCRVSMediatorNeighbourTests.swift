@@ -21,8 +21,8 @@ struct OpenCRVSMediatorNeighbourTests {
 
   func post(_ request: Request) async throws -> Response { try await world.call(stage, context, request) }
 
-  @Test("forwards as many births at once as it is told, by default 32")
-  func concurrency() throws {
+  @Test
+  func `forwards as many births at once as it is told, by default 32`() throws {
     func atOnce(_ given: [String: SettingValue]) throws -> Int? {
       let setting = OpenCRVSMediator.spec.work.first { $0.name == "forward" }?.concurrencySetting
       return try world.crvs(given).0.settings.integer(#require(setting))
@@ -34,8 +34,8 @@ struct OpenCRVSMediatorNeighbourTests {
     }
   }
 
-  @Test("answers a delivery that differs in its application ids alone as the first")
-  func applicationIds() async throws {
+  @Test
+  func `answers a delivery that differs in its application ids alone as the first`() async throws {
     for aid in ["45451454520000120220901080000", "45451454520000220220901080001"] {
       #expect(try await post(Births.webhook(Births.usual(aid: aid))).status == 200)
     }
@@ -44,8 +44,8 @@ struct OpenCRVSMediatorNeighbourTests {
     #expect(other.code == "OPN-CRVS-015")
   }
 
-  @Test("says by name that a sender does not send UTF-8, and counts it", arguments: [[UInt8]([0xe9]), [0xff], [0xc3]])
-  func foreignText(_ letter: [UInt8]) async throws {
+  @Test(arguments: [[UInt8]([0xe9]), [0xff], [0xc3]])
+  func `says by name that a sender does not send UTF-8, and counts it`(_ letter: [UInt8]) async throws {
     #expect(stage.counts == ["not_utf8": 0] && OpenCRVSMediator.spec.counts.map(\.name) == ["not_utf8"])
     let parts = String(decoding: Births.usual(given: "Am#na").encoded(), as: UTF8.self).split(separator: "#")
     let body = Array(parts[0].utf8) + letter + Array(parts[1].utf8)
@@ -57,8 +57,8 @@ struct OpenCRVSMediatorNeighbourTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
   }
 
-  @Test("says at most once a minute in its log that senders do not send UTF-8, and how many times it was")
-  func oncePerMinute() {
+  @Test
+  func `says at most once a minute in its log that senders do not send UTF-8, and how many times it was`() {
     let (foreign, start) = (ForeignText(), ContinuousClock.now)
     #expect(foreign.add(at: start) == 1)
     for second in 1...59 { #expect(foreign.add(at: start + .seconds(second)) == nil) }

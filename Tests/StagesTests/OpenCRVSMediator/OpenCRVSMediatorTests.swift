@@ -26,8 +26,8 @@ struct OpenCRVSMediatorTests {
 
   // MARK: webhooks
 
-  @Test("takes a signed birth: kept without images, work scheduled, then 200")
-  func takes() async throws {
+  @Test
+  func `takes a signed birth: kept without images, work scheduled, then 200`() async throws {
     let document: JSONValue = ["resourceType": "DocumentReference", "content": [["attachment": ["data": "aW1hZ2U"]]]]
     let event = Births.event([Births.task(), Births.child(), Births.mother(), document])
     let response = try await post(Births.webhook(event))
@@ -41,8 +41,8 @@ struct OpenCRVSMediatorTests {
     #expect(kept.contains("Amina") && !kept.contains("aW1hZ2U"))
   }
 
-  @Test("refuses a webhook without a signature, with a wrong one, and any when it has no secret")
-  func signatures() async throws {
+  @Test
+  func `refuses a webhook without a signature, with a wrong one, and any when it has no secret`() async throws {
     let body = Births.usual().encoded()
     let missing = try await post(Request(method: "POST", path: "/webhooks", body: body))
     #expect(missing.status == 401)
@@ -58,8 +58,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty && $0.work.isEmpty })
   }
 
-  @Test("takes a signature over the raw body only when told to")
-  func rawBodySignature() async throws {
+  @Test
+  func `takes a signature over the raw body only when told to`() async throws {
     let body = Births.usual().encoded()
     let header = HubSignature.webSub(body: body, secret: Array(MediatorWorld.webhookSecret.utf8))
     let request = Request(method: "POST", path: "/webhooks", headers: ["X-Hub-Signature": header], body: body)
@@ -68,8 +68,8 @@ struct OpenCRVSMediatorTests {
     #expect(try await world.call(lenient, lenientContext, request).status == 200)
   }
 
-  @Test("answers 400 with a code for what it cannot read")
-  func unreadable() async throws {
+  @Test
+  func `answers 400 with a code for what it cannot read`() async throws {
     let bodies: [[UInt8]] = [
       Array("not json".utf8), Array(#"{"event":{"hub":{"topic":"BIRTH_REGISTERED"}}}"#.utf8),
       Births.event([Births.task()]).encoded(),
@@ -85,8 +85,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.objects.isEmpty })
   }
 
-  @Test("waits with a webhook until it can be kept, and answers nothing when it cannot")
-  func patience() async throws {
+  @Test
+  func `waits with a webhook until it can be kept, and answers nothing when it cannot`() async throws {
     // The store fails at the first step that the event makes.
     world.state.withLock { $0.crash = (1, .before) }
     let (patient, patientContext) = try world.crvs(["webhook-patience": 60])
@@ -103,15 +103,16 @@ struct OpenCRVSMediatorTests {
     #expect(wrong.status == 401)
   }
 
-  @Test("takes at most 52,428,800 bytes")
-  func limit() {
+  @Test
+  func `takes at most 52,428,800 bytes`() {
     let endpoint = stage.endpoints(context).first { $0.method == "POST" && $0.pathPattern == "/webhooks" }
     #expect(endpoint?.maxBody == 52_428_800)
   }
 
-  @Test(
-    "answers the same event the same way and does nothing new, and the same record with other content with a conflict")
-  func repeated() async throws {
+  @Test
+  func `answers the same event the same way and does nothing new, and the same record with other content with a conflict`()
+    async throws
+  {
     let first = try await post(Births.webhook(Births.usual()))
     var again = Births.usual()
     again["id"] = "a second subscription"
@@ -126,8 +127,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.allWork("forward") == 1)
   }
 
-  @Test("is not hurt by a record id full of quotes and slashes")
-  func hostileIds() async throws {
+  @Test
+  func `is not hurt by a record id full of quotes and slashes`() async throws {
     let record = "a\"'; DROP TABLE x --"
     let request = Births.webhook(Births.usual(record: record))
     #expect(try await post(request).status == 200)
@@ -137,8 +138,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.openWork("forward") == 0)
   }
 
-  @Test("answers 503 while the database is away, and has taken nothing")
-  func databaseAway() async throws {
+  @Test
+  func `answers 503 while the database is away, and has taken nothing`() async throws {
     world.state.withLock { $0.crash = (step: 1, moment: .before) }
     #expect(try await post(Births.webhook(Births.usual())).status >= 500)
     #expect(world.state.withLock { $0.records.isEmpty })
@@ -146,8 +147,8 @@ struct OpenCRVSMediatorTests {
 
   // MARK: subscription
 
-  @Test("answers the challenge for its topics only")
-  func challenge() async throws {
+  @Test
+  func `answers the challenge for its topics only`() async throws {
     func ask(_ pairs: [(name: String, value: String)]) async throws -> Response {
       try await post(Request(method: "GET", path: "/webhooks", query: pairs))
     }
@@ -159,8 +160,8 @@ struct OpenCRVSMediatorTests {
     #expect(try await ask([("mode", "subscribe"), ("topic", "BIRTH_REGISTERED")]).status == 400)
   }
 
-  @Test("subscribes each topic once, at start and when asked with a token")
-  func subscribes() async throws {
+  @Test
+  func `subscribes each topic once, at start and when asked with a token`() async throws {
     let given: [String: SettingValue] = [
       "subscribe-at-start": true, "webhooks-url": "http://webhooks/", "webhook-url": "https://us/webhooks",
     ]
@@ -184,15 +185,15 @@ struct OpenCRVSMediatorTests {
     }
   }
 
-  @Test("answers a ping")
-  func ping() async throws {
+  @Test
+  func `answers a ping`() async throws {
     #expect(try await post(Request(method: "GET", path: "/ping")).value == ["success": true])
   }
 
   // MARK: forwarding
 
-  @Test("sends a birth sealed and signed, its application id in the child, and tells OpenCRVS the application id")
-  func forwards() async throws {
+  @Test
+  func `sends a birth sealed and signed, its application id in the child, and tells OpenCRVS the application id`() async throws {
     let name = "Zoë عمر 🌱"
     _ = try await post(Births.webhook(Births.usual(given: name)))
     world.state.withLock { $0.answers["/birth"] = [ClientResponse(status: 200)] }
@@ -215,8 +216,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Forwarded")
   }
 
-  @Test("uses the application id that an event carries already")
-  func carriedId() async throws {
+  @Test
+  func `uses the application id that an event carries already`() async throws {
     let rid = Births.rid(77)
     _ = try await post(Births.webhook(Births.usual(aid: rid)))
     try await run()
@@ -224,8 +225,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.document("mosip-mediator", "birth_transactions", Births.record)?["rid"]?.string == rid)
   }
 
-  @Test("keeps trying while the MOSIP side is away or wants another token", arguments: [500, 502, 401, 403, 404, 429])
-  func retries(_ status: Int) async throws {
+  @Test(arguments: [500, 502, 401, 403, 404, 429])
+  func `keeps trying while the MOSIP side is away or wants another token`(_ status: Int) async throws {
     _ = try await post(Births.webhook(Births.usual()))
     world.state.withLock { $0.answers["/birth"] = [ClientResponse(status: status)] }
     try await run()
@@ -234,8 +235,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.state.withLock { $0.nextRID } == 1)
   }
 
-  @Test("tells OpenCRVS by name, once, when the MOSIP side refuses for good")
-  func refusal() async throws {
+  @Test
+  func `tells OpenCRVS by name, once, when the MOSIP side refuses for good`() async throws {
     _ = try await post(Births.webhook(Births.usual()))
     let body = #"{"errors":[{"errorCode":"OPN-CRVS-006","errorMessage":"x"}]}"#
     world.state.withLock { $0.answers["/birth"] = [ClientResponse(status: 400, body: Array(body.utf8))] }
@@ -250,10 +251,8 @@ struct OpenCRVSMediatorTests {
     guard case .done = try await stage.perform(work, context) else { throw MediatorWorld.Crash() }
   }
 
-  @Test(
-    "keeps a birth until a person has put right what has nothing to do with it",
-    arguments: ["OPN-AUT-003", "OPN-CRVS-004", "OPN-CRVS-022", "OPN-CRVS-026", ""])
-  func misconfigured(_ code: String) async throws {
+  @Test(arguments: ["OPN-AUT-003", "OPN-CRVS-004", "OPN-CRVS-022", "OPN-CRVS-026", ""])
+  func `keeps a birth until a person has put right what has nothing to do with it`(_ code: String) async throws {
     _ = try await post(Births.webhook(Births.usual()))
     let body = code.isEmpty ? "no json" : #"{"errors":[{"errorCode":"\#(code)"}]}"#
     let refusal = ClientResponse(status: 400, body: Array(body.utf8))
@@ -283,8 +282,8 @@ struct OpenCRVSMediatorTests {
     "uinToken": "306548712345678901234567890123456789", "opencrvsBRN": "2022BTEST01", "aid": "45451",
   ]
 
-  @Test("hands a UIN token to OpenCRVS until it is taken, once for each registration number")
-  func tokens() async throws {
+  @Test
+  func `hands a UIN token to OpenCRVS until it is taken, once for each registration number`() async throws {
     world.state.withLock { $0.answers["/hand-over"] = [ClientResponse(status: 500), ClientResponse(status: 400)] }
     for _ in 0..<2 { #expect(try await post(back("/birthReceiveNid", token)).status == 200) }
     try await run()
@@ -312,8 +311,8 @@ struct OpenCRVSMediatorTests {
     }
   }
 
-  @Test("takes tokens from nobody without a valid token and the role")
-  func callers() async throws {
+  @Test
+  func `takes tokens from nobody without a valid token and the role`() async throws {
     let missing = try await post(back("/birthReceiveNid", token, token: nil))
     #expect(missing.status == 401)
     #expect(missing.code == "OPN-AUT-003")
@@ -332,8 +331,8 @@ struct OpenCRVSMediatorTests {
     #expect(down.code == "OPN-CRVS-004")
   }
 
-  @Test("asks OpenCRVS' own auth service about callers and for its tokens when it is told where that is")
-  func ownAuth() async throws {
+  @Test
+  func `asks OpenCRVS' own auth service about callers and for its tokens when it is told where that is`() async throws {
     let given: [String: SettingValue] = [
       "opencrvs-auth-url": "http://auth", "opencrvs-client-secret": "client-secret", "required-role": "nationalId",
     ]
@@ -391,8 +390,8 @@ struct OpenCRVSMediatorTests {
     #expect(throws: SettingError.self) { try world.mosip(["opencrvs-auth-url": "http://auth"]) }
   }
 
-  @Test("refuses what is not sealed for it, not signed by the MOSIP side, or changed on the way")
-  func tampering() async throws {
+  @Test
+  func `refuses what is not sealed for it, not signed by the MOSIP side, or changed on the way`() async throws {
     let cases: [(Request, String)] = [
       (try back("/birthReceiveNid", token, sealedFor: "stranger"), "OPN-CRVS-022"),
       (try back("/birthReceiveNid", token, signedBy: "stranger"), "OPN-CRVS-026"),
@@ -415,8 +414,8 @@ struct OpenCRVSMediatorTests {
     #expect(world.state.withLock { $0.records.isEmpty && $0.work.isEmpty })
   }
 
-  @Test("takes both base64 alphabets, padded or not")
-  func alphabets() async throws {
+  @Test
+  func `takes both base64 alphabets, padded or not`() async throws {
     for alphabet in [SealedMessage.Alphabet.standard, .urlSafe] {
       let sealed = try SealedMessage(back("/birthReceiveNid", token).body, largest: 1 << 20)
       var request = try back("/birthReceiveNid", token)
@@ -425,8 +424,8 @@ struct OpenCRVSMediatorTests {
     }
   }
 
-  @Test("tells OpenCRVS an error by registration number, once")
-  func errors() async throws {
+  @Test
+  func `tells OpenCRVS an error by registration number, once`() async throws {
     let report: JSONValue = [
       "type": "birth", "status": "error", "txnId": .string(Births.record), "aid": .string(Births.rid(1)),
       "opencrvsBRN": "2022BTEST01",

@@ -52,8 +52,8 @@ struct RecordOrderTests {
     #expect(world.allWork("answer") == keys.count, "\(name)")
   }
 
-  @Test("go one after another, in the order taken, whatever dies at whatever step")
-  func order() async throws {
+  @Test
+  func `go one after another, in the order taken, whatever dies at whatever step`() async throws {
     let events = [Events.of(.birth)] + Self.corrections
     let keys = try Self.keys(events)
     func whole(_ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> MediatorWorld {
@@ -78,8 +78,8 @@ struct RecordOrderTests {
     }
   }
 
-  @Test("wait for one that MOSIP does not take yet, while those of other records go")
-  func waiting() async throws {
+  @Test
+  func `wait for one that MOSIP does not take yet, while those of other records go`() async throws {
     let world = try MediatorWorld()
     world.takeAllAtMosip()
     world.state.withLock { $0.answers["/opencrvs/v1/birth"] = Array(repeating: ClientResponse(status: 503), count: 4) }
@@ -93,8 +93,8 @@ struct RecordOrderTests {
     #expect(world.queue(Births.record) == [])
   }
 
-  @Test("go on when one before them is refused for good")
-  func refused() async throws {
+  @Test
+  func `go on when one before them is refused for good`() async throws {
     let world = try MediatorWorld()
     world.takeAllAtMosip()
     let body = Array(#"{"errors":[{"errorCode":"OPN-CRVS-006","errorMessage":"x"}]}"#.utf8)
@@ -107,8 +107,8 @@ struct RecordOrderTests {
     #expect(world.event(keys[1])?["status"] == "Forwarded")
   }
 
-  @Test("that come at once are all kept, one behind another")
-  func atOnce() async throws {
+  @Test
+  func `that come at once are all kept, one behind another`() async throws {
     for _ in 0..<20 {
       let world = try MediatorWorld()
       world.takeAllAtMosip()
@@ -131,8 +131,8 @@ struct RecordOrderTests {
     }
   }
 
-  @Test("wait behind a birth that an earlier version took and did not forward yet", arguments: [true, false])
-  func oldBirth(_ isOpen: Bool) async throws {
+  @Test(arguments: [true, false])
+  func `wait behind a birth that an earlier version took and did not forward yet`(_ isOpen: Bool) async throws {
     let world = try MediatorWorld()
     world.takeAllAtMosip()
     try await take(world, [Events.of(.birth)])
@@ -144,8 +144,8 @@ struct RecordOrderTests {
     expectDone(world, try Self.keys([Events.of(.birth), Self.corrections[0]]), Births.record)
   }
 
-  @Test("do not wait for one that a process of an earlier version ended, which knows no order")
-  func endedWithoutQueue() async throws {
+  @Test
+  func `do not wait for one that a process of an earlier version ended, which knows no order`() async throws {
     let world = try MediatorWorld()
     world.takeAllAtMosip()
     try await take(world, [Events.of(.birth), Self.corrections[0]])
@@ -189,8 +189,10 @@ struct RecordOrderTests {
     }
   }
 
-  @Test("that an earlier version parked are taken up in their order, by processes that start at once and die at any step")
-  func takenUp() async throws {
+  @Test
+  func `that an earlier version parked are taken up in their order, by processes that start at once and die at any step`()
+    async throws
+  {
     func whole(_ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> MediatorWorld {
       let world = try MediatorWorld()
       world.takeAllAtMosip()
@@ -208,8 +210,8 @@ struct RecordOrderTests {
     }
   }
 
-  @Test("that are parked are taken up by two processes at the same time, once")
-  func takenUpTwice() async throws {
+  @Test
+  func `that are parked are taken up by two processes at the same time, once`() async throws {
     for _ in 0..<20 {
       let world = try MediatorWorld()
       world.takeAllAtMosip()
@@ -228,8 +230,8 @@ struct RecordOrderTests {
     }
   }
 
-  @Test("that are parked go before one that comes before they are taken up, and are the same when sent again")
-  func parkedFirst() async throws {
+  @Test
+  func `that are parked go before one that comes before they are taken up, and are the same when sent again`() async throws {
     let world = try MediatorWorld()
     world.takeAllAtMosip()
     try park(world, [Self.parked[3]])
@@ -238,8 +240,8 @@ struct RecordOrderTests {
     expectDone(world, Array(Self.order.prefix(2)), Events.death)
   }
 
-  @Test("whose topic still has no way stay parked, and so does what cannot be read")
-  func stayParked() async throws {
+  @Test
+  func `whose topic still has no way stay parked, and so does what cannot be read`() async throws {
     let world = try MediatorWorld()
     let certified = try JSONValue.parse(
       Array(
@@ -254,8 +256,8 @@ struct RecordOrderTests {
     #expect(world.openWork("take-up") == 0)
   }
 
-  @Test("that were parked in great number are taken up page by page")
-  func pages() async throws {
+  @Test
+  func `that were parked in great number are taken up page by page`() async throws {
     let world = try MediatorWorld()
     try park(world, (0..<250).map { Events.of(.deathCorrection, at: Self.moments[$0 % 3], record: "r\($0 / 3)") })
     let (stage, context) = try world.crvs()

@@ -31,7 +31,7 @@ import Testing
     return verdict.tags
   }
 
-  @Test func aBirthGetsAllTagsInMOSIPsNamesAndTheSameOnesAgain() async throws {
+  @Test func `a birth gets all tags in MOSIPs names and the same ones again`() async throws {
     let world = await world()
     for _ in 1...2 {
       let verdict = try await world.judge(PacketClassifier.self)
@@ -56,12 +56,12 @@ import Testing
     ("2024/03/01", "INFANT"), ("2018/03/02", "INFANT"), ("2018/03/01", "MINOR"), ("2006/03/02", "MINOR"),
     ("2006/03/01", "ADULT"), ("1880/01/01", "ADULT"),
   ])
-  func ageGroupsChangeOnTheBirthday(_ dateOfBirth: String, _ group: String) async throws {
+  func `age groups change on the birthday`(_ dateOfBirth: String, _ group: String) async throws {
     let world = await world { $0.fields["dateOfBirth"] = dateOfBirth }
     #expect(try await tags(world)["AGE_GROUP"] == group)
   }
 
-  @Test func aChildOfALeapDayIsAYearOlderOnTheFirstOfMarch() async throws {
+  @Test func `a child of a leap day is a year older on the first of march`() async throws {
     let world = await world { $0.fields["dateOfBirth"] = "2018/02/28" }
     await world.set { $0.fields["dateOfBirth"] = "2020/02/29" }
     let settings: [String: SettingValue] = ["age-groups": ["FIVE=0-5", "SIX=6-6"]]
@@ -69,7 +69,7 @@ import Testing
     #expect(try await tags(world, settings, now: Instant(iso: "2026-03-01T00:00:00.000Z")!)["AGE_GROUP"] == "SIX")
   }
 
-  @Test func withoutADateOfBirthTheAgeCounts() async throws {
+  @Test func `without a date of birth the age counts`() async throws {
     let world = await world {
       $0.fields["dateOfBirth"] = nil
       $0.fields["age"] = "17"
@@ -79,7 +79,7 @@ import Testing
     #expect(try await world.judge(PacketClassifier.self).kind == .error)
   }
 
-  @Test func withoutBothTheIdentityOfThePacketsUINCounts() async throws {
+  @Test func `without both the identity of the packets UIN counts`() async throws {
     let world = await world {
       $0.fields["dateOfBirth"] = nil
       $0.fields["UIN"] = "5075291708"
@@ -88,13 +88,13 @@ import Testing
     #expect(try await tags(world)["AGE_GROUP"] == "ADULT")
   }
 
-  @Test func anUnknownAgeIsNotAvailable() async throws {
+  @Test func `an unknown age is not available`() async throws {
     let world = await world { $0.fields["dateOfBirth"] = nil }
     #expect(try await tags(world)["AGE_GROUP"] == Self.none)
   }
 
   @Test(arguments: ["2024/13/01", "2023/02/29", "29.02.2024", "2024/02", "1700/01/01", "2024/03/02"])
-  func aDateOfBirthThatFitsNoGroupEndsInAnError(_ dateOfBirth: String) async throws {
+  func `a date of birth that fits no group ends in an error`(_ dateOfBirth: String) async throws {
     let world = await world { $0.fields["dateOfBirth"] = dateOfBirth }
     let verdict = try await world.judge(PacketClassifier.self)
     #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
@@ -107,7 +107,7 @@ import Testing
     ("introducerUIN", "1", "true"), ("introducerRID", "1", "true"), ("introducerVID", "1", "true"),
     ("introducerUIN", "  ", "false"), ("introducerUIN", none, "false"),
   ])
-  func anIntroducerIsAvailableByAnyOfThreeFields(_ field: String, _ value: String, _ expected: String) async throws {
+  func `an introducer is available by any of three fields`(_ field: String, _ value: String, _ expected: String) async throws {
     let world = await world { $0.fields[field] = value }
     #expect(try await tags(world)["INTRODUCER_AVAILABILITY"] == expected)
   }
@@ -124,7 +124,7 @@ import Testing
       "1.1.4", "LL,LR,LM,LI,LT,RL,RR,RM,RI,RT,LE,RE"
     ),
   ])
-  func exceptionsAreListedByTheClientsVersion(_ exceptions: String, _ version: String, _ expected: String) async throws {
+  func `exceptions are listed by the clients version`(_ exceptions: String, _ version: String, _ expected: String) async throws {
     let world = await world {
       $0.metaInfo["exceptionBiometrics"] = exceptions
       if !version.isEmpty {
@@ -141,7 +141,7 @@ import Testing
     ("capturedRegisteredDevices", #"[{"digitalId":{"type":"Face","make":"M","model":"X1"}}]"#),
     ("operationsData", "x"), ("metaData", "{}"),
   ])
-  func metaInformationThatCannotBeReadEndsInAnError(_ name: String, _ value: String) async throws {
+  func `meta information that cannot be read ends in an error`(_ name: String, _ value: String) async throws {
     let world = await world { $0.metaInfo[name] = value }
     let verdict = try await world.judge(PacketClassifier.self)
     #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
@@ -150,33 +150,33 @@ import Testing
   @Test(arguments: [
     ("gender", "no JSON"), ("gender", "{}"), ("gender", "[]"), ("proofOfIdentity", "no JSON"), ("proofOfIdentity", "{}"),
   ])
-  func fieldsThatAreNotWhatTheSchemaSaysEndInAnError(_ field: String, _ value: String) async throws {
+  func `fields that are not what the schema says end in an error`(_ field: String, _ value: String) async throws {
     let world = await world { $0.fields[field] = value }
     let verdict = try await world.judge(PacketClassifier.self, ["id-object-fields": ["gender", "poi"]])
     #expect(verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001")
   }
 
-  @Test func aSchemaThatIsNotThereEndsInAnError() async throws {
+  @Test func `a schema that is not there ends in an error`() async throws {
     let world = await world { $0.schema = nil }
     #expect(try await world.judge(PacketClassifier.self).kind == .error)
     await world.set { $0.fields["IDSchemaVersion"] = nil }
     #expect(try await world.judge(PacketClassifier.self).kind == .error)
   }
 
-  @Test func aCountryMayAskForOtherFieldsAvailability() async throws {
+  @Test func `a country may ask for other fields availability`() async throws {
     let world = await world { $0.fields["introducerVID"] = "1" }
     let tags = try await tags(world, ["availability": ["HAS_INTRODUCER=introducerRID|introducerUIN", "HAS_BIRTHDAY=dob|age"]])
     #expect(tags["HAS_INTRODUCER"] == "false" && tags["HAS_BIRTHDAY"] == "true" && tags["INTRODUCER_AVAILABILITY"] == nil)
   }
 
-  @Test func aRejectedPacketIsTaggedSoAndOneThatWasNotAnnouncedIsNot() async throws {
+  @Test func `a rejected packet is tagged so and one that was not announced is not`() async throws {
     let world = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
     #expect(try await tags(world)["SUPERVISOR_APPROVAL_STATUS"] == "REJECTED")
     await world.set { $0.announcements = [] }
     #expect(try await tags(world)["SUPERVISOR_APPROVAL_STATUS"] == Self.none)
   }
 
-  @Test func fieldsBecomeTagsByTheirType() async throws {
+  @Test func `fields become tags by their type`() async throws {
     let world = await world {
       $0.fields["phone"] = "9898989898"
       $0.fields["proofOfIdentity"] = #"{"value":"proofOfIdentity","type":"DOC001"}"#
@@ -186,21 +186,21 @@ import Testing
     #expect(tags["ID_OBJECT-IDSchemaVersion"] == "0.1")
   }
 
-  @Test func anOptionalLanguageServesWhenNoMandatoryOneHasAValue() async throws {
+  @Test func `an optional language serves when no mandatory one has a value`() async throws {
     let world = await world()
     let tags = try await tags(world, ["mandatory-languages": ["ara"], "optional-languages": ["fra"]])
     #expect(tags["ID_OBJECT-gender"] == "Féminin")
     #expect(try await world.judge(PacketClassifier.self, ["mandatory-languages": ["ara"]]).kind == .error)
   }
 
-  @Test func aFieldOfAnotherTypeEndsInAnError() async throws {
+  @Test func `a field of another type ends in an error`() async throws {
     let world = await world { $0.fields["isTwin"] = "true" }
     let verdict = try await world.judge(
       PacketClassifier.self, ["id-object-fields": ["twin"], "identity-mapping": ["twin=isTwin"]])
     #expect(verdict.kind == .error)
   }
 
-  @Test func devicesAreNamedByMakeModelAndSerialNumber() async throws {
+  @Test func `devices are named by make model and serial number`() async throws {
     let world = await world {
       $0.metaInfo["capturedRegisteredDevices"] =
         #"[{"digitalId":{"type":"Face","make":"M","model":"X1","serialNo":"77"}}]"#
@@ -211,19 +211,19 @@ import Testing
   }
 
   @Test(arguments: ["operationsData", "metaData", "capturedRegisteredDevices"])
-  func metaInformationThatMustBeThereIsMissed(_ name: String) async throws {
+  func `meta information that must be there is missed`(_ name: String) async throws {
     let world = await world { $0.metaInfo[name] = nil }
     let verdict = try await world.judge(PacketClassifier.self)
     #expect(
       verdict.kind == .error && verdict.subStatusCode == "RPR-SYS-EXCEPTION-001" && verdict.comment.contains(name))
   }
 
-  @Test func onlyTheGeneratorsThatAreAskedForRun() async throws {
+  @Test func `only the generators that are asked for run`() async throws {
     let world = await world { $0.metaInfo = [:] }
     #expect(try await tags(world, ["tag-generators": ["supervisor"]]) == ["SUPERVISOR_APPROVAL_STATUS": "APPROVED"])
   }
 
-  @Test func aPacketManagerThatRefusesOrIsAwayIsTriedAgain() async throws {
+  @Test func `a packet manager that refuses or is away is tried again`() async throws {
     let world = await world()
     await world.fail("fields", with: Broken.refused("KER-PUT-001"))
     #expect(try await world.judge(PacketClassifier.self).subStatusCode == "RPR-PKV-FAILED-014")
@@ -235,7 +235,7 @@ import Testing
     ("tag-generators", "weather"), ("age-groups", "INFANT"), ("age-groups", "INFANT=5-0"), ("age-groups", "INFANT=a-b"),
     ("id-object-fields", "shoeSize"), ("availability", "X=shoeSize"), ("availability", "X"), ("identity-mapping", "=x"),
   ])
-  func wrongSettingsAreRefusedAtStart(_ setting: String, _ value: String) {
+  func `wrong settings are refused at start`(_ setting: String, _ value: String) {
     #expect(throws: SettingError.self) { try make(PacketClassifier.self, [setting: .texts([value])]) }
   }
 }

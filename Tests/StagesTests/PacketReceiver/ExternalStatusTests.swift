@@ -26,7 +26,8 @@ import Testing
 
   static let underWay = ["PROCESSING", "PAUSED", "RESUMABLE", "REPROCESS", "PAUSED_FOR_ADDITIONAL_INFO"]
 
-  @Test(arguments: underWay) func whatIsUnderWayIsProcessedForItsClientOnceItIsPastTheSecureZone(_ status: String) {
+  @Test(arguments: underWay) func `what is under way is processed for its client once it is past the secure zone`(_ status: String)
+  {
     for (success, expected) in [
       (nil, "PROCESSING"), ("PacketReceiverStage", "PROCESSING"), ("SecurezoneNotificationStage", "PROCESSING"),
       ("PacketUploaderStage", "PROCESSED"), ("FinalizationStage", "PROCESSED"),
@@ -36,7 +37,7 @@ import Testing
     }
   }
 
-  @Test(arguments: underWay) func whatGotNoFurtherThanTheReceiverIsAskedForAgain(_ status: String) {
+  @Test(arguments: underWay) func `what got no further than the receiver is asked for again`(_ status: String) {
     for (type, count, age, expected) in [
       ("PACKET_RECEIVER", 0, 901.0, "RESEND"), ("PACKET_RECEIVER", 9, 901, "RESEND"), ("PACKET_RECEIVER", 10, 901, "REREGISTER"),
       ("PACKET_RECEIVER", 0, 900, "PROCESSING"), ("SECUREZONE_NOTIFICATION", 0, 901, "PROCESSING"),
@@ -56,7 +57,7 @@ import Testing
     ("REPROCESS_FAILED", "UIN_GENERATOR", 0, "REJECTED", "PROCESSED"),
     ("PROCESSING", "VALIDATE_PACKET", 0, "PROCESSING", "PROCESSING"),
   ])
-  func anEndIsOneWordForItsClient(_ status: String, _ type: String, _ count: Int, _ inFull: String, _ forClients: String) {
+  func `an end is one word for its client`(_ status: String, _ type: String, _ count: Int, _ inFull: String, _ forClients: String) {
     let (row, now) = Self.row(status, type: type, count: count)
     #expect(rules.status(of: row, now: now) == inFull)
     #expect(rules.statusForClients(of: row, now: now) == forClients)
@@ -71,7 +72,7 @@ import Testing
       ("PAUSED_FOR_ADDITIONAL_INFO", nil, "AWAITING_INFORMATION"), ("PAUSED_FOR_ADDITIONAL_INFO", "PROCESSING", "PROCESSING"),
       ("PAUSED_FOR_ADDITIONAL_INFO", "FAILED", "AWAITING_INFORMATION"),
     ] as [(String, String?, String)])
-  func theOutcomeIsThatOfTheMainProcess(_ status: String, _ correction: String?, _ expected: String) {
+  func `the outcome is that of the main process`(_ status: String, _ correction: String?, _ expected: String) {
     let corrections = correction.map { [Self.row("PROCESSED").0, Self.row($0, process: "BIOMETRIC_CORRECTION").0] } ?? []
     #expect(rules.outcome(of: Self.row(status).0, corrections: corrections) == expected)
   }
@@ -84,7 +85,9 @@ import Testing
     ("PROCESSING", "VALIDATE_PACKET", 0, 1, "ACCEPTED"), ("FAILED", "VALIDATE_PACKET", 0, 1, "ACCEPTED"),
     ("PROCESSED", "INTERNAL_WORKFLOW_ACTION", 0, 1, "ACCEPTED"),
   ])
-  func aPacketIsAcceptedOnceItIsPastTheUploader(_ status: String, _ type: String, _ count: Int, _ age: Double, _ expected: String) {
+  func `a packet is accepted once it is past the uploader`(
+    _ status: String, _ type: String, _ count: Int, _ age: Double, _ expected: String
+  ) {
     let (row, now) = Self.row(status, type: type, count: count, age: age)
     #expect(rules.packetStatus(of: row, now: now) == expected)
   }

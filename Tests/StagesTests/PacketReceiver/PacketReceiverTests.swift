@@ -94,7 +94,7 @@ import Testing
 
   // MARK: Upload
 
-  @Test func aPacketIsDurableAndOnItsWayBeforeTheClientIsAnswered() async throws {
+  @Test func `a packet is durable and on its way before the client is answered`() async throws {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
@@ -109,7 +109,7 @@ import Testing
     }
   }
 
-  @Test func aRepeatedUploadIsADuplicateAndNothingHappensTwice() async throws {
+  @Test func `a repeated upload is a duplicate and nothing happens twice`() async throws {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test func uploadsOfOnePacketAtTheSameTimeSucceedOnce() async throws {
+  @Test func `uploads of one packet at the same time succeed once`() async throws {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
@@ -138,7 +138,8 @@ import Testing
     ("conclude", .before, ["RPR-PKR-007", "RPR-PKR-012"]), ("synced", .before, ["RPR-PKR-007", "RPR-PKR-012"]),
     ("registration", .before, ["RPR-PKR-007", "RPR-PKR-012"]), ("scan", .before, ["RPR-PKR-008"]),
   ])
-  func anUploadThatWasCutOffCanBeSentAgain(_ call: String, _ moment: TestPlatform.Moment, _ codes: [String]) async throws {
+  func `an upload that was cut off can be sent again`(_ call: String, _ moment: TestPlatform.Moment, _ codes: [String]) async throws
+  {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
@@ -149,7 +150,7 @@ import Testing
     }
   }
 
-  @Test func aClientWhoseSuccessWasLostLearnsThatThePacketIsThere() async throws {
+  @Test func `a client whose success was lost learns that the packet is there`() async throws {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       await Self.announced(packet, receiver)
@@ -160,7 +161,7 @@ import Testing
     }
   }
 
-  @Test func checksAnswerInMOSIPsOrderAndStoreNothing() async throws {
+  @Test func `checks answer in MOSIPs order and store nothing`() async throws {
     try await Self.withReceiver(["max-file-size": 1]) { receiver async throws in
       let packet = Array("a packet".utf8)
       func announce(_ change: @Sendable (inout SyncRecord) -> Void) async {
@@ -194,7 +195,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatAnswersARequestHasTheRequestsIteration() async throws {
+  @Test func `a packet that answers a request has the requests iteration`() async throws {
     try await Self.withReceiver { receiver async throws in
       let packet = Array("a packet".utf8)
       let request = AdditionalInfoRequestRecord(
@@ -232,7 +233,7 @@ import Testing
     }
   }
 
-  @Test func aFileFarBeyondTheLimitIsNotEvenRead() async throws {
+  @Test func `a file far beyond the limit is not even read`() async throws {
     try await Self.withReceiver(["max-file-size": 1]) { receiver async throws in
       let response = try await receiver.send(
         Self.uploadPath,
@@ -242,7 +243,7 @@ import Testing
     }
   }
 
-  @Test func aRequestWithoutAFileIsToldSo() async throws {
+  @Test func `a request without a file is told so`() async throws {
     try await Self.withReceiver { receiver async throws in
       let response = try await receiver.send(
         Self.uploadPath, body: .multipart([FormPart("file", content: .bytes([1]))]))
@@ -255,7 +256,7 @@ import Testing
   @Test(arguments: [
     "../../etc/passwd.zip", "..\\..\\x.zip", "..zip", ".zip", "a b.zip", "%2e%2e%2fx.zip", "x\u{0}.zip",
   ])
-  func aNameThatLeadsElsewhereIsNoPacketId(_ name: String) async throws {
+  func `a name that leads elsewhere is no packet id`(_ name: String) async throws {
     try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       #expect(try await receiver.upload([1], name: name) == ["RPR-PKR-001"])
@@ -263,7 +264,7 @@ import Testing
     }
   }
 
-  @Test func foldersBeforeAnAnnouncedNameAreNotTaken() async throws {
+  @Test func `folders before an announced name are not taken`() async throws {
     try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       #expect(try await receiver.upload([1], name: "C:\\packets\\..\\\(Sample.rid).zip") == [])
@@ -271,7 +272,7 @@ import Testing
     }
   }
 
-  @Test func anInfectedPacketIsNotStoredAndItsEndIsRecorded() async throws {
+  @Test func `an infected packet is not stored and its end is recorded`() async throws {
     try await Self.withReceiver { receiver async throws in
       await Self.announced(TestPlatform.virus, receiver)
       #expect(try await receiver.upload(TestPlatform.virus) == ["RPR-PKR-010"])
@@ -281,7 +282,7 @@ import Testing
     }
   }
 
-  @Test func aPacketThatTheScannerWillNotTakeIsNotTakenForClean() async throws {
+  @Test func `a packet that the scanner will not take is not taken for clean`() async throws {
     try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       await receiver.world.fail("scan", with: Broken.refused("RPR-PKR-008"))
@@ -296,7 +297,7 @@ import Testing
     ("FAILED", "UPLOAD_PACKET", 0, 1, true), ("FAILED", "INTERNAL_WORKFLOW_ACTION", 0, 901, false),
     ("PROCESSED", "PACKET_RECEIVER", 0, 901, false), ("REJECTED", "PACKET_RECEIVER", 0, 901, false),
   ])
-  func onlyWhatTheClientIsAskedForMayBeSentAgain(
+  func `only what the client is asked for may be sent again`(
     _ status: String, _ type: String, _ count: Int, _ age: Double, _ isTaken: Bool
   ) async throws {
     try await Self.withReceiver(now: Sample.now.advanced(bySeconds: age)) { receiver async throws in
@@ -309,7 +310,7 @@ import Testing
 
   // MARK: Callers
 
-  @Test func onlyACallerWithAValidTokenAndARoleEnters() async throws {
+  @Test func `only a caller with a valid token and a role enters`() async throws {
     try await Self.withReceiver { receiver async throws in
       for path in [Self.syncPath, Self.syncPath + "V2", Self.uploadPath] {
         let body: ClientRequest.Body =
@@ -329,7 +330,7 @@ import Testing
     }
   }
 
-  @Test func anAnswerThatCannotBeSignedIsGivenUnsigned() async throws {
+  @Test func `an answer that cannot be signed is given unsigned`() async throws {
     try await Self.withReceiver { receiver async throws in
       await Self.announced([1], receiver)
       await receiver.world.fail("signJWS", with: Broken.unavailable)
@@ -356,7 +357,7 @@ import Testing
     return record
   }
 
-  @Test func whomToNotifyIsKeptEncryptedAndNowhereElse() async throws {
+  @Test func `whom to notify is kept encrypted and nowhere else`() async throws {
     try await Self.withReceiver { receiver async throws in
       func changed(_ name: JSONValue, _ phone: JSONValue, _ email: JSONValue) -> JSONValue {
         var record = Self.record
@@ -380,7 +381,7 @@ import Testing
     }
   }
 
-  @Test func anAnnouncementIsKeptAndARepeatKeepsItsWorkflowInstance() async throws {
+  @Test func `an announcement is kept and a repeat keeps its workflow instance`() async throws {
     try await Self.withReceiver { receiver async throws in
       for _ in 1...2 {
         let answer = try await receiver.sync(Self.request(Self.record))
@@ -398,7 +399,7 @@ import Testing
     }
   }
 
-  @Test func v2NamesThePacketIdInItsAnswer() async throws {
+  @Test func `v2 names the packet id in its answer`() async throws {
     try await Self.withReceiver { receiver async throws in
       let path = Self.syncPath + "V2"
       let missing = try await receiver.sync(Self.request(Self.record), path: path)
@@ -420,7 +421,7 @@ import Testing
       ("registrationId", "45451454520000120230229235959", "RPR-RGS-007"), ("packetId", "../../x", "RPR-RGS-014"),
       ("packetSize", "big", "RPR-RGS-014"), ("packetSize", 0, "RPR-RGS-014"),
     ] as [(String, JSONValue, String)])
-  func aBadRecordIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
+  func `a bad record is named with its code`(_ name: String, _ value: JSONValue, _ code: String) async throws {
     try await Self.withReceiver { receiver async throws in
       let answer = try await receiver.sync(Self.request(Self.changed(name, value)))
       #expect(answer["response"]?.isNull == true)
@@ -431,14 +432,14 @@ import Testing
     }
   }
 
-  @Test func goodRecordsBesideBadOnesAreTaken() async throws {
+  @Test func `good records beside bad ones are taken`() async throws {
     try await Self.withReceiver { receiver async throws in
       let answer = try await receiver.sync(Self.request(Self.changed("langCode", "x"), Self.record))
       #expect(answer["response"]?.array?.count == 1 && answer["errors"]?.array?.count == 1)
     }
   }
 
-  @Test func aPacketIdStaysWithItsRegistration() async throws {
+  @Test func `a packet id stays with its registration`() async throws {
     try await Self.withReceiver { receiver async throws in
       _ = try await receiver.sync(Self.request(Self.changed("packetId", "packet-1")))
       var other = Self.changed("packetId", "packet-1")
@@ -456,7 +457,7 @@ import Testing
       ("id", .null, "RPR-RGS-013"), ("version", .null, "RPR-RGS-013"), ("requesttime", .null, "RPR-RGS-013"),
       ("request", .null, "RPR-RGS-017"), ("request", [1], "RPR-RGS-017"),
     ] as [(String, JSONValue, String)])
-  func aBadEnvelopeIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
+  func `a bad envelope is named with its code`(_ name: String, _ value: JSONValue, _ code: String) async throws {
     try await Self.withReceiver { receiver async throws in
       var request = Self.request(Self.record)
       request[name] = value
@@ -465,14 +466,14 @@ import Testing
     }
   }
 
-  @Test func anAnnouncementWhoseTimestampLacksTheSecondsIsTaken() async throws {
+  @Test func `an announcement whose timestamp lacks the seconds is taken`() async throws {
     try await Self.withReceiver { receiver async throws in
       let answer = try await receiver.sync(Self.request(Self.record), timestamp: "2026-11-29T21:30.000Z")
       #expect(answer["response"]?[0]?["status"] == "SUCCESS")
     }
   }
 
-  @Test func whatCannotBeReadIsNamedWithItsCode() async throws {
+  @Test func `what cannot be read is named with its code`() async throws {
     try await Self.withReceiver { receiver async throws in
       let good = Self.request(Self.record)
       func code(_ answer: JSONValue) -> String? { answer["errors"]?[0]?["errorCode"]?.string }
@@ -488,7 +489,7 @@ import Testing
     }
   }
 
-  @Test func aStoreOutOfReachIsNoWordOnTheAnnouncement() async throws {
+  @Test func `a store out of reach is no word on the announcement`() async throws {
     try await Self.withReceiver { receiver async throws in
       for call in ["sync", "decryptPacket"] {
         await receiver.world.fail(call, with: Broken.unavailable)

@@ -73,7 +73,8 @@ import Testing
       + (answer["errors"]?.array ?? []).map { "\($0[question.name]?.string ?? "")!\($0["errorCode"]?.string ?? "")" }
   }
 
-  @Test(arguments: all) func whatWasOnlyAnnouncedIsPendingAndWhatIsUnknownIsSaidSo(_ question: Question) async throws {
+  @Test(arguments: all) func `what was only announced is pending and what is unknown is said so`(_ question: Question) async throws
+  {
     try await withServer { _, send async throws in
       let unknown = "10001100020000120240229235959"
       #expect(
@@ -82,7 +83,7 @@ import Testing
     }
   }
 
-  @Test func everyQuestionHasItsOwnAnswerOverOneRegistration() async throws {
+  @Test func `every question has its own answer over one registration`() async throws {
     try await withServer({ $0.rows = [Sample.row(status: "FAILED", type: "INTERNAL_WORKFLOW_ACTION")] }) { _, send async throws in
       #expect(try await ask(Self.progress, [Sample.rid], send) == ["\(Sample.rid)=PROCESSED"])
       #expect(try await ask(Self.outcome, [Sample.rid], send) == ["\(Sample.rid)=REREGISTER"])
@@ -90,7 +91,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationWithCorrectionsIsAnsweredByEachRowAndByItsMainProcess() async throws {
+  @Test func `a registration with corrections is answered by each row and by its main process`() async throws {
     try await withServer({
       $0.rows = [
         Sample.row(status: "PAUSED_FOR_ADDITIONAL_INFO", type: "INTERNAL_WORKFLOW_ACTION"),
@@ -104,7 +105,7 @@ import Testing
     }
   }
 
-  @Test func aRegistrationThatWaitsNamesItsNewestRequest() async throws {
+  @Test func `a registration that waits names its newest request`() async throws {
     @Sendable func request(_ iteration: Int) -> AdditionalInfoRequestRecord {
       AdditionalInfoRequestRecord(
         id: "request-\(iteration)", rid: Sample.rid, process: "BIOMETRIC_CORRECTION", iteration: iteration,
@@ -122,19 +123,19 @@ import Testing
     }
   }
 
-  @Test func correctionsAloneHaveNoOutcome() async throws {
+  @Test func `corrections alone have no outcome`() async throws {
     try await withServer({ $0.rows = [Sample.row(process: "BIOMETRIC_CORRECTION")] }) { _, send async throws in
       #expect(try await ask(Self.outcome, [Sample.rid], send) == ["null=null"])
     }
   }
 
-  @Test func ofVeryManyIdsTheFirstHundredAreAnswered() async throws {
+  @Test func `of very many ids the first hundred are answered`() async throws {
     try await withServer { _, send async throws in
       #expect(try await ask(Self.progress, Array(repeating: Sample.rid, count: 150), send).count == 100)
     }
   }
 
-  @Test(arguments: all) func onlyACallerWithATokenIsAnswered(_ question: Question) async throws {
+  @Test(arguments: all) func `only a caller with a token is answered`(_ question: Question) async throws {
     try await withServer { world, send async throws in
       let body = request(question, [Sample.rid]).encoded()
       #expect(try await send(question.path, body, nil).status == 401)
@@ -152,7 +153,7 @@ import Testing
       ("request", .null, "RPR-RGS-017"), ("request", [1], "RPR-RGS-017"), ("request", [[:]], "RPR-RGS-013"),
       ("request", [["registrationId": "../x"]], "RPR-RGS-013"),
     ] as [(String, JSONValue, String)])
-  func aBadRequestIsNamedWithItsCode(_ name: String, _ value: JSONValue, _ code: String) async throws {
+  func `a bad request is named with its code`(_ name: String, _ value: JSONValue, _ code: String) async throws {
     try await withServer { _, send async throws in
       var body = request(Self.progress, [Sample.rid])
       body[name] = value
@@ -161,7 +162,7 @@ import Testing
     }
   }
 
-  @Test func aBodyThatIsNoJSONIsNamedWithItsCode() async throws {
+  @Test func `a body that is no JSONIs named with its code`() async throws {
     try await withServer { _, send async throws in
       for (body, code) in [("x", "RPR-RGS-016"), ("[]", "RPR-RGS-017")] {
         let answer = try JSONValue.parse(try await send("/search", Array(body.utf8), "good").body)

@@ -15,7 +15,7 @@ import Testing
     -> [UInt8]
   {
     var draft = PacketDraft(
-      rid: rid, source: "OPENCRVS", process: process, refID: Sample.referenceId, schemaVersion: "0.1",
+      rid: rid, source: "OPENCRVS", process: process, refId: Sample.referenceId, schemaVersion: "0.1",
       schema: Sample.schema, fields: ["phone": "9898989898"], metaInfo: ["metaData": []], audits: [["eventId": "A"]],
       creationDate: Sample.now)
     draft.documents["proofOfIdentity"] = PacketDocument(content: documents, type: "DOC001", format: "pdf")
@@ -32,7 +32,7 @@ import Testing
     return world
   }
 
-  @Test func aPacketBecomesThreeObjectsWithMetadataAndARepeatChangesNothing() async throws {
+  @Test func `a packet becomes three objects with metadata and a repeat changes nothing`() async throws {
     let world = await world(try await packet())
     var first: [String: [UInt8]]?
     for _ in 1...3 {
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test func aLargePacketIsTakenApartLikeASmallOne() async throws {
+  @Test func `a large packet is taken apart like a small one`() async throws {
     // Just above what is worked on in memory as a whole.
     let world = await world(try await packet(documents: SecureRandom.bytes(MemorySource.most)))
     #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-PKU-SUCCESS-001")
@@ -62,7 +62,7 @@ import Testing
     ("put", TestPlatform.Moment.after), ("setMetadata", .before), ("get", .before), ("scan", .before),
     ("decryptPacket", .before),
   ])
-  func aTryThatIsCutOffIsDoneAgain(_ call: String, _ moment: TestPlatform.Moment) async throws {
+  func `a try that is cut off is done again`(_ call: String, _ moment: TestPlatform.Moment) async throws {
     let world = await world(try await packet())
     await world.fail(call, moment, with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(PacketUploader.self) }
@@ -70,7 +70,7 @@ import Testing
     #expect(await world.objectMetadata.count == 3)
   }
 
-  @Test func aPacketThatIsInTheStoreAlreadyPasses() async throws {
+  @Test func `a packet that is in the store already passes`() async throws {
     let world = await world(try await packet())
     _ = try await world.judge(PacketUploader.self)
     await world.set { $0.objects["landing-zone/\(Sample.rid)/\(Sample.rid)"] = nil }
@@ -81,25 +81,25 @@ import Testing
     #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-PKU-FAILED-004")
   }
 
-  @Test func aPacketThatIsNowhereEndsInAnError() async throws {
+  @Test func `a packet that is nowhere ends in an error`() async throws {
     let verdict = try await world([1], inLandingZone: false).judge(PacketUploader.self)
     #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-PKU-FAILED-004")
   }
 
-  @Test func aPacketThatDiffersFromItsAnnouncementFails() async throws {
+  @Test func `a packet that differs from its announcement fails`() async throws {
     let world = await world(try await packet())
     await world.set { $0.announcements[0].packetChecksum = Sample.checksum([0]) }
     let verdict = try await world.judge(PacketUploader.self)
     #expect(verdict.kind == .failed && verdict.statusCode == .error && verdict.subStatusCode == "RPR-PKU-FAILED-005")
   }
 
-  @Test func aPacketThatCannotBeDecryptedEndsInAnError() async throws {
+  @Test func `a packet that cannot be decrypted ends in an error`() async throws {
     let world = await world(Array("not sealed at all".utf8))
     let verdict = try await world.judge(PacketUploader.self)
     #expect(verdict.kind == .error && verdict.statusCode == .error && verdict.subStatusCode == "RPR-PKR-FAILED-002")
   }
 
-  @Test func anInfectedDocumentIsFoundBehindBothEncryptions() async throws {
+  @Test func `an infected document is found behind both encryptions`() async throws {
     let world = await world(try await packet(documents: TestPlatform.virus))
     let verdict = try await world.judge(PacketUploader.self)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == "RPR-PKU-FAILED-006")
@@ -107,12 +107,12 @@ import Testing
   }
 
   @Test(arguments: [(9, "RPR-PKU-SUCCESS-001"), (10, "RPR-PKU-FAILED-009")])
-  func onlyWhatTheClientSentAgainCountsAgainstThePacket(_ count: Int, _ code: String) async throws {
+  func `only what the client sent again counts against the packet`(_ count: Int, _ code: String) async throws {
     let world = await world(try await packet(), retryCount: count)
     for _ in 1...2 { #expect(try await world.judge(PacketUploader.self).subStatusCode == code) }
   }
 
-  @Test func aPacketOfAnotherRegistrationProcessOrMachineIsRefused() async throws {
+  @Test func `a packet of another registration process or machine is refused`() async throws {
     let foreign = await world(try await packet(rid: "10001100020000120240229235959"))
     #expect(try await foreign.judge(PacketUploader.self).kind == .error)
     let process = await world(try await packet(process: "UPDATE"))
@@ -125,7 +125,7 @@ import Testing
     "OPENCRVS/OPENCRVS_NEW/\(Sample.rid)_id.exe", "\(Sample.rid)_id.zip",
     "OPENCRVS\\OPENCRVS_NEW\\\(Sample.rid)_id.zip",
   ])
-  func aHostileContainerStoresNothing(_ name: String) async throws {
+  func `a hostile container stores nothing`(_ name: String) async throws {
     let zip = try ZipArchive.write([ZipEntry(name: name, content: [1])], at: Sample.now)
     let world = await world(try await TestPlatform().encryptPacket(zip, referenceId: Sample.referenceId))
     let verdict = try await world.judge(PacketUploader.self)
@@ -133,12 +133,12 @@ import Testing
     #expect(await world.objects.count == 1)
   }
 
-  @Test func aContainerThatIsNoZipEndsInAnError() async throws {
+  @Test func `a container that is no zip ends in an error`() async throws {
     let world = await world(try await TestPlatform().encryptPacket([1, 2, 3], referenceId: Sample.referenceId))
     #expect(try await world.judge(PacketUploader.self).subStatusCode == "RPR-SYS-EXCEPTION-001")
   }
 
-  @Test func aMessageThatTheTablesDoNotKnowEndsInAnError() async throws {
+  @Test func `a message that the tables do not know ends in an error`() async throws {
     #expect(try await TestPlatform().judge(PacketUploader.self).kind == .error)
   }
 }

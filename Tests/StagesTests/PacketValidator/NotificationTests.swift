@@ -29,7 +29,7 @@ import Testing
     return world
   }
 
-  @Test func theApplicantIsToldOnceHoweverOftenTheMessageComes() async throws {
+  @Test func `the applicant is told once however often the message comes`() async throws {
     let world = try await Self.world()
     let settings: [String: SettingValue] = ["notifications": ["email", "sms", "email"]]
     for _ in 1...3 { #expect(try await world.judge(PacketValidator.self, settings).kind == .passed) }
@@ -39,7 +39,7 @@ import Testing
     #expect(await world.additionalInfo.isEmpty)
   }
 
-  @Test func twoWorkersTellTheApplicantOnce() async throws {
+  @Test func `two workers tell the applicant once`() async throws {
     let world = try await Self.world()
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 1...8 { group.addTask { _ = try await world.judge(PacketValidator.self, ["notifications": ["sms"]]) } }
@@ -48,7 +48,7 @@ import Testing
     #expect(await world.messages.count == 1)
   }
 
-  @Test func aFailureIsToldAndWhatIsTriedAgainIsNot() async throws {
+  @Test func `a failure is told and what is tried again is not`() async throws {
     let world = try await Self.world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
     await world.fail("metaInfo", with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(PacketValidator.self, Self.both) }
@@ -61,14 +61,14 @@ import Testing
     #expect(messages.count == 2 && messages.allSatisfy { $0.contains("cannot be processed") })
   }
 
-  @Test func nobodyIsToldUnlessItIsWantedAndTheContactIsGoneAllTheSame() async throws {
+  @Test func `nobody is told unless it is wanted and the contact is gone all the same`() async throws {
     let world = try await Self.world()
     #expect(try await world.judge(PacketValidator.self).kind == .passed)
     #expect(await world.messages.isEmpty)
     #expect(await world.additionalInfo.isEmpty)
   }
 
-  @Test func withoutAContactNothingIsSent() async throws {
+  @Test func `without a contact nothing is sent`() async throws {
     let world = try await Self.world(nil)
     #expect(try await world.judge(PacketValidator.self, Self.both).kind == .passed)
     #expect(await world.messages.isEmpty)
@@ -77,7 +77,7 @@ import Testing
     #expect(await half.messages.map { $0.prefix(5) } == ["a@b: "])
   }
 
-  @Test func textsAreThoseOfTheTemplatesAndElseOfTheSettings() async throws {
+  @Test func `texts are those of the templates and else of the settings`() async throws {
     let settings = Self.both.merging(
       ["notification-templates": ["OPENCRVS_NEW=BIRTH"], "notification-subject": "for $name: $RIDS"]
     ) { $1 }
@@ -98,7 +98,7 @@ import Testing
     #expect(await silent.messages.isEmpty)
   }
 
-  @Test func aRowOfMOSIPsOwnServicesHasTheLanguageOfItsAnnouncement() async throws {
+  @Test func `a row of MOSIPs own services has the language of its announcement`() async throws {
     let world = try await Self.world(["name": nil, "phone": "9876543210", "email": nil]) {
       $0.templates = ["eng/RPR_TEC_ISSUE_SMS": "Hi $name,"]
       $0.fields["consent"] = "N"
@@ -108,7 +108,7 @@ import Testing
   }
 
   @Test(arguments: ["takeAdditionalInfo", "decryptPacket", "template", "sendSMS", "sendEmail"])
-  func whatCannotBeSentChangesNoVerdict(_ call: String) async throws {
+  func `what cannot be sent changes no verdict`(_ call: String) async throws {
     let world = try await Self.world()
     await world.fail(call, with: Broken.unavailable)
     let settings = Self.both.merging(["notification-templates": ["OPENCRVS_NEW=BIRTH"]]) { $1 }
@@ -120,14 +120,14 @@ import Testing
     #expect(await world.messages.count == (call == "takeAdditionalInfo" ? 2 : sent.count))
   }
 
-  @Test func aSendThatWasInDoubtIsNotRepeated() async throws {
+  @Test func `a send that was in doubt is not repeated`() async throws {
     let world = try await Self.world()
     await world.fail("sendSMS", .after, with: Broken.unavailable)
     for _ in 1...2 { #expect(try await world.judge(PacketValidator.self, ["notifications": ["sms"]]).kind == .passed) }
     #expect(await world.messages.count == 1)
   }
 
-  @Test func theLogHasNothingOfTheApplicant() async throws {
+  @Test func `the log has nothing of the applicant`() async throws {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       struct Unlike: Error { let number = "9876543210" }
       let world = try await Self.world()
@@ -151,7 +151,7 @@ import Testing
     for secret in ["Asha", "9876543210", "example.org"] { #expect(!log.contains(secret), "\(log)") }
   }
 
-  @Test func wrongSettingsAreRefusedAtStart() {
+  @Test func `wrong settings are refused at start`() {
     #expect(throws: SettingError.self) { try make(PacketValidator.self, ["notifications": ["SMS"]]) }
     #expect(throws: SettingError.self) { try make(PacketValidator.self, ["notification-templates": ["NEW"]]) }
   }

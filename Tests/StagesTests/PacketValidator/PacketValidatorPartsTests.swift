@@ -39,7 +39,8 @@ import Testing
     ("CRVS_DEATH", missing),
     ("OPENCRVS_NEW", passed), ("RES_UPDATE", passed), ("OPENCRVS", passed), ("EW", passed),
   ])
-  func documentsThatTheIdentityNamesMustBeThereInTheListedProcesses(_ process: String, _ expected: String) async throws {
+  func `documents that the identity names must be there in the listed processes`(_ process: String, _ expected: String) async throws
+  {
     let world = await world {
       $0.fields["proofOfAddress"] = #"{"value":"proofOfAddress"}"#
       $0.fields["UIN"] = "5075291708"
@@ -51,14 +52,14 @@ import Testing
   }
 
   @Test(arguments: ["proofOfAddress", "proofOfIdentity", "proofOfRelationship", "proofOfDateOfBirth", "proofOfException"])
-  func everyMappedDocumentIsAskedFor(_ field: String) async throws {
+  func `every mapped document is asked for`(_ field: String) async throws {
     let world = await world { $0.fields[field] = "{}" }
     #expect(try await word(world) == Self.missing)
     #expect(try await word(world, ["validate-applicant-document": false]) == Self.passed)
     #expect(try await word(world, ["document-processes": ["LOST"]]) == Self.passed)
   }
 
-  @Test func aCountryMayHaveOtherDocuments() async throws {
+  @Test func `a country may have other documents`() async throws {
     let world = await world { $0.fields["passportCopy"] = "{}" }
     #expect(try await word(world) == Self.passed)
     #expect(try await word(world, ["documents": ["passport"], "identity-mapping": ["passport=passportCopy"]]) == Self.missing)
@@ -75,7 +76,7 @@ import Testing
   }
 
   @Test(arguments: ["individualBiometrics", "introducerBiometrics"])
-  func capturesThatTheIdentityNamesMustBeThere(_ field: String) async throws {
+  func `captures that the identity names must be there`(_ field: String) async throws {
     #expect(try await word(await world(field, nil)) == Self.missing)
     #expect(try await word(await world(field, [])) == Self.missing)
     #expect(try await word(await world(field, [Captures.segment("Face")])) == Self.passed)
@@ -87,7 +88,7 @@ import Testing
     ("officer_bio_cbeff", ["operationsData": #"[{"label":"officerBiometricFileName","value":"officer_bio_cbeff.xml"}]"#]),
     ("supervisor_bio_cbeff", ["operationsData": #"[{"label":"supervisorBiometricFileName","value":"supervisor_bio_cbeff.xml"}]"#]),
   ]
-  @Test(arguments: persons.indices) func capturesOfEveryPersonMustBeWholeAndSigned(_ index: Int) async throws {
+  @Test(arguments: persons.indices) func `captures of every person must be whole and signed`(_ index: Int) async throws {
     let (field, metaInfo) = Self.persons[index]
     func check(_ segments: [BiometricSegment]) async throws -> String {
       try await word(await world(field, segments, metaInfo: metaInfo), process: "OPENCRVS_NEW")
@@ -109,13 +110,13 @@ import Testing
     #expect(try await word(broken) == Self.malformed)
   }
 
-  @Test func captureAndDigitalIdMustBeOfOneDevice() async throws {
+  @Test func `capture and digital id must be of one device`() async throws {
     let other = Captures.Device()
     let world = await world("individualBiometrics", [Captures.segment("Face", digitalIdOf: other)])
     #expect(try await word(world) == Self.unsigned)
   }
 
-  @Test func clientsFromBeforeSignaturesAreNotAskedForThem() async throws {
+  @Test func `clients from before signatures are not asked for them`() async throws {
     var segment = Captures.segment("Face")
     segment.others = nil
     let metaData = #"[{"label":"Registration Client Version Number","value":"1.1.3"}]"#
@@ -124,7 +125,7 @@ import Testing
     #expect(try await word(world, ["unsigned-client-versions": ["1.1.3"]]) == Self.passed)
   }
 
-  @Test func packetsWithoutCapturesAreNotAskedForThem() async throws {
+  @Test func `packets without captures are not asked for them`() async throws {
     let world = await world { $0.fields["individualBiometrics"] = "" }
     #expect(try await word(world, process: "OPENCRVS_NEW") == Self.passed)
   }
@@ -144,19 +145,21 @@ import Testing
     ("proofOfIdentity", #"{"type":"DOC002","value":"x"}"#, unknownValue),
     ("bloodGroup", "A", unknownValue), ("phone", "9898989898", passed), ("unknownToTheSchema", "x", passed),
   ])
-  func textsMustBeInAConfiguredLanguageAndValuesInTheMasterData(_ field: String, _ value: String, _ expected: String) async throws {
+  func `texts must be in a configured language and values in the master data`(_ field: String, _ value: String, _ expected: String)
+    async throws
+  {
     let world = await world { $0.fields[field] = value }
     #expect(try await word(world, ["languages": ["eng", "fra", "ara"]], process: "OPENCRVS_NEW") == expected)
   }
 
-  @Test func languagesAndMasterDataMayBeLeftUnchecked() async throws {
+  @Test func `languages and master data may be left unchecked`() async throws {
     let world = await world { $0.fields["gender"] = #"[{"language":"hin","value":"x"}]"# }
     #expect(try await word(world) == Self.unknownValue)
     #expect(try await word(world, ["master-data": false, "languages": ["eng"]]) == Self.unknownValue)
     #expect(try await word(world, ["master-data": false]) == Self.passed)
   }
 
-  @Test func masterDataOutOfReachIsTriedAgainAndASchemaThatIsMissingEndsThePacket() async throws {
+  @Test func `master data out of reach is tried again and a schema that is missing ends the packet`() async throws {
     let world = await world { $0.fields["gender"] = #"[{"language":"eng","value":"FLE"}]"# }
     await world.fail("masterData", with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await word(world) }
@@ -165,7 +168,7 @@ import Testing
     #expect(try await word(world) == "error ERROR RPR-SYS-EXCEPTION-001")
   }
 
-  @Test func noValueOfTheIdentityIsInAnyComment() async throws {
+  @Test func `no value of the identity is in any comment`() async throws {
     let world = await world { $0.fields["gender"] = #"[{"language":"hin","value":"SECRET"}]"# }
     #expect(try await !world.judge(PacketValidator.self, ["languages": ["eng"]]).comment.contains("SECRET"))
     await world.set { $0.fields["gender"] = #"[{"language":"eng","value":"SECRET"}]"# }

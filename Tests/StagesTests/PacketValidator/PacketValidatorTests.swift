@@ -17,34 +17,34 @@ import Testing
     return world
   }
 
-  @Test func aSoundPacketPassesWithTheTimeItWasMade() async throws {
+  @Test func `a sound packet passes with the time it was made`() async throws {
     let verdict = try await world().judge(PacketValidator.self)
     #expect(verdict.kind == .passed && verdict.statusCode == .success)
     #expect(verdict.subStatusCode == "RPR-PKV-SUCCESS-001" && verdict.comment == "Packet Validation is Successful")
     #expect(verdict.packetCreatedAt?.iso == "2024-02-29T23:59:59.123Z")
   }
 
-  @Test func aMissingOrBadCreationDateIsNoFault() async throws {
+  @Test func `a missing or bad creation date is no fault`() async throws {
     let world = await world { $0.metaInfo["creationDate"] = "yesterday" }
     let verdict = try await world.judge(PacketValidator.self)
     #expect(verdict.kind == .passed && verdict.packetCreatedAt == nil)
   }
 
-  @Test func whatTheSupervisorRejectedIsRejected() async throws {
+  @Test func `what the supervisor rejected is rejected`() async throws {
     let world = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
     let verdict = try await world.judge(PacketValidator.self)
     #expect(verdict.kind == .failed && verdict.statusCode == .rejected && verdict.comment == "Rejected by Supervisor")
     #expect(verdict.subStatusCode == "RPR-PKV-FAILED-011")
   }
 
-  @Test func everyFailureCountsAsATryOfThePacketAndKeepsItsDate() async throws {
+  @Test func `every failure counts as a try of the packet and keeps its date`() async throws {
     let rejected = await world { $0.announcements = [Sample.announcement(supervisorStatus: "REJECTED")] }
     let verdict = try await rejected.judge(PacketValidator.self)
     #expect(verdict.countsAsPacketTry && verdict.packetCreatedAt?.iso == "2024-02-29T23:59:59.123Z")
     #expect(try await world().judge(PacketValidator.self).countsAsPacketTry == false)
   }
 
-  @Test func anInvalidPacketFailsWithTheFirstFault() async throws {
+  @Test func `an invalid packet fails with the first fault`() async throws {
     let world = await world {
       $0.faults = [
         PacketProblem(code: "KER-IOV-004", message: "gender"), PacketProblem(code: "KER-IOV-005", message: "phone"),
@@ -56,21 +56,21 @@ import Testing
   }
 
   @Test(arguments: [("N", false), ("n", false), ("Y", true), ("", true)])
-  func onlyARefusedConsentStops(_ consent: String, _ passes: Bool) async throws {
+  func `only a refused consent stops`(_ consent: String, _ passes: Bool) async throws {
     let world = await world { $0.fields["consent"] = consent }
     let verdict = try await world.judge(PacketValidator.self)
     #expect(verdict.kind == (passes ? .passed : .failed))
     if !passes { #expect(verdict.subStatusCode == "RPR-PKV-FAILED-017") }
   }
 
-  @Test func auditsOfThePacketAreRecordedOnceHoweverOftenItIsValidated() async throws {
+  @Test func `audits of the packet are recorded once however often it is validated`() async throws {
     let world = await world()
     for _ in 1...3 { #expect(try await world.judge(PacketValidator.self).kind == .passed) }
     let trail = await world.auditTrail
     #expect(trail.map(\.eventId) == ["OPENCRVS_CREATE_PACKET", "B"])
   }
 
-  @Test func auditsThatCannotBeRecordedStopNoPacket() async throws {
+  @Test func `audits that cannot be recorded stop no packet`() async throws {
     let world = await world()
     await world.fail("record", with: Broken.unavailable)
     #expect(try await world.judge(PacketValidator.self).kind == .passed)
@@ -80,7 +80,7 @@ import Testing
     ("KER-PUT-019", "error FAILED RPR-PKV-FAILED-018"), ("KER-PUT-001", "retry REPROCESS RPR-PKV-FAILED-014"),
     ("KER-PUT-027", "error ERROR RPR-SYS-EXCEPTION-001"), ("ABC-001", "error ERROR RPR-SYS-EXCEPTION-001"),
   ])
-  func refusalsOfThePacketManagerBecomeMOSIPsVerdicts(_ code: String, _ expected: String) async throws {
+  func `refusals of the packet manager become MOSIPs verdicts`(_ code: String, _ expected: String) async throws {
     let world = await world()
     await world.fail("validate", with: Broken.refused(code, service: "packet manager"))
     let verdict = try await world.judge(PacketValidator.self)
@@ -99,7 +99,7 @@ import Testing
     ("UPDATE", "5075291708", "BLOCKED", "passed SUCCESS RPR-PKV-SUCCESS-001"),
     ("NEW", nil, nil, "passed SUCCESS RPR-PKV-SUCCESS-001"), ("OPENCRVS_NEW", nil, nil, "passed SUCCESS RPR-PKV-SUCCESS-001"),
   ])
-  func anUpdateMustNameAnIdentityThatIsThere(
+  func `an update must name an identity that is there`(
     _ process: String, _ uin: String?, _ status: String?, _ expected: String
   ) async throws {
     let world = await world {
@@ -113,7 +113,7 @@ import Testing
 
   // MARK: Pre-registration
 
-  @Test func preRegistrationIsToldOfItsApplicationAndRefusalsStopNoPacket() async throws {
+  @Test func `pre registration is told of its application and refusals stop no packet`() async throws {
     let world = await world { $0.metaInfo["metaData"] = #"[{"label":"preRegistrationId","value":"81560872604106"}]"# }
     #expect(try await world.judge(PacketValidator.self).kind == .passed)
     #expect(await world.told == ["81560872604106"])
@@ -123,7 +123,7 @@ import Testing
     await #expect(throws: ServiceError.self) { try await world.judge(PacketValidator.self) }
   }
 
-  @Test func aPacketWithoutAnApplicationTellsNobody() async throws {
+  @Test func `a packet without an application tells nobody`() async throws {
     for value in ["null", "\"\""] {
       let world = await world { $0.metaInfo["metaData"] = #"[{"label":"preRegistrationId","value":\#(value)}]"# }
       #expect(try await world.judge(PacketValidator.self).kind == .passed)
@@ -131,12 +131,12 @@ import Testing
     }
   }
 
-  @Test func wrongSettingsAreRefusedAtStart() {
+  @Test func `wrong settings are refused at start`() {
     #expect(throws: SettingError.self) { try make(PacketValidator.self, ["documents": ["passport"]]) }
     #expect(throws: SettingError.self) { try make(PacketValidator.self, ["identity-mapping": ["x"]]) }
   }
 
-  @Test func aPacketManagerOutOfReachIsTriedAgain() async throws {
+  @Test func `a packet manager out of reach is tried again`() async throws {
     let world = await world()
     await world.fail("metaInfo", with: Broken.unavailable)
     await #expect(throws: ServiceError.self) { try await world.judge(PacketValidator.self) }

@@ -9,7 +9,7 @@ import Testing
     _ = try Reprocessor(settings: StageSettings(stage: "reprocessor", declared: Reprocessor.spec.settings, given: given))
   }
 
-  @Test func whatCannotBeMeantIsRefusedByTheSettingsName() throws {
+  @Test func `what cannot be meant is refused by the settings name`() throws {
     try make([:])
     try make(["restart-trigger-filter": [], "exclude-stage-names": []])
     let wrong: [(String, SettingValue)] = [
@@ -22,7 +22,7 @@ import Testing
     }
   }
 
-  @Test func itJudgesNothingAndBelongsWhereStagesRunElsewhere() {
+  @Test func `it judges nothing and belongs where stages run elsewhere`() {
     #expect(!Reprocessor.spec.takesMessages && Reprocessor.spec.servesElsewhere && Reprocessor.spec.topics.isEmpty)
   }
 }

@@ -19,7 +19,7 @@ import Testing
   }
   private let success = Verdict.passed("RPR-UIN-SUCCESS-001", "UIN Generated Successfully")
 
-  @Test func aPacketWithoutAUINGetsADraftWithFieldsAndDocuments() async throws {
+  @Test func `a packet without AUIN gets a draft with fields and documents`() async throws {
     let world = await world()
     #expect(try await world.judge(UINGenerator.self) == success)
     let draft = try #require(await world.drafts[Sample.rid])
@@ -30,7 +30,7 @@ import Testing
     #expect(draft.documents.map(\.category) == ["proofOfIdentity"] && draft.documents.first?.bytes == [1, 2, 3])
   }
 
-  @Test func theSchemaVersionMayStayAText() async throws {
+  @Test func `the schema version may stay a text`() async throws {
     let world = await world()
     _ = try await world.judge(UINGenerator.self, ["schema-version-as-number": false])
     #expect(await world.drafts[Sample.rid]?.fields["IDSchemaVersion"]?.string == "0.1")
@@ -39,7 +39,7 @@ import Testing
   @Test(arguments: [
     ("createDraft", TestPlatform.Moment.after), ("updateDraft", .before), ("updateDraft", .after), ("document", .before),
   ])
-  func wheneverATryIsCutOffTheNextGivesTheSameUINAndTheSameDocuments(_ call: String, _ moment: TestPlatform.Moment)
+  func `whenever a try is cut off the next gives the same UIN and the same documents`(_ call: String, _ moment: TestPlatform.Moment)
     async throws
   {
     let world = await world()
@@ -52,7 +52,7 @@ import Testing
     #expect(draft.documents.count == 1 && draft.fields["phone"] != nil)
   }
 
-  @Test func aRepeatAfterPublicationPassesAndChangesNothing() async throws {
+  @Test func `a repeat after publication passes and changes nothing`() async throws {
     let world = await world()
     #expect(try await world.judge(UINGenerator.self) == success)
     _ = try await world.judge(Finalization.self)
@@ -62,7 +62,7 @@ import Testing
     #expect(await world.identities.count == 1)
   }
 
-  @Test func aRefusedDraftIsKeptSoThatNoUINIsBurned() async throws {
+  @Test func `a refused draft is kept so that no UINIs burned`() async throws {
     let world = await world()
     await world.fail("updateDraft", with: Broken.refused("IDR-IDC-002", service: "identity repository"))
     let verdict = try await world.judge(UINGenerator.self)
@@ -73,7 +73,7 @@ import Testing
     #expect(await !world.changes.contains("discardDraft"))
   }
 
-  @Test func aRepositoryWithoutItsKeyManagerIsTriedAgain() async throws {
+  @Test func `a repository without its key manager is tried again`() async throws {
     let world = await world()
     await world.fail(
       "createDraft", with: ServiceError(.unavailable, service: "identity repository", code: "IDR-IDS-003", "no keys"))
@@ -81,14 +81,14 @@ import Testing
     #expect(verdict.kind == .retry && verdict.statusCode == .reprocess && verdict.subStatusCode == "RPR-UIN-FAILED-009")
   }
 
-  @Test func biometricsAreNotDroppedInSilence() async throws {
+  @Test func `biometrics are not dropped in silence`() async throws {
     let world = await world()
     await world.set { $0.fields["individualBiometrics"] = #"{"value":"individualBiometrics_bio_CBEFF"}"# }
     #expect(try await world.judge(UINGenerator.self).kind == .error)
     #expect(await world.drafts.isEmpty)
   }
 
-  @Test func aSchemaVersionThatIsNoNumberEndsInAnError() async throws {
+  @Test func `a schema version that is no number ends in an error`() async throws {
     let world = await world()
     await world.set { $0.fields["IDSchemaVersion"] = "first" }
     #expect(try await world.judge(UINGenerator.self).subStatusCode == "RPR-SYS-EXCEPTION-001")
@@ -111,7 +111,7 @@ import Testing
     ("UPDATE", "ACTIVATED", "RPR-UIN-SUCCESS-002", "ACTIVATED"),
     ("CRVS_DEATH", "ACTIVATED", "RPR-UIN-SUCCESS-002", "ACTIVATED"),
   ])
-  func aProcessChangesTheIdentityAndARepeatSaysTheSame(
+  func `a process changes the identity and a repeat says the same`(
     _ process: String, _ before: String, _ code: String, _ after: String
   )
     async throws
@@ -126,7 +126,7 @@ import Testing
     #expect(await world.drafts.isEmpty)
   }
 
-  @Test func anUpdateWritesTheFieldsWithoutTheUIN() async throws {
+  @Test func `an update writes the fields without the UIN`() async throws {
     let world = await owner(status: "ACTIVATED")
     _ = try await world.judge(UINGenerator.self, process: "UPDATE")
     let fields = await world.identities["5075291708"]?.fields
@@ -136,12 +136,12 @@ import Testing
   @Test(arguments: [
     ("ACTIVATED", "ACTIVATED", "RPR-UIN-FAILED-001"), ("DEACTIVATED", "DEACTIVATED", "RPR-UIN-FAILED-003"),
   ])
-  func whatIsSoAlreadyFails(_ process: String, _ status: String, _ code: String) async throws {
+  func `what is so already fails`(_ process: String, _ status: String, _ code: String) async throws {
     let verdict = try await owner(status: status).judge(UINGenerator.self, process: process)
     #expect(verdict.kind == .failed && verdict.statusCode == .failed && verdict.subStatusCode == code)
   }
 
-  @Test func anUnknownUINOrAProcessThatChangesNothingFails() async throws {
+  @Test func `an unknown UIN or a process that changes nothing fails`() async throws {
     let unknown = await owner(status: "ACTIVATED")
     await unknown.set { $0.identities = [:] }
     #expect(try await unknown.judge(UINGenerator.self, process: "UPDATE").kind == .failed)
@@ -150,7 +150,7 @@ import Testing
     #expect(await known.changes.isEmpty)
   }
 
-  @Test func aProcessWithTwoMeaningsIsRefusedAtStart() {
+  @Test func `a process with two meanings is refused at start`() {
     #expect(throws: SettingError.self) { try make(UINGenerator.self, ["update-processes": ["ACTIVATED"]]) }
   }
 }

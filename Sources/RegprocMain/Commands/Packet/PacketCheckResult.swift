@@ -44,7 +44,7 @@ struct PacketCheckResult {
 
   private static func checks(_ name: SubPacketName) -> [PacketFinding.Check] {
     let everywhere: [PacketFinding.Check] = [
-      .subPacket, .metadata, .encryptedHash, .signature, .registrationID, .hashFile, .hashSequence, .listedFile,
+      .subPacket, .metadata, .encryptedHash, .signature, .registrationId, .hashFile, .hashSequence, .listedFile,
       .unlistedFile,
       .dataHash, .operationsHash,
     ]

@@ -47,9 +47,9 @@ enum PacketCreateCommand {
       certificate: try KeyFiles.certificate(arguments.text("cert")!),
       signingKey: try KeyFiles.privateKey(arguments.text("key")!),
       spoolFolder: Files.temporaryFolder(around))
-    let path = arguments.text("out") ?? draft.packetID + ".zip"
+    let path = arguments.text("out") ?? draft.packetId + ".zip"
     // Checked before the name becomes a path.
-    guard !draft.packetID.contains("/") else { throw Failure("a packet id that cannot be a file's name") }
+    guard !draft.packetId.contains("/") else { throw Failure("a packet id that cannot be a file's name") }
     let written: PacketFileWriter.Written
     if path == "-" {
       // Nothing goes out of a packet that cannot be made.
@@ -76,8 +76,8 @@ enum PacketCreateCommand {
   ) -> [UInt8] {
     if asJSON {
       let about: JSONValue = [
-        "file": .string(path), "packetId": .string(written.packetID), "rid": .string(draft.rid),
-        "refId": .string(draft.refID),
+        "file": .string(path), "packetId": .string(written.packetId), "rid": .string(draft.rid),
+        "refId": .string(draft.refId),
         "process": .string(draft.processName), "packetSize": .number(JSONNumber(written.size)),
         "packetHashValue": .string(written.hash), "ignoredFields": .array(written.ignoredFields.map(JSONValue.string)),
       ]
@@ -86,9 +86,9 @@ enum PacketCreateCommand {
     return Array(
       """
       file              \(path)
-      packetId          \(written.packetID)
+      packetId          \(written.packetId)
       rid               \(draft.rid)
-      refId             \(draft.refID)
+      refId             \(draft.refId)
       packetSize        \(written.size)
       packetHashValue   \(written.hash)
 
@@ -98,13 +98,13 @@ enum PacketCreateCommand {
   private static func draft(_ arguments: Arguments, _ around: Surroundings) throws -> PacketDraft {
     let now = try moment(arguments)
     let rid = try arguments.text("rid").map { try RID($0).text } ?? madeUp(at: now)
-    let refID = arguments.text("ref-id") ?? "\(rid.prefix(5))_\(rid.dropFirst(5).prefix(5))"
+    let refId = arguments.text("ref-id") ?? "\(rid.prefix(5))_\(rid.dropFirst(5).prefix(5))"
     guard let schemaFile = try arguments.text("schema") ?? PacketOptions.shippedSchema(around) else {
       throw WrongUse("--schema is missing, and there is no stages/packet-validator/id-schema.json here", command)
     }
     let fields = try object(arguments.text("fields")!, "fields")
     var draft = PacketDraft(
-      rid: rid, source: arguments.text("source") ?? "OPENCRVS", process: arguments.text("process")!, refID: refID,
+      rid: rid, source: arguments.text("source") ?? "OPENCRVS", process: arguments.text("process")!, refId: refId,
       schemaVersion: arguments.text("schema-version") ?? "0.1", schema: try IdSchema(json: Files.read(schemaFile)),
       fields: Dictionary((fields["identity"]?.object ?? fields).map { ($0.key, $0.value) }) { _, last in last },
       metaInfo: try arguments.text("meta").map { try object($0, "meta information") } ?? [:],
@@ -118,7 +118,7 @@ enum PacketCreateCommand {
     draft.officerBiometrics = try arguments.text("officer").map { try Files.read($0) }
     draft.supervisorBiometrics = try arguments.text("supervisor").map { try Files.read($0) }
     draft.mode = arguments.has("offline") ? .offline : .online
-    draft.additionalInfoRequestID = arguments.text("additional-info")
+    draft.additionalInfoRequestId = arguments.text("additional-info")
     draft.iteration = arguments.integer("iteration")
     return draft
   }

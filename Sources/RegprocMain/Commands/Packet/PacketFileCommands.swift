@@ -64,7 +64,7 @@ enum PacketFileCommands {
       name == "-"
       ? try StandardInput.source(limit: most, folder: Files.temporaryFolder(around)) : try FileSource(path: name)
     guard source.count <= most else { throw Failure("\(name) is larger than a packet may be (--max-mb)") }
-    return (try reader.open(source, refID: arguments.text("ref-id")), source)
+    return (try reader.open(source, refId: arguments.text("ref-id")), source)
   }
 
   private static func runInspect(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {

@@ -33,7 +33,7 @@ struct PacketTree {
   func text() throws -> String {
     var out = "\(file)\n  \(size) bytes, SHA-256 \(hash)\n"
     out += "  RID \(packet.contents.rid), source \(packet.contents.source), process \(packet.contents.processName), "
-    out += "refId \(packet.refID)\n"
+    out += "refId \(packet.refId)\n"
     for part in parts {
       let info = part.info
       out += "\n  \(part.name.rawValue)\n"
@@ -90,7 +90,7 @@ struct PacketTree {
       "file": .string(file), "size": .number(JSONNumber(size)), "hash": .string(hash),
       "rid": .string(packet.contents.rid),
       "source": .string(packet.contents.source), "process": .string(packet.contents.processName),
-      "refId": .string(packet.refID),
+      "refId": .string(packet.refId),
       "subPackets": .array(subPackets), "findings": .array(packet.findings.map { .string($0.description) }),
     ]
   }
@@ -101,7 +101,7 @@ struct PacketTree {
 
   /// Who signed the plaintext of a sub-packet.
   private func signature(_ name: SubPacketName) -> (word: String, words: String) {
-    let machine = packet.refID.split(separator: "_").last.map(String.init) ?? ""
+    let machine = packet.refId.split(separator: "_").last.map(String.init) ?? ""
     if let signer = packet.signedBy[name] {
       return ("valid", "by the key in \(signers[signer]), for machine \(shown(machine))")
     }
