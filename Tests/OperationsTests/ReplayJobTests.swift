@@ -114,7 +114,7 @@ struct ReplayJobTests {
       #expect(try await bench.work(id, worker: "one") == .done)
       let refused = try await bench.pool.with { try ReplayJob.refused(id, limit: 50, on: $0) }
       #expect(refused.map(\.rid) == ["2", "4"] && refused.map(\.code) == ["in-flight", "completed"])
-      #expect(refused[0].message.contains("is on its way to a"))
+      #expect(refused[0].message.contains("it waits for its moment at a"))
       let counts = try await bench.job(id).counts
       #expect(counts?.started == 2 && counts?.refused == 2 && counts?.total == 4)
     }

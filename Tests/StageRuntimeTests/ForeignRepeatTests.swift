@@ -174,30 +174,36 @@ import Testing
     try await Bench.run { bench async throws in
       try await bench.register("1")
       let record = ForeignRecord(try bench.message("1"), stage: "a")
-      let claim = { @Sendable () throws -> ForeignRecord.Place in
+      let claim = { @Sendable () throws -> (lastTry: Int, isJudged: Bool) in
         let connection = try Connection(bench.database)
         defer { connection.close() }
         _ = try connection.execute("BEGIN")
         let claim = try Journal.claim(connection, rids: ["1"], hops: [.foreign(stage: "a", value: [1])], foreign: [record])
         let place = try #require(claim.places.first)
-        if !place.isOpen, !place.isRepeat(leadsBack: { _ in false }) {
+        let isJudged = !place.isOpen && !place.isRepeat(leadsBack: { _ in false })
+        if isJudged {
           _ = try connection.execute(
             """
             INSERT INTO regproc.hop (hop_id, rid, process, iteration, run, try, stage, state, verdict, taken_at, done_at)
             VALUES (gen_random_uuid(), '1', 'TEST', 1, 1, 1, 'a', 2, 'passed', now(), now())
             """)
+          _ = try connection.execute(
+            """
+            INSERT INTO regproc.hop (hop_id, rid, process, iteration, run, try, stage, state, topic, record_key, message, sent_at, sent_count)
+            VALUES (gen_random_uuid(), '1', 'TEST', 1, 1, 1, 'b', 1, 'b-bus-in', '1', 'x', now(), 1)
+            """)
           // The other one waits for the RID meanwhile.
           try eventually(blocking: "a session that waits for the RID") { try connection.execute(Bench.waiting).only().int(0) == 1 }
         }
         _ = try connection.execute("COMMIT")
-        return place
+        return (place.lastTry, isJudged)
       }
       let threads = BlockingPool(name: "two-claims", threads: 2)
       defer { threads.close() }
       async let one = threads.run { try claim() }
       async let two = threads.run { try claim() }
       let places = try await [one, two]
-      #expect(places.map(\.lastTry).sorted() == [0, 1])
+      #expect(places.map(\.lastTry).sorted() == [0, 1] && places.map(\.isJudged).count(where: { $0 }) == 1)
     }
   }
 
