@@ -40,7 +40,7 @@ public struct CryptographyError: Error, Sendable, Hashable, CustomStringConverti
   /// Kind and text.
   public var description: String { "\(code): \(message)" }
 
-  init(_ code: Code, _ message: String, file: String = #fileId, line: Int = #line) {
+  init(_ code: Code, _ message: String, file: String = #fileID, line: Int = #line) {
     self.code = code
     self.message = message
     self.file = file
@@ -49,7 +49,7 @@ public struct CryptographyError: Error, Sendable, Hashable, CustomStringConverti
 
   /// An error with the reason libcrypto gives (its own fixed words), whose error queue is emptied.
   static func openSSL(
-    _ code: Code, _ message: String, file: String = #fileId, line: Int = #line
+    _ code: Code, _ message: String, file: String = #fileID, line: Int = #line
   ) -> CryptographyError {
     let number = ERR_peek_last_error()
     let reason = number == 0 ? nil : ERR_reason_error_string(number).map { String(cString: $0) }

@@ -19,7 +19,7 @@ import Testing
   @Test
   func `A token we sign verifies, and no changed part of it does`() throws {
     let key = try RSAPrivateKey(pem: VectorKeys.key2048)
-    let text = try JWS.sign(claims, with: key, type: "JWT", keyID: "a\"b")
+    let text = try JWS.sign(claims, with: key, type: "JWT", keyId: "a\"b")
     let token = try JWS(compact: text)
     #expect(token.payload == claims)
     #expect(String(decoding: token.header, as: UTF8.self) == #"{"alg":"RS256","typ":"JWT","kid":"a\"b"}"#)

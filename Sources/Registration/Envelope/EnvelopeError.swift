@@ -36,7 +36,7 @@ public struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible 
   /// Kind and text.
   public var description: String { "envelope: \(code): \(message)" }
 
-  init(_ code: Code, _ message: String, file: String = #fileId, line: Int = #line) {
+  init(_ code: Code, _ message: String, file: String = #fileID, line: Int = #line) {
     self.code = code
     self.message = message
     self.file = file
