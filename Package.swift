@@ -155,7 +155,7 @@ let package = Package(
     tests("YAML", ["System", "YAML"]),
     tests("XML", ["XML"]),
     tests("Kafka", ["System", "Kafka", "TestSupport"]),
-    tests("Postgres", ["System", "Postgres"]),
+    tests("Postgres", ["System", "Postgres", "TestSupport"]),
     tests("HTTP", ["System", "HTTP", "TestSupport"]),
     tests("Cryptography", ["System", "Cryptography", "TestSupport"]),
     tests("Routing", ["System", "JSON", "YAML", "Registration", "Routing"]),
