@@ -4,26 +4,51 @@ import StageKit
 import System
 
 /// A UIN token as the OpenCRVS side keeps it: sealed with its own key, and told apart by its SHA-256, since it stands beside a registration
-/// number. Records of an earlier version have it in the clear, as `uinToken`.
-package enum KeptToken {
-  /// The members of a record that keep a token.
-  package static func members(_ token: String?, _ keys: any EnvelopeKeys) async throws -> JSONObject {
-    guard let token else { return [:] }
+/// number. Records of an earlier version have it in the clear; those of erased people have its SHA-256 alone.
+package struct KeptToken: Sendable {
+  private let sealed: String?
+  private let digest: String?
+  private let plain: String?
+
+  /// No token.
+  package static let none = KeptToken(sealed: nil, digest: nil, plain: nil)
+
+  private init(sealed: String?, digest: String?, plain: String?) {
+    self.sealed = sealed
+    self.digest = digest
+    self.plain = plain
+  }
+
+  /// Seals a token.
+  package init(_ token: String, _ keys: any EnvelopeKeys) async throws {
     let bytes = Array(token.utf8)
     let sealed = try await keys.seal(bytes, for: MediatorOwner.opencrvs)
-    return ["sealedToken": .string(Encoding.base64(sealed)), "tokenDigest": .string(Hash.sha256Hex(bytes))]
+    self.init(sealed: Encoding.base64(sealed), digest: Hash.sha256Hex(bytes), plain: nil)
   }
 
-  /// Whether a record keeps another token than this one; false for a record that keeps none.
-  package static func isOther(_ document: JSONValue, than token: String) -> Bool {
-    if let digest = document["tokenDigest"]?.string { return digest != Hash.sha256Hex(Array(token.utf8)) }
-    return document["uinToken"]?.string.map { $0 != token } ?? false
+  /// Reads what a record keeps of a token.
+  package init(_ read: RecordReader) throws(ServiceError) {
+    self.init(
+      sealed: try read.optionalText("sealedToken"), digest: try read.optionalText("tokenDigest"),
+      plain: try read.optionalText("uinToken"))
   }
 
-  /// The token of a record.
-  package static func of(_ document: JSONValue, _ keys: any EnvelopeKeys) async throws -> String? {
-    guard let kept = document["sealedToken"]?.string ?? document["uinToken"]?.string else { return nil }
-    return try await opened(kept, keys)
+  /// The members of a new record that keep it.
+  package var members: JSONObject {
+    guard let sealed, let digest else { return [:] }
+    return ["sealedToken": .string(sealed), "tokenDigest": .string(digest)]
+  }
+
+  /// Whether it is another token than this one; false where none is kept.
+  package func isOther(than token: String) -> Bool {
+    if let digest { return digest != Hash.sha256Hex(Array(token.utf8)) }
+    return plain.map { $0 != token } ?? false
+  }
+
+  /// The token itself; nil where none is kept.
+  package func opened(_ keys: any EnvelopeKeys) async throws -> String? {
+    guard let kept = sealed ?? plain else { return nil }
+    return try await Self.opened(kept, keys)
   }
 
   /// The token behind what a record has of it, sealed or in the clear.

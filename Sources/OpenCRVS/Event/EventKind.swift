@@ -48,6 +48,6 @@ package enum EventKind: String, Sendable, CaseIterable {
     }
   }
 
-  /// `BRN` or `DRN`: which number OpenCRVS knows the record by.
-  package var numberKind: String { subject == .birth ? "BRN" : "DRN" }
+  /// Which number OpenCRVS knows the record by.
+  package var numberKind: NumberKind { subject == .birth ? .birth : .death }
 }

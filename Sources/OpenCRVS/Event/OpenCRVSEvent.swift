@@ -72,15 +72,15 @@ package struct OpenCRVSEvent: Sendable {
     return out.encoded()
   }
 
-  /// Whether a record that is kept, with its digest and the event itself, is of the same content. The digest alone does
+  /// Whether an event that is kept is of the same content. The digest alone does
   /// not tell: releases before counted the application id and the state of the Task, and one side may have been sent
   /// another form than now.
-  package func isSame(as record: JSONValue, kept: (_ object: String) async throws -> [UInt8]?) async throws -> Bool {
-    let known = record["digest"]?.string
+  /// - Parameters:
+  ///   - known: the digest that is kept.
+  ///   - kept: gets the event that is kept, which is asked for when its digest is another.
+  package func isSame(asDigest known: String, kept: () async throws -> [UInt8]?) async throws -> Bool {
     if known == digest || known == formerDigest { return true }
-    guard let object = record["object"]?.string, let bytes = try await kept(object),
-      let other = try? OpenCRVSEvent(bytes, names: names)
-    else { return false }
+    guard let bytes = try await kept(), let other = try? OpenCRVSEvent(bytes, names: names) else { return false }
     return topic == other.topic
       && CommonForm.content(commonForm).encoded(sortedKeys: true)
         == CommonForm.content(other.commonForm).encoded(sortedKeys: true)

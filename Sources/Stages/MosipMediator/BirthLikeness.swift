@@ -14,6 +14,9 @@ struct BirthLikeness: Sendable {
   let likeness: String
   let motherLikeness: String?
 
+  /// By the transaction of the birth; read by reports alone.
+  static let collection = "birth_likenesses"
+
   /// Nil for a child without a name or a day of birth, of whom nothing could be said.
   init?(of bundle: OpenCRVSBundle, _ mapping: BirthMapping, _ keys: any EnvelopeKeys) async throws {
     guard let name = Self.name(bundle.subject, mapping), let day = bundle.subject.birthDate.flatMap(BirthMapping.mosipDate) else {
@@ -32,7 +35,7 @@ struct BirthLikeness: Sendable {
   func change(_ transaction: String) -> StageChange {
     var document: JSONObject = ["likeness": .string(likeness)]
     if let motherLikeness { document["motherLikeness"] = .string(motherLikeness) }
-    return .put(collection: MosipMediator.Records.likenesses, key: transaction, document: .object(document))
+    return .put(collection: Self.collection, key: transaction, document: .object(document))
   }
 
   private static func name(_ person: OpenCRVSPerson, _ mapping: BirthMapping) -> String? {

@@ -25,10 +25,10 @@ enum CredentialError: String, Error, Sendable, CaseIterable {
   }
 
   /// What MOSIP is told, in words that it knows.
-  var status: String {
+  var status: ServingStatus {
     switch self {
-    case .noProof, .wrongProof: "serving_error_decrypt"
-    case .otherNumber, .otherPerson: "serving_error_json_parse"
+    case .noProof, .wrongProof: .notDecrypted
+    case .otherNumber, .otherPerson: .notReadable
     }
   }
 }

@@ -39,20 +39,13 @@ extension MosipMediator {
     let object = "event-\(event.digest).json"
     try await events(context).put(event.encoded, container: rid, key: object)
 
-    let record: JSONValue = [
-      "rid": .string(rid), "status": "RID Generated", "digest": .string(event.digest), "object": .string(object),
-      "registrationNumber": JSONValue(event.bundle.registrationNumber),
-    ]
     let reference: JSONValue = ["txnId": .string(transaction), "rid": .string(rid)]
     var changes: [StageChange] = [
-      .insert(collection: Records.births, key: transaction, document: record),
-      .insert(collection: Records.rids, key: rid, document: ["txnId": .string(transaction)]),
+      BirthRecord(transaction, rid: rid, event, object: object).writing,
+      RIDOwner(rid, of: transaction).writing,
       .publish(TopicRecord(topic: settings.text("birth-topic"), key: rid, value: reference.encoded())),
     ]
-    if let number = event.bundle.registrationNumber {
-      changes.append(
-        .insert(collection: Records.numbers, key: OpenCRVSRecordKey.of(number), document: ["txnId": .string(transaction)]))
-    }
+    if let number = event.bundle.registrationNumber { changes.append(NumberOwner(number, of: transaction).writing) }
     changes += try await likeness(of: event, transaction, context)
     do {
       try await context.store.commit(changes)
@@ -69,17 +62,14 @@ extension MosipMediator {
   private func answerOfKnown(_ event: OpenCRVSEvent, _ transaction: String, _ context: StageContext) async throws
     -> Response?
   {
-    guard let known = try await context.store.record(Records.births, transaction) else { return nil }
-    let rid = known.document["rid"]?.string ?? ""
+    guard let known = try await context.store.record(BirthRecord.self, transaction) else { return nil }
     // A correction that came before its birth has made the UIN, by later data.
-    if known.document["by"] != nil { return taken(rid, context) }
-    let isSame = try await event.isSame(as: known.document) {
-      try await events(context).get(container: rid, key: $0)
+    if known.by != nil { return taken(known.rid, context) }
+    let isSame = try await event.isSame(asDigest: known.digest) {
+      try await events(context).get(container: known.rid, key: known.object)
     }
-    guard isSame, !rid.isEmpty else {
-      throw MediatorError(.conflict, "the same record was received before with other content")
-    }
-    return taken(rid, context)
+    guard isSame else { throw MediatorError(.conflict, "the same record was received before with other content") }
+    return taken(known.rid, context)
   }
 
   private func taken(_ rid: String, _ context: StageContext) -> Response {
@@ -109,19 +99,13 @@ extension MosipMediator {
   func giveApplicationId(_ request: Request, _ context: StageContext) async throws -> Response {
     func answer(_ rid: String) -> Response { .json(JSONValue.string(rid).encoded()) }
     guard let key = request.query("key").map(OpenCRVSRecordKey.of) else { return answer(try await newRID(context)) }
-    if let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string {
-      return answer(known)
-    }
+    if let known = try await context.store.record(ApplicationId.self, key) { return answer(known.rid) }
     let rid = try await newRID(context)
     do {
-      try await context.store.commit([
-        .insert(collection: Records.applicationIds, key: key, document: ["rid": .string(rid)])
-      ])
+      try await context.store.commit([ApplicationId(key, rid: rid).writing])
     } catch let conflict as StoreConflict {
-      guard let known = try await context.store.record(Records.applicationIds, key)?.document["rid"]?.string else {
-        throw conflict
-      }
-      return answer(known)
+      guard let known = try await context.store.record(ApplicationId.self, key) else { throw conflict }
+      return answer(known.rid)
     }
     return answer(rid)
   }

@@ -22,14 +22,13 @@ extension MosipMediator {
     let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Hash.sha256Hex(request.body)
     let key = OpenCRVSRecordKey.of(id)
     let received = answer(context).message("Received")
-    if try await context.store.record(Records.credentials, key) != nil { return received }
+    if try await context.store.has(CredentialRecord.self, key) { return received }
     try await events(context).put(
       event.encoded(), container: ObjectAccounts.credentials + OpenCRVSRecordKey.container(key), key: "event.json")
     let request = event["transactionId"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
     do {
       try await context.store.commit([
-        .insert(
-          collection: Records.credentials, key: key, document: ["status": "Received", "requestId": JSONValue(request)]),
+        CredentialRecord(key, requestId: request).writing,
         .schedule(WorkItem(kind: Self.credential, key: key)),
       ])
     } catch is StoreConflict {
@@ -39,17 +38,16 @@ extension MosipMediator {
   }
 
   func returnToken(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard let record = try await context.store.record(Records.credentials, work.key) else {
+    guard var record = try await context.store.record(CredentialRecord.self, work.key) else {
       throw MediatorError(.unknown, "there is no credential event of this key").workFailure
     }
-    if record.document["status"]?.string != "Received" { return .done }
+    if record.status != .received { return .done }
     do {
       guard let message = try await tokenMessage(work.key, context) else {
         context.log.warning("a credential of nobody who was sent here is dropped", ["event": work.key])
         strangers.add()
-        var document = record.document
-        document["status"] = "Dropped"
-        return .done(changes: [.put(collection: Records.credentials, key: work.key, document: document)])
+        record.status = .dropped
+        return .done(changes: [record.overwriting])
       }
       do {
         try await sendBack(message, id: "", to: "/birthReceiveNid", context)
@@ -59,39 +57,29 @@ extension MosipMediator {
     } catch let refusal as CredentialError {
       context.log.warning("a credential is refused", ["event": work.key, "reason": refusal.rawValue])
       refusals.add(refusal)
-      var document = record.document
-      document["status"] = "Refused"
-      document["reason"] = .string(refusal.rawValue)
-      return .done(
-        changes: [.put(collection: Records.credentials, key: work.key, document: document)]
-          + saying(refusal.status, work.key, document))
+      record.status = .refused
+      record.reason = refusal
+      return .done(changes: [record.overwriting] + saying(refusal.status, of: record))
     } catch let fault as MediatorError {
       throw fault.workFailure
     }
     context.log.info("a UIN token is sent back", ["event": work.key])
-    var document = record.document
-    document["status"] = "Served"
-    return .done(
-      changes: [.put(collection: Records.credentials, key: work.key, document: document)]
-        + saying("served", work.key, document))
+    record.status = .served
+    return .done(changes: [record.overwriting] + saying(.served, of: record))
   }
 
   /// `{"uinToken","opencrvsBRN","aid"}` of a credential event; nil for one of a registration that nobody sent here.
   private func tokenMessage(_ key: String, _ context: StageContext) async throws -> JSONValue? {
     guard let (birth, uin) = try await provenBirth(key, context) else { return nil }
-    guard let number = birth.document["registrationNumber"]?.string, FHIR.isIdentifier(number) else { return nil }
+    guard let number = birth.registrationNumber, FHIR.isIdentifier(number) else { return nil }
     let token = try await uinToken(of: uin, context)
-    var message: JSONObject = ["uinToken": .string(token), "opencrvsBRN": .string(number)]
-    if let rid = birth.document["rid"]?.string {
-      message["aid"] = .string(rid)
-      try await remember(token, rid, context)
-    }
-    return .object(message)
+    try await remember(token, birth.rid, context)
+    return ["uinToken": .string(token), "opencrvsBRN": .string(number), "aid": .string(birth.rid)]
   }
 
   /// The birth of ours that a credential event belongs to, with the UIN that the credential says; nil for one that nobody sent here.
   /// - Throws: `CredentialError` for an event that is not believed, `MediatorError` for one that cannot be read.
-  private func provenBirth(_ key: String, _ context: StageContext) async throws -> (birth: StageRecord, uin: String)? {
+  private func provenBirth(_ key: String, _ context: StageContext) async throws -> (birth: BirthRecord, uin: String)? {
     let event = try await keptEvent(key, context)
     let credential = try await openedCredential(of: event, context)
     try await checkProof(of: event, credential, context)
@@ -117,7 +105,7 @@ extension MosipMediator {
       guard person.rid == nil else { return }
       person.rid = rid
       do {
-        return try await context.store.commit([person.change])
+        return try await context.store.commit([person.writing])
       } catch is StoreConflict {
         // A change of the same person: looked at again.
       }
@@ -150,7 +138,7 @@ extension MosipMediator {
   /// the one whose UIN the credential says.
   private func birth(
     of event: JSONValue, _ subject: JSONValue, _ uin: String, _ context: StageContext
-  ) async throws -> StageRecord? {
+  ) async throws -> BirthRecord? {
     let number = event["data"]?["opencrvsBRN"]?.string
     let named = try await birth(ofNumber: number, context)
     let asked = [event["data"]?["registrationId"]?.string, FHIR.tail(subject["id"]?.string)]
@@ -164,28 +152,25 @@ extension MosipMediator {
     }
     // The identity was changed since by a registration that is not ours.
     guard let named else { return nil }
-    try await prove(uin, isOf: named.document["rid"]?.string ?? "", context)
+    try await prove(uin, isOf: named.rid, context)
     return named
   }
 
-  private func birth(ofRID rid: String, _ context: StageContext) async throws -> StageRecord? {
-    let owner = try await context.store.record(Records.rids, rid)?.document
-    guard let key = owner?["birth"]?.string ?? owner?["txnId"]?.string else { return nil }
-    return try await context.store.record(Records.births, key)
+  private func birth(ofRID rid: String, _ context: StageContext) async throws -> BirthRecord? {
+    guard let owner = try await context.store.record(RIDOwner.self, rid) else { return nil }
+    return try await context.store.record(BirthRecord.self, owner.birth ?? owner.transaction)
   }
 
-  private func birth(ofNumber number: String?, _ context: StageContext) async throws -> StageRecord? {
+  private func birth(ofNumber number: String?, _ context: StageContext) async throws -> BirthRecord? {
     guard let number, FHIR.isIdentifier(number),
-      let key = try await context.store.record(Records.numbers, OpenCRVSRecordKey.of(number))?.document["txnId"]?.string
+      let owner = try await context.store.record(NumberOwner.self, OpenCRVSRecordKey.of(number))
     else { return nil }
-    return try await context.store.record(Records.births, key)
+    return try await context.store.record(BirthRecord.self, owner.transaction)
   }
 
   /// A birth whose credential names no other registration number than its own.
-  private func checked(_ birth: StageRecord, _ number: String?, _ named: StageRecord?) throws(CredentialError) -> StageRecord {
-    guard number == nil || number == birth.document["registrationNumber"]?.string || named?.key == birth.key else {
-      throw .otherNumber
-    }
+  private func checked(_ birth: BirthRecord, _ number: String?, _ named: BirthRecord?) throws(CredentialError) -> BirthRecord {
+    guard number == nil || number == birth.registrationNumber || named?.key == birth.key else { throw .otherNumber }
     return birth
   }
 
@@ -240,21 +225,20 @@ extension MosipMediator {
 
   /// No token will come of this credential: MOSIP is told by its status, the OpenCRVS side by an error.
   func credentialGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
-    guard let record = try await context.store.record(Records.credentials, work.key) else { return }
-    let status =
-      switch failure.code {
-      case MediatorError.Code.decryption.rawValue: "serving_error_decrypt"
-      case MediatorError.Code.unreadable.rawValue: "serving_error_json_parse"
-      case MediatorError.Code.tokenGeneration.rawValue: "serving_error_uin_token"
-      default: "serving_error_sending_back"
+    guard var record = try await context.readable(CredentialRecord.self, work.key) else { return }
+    let code = MediatorError.Code(rawValue: failure.code)
+    let status: ServingStatus =
+      switch code {
+      case .decryption: .notDecrypted
+      case .unreadable: .notReadable
+      case .tokenGeneration: .noToken
+      default: .notSentBack
       }
-    var document = record.document
-    document["status"] = "Failed"
-    document["errorCode"] = .string(failure.code)
-    var changes: [StageChange] = [.put(collection: Records.credentials, key: work.key, document: document)]
-    changes += saying(status, work.key, document)
+    record.status = .failed
+    record.errorCode = failure.code
+    var changes = [record.overwriting] + saying(status, of: record)
     // Only of a birth that the credential is proved to be of: nobody else's could be made to fail.
-    let isOpen = ![MediatorError.Code.decryption, .unreadable].map(\.rawValue).contains(failure.code)
+    let isOpen = code != .decryption && code != .unreadable
     do {
       if isOpen, let (birth, _) = try await provenBirth(work.key, context) {
         changes.append(.schedule(statusWork(of: birth.key, code: failure.code, message: failure.message)))
@@ -266,13 +250,13 @@ extension MosipMediator {
   }
 
   /// The work of publishing a status; nothing for an event that names no credential request.
-  private func saying(_ status: String, _ key: String, _ document: JSONValue) -> [StageChange] {
-    guard let request = document["requestId"]?.string else { return [] }
+  private func saying(_ status: ServingStatus, of record: CredentialRecord) -> [StageChange] {
+    guard let request = record.requestId else { return [] }
     return [
       .schedule(
         WorkItem(
-          kind: Self.credentialStatus, key: "\(key):\(status)",
-          payload: ["status": .string(status), "requestId": .string(request), "id": .string(SecureRandom.uuid())]))
+          kind: Self.credentialStatus, key: "\(record.key):\(status.rawValue)",
+          payload: ["status": .string(status.rawValue), "requestId": .string(request), "id": .string(SecureRandom.uuid())]))
     ]
   }
 

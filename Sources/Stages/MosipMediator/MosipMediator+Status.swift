@@ -17,27 +17,27 @@ extension MosipMediator {
     guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
       throw MediatorError(.unreadable, "the event names no registration or no result")
     }
-    if OpenCRVSRecordKey.isRID(rid), let owner = try await context.store.record(Records.rids, rid)?.document,
-      let transaction = owner["txnId"]?.string
-    {
+    if OpenCRVSRecordKey.isRID(rid), let owner = try await context.store.record(RIDOwner.self, rid) {
       let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
-      if let successor = owner["supersededBy"]?.string {
+      if let successor = owner.supersededBy {
         // Its birth is another registration's by now, which says how that ends.
         context.log.warning(
           "a registration whose place another one took has ended", ["rid": rid, "result": result, "supersededBy": successor])
-      } else if owner["change"]?.bool == true {
+      } else if owner.isChange {
         // Each go may end as the one before it did.
-        let take = try await change(transaction, context)?.take ?? 1
+        let take = try await change(owner.transaction, context)?.take ?? 1
         try await context.store.commit([
           .schedule(
             WorkItem(
-              kind: Self.ended, key: "\(transaction)\(take > 1 ? "#\(take)" : ""):\(result)",
-              payload: ["key": .string(transaction), "result": .string(result), "errorCode": JSONValue(given)]))
+              kind: Self.ended, key: "\(owner.transaction)\(take > 1 ? "#\(take)" : ""):\(result)",
+              payload: ["key": .string(owner.transaction), "result": .string(result), "errorCode": JSONValue(given)]))
         ])
-      } else if ["REJECTED", "FAILED"].contains(result) {
-        try await birthFailed(transaction, rid, result, given, context)
-      } else if result == "PROCESSED" {
-        try await birthSucceeded(transaction, rid, context)
+      } else if let end = RegistrationEnd(rawValue: result) {
+        if end.isFailure {
+          try await birthFailed(owner.transaction, rid, end, given, context)
+        } else {
+          try await birthSucceeded(owner.transaction, rid, context)
+        }
       }
     }
     return answer(context).message("Received")
@@ -45,16 +45,16 @@ extension MosipMediator {
 
   /// A birth that ended without a UIN: what comes after it in its record must not wait for one, and the OpenCRVS side is told.
   private func birthFailed(
-    _ transaction: String, _ rid: String, _ result: String, _ code: String?, _ context: StageContext
+    _ transaction: String, _ rid: String, _ end: RegistrationEnd, _ code: String?, _ context: StageContext
   ) async throws {
     var changes: [StageChange] = [
       .schedule(
-        statusWork(of: transaction, code: code ?? "PACKET_\(result)", message: "the registration ended as \(result)"))
+        statusWork(
+          of: transaction, code: code ?? Self.packetCode + end.rawValue, message: "the registration ended as \(end.rawValue)"))
     ]
-    if let record = try await context.store.record(Records.births, transaction), record.document["rid"]?.string == rid {
-      var document = record.document
-      document["outcome"] = .string(result)
-      changes.append(.put(collection: Records.births, key: transaction, document: document, ifVersion: record.version))
+    if var birth = try await context.store.record(BirthRecord.self, transaction), birth.rid == rid {
+      birth.outcome = end
+      changes.append(birth.writing)
     }
     try await context.store.commit(changes)
   }
@@ -62,15 +62,14 @@ extension MosipMediator {
   /// A birth that had failed was run again and has a UIN now, which its credential brings to the OpenCRVS side: what comes after it in its
   /// record finds that UIN.
   private func birthSucceeded(_ transaction: String, _ rid: String, _ context: StageContext) async throws {
-    guard let record = try await context.store.record(Records.births, transaction), record.document["rid"]?.string == rid,
-      record.document["outcome"] != nil
+    guard var birth = try await context.store.record(BirthRecord.self, transaction), birth.rid == rid, birth.outcome != nil
     else { return }
-    var document = record.document
-    document["outcome"] = nil
-    try await context.store.commit([
-      .put(collection: Records.births, key: transaction, document: document, ifVersion: record.version)
-    ])
+    birth.outcome = nil
+    try await context.store.commit([birth.writing])
   }
+
+  /// What the code of a registration that failed without one of its own begins with; how it ended follows.
+  static let packetCode = "PACKET_"
 
   /// The work of reporting an error: one piece for each birth, so the first error is the one that is told.
   func statusWork(of transaction: String, code: String, message: String) -> WorkItem {
@@ -80,23 +79,22 @@ extension MosipMediator {
 
   func returnStatus(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     if let change = work.payload["change"]?.string { return try await returnChange(change, work, context) }
-    guard let document = try await context.store.record(Records.births, work.key)?.document,
-      let rid = document["rid"]?.string
-    else {
+    guard let birth = try await context.store.record(BirthRecord.self, work.key) else {
       throw MediatorError(.unknown, "there is no birth of this key").workFailure
     }
     let code = work.payload["errorCode"]?.string ?? MediatorError.Code.unknown.rawValue
     var message = work.payload["errorMessage"]?.string ?? ""
-    if code.hasPrefix("PACKET_"), let last = try? await context.services.registrations.registrations(rid: rid).last,
+    if code.hasPrefix(Self.packetCode), let last = try? await context.services.registrations.registrations(rid: birth.rid).last,
       let step = last.latestTransactionType
     {
       message += " at \(step) (\(last.latestTransactionStatus ?? "no status"))"
     }
     var report: JSONObject = [
-      "type": "birth", "status": "error", "txnId": .string(work.key), "aid": .string(rid),
+      "type": .string(EventKind.birth.rawValue), "status": .string(ResultStatus.error.rawValue), "txnId": .string(work.key),
+      "aid": .string(birth.rid),
       "errors": [["errorCode": .string(code), "errorMessage": .string(message)]],
     ]
-    if let number = document["registrationNumber"]?.string { report["opencrvsBRN"] = .string(number) }
+    if let number = birth.registrationNumber { report["opencrvsBRN"] = .string(number) }
     do {
       try await sendBack(.object(report), id: work.key, to: "/receiveStatus", context)
     } catch let refusal as MediatorClient.RefusedError {

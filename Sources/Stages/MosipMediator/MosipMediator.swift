@@ -104,32 +104,6 @@ public struct MosipMediator: StagePlugin {
   static let notify = "notify"
   static let subscription = "subscription"
 
-  /// Collections of records.
-  enum Records {
-    /// Births by transaction id, with upstream's names: it is also read as the table `opencrvs.birth_transactions`.
-    static let births = "birth_transactions"
-    /// Births by transaction id: keyed hashes by which those that look like one child are found.
-    static let likenesses = "birth_likenesses"
-    /// RID to transaction id; so no RID belongs to two births.
-    static let rids = "rids"
-    /// Registration number to transaction id.
-    static let numbers = "registration_numbers"
-    /// The caller's key to the RID that it was given.
-    static let applicationIds = "application_ids"
-    /// Deaths, corrections and reversals by work key: also read as the table `opencrvs.change_transactions`.
-    static let changes = "change_transactions"
-    /// By OpenCRVS' record: the line of its changes, and what stands of it.
-    static let lines = "records"
-    /// Who was found, by the SHA-256 of the UIN token.
-    static let persons = "persons"
-    /// Registration number of a death to the record.
-    static let deathNumbers = "death_numbers"
-    /// Messages to people that are or were on their way.
-    static let notices = "notices"
-    /// Credential events by event id.
-    static let credentials = "credentials"
-  }
-
   /// Accounts of the object store.
   enum Accounts {
     /// Births, changes and credential events as they came in, sealed.

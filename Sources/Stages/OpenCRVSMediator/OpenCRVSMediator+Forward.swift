@@ -8,15 +8,12 @@ import StageKit
 /// key and kept before it is used, and the MOSIP side takes the same event only once.
 extension OpenCRVSMediator {
   func forward(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard let record = try await context.store.record(Records.events, work.key) else {
+    guard var record = try await context.store.record(EventRecord.self, work.key) else {
       throw MediatorError(.unknown, "there is no event of this key").workFailure
     }
-    var document = record.document
-    if RecordQueue.hasEnded(document) { return .done }
-    try await haveQueue(document, context)
-    guard
-      let bytes = try await contents(context).get(
-        container: Self.container(document, work.key), key: document["object"]?.string ?? "")
+    if record.hasEnded { return .done }
+    try await haveQueue(record.recordId, context)
+    guard let bytes = try await contents(context).get(container: record.container, key: record.object)
     else { throw MediatorError(.unknown, "the event is not in the object store").workFailure }
     let event: OpenCRVSEvent
     do {
@@ -33,60 +30,59 @@ extension OpenCRVSMediator {
     }
 
     let aid: String
-    if let kept = document["aid"]?.string {
+    if let kept = record.aid {
       aid = kept
     } else {
       aid = try await applicationId(of: event, kind, work.key, context)
-      document["aid"] = .string(aid)
-      document["status"] = "AID Assigned"
-      var changes: [StageChange] = [
-        .put(collection: Records.events, key: work.key, document: document, ifVersion: record.version)
-      ]
+      record.aid = aid
+      record.status = .numbered
+      var changes = [record.writing]
       // To a country whose records hold one application id, that of a correction would take the place of the birth's.
-      if kind == .birth || kind == .death { changes.append(.schedule(telling("aid", Records.events, work.key))) }
+      if kind == .birth || kind == .death { changes.append(.schedule(telling(.aid, EventRecord.collection, work.key))) }
       try await context.store.commit(changes)
     }
 
     try await send(event, kind, work.key, aid, context)
-    try await end(work.key, "Forwarded", context)
+    try await end(work.key, .forwarded, context)
     return .done
   }
 
   /// Whether a birth of this number is here and not at the MOSIP side yet: a death that names its child by it alone would find nobody there.
   private func isOnItsWay(_ number: String, _ context: StageContext) async throws -> Bool {
     let events = try await context.store.records(
-      Records.events, where: "registrationNumber", is: number, after: nil, limit: 50)
-    return events.contains { $0.document["topic"]?.string == EventKind.birth.topic && !RecordQueue.hasEnded($0.document) }
+      EventRecord.collection, where: "registrationNumber", is: number, after: nil, limit: 50)
+    return try events.map { try EventRecord($0) }.contains { $0.kind == .birth && !$0.hasEnded }
   }
 
   /// An event that an earlier version took has no queue that keeps later events of its record behind it.
-  private func haveQueue(_ document: JSONValue, _ context: StageContext) async throws {
-    guard let id = document["recordId"]?.string else { return }
+  private func haveQueue(_ recordId: String, _ context: StageContext) async throws {
     try await untilCommitted {
-      let queue = try await RecordQueue.of(id, context.store)
+      let queue = try await RecordQueue.of(recordId, context.store)
       if queue.isNew { try await context.store.commit(queue.changes) }
     }
   }
 
   /// Ends an event and lets the next one of its record go, in one commit.
   private func end(
-    _ key: String, _ status: String, errors: JSONValue? = nil, then more: [StageChange] = [], _ context: StageContext
+    _ key: String, _ status: EventRecord.Status, errors: [ToldError] = [], then more: [StageChange] = [], _ context: StageContext
   ) async throws {
     try await untilCommitted {
-      guard let record = try await context.store.record(Records.events, key), !RecordQueue.hasEnded(record.document) else {
-        return
-      }
-      var document = record.document
-      document["status"] = .string(status)
-      if let errors { document["errors"] = errors }
-      var changes = more
-      changes.append(.put(collection: Records.events, key: key, document: document, ifVersion: record.version))
-      if let id = document["recordId"]?.string {
-        var queue = try await RecordQueue.of(id, context.store)
-        queue.remove(key)
-        changes += queue.changes
-      }
-      try await context.store.commit(changes)
+      guard var record = try await context.store.record(EventRecord.self, key), !record.hasEnded else { return }
+      record.status = status
+      if !errors.isEmpty { record.errors = errors }
+      var queue = try await RecordQueue.of(record.recordId, context.store)
+      queue.remove(key)
+      try await context.store.commit(more + [record.writing] + queue.changes)
+    }
+  }
+
+  /// Lets those go that wait in their record behind an event that nobody can read.
+  private func letGo(_ record: StageRecord, _ context: StageContext) async throws {
+    guard let id = try RecordReader(record).optionalText("recordId") else { return }
+    try await untilCommitted {
+      var queue = try await RecordQueue.of(id, context.store)
+      queue.remove(record.key)
+      try await context.store.commit(queue.changes)
     }
   }
 
@@ -137,9 +133,10 @@ extension OpenCRVSMediator {
 
   /// Tells OpenCRVS, once, that this event cannot go to MOSIP.
   func forwardGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    guard let record = try await context.store.record(EventRecord.collection, work.key) else { return }
+    if context.readable(EventRecord.self, record) == nil { return try await letGo(record, context) }
     try await end(
-      work.key, "Failed",
-      errors: [["errorCode": .string(failure.code), "errorMessage": .string(failure.message)]],
-      then: [.schedule(telling("error", Records.events, work.key))], context)
+      work.key, .failed, errors: [ToldError(code: failure.code, message: failure.message)],
+      then: [.schedule(telling(.error, EventRecord.collection, work.key))], context)
   }
 }

@@ -20,11 +20,9 @@ extension OpenCRVSMediator {
 
   /// Keeps the UIN token of a birth; OpenCRVS is told of it once, whichever way it comes.
   private func keepToken(_ token: String, of number: String, _ aid: String?, _ context: StageContext) async throws {
-    var document: JSONObject = ["numberKind": "BRN", "registrationNumber": .string(number), "aid": JSONValue(aid)]
-    for member in try await KeptToken.members(token, context.services.envelopeKeys) { document[member.key] = member.value }
-    let isNew = try await keep(.object(document), in: Records.tokens, OpenCRVSRecordKey.of(number), telling: "token", context) {
-      known in
-      if KeptToken.isOther(known, than: token) {
+    let kept = try await KeptToken(token, context.services.envelopeKeys)
+    let isNew = try await keep(TokenRecord(kept, ofBirth: number, aid: aid), telling: .token, context) { known in
+      if known.token.isOther(than: token) {
         throw MediatorError(.conflict, "another token was received before for the same registration number")
       }
     }
@@ -35,59 +33,51 @@ extension OpenCRVSMediator {
   /// a death, since it has no place for the rest.
   func takeStatus(_ request: Request, _ context: StageContext) async throws -> Response {
     let value = try await opened(request, context)
-    guard let type = value["type"]?.string, let status = value["status"]?.string, ["success", "error"].contains(status)
-    else {
+    guard let type = value["type"]?.string, let status = value["status"]?.string.flatMap(ResultStatus.init) else {
       throw MediatorError(.unreadable, "the message has no type, or no status of success or error")
     }
-    let number: (kind: String, text: String)? =
-      value["opencrvsBRN"]?.string.map { ("BRN", $0) } ?? value["opencrvsDRN"]?.string.map { ("DRN", $0) }
+    let number: (kind: NumberKind, text: String)? =
+      value["opencrvsBRN"]?.string.map { (NumberKind.birth, $0) } ?? value["opencrvsDRN"]?.string.map { (NumberKind.death, $0) }
+    let token = value["uinToken"]?.string
     let (aid, transaction) = (value["aid"]?.string, value["txnId"]?.string)
     guard let subject = transaction ?? aid ?? number?.text, FHIR.isIdentifier(subject), FHIR.isIdentifier(type),
-      [aid, number?.text, value["uinToken"]?.string].allSatisfy({ $0.map(FHIR.isIdentifier) ?? true })
+      [aid, number?.text, token].allSatisfy({ $0.map(FHIR.isIdentifier) ?? true })
     else { throw MediatorError(.unreadable, "the message names no event") }
-    let errors = (value["errors"]?.array ?? []).prefix(20).map { error -> JSONValue in
-      [
-        "errorCode": .string(Self.plain(error["errorCode"]?.string ?? "OPN-CRVS-010")),
-        "errorMessage": .string(Self.plain(error["errorMessage"]?.string ?? "")),
-      ]
+    let errors = (value["errors"]?.array ?? []).prefix(20).map { error in
+      ToldError(
+        code: Self.plain(error["errorCode"]?.string ?? MediatorError.Code.unknown.rawValue),
+        message: Self.plain(error["errorMessage"]?.string ?? ""))
     }
-    let what = value["what"]?.string.flatMap { Self.results.contains($0) ? $0 : nil } ?? ""
-    let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100).map(JSONValue.string)
-    if status == "error", errors.isEmpty { throw MediatorError(.unreadable, "the message names no error") }
-    var document: JSONObject = [
-      "type": .string(type), "status": .string(status), "txnId": JSONValue(transaction), "aid": JSONValue(aid),
-      "numberKind": JSONValue(number?.kind), "registrationNumber": JSONValue(number?.text),
-      "what": .string(what), "changed": .array(changed), "errors": .array(errors),
-    ]
-    for member in try await KeptToken.members(value["uinToken"]?.string, context.services.envelopeKeys) {
-      document[member.key] = member.value
-    }
-    let told =
+    let what = value["what"]?.string.flatMap(ChangeResult.init)
+    let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100)
+    if status == .error, errors.isEmpty { throw MediatorError(.unreadable, "the message names no error") }
+    // Told once more because a person wants it so, and once for each time.
+    let again = value["again"]?.int.map { ":\($0)" } ?? ""
+    let kept = if let token { try await KeptToken(token, context.services.envelopeKeys) } else { KeptToken.none }
+    var result = ResultRecord(
+      Self.statusKey(type, status.rawValue, subject + again), type: type, status, transaction: transaction, aid: aid,
+      numberKind: number?.kind, number: number?.text, errors: errors, token: kept)
+    result.became(what, fields: Array(changed))
+    let told: Telling? =
       switch (status, EventKind(rawValue: type)) {
-      case ("error", _): "error"
-      case (_, .birth), (_, .death): value["uinToken"]?.string.map { _ in "token" }
-      default: nil as String?
+      case (.error, _): .error
+      case (.success, .birth), (.success, .death): token.map { _ in .token }
+      default: nil
       }
-    if status == "success", type == EventKind.birthCorrection.rawValue, what == "created", let token = value["uinToken"]?.string,
-      let number
-    {
+    if status == .success, type == EventKind.birthCorrection.rawValue, what == .created, let token, let number {
       // The corrected birth had not reached MOSIP before: its token comes by the credential as well.
       try await keepToken(token, of: number.text, aid, context)
     }
-    // Told once more because a person wants it so, and once for each time.
-    let again = value["again"]?.int.map { ":\($0)" } ?? ""
-    let isNew = try await keep(
-      .object(document), in: Records.statuses, Self.statusKey(type, status, subject + again), telling: told, context
-    ) { known in
-      guard let token = value["uinToken"]?.string, KeptToken.isOther(known, than: token) else { return }
+    let isNew = try await keep(result, telling: told, context) { known in
+      guard let token, known.token.isOther(than: token) else { return }
       throw MediatorError(.conflict, "another token was received before for the same result")
     }
-    if isNew { context.log.info("a result is taken", ["type": type, "status": status, "what": what, "aid": aid ?? ""]) }
+    if isNew {
+      context.log.info(
+        "a result is taken", ["type": type, "status": status.rawValue, "what": what?.rawValue ?? "", "aid": aid ?? ""])
+    }
     return answer(context).message("Received")
   }
-
-  /// What may have become of a piece of work.
-  private static let results: Set<String> = ["created", "deactivated", "flagged", "corrected", "activated", "unchanged"]
 
   static func statusKey(_ type: String, _ status: String, _ subject: String) -> String {
     OpenCRVSRecordKey.of("\(type):\(status):\(subject)")
@@ -112,31 +102,30 @@ extension OpenCRVSMediator {
 
   /// Keeps what came back, and schedules that OpenCRVS is told, in one commit.
   /// - Returns: false when it was there already.
-  private func keep(
-    _ document: JSONValue, in collection: String, _ key: String, telling what: String?, _ context: StageContext,
-    check: (JSONValue) throws -> Void
+  private func keep<Record: KeptRecord>(
+    _ record: Record, telling what: Telling?, _ context: StageContext, check: (Record) throws -> Void
   ) async throws -> Bool {
-    if let known = try await context.store.record(collection, key) {
-      try check(known.document)
+    if let known = try await context.store.record(Record.self, record.key) {
+      try check(known)
       return false
     }
-    var changes: [StageChange] = [.insert(collection: collection, key: key, document: document)]
-    if let what { changes.append(.schedule(telling(what, collection, key))) }
+    var changes = [record.writing]
+    if let what { changes.append(.schedule(telling(what, Record.collection, record.key))) }
     do {
       try await context.store.commit(changes)
     } catch let conflict as StoreConflict {
-      guard let known = try await context.store.record(collection, key) else { throw conflict }
-      try check(known.document)
+      guard let known = try await context.store.record(Record.self, record.key) else { throw conflict }
+      try check(known)
       return false
     }
     return true
   }
 
   /// The work of telling OpenCRVS what a record says.
-  func telling(_ what: String, _ collection: String, _ key: String) -> WorkItem {
+  func telling(_ what: Telling, _ collection: String, _ key: String) -> WorkItem {
     WorkItem(
-      kind: Self.tell, key: "\(what):\(collection):\(key)",
-      payload: ["what": .string(what), "collection": .string(collection), "record": .string(key)])
+      kind: Self.tell, key: "\(what.rawValue):\(collection):\(key)",
+      payload: ["what": .string(what.rawValue), "collection": .string(collection), "record": .string(key)])
   }
 
   /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID"}`, `{"BRN"|"DRN", "MOSIP_PSUT_TOKEN_ID"}` or
@@ -144,27 +133,34 @@ extension OpenCRVSMediator {
   /// takes it: every refusal is tried again, since it is a person's registration that would be lost.
   func tell(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
-      let document = try await context.store.record(collection, key)?.document
+      let record = try await told(collection, key, context)
     else { throw MediatorError(.unknown, "there is nothing of this key to tell").workFailure }
     var body = JSONObject()
-    if let number = document["registrationNumber"]?.string {
-      body[document["numberKind"]?.string ?? "BRN"] = .string(number)
+    if let number = record.registrationNumber {
+      body[(record.numberKind ?? .birth).rawValue] = .string(number)
     } else {
-      body["MOSIP_AID"] = document["aid"]
+      body["MOSIP_AID"] = JSONValue(record.aid)
     }
-    switch work.payload["what"]?.string {
-    case "aid": body["MOSIP_AID"] = document["aid"]
-    case "token": body["MOSIP_PSUT_TOKEN_ID"] = JSONValue(try await KeptToken.of(document, context.services.envelopeKeys))
-    default:
-      let errors = document["errors"]?.array ?? []
-      let texts = errors.map { "\($0["errorCode"]?.string ?? ""): \($0["errorMessage"]?.string ?? "")" }
-      if let aid = document["aid"]?.string { body["MOSIP_AID"] = .string(aid) }
-      body["MOSIP_ERROR"] = .string(texts.joined(separator: "; "))
+    switch work.payload["what"]?.string.flatMap(Telling.init) {
+    case .aid: body["MOSIP_AID"] = JSONValue(record.aid)
+    case .token: body["MOSIP_PSUT_TOKEN_ID"] = JSONValue(try await record.token.opened(context.services.envelopeKeys))
+    case .error, nil:
+      if let aid = record.aid { body["MOSIP_AID"] = .string(aid) }
+      body["MOSIP_ERROR"] = .string(record.errors.map { "\($0.code): \($0.message)" }.joined(separator: "; "))
     }
     _ = try await MediatorClient(http: context.services.http).post(
       JSONValue.object(body).encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context),
       service: "OpenCRVS")
     return .done
+  }
+
+  private func told(_ collection: String, _ key: String, _ context: StageContext) async throws -> (any Tellable)? {
+    switch collection {
+    case EventRecord.collection: try await context.store.record(EventRecord.self, key)
+    case TokenRecord.collection: try await context.store.record(TokenRecord.self, key)
+    case ResultRecord.collection: try await context.store.record(ResultRecord.self, key)
+    default: nil
+    }
   }
 
   /// Text of another system without control characters and of bounded length: a database and a person will read it.

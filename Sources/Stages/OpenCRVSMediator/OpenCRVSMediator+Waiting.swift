@@ -18,33 +18,30 @@ extension OpenCRVSMediator {
 
   /// Tells OpenCRVS, once, that no result came. One that comes later is told like any other.
   func checkAnswer(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard settings.integer("answer-within") > 0, let document = try await context.store.record(Records.events, work.key)?.document,
-      document["status"]?.string != "Failed", let kind = document["topic"]?.string.flatMap({ EventKind(topic: $0) })
+    guard settings.integer("answer-within") > 0, let event = try await context.store.record(EventRecord.self, work.key),
+      event.status != .failed, let kind = event.kind
     else { return .done }
     let key = Self.statusKey(kind.rawValue, "unanswered", work.key)
-    guard try await !hasResult(document, kind, work.key, context),
-      try await context.store.record(Records.statuses, key) == nil
+    guard try await !hasResult(event, kind, context), try await !context.store.has(ResultRecord.self, key)
     else { return .done }
     let message = "no result came from MOSIP within \(settings.integer("answer-within")) hours"
-    let status: JSONValue = [
-      "type": .string(kind.rawValue), "status": "error", "txnId": .string(work.key), "aid": document["aid"] ?? .null,
-      "numberKind": document["numberKind"] ?? .null, "registrationNumber": document["registrationNumber"] ?? .null,
-      "errors": [["errorCode": .string(MediatorError.Code.noResult.rawValue), "errorMessage": .string(message)]],
-    ]
+    let result = ResultRecord(
+      key, type: kind.rawValue, .error, transaction: work.key, aid: event.aid, numberKind: event.numberKind,
+      number: event.registrationNumber, errors: [ToldError(code: MediatorError.Code.noResult.rawValue, message: message)])
     context.log.warning(
-      message, ["type": kind.rawValue, "record": work.key, "status": document["status"]?.string ?? "", "code": "OPN-CRVS-019"])
+      message, ["type": kind.rawValue, "record": work.key, "status": event.status.rawValue, "code": "OPN-CRVS-019"])
     return .done(changes: [
-      .insert(collection: Records.statuses, key: key, document: status),
-      .schedule(telling("error", Records.statuses, key)),
+      result.writing, .schedule(telling(.error, ResultRecord.collection, key)),
     ])
   }
 
-  private func hasResult(_ event: JSONValue, _ kind: EventKind, _ key: String, _ context: StageContext) async throws -> Bool {
-    for status in ["success", "error"] {
-      if try await context.store.record(Records.statuses, Self.statusKey(kind.rawValue, status, key)) != nil { return true }
+  private func hasResult(_ event: EventRecord, _ kind: EventKind, _ context: StageContext) async throws -> Bool {
+    for status in ResultStatus.allCases {
+      let key = Self.statusKey(kind.rawValue, status.rawValue, event.key)
+      if try await context.store.has(ResultRecord.self, key) { return true }
     }
-    guard kind == .birth, let number = event["registrationNumber"]?.string else { return false }
-    return try await context.store.record(Records.tokens, OpenCRVSRecordKey.of(number)) != nil
+    guard kind == .birth, let number = event.registrationNumber else { return false }
+    return try await context.store.has(TokenRecord.self, OpenCRVSRecordKey.of(number))
   }
 
   // MARK: events that were parked
@@ -54,10 +51,9 @@ extension OpenCRVSMediator {
     var (last, seen): (String?, Set<String>) = (nil, [])
     while true {
       let page = try await context.store.records(
-        Records.events, where: "status", is: "Parked", after: last, limit: Self.pageSize)
-      for record in page where Self.hasWay(record.document) {
-        guard let id = record.document["recordId"]?.string, seen.insert(id).inserted else { continue }
-        try await takeUpParked(of: id, context)
+        EventRecord.collection, where: "status", is: EventRecord.Status.parked.rawValue, after: last, limit: Self.pageSize)
+      for event in page.compactMap({ context.readable(EventRecord.self, $0) }) where event.kind != nil {
+        if seen.insert(event.recordId).inserted { try await takeUpParked(of: event.recordId, context) }
       }
       guard page.count == Self.pageSize else { return }
       last = page.last?.key
@@ -74,15 +70,9 @@ extension OpenCRVSMediator {
       var (changes, new): ([StageChange], Set<String>) = ([], [])
       for (old, event) in parked {
         let key = OpenCRVSRecordKey.of(event)
-        changes.append(.delete(collection: Records.events, key: old.key))
-        guard try await context.store.record(Records.events, key) == nil, new.insert(key).inserted else { continue }
-        var document = old.document
-        document["kind"] = JSONValue(EventKind(topic: event.topic)?.rawValue)
-        document["lastModified"] = JSONValue(event.bundle.task.lastModified)
-        document["status"] = "Received"
-        // Its content stays where it is.
-        document["container"] = .string(Self.container(old.document, old.key))
-        changes.append(.insert(collection: Records.events, key: key, document: document))
+        changes.append(.delete(collection: EventRecord.collection, key: old.key))
+        guard try await !context.store.has(EventRecord.self, key), new.insert(key).inserted else { continue }
+        changes.append(EventRecord(key, takingUp: old, event).writing)
         queue.append(key)
         changes += awaiting(key, context)
       }
@@ -93,32 +83,22 @@ extension OpenCRVSMediator {
 
   private static let pageSize = 100
 
-  private static func hasWay(_ document: JSONValue) -> Bool {
-    document["topic"]?.string.flatMap { EventKind(topic: $0) } != nil
-  }
-
-  /// The container of the object store that an event is in.
-  static func container(_ document: JSONValue, _ key: String) -> String {
-    document["container"]?.string ?? OpenCRVSRecordKey.container(key)
-  }
-
-  private func parked(of recordId: String, _ context: StageContext) async throws -> [StageRecord] {
+  private func parked(of recordId: String, _ context: StageContext) async throws -> [EventRecord] {
     var found: [StageRecord] = []
     while true {
       let page = try await context.store.records(
-        Records.events, where: "recordId", is: recordId, after: found.last?.key, limit: Self.pageSize)
+        EventRecord.collection, where: "recordId", is: recordId, after: found.last?.key, limit: Self.pageSize)
       found += page
       if page.count < Self.pageSize { break }
     }
-    return found.filter { $0.document["status"]?.string == "Parked" && Self.hasWay($0.document) }
+    return found.compactMap { context.readable(EventRecord.self, $0) }.filter { $0.status == .parked && $0.kind != nil }
   }
 
   /// With their events: the registration first, then by the moment of the change.
-  private func inOrder(_ records: [StageRecord], _ context: StageContext) async throws -> [(StageRecord, OpenCRVSEvent)] {
-    var found: [(record: StageRecord, event: OpenCRVSEvent)] = []
+  private func inOrder(_ records: [EventRecord], _ context: StageContext) async throws -> [(EventRecord, OpenCRVSEvent)] {
+    var found: [(record: EventRecord, event: OpenCRVSEvent)] = []
     for record in records {
-      let bytes = try await contents(context).get(
-        container: Self.container(record.document, record.key), key: record.document["object"]?.string ?? "")
+      let bytes = try await contents(context).get(container: record.container, key: record.object)
       guard let bytes, let event = try? event(bytes) else {
         context.log.error("a parked event cannot be read: it stays parked", ["record": record.key])
         continue

@@ -57,22 +57,17 @@ extension OpenCRVSMediator {
     let object = event.digest + ".json"
     try await contents(context).put(event.encoded, container: OpenCRVSRecordKey.container(key), key: object)
     let kind = EventKind(topic: event.topic)
-    let record: JSONValue = [
-      "topic": .string(event.topic), "kind": JSONValue(kind?.rawValue), "recordId": .string(event.bundle.compositionId),
-      "numberKind": .string(event.bundle.kind == .birth ? "BRN" : "DRN"), "registrationNumber": .string(number),
-      "digest": .string(event.digest), "object": .string(object), "status": kind == nil ? "Parked" : "Received",
-      "lastModified": JSONValue(event.bundle.task.lastModified),
-    ]
+    let record = EventRecord(key, event, number: number, object: object)
     var isFirst = true
     let known = try await untilCommitted { () -> Response? in
       if kind != nil, kind != .birth { try await takeUpParked(of: event.bundle.compositionId, context) }
       // Taken up just now; or delivered twice at the same time, and the other delivery was first.
       if kind != .birth || !isFirst, let answer = try await answerOfKnown(event, key, context) { return answer }
       isFirst = false
-      var changes: [StageChange] = [.insert(collection: Records.events, key: key, document: record)]
+      var changes = [record.writing]
       if kind != nil {
         var queue = try await RecordQueue.of(event.bundle.compositionId, context.store)
-        try await queue.dropEnded(context.store)
+        try await queue.dropEnded(context)
         queue.append(key)
         changes += queue.changes + awaiting(key, context)
       }
@@ -85,14 +80,14 @@ extension OpenCRVSMediator {
   }
 
   private func answerOfKnown(_ event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
-    guard let known = try await context.store.record(Records.events, key) else { return nil }
-    let isSame = try await event.isSame(as: known.document) {
-      try await contents(context).get(container: Self.container(known.document, key), key: $0)
+    guard let known = try await context.store.record(EventRecord.self, key) else { return nil }
+    let isSame = try await event.isSame(asDigest: known.digest) {
+      try await contents(context).get(container: known.container, key: known.object)
     }
     guard isSame else {
       throw MediatorError(.conflict, "the same record was received before with other content")
     }
-    return taken(known.document["status"]?.string != "Parked", context)
+    return taken(known.status != .parked, context)
   }
 
   private func taken(_ isForwarded: Bool, _ context: StageContext) -> Response {

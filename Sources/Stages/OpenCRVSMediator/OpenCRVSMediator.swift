@@ -82,17 +82,6 @@ public struct OpenCRVSMediator: StagePlugin {
   /// What every release of OpenCRVS lets a system subscribe to and what has a way to MOSIP. The first two are all that it sends by itself.
   static let standardTopics = ["BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CORRECTED", "DEATH_CORRECTED"]
 
-  /// Collections of records.
-  enum Records {
-    /// What OpenCRVS sent, by `OpenCRVSRecordKey`.
-    static let events = "events"
-    /// The order of the events of each record, by record.
-    static let records = "records"
-    /// UIN tokens that came back, by registration number.
-    static let tokens = "tokens"
-    /// Results that came back otherwise (S6).
-    static let statuses = "statuses"
-  }
   /// The account of the object store that keeps the events, sealed.
   static let eventAccount = ObjectAccounts.openCRVSEvents
 
@@ -162,7 +151,9 @@ public struct OpenCRVSMediator: StagePlugin {
 
   /// Schedules its subscriptions, and takes up what an earlier version parked.
   public func start(_ context: StageContext) async throws {
-    if !(try await context.store.records(Records.events, where: "status", is: "Parked", after: nil, limit: 1)).isEmpty {
+    let parked = try await context.store.records(
+      EventRecord.collection, where: "status", is: EventRecord.Status.parked.rawValue, after: nil, limit: 1)
+    if !parked.isEmpty {
       try await context.store.commit([
         .schedule(WorkItem(kind: Self.takeUp, key: "start-\(context.services.clock.now.iso)"))
       ])

@@ -99,7 +99,8 @@ struct Row: Sendable {
       "SELECT document FROM regproc.stage_record WHERE stage = 'opencrvs-mediator' AND collection = 'statuses' AND document->>'txnId' = $1",
       key)
     if let done = told.first(where: { $0["status"] == "success" }) {
-      let token = try await KeptToken.of(done, stand.platform.services.envelopeKeys)
+      var token: String?
+      if let kept = done["sealedToken"]?.string { token = try await KeptToken.opened(kept, stand.platform.services.envelopeKeys) }
       return End(
         word: done["what"]?.string ?? "", changed: done["changed"]?.array?.compactMap(\.string) ?? [], aid: done["aid"]?.string,
         token: token)

@@ -41,7 +41,7 @@ struct EventKindsTests {
     let aid = world.state.withLock { $0.atOpenCRVS }
     let number = kind.subject == .birth ? "2022BTEST01" : "2026DTEST01"
     let isTold = kind == .birth || kind == .death
-    #expect(aid == (isTold ? [.object([kind.numberKind: .string(number), "MOSIP_AID": .string(Births.rid(1))])] : []))
+    #expect(aid == (isTold ? [.object([kind.numberKind.rawValue: .string(number), "MOSIP_AID": .string(Births.rid(1))])] : []))
   }
 
   @Test

@@ -302,7 +302,7 @@ struct OpenCRVSMediatorTests {
     // An earlier version kept it in the clear, and had not told it yet.
     let old: JSONValue = ["numberKind": "BRN", "registrationNumber": "2022BTEST02", "uinToken": "t1", "aid": "45452"]
     try await context.store.commit([
-      .insert(collection: "tokens", key: "2022BTEST02", document: old), .schedule(stage.telling("token", "tokens", "2022BTEST02")),
+      .insert(collection: "tokens", key: "2022BTEST02", document: old), .schedule(stage.telling(.token, "tokens", "2022BTEST02")),
     ])
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST02", "MOSIP_PSUT_TOKEN_ID": "t1"])

@@ -5,8 +5,8 @@ import System
 /// What is known when it is decided what a change does.
 struct ChangeFacts: Sendable {
   var kind: EventKind
-  /// The identity's status: ACTIVATED, BLOCKED, DEACTIVATED.
-  var status: String
+  /// The identity's status; nil for one that MOSIP does not have by itself.
+  var status: IdentityStatus?
   /// Whether the identity says that the person is deceased.
   var isFlagged = false
   /// The names of the fields in which event and identity differ, of those that this change may touch.
@@ -38,7 +38,7 @@ struct ChangeFacts: Sendable {
 enum ChangeDecision: Sendable, Equatable {
   case unchanged
   /// The identity gets a status (nil: it keeps its own), and says of the person's death Y or N (nil: nothing).
-  case status(String?, deceased: String?, what: String)
+  case status(IdentityStatus?, deceased: Deceased?, what: ChangeResult)
   /// Data of the death are written anew.
   case deathData
   /// These fields get the event's values.
@@ -51,7 +51,7 @@ enum ChangeDecision: Sendable, Equatable {
 
   /// Decides. Policy comes before everything that a reversal would be looked at for.
   static func make(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
-    if facts.status == "BLOCKED" { return .refuse(MediatorError(.state, "the identity is BLOCKED and is left alone")) }
+    if facts.status == .blocked { return .refuse(MediatorError(.state, "the identity is BLOCKED and is left alone")) }
     switch facts.kind {
     case .birth, .birthCorrection: return correction(facts, policy)
     case .death: return death(facts, policy)
@@ -82,12 +82,12 @@ enum ChangeDecision: Sendable, Equatable {
   }
 
   private static func death(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
-    let deactivates = policy.deathAction.deactivates && facts.status != "DEACTIVATED"
+    let deactivates = policy.deathAction.deactivates && facts.status != .deactivated
     let flags = policy.deathAction.flags && !facts.isFlagged
     guard deactivates || flags else { return .unchanged }
     return .status(
-      deactivates ? "DEACTIVATED" : nil, deceased: policy.deathAction.flags ? "Y" : nil,
-      what: deactivates ? "deactivated" : "flagged")
+      deactivates ? .deactivated : nil, deceased: policy.deathAction.flags ? .yes : nil,
+      what: deactivates ? .deactivated : .flagged)
   }
 
   private static func deathCorrection(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
@@ -96,7 +96,7 @@ enum ChangeDecision: Sendable, Equatable {
       guard policy.allowsReversals || facts.isReleased else {
         return .hold("another person died than the one who was registered: that needs a person to release it")
       }
-      if facts.status == "DEACTIVATED", !facts.isOurs, !facts.othersDeactivate {
+      if facts.status == .deactivated, !facts.isOurs, !facts.othersDeactivate {
         return .refuse(MediatorError(.state, "the identity was not deactivated by a death of ours"))
       }
       return limits(facts, policy).map { .refuse($0) } ?? .exchange
@@ -110,16 +110,16 @@ enum ChangeDecision: Sendable, Equatable {
       if facts.wasReversed { return .unchanged }
       return .refuse(MediatorError(.state, "no death of this record stands that could be reversed"))
     }
-    if facts.status == "ACTIVATED", !facts.isFlagged { return .unchanged }
+    if facts.status == .activated, !facts.isFlagged { return .unchanged }
     if let fault = limits(facts, policy) { return .refuse(fault) }
     // Another death, or a revocation, keeps it as it is.
-    let activates = facts.status == "DEACTIVATED" && !facts.othersDeactivate
+    let activates = facts.status == .deactivated && !facts.othersDeactivate
     let unflags = facts.isFlagged && !facts.othersFlag
     guard activates || unflags else { return .unchanged }
     if activates, !facts.isOurs {
       return .refuse(MediatorError(.state, "the identity was not deactivated by a death of ours"))
     }
-    return .status(activates ? "ACTIVATED" : nil, deceased: unflags ? "N" : nil, what: "activated")
+    return .status(activates ? .activated : nil, deceased: unflags ? .no : nil, what: .activated)
   }
 
   private static func limits(_ facts: ChangeFacts, _ policy: ChangePolicy) -> MediatorError? {
@@ -136,14 +136,14 @@ enum ChangeDecision: Sendable, Equatable {
     if let days = facts.daysSince, days > policy.revocationWithin {
       return .refuse(MediatorError(.notAllowed, "the birth was registered more than \(policy.revocationWithin) days ago"))
     }
-    return facts.status == "DEACTIVATED" ? .unchanged : .status("DEACTIVATED", deceased: nil, what: "deactivated")
+    return facts.status == .deactivated ? .unchanged : .status(.deactivated, deceased: nil, what: .deactivated)
   }
 
   private static func reinstatement(_ facts: ChangeFacts, _ policy: ChangePolicy) -> ChangeDecision {
-    if facts.status == "ACTIVATED" || facts.othersDeactivate { return .unchanged }
+    if facts.status == .activated || facts.othersDeactivate { return .unchanged }
     guard facts.stands, facts.isOurs else {
       return .refuse(MediatorError(.state, "the identity was not deactivated by a revocation of this birth"))
     }
-    return .status("ACTIVATED", deceased: nil, what: "activated")
+    return .status(.activated, deceased: nil, what: .activated)
   }
 }

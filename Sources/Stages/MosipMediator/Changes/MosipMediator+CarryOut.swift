@@ -8,31 +8,26 @@ import System
 /// What was decided is done: by a change of the identity under the change's own RID, or by a packet of its own process.
 extension MosipMediator {
   func carryOut(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
-    switch change.text("plan") {
-    case "packet": return try await makePacket(&change, context)
-    case "exchange": return try await carryOutExchange(change, context)
-    default: break
-    }
+    if change.plan == .packet { return try await makePacket(&change, context) }
+    if change.plan == .exchange { return try await carryOutExchange(change, context) }
     let event = try await event(of: change, context)
     let identity = try await subject(of: change, context)
     var fields = JSONObject()
-    switch change.text("plan") {
-    case "status": fields = deceasedFields(change.text("deceased"), event)
-    case "death-data": fields = deathData(event)
+    switch change.plan {
+    case .status: fields = deceasedFields(change.deceased, event)
+    case .deathData: fields = deathData(event)
     default: fields = try await corrected(change, event, context)
     }
-    try await patch(identity, rid: change.rid, status: change.text("to"), fields: fields, change, context)
+    try await patch(identity, rid: change.rid, status: change.to, fields: fields, change, context)
     return try await finish(change, .done, context)
   }
 
   /// What an earlier go decided and had begun is carried on: an identity that was changed under this RID shows what the change itself did, so
   /// nothing is searched and decided by it once more.
-  func carryOn(_ change: inout ChangeRecord, _ earlier: JSONObject, _ context: StageContext) async throws -> WorkOutcome? {
-    let people = [earlier["person"], earlier["otherPerson"]].compactMap { $0?.string }
-    guard let locks = try await holding(people, for: change, [:], context) else { return .again(afterSeconds: 0.5) }
-    change.document["earlier"] = nil
+  func carryOn(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
+    guard let locks = try await holding(change.people, for: change, [:], context) else { return .again(afterSeconds: 0.5) }
     do {
-      try await advance(&change, to: ChangeRecord.Status.decided, with: earlier, also: locks, context)
+      try await advance(&change, to: .decided, also: locks, context)
     } catch is StoreConflict {
       return .again(afterSeconds: 0.5)
     }
@@ -42,7 +37,7 @@ extension MosipMediator {
   /// PATCH of an identity with those fields that its schema has.
   /// - Throws: `MediatorError` when the id repository refuses it for good: OPN-CRVS-028 for nobody, -030 for a death, -018 for all else.
   func patch(
-    _ identity: Identity, rid: String, status: String?, fields: JSONObject, _ change: ChangeRecord, _ context: StageContext
+    _ identity: Identity, rid: String, status: IdentityStatus?, fields: JSONObject, _ change: ChangeRecord, _ context: StageContext
   ) async throws {
     var object = JSONObject()
     if !fields.isEmpty {
@@ -56,7 +51,7 @@ extension MosipMediator {
     }
     do {
       try await context.services.identities.update(
-        uin: identity.uin, rid: rid, status: status, fields: object.isEmpty ? nil : .object(object),
+        uin: identity.uin, rid: rid, status: status?.rawValue, fields: object.isEmpty ? nil : .object(object),
         idempotencyKey: "\(rid):\(context.stage)")
     } catch let error as ServiceError where !error.isRetriable {
       if error.kind == .notFound {
@@ -79,15 +74,18 @@ extension MosipMediator {
   // MARK: what an event says
 
   /// Y with what is known of the death, or N, which is all that can be taken back.
-  func deceasedFields(_ value: String?, _ event: OpenCRVSEvent) -> JSONObject {
+  func deceasedFields(_ value: Deceased?, _ event: OpenCRVSEvent) -> JSONObject {
     guard let value else { return [:] }
-    var fields: JSONObject = ["declaredAsDeceased": .string(value)]
-    if value == "Y" {
+    var fields: JSONObject = ["declaredAsDeceased": .string(value.rawValue)]
+    if value == .yes {
       for member in deathData(event) { fields[member.key] = member.value }
       if let token = event.bundle.informant?.token { fields["deceasedInformer"] = .string(token) }
     }
     return fields
   }
+
+  /// Whether an identity says that its person is deceased.
+  func isDeceased(_ identity: Identity) -> Bool { identity.fields["declaredAsDeceased"]?.string == Deceased.yes.rawValue }
 
   /// Date and type of the death. OpenCRVS knows more manners of death than MOSIP's two types: only what is surely one of them is said.
   func deathData(_ event: OpenCRVSEvent) -> JSONObject {
@@ -146,12 +144,10 @@ extension MosipMediator {
   /// The event whose data were sent last for a record: of its latest correction that was done, else of its birth; nil for an unknown record.
   func baseline(of change: ChangeRecord, _ line: RecordLine, _ context: StageContext) async throws -> OpenCRVSEvent? {
     var place: (container: String, key: String)?
-    if let container = line.text("eventRid"), let key = line.text("eventObject") {
+    if let container = line.eventRid, let key = line.eventObject {
       place = (container, key)
-    } else if let birth = try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document,
-      let rid = birth["rid"]?.string, let object = birth["object"]?.string
-    {
-      place = (rid, object)
+    } else if let birth = try await birth(of: change, context) {
+      place = (birth.rid, birth.object)
     }
     guard let place, let bytes = try await events(context).get(container: place.container, key: place.key)
     else { return nil }
@@ -165,7 +161,7 @@ extension MosipMediator {
     let identity = try await subject(of: change, context)
     var fields: JSONObject = ["IDSchemaVersion": .string(mapping.schemaVersion), "UIN": .string(identity.uin)]
     for member in try await corrected(change, event, context) { fields[member.key] = member.value }
-    let birth = try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document["rid"]?.string
+    let birth = try await birth(of: change, context)?.rid
     let packet = BirthPacket(
       event: event, rid: change.rid, referenceId: referenceId, settings: settings, mapping: mapping,
       process: settings.text("update-process"), furtherLabels: birth.map { [("correctionOf", $0)] } ?? [])
@@ -173,9 +169,8 @@ extension MosipMediator {
     let hash = Hash.sha256UpperHex(bytes)
     try await context.services.objects.put(
       bytes, account: Accounts.packets, container: change.rid, key: Self.packetKey(change.rid, hash))
-    try await advance(
-      &change, to: ChangeRecord.Status.packetCreated,
-      with: ["packetHash": .string(hash), "leftOut": .array(leftOut.map { .string($0) })], context)
+    change.has(packet: hash, leftOut: leftOut)
+    try await advance(&change, to: .packetCreated, context)
     return nil
   }
 
@@ -183,23 +178,22 @@ extension MosipMediator {
   func send(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
     guard
       let bytes = try await context.services.objects.get(
-        account: Accounts.packets, container: change.rid, key: Self.packetKey(change.rid, change.text("packetHash") ?? ""))
+        account: Accounts.packets, container: change.rid, key: Self.packetKey(change.rid, change.packetHash ?? ""))
     else {
-      try await advance(&change, to: ChangeRecord.Status.decided, context)
+      try await advance(&change, to: .decided, context)
       return nil
     }
     let registrations = registrations(process: settings.text("update-process"), context)
-    if change.status == ChangeRecord.Status.packetCreated {
+    if change.status == .packetCreated {
       try await registrations.sync(rid: change.rid, packet: bytes)
-      try await advance(&change, to: ChangeRecord.Status.synced, context)
+      try await advance(&change, to: .synced, context)
     }
     guard try await registrations.upload(rid: change.rid, packet: bytes) else {
-      try await advance(&change, to: ChangeRecord.Status.packetCreated, context)
+      try await advance(&change, to: .packetCreated, context)
       throw ServiceError(.unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
     }
-    try await advance(
-      &change, to: ChangeRecord.Status.uploaded, with: ["uploadedAt": .string(context.services.clock.now.iso)],
-      also: [.schedule(Self.look(after: change, context))], context)
+    change.isUploaded(at: context.services.clock.now)
+    try await advance(&change, to: .uploaded, also: [.schedule(Self.look(after: change, context))], context)
     context.log.info("a packet of a correction is uploaded", ["rid": change.rid])
     return nil
   }
@@ -216,40 +210,31 @@ extension MosipMediator {
       throw MediatorError(.unreadable, "the event has no registration number")
     }
     let key = OpenCRVSRecordKey.of(change.recordId)
-    var changes: [StageChange] = []
-    let before = try await context.store.record(Records.births, key)
-    let birth: JSONValue = [
-      "rid": .string(change.rid), "status": .string(Status.ridGenerated), "digest": .string(event.digest),
-      "object": JSONValue(change.text("object")), "registrationNumber": .string(number), "by": .string(change.key),
+    let before = try await context.store.record(BirthRecord.self, key)
+    var changes = [
+      BirthRecord(key, rid: change.rid, event, object: change.object, by: change.key, over: before?.version).writing
     ]
-    if let before {
-      changes.append(.put(collection: Records.births, key: key, document: birth, ifVersion: before.version))
-      if let old = before.document["rid"]?.string, old != change.rid {
-        // Whoever would run the failed registration again would make a second UIN.
-        changes.append(
-          .put(collection: Records.rids, key: old, document: ["txnId": .string(key), "supersededBy": .string(change.rid)]))
-      }
-    } else {
-      changes.append(.insert(collection: Records.births, key: key, document: birth))
+    if let before, before.rid != change.rid {
+      // Whoever would run the failed registration again would make a second UIN.
+      changes.append(RIDOwner(before.rid, of: key, supersededBy: change.rid).overwriting)
     }
     changes += try await likeness(of: event, key, context)
-    if try await context.store.record(Records.numbers, OpenCRVSRecordKey.of(number)) == nil {
-      changes.append(.insert(collection: Records.numbers, key: OpenCRVSRecordKey.of(number), document: ["txnId": .string(key)]))
+    if try await !context.store.has(NumberOwner.self, OpenCRVSRecordKey.of(number)) {
+      changes.append(NumberOwner(number, of: key).writing)
     }
     changes += [
-      .put(
-        collection: Records.rids, key: change.rid,
-        document: ["txnId": .string(change.key), "change": true, "birth": .string(key)]),
+      RIDOwner(change.rid, of: change.key, isChange: true, making: key).overwriting,
       .schedule(
         WorkItem(
           kind: Self.packet, key: "\(key)#\(change.rid)" + (change.take > 1 ? "#\(change.take)" : ""),
           payload: ["transaction": .string(key)])),
       .schedule(Self.look(after: change, context)),
     ]
+    change.plan = .create
+    change.what = .created
+    change.subjectRid = change.rid
     do {
-      try await advance(
-        &change, to: ChangeRecord.Status.uploaded, with: ["plan": "create", "what": "created", "subjectRid": .string(change.rid)],
-        also: changes, context)
+      try await advance(&change, to: .uploaded, also: changes, context)
     } catch is StoreConflict {
       return .again(afterSeconds: 0.5)
     }

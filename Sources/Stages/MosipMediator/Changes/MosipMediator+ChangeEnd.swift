@@ -14,33 +14,27 @@ extension MosipMediator {
   }
 
   func finish(_ change: ChangeRecord, _ ending: Ending, _ context: StageContext) async throws -> WorkOutcome {
-    var more: JSONObject = [:]
-    var isDone = false
-    switch ending {
-    case .done: isDone = true
-    case .unchanged(let isStale):
-      more = ["what": "unchanged", "changed": []]
-      if isStale {
-        more["stale"] = true
-        stale.add()
-      }
-    }
-    let outcome = try await end(change, ChangeRecord.Status.changed, more, context) { line, persons in
-      try await leave(change, isDone, &line, &persons, more["stale"] != nil, context)
-        + (isDone ? noticeWork(of: change, context) : [])
+    var (isDone, isStale) = (true, false)
+    if case .unchanged(let cause) = ending { (isDone, isStale) = (false, cause) }
+    if isStale { stale.add() }
+    let outcome = try await end(change, .changed, context) {
+      if !isDone { $0.isUnchanged(isStale: isStale) }
+    } effects: { line, persons in
+      try await leave(change, isDone, &line, &persons, isStale, context) + (isDone ? noticeWork(of: change, context) : [])
     }
     context.log.info(
       "a change is done",
-      ["kind": change.eventKind.rawValue, "rid": change.rid, "what": more["what"]?.string ?? change.text("what") ?? ""])
+      ["kind": change.eventKind.rawValue, "rid": change.rid, "what": (isDone ? change.what : .unchanged)?.rawValue ?? ""])
     return outcome
   }
 
   /// Keeps a change until a person releases it, and says so. What comes after it in its line goes on.
   func hold(_ change: ChangeRecord, _ reason: String, _ context: StageContext) async throws -> WorkOutcome {
     context.log.warning("a change waits for a person to release it", ["kind": change.eventKind.rawValue, "rid": change.rid])
-    return try await end(
-      change, ChangeRecord.Status.held,
-      ["errorCode": .string(MediatorError.Code.notAllowed.rawValue), "errorMessage": .string(reason)], context)
+    return try await end(change, .held, context) {
+      $0.errorCode = MediatorError.Code.notAllowed.rawValue
+      $0.errorMessage = reason
+    }
   }
 
   func fail(_ change: ChangeRecord, _ fault: MediatorError, _ context: StageContext) async throws -> WorkOutcome {
@@ -51,17 +45,18 @@ extension MosipMediator {
     context.log.warning(
       "a change ended in an error",
       ["kind": change.eventKind.rawValue, "rid": change.rid, "code": failure.code, "error": failure.message])
-    return try await end(
-      change, ChangeRecord.Status.failed,
-      ["errorCode": .string(failure.code), "errorMessage": .string(failure.message)], context)
+    return try await end(change, .failed, context) {
+      $0.errorCode = failure.code
+      $0.errorMessage = failure.message
+    }
   }
 
   /// Ends a change in one commit: its own record, its line, the people whom it held, the next in the line, and the telling.
   private func end(
-    _ change: ChangeRecord, _ status: String, _ more: JSONObject, _ context: StageContext,
+    _ change: ChangeRecord, _ status: ChangeRecord.Status, _ context: StageContext, saying: (inout ChangeRecord) -> Void,
     effects: (inout RecordLine, inout [PersonRecord]) async throws -> [StageChange] = { _, _ in [] }
   ) async throws -> WorkOutcome {
-    let isLate = change.hasFailedInItsRegistration && status == ChangeRecord.Status.changed
+    let isLate = change.hasFailedInItsRegistration && status == .changed
     for _ in 0..<20 {
       guard let fresh = try await self.change(change.key, context), isLate || !fresh.hasEnded else { return .done }
       guard fresh.version == change.version else {
@@ -69,27 +64,23 @@ extension MosipMediator {
           .unavailable, service: context.stage, code: MediatorError.Code.serviceUnreachable.rawValue,
           "a change is worked on elsewhere too")
       }
-      var document = fresh.document
-      document["status"] = .string(status)
+      var ended = fresh
+      ended.status = status
       // The error was told of the go before.
-      if isLate { document["take"] = JSONValue(fresh.take + 1) }
-      for member in more { document[member.key] = member.value }
-      if status == ChangeRecord.Status.changed {
-        document["errorCode"] = nil
-        document["errorMessage"] = nil
+      if isLate { ended.take += 1 }
+      saying(&ended)
+      if status == .changed {
+        ended.errorCode = nil
+        ended.errorMessage = nil
       }
       var own = try await line(change.recordId, context)
       own.queue.removeAll { $0 == change.key }
-      var changes: [StageChange] = [
-        .put(collection: Records.changes, key: change.key, document: document, ifVersion: fresh.version),
-        .schedule(Self.telling(change.key, take: isLate ? fresh.take + 1 : fresh.take)),
-      ]
-      if let next = own.queue.first, let record = try await self.change(next, context) {
-        changes.append(.schedule(Self.work(on: next, take: record.take)))
+      var changes = [ended.writing, .schedule(Self.telling(change.key, take: ended.take))]
+      if let next = own.queue.first, let record = try await context.store.record(ChangeRecord.collection, next) {
+        changes.append(.schedule(Self.work(on: next, take: ChangeRecord.take(of: record))))
       }
       var persons: [PersonRecord] = []
-      for key in [change.text("person"), change.text("otherPerson")].compactMap({ $0 })
-      where !persons.contains(where: { $0.key == key }) {
+      for key in change.people where !persons.contains(where: { $0.key == key }) {
         persons.append(try await person(key, context))
       }
       // Its hold was given up when it failed: whoever has it now ends first.
@@ -100,11 +91,11 @@ extension MosipMediator {
       } else {
         var standing = standing
         changes += try await effects(&standing, &persons)
-        changes.append(standing.change)
+        changes.append(standing.writing)
       }
       for index in persons.indices where persons[index].holder == change.key { persons[index].holder = nil }
       do {
-        try await context.store.commit(changes + [own.change] + persons.map(\.change))
+        try await context.store.commit(changes + [own.writing] + persons.map(\.writing))
         return .done
       } catch is StoreConflict {
         // Another event of the record was taken meanwhile: looked at again.
@@ -125,22 +116,17 @@ extension MosipMediator {
     case .birth: return []
     case .birthCorrection:
       guard !isStale, try await !isOutdated(change, line, context) else { return [] }
-      line.document["eventRid"] = .string(change.rid)
-      line.document["eventObject"] = JSONValue(change.text("object"))
+      line.isCorrected(by: change)
       // A corrected number leads there as well as the old one.
-      guard let number = change.registrationNumber,
-        try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId)) != nil,
-        try await context.store.record(Records.numbers, OpenCRVSRecordKey.of(number)) == nil
+      let birth = OpenCRVSRecordKey.of(change.recordId)
+      guard let number = change.registrationNumber, try await context.store.has(BirthRecord.self, birth),
+        try await !context.store.has(NumberOwner.self, OpenCRVSRecordKey.of(number))
       else { return [] }
-      return [
-        .insert(
-          collection: Records.numbers, key: OpenCRVSRecordKey.of(number),
-          document: ["txnId": .string(OpenCRVSRecordKey.of(change.recordId))])
-      ]
+      return [NumberOwner(number, of: birth).writing]
     case .death:
       return try await leaveDeath(change, isDone, &line, &persons, context)
     case .deathCorrection:
-      guard isDone, change.text("plan") == "exchange", persons.count == 2 else { return [] }
+      guard isDone, change.plan == .exchange, persons.count == 2 else { return [] }
       persons[0].reasons.removeAll { $0.isOf(change.kind, line.key) }
       persons[0].deactivatedBy = nil
       persons[0].reversals += 1
@@ -149,17 +135,17 @@ extension MosipMediator {
       persons[1] = new[0]
       return changes
     case .deathReversal:
-      guard line.document["standing"]?.bool == true else { return [] }
-      line.document["standing"] = false
-      line.document["reversed"] = true
+      guard line.isStanding == true else { return [] }
+      line.isStanding = false
+      line.isReversed = true
       for index in persons.indices {
         persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
         persons[index].reversals += 1
-        if isDone, change.text("to") == "ACTIVATED" { persons[index].deactivatedBy = nil }
+        if isDone, change.to == .activated { persons[index].deactivatedBy = nil }
       }
       return []
     case .birthRevocation:
-      line.document["revoked"] = true
+      line.isRevoked = true
       for index in persons.indices {
         persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
         persons[index].reasons.append(PersonRecord.Reason(.revocation, line.key))
@@ -167,7 +153,7 @@ extension MosipMediator {
       }
       return []
     case .birthReinstatement:
-      line.document["revoked"] = false
+      line.isRevoked = false
       for index in persons.indices {
         persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
         if isDone { persons[index].deactivatedBy = nil }
@@ -181,24 +167,18 @@ extension MosipMediator {
     _ change: ChangeRecord, _ isDone: Bool, _ line: inout RecordLine,
     _ persons: inout [PersonRecord], _ context: StageContext
   ) async throws -> [StageChange] {
-    line.document["standing"] = true
-    line.document["reversed"] = nil
-    line.document["deathRid"] = .string(change.rid)
-    line.document["deathKey"] = .string(change.key)
+    line.hasDeath(by: change)
     // Without a change of the identity its repository does not know this RID.
-    line.document["rid"] = isDone ? .string(change.rid) : JSONValue(change.text("subjectRid"))
+    line.rid = isDone ? change.rid : change.subjectRid
     for index in persons.indices {
       persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
       persons[index].reasons.append(PersonRecord.Reason(policy.deathAction.deactivates ? .death : .flag, line.key))
-      if isDone, change.text("to") == "DEACTIVATED" { persons[index].deactivatedBy = change.rid }
+      if isDone, change.to == .deactivated { persons[index].deactivatedBy = change.rid }
     }
     guard let number = change.registrationNumber,
-      try await context.store.record(Records.deathNumbers, OpenCRVSRecordKey.of(number)) == nil
+      try await !context.store.has(DeathNumber.self, OpenCRVSRecordKey.of(number))
     else { return [] }
-    return [
-      .insert(
-        collection: Records.deathNumbers, key: OpenCRVSRecordKey.of(number), document: ["record": .string(change.recordId)])
-    ]
+    return [DeathNumber(number, of: change.recordId).writing]
   }
 
   // MARK: registrations of their own
@@ -218,35 +198,30 @@ extension MosipMediator {
     // Of a registration that was run again an earlier end may be told once more: what its row says is how it stands now.
     let given = work.payload["result"]?.string
     let result = change.take > 1 ? row?.statusCode ?? given : given ?? row?.statusCode
-    if change.hasFailedInItsRegistration, result == "PROCESSED" { return try await finish(change, .done, context) }
+    let end = result.flatMap { RegistrationEnd(rawValue: $0) }
+    if change.hasFailedInItsRegistration, end == .processed { return try await finish(change, .done, context) }
     if change.hasEnded { return .done }
     // Its packet may have ended before anybody wrote down that it was sent.
-    guard change.status == ChangeRecord.Status.uploaded else { return .again(afterSeconds: 1) }
-    if change.text("plan") == "create",
-      let birth = try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document,
-      birth["rid"]?.string == change.rid, birth["status"]?.string == Status.failed
-    {
+    guard change.status == .uploaded else { return .again(afterSeconds: 1) }
+    if change.plan == .create, let birth = try await birth(of: change, context), birth.rid == change.rid, birth.status == .failed {
       return try await fail(
         change,
-        WorkFailure(code: birth["errorCode"]?.string ?? MediatorError.Code.packetCreation.rawValue, "no packet could be made"),
+        WorkFailure(code: birth.errorCode ?? MediatorError.Code.packetCreation.rawValue, "no packet could be made"),
         context)
     }
-    switch result {
-    case "PROCESSED"?: return try await finish(change, .done, context)
-    case let result? where ["FAILED", "REJECTED"].contains(result):
-      return try await fail(change, failure(result, work.payload["errorCode"]?.string, row), context)
-    default: return .again(afterSeconds: 15)
-    }
+    guard let end else { return .again(afterSeconds: 15) }
+    if end.isFailure { return try await fail(change, failure(end, work.payload["errorCode"]?.string, row), context) }
+    return try await finish(change, .done, context)
   }
 
   /// What a registration that failed is told as: the id repository's refusal by its code, all else by stage and status.
-  private func failure(_ result: String, _ code: String?, _ row: RegistrationRecord?) -> WorkFailure {
+  private func failure(_ end: RegistrationEnd, _ code: String?, _ row: RegistrationRecord?) -> WorkFailure {
     if let refusal = row?.statusComment.flatMap(Self.repositoryCode) {
       return WorkFailure(
         code: MediatorError.Code.changeRefused.rawValue, "the id repository refuses the change with \(refusal)")
     }
     let place = row?.latestTransactionType.map { " at \($0) (\(row?.latestTransactionStatus ?? "no status"))" } ?? ""
-    return WorkFailure(code: code ?? "PACKET_\(result)", "the registration ended as \(result)\(place)")
+    return WorkFailure(code: code ?? Self.packetCode + end.rawValue, "the registration ended as \(end.rawValue)\(place)")
   }
 
   /// The id repository's code in a comment, e.g. `IDR-IDC-013`.
@@ -267,21 +242,22 @@ extension MosipMediator {
     }
     // Released or replayed meanwhile: what the next go comes to is told instead.
     guard work.key == Self.telling(key, take: change.take).key, change.hasEnded else { return .done }
+    let status: ResultStatus = change.errorCode == nil ? .success : .error
     var message: JSONObject = [
-      "type": .string(change.eventKind.rawValue), "status": "success", "txnId": .string(change.key), "aid": .string(change.rid),
+      "type": .string(change.eventKind.rawValue), "status": .string(status.rawValue), "txnId": .string(change.key),
+      "aid": .string(change.rid),
     ]
     if let again = work.payload["again"]?.int { message["again"] = JSONValue(again) }
-    if let number = change.registrationNumber { message["opencrvs" + change.kind.numberKind] = .string(number) }
-    if let code = change.text("errorCode") {
-      message["status"] = "error"
-      message["errors"] = [["errorCode": .string(code), "errorMessage": JSONValue(change.text("errorMessage") ?? "")]]
+    if let number = change.registrationNumber { message["opencrvs" + change.kind.numberKind.rawValue] = .string(number) }
+    if let code = change.errorCode {
+      message["errors"] = [["errorCode": .string(code), "errorMessage": .string(change.errorMessage ?? "")]]
     } else {
-      if let rid = change.text("otherRid") ?? change.text("subjectRid"),
+      if let rid = change.otherRid ?? change.subjectRid,
         let identity = try await context.services.identities.identity(.rid(rid))
       {
         message["uinToken"] = .string(try await uinToken(of: identity.uin, context))
       }
-      message["what"] = JSONValue(change.text("what") ?? "unchanged")
+      message["what"] = .string((change.what ?? .unchanged).rawValue)
       message["changed"] = .array(change.changed.map { .string($0) })
       message["errors"] = []
     }
@@ -290,13 +266,11 @@ extension MosipMediator {
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the result cannot be reported")
     }
-    if change.status == ChangeRecord.Status.changed {
-      var document = change.document
-      document["status"] = .string(ChangeRecord.Status.told)
+    if change.status == .changed {
+      var told = change
+      told.status = .told
       do {
-        try await context.store.commit([
-          .put(collection: Records.changes, key: key, document: document, ifVersion: change.version)
-        ])
+        try await context.store.commit([told.writing])
       } catch is StoreConflict {
         // Told by another process too.
       }

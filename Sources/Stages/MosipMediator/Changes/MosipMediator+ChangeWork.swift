@@ -21,8 +21,8 @@ extension MosipMediator {
     do {
       for _ in 0..<12 {
         if change.hasEnded { return .done }
-        if change.status == ChangeRecord.Status.uploaded {
-          if change.text("plan") == "packet" { try await removePackets(of: change.rid, context) }
+        if change.status == .uploaded {
+          if change.plan == .packet { try await removePackets(of: change.rid, context) }
           return .done
         }
         if let outcome = try await step(&change, context) { return outcome }
@@ -40,44 +40,46 @@ extension MosipMediator {
   /// One step; nil when the next one follows at once.
   private func step(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
     switch change.status {
-    case ChangeRecord.Status.taken: return try await findPerson(&change, context)
-    case ChangeRecord.Status.found: return try await verify(&change, context)
-    case ChangeRecord.Status.verified: return try await decide(&change, context)
-    case ChangeRecord.Status.decided: return try await carryOut(&change, context)
-    case ChangeRecord.Status.packetCreated, ChangeRecord.Status.synced:
-      return try await send(&change, context)
-    default: return .done
+    case .taken: try await findPerson(&change, context)
+    case .found: try await verify(&change, context)
+    case .verified: try await decide(&change, context)
+    case .decided: try await carryOut(&change, context)
+    case .packetCreated, .synced: try await send(&change, context)
+    case .uploaded, .changed, .held, .told, .failed: .done
     }
   }
 
   func advance(
-    _ change: inout ChangeRecord, to status: String, with more: JSONObject = [:], also changes: [StageChange] = [],
-    _ context: StageContext
+    _ change: inout ChangeRecord, to status: ChangeRecord.Status, also changes: [StageChange] = [], _ context: StageContext
   ) async throws {
-    change.document["status"] = .string(status)
-    for member in more { change.document[member.key] = member.value }
-    try await context.store.commit(
-      [.put(collection: Records.changes, key: change.key, document: change.document, ifVersion: change.version)] + changes)
-    change.version += 1
+    change.status = status
+    try await context.store.commit([change.writing] + changes)
+    change.wasWritten()
+  }
+
+  /// The birth of a change's record.
+  func birth(of change: ChangeRecord, _ context: StageContext) async throws -> BirthRecord? {
+    try await context.store.record(BirthRecord.self, OpenCRVSRecordKey.of(change.recordId))
   }
 
   // MARK: whose identity
 
   private func findPerson(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
     try await auditDecisions(change, context)
-    if let earlier = change.document["earlier"]?.object,
+    if let decided = try change.withEarlierDecisions(),
       try await context.services.identities.identity(.rid(change.rid)) != nil
     {
-      return try await carryOn(&change, earlier, context)
+      change = decided
+      return try await carryOn(&change, context)
     }
     if let reason = ChangeDecision.hold(change.kind, isReleased: change.isReleased, policy) {
       return try await hold(change, reason, context)
     }
     let event = try await event(of: change, context)
     try checkDates(event, context)
-    change.document["as"] = nil
-    if change.eventKind == .deathCorrection, try await standingLine(change, context).document["standing"] == nil {
-      change.document["as"] = .string(EventKind.death.rawValue)
+    change.treatedAs = nil
+    if change.eventKind == .deathCorrection, try await standingLine(change, context).isStanding == nil {
+      change.treatedAs = .death
     }
     let line = try await line(change.recordId, context)
     if change.kind == .birthCorrection, try await isOutdated(change, line, context) {
@@ -89,10 +91,10 @@ extension MosipMediator {
       guard let lock = try await holding([person], for: change, [person: identity.rid], context) else {
         return .again(afterSeconds: Self.pause / 2)
       }
+      change.subjectRid = identity.rid
+      change.person = person
       do {
-        try await advance(
-          &change, to: ChangeRecord.Status.found, with: ["subjectRid": .string(identity.rid), "person": .string(person)],
-          also: lock, context)
+        try await advance(&change, to: .found, also: lock, context)
       } catch is StoreConflict {
         return .again(afterSeconds: Self.pause / 4)
       }
@@ -101,8 +103,8 @@ extension MosipMediator {
       return .again(afterSeconds: patience(change, context))
     case .inactive(let status):
       // A death of somebody who is inactive already changes nothing; of a BLOCKED one nothing is known.
-      guard change.kind == .death, status == "DEACTIVATED" else {
-        throw MediatorError(.state, "the identity behind the VID is \(status)")
+      guard change.kind == .death, status == .deactivated else {
+        throw MediatorError(.state, "the identity behind the VID is \(status.rawValue)")
       }
       return try await finish(change, .unchanged(isStale: false), context)
     case .neverMade: return try await makeInstead(&change, context)
@@ -141,7 +143,7 @@ extension MosipMediator {
       if let holder = person.holder, holder != change.key { return nil }
       person.holder = change.key
       if let rid = rids[key], !rid.isEmpty { person.rid = rid }
-      changes.append(person.change)
+      changes.append(person.writing)
     }
     return changes
   }
@@ -157,7 +159,7 @@ extension MosipMediator {
 
   /// The identity that the change was found to be about.
   func subject(of change: ChangeRecord, _ context: StageContext) async throws -> Identity {
-    guard let rid = change.text("subjectRid"), let identity = try await context.services.identities.identity(.rid(rid)) else {
+    guard let rid = change.subjectRid, let identity = try await context.services.identities.identity(.rid(rid)) else {
       throw MediatorError(.numberUnknown, "the identity that was found is not there any more")
     }
     return identity
@@ -170,7 +172,7 @@ extension MosipMediator {
     if isStatusChange, policy.verifiesDeaths {
       try compare(try await event(of: change, context).bundle.subject, with: try await subject(of: change, context))
     }
-    try await advance(&change, to: ChangeRecord.Status.verified, context)
+    try await advance(&change, to: .verified, context)
     return nil
   }
 
@@ -201,16 +203,15 @@ extension MosipMediator {
     case .hold(let reason): return try await hold(change, reason, context)
     case .refuse(let fault): throw fault
     case .status(let status, let deceased, let what):
-      try await advance(
-        &change, to: ChangeRecord.Status.decided,
-        with: ["plan": "status", "to": JSONValue(status), "deceased": JSONValue(deceased), "what": .string(what)], context)
+      (change.plan, change.to, change.deceased, change.what) = (.status, status, deceased, what)
+      try await advance(&change, to: .decided, context)
     case .deathData:
-      try await advance(&change, to: ChangeRecord.Status.decided, with: ["plan": "death-data", "what": "corrected"], context)
+      (change.plan, change.what) = (.deathData, .corrected)
+      try await advance(&change, to: .decided, context)
     case .fields(let names):
-      let plan = policy.correctsByPacket && change.kind == .birthCorrection ? "packet" : "fields"
-      try await advance(
-        &change, to: ChangeRecord.Status.decided,
-        with: ["plan": .string(plan), "changed": .array(names.map { .string($0) }), "what": "corrected"], context)
+      change.plan = policy.correctsByPacket && change.kind == .birthCorrection ? .packet : .fields
+      (change.changed, change.what) = (names, .corrected)
+      try await advance(&change, to: .decided, context)
     case .exchange:
       guard let other else { throw MediatorError(.unknown, "an exchange without another person") }
       return try await decideExchange(&change, event, identity, other, context)
@@ -221,15 +222,15 @@ extension MosipMediator {
   private func facts(
     of change: ChangeRecord, _ event: OpenCRVSEvent, _ identity: Identity, _ context: StageContext
   ) async throws -> ChangeFacts {
-    let person = try await person(change.text("person") ?? "", context)
+    let person = try await person(change.person ?? "", context)
     let line = try await standingLine(change, context)
-    var facts = ChangeFacts(kind: change.kind, status: identity.status)
-    facts.isFlagged = identity.fields["declaredAsDeceased"]?.string == "Y"
+    var facts = ChangeFacts(kind: change.kind, status: IdentityStatus(rawValue: identity.status))
+    facts.isFlagged = isDeceased(identity)
     facts.isReleased = change.isReleased
     facts.reversals = person.reversals
-    facts.stands = line.document["standing"]?.bool == true
-    facts.wasReversed = line.document["reversed"]?.bool == true
-    if change.kind == .birthReinstatement { facts.stands = line.document["revoked"]?.bool == true }
+    facts.stands = line.isStanding == true
+    facts.wasReversed = line.isReversed == true
+    if change.kind == .birthReinstatement { facts.stands = line.isRevoked == true }
     let others = person.reasons.filter { !$0.isOf(change.kind, line.key) }
     facts.othersDeactivate = others.contains { $0.holds != .flag }
     facts.othersFlag = others.contains { $0.holds != .revocation }
@@ -254,11 +255,11 @@ extension MosipMediator {
   /// The line in which the death of a record stands: its own, or that of the record which its registration number belongs to.
   func standingLine(_ change: ChangeRecord, _ context: StageContext) async throws -> RecordLine {
     let own = try await line(change.recordId, context)
-    guard change.kind == .deathReversal || change.kind == .deathCorrection, own.document["standing"] == nil,
+    guard change.kind == .deathReversal || change.kind == .deathCorrection, own.isStanding == nil,
       let number = change.registrationNumber,
-      let record = try await context.store.record(Records.deathNumbers, OpenCRVSRecordKey.of(number))?.document["record"]?.string
+      let death = try await context.store.record(DeathNumber.self, OpenCRVSRecordKey.of(number))
     else { return own }
-    return try await line(record, context)
+    return try await line(death.recordId, context)
   }
 
   /// Whole days since the death, as the identity says it, else since it was taken; of a birth since that was taken.
@@ -273,8 +274,8 @@ extension MosipMediator {
     }
     let rid =
       change.kind.subject == .death
-      ? line.text("deathRid")
-      : try await context.store.record(Records.births, OpenCRVSRecordKey.of(change.recordId))?.document["rid"]?.string
+      ? line.deathRid
+      : try await birth(of: change, context)?.rid
     return rid.flatMap { try? RID($0) }.map { Int(now.seconds(since: $0.timestamp) / 86_400) }
   }
 
@@ -295,18 +296,18 @@ extension MosipMediator {
 
   /// A release or a replay is a person's decision, which the audit trail must show; nothing is done before it stands there.
   private func auditDecisions(_ change: ChangeRecord, _ context: StageContext) async throws {
-    func entry(_ what: String, _ decision: JSONValue, key: String) -> AuditEntry {
+    func entry(_ what: String, _ decision: ChangeRecord.Decision, key: String) -> AuditEntry {
       var entry = AuditEntry(
         eventId: "OPENCRVS_CHANGE_\(what.uppercased())", eventName: "opencrvs change \(what)", eventType: "OPENCRVS",
         module: context.stage, id: change.rid,
         description:
-          "\(change.kind.rawValue) \(what) by \(decision["author"]?.string ?? "unknown"): \(decision["reason"]?.string ?? "")")
+          "\(change.kind.rawValue) \(what) by \(decision.author ?? "unknown"): \(decision.reason ?? "")")
       entry.idempotencyKey = "\(context.stage):\(key):\(change.key):\(change.take)"
       return entry
     }
-    if let replay = change.document["replays"]?.array?.last, replay["take"]?.int == change.take {
+    if let replay = change.replays.last, replay.take == change.take {
       try await context.services.audit.record([entry("replayed", replay, key: "replay")])
-    } else if change.isReleased, let release = change.document["release"] {
+    } else if let release = change.release {
       try await context.services.audit.record([entry("released", release, key: "release")])
     }
   }

@@ -19,7 +19,7 @@ extension MosipMediator {
     case .person(let other)?: return other.uin == identity.uin ? nil : other
     case .nobody(let fault)?: throw fault
     case .inactive(let status)?:
-      throw MediatorError(.state, "the identity behind the VID of the event is \(status)")
+      throw MediatorError(.state, "the identity behind the VID of the event is \(status.rawValue)")
     default: return nil
     }
   }
@@ -27,7 +27,7 @@ extension MosipMediator {
   /// The number by which the death of this record named its person.
   private func registeredNumber(_ change: ChangeRecord, _ context: StageContext) async throws -> String? {
     let line = try await line(change.recordId, context)
-    let key = line.text("deathKey") ?? OpenCRVSRecordKey.of("\(change.recordId):\(EventKind.death.rawValue)")
+    let key = line.deathKey ?? OpenCRVSRecordKey.of("\(change.recordId):\(EventKind.death.rawValue)")
     guard let death = try await self.change(key, context) else { return nil }
     return try await event(of: death, context).bundle.nationalId
   }
@@ -35,46 +35,47 @@ extension MosipMediator {
   func decideExchange(
     _ change: inout ChangeRecord, _ event: OpenCRVSEvent, _ old: Identity, _ new: Identity, _ context: StageContext
   ) async throws -> WorkOutcome? {
-    if new.status == "BLOCKED" { throw MediatorError(.state, "the identity is BLOCKED and is left alone") }
+    if IdentityStatus(rawValue: new.status) == .blocked { throw MediatorError(.state, "the identity is BLOCKED and is left alone") }
     if policy.verifiesDeaths { try compare(event.bundle.subject, with: new) }
-    guard let person = change.text("person") else { throw MediatorError(.unknown, "the change holds nobody") }
+    guard let person = change.person else { throw MediatorError(.unknown, "the change holds nobody") }
     let other = PersonRecord.key(try await uinToken(of: new.uin, context))
     guard let locks = try await holding([other], for: change, [other: new.rid], context) else {
       // Whoever holds the other one may wait for this one: it is let go meanwhile.
       var held = try await self.person(person, context)
       held.holder = nil
-      try await advance(&change, to: ChangeRecord.Status.taken, also: [held.change], context)
+      try await advance(&change, to: .taken, also: [held.writing], context)
       return .again(afterSeconds: 0.5)
     }
-    let second = if let kept = change.text("secondRid") { kept } else { try await newRID(context) }
-    try await advance(
-      &change, to: ChangeRecord.Status.decided,
-      with: [
-        "plan": "exchange", "to": policy.deathAction.deactivates ? "DEACTIVATED" : nil, "what": "corrected", "changed": ["UIN"],
-        "otherRid": .string(new.rid), "otherPerson": .string(other),
-        "secondRid": .string(second),
-      ], also: locks, context)
+    let second = if let kept = change.secondRid { kept } else { try await newRID(context) }
+    change.plan = .exchange
+    change.to = policy.deathAction.deactivates ? .deactivated : nil
+    change.what = .corrected
+    change.changed = ["UIN"]
+    change.otherRid = new.rid
+    change.otherPerson = other
+    change.secondRid = second
+    try await advance(&change, to: .decided, also: locks, context)
     return nil
   }
 
   func carryOutExchange(_ change: ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
     let event = try await event(of: change, context)
     let old = try await subject(of: change, context)
-    guard let rid = change.text("otherRid"), let second = change.text("secondRid"),
+    guard let rid = change.otherRid, let second = change.secondRid,
       let new = try await context.services.identities.identity(.rid(rid))
     else { throw MediatorError(.numberUnknown, "the identity that was found is not there any more") }
     let action = policy.deathAction
     try await patch(
-      new, rid: change.rid, status: action.deactivates ? "DEACTIVATED" : nil,
-      fields: deceasedFields(action.flags ? "Y" : nil, event),
+      new, rid: change.rid, status: action.deactivates ? .deactivated : nil,
+      fields: deceasedFields(action.flags ? .yes : nil, event),
       change, context)
-    let held = try await person(change.text("person") ?? "", context).reasons
+    let held = try await person(change.person ?? "", context).reasons
       .filter { !$0.isOf(change.kind, OpenCRVSRecordKey.of(change.recordId)) }
     let activates = action.deactivates && !held.contains { $0.holds != .flag }
-    let unflags = old.fields["declaredAsDeceased"]?.string == "Y" && !held.contains { $0.holds != .revocation }
+    let unflags = isDeceased(old) && !held.contains { $0.holds != .revocation }
     if activates || unflags {
       try await patch(
-        old, rid: second, status: activates ? "ACTIVATED" : nil, fields: deceasedFields(unflags ? "N" : nil, event), change, context
+        old, rid: second, status: activates ? .activated : nil, fields: deceasedFields(unflags ? .no : nil, event), change, context
       )
     }
     return try await finish(change, .done, context)

@@ -41,8 +41,8 @@ extension MosipMediator {
   struct NoticePolicy: Sendable {
     let recipients: [Recipient]
     let channels: [Channel]
-    /// By what became of the identity: `deactivated`, `activated`.
-    let templates: [String: String]
+    /// By what became of the identity: deactivated, activated.
+    let templates: [ChangeResult: String]
 
     init(_ settings: StageSettings) throws {
       let notify = settings.text("notify")
@@ -52,14 +52,14 @@ extension MosipMediator {
         throw SettingError(stage: settings.stage, setting: "notifications", "names `\(name)`, which is neither sms nor email")
       }
       channels = Channel.allCases.filter { names.contains($0.rawValue) }
-      var templates: [String: String] = [:]
+      var templates: [ChangeResult: String] = [:]
       for line in settings.texts("notification-templates") {
         let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
-        guard parts.count == 2, ["deactivated", "activated"].contains(parts[0]) else {
+        guard parts.count == 2, let what = ChangeResult(rawValue: parts[0]), what == .deactivated || what == .activated else {
           throw SettingError(
             stage: settings.stage, setting: "notification-templates", "`\(line)` is neither deactivated=CODE nor activated=CODE")
         }
-        templates[parts[0]] = parts[1]
+        templates[what] = parts[1]
       }
       self.templates = templates
     }
@@ -67,7 +67,7 @@ extension MosipMediator {
 
   /// The work of telling people of a change that gave an identity another status; none for any other one.
   func noticeWork(of change: ChangeRecord, _ context: StageContext) -> [StageChange] {
-    guard change.text("plan") == "status", change.text("to") != nil, !(context.services.notifier is NoNotifier) else { return [] }
+    guard change.plan == .status, change.to != nil, !(context.services.notifier is NoNotifier) else { return [] }
     return notices.recipients.flatMap { recipient in
       notices.channels.map { channel in
         .schedule(
@@ -95,9 +95,7 @@ extension MosipMediator {
       }
       guard let message = try await message(change, contact, channel, context) else { return .done }
       do {
-        try await context.store.commit([
-          .insert(collection: Records.notices, key: OpenCRVSRecordKey.of(work.key), document: ["change": .string(change.key)])
-        ])
+        try await context.store.commit([NoticeRecord(work, of: change).writing])
       } catch is StoreConflict {
         // It was being sent before, and nobody knows how far that came.
         return .done
@@ -151,7 +149,7 @@ extension MosipMediator {
   private func message(
     _ change: ChangeRecord, _ contact: Contact, _ channel: Channel, _ context: StageContext
   ) async throws -> (text: String, subject: String)? {
-    let what = change.text("to") == "ACTIVATED" ? "activated" : "deactivated"
+    let what = change.to == .activated ? ChangeResult.activated : .deactivated
     func text(_ suffix: String, else own: String) async throws -> String {
       var template: String?
       if let code = notices.templates[what] {
@@ -159,7 +157,7 @@ extension MosipMediator {
       }
       return MessageTemplate.filled(template ?? settings.text(own), ["RID": change.rid, "name": contact.name ?? ""])
     }
-    let words = try await text(channel == .sms ? "_SMS" : "_EMAIL", else: "notification-\(what)")
+    let words = try await text(channel == .sms ? "_SMS" : "_EMAIL", else: "notification-\(what.rawValue)")
     if words.isEmpty { return nil }
     return (words, channel == .sms ? "" : try await text("_EMAIL_SUB", else: "notification-subject"))
   }

@@ -20,8 +20,10 @@ extension MosipMediator {
       line.queue.append(key)
       do {
         try await context.store.commit(
-          taking(event, kind, key, rid, object, context) + [line.change]
-            + (line.queue.count == 1 ? [.schedule(Self.work(on: key, take: 1))] : []))
+          [
+            ChangeRecord(key, kind, event, rid: rid, object: object, at: context.services.clock.now).writing,
+            RIDOwner(rid, of: key, isChange: true).writing, line.writing,
+          ] + (line.queue.count == 1 ? [.schedule(Self.work(on: key, take: 1))] : []))
       } catch is StoreConflict {
         // The same event at the same time, another event of the record, or a RID that is taken: looked at again.
         continue
@@ -32,21 +34,6 @@ extension MosipMediator {
     throw ServiceError(
       .unavailable, service: context.stage, code: MediatorError.Code.serviceUnreachable.rawValue,
       "a record is changed by many at once")
-  }
-
-  private func taking(
-    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ rid: String, _ object: String, _ context: StageContext
-  ) -> [StageChange] {
-    let document: JSONValue = [
-      "kind": .string(kind.rawValue), "rid": .string(rid), "status": .string(ChangeRecord.Status.taken), "take": 1,
-      "recordId": .string(event.bundle.compositionId), "digest": .string(event.digest), "object": .string(object),
-      "numberKind": .string(kind.numberKind), "registrationNumber": JSONValue(event.bundle.registrationNumber),
-      "lastModified": JSONValue(event.bundle.task.lastModified), "takenAt": .string(context.services.clock.now.iso),
-    ]
-    return [
-      .insert(collection: Records.changes, key: key, document: document),
-      .insert(collection: Records.rids, key: rid, document: ["txnId": .string(key), "change": true]),
-    ]
   }
 
   /// The event of a request, proved to be the OpenCRVS side's and of this kind.
@@ -77,8 +64,8 @@ extension MosipMediator {
     _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext
   ) async throws -> Response? {
     guard let known = try await change(key, context) else { return nil }
-    let isSame = try await event.isSame(as: known.document) {
-      try await events(context).get(container: known.rid, key: $0)
+    let isSame = try await event.isSame(asDigest: known.digest) {
+      try await events(context).get(container: known.rid, key: known.object)
     }
     guard isSame else { throw MediatorError(.conflict, "the same record was received before with other content") }
     return takenChange(kind, known.rid, context)
@@ -92,7 +79,7 @@ extension MosipMediator {
   /// The application id that the event carries, if it is nobody's yet (a record that was a birth before carries the birth's), else a new one.
   private func changeRID(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
     if let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried),
-      try await context.store.record(Records.rids, carried) == nil
+      try await !context.store.has(RIDOwner.self, carried)
     {
       return carried
     }
@@ -102,21 +89,21 @@ extension MosipMediator {
   // MARK: what is stored
 
   func change(_ key: String, _ context: StageContext) async throws -> ChangeRecord? {
-    try await context.store.record(Records.changes, key).map(ChangeRecord.init)
+    try await context.store.record(ChangeRecord.self, key)
   }
 
   func line(_ record: String, _ context: StageContext) async throws -> RecordLine {
     let key = OpenCRVSRecordKey.of(record)
-    return RecordLine(key, try await context.store.record(Records.lines, key))
+    return try await context.store.record(RecordLine.self, key) ?? RecordLine(key)
   }
 
   func person(_ key: String, _ context: StageContext) async throws -> PersonRecord {
-    PersonRecord(key, try await context.store.record(Records.persons, key))
+    try await context.store.record(PersonRecord.self, key) ?? PersonRecord(key)
   }
 
   /// The event of a change as it came.
   func event(of change: ChangeRecord, _ context: StageContext) async throws -> OpenCRVSEvent {
-    guard let bytes = try await events(context).get(container: change.rid, key: change.text("object") ?? "")
+    guard let bytes = try await events(context).get(container: change.rid, key: change.object)
     else { throw MediatorError(.unknown, "the event is not in the object store") }
     return try OpenCRVSEvent(bytes)
   }

@@ -12,8 +12,8 @@ struct PersonSearch: Sendable {
     case waits
     /// The birth is known, and no UIN came of it; or no birth is known at all.
     case neverMade
-    /// The VID of the event belongs to somebody whose UIN is not ACTIVATED: MOSIP finds no more by it. The status as MOSIP names it.
-    case inactive(String)
+    /// The VID of the event belongs to somebody whose UIN is not ACTIVATED: MOSIP finds no more by it.
+    case inactive(IdentityStatus)
     case nobody(MediatorError)
   }
 
@@ -27,7 +27,7 @@ struct PersonSearch: Sendable {
   func find() async throws -> Outcome {
     var found: [Identity] = []
     var isWaiting = false
-    var inactive: String?
+    var inactive: IdentityStatus?
     var isUnknownNumber = false
     func add(_ identity: Identity?) {
       if let identity, !found.contains(where: { $0.uin == identity.uin }) { found.append(identity) }
@@ -63,7 +63,7 @@ struct PersonSearch: Sendable {
     default: break
     }
     if !isSettled, let token = event.bundle.token,
-      let rid = try await context.store.record(MosipMediator.Records.persons, PersonRecord.key(token))?.document["rid"]?.string
+      let rid = try await context.store.record(PersonRecord.self, PersonRecord.key(token))?.rid
     {
       add(try await identities.identity(.rid(rid)))
     }
@@ -92,7 +92,7 @@ struct PersonSearch: Sendable {
     do {
       return try await identities.identity(isVID ? .vid(number) : .uin(number)).map { .person($0) } ?? unknown
     } catch let error as ServiceError where error.code == Self.inactiveVID {
-      return .inactive(error.message.contains("BLOCKED") ? "BLOCKED" : "DEACTIVATED")
+      return .inactive(error.message.contains(IdentityStatus.blocked.rawValue) ? .blocked : .deactivated)
     } catch let error as ServiceError where error.code == Self.spentVID {
       return unknown
     }
@@ -106,70 +106,59 @@ struct PersonSearch: Sendable {
   // MARK: by what is kept
 
   /// The births of the record: its own, and the one that its registration number belongs to.
-  private func births() async throws -> [JSONValue] {
+  private func births() async throws -> [BirthRecord] {
     var keys = [OpenCRVSRecordKey.of(change.recordId)]
     if let number = event.bundle.registrationNumber, let key = try await birthKey(number: number), !keys.contains(key) {
       keys.append(key)
     }
-    var births: [JSONValue] = []
+    var births: [BirthRecord] = []
     for key in keys {
-      if let birth = try await context.store.record(MosipMediator.Records.births, key)?.document { births.append(birth) }
+      if let birth = try await context.store.record(BirthRecord.self, key) { births.append(birth) }
     }
     return births
   }
 
   private func birthKey(number: String) async throws -> String? {
-    try await context.store.record(MosipMediator.Records.numbers, OpenCRVSRecordKey.of(number))?.document["txnId"]?.string
+    try await context.store.record(NumberOwner.self, OpenCRVSRecordKey.of(number))?.transaction
   }
 
-  private func birth(number: String) async throws -> JSONValue? {
+  private func birth(number: String) async throws -> BirthRecord? {
     guard let key = try await birthKey(number: number) else { return nil }
-    return try await context.store.record(MosipMediator.Records.births, key)?.document
+    return try await context.store.record(BirthRecord.self, key)
   }
 
   /// The identity of a birth that was taken here.
-  private func child(of birth: JSONValue) async throws -> Outcome {
-    guard let rid = birth["rid"]?.string else { return .neverMade }
-    let identity = try await identities.identity(.rid(rid))
+  private func child(of birth: BirthRecord) async throws -> Outcome {
+    let identity = try await identities.identity(.rid(birth.rid))
     if let identity, !endsAnIdentity { return .person(identity) }
-    if identity == nil, birth["status"]?.string == MosipMediator.Status.failed || birth["outcome"]?.string != nil {
-      return .neverMade
-    }
-    let status = try await context.services.registrations.registrations(rid: rid).last?.statusCode
+    if identity == nil, birth.status == .failed || birth.outcome != nil { return .neverMade }
+    let row = try await context.services.registrations.registrations(rid: birth.rid).last
+    let end = row.flatMap { RegistrationEnd(rawValue: $0.statusCode) }
     // The last stages of a birth ask for credentials, which an identity that is not active any more does not get: the birth would end
     // without its token.
-    if let identity { return status.map { Self.ends.contains($0) } ?? true ? .person(identity) : .waits }
-    return status.map { Self.failures.contains($0) } == true ? .neverMade : .waits
+    if let identity { return row == nil || end != nil ? .person(identity) : .waits }
+    return end?.isFailure == true ? .neverMade : .waits
   }
 
   /// Whether the change may make the identity inactive.
   private var endsAnIdentity: Bool { change.kind == .death || change.kind == .birthRevocation }
 
-  /// How registrations end without an identity, and how they end at all.
-  private static let failures: Set<String> = ["FAILED", "REJECTED"]
-  private static let ends = failures.union(["PROCESSED"])
-
   /// The RIDs by which the deaths of this record changed an identity, the one in force first.
   private func deathRIDs() async throws -> [String] {
-    var rids = [line.text("rid")]
+    var rids = [line.rid]
     var records = [change.recordId]
     if let number = event.bundle.registrationNumber,
-      let record = try await context.store.record(MosipMediator.Records.deathNumbers, OpenCRVSRecordKey.of(number))?.document[
-        "record"]?
-        .string,
+      let record = try await context.store.record(DeathNumber.self, OpenCRVSRecordKey.of(number))?.recordId,
       record != change.recordId
     {
       records.append(record)
     }
     for record in records {
       if record != change.recordId {
-        rids.append(
-          try await context.store.record(MosipMediator.Records.lines, OpenCRVSRecordKey.of(record))?.document["rid"]?.string)
+        rids.append(try await context.store.record(RecordLine.self, OpenCRVSRecordKey.of(record))?.rid)
       }
       let death = OpenCRVSRecordKey.of("\(record):\(EventKind.death.rawValue)")
-      if line.text("rid") == nil {
-        rids.append(try await context.store.record(MosipMediator.Records.changes, death)?.document["rid"]?.string)
-      }
+      if line.rid == nil { rids.append(try await context.store.record(ChangeRecord.self, death)?.rid) }
     }
     return rids.compactMap { $0 }
   }

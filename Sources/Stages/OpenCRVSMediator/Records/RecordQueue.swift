@@ -4,36 +4,54 @@ import StageKit
 
 /// The events of one record that have not been forwarded yet, in the order taken. The first is being forwarded; each of the others is
 /// scheduled by the commit that ends the one before it, so nobody has to look whether it is its turn.
-struct RecordQueue: Sendable {
-  private let key: String
-  private let version: Int?
+struct RecordQueue: KeptRecord {
+  static let collection = "records"
+
+  let key: String
+  var version: Int?
   private let before: [String]
-  private(set) var keys: [String]
+  private(set) var keys: [String] { didSet { document["queue"] = .array(keys.map(JSONValue.string)) } }
+  private(set) var document: JSONValue
+
+  init(_ record: StageRecord) throws(ServiceError) {
+    key = record.key
+    version = record.version
+    keys = try RecordReader(record).texts("queue")
+    before = keys
+    document = record.document
+  }
+
+  /// A queue that is not kept yet.
+  private init(_ key: String, _ keys: [String]) {
+    self.key = key
+    self.keys = keys
+    before = keys
+    document = ["queue": .array(keys.map(JSONValue.string))]
+  }
 
   /// Reads the queue of a record. Where there is none, an earlier version may have taken the record's birth, and not ended with it: then
   /// the birth is in it.
   static func of(_ recordId: String, _ store: any StageStore) async throws -> RecordQueue {
     let key = OpenCRVSRecordKey.of(recordId)
-    if let record = try await store.record(OpenCRVSMediator.Records.records, key) {
-      let keys = record.document["queue"]?.array?.compactMap(\.string) ?? []
-      return RecordQueue(key: key, version: record.version, before: keys, keys: keys)
+    if let queue = try await store.record(RecordQueue.self, key) { return queue }
+    guard let birth = try await store.record(EventRecord.self, key), !birth.hasEnded, birth.status != .parked else {
+      return RecordQueue(key, [])
     }
-    let birth = try await store.record(OpenCRVSMediator.Records.events, key)
-    let keys = birth.map { hasEnded($0.document) || $0.document["status"]?.string == "Parked" } == false ? [key] : []
-    return RecordQueue(key: key, version: nil, before: keys, keys: keys)
+    return RecordQueue(key, [key])
   }
-
-  /// Whether an event has been forwarded, or never will be.
-  static func hasEnded(_ event: JSONValue) -> Bool { ["Forwarded", "Failed"].contains(event["status"]?.string) }
 
   /// Whether it is not kept yet.
   var isNew: Bool { version == nil }
 
   /// Takes off the first ones that have ended without that: a process of an earlier version, which knows no queues, may have forwarded
-  /// them while both versions ran.
-  mutating func dropEnded(_ store: any StageStore) async throws {
+  /// them while both versions ran. One that cannot be read has not ended.
+  mutating func dropEnded(_ context: StageContext) async throws {
     while let first = keys.first {
-      if let event = try await store.record(OpenCRVSMediator.Records.events, first), !Self.hasEnded(event.document) { return }
+      if let event = try await context.store.record(EventRecord.collection, first),
+        context.readable(EventRecord.self, event)?.hasEnded != true
+      {
+        return
+      }
       keys.removeFirst()
     }
   }
@@ -44,10 +62,7 @@ struct RecordQueue: Sendable {
   /// The changes that keep it and schedule whoever has become the first. They conflict with those of anybody who changed it meanwhile.
   var changes: [StageChange] {
     guard isNew || keys != before else { return [] }
-    let document: JSONValue = ["queue": .array(keys.map(JSONValue.string))]
-    var out: [StageChange] = [
-      .keep(collection: OpenCRVSMediator.Records.records, key: key, document: document, over: version)
-    ]
+    var out = [writing]
     if let first = keys.first, first != before.first {
       out.append(.schedule(WorkItem(kind: OpenCRVSMediator.forward, key: first)))
     }

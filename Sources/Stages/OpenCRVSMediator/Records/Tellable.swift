@@ -1,0 +1,41 @@
+import JSON
+import OpenCRVS
+import StageKit
+
+/// A record of which OpenCRVS is told.
+protocol Tellable: Sendable {
+  var numberKind: NumberKind? { get }
+  var registrationNumber: String? { get }
+  var aid: String? { get }
+  var token: KeptToken { get }
+  var errors: [ToldError] { get }
+}
+
+/// What OpenCRVS is told of a record.
+enum Telling: String, Sendable, CaseIterable {
+  /// The application id that MOSIP knows it by.
+  case aid
+  case token
+  case error
+}
+
+/// An error of an event.
+struct ToldError: Sendable {
+  let code: String
+  /// Empty once the person's data were erased.
+  let message: String
+
+  init(code: String, message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  /// The errors of a record; none where it has no such member.
+  static func list(_ read: RecordReader) throws(ServiceError) -> [ToldError] {
+    (try read.optionalObjects("errors") ?? []).map {
+      ToldError(code: $0["errorCode"]?.string ?? "", message: $0["errorMessage"]?.string ?? "")
+    }
+  }
+
+  var document: JSONValue { ["errorCode": .string(code), "errorMessage": .string(message)] }
+}
