@@ -183,8 +183,8 @@ extension ProgramTests {
       #expect(outcome.isAtRest, "\(story): \(outcome.openHops) \(outcome.openWork)")
       changed = try await ChangeOutcome.read(lines.changes, pipeline)
       outcome.expectEachOnce(
-        births, at: side.standIn, failedBefore: Set(revocations.compactMap(\.registrationNumber)), changes: Set(changed.aids))
-      changed.expect(lines, released: Set(revocations.compactMap(\.key)), at: side.standIn)
+        births, at: side.standIn, perhapsBefore: Set(revocations.compactMap(\.registrationNumber)), changes: Set(changed.aids))
+      changed.expect(lines, perhapsReleased: Set(revocations.compactMap(\.key)), at: side.standIn)
       #expect(outcome.remarks.isEmpty, "\(story): \(outcome.remarks.prefix(5))")
 
       await neighbour?.java.end()
