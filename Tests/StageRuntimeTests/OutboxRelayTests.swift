@@ -156,7 +156,7 @@ extension Bench {
     }
   }
 
-  @Test func `a courier that dies between sending and its mark sends the same hop again and it is judged once`() async throws {
+  @Test func `a relay that dies between sending and its mark sends the same hop again and it is judged once`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()
       let relay = try bench.relay(FakeSender.Faults(.after))
@@ -173,13 +173,13 @@ extension Bench {
     }
   }
 
-  @Test func `several couriers share the work and send nothing twice`() async throws {
+  @Test func `several relays share the work and send nothing twice`() async throws {
     try await Bench.run { bench async throws in
       for n in 0..<40 { try await bench.enter("\(n)") }
-      let couriers = try (0..<3).map { _ in try bench.relay() }
+      let relays = try (0..<3).map { _ in try bench.relay() }
       #expect(try await eventually { bench.broker.records("a-bus-in").count >= 40 })
       #expect(try await eventually { try await bench.number("SELECT count(*) FROM regproc.hop WHERE state = 0") == 0 })
-      for relay in couriers { relay.stop() }
+      for relay in relays { relay.stop() }
       #expect(bench.broker.records("a-bus-in").count == 40)
     }
   }

@@ -35,7 +35,7 @@ import Testing
     return TopicNeeds(routes, own: [own], all: all, bridge: nil)
   }
 
-  @Test func `an engine needs what its stages read and send to and knows what its courier sends to besides`() throws {
+  @Test func `an engine needs what its stages read and send to and knows what its outbox relay sends to besides`() throws {
     let needs = try Self.needs()
     #expect(needs.required.keys.sorted() == ["addr-bus-in", "packet-validator-bus-in"])
     #expect(needs.further.keys.sorted() == ["addr-new-bus-out", "births", "credential-requestor-bus-in"])

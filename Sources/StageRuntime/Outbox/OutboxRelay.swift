@@ -13,7 +13,7 @@ import System
 /// With `kafka.topics: own` a outbox relay carries what goes to the topics of its process's stages alone: to one that a stage of it reads, or
 /// sends to. Whatever waits is then carried by the process that it waits for, or by one of those that send there.
 ///
-/// Several couriers work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
+/// Several relays work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
 /// journal knows the second one.
 final class OutboxRelay: Sendable {
   private let database: PostgresSettings

@@ -171,8 +171,8 @@ struct AdminEndpoints: Sendable {
       text.add(.paused, name, value: paused.contains { $0.what == name } ? 1 : 0)
     }
     text.add(.paused, Pause.intake, value: paused.contains { $0.what == Pause.intake } ? 1 : 0)
-    text.add(.courierSent, value: relay.sent.load(ordering: .relaxed))
-    text.add(.courierHealed, value: relay.healed.load(ordering: .relaxed))
+    text.add(.outboxSent, value: relay.sent.load(ordering: .relaxed))
+    text.add(.outboxHealed, value: relay.healed.load(ordering: .relaxed))
     for watch in workers.map(\.watch) {
       text.add(.assignedPartitions, watch.name, value: watch.assignedPartitions)
       text.add(.recordsLost, watch.name, value: watch.lost.load(ordering: .relaxed))

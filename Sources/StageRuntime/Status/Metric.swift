@@ -5,12 +5,12 @@ import StageKit
 package enum Metric: String, Sendable, CaseIterable {
   case assignedPartitions = "regproc_assigned_partitions"
   case batches = "regproc_batches_total"
-  case courierHealed = "regproc_outbox_healed_total"
-  case courierSent = "regproc_outbox_sent_total"
   case deadLetters = "regproc_dead_letters_total"
   case hops = "regproc_hops_total"
   case kafkaLinesLeftOut = "regproc_kafka_log_lines_left_out_total"
   case loopFailures = "regproc_loop_failures_total"
+  case outboxHealed = "regproc_outbox_healed_total"
+  case outboxSent = "regproc_outbox_sent_total"
   case paused = "regproc_paused"
   case recordsLost = "regproc_records_lost_total"
   case redelivered = "regproc_redelivered_total"
@@ -31,12 +31,12 @@ package enum Metric: String, Sendable, CaseIterable {
       switch self {
       case .assignedPartitions: (["stage"], "Partitions of Kafka that the worker has; 0 for long: it reads nothing.")
       case .batches: (["stage"], "Batches whose messages and offsets are on the bus for good.")
-      case .courierHealed: ([], "Messages that nobody had taken for too long and that were sent again.")
-      case .courierSent: ([], "Messages and records that waited in the database and were sent.")
       case .deadLetters: (["stage"], "Records that no stage can read, and messages whose tries were used up.")
       case .hops: (["stage", "verdict"], "Messages that were judged, by verdict: passed, failed, retry or error.")
       case .kafkaLinesLeftOut: ([], "Lines of the Kafka client that the log left out, because the same came again and again.")
       case .loopFailures: (["stage"], "Rounds of the delivery loop that failed; their batch is read again after a pause.")
+      case .outboxHealed: ([], "Messages that nobody had taken for too long and that were sent again.")
+      case .outboxSent: ([], "Messages and records that waited in the database and were sent.")
       case .paused: (["stage"], "1 while an operator holds the stage, or with the stage \"intake\" all that is new; else 0.")
       case .recordsLost: (["stage"], "Records that the broker threw away before they were read.")
       case .redelivered: (["stage"], "Messages that came again; their verdict was known and only sent again.")
