@@ -193,8 +193,11 @@ public struct XMLReader {
     var rest = bytes[range]
     var out = ""
     while let start = rest.firstIndex(of: UInt8(ascii: "&")) {
+      // An error is told where its entity stands.
+      let place = max(start, counted.at)
       out += String(decoding: rest[..<start], as: UTF8.self)
       guard let end = rest[start...].prefix(12).firstIndex(of: UInt8(ascii: ";")) else {
+        at = place
         throw error(.openEntity, "a lone &; write &amp;")
       }
       let name = String(decoding: rest[(start + 1)..<end], as: UTF8.self)
@@ -206,6 +209,7 @@ public struct XMLReader {
       case "apos": out += "'"
       default:
         guard name.hasPrefix("#"), let scalar = Self.scalar(name.dropFirst()) else {
+          at = place
           throw error(.unknownEntity, "the entity &\(name); is not known; entities of a file's own are refused")
         }
         out.unicodeScalars.append(scalar)

@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test func `no UINIs taken twice by many tasks of several processes`() async throws {
+  @Test func `no UIN is taken twice by many tasks of several processes`() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }

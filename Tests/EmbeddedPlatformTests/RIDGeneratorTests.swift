@@ -7,7 +7,7 @@ import Testing
 @testable import EmbeddedPlatform
 
 @Suite(.serialized, .timeLimit(.minutes(30))) struct RIDGeneratorTests {
-  @Test func `no RIDIs given twice whoever asks`() async throws {
+  @Test func `no RID is given twice whoever asks`() async throws {
     try await World.run { world async throws in
       let other = world.anotherPool()
       defer { other.close() }

@@ -59,7 +59,7 @@ extension ProgramTests {
       #expect(store.code == 1 && store.output.contains("s3.secret-key-file"), "\(store.output)")
     }
 
-    @Test func `settings show where MOSIPIs and no secret`() async throws {
+    @Test func `settings show where MOSIP is and no secret`() async throws {
       let ended = try await Program.run(
         "settings", "--json", environment: ["REGPROC_MOSIP_CLIENT_SECRET": "s3cret", "REGPROC_S3_SECRET_KEY": "k3y"])
       #expect(ended.code == 0 && !ended.output.contains("s3cret") && !ended.output.contains("k3y"))

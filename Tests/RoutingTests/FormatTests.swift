@@ -134,7 +134,7 @@ import YAML
     #expect(try format(text) == Self.tidy)
   }
 
-  @Test func `what is no YAMLIs left alone`() {
+  @Test func `what is no YAML is left alone`() {
     guard case .unreadable(let problems, _) = RouteFormat.format(Array("a: [".utf8), name: "x") else {
       Issue.record("it was formatted")
       return

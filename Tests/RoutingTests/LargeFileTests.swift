@@ -60,7 +60,7 @@ import YAML
     ("a: [\n", "syntax"), ("a: \u{0}\n", "control-character"),
     (String(repeating: "[", count: 70) + String(repeating: "]", count: 70), "too-deep"),
   ])
-  func `broken YAMLIs refused by name`(_ text: String, _ code: String) {
+  func `broken YAML is refused by name`(_ text: String, _ code: String) {
     #expect(read(text).problems.contains { $0.code == code }, "\(read(text).problems)")
   }
 }

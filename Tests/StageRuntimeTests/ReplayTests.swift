@@ -99,7 +99,7 @@ import Testing
     }
   }
 
-  @Test func `a completed RIDIs refused unless forced and keeps its history`() async throws {
+  @Test func `a completed RID is refused unless forced and keeps its history`() async throws {
     try await Bench.run { bench async throws in
       try await ended(bench)
       #expect(try await refusal(bench) == "completed")

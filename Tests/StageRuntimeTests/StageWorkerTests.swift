@@ -129,7 +129,7 @@ import Testing
     }
   }
 
-  @Test func `one RIDIs never in two hands at once`() async throws {
+  @Test func `one RID is never in two hands at once`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")
       try await bench.put("1", to: "c")

@@ -280,7 +280,7 @@ import Testing
     return try JSONValue.parse(answer.body)
   }
 
-  @Test func `a lost RIDIs found by center and days`() async throws {
+  @Test func `a lost RID is found by center and days`() async throws {
     let world = await world {
       $0.announcedRows = [AnnouncedRecord(rid: Sample.rid, registrationDay: nil, announcedAt: Sample.now)]
     }

@@ -36,7 +36,7 @@ import YAML
     ("<?xml version='1.0' encoding='latin-1'?><routes/>", "not-utf-8 1:1"),
     (String(repeating: "<routes>", count: 65), "too-deep 1:520"),
   ])
-  func `what is no XMLIs a problem with its code and place`(_ text: String, _ expected: String) {
+  func `what is no XML is a problem with its code and place`(_ text: String, _ expected: String) {
     let found = CamelImport.read([CamelImport.Source(name: "x.xml", bytes: Array(text.utf8))], stages: .registrationProcessor)
     #expect(found.problems.map { "\($0.code) \($0.position)" }.contains(expected), "\(found.report())")
   }

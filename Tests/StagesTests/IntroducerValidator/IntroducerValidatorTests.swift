@@ -67,7 +67,7 @@ import Testing
     #expect(!verdict.comment.contains("3645074956"))
   }
 
-  @Test func `an introducer whose VIDIs spent is not found`() async throws {
+  @Test func `an introducer whose VID is spent is not found`() async throws {
     let world = await world(naming: "introducerVID", "2541892807463570")
     await world.set { $0.vids["5075291708"]?[0].status = "REVOKED" }
     let verdict = try await world.judge(IntroducerValidator.self)

@@ -162,7 +162,7 @@ import Testing
     }
   }
 
-  @Test func `a body that is no JSONIs named with its code`() async throws {
+  @Test func `a body that is no JSON is named with its code`() async throws {
     try await withServer { _, send async throws in
       for (body, code) in [("x", "RPR-RGS-016"), ("[]", "RPR-RGS-017")] {
         let answer = try JSONValue.parse(try await send("/search", Array(body.utf8), "good").body)

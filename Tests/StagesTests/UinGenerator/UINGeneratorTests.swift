@@ -62,7 +62,7 @@ import Testing
     #expect(await world.identities.count == 1)
   }
 
-  @Test func `a refused draft is kept so that no UINIs burned`() async throws {
+  @Test func `a refused draft is kept so that no UIN is burned`() async throws {
     let world = await world()
     await world.fail("updateDraft", with: Broken.refused("IDR-IDC-002", service: "identity repository"))
     let verdict = try await world.judge(UINGenerator.self)

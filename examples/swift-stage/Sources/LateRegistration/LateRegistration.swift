@@ -27,5 +27,7 @@ public struct LateRegistration: StagePlugin {
   }
 
   /// The day of a date as packets have it, e.g. `2024/02/29`.
-  private static func day(_ text: String) -> Instant? { Instant(iso: text.replacing("/", with: "-") + "T00:00:00.000Z") }
+  private static func day(_ text: String) -> Instant? {
+    Instant(iso: text.replacing("/", with: "-") + "T00:00:00.000Z")
+  }
 }
