@@ -60,7 +60,7 @@ public final class MemoryStore: Sendable {
     case .add(let collection, let key, let member, let number):
       let old = content.records[place(collection, key)]
       guard case .object(var members) = old?.document ?? [:], let value = members[member].map({ $0.int }) ?? 0 else {
-        throw ServiceError(.refused, service: "store", code: "RPR-STORE-001", "`\(member)` of \(collection) is no whole number")
+        throw ServiceError(.refused, service: "database", code: "RPR-SYS-012", "`\(member)` of \(collection) is no whole number")
       }
       members[member] = JSONValue(value + number)
       content.records[place(collection, key)] = StageRecord(
