@@ -9,9 +9,10 @@ extension ProgramTests {
   @Suite struct EraseTests {
     /// What of the objects is there.
     private func objects(_ data: String) -> [String] {
-      (FileManager.default.subpaths(atPath: data + "/objects") ?? []).filter { path in
+      (FileManager.default.subpaths(atPath: data) ?? []).filter { path in
         var isFolder: ObjCBool = false
-        return FileManager.default.fileExists(atPath: data + "/objects/" + path, isDirectory: &isFolder) && !isFolder.boolValue
+        return "/\(path)".contains("/objects/")
+          && FileManager.default.fileExists(atPath: data + "/" + path, isDirectory: &isFolder) && !isFolder.boolValue
       }
     }
 
@@ -31,6 +32,7 @@ extension ProgramTests {
       let before = try await Outcome.atRest(try pipeline.database())
       let rids = try births.map { try #require(side.standIn.returned($0.registrationNumber).rid) }
       let all = objects(pipeline.folder)
+      #expect(all.contains { $0.contains(rids[0]) } && all.contains { $0.contains(rids[1]) })
       let words = ["erase", rids[0], "--reason", "a drill", "--yes", "--data", pipeline.folder]
 
       var wasKilled = 0
@@ -46,7 +48,8 @@ extension ProgramTests {
       }
       #expect(wasKilled > 0)
       let last = try await Program.run(words)
-      #expect(last.code == 0, "\(last.errors)")
+      // One that was killed may have come to its end before.
+      #expect(last.code == 0 || last.errors.contains("nothing was done"), "\(last.errors)")
 
       let left = objects(pipeline.folder)
       #expect(left.count < all.count && !left.contains { $0.contains(rids[0]) })
