@@ -71,6 +71,8 @@ public enum TestDatabase {
   private static func settings(_ server: PostgresSettings, _ database: String) -> PostgresSettings {
     var settings = server
     settings.database = database
+    // A busy machine's Postgres takes its time.
+    settings.connectTimeoutSeconds = 60
     return settings
   }
 

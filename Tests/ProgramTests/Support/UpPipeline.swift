@@ -54,7 +54,9 @@ final class UpPipeline: Sendable {
 
   /// The private Postgres that runs in the folder.
   func database() throws -> PostgresSettings {
-    guard let settings = PrivateCluster.running(in: folder + "/postgres") else { throw NoDatabase() }
+    guard var settings = PrivateCluster.running(in: folder + "/postgres") else { throw NoDatabase() }
+    // A busy machine's Postgres takes its time.
+    settings.connectTimeoutSeconds = 60
     return settings
   }
 
