@@ -91,7 +91,10 @@ final class RehearsalNotes: Sendable {
   func reach(_ part: RehearsedPart) throws {
     guard needingDatabase.contains(part) else { return }
     throw ended(
-      RehearsalEnd(code: "RPR-TRY-006", part: part, message: "a database is needed here (\(part.rawValue)), and there is none: start the pipeline on this data folder, or name its database"))
+      RehearsalEnd(
+        code: "RPR-TRY-006", part: part,
+        message: "a database is needed here (\(part.rawValue)), and there is none: "
+          + "start the pipeline on this data folder, or name its database"))
   }
 
   /// Notes a call that is not made.
