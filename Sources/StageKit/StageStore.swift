@@ -67,6 +67,47 @@ extension StageChange {
   }
 }
 
+extension StageChange {
+  /// The collection and the key of the record that it changes; nil for work and for records of further topics.
+  package var place: (collection: String, key: String)? {
+    switch self {
+    case .insert(let collection, let key, _), .put(let collection, let key, _, _), .add(let collection, let key, _, _),
+      .delete(let collection, let key):
+      (collection, key)
+    case .schedule, .publish: nil
+    }
+  }
+
+  /// What it leaves of the record at its place, as the database would: for stores in memory.
+  /// - Parameters:
+  ///   - old: the record that is there; nil for none.
+  ///   - service: whom an error names.
+  /// - Returns: nil where no record is left.
+  /// - Throws: `StoreConflict`; `ServiceError` for a number that is added to what is none, or that grows too large.
+  package func applied(to old: StageRecord?, service: String = "database") throws -> StageRecord? {
+    let version = (old?.version ?? 0) + 1
+    switch self {
+    case .insert(let collection, let key, let document):
+      guard old == nil else { throw StoreConflict(collection: collection, key: key) }
+      return StageRecord(collection: collection, key: key, version: version, document: document)
+    case .put(let collection, let key, let document, let expected):
+      if let expected, old?.version != expected { throw StoreConflict(collection: collection, key: key) }
+      return StageRecord(collection: collection, key: key, version: version, document: document)
+    case .add(let collection, let key, let member, let amount):
+      guard var document = (old?.document ?? [:]).object, let number = (document[member] ?? 0).int,
+        case (let sum, false) = number.addingReportingOverflow(amount)
+      else {
+        throw ServiceError(
+          .refused, service: service, code: "RPR-SYS-012", "`\(member)` of a record of \(collection) is no number")
+      }
+      document[member] = JSONValue(sum)
+      return StageRecord(collection: collection, key: key, version: version, document: .object(document))
+    case .delete: return nil
+    case .schedule, .publish: return old
+    }
+  }
+}
+
 /// A change that contradicts what is stored.
 public struct StoreConflict: Error, Sendable, CustomStringConvertible {
   /// The collection of the record in question.

@@ -47,29 +47,15 @@ public final class MemoryStore: Sendable {
   }
 
   private static func apply(_ change: StageChange, _ stage: String, _ content: inout Content) throws {
-    func place(_ collection: String, _ key: String) -> Place { Place(stage: stage, collection: collection, key: key) }
     switch change {
-    case .insert(let collection, let key, let document):
-      guard content.records[place(collection, key)] == nil else { throw StoreConflict(collection: collection, key: key) }
-      content.records[place(collection, key)] = StageRecord(collection: collection, key: key, version: 1, document: document)
-    case .put(let collection, let key, let document, let expected):
-      let version = content.records[place(collection, key)]?.version ?? 0
-      if let expected, expected != version { throw StoreConflict(collection: collection, key: key) }
-      content.records[place(collection, key)] = StageRecord(
-        collection: collection, key: key, version: version + 1, document: document)
-    case .add(let collection, let key, let member, let number):
-      let old = content.records[place(collection, key)]
-      guard case .object(var members) = old?.document ?? [:], let value = members[member].map({ $0.int }) ?? 0 else {
-        throw ServiceError(.refused, service: "database", code: "RPR-SYS-012", "`\(member)` of \(collection) is no whole number")
-      }
-      members[member] = JSONValue(value + number)
-      content.records[place(collection, key)] = StageRecord(
-        collection: collection, key: key, version: (old?.version ?? 0) + 1, document: .object(members))
-    case .delete(let collection, let key): content.records[place(collection, key)] = nil
     case .schedule(let item):
       let isKnown = content.work.contains { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }
       if !isKnown { content.work.append((stage, item)) }
     case .publish(let record): content.published.append(record)
+    default:
+      guard let (collection, key) = change.place else { return }
+      let place = Place(stage: stage, collection: collection, key: key)
+      content.records[place] = try change.applied(to: content.records[place])
     }
   }
 

@@ -51,37 +51,13 @@ final class RehearsedStore: StageStore {
     for write in writes { notes.write(write) }
   }
 
-  private func present(_ place: Place, _ after: [Place: StageRecord?]) async throws -> StageRecord? {
-    if let known = after[place] { return known }
-    return try await record(place.collection, place.key)
-  }
-
   private func apply(_ change: StageChange, _ after: inout [Place: StageRecord?]) async throws {
-    switch change {
-    case .insert(let collection, let key, let document):
-      let place = Place(collection: collection, key: key)
-      guard try await present(place, after) == nil else { throw StoreConflict(collection: collection, key: key) }
-      after[place] = StageRecord(collection: collection, key: key, version: 1, document: document)
-    case .put(let collection, let key, let document, let version):
-      let place = Place(collection: collection, key: key)
-      let old = try await present(place, after)
-      if let version, old?.version != version { throw StoreConflict(collection: collection, key: key) }
-      after[place] = StageRecord(collection: collection, key: key, version: (old?.version ?? 0) + 1, document: document)
-    case .add(let collection, let key, let member, let amount):
-      let place = Place(collection: collection, key: key)
-      let old = try await present(place, after)
-      guard var document = (old?.document ?? [:]).object, let number = (document[member] ?? 0).int,
-        case (let sum, false) = number.addingReportingOverflow(amount)
-      else {
-        throw ServiceError(
-          .refused, service: RehearsedPart.store.rawValue, code: "RPR-SYS-012",
-          "`\(member)` of a record of \(collection) is no number")
-      }
-      document[member] = JSONValue(sum)
-      after[place] = StageRecord(collection: collection, key: key, version: (old?.version ?? 0) + 1, document: .object(document))
-    case .delete(let collection, let key): after[Place(collection: collection, key: key)] = .some(nil)
-    case .schedule, .publish: break
-    }
+    guard let (collection, key) = change.place else { return }
+    let place = Place(collection: collection, key: key)
+    // What goes need not be read, nor be there.
+    if case .delete = change { return after[place] = .some(nil) }
+    let old = if let known = after[place] { known } else { try await record(collection, key) }
+    after[place] = .some(try change.applied(to: old, service: RehearsedPart.store.rawValue))
   }
 
   private func written(_ change: StageChange) -> RehearsedWrite {

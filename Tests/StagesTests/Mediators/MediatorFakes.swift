@@ -52,27 +52,15 @@ struct MemoryStageStore: StageStore {
     var next = state
     for change in changes {
       switch change {
-      case .insert(let collection, let key, let document):
-        let place = "\(stage)|\(collection)|\(key)"
-        guard next.records[place] == nil else { throw StoreConflict(collection: collection, key: key) }
-        next.records[place] = StageRecord(collection: collection, key: key, version: 1, document: document)
-      case .put(let collection, let key, let document, let expected):
-        let place = "\(stage)|\(collection)|\(key)"
-        let version = next.records[place]?.version ?? 0
-        if let expected, expected != version { throw StoreConflict(collection: collection, key: key) }
-        next.records[place] = StageRecord(collection: collection, key: key, version: version + 1, document: document)
-      case .add(let collection, let key, let member, let amount):
-        let place = "\(stage)|\(collection)|\(key)"
-        let (version, old) = (next.records[place]?.version ?? 0, next.records[place]?.document ?? [:])
-        guard var document = old.object else { throw StoreConflict(collection: collection, key: key) }
-        document[member] = JSONValue((document[member]?.int ?? 0) + amount)
-        next.records[place] = StageRecord(collection: collection, key: key, version: version + 1, document: .object(document))
-      case .delete(let collection, let key): next.records["\(stage)|\(collection)|\(key)"] = nil
       case .schedule(let item):
         if !next.work.contains(where: { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }) {
           next.work.append((stage, item, 0))
         }
       case .publish(let record): next.outbox.append(record)
+      default:
+        guard let (collection, key) = change.place else { continue }
+        let place = "\(stage)|\(collection)|\(key)"
+        next.records[place] = try change.applied(to: next.records[place])
       }
     }
     state = next
