@@ -158,7 +158,7 @@ let package = Package(
     tests("Postgres", ["System", "Postgres", "TestSupport"]),
     tests("HTTP", ["System", "HTTP", "TestSupport"]),
     tests("Cryptography", ["System", "Cryptography", "TestSupport"]),
-    tests("Routing", ["System", "JSON", "YAML", "Registration", "Routing"]),
+    tests("Routing", ["System", "JSON", "YAML", "Registration", "Routing", "TestSupport"]),
     tests("Registration", ["System", "JSON", "Cryptography", "Registration", "TestSupport"]),
     tests("StageKit", ["StageKit", "System"]),
     tests(
@@ -194,7 +194,7 @@ let package = Package(
       "Stages",
       [
         "StageKit", "StageTesting", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "StageRuntime", "OpenCRVS",
-        "Stages", "TestEvents",
+        "Stages", "TestSupport", "TestEvents",
       ]),
     tests("Deployment", ["Deployment"]),
     tests(

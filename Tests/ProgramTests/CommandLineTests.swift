@@ -81,7 +81,7 @@ extension ProgramTests {
       let ended = try await Program.run("routes", "check")
       #expect(ended.code == 0, "\(ended.errors)")
       #expect(ended.output.isEmpty)
-      #expect(ended.errors.contains("good; OPENCRVS_NEW with 10 stages"))
+      #expect(ended.errors.contains(/good; OPENCRVS_NEW with [0-9]+ stages/))
     }
 
     @Test func `a bad route file is reported with its place and ends with one`() async throws {

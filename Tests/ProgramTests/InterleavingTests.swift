@@ -122,6 +122,8 @@ extension ProgramTests {
         }
         switch Step.allCases.randomElement(using: &dice) ?? .kill {
         case .kill:
+          // The database dies too, for want of which Java's stage would tell an error of its own: the machine takes all with it.
+          await neighbour?.java.kill()
           try await program.killed()
           program = try await pipeline.start()
           await neighbour?.restart()

@@ -147,7 +147,7 @@ import YAML
             - uin-generator
             - finalization: { passed: complete-as-processed }
       """
-    let file = try #require(read(short, .registrationProcessor).file)
+    let file = try #require(read(short, shippedStages).file)
     #expect(file.digest == (try shipped()).digest)
   }
 

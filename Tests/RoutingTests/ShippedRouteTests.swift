@@ -62,7 +62,7 @@ import Testing
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
       line.contains("- to: uin-generator") ? "            - to: introducer-validator" : String(line)
     }
-    let reading = read(lines.joined(separator: "\n"), .registrationProcessor)
+    let reading = read(lines.joined(separator: "\n"), shippedStages)
     #expect(reading.problems.isEmpty)
     #expect(try decide(try #require(reading.file), "packet-classifier", .passed) == ["introducer-validator"])
   }

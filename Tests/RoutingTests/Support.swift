@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 import YAML
 
@@ -39,10 +40,11 @@ func faults(_ reading: RouteReading) -> [String] {
 /// The shipped route file.
 func shippedBytes() -> [UInt8] { repositoryFile("routes.yaml") }
 
+/// The folder of the repository that holds these tests.
+let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+
 /// A file of the repository; empty when there is none.
-func repositoryFile(_ name: String) -> [UInt8] {
-  fileBytes(#filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() + "/" + name) ?? []
-}
+func repositoryFile(_ name: String) -> [UInt8] { fileBytes("\(repository)/\(name)") ?? [] }
 
 /// A file's bytes; nil when it cannot be read.
 func fileBytes(_ path: String) -> [UInt8]? {
@@ -53,8 +55,13 @@ func fileBytes(_ path: String) -> [UInt8]? {
   return bytes
 }
 
+/// Upstream's stages and those of the folder `stages/`.
+let shippedStages = StageDirectory.registrationProcessor.adding(
+  TemporaryFolder.names(in: repository + "/stages").filter { !StageDirectory.registrationProcessor.names.contains($0) }
+    .map { StageDirectory.Entry($0) })
+
 func shipped() throws -> RouteFile {
-  let reading = RouteFile.read(shippedBytes(), name: "routes.yaml", stages: .registrationProcessor)
+  let reading = RouteFile.read(shippedBytes(), name: "routes.yaml", stages: shippedStages)
   #expect(reading.problems.isEmpty, "\(reading.report())")
   return try #require(reading.file)
 }
