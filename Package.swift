@@ -77,7 +77,9 @@ let package = Package(
     library("Stages", ["StageKit", "System", "JSON", "HTTP", "Cryptography", "Registration", "OpenCRVS"]),
 
     // What operators see and do, which knows neither HTTP nor terminals, and its face over HTTP; the command line is the other one
-    library("Operations", ["StageKit", "System", "JSON", "YAML", "Postgres", "Cryptography", "Routing", "StageRuntime"]),
+    library(
+      "Operations",
+      ["StageKit", "System", "JSON", "YAML", "Postgres", "Cryptography", "Registration", "Routing", "StageRuntime"]),
     library("OperationsAPI", ["StageKit", "System", "JSON", "Postgres", "HTTP", "Routing", "StageRuntime", "Operations"]),
 
     // What the author of a stage tests with

@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageRuntime
 import System
 
@@ -32,7 +33,7 @@ public struct RegistrationList: Sendable {
 
     /// For how long it has waited, in seconds; nil when it has ended.
     public func waits(at now: Instant) -> Int? {
-      if Selection.endedStatuses.contains(status), state == nil { return nil }
+      if RegistrationStatus(rawValue: status).hasEnded, state == nil { return nil }
       return max(0, Int(saturating: now.seconds(since: since)))
     }
 
@@ -262,7 +263,8 @@ public struct RegistrationList: Sendable {
     let open = isOpen ? try (stage: row.text(4), sentAt: row.instantOrNull(14)) : nil
     let secondTry = notice?.dueAt(
       SecondTryNotice.Registration(
-        process: try row.text(2), status: try row.text(6), latest: try row.textOrNull(15), stageClass: try row.textOrNull(16),
+        process: try row.text(2), status: RegistrationStatus(rawValue: try row.text(6)), latest: try row.textOrNull(15),
+        stageClass: try row.textOrNull(16),
         movedAt: try row.instant(8), tries: try row.int(17), open: open))
     return Row(
       rid: try row.text(0), registrationNumber: try row.textOrNull(1), process: try row.text(2), kind: try row.textOrNull(3),

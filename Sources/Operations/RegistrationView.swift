@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageRuntime
 import System
 
@@ -104,8 +105,8 @@ public struct RegistrationView: Sendable {
 
   /// True when nothing is going to happen by itself.
   public var hasEnded: Bool {
-    let status = record.journey?.status ?? "PROCESSED"
-    return Selection.endedStatuses.contains(status) && next.allSatisfy { ["decision", "deadline"].contains($0.what) }
+    let hasEnded = record.journey?.status.map { RegistrationStatus(rawValue: $0).hasEnded } ?? true
+    return hasEnded && next.allSatisfy { ["decision", "deadline"].contains($0.what) }
   }
 
   /// The view as JSON: the journey's members, and those of the rest.
@@ -281,7 +282,8 @@ public struct RegistrationView: Sendable {
       let tries = try row.int(5)
       let due = notice.dueAt(
         SecondTryNotice.Registration(
-          process: try row.text(0), status: try row.text(1), latest: try row.textOrNull(2), stageClass: try row.textOrNull(3),
+          process: try row.text(0), status: RegistrationStatus(rawValue: try row.text(1)), latest: try row.textOrNull(2),
+          stageClass: try row.textOrNull(3),
           movedAt: try row.instant(4), tries: tries, open: isOpen ? try (stage: row.text(7), sentAt: row.instantOrNull(8)) : nil))
       guard let due else { return nil }
       let stage = try row.textOrNull(7)
@@ -307,7 +309,7 @@ public struct RegistrationView: Sendable {
       }
     }
     if let pause {
-      let waits = pause.status == "PAUSED_FOR_ADDITIONAL_INFO" ? "additional information or " : ""
+      let waits = RegistrationStatus(rawValue: pause.status) == .pausedForAdditionalInfo ? "additional information or " : ""
       let action = pause.action?.lowercased().replacing("_", with: " ") ?? "resume"
       out.append(Next(what: "resume", stage: nil, at: pause.until, attempt: nil, words: "paused: \(waits)\(action)"))
     }

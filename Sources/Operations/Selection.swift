@@ -1,4 +1,5 @@
 import Postgres
+import Registration
 import Routing
 import System
 import YAML
@@ -62,10 +63,9 @@ public struct Selection: Sendable, Hashable {
 
   // MARK: as SQL
 
-  static let through = "PROCESSED"
+  static let through = RegistrationStatus.processed.rawValue
   /// What has ended stands nowhere, unless a stage stopped it. The texts stand in the predicates of indexes as well.
   static let ended = "('PROCESSED', 'FAILED', 'REJECTED')"
-  static let endedStatuses: Set = ["PROCESSED", "FAILED", "REJECTED"]
   /// When it got its last verdict, or else came. An index has the same expression.
   static let moved = "coalesce(r.latest_trn_dtimes, r.cr_dtimes)"
 
@@ -209,10 +209,7 @@ public struct Selection: Sendable, Hashable {
     "birth", "death", "birth-correction", "death-correction", "death-reversal", "birth-revocation", "birth-reinstatement",
   ]
   /// MOSIP's words for the status of a registration.
-  public static let statuses = [
-    "PROCESSING", "PROCESSED", "FAILED", "REJECTED", "REPROCESS", "REPROCESS_FAILED", "PAUSED", "PAUSED_FOR_ADDITIONAL_INFO",
-    "RESUMABLE",
-  ]
+  public static let statuses = RegistrationStatus.known.map(\.rawValue)
   /// Our words: a hop of it waits for its moment, is on the bus, or a change waits for a person.
   public static let states = ["waiting", "sent", "held"]
 

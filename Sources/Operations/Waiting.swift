@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageRuntime
 import System
 
@@ -108,7 +109,7 @@ public enum Waiting {
         """, [.text(rid)])
       var awaitsInformation = false
       for row in paused {
-        guard try row.text(2) == "PAUSED" else {
+        guard try RegistrationStatus(rawValue: row.text(2)) == .paused else {
           awaitsInformation = true
           continue
         }

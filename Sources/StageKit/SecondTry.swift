@@ -1,3 +1,4 @@
+import Registration
 import System
 
 /// MOSIP's automatic second try, for registrations whose present stage something else runs. What our own stages have in hand is healed by
@@ -49,7 +50,7 @@ public struct SecondTryRules: Sendable, Equatable {
   }
 
   /// The statuses of a latest transaction that are tried again.
-  public static let statuses: Set = ["SUCCESS", "REPROCESS", "IN_PROGRESS"]
+  public static let statuses = Set([TransactionStatus.success, .reprocess, .inProgress].map(\.rawValue))
 
   /// The most registrations of one look.
   public var fetchSize = 2500
@@ -92,7 +93,7 @@ public struct SecondTryStanding: Sendable, Equatable {
   }
 
   /// `status_code` of the registration.
-  public var status: String
+  public var status: RegistrationStatus
   /// `latest_trn_status_code`.
   public var latest: String?
   /// `reg_stage_name`.
@@ -115,7 +116,7 @@ public struct SecondTryStanding: Sendable, Equatable {
   public var isResumedHere = false
 
   /// A registration of which nothing is under way.
-  public init(status: String, latest: String?, stageClass: String?, movedAt: Instant, tries: Int) {
+  public init(status: RegistrationStatus, latest: String?, stageClass: String?, movedAt: Instant, tries: Int) {
     (self.status, self.latest, self.stageClass) = (status, latest, stageClass)
     (self.movedAt, self.tries) = (movedAt, tries)
   }
@@ -123,7 +124,7 @@ public struct SecondTryStanding: Sendable, Equatable {
 
 /// What is to be done for a registration.
 public enum SecondTryDecision: Sendable, Equatable {
-  /// Nothing, now or later: it has ended, waits for somebody, or is a stage's of ours.
+  /// Nothing, now or later: it has ended, waits for somebody, is a stage's of ours, or has a status that MOSIP does not name.
   case leave
   /// Nothing before this moment.
   case later(Instant)
@@ -140,21 +141,19 @@ public enum SecondTryDecision: Sendable, Equatable {
 }
 
 extension SecondTryRules {
-  /// Statuses of registrations that nobody tries again by himself.
-  private static let ended: Set = ["PROCESSED", "FAILED", "REJECTED", "PAUSED_FOR_ADDITIONAL_INFO"]
   private static let uploader = "PacketUploaderStage"
 
   /// What is to be done for a registration at a moment. Depends on nothing else.
   public func decide(_ standing: SecondTryStanding, now: Instant) -> SecondTryDecision {
-    if Self.ended.contains(standing.status) { return .leave }
+    if standing.status.hasEnded || standing.status == .pausedForAdditionalInfo || !standing.status.isKnown { return .leave }
     // What a stage of ours has, or what waits for its moment, the journal carries.
     if standing.open.contains(where: { !$0.runsElsewhere || $0.sentAt == nil }) { return .leave }
     guard let place = place(standing), !excludedClasses.contains(place.className) else { return .leave }
-    if standing.status == "PAUSED" { return endOfPause(standing, place, now: now) }
+    if standing.status == .paused { return endOfPause(standing, place, now: now) }
     // Another engine has said that it goes on: at once, however often it was tried.
-    if standing.status == "RESUMABLE" { return again(standing, place) }
+    if standing.status == .resumable { return again(standing, place) }
     if place.isOfRow, !Self.statuses.contains(standing.latest ?? "") { return .leave }
-    if standing.latest == "REPROCESS_FAILED" { return .leave }
+    if standing.latest == TransactionStatus.reprocessFailed.rawValue { return .leave }
     let due = (place.sentAt.map { max($0, standing.movedAt) } ?? standing.movedAt).advanced(bySeconds: Double(elapsedSeconds))
     if now < due { return .later(due) }
     if standing.tries >= attempts { return .giveUp(place.stage) }
@@ -187,7 +186,7 @@ extension SecondTryRules {
   }
 
   private func again(_ standing: SecondTryStanding, _ place: Place) -> SecondTryDecision {
-    place.isOfRow && standing.latest == "SUCCESS" ? .routeAgain(place.stage) : .redo(place.stage)
+    place.isOfRow && standing.latest == TransactionStatus.success.rawValue ? .routeAgain(place.stage) : .redo(place.stage)
   }
 
   private func endOfPause(_ standing: SecondTryStanding, _ place: Place, now: Instant) -> SecondTryDecision {

@@ -36,7 +36,7 @@ public enum Sample {
   /// Its row of MOSIP's `registration`.
   public static func row(
     workflowInstanceId: String = instance, rid: String = rid, process: String = "OPENCRVS_NEW",
-    status: String = "PROCESSING", type: String? = "PACKET_RECEIVER", retryCount: Int = 0, createdAt: Instant = now
+    status: RegistrationStatus = .processing, type: String? = "PACKET_RECEIVER", retryCount: Int = 0, createdAt: Instant = now
   ) -> RegistrationRecord {
     RegistrationRecord(
       workflowInstanceId: workflowInstanceId, rid: rid, process: process, iteration: 1, statusCode: status,

@@ -12,7 +12,8 @@ import Testing
     _ status: String = "PROCESSING", _ latest: String? = "SUCCESS", at stage: String? = "BioDedupeStage",
     present: String? = "bio-dedupe", moved: Instant = long, tries: Int = 0, open: [SecondTryStanding.OpenHop] = []
   ) -> SecondTryStanding {
-    var standing = SecondTryStanding(status: status, latest: latest, stageClass: stage, movedAt: moved, tries: tries)
+    var standing = SecondTryStanding(
+      status: RegistrationStatus(rawValue: status), latest: latest, stageClass: stage, movedAt: moved, tries: tries)
     (standing.present, standing.open) = (present, open)
     return standing
   }
@@ -34,7 +35,7 @@ import Testing
     for latest in ["ERROR", "FAILED", "REJECTED", "PROCESSED", "PROCESSING", "REPROCESS_FAILED", nil] {
       #expect(decide(Self.standing("PROCESSING", latest)) == .leave, "\(latest ?? "none")")
     }
-    for status in ["PROCESSED", "FAILED", "REJECTED", "PAUSED_FOR_ADDITIONAL_INFO", "PAUSED"] {
+    for status in ["PROCESSED", "FAILED", "REJECTED", "PAUSED_FOR_ADDITIONAL_INFO", "PAUSED", "RETIRED"] {
       #expect(decide(Self.standing(status)) == .leave, "\(status)")
     }
   }

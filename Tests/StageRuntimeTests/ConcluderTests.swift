@@ -41,7 +41,7 @@ import Testing
 
   @Test func `a failure ends the registration`() throws {
     let hop = try conclude { Judgement(message: $0, verdict: .failed("NO", "no")) }
-    #expect(hop.registrationStatus == "FAILED" && hop.completion == Completion(resultCode: "FAILED") && hop.outgoing.isEmpty)
+    #expect(hop.registrationStatus == .failed && hop.completion == Completion(resultCode: .failed) && hop.outgoing.isEmpty)
   }
 
   @Test func `a retry comes back after the pause of its try`() throws {
@@ -50,7 +50,7 @@ import Testing
       let again = try #require(hop.outgoing.first)
       #expect(again.topic == "a-bus-in" && again.attempt == attempt + 1 && again.id == Bench.first("1").nextTry)
       #expect(again.notBefore == Self.now.advanced(bySeconds: pause))
-      #expect(hop.registrationStatus == "REPROCESS")
+      #expect(hop.registrationStatus == .reprocess)
     }
   }
 
@@ -65,6 +65,6 @@ import Testing
     let hop = try conclude {
       Judgement(message: $0, verdict: .error("RPR-RPS-FAILED-001", "tries used up", status: .reprocessFailed), deadLetter: letter)
     }
-    #expect(hop.deadLetter?.code == "C" && hop.registrationStatus == "FAILED")
+    #expect(hop.deadLetter?.code == "C" && hop.registrationStatus == .failed)
   }
 }

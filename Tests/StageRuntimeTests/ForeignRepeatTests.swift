@@ -107,7 +107,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [("REPROCESS", 2), ("RESUMABLE", 2), ("PAUSED", 1), ("FAILED", 1)])
+  @Test(arguments: [("REPROCESS", 2), ("RESUMABLE", 2), ("PAUSED", 1), ("FAILED", 1), ("RETIRED", 1)])
   func `a registration that stands goes on by upstreams message unless it is paused or has ended`(_ status: String, _ times: Int)
     async throws
   {

@@ -243,7 +243,7 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
         _ = try await rehearse(bench, process: "OTHER") { _, _ in .passed("OK", "fine") }
       }
       let retry = try await rehearse(bench) { _, _ in throw ServiceError(.unavailable, service: "s", code: "X", "gone") }
-      #expect(retry.verdict?.kind == .retry && retry.registrationStatus == "REPROCESS")
+      #expect(retry.verdict?.kind == .retry && retry.registrationStatus == .reprocess)
       #expect(retry.sendings.map(\.topic) == ["a-bus-in"] && retry.sendings[0].notBefore != nil)
     }
   }

@@ -122,6 +122,15 @@ import Testing
     }
   }
 
+  @Test func `a RID whose status MOSIP does not name is refused unless forced`() async throws {
+    try await Bench.run { bench async throws in
+      try await ended(bench, .failed("NO", "no"))
+      try await bench.run("UPDATE regprc.registration SET status_code = 'RETIRED' WHERE reg_id = '1'")
+      #expect(try await refusal(bench) == "unknown-status")
+      #expect(try await start(bench, force: true).run == 2)
+    }
+  }
+
   @Test func `a failed RID begins at the stage that stopped it and may end well`() async throws {
     try await Bench.run { bench async throws in
       let calls = Calls()

@@ -298,6 +298,19 @@ import Testing
     }
   }
 
+  @Test(arguments: ["PROCESSING", "RETIRED", ""])
+  func `a result that is no end is never published as one`(_ result: String) async throws {
+    try await Bench.run { bench async throws in
+      let work = WorkItem(
+        kind: WorkflowEvents.completed, key: "k", payload: ["rid": "1", "process": "TEST", "resultCode": .string(result)])
+      let failure = await #expect(throws: WorkFailure.self) {
+        try await WorkflowEvents.publish(work, services: bench.platform.services)
+      }
+      #expect(failure?.code == "RPR-WIA-002")
+      #expect(try await bench.number("SELECT count(*) FROM platform.hub_message") == 0)
+    }
+  }
+
   @Test func `the end of a way is published once for each run`() async throws {
     try await Bench.run { bench async throws in
       try await bench.put("1")

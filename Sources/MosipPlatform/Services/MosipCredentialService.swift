@@ -28,7 +28,7 @@ struct MosipCredentialService: CredentialService {
 
   func request(_ request: CredentialRequest, idempotencyKey: String) async throws -> String {
     let id = Self.requestId(idempotencyKey)
-    if let status = try await status(of: id), !["FAILED", "CANCELLED"].contains(status) { return id }
+    if let status = try await status(of: id), Unmade(rawValue: status) == nil { return id }
     let digits = 100_000 + SecureRandom.bytes(4).reduce(0) { $0 << 8 | Int($1) } % 900_000
     let content: JSONValue = [
       "id": .string(request.id), "credentialType": .string(request.credentialType), "issuer": .string(request.issuer),
@@ -42,6 +42,12 @@ struct MosipCredentialService: CredentialService {
       body: { client.envelope(id: "mosip.credential.request.generator", version: "1.0", request: content) }, .onlyUnsent
     ).response
     return try client.reader.credentialRequest(answer)
+  }
+
+  /// The states of a request that brings no credential, so that it is made once more.
+  private enum Unmade: String {
+    case failed = "FAILED"
+    case cancelled = "CANCELLED"
   }
 
   private func status(of id: String) async throws -> String? {

@@ -15,7 +15,7 @@ struct StagesTryOutput {
     if let verdict = report.verdict {
       out += line("status", "\(verdict.statusCode.rawValue), \(verdict.subStatusCode)") + line("comment", verdict.comment)
     }
-    if let status = report.registrationStatus { out += line("then", status) }
+    if let status = report.registrationStatus { out += line("then", status.rawValue) }
     if let moment = report.pausedUntil { out += line("until", moment.iso) }
     if report.verdict != nil { out += line("route", report.route) }
     for sending in report.sendings {
@@ -51,7 +51,7 @@ struct StagesTryOutput {
       "verdict": JSONValue(report.verdict?.kind.rawValue), "statusCode": JSONValue(report.verdict?.statusCode.rawValue),
       "subStatusCode": JSONValue(report.verdict?.subStatusCode), "comment": JSONValue(report.verdict?.comment),
       "end": end,
-      "madeUp": .bool(report.hasMadeUpAnswers), "registrationStatus": JSONValue(report.registrationStatus),
+      "madeUp": .bool(report.hasMadeUpAnswers), "registrationStatus": JSONValue(report.registrationStatus?.rawValue),
       "pausedUntil": JSONValue(report.pausedUntil?.iso), "route": .string(report.route), "deadLetter": JSONValue(report.deadLetter),
       "sends": .array(report.sendings.map(Self.json)), "tags": .array(report.tags.map { .string($0) }),
       "writes": .array(report.writes.map(Self.json)), "calls": .array(report.calls.map(Self.json)),

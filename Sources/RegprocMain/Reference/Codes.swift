@@ -151,7 +151,8 @@ struct CodeFamily: Sendable {
       CodeMeaning("RPR-JRN-001", "a hop in the journal cannot be read", "look who changed the database"),
       CodeMeaning("RPR-PIP-001", "the entrance is asked for something that it does not do", "report it"),
       CodeMeaning("RPR-STAGE-001", "a stage that takes no messages was given one", "look at the route file"),
-      CodeMeaning("RPR-WIA-002", "the end of a registration is told without rid, process or result", "report it"),
+      CodeMeaning(
+        "RPR-WIA-002", "the end of a registration is told without rid or process, or with a result that is no end", "report it"),
       CodeMeaning("RPR-WAS-002", "the order to end a pause cannot be read", "`regproc waiting resume`"),
       CodeMeaning(
         "RPR-SYS-012", "the database or the landing zone is out of reach, or refuses",

@@ -1,4 +1,13 @@
+import Registration
 import System
+
+/// What the supervisor at the registration center said of a packet (`registration_list.client_status_code`).
+public enum SupervisorStatus: String, Sendable, CaseIterable {
+  /// It may be processed.
+  case approved = "APPROVED"
+  /// It may not.
+  case rejected = "REJECTED"
+}
 
 /// A row of MOSIP's `registration_list`: what a client announced before it uploads (docs/upstream/stages.md#12-tables and 14).
 public struct SyncRecord: Sendable, Equatable {
@@ -58,8 +67,8 @@ public struct RegistrationRecord: Sendable, Equatable {
   public var process: String
   /// 1 for main processes.
   public var iteration: Int
-  /// PROCESSING, PROCESSED, FAILED, REJECTED, REPROCESS ...
-  public var statusCode: String
+  /// How it stands.
+  public var statusCode: RegistrationStatus
   /// The status of the latest transaction.
   public var latestTransactionStatus: String?
   /// The type of the latest transaction, e.g. `UPLOAD_PACKET`.
@@ -77,7 +86,7 @@ public struct RegistrationRecord: Sendable, Equatable {
 
   /// A row.
   public init(
-    workflowInstanceId: String, rid: String, process: String, iteration: Int, statusCode: String,
+    workflowInstanceId: String, rid: String, process: String, iteration: Int, statusCode: RegistrationStatus,
     latestTransactionStatus: String?, latestTransactionType: String?, latestTransactionAt: Instant?, retryCount: Int,
     createdAt: Instant, lastSuccessStage: String?, statusComment: String? = nil
   ) {

@@ -140,14 +140,14 @@ extension StageDefinition {
 extension WorkflowCommand {
   /// The `registration.status_code` after it; nil when it leaves that as it is
   /// (docs/upstream/bus-and-routes.md#74-what-the-workflow-engine-does).
-  var registrationStatus: String? {
+  var registrationStatus: RegistrationStatus? {
     switch self {
-    case .completeAsProcessed, .restartParentFlow: "PROCESSED"
-    case .completeAsFailed: "FAILED"
-    case .completeAsRejected, .completeAsRejectedWithoutParentFlow: "REJECTED"
-    case .markAsReprocess: "REPROCESS"
-    case .pauseAndRequestAdditionalInfo: "PAUSED_FOR_ADDITIONAL_INFO"
-    case .markAsPaused: "PAUSED"
+    case .completeAsProcessed, .restartParentFlow: .processed
+    case .completeAsFailed: .failed
+    case .completeAsRejected, .completeAsRejectedWithoutParentFlow: .rejected
+    case .markAsReprocess: .reprocess
+    case .pauseAndRequestAdditionalInfo: .pausedForAdditionalInfo
+    case .markAsPaused: .paused
     case .anonymousProfile: nil
     }
   }

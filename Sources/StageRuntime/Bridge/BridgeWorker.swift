@@ -285,8 +285,8 @@ final class BridgeWorker: BusWorker {
         }
         var outcome = try route(answer, connection)
         // It was given up, and is on its way after all.
-        if known[answer.hop.id]?.status == "REPROCESS_FAILED" {
-          outcome.hop.registrationStatus = outcome.hop.registrationStatus ?? "PROCESSING"
+        if known[answer.hop.id]?.status == .reprocessFailed {
+          outcome.hop.registrationStatus = outcome.hop.registrationStatus ?? .processing
         }
         outgoing += outcome.records
         outcomes.append(outcome)

@@ -113,12 +113,12 @@ struct Concluder: Sendable {
     now: Instant
   ) {
     switch command {
-    case .completeAsProcessed: complete("PROCESSED", &concluded)
-    case .completeAsFailed: complete("FAILED", &concluded)
-    case .completeAsRejected: complete("REJECTED", &concluded)
-    case .completeAsRejectedWithoutParentFlow: concluded.registrationStatus = "REJECTED"
+    case .completeAsProcessed: complete(.processed, &concluded)
+    case .completeAsFailed: complete(.failed, &concluded)
+    case .completeAsRejected: complete(.rejected, &concluded)
+    case .completeAsRejectedWithoutParentFlow: concluded.registrationStatus = .rejected
     case .markAsReprocess:
-      concluded.registrationStatus = "REPROCESS"
+      concluded.registrationStatus = .reprocess
       var again = incoming
       again.isValid = true
       again.internalError = false
@@ -130,22 +130,22 @@ struct Concluder: Sendable {
           key: routes.key(incoming.rid, to: stage.name, of: concluded.process, hop: id, isFirst: false), message: again.encoded(),
           notBefore: now.advanced(bySeconds: stage.backoff.pause(after: hop.attempt))))
     case .pauseAndRequestAdditionalInfo(let request):
-      concluded.registrationStatus = "PAUSED_FOR_ADDITIONAL_INFO"
+      concluded.registrationStatus = .pausedForAdditionalInfo
       concluded.pause = HopPause(
         until: now.advanced(bySeconds: Double(request.pauseSeconds)), action: .stopProcessing,
         requestedProcess: request.process)
     case .markAsPaused(let pause):
-      concluded.registrationStatus = "PAUSED"
+      concluded.registrationStatus = .paused
       concluded.pause = HopPause(
         until: now.advanced(bySeconds: Double(pause.seconds)), action: ResumeAction(pause.then), rules: pause.ruleIDs)
     case .restartParentFlow:
-      complete("PROCESSED", &concluded)
+      complete(.processed, &concluded)
       concluded.restartsParent = true
     case .anonymousProfile: concluded.anonymousProfile = AnonymousProfile.encoded(incoming, at: stage, now: now)
     }
   }
 
-  private func complete(_ status: String, _ concluded: inout ConcludedHop) {
+  private func complete(_ status: RegistrationStatus, _ concluded: inout ConcludedHop) {
     concluded.registrationStatus = status
     concluded.completion = Completion(resultCode: status)
   }

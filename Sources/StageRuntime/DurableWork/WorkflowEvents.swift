@@ -1,4 +1,5 @@
 import JSON
+import Registration
 import StageKit
 import System
 
@@ -29,10 +30,11 @@ enum WorkflowEvents {
       let result = work.payload["resultCode"]?.string
     else { throw WorkFailure(code: "RPR-WIA-002", "a completion without rid, process or result") }
     let errorCode: JSONValue =
-      switch result {
-      case "REJECTED": .string("PACKET_REJECTED")
-      case "FAILED": .string("PACKET_FAILED")
-      default: .null
+      switch RegistrationStatus(rawValue: result) {
+      case .rejected: .string("PACKET_REJECTED")
+      case .failed: .string("PACKET_FAILED")
+      case .processed: .null
+      default: throw WorkFailure(code: "RPR-WIA-002", "a completion whose result is no end: \(VisibleText.of(result))")
       }
     let body: JSONValue = .object([
       "instanceId": .string(rid), "resultCode": .string(result), "workflowType": .string(process), "errorCode": errorCode,

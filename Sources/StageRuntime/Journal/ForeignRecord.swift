@@ -32,7 +32,7 @@ struct ForeignRecord: Sendable, Hashable {
     /// The stages to which messages were sent, and not taken, after this stage took its last one.
     var sentSince: [String] = []
     /// `registration.status_code`; nil without a row.
-    var status: String?
+    var status: RegistrationStatus?
     /// The reprocessor has sent the stage its message again in this run: it may answer more than once.
     var wasSentAgain = false
 
@@ -40,7 +40,7 @@ struct ForeignRecord: Sendable, Hashable {
     var nextTry: Int { lastVerdict == "retry" ? lastTry + 1 : 1 }
 
     /// Whether the registration has come to its end, which only a replay undoes.
-    var hasEnded: Bool { status == "PROCESSED" || status == "REJECTED" || status == "FAILED" }
+    var hasEnded: Bool { status?.hasEnded == true }
 
     /// Whether a record that is no answer to a hop of ours repeats what is known: its message is not worked on again.
     ///
@@ -51,10 +51,10 @@ struct ForeignRecord: Sendable, Hashable {
       // A flow may go round, as between ABIS stages: over another bridge the answer of one that was asked since comes without a hop of ours.
       if isUnderWay { return !sentSince.contains(where: leadsBack) }
       // Of the answers to what was sent twice one counts; one that comes after all tries were used up is the first.
-      if isAnswer, wasSentAgain, status != "RESUMABLE" { return !(lastVerdict == "error" && status == "REPROCESS_FAILED") }
+      if isAnswer, wasSentAgain, status != .resumable { return !(lastVerdict == "error" && status == .reprocessFailed) }
       // Nothing is under way and it has not ended: it stands here, and whoever sends this makes it go on, as upstream's engine does after a
       // pause. One that is still paused, or of which nobody knows how it ended, is not touched.
-      return status.map { $0.hasPrefix("PAUSED") } ?? true
+      return status.map { $0.isPaused || !$0.isKnown } ?? true
     }
   }
 }
@@ -97,7 +97,7 @@ extension Journal {
     return ForeignRecord.Place(
       run: try row.int(0), lastTry: try row.int(1), done: try names(row.textOrNull(2)).compactMap { HopId(text: $0) },
       isOpen: try row.int(3) > 0, lastVerdict: try row.textOrNull(4), isUnderWay: try row.int(5) > 0,
-      sentSince: try names(row.textOrNull(6)), status: try row.textOrNull(7),
+      sentSince: try names(row.textOrNull(6)), status: try row.textOrNull(7).map { RegistrationStatus(rawValue: $0) },
       wasSentAgain: try row.bool(8))
   }
 

@@ -25,7 +25,7 @@ struct ConcludedHop: Sendable {
   /// What goes on the bus because of this verdict.
   var outgoing: [OutgoingHop]
   /// The new `registration.status_code`, when a workflow command changes it.
-  var registrationStatus: String?
+  var registrationStatus: RegistrationStatus?
   /// Set when the packet's way ended: tell those who wait.
   var completion: Completion?
   /// Set when the packet waits: for a correction packet, or because of pause rules.
@@ -91,7 +91,7 @@ struct OutgoingHop: Sendable {
 /// The end of a packet's way.
 struct Completion: Sendable, Equatable {
   /// `PROCESSED`, `REJECTED` or `FAILED`.
-  var resultCode: String
+  var resultCode: RegistrationStatus
 }
 
 /// A record that no stage can read, or that used up its tries.

@@ -222,7 +222,7 @@ struct Journal: Sendable {
           .textArray(rows.map(\.workflowInstanceId)), .textArray(rows.map(\.id.text)),
           .textArray(rows.map(\.transactionType)), .textArray(rows.map(\.verdict.statusCode.rawValue)),
           .textArray(rows.map(\.doneAt.iso)), .textArray(rows.map(\.className)),
-          .textArray(rows.map(\.verdict.comment)), .textArray(rows.map(\.registrationStatus)),
+          .textArray(rows.map(\.verdict.comment)), .textArray(rows.map { $0.registrationStatus?.rawValue }),
           .intArray(ids.map { reprocesses[$0] ?? 0 }), .intArray(ids.map { tries[$0] ?? 0 }),
           .textArray(ids.map { created[$0]?.iso }),
         ]
@@ -258,7 +258,7 @@ struct Journal: Sendable {
     let payloads = hops.map { hop -> String in
       let value: JSONValue = .object([
         "rid": .string(hop.rid), "process": .string(hop.process),
-        "resultCode": .string(hop.completion?.resultCode ?? ""),
+        "resultCode": .string(hop.completion?.resultCode.rawValue ?? ""),
       ])
       return String(decoding: value.encoded(), as: UTF8.self)
     }

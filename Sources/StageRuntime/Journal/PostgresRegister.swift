@@ -1,4 +1,5 @@
 import Postgres
+import Registration
 import StageKit
 import System
 
@@ -219,7 +220,7 @@ public struct PostgresRegister: RegistrationRegister {
         ).map { row in
           RegistrationRecord(
             workflowInstanceId: try row.text(0), rid: try row.text(1), process: try row.text(2),
-            iteration: try row.intOrNull(3) ?? 1, statusCode: try row.text(4),
+            iteration: try row.intOrNull(3) ?? 1, statusCode: RegistrationStatus(rawValue: try row.text(4)),
             latestTransactionStatus: try row.textOrNull(5), latestTransactionType: try row.textOrNull(6),
             latestTransactionAt: try row.instantOrNull(7), retryCount: try row.intOrNull(8) ?? 0,
             createdAt: try row.instant(9), lastSuccessStage: try row.textOrNull(10),

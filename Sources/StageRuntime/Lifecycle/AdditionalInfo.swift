@@ -35,15 +35,15 @@ enum AdditionalInfo {
       if let process = hop.pause?.requestedProcess {
         guard parent == nil else {
           // A packet that answers a request may not make one: it fails, and the registration is tried again without it.
-          hops[index].registrationStatus = "FAILED"
+          hops[index].registrationStatus = .failed
           hops[index].pause = nil
-          statements += resume(parent, after: hop, .redo, status: "FAILED")
+          statements += resume(parent, after: hop, .redo, status: .failed)
           continue
         }
         let iteration = try (made[hop.rid + process] ?? newest(hop.rid, process, connection)) + 1
         guard iteration <= mostRequests else {
-          hops[index].registrationStatus = "REJECTED"
-          hops[index].completion = Completion(resultCode: "REJECTED")
+          hops[index].registrationStatus = .rejected
+          hops[index].completion = Completion(resultCode: .rejected)
           hops[index].pause = nil
           continue
         }
@@ -52,8 +52,8 @@ enum AdditionalInfo {
       } else if hop.completion != nil, parent != nil {
         // Nobody but the registration that waits is told.
         hops[index].completion = nil
-        let status = hop.registrationStatus ?? "PROCESSED"
-        let way: Resume.Way = hop.restartsParent ? .fromBeginning : status == "PROCESSED" ? .redo : .routeAgain
+        let status = hop.registrationStatus ?? .processed
+        let way: Resume.Way = hop.restartsParent ? .fromBeginning : status == .processed ? .redo : .routeAgain
         statements += resume(parent, after: hop, way, status: status)
       }
       if let pause = hops[index].pause { statements += self.pause(pause, hop) }
@@ -133,10 +133,12 @@ enum AdditionalInfo {
     ]
   }
 
-  private static func resume(_ parent: String?, after hop: ConcludedHop, _ way: Resume.Way, status: String) -> [Statement] {
+  private static func resume(_ parent: String?, after hop: ConcludedHop, _ way: Resume.Way, status: RegistrationStatus)
+    -> [Statement]
+  {
     guard let parent else { return [] }
     let order = Resume.Order(
-      instance: parent, rid: hop.rid, way: way, tag: Resume.Tag(name: hop.process + "_FLOW_STATUS", value: status))
+      instance: parent, rid: hop.rid, way: way, tag: Resume.Tag(name: hop.process + "_FLOW_STATUS", value: status.rawValue))
     return [work(Resume.work.name, key: hop.id.text + "/parent", order.json, at: nil)]
   }
 

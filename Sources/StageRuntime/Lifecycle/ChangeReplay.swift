@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import System
 
 /// Having a change worked on, or told, once more, by a person. Nothing is done twice by it: what an earlier go did to an identity stands under
@@ -201,7 +202,7 @@ public struct ChangeReplay: Sendable {
       ?? "unknown"
     let isOpen = try text("SELECT stage FROM regproc.hop WHERE rid = $1 AND state < 2 LIMIT 1", aid, connection) != nil
     let way: Way
-    if !isForced, stage == nil, isOpen || status == "PROCESSED" {
+    if !isForced, stage == nil, isOpen || RegistrationStatus(rawValue: status) == .processed {
       way = .look(status: status)
     } else {
       if !isForced { try checkLater(change, connection) }

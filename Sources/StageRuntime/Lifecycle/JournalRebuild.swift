@@ -220,7 +220,7 @@ public struct JournalRebuild: Sendable {
     // One that ended is not worked on again, whatever its last message is.
     let ended = try connection.execute(
       "SELECT workflow_instance_id FROM regprc.registration WHERE workflow_instance_id = ANY($1::text[]) AND status_code = ANY($2::text[])",
-      [.textArray(instances.sorted()), .textArray(["PROCESSED", "REJECTED", "FAILED"])]
+      [.textArray(instances.sorted()), .textArray(RegistrationStatus.ended.map(\.rawValue))]
     ).map { try $0.text(0) }
     for index in hops.indices where hops[index].state == .open && ended.contains(hops[index].instance) {
       hops[index].state = .done
@@ -264,7 +264,9 @@ public struct JournalRebuild: Sendable {
       """, [.text(rid), .text(instance)])
     guard let last = rows.first else { return }
     let file = StageDefinition(try last.text(0), in: directory, or: routes)
-    let ends = [("complete-as-processed", "PROCESSED"), ("complete-as-failed", "FAILED"), ("complete-as-rejected", "REJECTED")]
+    let ends: [(WorkflowActionCode, RegistrationStatus)] = [
+      (.completeAsProcessed, .processed), (.completeAsFailed, .failed), (.completeAsRejected, .rejected),
+    ]
     let destinations = try last.text(4)
     _ = try connection.execute(
       """
@@ -274,7 +276,8 @@ public struct JournalRebuild: Sendable {
       """,
       [
         .text(instance), .text(try last.text(1)), .text(file.transactionType), Value(try last.textOrNull(2)),
-        .text(try last.instant(3).iso), .text(file.className), Value(ends.first { destinations.contains($0.0) }?.1),
+        .text(try last.instant(3).iso), .text(file.className),
+        Value(ends.first { destinations.contains($0.0.rawValue) }?.1.rawValue),
       ])
   }
 
@@ -298,7 +301,7 @@ public struct JournalRebuild: Sendable {
     values.append(.textArray(hops.map { $0.state == .done ? ($0.doneAt ?? $0.at).iso : nil }))
     values.append(.textArray(hops.map { $0.state == .done ? $0.verdict?.rawValue : nil }))
     values.append(.textArray(zip(hops, types).map { $0.state == .done ? $1 : nil }))
-    values.append(.textArray(hops.map { $0.state == .done ? $0.statusCode : nil }))
+    values.append(.textArray(hops.map { $0.state == .done ? $0.statusCode.rawValue : nil }))
     values.append(.textArray(hops.map(\.comment)))
     values.append(.textArray(hops.map { $0.destinations.isEmpty ? nil : $0.destinations.joined(separator: ", ") }))
     values.append(.intArray(hops.map(\.partition)))

@@ -1,8 +1,8 @@
 /// Why a registration or a change was not run again, or not let go on.
 public struct LifecycleError: Error, Sendable, CustomStringConvertible {
-  /// Of a replay `unknown-rid`, `in-flight`, `completed`, `superseded`, `no-such-stage`, `no-such-flow`, `erased`; of a change also `held`,
-  /// `busy`, `outdated`, `elsewhere`; from the log also `known`, `not-on-topics`, `ended`; of a release `no-reason`, `unknown`, `several`,
-  /// `not-held`, `erased`.
+  /// Of a replay `unknown-rid`, `in-flight`, `completed`, `unknown-status`, `superseded`, `no-such-stage`, `no-such-flow`,
+  /// `erased`; of a change also `held`, `busy`, `outdated`, `elsewhere`; from the log also `known`, `not-on-topics`, `ended`; of a release
+  /// `no-reason`, `unknown`, `several`, `not-held`, `erased`.
   public var code: String
   /// What is the matter and what to do.
   public var message: String

@@ -35,12 +35,12 @@ struct Lineage {
     var isOurs = true
 
     /// MOSIP's status of a verdict, as far as the verdict alone tells it.
-    var statusCode: String {
+    var statusCode: TransactionStatus {
       switch verdict {
-      case .passed, nil: "SUCCESS"
-      case .failed: "FAILED"
-      case .error: "ERROR"
-      case .retry: "REPROCESS"
+      case .passed, nil: .success
+      case .failed: .failed
+      case .error: .error
+      case .retry: .reprocess
       }
     }
   }

@@ -40,7 +40,7 @@ extension PostgresPipeline {
       WHERE r.reg_id = $1 AND NOT coalesce(r.is_deleted, false) ORDER BY r.cr_dtimes, r.workflow_instance_id
       """, [.text(rid)])
     guard !rows.isEmpty else { throw WorkflowRefused.unknown(rid) }
-    let paused = try rows.filter { try $0.text(1) == "PAUSED" }
+    let paused = try rows.filter { try RegistrationStatus(rawValue: $0.text(1)) == .paused }
     guard !paused.isEmpty else { throw WorkflowRefused.notPaused(rid) }
     return try paused.map { row in
       guard let hop = try row.textOrNull(2) else { throw WorkflowRefused.pausedElsewhere(rid) }

@@ -125,6 +125,10 @@ struct PostgresSecondTries: SecondTries {
   private func consider(_ instance: String, _ rules: SecondTryRules, _ tally: inout SecondTryTally) async throws {
     let now = services.clock.now
     guard let seen = try await database({ try await pool.with { try read(instance, isLocking: false, $0) } }) else { return }
+    if !seen.standing.status.isKnown {
+      let status = VisibleText.of(seen.standing.status.rawValue)
+      log.warning("a registration has a status that MOSIP does not name; it is left alone", ["rid": seen.rid, "status": status])
+    }
     let decision = rules.decide(seen.standing, now: now)
     guard decision.isDue else { return }
     let tags = try await tags(for: decision, seen)
@@ -161,7 +165,7 @@ struct PostgresSecondTries: SecondTries {
     case .giveUp, .reject, .leave, .later: return [:]
     }
     var tags = try await services.packets.tags(of: registration.rid, named: nil)
-    guard registration.standing.status == "PAUSED", !registration.pauseRules.isEmpty else { return tags }
+    guard registration.standing.status == .paused, !registration.pauseRules.isEmpty else { return tags }
     let known = tags["PAUSE_IMMUNITY_RULE_IDS"].map { Standing.rules($0) } ?? []
     let immune = (known + registration.pauseRules.filter { !known.contains($0) }).joined(separator: ", ")
     try await services.packets.addOrUpdateTags(of: registration.rid, ["PAUSE_IMMUNITY_RULE_IDS": immune])
@@ -203,13 +207,13 @@ struct PostgresSecondTries: SecondTries {
       let verdict = Verdict.failed("RPR-WAS-001", "the pause is over: the registration is rejected", status: .rejected)
       var hop = concluded(stage, registration, verdict, now)
       hop.destinations = "complete-as-rejected"
-      hop.registrationStatus = "REJECTED"
-      hop.completion = Completion(resultCode: "REJECTED")
+      hop.registrationStatus = .rejected
+      hop.completion = Completion(resultCode: .rejected)
       try end(registration.open(stage), "the registration is rejected", connection)
       try Journal.record(connection, [hop])
     case .leave, .later: break
     }
-    guard ["PAUSED", "RESUMABLE"].contains(registration.standing.status) else { return }
+    guard [.paused, .resumable].contains(registration.standing.status) else { return }
     _ = try connection.execute(
       """
       UPDATE regprc.registration SET resume_timestamp = NULL, default_resume_action = NULL, pause_rule_ids = NULL
@@ -251,7 +255,7 @@ struct PostgresSecondTries: SecondTries {
     var hop = concluded(stage, registration, .error("RPR-RPS-FAILED-001", reason, status: .reprocessFailed), now)
     let open = registration.open(stage)
     if let open { (hop.id, hop.parent, hop.attempt) = (open.id, open.parent, open.attempt) }
-    hop.registrationStatus = "REPROCESS_FAILED"
+    hop.registrationStatus = .reprocessFailed
     hop.destinations = "dead letter"
     let message = try registration.message(internalError: false, tags: nil, now: now).encoded()
     hop.deadLetter = DeadLetter(
@@ -277,7 +281,7 @@ struct PostgresSecondTries: SecondTries {
       attempt: registration.open(stage)?.attempt ?? registration.last(stage)?.attempt ?? 1, rid: registration.rid,
       process: registration.process, iteration: registration.iteration, workflowInstanceId: registration.instance, takenAt: now,
       doneAt: now, milliseconds: 0, verdict: verdict, destinations: "", origin: nil, outgoing: [],
-      registrationStatus: ["PAUSED", "RESUMABLE"].contains(registration.standing.status) ? "PROCESSING" : nil, completion: nil,
+      registrationStatus: [.paused, .resumable].contains(registration.standing.status) ? .processing : nil, completion: nil,
       deadLetter: nil, anonymousProfile: nil)
   }
 
@@ -342,7 +346,8 @@ struct PostgresSecondTries: SecondTries {
       """, [.text(instance), .text(ResumeWork.stage), .text(ResumeWork.kind)])
     guard let row = rows.first else { return nil }
     var standing = SecondTryStanding(
-      status: try row.text(5), latest: try row.textOrNull(6), stageClass: try row.textOrNull(7), movedAt: try row.instant(8),
+      status: RegistrationStatus(rawValue: try row.text(5)), latest: try row.textOrNull(6), stageClass: try row.textOrNull(7),
+      movedAt: try row.instant(8),
       tries: try row.int(9))
     standing.resumeAt = try row.instantOrNull(10)
     standing.resumeAction = try row.textOrNull(11)

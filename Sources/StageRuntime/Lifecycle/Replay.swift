@@ -119,7 +119,7 @@ public struct Replay: Sendable {
     var lastStage: String
     var lastVerdict: String?
     var open: [(stage: String, isWaiting: Bool)]
-    var status: String?
+    var status: RegistrationStatus?
     var source: String?
   }
 
@@ -145,7 +145,8 @@ public struct Replay: Sendable {
     ).first
     return Standing(
       instance: instance, process: try last.text(1), iteration: try last.int(2), lastStage: try last.text(3),
-      lastVerdict: try last.textOrNull(4), open: open, status: try row?.text(0), source: try row?.textOrNull(1))
+      lastVerdict: try last.textOrNull(4), open: open,
+      status: try row.map { RegistrationStatus(rawValue: try $0.text(0)) }, source: try row?.textOrNull(1))
   }
 
   /// The stage to begin at.
@@ -157,12 +158,19 @@ public struct Replay: Sendable {
           "RID \(rid) is in flight: it \(open.isWaiting ? "waits for its moment at" : "is on its way to") \(open.stage). "
           + "Replay it when it has ended (regproc journey \(rid)), or with --force, which ends its run there.")
     }
-    if place.open.isEmpty, place.status == "PROCESSED", !isForced {
+    if place.open.isEmpty, place.status == .processed, !isForced {
       throw LifecycleError(
         code: "completed",
         message:
           "RID \(rid) is completed as processed (regproc journey \(rid)); with --force it is run again all the same, "
           + "and keeps its UIN.")
+    }
+    if case .other(let text)? = place.status, !isForced {
+      throw LifecycleError(
+        code: "unknown-status",
+        message:
+          "RID \(rid) has the status \(VisibleText.of(text)), which MOSIP does not name, so nobody can say whether it has ended. "
+          + "See who wrote it (regproc journey \(rid)); with --force it is run again all the same, and keeps its UIN.")
     }
     guard routes.flow(place.process) != nil else {
       throw LifecycleError(

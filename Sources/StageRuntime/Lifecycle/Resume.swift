@@ -140,7 +140,7 @@ struct Resume: Sendable {
       for index in concluded.outgoing.indices where concluded.outgoing[index].notBefore == nil {
         concluded.outgoing[index].notBefore = now
       }
-      concluded.registrationStatus = concluded.registrationStatus ?? "PROCESSING"
+      concluded.registrationStatus = concluded.registrationStatus ?? .processing
       return concluded
     }
     let isEnd = order.way == .stop
@@ -165,7 +165,7 @@ struct Resume: Sendable {
       source: source, id: hop.id, parent: place.hop, run: hop.run, attempt: 1, rid: order.rid, process: place.process,
       iteration: place.iteration, workflowInstanceId: order.instance, takenAt: now, doneAt: now, milliseconds: 0,
       verdict: verdict, destinations: target ?? "complete-as-rejected", origin: nil, outgoing: outgoing.map { [$0] } ?? [],
-      registrationStatus: isEnd ? "REJECTED" : "PROCESSING", completion: isEnd ? Completion(resultCode: "REJECTED") : nil,
+      registrationStatus: isEnd ? .rejected : .processing, completion: isEnd ? Completion(resultCode: .rejected) : nil,
       deadLetter: nil, anonymousProfile: nil)
   }
 

@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import Routing
 import StageKit
 import System
@@ -64,7 +65,7 @@ public struct SecondTryNotice: Sendable {
   /// A registration, as far as a second try depends on it.
   public struct Registration: Sendable {
     var process: String
-    var status: String
+    var status: RegistrationStatus
     var latest: String?
     var stageClass: String?
     var movedAt: Instant
@@ -74,7 +75,7 @@ public struct SecondTryNotice: Sendable {
 
     /// A registration.
     public init(
-      process: String, status: String, latest: String?, stageClass: String?, movedAt: Instant, tries: Int,
+      process: String, status: RegistrationStatus, latest: String?, stageClass: String?, movedAt: Instant, tries: Int,
       open: (stage: String, sentAt: Instant?)?
     ) {
       (self.process, self.status, self.latest, self.stageClass) = (process, status, latest, stageClass)
@@ -84,11 +85,11 @@ public struct SecondTryNotice: Sendable {
 
   /// When its next try is due; nil when none will be made.
   public func dueAt(_ registration: Registration) -> Instant? {
-    guard !registration.status.hasPrefix("PAUSED"), !["PROCESSED", "FAILED", "REJECTED"].contains(registration.status)
-    else { return nil }
+    let status = registration.status
+    guard status.isKnown, !status.isPaused, !status.hasEnded else { return nil }
     if let open = registration.open {
       guard zip(processes, stages).contains(where: { $0 == registration.process && $1 == open.stage }),
-        let sentAt = open.sentAt, registration.latest != "REPROCESS_FAILED"
+        let sentAt = open.sentAt, registration.latest != TransactionStatus.reprocessFailed.rawValue
       else { return nil }
       return max(sentAt, registration.movedAt).advanced(bySeconds: Double(elapsedSeconds))
     }

@@ -1,3 +1,4 @@
+import Registration
 import StageKit
 import System
 
@@ -28,7 +29,7 @@ public struct RehearsalReport: Sendable {
   /// What would go on the bus.
   public var sendings: [Sending]
   /// The status that the registration would get by it; nil when it keeps its own.
-  public var registrationStatus: String?
+  public var registrationStatus: RegistrationStatus?
   /// Until when the registration would pause.
   public var pausedUntil: Instant?
   /// Why the message would become a dead letter.

@@ -135,11 +135,11 @@ public struct IntroducerValidator: StagePlugin {
       return all.isEmpty ? Self.onHold : .error("RPR-IVM-FAILED-003", "Introducer UIN not Found for the Given RID")
     }
     switch registration.statusCode {
-    case "PROCESSED": return nil
-    case "REJECTED", "FAILED", "REPROCESS_FAILED":
+    case .processed: return nil
+    case .rejected, .failed, .reprocessFailed:
       return .error("RPR-IVM-FAILED-006", "Packet Rejected as Parent Packet is Rejected")
     // Unlike upstream, which holds for PROCESSING alone: one that is paused or to be tried again is not through either.
-    default: return Self.onHold
+    case .processing, .reprocess, .paused, .pausedForAdditionalInfo, .resumable, .other: return Self.onHold
     }
   }
 

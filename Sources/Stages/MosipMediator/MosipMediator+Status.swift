@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Registration
 import StageKit
+import System
 
 /// How a birth that ends in no token is reported to the OpenCRVS side (docs/upstream/opencrvs-and-websub.md#44-completed-registrations),
 /// and what goes there at all.
@@ -38,6 +39,9 @@ extension MosipMediator {
         } else {
           try await birthSucceeded(owner.transaction, rid, context)
         }
+      } else {
+        context.log.error(
+          "an event tells a result that is no end; the birth waits on", ["rid": rid, "result": VisibleText.of(result)])
       }
     }
     return answer(context).message("Received")

@@ -84,7 +84,7 @@ struct Announcements: Sendable {
       settings.texts("main-processes").contains(process) || settings.texts("sub-processes").contains(process)
     else { throw SyncError("RPR-RGS-003", "Invalid Sync Type") }
     guard let hash = text("packetHashValue") else { throw SyncError("RPR-RGS-027", "the packet's hash is missing") }
-    guard let status = text("supervisorStatus"), ["APPROVED", "REJECTED"].contains(status) else {
+    guard let status = text("supervisorStatus"), SupervisorStatus(rawValue: status) != nil else {
       throw SyncError("RPR-RGS-026", "the supervisor's status is neither APPROVED nor REJECTED")
     }
     guard let rid = text("registrationId") else {

@@ -1,3 +1,4 @@
+import Registration
 import StageKit
 import System
 
@@ -9,10 +10,27 @@ struct ExternalStatus: Sendable {
   /// How often a packet may be sent again.
   let resendLimit: Int
 
-  /// The states in which a registration is under way.
-  private static let underWay: Set<String> = ["PROCESSING", "PAUSED", "RESUMABLE", "REPROCESS", "PAUSED_FOR_ADDITIONAL_INFO"]
-  /// What a client of `/search` learns of all ends: it may delete the packet.
-  private static let ends: Set<String> = ["UIN_GENERATED", "REREGISTER", "REJECTED", "REPROCESS_FAILED"]
+  /// What clients are told, by the endpoints' names.
+  enum Word: String {
+    case processing = "PROCESSING"
+    case processed = "PROCESSED"
+    case resend = "RESEND"
+    case reregister = "REREGISTER"
+    case rejected = "REJECTED"
+    case generated = "UIN_GENERATED"
+    case awaitingInformation = "AWAITING_INFORMATION"
+    case accepted = "ACCEPTED"
+    case received = "RECEIVED"
+    case uploadPending = "UPLOAD_PENDING"
+
+    /// What a client of `/search` is told of all ends: it may delete the packet.
+    fileprivate var forClients: Word {
+      switch self {
+      case .generated, .reregister, .rejected: .processed
+      default: self
+      }
+    }
+  }
 
   init(_ settings: StageSettings) {
     resendAfter = Double(settings.integer("resend-after"))
@@ -20,48 +38,46 @@ struct ExternalStatus: Sendable {
   }
 
   /// The status of one workflow instance, with its end by name.
-  func status(of row: RegistrationRecord, now: Instant) -> String {
+  func status(of row: RegistrationRecord, now: Instant) -> Word {
     let mayBeSentAgain = row.retryCount < resendLimit
     switch row.statusCode {
-    case "PROCESSED": return "UIN_GENERATED"
-    case let code where Self.underWay.contains(code):
-      if row.latestTransactionType == "PACKET_RECEIVER", isOld(row, now) { return mayBeSentAgain ? "RESEND" : "REREGISTER" }
-      return [nil, "PacketReceiverStage", "SecurezoneNotificationStage"].contains(row.lastSuccessStage)
-        ? "PROCESSING" : "PROCESSED"
-    case "FAILED":
+    case .processed: return .generated
+    case .processing, .paused, .resumable, .reprocess, .pausedForAdditionalInfo:
+      if row.latestTransactionType == "PACKET_RECEIVER", isOld(row, now) { return mayBeSentAgain ? .resend : .reregister }
+      return [nil, "PacketReceiverStage", "SecurezoneNotificationStage"].contains(row.lastSuccessStage) ? .processing : .processed
+    case .failed:
       // After a workflow command the latest transaction is INTERNAL_WORKFLOW_ACTION: then the packet itself was not the fault.
       return ["PACKET_RECEIVER", "UPLOAD_PACKET"].contains(row.latestTransactionType) && mayBeSentAgain
-        ? "RESEND" : "REREGISTER"
-    default: return "REJECTED"
+        ? .resend : .reregister
+    case .rejected, .reprocessFailed: return .rejected
+    // Unlike upstream, which tells the client to delete the packet: nobody knows that it has ended.
+    case .other: return .processing
     }
   }
 
   /// What `/search` answers: all ends are one word.
-  func statusForClients(of row: RegistrationRecord, now: Instant) -> String {
-    let status = status(of: row, now: now)
-    return Self.ends.contains(status) ? "PROCESSED" : status
-  }
+  func statusForClients(of row: RegistrationRecord, now: Instant) -> Word { status(of: row, now: now).forClients }
 
   /// What `/externalstatus/search` answers: the outcome, from the row of the main process.
   /// - Parameter corrections: the rows of the RID's sub processes, oldest first.
-  func outcome(of row: RegistrationRecord, corrections: [RegistrationRecord]) -> String {
+  func outcome(of row: RegistrationRecord, corrections: [RegistrationRecord]) -> Word {
     switch row.statusCode {
-    case "PAUSED_FOR_ADDITIONAL_INFO": corrections.last?.statusCode == "PROCESSING" ? "PROCESSING" : "AWAITING_INFORMATION"
-    case let code where Self.underWay.contains(code): "PROCESSING"
-    case "PROCESSED": "UIN_GENERATED"
-    case "FAILED", "REPROCESS_FAILED": "REREGISTER"
-    default: "REJECTED"
+    case .pausedForAdditionalInfo: corrections.last?.statusCode == .processing ? .processing : .awaitingInformation
+    case .processing, .paused, .resumable, .reprocess, .other: .processing
+    case .processed: .generated
+    case .failed, .reprocessFailed: .reregister
+    case .rejected: .rejected
     }
   }
 
   /// What `/packetexternalstatus` answers of a packet.
-  func packetStatus(of row: RegistrationRecord, now: Instant) -> String {
+  func packetStatus(of row: RegistrationRecord, now: Instant) -> Word {
     let early: Set<String?> = ["PACKET_RECEIVER", "SECUREZONE_NOTIFICATION", "UPLOAD_PACKET"]
-    guard early.contains(row.latestTransactionType) else { return "ACCEPTED" }
+    guard early.contains(row.latestTransactionType) else { return .accepted }
     switch status(of: row, now: now) {
-    case "RESEND": return "RESEND"
-    case "REREGISTER", "REJECTED": return "REJECTED"
-    default: return "RECEIVED"
+    case .resend: return .resend
+    case .reregister, .rejected: return .rejected
+    default: return .received
     }
   }
 

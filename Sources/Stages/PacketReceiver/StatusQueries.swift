@@ -80,17 +80,17 @@ struct StatusQueries: Sendable {
     case .packet:
       guard let announced = try await register.synced(packetId: id) else { return [] }
       let row = try await register.registration(workflowInstanceId: announced.workflowInstanceId)
-      let word = row.map { status.packetStatus(of: $0, now: now) } ?? "UPLOAD_PENDING"
-      return [["packetId": .string(id), "statusCode": .string(word)]]
+      let word = row.map { status.packetStatus(of: $0, now: now) } ?? .uploadPending
+      return [["packetId": .string(id), "statusCode": .string(word.rawValue)]]
     case .progress:
       let rows = try await register.registrations(rid: id)
       if !rows.isEmpty {
         var answers: [JSONValue] = []
         for row in rows {
           var answer: JSONObject = [
-            "registrationId": .string(id), "statusCode": .string(status.statusForClients(of: row, now: now)),
+            "registrationId": .string(id), "statusCode": .string(status.statusForClients(of: row, now: now).rawValue),
           ]
-          if row.statusCode == "PAUSED_FOR_ADDITIONAL_INFO",
+          if row.statusCode == .pausedForAdditionalInfo,
             let request = try await register.additionalInfoRequests(workflowInstanceId: row.workflowInstanceId).last
           {
             answer["additionalInfoReqId"] = .string(request.id)
@@ -105,13 +105,13 @@ struct StatusQueries: Sendable {
       if let row = rows.last(where: { main.contains($0.process) }) {
         let corrections = rows.filter { settings.texts("sub-processes").contains($0.process) }
         let word = status.outcome(of: row, corrections: corrections)
-        return [["registrationId": .string(id), "statusCode": .string(word)]]
+        return [["registrationId": .string(id), "statusCode": .string(word.rawValue)]]
       }
       // Upstream's own answer for corrections of a registration that it does not know.
       if !rows.isEmpty { return [["registrationId": .null, "statusCode": .null]] }
     }
     guard try await !register.synced(rid: id).isEmpty else { return [] }
-    return [["registrationId": .string(id), "statusCode": "UPLOAD_PENDING"]]
+    return [["registrationId": .string(id), "statusCode": .string(ExternalStatus.Word.uploadPending.rawValue)]]
   }
 }
 

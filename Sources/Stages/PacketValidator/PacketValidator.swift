@@ -75,7 +75,7 @@ public struct PacketValidator: StagePlugin {
     guard let id = message.workflowInstanceId,
       let announced = try await context.services.registrations.synced(workflowInstanceId: id)
     else { return ServiceVerdict.system("the tables know no such registration") }
-    guard announced.supervisorStatus == "APPROVED" else {
+    guard announced.supervisorStatus == SupervisorStatus.approved.rawValue else {
       return .failed("RPR-PKV-FAILED-011", "Rejected by Supervisor", status: .rejected)
     }
 

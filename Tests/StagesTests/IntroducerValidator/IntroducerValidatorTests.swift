@@ -23,7 +23,7 @@ import Testing
     return world
   }
   private func row(_ status: String, process: String = "NEW") -> RegistrationRecord {
-    Sample.row(workflowInstanceId: "parent", rid: Self.parent, process: process, status: status)
+    Sample.row(workflowInstanceId: "parent", rid: Self.parent, process: process, status: RegistrationStatus(rawValue: status))
   }
 
   @Test(arguments: [("introducerUIN", "5075291708"), ("introducerVID", "2541892807463570")])

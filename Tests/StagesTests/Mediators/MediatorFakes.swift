@@ -231,7 +231,7 @@ struct FakeRegister: RegistrationRegister {
 
   static func row(_ rid: String, _ status: String, at transaction: String, comment: String? = nil) -> RegistrationRecord {
     RegistrationRecord(
-      workflowInstanceId: "w", rid: rid, process: "OPENCRVS_NEW", iteration: 1, statusCode: status,
+      workflowInstanceId: "w", rid: rid, process: "OPENCRVS_NEW", iteration: 1, statusCode: RegistrationStatus(rawValue: status),
       latestTransactionStatus: status == "PROCESSED" ? "SUCCESS" : "FAILED", latestTransactionType: transaction,
       latestTransactionAt: nil, retryCount: 0, createdAt: .now, lastSuccessStage: nil, statusComment: comment)
   }

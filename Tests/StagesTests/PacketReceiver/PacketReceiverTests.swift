@@ -302,7 +302,9 @@ import Testing
   ) async throws {
     try await Self.withReceiver(now: Sample.now.advanced(bySeconds: age)) { receiver async throws in
       await Self.announced([1], receiver)
-      await receiver.world.set { $0.rows = [Sample.row(status: status, type: type, retryCount: count)] }
+      await receiver.world.set {
+        $0.rows = [Sample.row(status: RegistrationStatus(rawValue: status), type: type, retryCount: count)]
+      }
       #expect(try await receiver.upload([1]) == (isTaken ? [] : ["RPR-PKR-005"]))
       #expect(await receiver.world.concluded.first?.opening?.isResend == (isTaken ? true : nil))
     }

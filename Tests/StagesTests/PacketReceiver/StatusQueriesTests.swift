@@ -84,7 +84,7 @@ import Testing
   }
 
   @Test func `every question has its own answer over one registration`() async throws {
-    try await withServer({ $0.rows = [Sample.row(status: "FAILED", type: "INTERNAL_WORKFLOW_ACTION")] }) { _, send async throws in
+    try await withServer({ $0.rows = [Sample.row(status: .failed, type: "INTERNAL_WORKFLOW_ACTION")] }) { _, send async throws in
       #expect(try await ask(Self.progress, [Sample.rid], send) == ["\(Sample.rid)=PROCESSED"])
       #expect(try await ask(Self.outcome, [Sample.rid], send) == ["\(Sample.rid)=REREGISTER"])
       #expect(try await ask(Self.packet, [Sample.rid], send) == ["\(Sample.rid)=ACCEPTED"])
@@ -94,9 +94,9 @@ import Testing
   @Test func `a registration with corrections is answered by each row and by its main process`() async throws {
     try await withServer({
       $0.rows = [
-        Sample.row(status: "PAUSED_FOR_ADDITIONAL_INFO", type: "INTERNAL_WORKFLOW_ACTION"),
+        Sample.row(status: .pausedForAdditionalInfo, type: "INTERNAL_WORKFLOW_ACTION"),
         Sample.row(
-          workflowInstanceId: "2", process: "BIOMETRIC_CORRECTION", status: "PROCESSING",
+          workflowInstanceId: "2", process: "BIOMETRIC_CORRECTION", status: .processing,
           createdAt: Sample.now.advanced(bySeconds: 1)),
       ]
     }) { _, send async throws in
@@ -113,7 +113,7 @@ import Testing
     }
     for status in ["PAUSED_FOR_ADDITIONAL_INFO", "PROCESSING"] {
       try await withServer({
-        $0.rows = [Sample.row(status: status, type: "INTERNAL_WORKFLOW_ACTION")]
+        $0.rows = [Sample.row(status: RegistrationStatus(rawValue: status), type: "INTERNAL_WORKFLOW_ACTION")]
         $0.requests = [request(1), request(2)]
       }) { _, send async throws in
         let response = try await send(Self.progress.path, self.request(Self.progress, [Sample.rid]).encoded(), "good")

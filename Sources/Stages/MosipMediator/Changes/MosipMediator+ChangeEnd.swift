@@ -196,9 +196,9 @@ extension MosipMediator {
     guard let change = try await change(work.payload["key"]?.string ?? "", context) else { return .done }
     let row = try await context.services.registrations.registrations(rid: change.rid).last
     // Of a registration that was run again an earlier end may be told once more: what its row says is how it stands now.
-    let given = work.payload["result"]?.string
+    let given = work.payload["result"]?.string.map { RegistrationStatus(rawValue: $0) }
     let result = change.take > 1 ? row?.statusCode ?? given : given ?? row?.statusCode
-    let end = result.flatMap { RegistrationEnd(rawValue: $0) }
+    let end = result.flatMap { RegistrationEnd($0) }
     if change.hasFailedInItsRegistration, end == .processed { return try await finish(change, .done, context) }
     if change.hasEnded { return .done }
     // Its packet may have ended before anybody wrote down that it was sent.

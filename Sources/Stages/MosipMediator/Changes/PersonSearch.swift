@@ -133,7 +133,7 @@ struct PersonSearch: Sendable {
     if let identity, !endsAnIdentity { return .person(identity) }
     if identity == nil, birth.status == .failed || birth.outcome != nil { return .neverMade }
     let row = try await context.services.registrations.registrations(rid: birth.rid).last
-    let end = row.flatMap { RegistrationEnd(rawValue: $0.statusCode) }
+    let end = row.flatMap { RegistrationEnd($0.statusCode) }
     // The last stages of a birth ask for credentials, which an identity that is not active any more does not get: the birth would end
     // without its token.
     if let identity { return row == nil || end != nil ? .person(identity) : .waits }
