@@ -10,7 +10,8 @@ import System
 ///
 /// A subscription gets one delivery at a time, in the order of publication; the next waits until the one before is taken or given up.
 /// Unlike upstream's hub, which skips what fails for some twenty seconds, only what a subscriber refuses for a day (a setting) is given up,
-/// and that is kept and listed. Leases are renewed and enforced, and what is published while a lease has run out is delivered when it is renewed, however
+/// and that is kept and listed. To a subscriber that gives no answer for hours (a setting) nothing is delivered until it subscribes again or
+/// a person resumes it; then it gets all that it is owed. Leases are renewed and enforced, and what is published while a lease has run out is delivered when it is renewed, however
 /// long that was. To a stage in a process of ours also what was published up to a week before it first subscribed: a mediator that comes up
 /// late loses nothing. A subscription belongs to the client that made it, and callers over HTTP get nothing from before theirs.
 public final class EmbeddedHub: WebSubHub {
@@ -29,6 +30,8 @@ public final class EmbeddedHub: WebSubHub {
   /// The leases of the deliveries in hand, by their numbers.
   private let leases = Mutex<[Int: String]>([:])
   private let inHand = Atomic<Int>(0)
+  /// Subscriptions whose secrets this process cannot open and others may: until when they are left to them, in monotonic milliseconds.
+  private let leftToOthers = Mutex<[Int: Int]>([:])
   private let observers: Mutex<[@Sendable (_ topic: String, _ body: [UInt8]) async -> Void]>
   private let log = Log("hub")
 
@@ -40,13 +43,16 @@ public final class EmbeddedHub: WebSubHub {
   /// A day, in seconds. W3C WebSub (7) leaves the limit to the hub; MOSIP's tries three times. A day lets an operator see it and mend it, and
   /// what is refused holds back what comes behind it.
   static let patience = 86_400.0
+  /// Six hours, in seconds: longer than most works on a network, and much shorter than a lease.
+  static let waitForAnswers = 21_600.0
+  private static let leftToOthersFor = 60_000
 
   init(
     pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String, giveUpAfter: Double = patience,
-    callbackHosts: OutgoingHosts = .any
+    suspendAfter: Double = waitForAnswers, callbackHosts: OutgoingHosts = .any
   ) {
     self.pool = pool
-    queue = HubQueue(pool: forgetful, sealer: sealer, giveUpAfter: giveUpAfter)
+    queue = HubQueue(pool: forgetful, sealer: sealer, giveUpAfter: giveUpAfter, suspendAfter: suspendAfter)
     subscriptions = HubSubscriptions(pool: pool)
     self.sealer = sealer
     self.http = http
@@ -90,13 +96,25 @@ public final class EmbeddedHub: WebSubHub {
     try await subscribe(topic: topic, callback: callback, secret: secret, leaseSeconds: leaseSeconds, by: .own)
   }
 
+  public func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int, stage: String) async throws {
+    try await subscribe(topic: topic, callback: callback, secret: secret, leaseSeconds: leaseSeconds, stage: stage, by: .own)
+  }
+
+  public func suspended() async throws -> [SuspendedSubscription] {
+    // Where it delivers nothing its tables may be out of reach.
+    guard isStarted.load(ordering: .acquiring) else { return [] }
+    return try await database { try await queue.suspended() }
+  }
+
   private func subscribe(
-    topic: String, callback: String, secret: String, leaseSeconds: Int, by owner: HubSubscriptions.Owner
+    topic: String, callback: String, secret: String, leaseSeconds: Int, stage: String? = nil, by owner: HubSubscriptions.Owner
   ) async throws {
     try await subscriptions.check(topic, callback, by: owner)
     try await verifyIntent("subscribe", topic, callback, leaseSeconds)
     let sealed = try sealer.seal(Array(secret.utf8), in: SealedColumn.hubSecret.row(topic, callback))
-    try await subscriptions.take(topic, callback, sealedSecret: sealed, leaseSeconds, by: owner)
+    try await subscriptions.take(
+      HubSubscriptions.Wanted(
+        topic: topic, callback: callback, sealedSecret: sealed, leaseSeconds: leaseSeconds, stage: stage), by: owner)
     bell.signal()
   }
 
@@ -292,10 +310,30 @@ public final class EmbeddedHub: WebSubHub {
 
   private func claim(_ room: Int) async -> [HubQueue.Delivery] {
     do {
-      return try await queue.claim(room)
+      let now = monotonicMilliseconds()
+      let others = leftToOthers.withLock { all in
+        all = all.filter { $0.value > now }
+        return all.keys.sorted()
+      }
+      let claimed = try await queue.claim(room, leaving: others)
+      for one in claimed.unsigned { report(one, now) }
+      return claimed.deliveries
     } catch {
       log.warning("deliveries cannot be claimed", ["error": "\(error)"])
       return []
+    }
+  }
+
+  /// Each is said once; what only this process cannot open, once a minute as long as it is so.
+  private func report(_ one: HubQueue.Unsigned, _ now: Int) {
+    let facts: KeyValuePairs = [
+      "code": one.fault.code, "topic": one.topic, "subscription": HubQueue.name(one.subscription), "error": one.fault.message,
+    ]
+    if one.fault.isForAll {
+      log.error("the secret of a subscription does not open: it is suspended (regproc held list)", facts)
+    } else {
+      leftToOthers.withLock { $0[one.subscription] = now + Self.leftToOthersFor }
+      log.error("this process cannot open the secret of a subscription: others may deliver to it", facts)
     }
   }
 
@@ -335,15 +373,29 @@ public final class EmbeddedHub: WebSubHub {
       case .some(200..<300): try await queue.taken(delivery)
       case 410: try await queue.ended(delivery)
       default:
-        // Who is not there is waited for: its lease ends that. Who refuses is not asked for ever.
+        // Who is not there is waited for: its lease ends that, or its silence. Who refuses is not asked for ever.
         let refusal = status.flatMap { Self.notNow.contains($0) ? nil : "status \($0)" }
-        guard try await queue.putOff(delivery, refusal: refusal), let refusal else { return }
-        log.error(
-          "a delivery is given up: its subscriber refuses it (regproc dead-letters list)",
-          ["code": "RPR-HUB-003", "topic": delivery.topic, "delivery": "hub-\(delivery.number)", "answer": refusal])
+        report(try await queue.putOff(delivery, refusal: refusal), delivery, refusal)
       }
     } catch {
       log.warning("the end of a delivery could not be recorded; it will be repeated", ["error": "\(error)"])
+    }
+  }
+
+  private func report(_ end: HubQueue.PutOff, _ delivery: HubQueue.Delivery, _ refusal: String?) {
+    switch end {
+    case .waits: break
+    case .givenUp:
+      log.error(
+        "a delivery is given up: its subscriber refuses it (regproc dead-letters list)",
+        ["code": "RPR-HUB-003", "topic": delivery.topic, "delivery": "hub-\(delivery.number)", "answer": refusal ?? ""])
+    case .suspended(let number):
+      log.warning(
+        "a subscriber gives no answer: its subscription is suspended until it subscribes again, or a person resumes it (regproc held list)",
+        [
+          "code": HubQueue.unanswered, "topic": delivery.topic, "subscription": HubQueue.name(number),
+          "host": OutgoingHosts.host(of: delivery.callback) ?? "-",
+        ])
     }
   }
 }

@@ -50,7 +50,10 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
         do {
           return try await pool.with { connection in try connection.transaction { try step(connection) } }
         } catch let empty as IdentifierPools.Empty {
-          let isFilled = try await pool.with { try identifiers.fillEmpty(empty.kind, $0) }
+          let isFilled = try await pool.with { connection in
+            try identifiers.setAside(empty.passed, connection)
+            return try identifiers.fillEmpty(empty, connection)
+          }
           // A change of the sealing key locks some free UINs for a moment.
           if !isFilled { try await Task.sleep(for: .milliseconds(10)) }
         }

@@ -38,6 +38,7 @@ public final class EmbeddedPlatform: Sendable {
   ///   - roles: the roles in the tokens of each client.
   ///   - hubURL: where subscribers find the hub: an address that ends in `hubPath`.
   ///   - hubGivesUpAfter: for how many seconds a subscriber may refuse a delivery before it is given up.
+  ///   - hubSuspendsAfter: for how many seconds a subscriber may give no answer before its subscription is suspended.
   ///   - outgoingHosts: where callbacks of subscriptions and data shares may be.
   ///   - objects: the object store; nil for one in the folder.
   ///   - identifiers: what UINs, VIDs and RIDs are made by.
@@ -52,7 +53,7 @@ public final class EmbeddedPlatform: Sendable {
   public init(
     folder: String, pool: Pool, register: any RegistrationRegister, clock: any WallClock, idSchema: [UInt8],
     furtherSchemas: [String: [UInt8]] = [:],
-    roles: [String: [String]], hubURL: String, hubGivesUpAfter: Double = 86_400,
+    roles: [String: [String]], hubURL: String, hubGivesUpAfter: Double = 86_400, hubSuspendsAfter: Double = 21_600,
     outgoingHosts: OutgoingHosts = .any, objects: (any ObjectStore)? = nil,
     http: any HTTPExchange = CurlExchange(),
     identifiers: IdentifierRules = IdentifierRules(), virusScanner: any VirusScanner = NoVirusScanner(),
@@ -80,7 +81,7 @@ public final class EmbeddedPlatform: Sendable {
     forgetful = Pool(pool.settings.forgetful, size: 1)
     hub = EmbeddedHub(
       pool: pool, forgetful: forgetful, sealer: sealer, http: http, publicURL: hubURL,
-      giveUpAfter: hubGivesUpAfter, callbackHosts: outgoingHosts)
+      giveUpAfter: hubGivesUpAfter, suspendAfter: hubSuspendsAfter, callbackHosts: outgoingHosts)
     var identityRules = identityRules
     identityRules.strictness = rules.strictness
     identities = EmbeddedIdentityRepository(

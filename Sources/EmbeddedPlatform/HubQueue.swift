@@ -17,11 +17,39 @@ struct HubQueue: Sendable {
     var lease: String
   }
 
+  /// A subscription whose secret does not open, so that nothing can be signed for it.
+  struct Unsigned: Sendable {
+    var subscription: Int
+    var topic: String
+    var fault: Unopened
+  }
+
+  /// What was claimed, and what could not be.
+  struct Claimed: Sendable {
+    var deliveries: [Delivery] = []
+    var unsigned: [Unsigned] = []
+  }
+
+  /// What becomes of a delivery that was not taken.
+  enum PutOff: Sendable {
+    /// It is tried again.
+    case waits
+    /// It was refused for too long.
+    case givenUp
+    /// Nobody answered for too long: the subscription of this number is suspended.
+    case suspended(Int)
+  }
+
   /// For leases and ends of deliveries: forgotten ones are repeated.
   let pool: Pool
   let sealer: Sealer
   /// For how many seconds a delivery is refused before it is given up.
   let giveUpAfter: Double
+  /// For how many seconds a subscriber may give no answer before its subscription is suspended.
+  let suspendAfter: Double
+
+  /// The code of a subscription whose subscriber gave no answer for too long.
+  static let unanswered = "RPR-HUB-005"
 
   /// Renewed while a delivery is in hand, so that what a killed process had is another's within seconds: it holds up all that follows it.
   private static let leaseSeconds = 8.0
@@ -43,42 +71,64 @@ struct HubQueue: Sendable {
     """
   }
 
-  /// Takes the next delivery of up to so many subscriptions.
-  func claim(_ room: Int) async throws -> [Delivery] {
+  /// Takes the next delivery of up to so many subscriptions. One whose secret opens nowhere is suspended, and stands in nobody's way.
+  /// - Parameter others: numbers of subscriptions that are left to other processes.
+  func claim(_ room: Int, leaving others: [Int] = []) async throws -> Claimed {
     try await pool.with { connection in
       try connection.transaction {
         // What nobody is subscribed to any more waits for a renewal and must not take the place of what can be delivered.
         let subscriptions = try connection.execute(
           """
-          SELECT s.topic, s.callback, s.sealed_secret FROM platform.hub_subscription AS s \(Self.head("s"))
-          WHERE s.lease_until > now() AND head.not_before <= now() AND \(Self.isFree("s"))
+          SELECT s.topic, s.callback, s.sealed_secret, s.number FROM platform.hub_subscription AS s \(Self.head("s"))
+          WHERE s.lease_until > now() AND s.suspended_at IS NULL AND head.not_before <= now() AND \(Self.isFree("s"))
+            AND s.number <> ALL ($2::bigint[])
           ORDER BY head.not_before LIMIT $1 FOR UPDATE OF s SKIP LOCKED
-          """, [.int(room)])
-        if subscriptions.isEmpty { return [] }
-        var secrets: [[String]: [UInt8]] = [:]
-        for row in subscriptions {
-          let (topic, callback) = (try row.text(0), try row.text(1))
-          secrets[[topic, callback]] = try sealer.open(try row.bytes(2), in: SealedColumn.hubSecret.row(topic, callback))
-        }
-        // A statement of its own sees what another process claimed before this one got the subscription.
-        let claimed = try connection.execute(
-          """
-          UPDATE platform.hub_delivery AS d SET leased_until = now() + make_interval(secs => $3)
-          FROM unnest($1::text[], $2::text[]) AS c(topic, callback) \(Self.head("c")), platform.hub_message AS m
-          WHERE d.number = head.number AND head.not_before <= now() AND m.id = d.message_id AND \(Self.isFree("c"))
-          RETURNING d.number, d.callback, d.topic, d.attempt, m.body, d.leased_until::text
-          """,
-          [
-            .textArray(try subscriptions.map { try $0.text(0) }), .textArray(try subscriptions.map { try $0.text(1) }),
-            .double(Self.leaseSeconds),
-          ])
-        return try claimed.map { row in
-          let (callback, topic) = (try row.text(1), try row.text(2))
-          return Delivery(
-            number: try row.int(0), callback: callback, topic: topic, attempt: try row.int(3), body: try row.bytes(4),
-            secret: secrets[[topic, callback]] ?? [], lease: try row.text(5))
-        }
+          """, [.int(room), .intArray(others)])
+        if subscriptions.isEmpty { return Claimed() }
+        let (secrets, unsigned) = try open(subscriptions, connection)
+        for one in unsigned where one.fault.isForAll { try suspend(one, connection) }
+        return Claimed(deliveries: try take(secrets, connection), unsigned: unsigned)
       }
+    }
+  }
+
+  /// The secrets of subscriptions by topic and callback, and those that do not open.
+  private func open(_ subscriptions: Rows, _ connection: Connection) throws -> ([[String]: [UInt8]], [Unsigned]) {
+    var secrets: [[String]: [UInt8]] = [:]
+    var unsigned: [Unsigned] = []
+    for row in subscriptions {
+      let (topic, callback) = (try row.text(0), try row.text(1))
+      do {
+        let place = SealedColumn.hubSecret.row(topic, callback)
+        secrets[[topic, callback]] = try sealer.open(try row.bytes(2), in: place, of: connection)
+      } catch let fault as Unopened {
+        unsigned.append(Unsigned(subscription: try row.int(3), topic: topic, fault: fault))
+      }
+    }
+    return (secrets, unsigned)
+  }
+
+  private func suspend(_ one: Unsigned, _ connection: Connection) throws {
+    _ = try connection.execute(
+      "UPDATE platform.hub_subscription SET suspended_at = now(), suspended_for = $2 WHERE number = $1",
+      [.int(one.subscription), .text(one.fault.code)])
+  }
+
+  /// A statement of its own sees what another process claimed before this one got the subscriptions.
+  private func take(_ secrets: [[String]: [UInt8]], _ connection: Connection) throws -> [Delivery] {
+    let places = Array(secrets.keys)
+    return try connection.execute(
+      """
+      UPDATE platform.hub_delivery AS d SET leased_until = now() + make_interval(secs => $3)
+      FROM unnest($1::text[], $2::text[]) AS c(topic, callback) \(Self.head("c")), platform.hub_message AS m
+      WHERE d.number = head.number AND head.not_before <= now() AND m.id = d.message_id AND \(Self.isFree("c"))
+      RETURNING d.number, d.callback, d.topic, d.attempt, m.body, d.leased_until::text
+      """, [.textArray(places.map { $0[0] }), .textArray(places.map { $0[1] }), .double(Self.leaseSeconds)]
+    ).map { row in
+      let (callback, topic) = (try row.text(1), try row.text(2))
+      return Delivery(
+        number: try row.int(0), callback: callback, topic: topic, attempt: try row.int(3), body: try row.bytes(4),
+        secret: secrets[[topic, callback]] ?? [], lease: try row.text(5))
     }
   }
 
@@ -128,24 +178,86 @@ struct HubQueue: Sendable {
 
   /// It was not taken, and is tried again; what was refused for too long is given up and kept with the reason.
   /// - Parameter refusal: what the subscriber answered; nil when it was not there to answer.
-  /// - Returns: whether it is given up.
-  func putOff(_ delivery: Delivery, refusal: String?) async throws -> Bool {
-    try await pool.with { connection in
-      let rows = try connection.execute(
+  func putOff(_ delivery: Delivery, refusal: String?) async throws -> PutOff {
+    let row = try await pool.with { connection in
+      try connection.execute(
         """
         UPDATE platform.hub_delivery SET attempt = attempt + 1, leased_until = NULL, not_before = now() + make_interval(secs => $3),
           refusal = coalesce($4, refusal),
           refused_since = CASE WHEN $4::text IS NULL THEN refused_since ELSE coalesce(refused_since, now()) END,
+          unanswered_since = CASE WHEN $4::text IS NULL THEN coalesce(unanswered_since, now()) END,
           is_open = is_open AND ($4::text IS NULL OR coalesce(refused_since, now()) > now() - make_interval(secs => $5)),
           given_up_at = CASE WHEN $4::text IS NOT NULL AND coalesce(refused_since, now()) <= now() - make_interval(secs => $5)
             THEN now() ELSE given_up_at END
-        WHERE number = $1 AND leased_until = $2::timestamptz AND is_open RETURNING given_up_at IS NOT NULL
+        WHERE number = $1 AND leased_until = $2::timestamptz AND is_open AND callback = $6
+        RETURNING given_up_at IS NOT NULL, coalesce(unanswered_since <= now() - make_interval(secs => $7), false)
         """,
         [
           .int(delivery.number), .text(delivery.lease), .double(Self.backoff.pause(after: delivery.attempt)),
-          refusal.map { .text($0) } ?? .null, .double(giveUpAfter),
-        ])
-      return try rows.first?.bool(0) ?? false
+          refusal.map { .text($0) } ?? .null, .double(giveUpAfter), .text(delivery.callback), .double(suspendAfter),
+        ]
+      ).first.map { (isGivenUp: try $0.bool(0), isLate: try $0.bool(1)) }
+    }
+    guard let row else {
+      try await handOver(delivery)
+      return .waits
+    }
+    if row.isGivenUp { return .givenUp }
+    if row.isLate, let number = try await suspend(delivery) { return .suspended(number) }
+    return .waits
+  }
+
+  /// It has passed to another callback meanwhile, which gets it at once.
+  private func handOver(_ delivery: Delivery) async throws {
+    try await pool.with { connection in
+      _ = try connection.execute(
+        """
+        UPDATE platform.hub_delivery SET leased_until = NULL, not_before = now(), attempt = 1
+        WHERE number = $1 AND leased_until = $2::timestamptz AND callback <> $3
+        """, [.int(delivery.number), .text(delivery.lease), .text(delivery.callback)])
     }
   }
+
+  /// Suspends the subscription of a delivery that nobody answers, unless it was renewed or given a successor in this moment.
+  /// - Returns: its number; nil when it is suspended or renewed already.
+  private func suspend(_ delivery: Delivery) async throws -> Int? {
+    try await pool.with { connection in
+      try connection.transaction {
+        // The lock first: what is asked behind it sees what a renewal did.
+        _ = try connection.execute(
+          "SELECT 1 FROM platform.hub_subscription WHERE topic = $1 AND callback = $2 FOR UPDATE",
+          [.text(delivery.topic), .text(delivery.callback)])
+        return try connection.execute(
+          """
+          UPDATE platform.hub_subscription SET suspended_at = now(), suspended_for = $4
+          WHERE topic = $1 AND callback = $2 AND suspended_at IS NULL AND ended_at IS NULL AND EXISTS (
+            SELECT FROM platform.hub_delivery
+            WHERE number = $3 AND callback = $2 AND is_open AND unanswered_since <= now() - make_interval(secs => $5))
+          RETURNING number
+          """,
+          [
+            .text(delivery.topic), .text(delivery.callback), .int(delivery.number), .text(Self.unanswered), .double(suspendAfter),
+          ]
+        ).first?.int(0)
+      }
+    }
+  }
+
+  /// The subscriptions that are suspended, the longest first.
+  func suspended() async throws -> [SuspendedSubscription] {
+    try await pool.with { connection in
+      try connection.execute(
+        """
+        SELECT number, topic, coalesce(suspended_for, ''), suspended_at FROM platform.hub_subscription
+        WHERE suspended_at IS NOT NULL AND ended_at IS NULL ORDER BY suspended_at, number LIMIT 100
+        """
+      ).map {
+        SuspendedSubscription(
+          name: Self.name(try $0.int(0)), topic: try $0.text(1), code: try $0.text(2), since: try $0.instant(3))
+      }
+    }
+  }
+
+  /// What operators call the subscription of this number.
+  static func name(_ number: Int) -> String { "subscription-\(number)" }
 }

@@ -25,6 +25,18 @@ struct HubSubscriptions: Sendable {
   private struct Known {
     var owner: String?
     var hasEnded: Bool
+    var number: Int
+    var isSuspended: Bool
+  }
+
+  /// A subscription that somebody asks for.
+  struct Wanted: Sendable {
+    var topic: String
+    var callback: String
+    var sealedSecret: [UInt8]
+    var leaseSeconds: Int
+    /// The stage of ours that it is for: it has one subscription to a topic, under whatever callback.
+    var stage: String?
   }
 
   let pool: Pool
@@ -50,38 +62,59 @@ struct HubSubscriptions: Sendable {
     try Self.checkEnd(known, owner)
   }
 
-  /// Makes a subscription, or renews it.
+  /// Makes a subscription, or renews it; a suspended one goes on. Of a stage it takes the place of those under other callbacks.
   /// - Throws: RPR-HUB-004 when it belongs to another client.
-  func take(_ topic: String, _ callback: String, sealedSecret: [UInt8], _ leaseSeconds: Int, by owner: Owner) async throws {
-    let before: Known? = try await database {
+  func take(_ wanted: Wanted, by owner: Owner) async throws {
+    let (topic, callback) = (wanted.topic, wanted.callback)
+    let (before, heirOf) = try await database {
       try await pool.with { connection in
-        try connection.transaction {
+        try connection.transaction { () -> (Known?, HubSuccession.Taken) in
           _ = try connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('hub:' || $1, 0))", [.text(topic)])
           let known = try Self.known(topic, callback, connection, locked: true)
           try Self.check(known, owner)
+          let isNew = known == nil || known?.hasEnded == true
           // What others were owed is not for a newcomer.
-          if !owner.isOwn, known == nil || known?.hasEnded == true && known?.owner != owner.name {
-            try Self.forget(topic, callback, connection)
+          if !owner.isOwn, isNew, known?.owner != owner.name { try Self.forget(topic, callback, connection) }
+          try Self.write(wanted, owner, connection)
+          let heirOf = try wanted.stage.map { try HubSuccession(topic, callback, $0).take(connection) } ?? .init()
+          if owner.isOwn, isNew || known?.owner != owner.name {
+            try Self.owe(topic, callback, except: heirOf.callbacks, connection)
           }
-          _ = try connection.execute(
-            """
-            INSERT INTO platform.hub_subscription AS s (topic, callback, sealed_secret, lease_until, client)
-            VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5)
-            ON CONFLICT (topic, callback) DO UPDATE
-            SET sealed_secret = excluded.sealed_secret, lease_until = excluded.lease_until, client = excluded.client, ended_at = NULL
-            """, [.text(topic), .text(callback), .bytes(sealedSecret), .double(Double(leaseSeconds)), .text(owner.name)])
-          if owner.isOwn { try Self.owe(topic, callback, connection) }
-          // Who has just answered is there again: what was put off need not wait any longer.
-          _ = try connection.execute(
-            """
-            UPDATE platform.hub_delivery SET not_before = now()
-            WHERE topic = $1 AND callback = $2 AND is_open AND not_before > now()
-            """, [.text(topic), .text(callback)])
-          return known
+          try Self.hurry(topic, callback, connection)
+          return (known, heirOf)
         }
       }
     }
     tell(before, topic, owner)
+    if heirOf.ended > 0 {
+      log.info(
+        "a subscription of a stage has a new callback: what is owed to it goes there",
+        ["topic": topic, "stage": wanted.stage ?? "", "owed": String(heirOf.owed)])
+    }
+  }
+
+  private static func write(_ wanted: Wanted, _ owner: Owner, _ connection: Connection) throws {
+    _ = try connection.execute(
+      """
+      INSERT INTO platform.hub_subscription AS s (topic, callback, sealed_secret, lease_until, client, stage)
+      VALUES ($1, $2, $3, now() + make_interval(secs => $4), $5, $6)
+      ON CONFLICT (topic, callback) DO UPDATE
+      SET sealed_secret = excluded.sealed_secret, lease_until = excluded.lease_until, client = excluded.client, stage = excluded.stage,
+        ended_at = NULL, suspended_at = NULL, suspended_for = NULL
+      """,
+      [
+        .text(wanted.topic), .text(wanted.callback), .bytes(wanted.sealedSecret), .double(Double(wanted.leaseSeconds)),
+        .text(owner.name), Value(wanted.stage),
+      ])
+  }
+
+  /// Who has just answered is there again: what was put off need not wait any longer.
+  private static func hurry(_ topic: String, _ callback: String, _ connection: Connection) throws {
+    _ = try connection.execute(
+      """
+      UPDATE platform.hub_delivery SET not_before = now(), unanswered_since = NULL
+      WHERE topic = $1 AND callback = $2 AND is_open AND (not_before > now() OR unanswered_since IS NOT NULL)
+      """, [.text(topic), .text(callback)])
   }
 
   /// Ends a subscription. What was not taken is kept for its client.
@@ -101,9 +134,13 @@ struct HubSubscriptions: Sendable {
 
   private static func known(_ topic: String, _ callback: String, _ connection: Connection, locked: Bool) throws -> Known? {
     let rows = try connection.execute(
-      "SELECT client, ended_at IS NOT NULL FROM platform.hub_subscription WHERE topic = $1 AND callback = $2"
-        + (locked ? " FOR UPDATE" : ""), [.text(topic), .text(callback)])
-    return try rows.first.map { Known(owner: try $0.textOrNull(0), hasEnded: try $0.bool(1)) }
+      """
+      SELECT client, ended_at IS NOT NULL, number, suspended_at IS NOT NULL FROM platform.hub_subscription
+      WHERE topic = $1 AND callback = $2
+      """ + (locked ? " FOR UPDATE" : ""), [.text(topic), .text(callback)])
+    return try rows.first.map {
+      Known(owner: try $0.textOrNull(0), hasEnded: try $0.bool(1), number: try $0.int(2), isSuspended: try $0.bool(3))
+    }
   }
 
   private static func check(_ known: Known?, _ owner: Owner) throws(ServiceError) {
@@ -126,17 +163,26 @@ struct HubSubscriptions: Sendable {
       [.text(topic), .text(callback)])
   }
 
-  private static func owe(_ topic: String, _ callback: String, _ connection: Connection) throws {
+  /// - Parameter others: the callbacks whose messages the same stage has had or has inherited.
+  private static func owe(_ topic: String, _ callback: String, except others: [String], _ connection: Connection) throws {
     _ = try connection.execute(
       """
       INSERT INTO platform.hub_delivery (message_id, callback, topic)
-      SELECT id, $2, topic FROM platform.hub_message
-      WHERE topic = $1 AND published_at > now() - make_interval(days => $3) ORDER BY published_at ON CONFLICT DO NOTHING
-      """, [.text(topic), .text(callback), .int(keepDays)])
+      SELECT m.id, $2, m.topic FROM platform.hub_message AS m
+      WHERE m.topic = $1 AND m.published_at > now() - make_interval(days => $3)
+        AND NOT EXISTS (SELECT FROM platform.hub_delivery AS d WHERE d.message_id = m.id AND d.callback = ANY ($4::text[]))
+      ORDER BY m.published_at ON CONFLICT DO NOTHING
+      """, [.text(topic), .text(callback), .int(keepDays), .textArray(others)])
   }
 
   private func tell(_ before: Known?, _ topic: String, _ owner: Owner) {
-    guard let before, before.owner != owner.name else { return }
+    guard let before else { return }
+    if before.isSuspended, !before.hasEnded {
+      log.info(
+        "a subscriber is there again: its subscription goes on",
+        ["topic": topic, "subscription": HubQueue.name(before.number)])
+    }
+    guard before.owner != owner.name else { return }
     if let other = before.owner, !before.hasEnded {
       log.warning("a subscription to a callback of ours is taken from another client", ["topic": topic, "client": other])
     } else {

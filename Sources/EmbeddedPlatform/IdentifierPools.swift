@@ -18,11 +18,23 @@ struct IdentifierPools: Sendable {
   /// A pool has nothing to give. The transaction that wanted it must end before the pool can be filled.
   struct Empty: Error {
     let kind: Kind
+    var passed = Passed()
+  }
+
+  /// Free numbers that were passed over.
+  struct Passed: Sendable {
+    /// Those that open nowhere, by their hashes.
+    var unopened: [[UInt8]] = []
+    /// The keys that other processes have and this one lacks.
+    var keys: [UInt32] = []
+
+    fileprivate var headers: Value { .bytesArray(keys.map { Sealer.header($0) }) }
   }
 
   private let sealer: Sealer
   private let rules: IdentifierRules
   private let marks: [Kind: String]
+  private let log = Log("identifiers")
   /// The most numbers that one transaction makes: what somebody who finds the pool empty waits for.
   private static let chunk = 2000
 
@@ -32,19 +44,71 @@ struct IdentifierPools: Sendable {
     marks = [.uin: rules.uin.filter.mark, .vid: rules.vid.filter.mark]
   }
 
-  /// Takes a UIN in the caller's transaction. Rolled back, it is free again and nobody has seen it.
+  /// Takes a UIN in the caller's transaction. Rolled back, it is free again and nobody has seen it. One that does not open is passed over.
   /// - Throws: `Empty`.
   func takeUIN(_ connection: Connection) throws -> (hash: [UInt8], uin: String) {
-    let rows = try connection.execute(
+    var passed = Passed()
+    while passed.unopened.count < Self.chunk, let (hash, sealed) = try nextUIN(passed, connection) {
+      do {
+        let uin = try sealer.open(sealed, in: SealedColumn.uin.row(hash), of: connection)
+        if !passed.unopened.isEmpty { tellUnopened(passed.unopened.count) }
+        return (hash, String(decoding: uin, as: UTF8.self))
+      } catch let fault as Unopened {
+        if fault.isForAll {
+          passed.unopened.append(hash)
+          try setAside([hash], connection)
+        } else {
+          try pass(over: hash, sealed, fault, connection)
+          passed.keys += Sealer.id(of: sealed).map { [$0] } ?? []
+        }
+      }
+    }
+    throw Empty(kind: .uin, passed: passed)
+  }
+
+  /// The oldest free UIN, which is taken by this.
+  private func nextUIN(_ passed: Passed, _ connection: Connection) throws -> (hash: [UInt8], sealed: [UInt8])? {
+    try connection.execute(
       """
       UPDATE platform.uin SET is_free = false
       WHERE uin_hash = (
-        SELECT uin_hash FROM platform.uin WHERE is_free AND rules = $1 ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+        SELECT uin_hash FROM platform.uin WHERE is_free AND rules = $1 AND \(Self.isOfOtherKeys("$2"))
+        ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
       RETURNING uin_hash, sealed
-      """, [mark(.uin)])
-    guard let row = rows.first else { throw Empty(kind: .uin) }
-    let hash = try row.bytes(0)
-    return (hash, String(decoding: try sealer.open(try row.bytes(1), in: SealedColumn.uin.row(hash)), as: UTF8.self))
+      """, [mark(.uin), passed.headers]
+    ).first.map { (try $0.bytes(0), try $0.bytes(1)) }
+  }
+
+  /// Not sealed with one of the keys whose headers are this parameter.
+  private static func isOfOtherKeys(_ parameter: String) -> String {
+    "substring(sealed FROM 1 FOR \(Sealer.headerSize)) <> ALL (\(parameter)::bytea[])"
+  }
+
+  /// It stays free for processes that have its key.
+  private func pass(over hash: [UInt8], _ sealed: [UInt8], _ fault: Unopened, _ connection: Connection) throws {
+    guard fault.code == "RPR-KEY-006" else {
+      throw ServiceError(.unavailable, service: "UIN generator", code: fault.code, fault.message)
+    }
+    log.warning("this process cannot open some free UINs, and takes others", ["code": fault.code, "error": fault.message])
+    _ = try connection.execute("UPDATE platform.uin SET is_free = true WHERE uin_hash = $1", [.bytes(hash)])
+  }
+
+  /// Sees to it that nobody comes upon what was passed over in a transaction that did not succeed.
+  func setAside(_ passed: Passed, _ connection: Connection) throws {
+    guard !passed.unopened.isEmpty else { return }
+    try setAside(passed.unopened, connection)
+    tellUnopened(passed.unopened.count)
+  }
+
+  private func setAside(_ hashes: [[UInt8]], _ connection: Connection) throws {
+    _ = try connection.execute(
+      "UPDATE platform.uin SET is_free = false, unopened_at = now() WHERE uin_hash = ANY ($1::bytea[])", [.bytesArray(hashes)])
+  }
+
+  private func tellUnopened(_ count: Int) {
+    log.error(
+      "free UINs do not open: they are set aside, and given to nobody (docs/keys.md)",
+      ["code": "RPR-KEY-007", "count": String(count)])
   }
 
   /// Takes a VID for the holder of a UIN in the caller's transaction, as `takeUIN`.
@@ -75,23 +139,24 @@ struct IdentifierPools: Sendable {
 
   /// Makes numbers for somebody who found the pool empty: few, so that the wait is short. Outside of any transaction.
   /// - Returns: false when there are free ones, which others have in hand just now.
-  func fillEmpty(_ kind: Kind, _ connection: Connection) throws -> Bool {
-    let count = min(size(kind), Self.chunk)
+  func fillEmpty(_ empty: Empty, _ connection: Connection) throws -> Bool {
+    let count = min(size(empty.kind), Self.chunk)
     do {
-      return try add(count, kind, ifBelow: 1, turn: .waits, connection)
+      return try add(count, empty.kind, ifBelow: 1, passed: empty.passed, turn: .waits, connection)
     } catch let error as PostgresError where error.isLockTimeout {
       // Whoever fills has stopped in the midst of it. Numbers of one's own are as good as his.
-      return try add(count, kind, ifBelow: 1, turn: .none, connection)
+      return try add(count, empty.kind, ifBelow: 1, passed: empty.passed, turn: .none, connection)
     }
   }
 
   private func size(_ kind: Kind) -> Int { kind == .uin ? rules.uinFill : rules.vidFill }
   private func mark(_ kind: Kind) -> Value { .text(marks[kind] ?? "") }
 
-  private func isBelow(_ few: Int, _ kind: Kind, _ connection: Connection) throws -> Bool {
-    try connection.execute(
-      "SELECT count(*) FROM (SELECT 1 FROM platform.\(kind.rawValue) WHERE is_free AND rules = $1 LIMIT $2) AS s",
-      [mark(kind), .int(few)]
+  private func isBelow(_ few: Int, _ kind: Kind, passed: Passed = Passed(), _ connection: Connection) throws -> Bool {
+    let isOpen = kind == .uin ? Self.isOfOtherKeys("$3") : "cardinality($3::bytea[]) = 0"
+    return try connection.execute(
+      "SELECT count(*) FROM (SELECT 1 FROM platform.\(kind.rawValue) WHERE is_free AND rules = $1 AND \(isOpen) LIMIT $2) AS s",
+      [mark(kind), .int(few), passed.headers]
     ).only().int(0) < few
   }
 
@@ -107,7 +172,9 @@ struct IdentifierPools: Sendable {
 
   /// Makes so many numbers in a transaction of its own.
   /// - Returns: false, and nothing is made, when there are enough by now, or somebody else makes them.
-  private func add(_ count: Int, _ kind: Kind, ifBelow few: Int, turn: Turn, _ connection: Connection) throws -> Bool {
+  private func add(
+    _ count: Int, _ kind: Kind, ifBelow few: Int, passed: Passed = Passed(), turn: Turn, _ connection: Connection
+  ) throws -> Bool {
     try connection.transaction {
       // A fill takes some ten milliseconds.
       _ = try connection.execute("SELECT set_config('lock_timeout', '3000', true)")
@@ -119,7 +186,7 @@ struct IdentifierPools: Sendable {
         guard try isFree.only().int(0) == 1 else { return false }
       case .none: break
       }
-      guard try isBelow(few, kind, connection) else { return false }
+      guard try isBelow(few, kind, passed: passed, connection) else { return false }
       // What was made before, by whatever settings, is not made again.
       let made: Rows
       switch kind {

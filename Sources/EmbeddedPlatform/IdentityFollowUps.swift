@@ -48,7 +48,8 @@ final class IdentityFollowUps: Sendable {
   private let isStarted = Atomic<Bool>(false)
   private let log = Log("identity follow-ups")
 
-  private static let leaseSeconds = 30.0
+  /// What a killed process had in hand is another's after so long. A mark takes a few calls to the database.
+  private static let leaseSeconds = 10.0
   private static let lookMilliseconds = 3000
   private static let backoff = Backoff(first: 5, longest: 300)
   /// So often what is refused is tried: for some half an hour.
@@ -96,6 +97,8 @@ final class IdentityFollowUps: Sendable {
         do {
           try await carryOut(mark)
           try await done(mark)
+        } catch let fault as Unopened {
+          try await setAside(mark, fault)
         } catch let error as ServiceError {
           if !error.isRetriable, mark.attempt >= Self.mostRefusals {
             // What is refused for good must not hold up for ever what follows.
@@ -121,7 +124,7 @@ final class IdentityFollowUps: Sendable {
         """
         UPDATE platform.identity_follow_up SET leased_until = now() + make_interval(secs => $1) WHERE number = (
           SELECT f.number FROM platform.identity_follow_up AS f
-          WHERE f.not_before <= now() AND coalesce(f.leased_until < now(), true)
+          WHERE f.not_before <= now() AND coalesce(f.leased_until < now(), true) AND f.suspended_at IS NULL
             AND NOT EXISTS (SELECT 1 FROM platform.identity_follow_up AS e WHERE e.uin_hash = f.uin_hash AND e.number < f.number)
           ORDER BY f.number LIMIT 1 FOR UPDATE OF f SKIP LOCKED)
         RETURNING number, uin_hash, kind, rid, attempt
@@ -131,6 +134,23 @@ final class IdentityFollowUps: Sendable {
           number: try $0.int(0), hash: try $0.bytes(1), kind: Kind(rawValue: try $0.text(2)), rid: try $0.text(3),
           attempt: try $0.int(4))
       }
+    }
+  }
+
+  /// What follows the change of an identity whose number does not open. What comes behind it for this identity waits as well: it would not
+  /// open either. If the key's file is missing here alone, another process may do it, so it is only put off.
+  private func setAside(_ mark: Mark, _ fault: Unopened) async throws {
+    let facts: KeyValuePairs = ["kind": mark.kind?.rawValue ?? "", "code": fault.code, "error": fault.message, "mark": "follow-up-\(mark.number)"]
+    guard fault.isForAll else {
+      log.warning("this process cannot open an identity: what follows its change is put off", facts)
+      return try await putOff(mark)
+    }
+    log.error("what follows a change of an identity is suspended: the identity does not open (regproc held list)", facts)
+    try await pool.with { connection in
+      _ = try connection.execute(
+        """
+        UPDATE platform.identity_follow_up SET leased_until = NULL, suspended_at = now(), suspended_for = $2 WHERE number = $1
+        """, [.int(mark.number), .text(fault.code)])
     }
   }
 
@@ -165,6 +185,7 @@ final class IdentityFollowUps: Sendable {
         "IDENTITY_UPDATED", transaction: .string(mark.rid),
         ["id_hash": .string(idHash(uin)), "registration_id": .string(mark.rid)], key: "\(mark.number)")
     case .new:
+      _ = try await ids(of: mark.hash)
       // Of the person as it is by now; the RID finds it whatever happened since.
       _ = try await credentials.request(
         CredentialRequest(id: mark.rid, credentialType: "auth", issuer: partner, additionalData: [:]),
@@ -187,7 +208,7 @@ final class IdentityFollowUps: Sendable {
           ORDER BY given_at, vid
           """, [.bytes(hash)]
         ).map { try $0.text(0) }
-        let uin = try sealer.open(try row.bytes(0), in: SealedColumn.identityUIN.row(hash))
+        let uin = try sealer.open(try row.bytes(0), in: SealedColumn.identityUIN.row(hash), of: connection)
         return [String(decoding: uin, as: UTF8.self)] + vids
       }
     }

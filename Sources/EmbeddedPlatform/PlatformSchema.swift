@@ -12,7 +12,22 @@ public enum PlatformSchema {
     Migration(version: 1012, name: "platform: changes of identities, their counts and what follows them", sql: changes),
     Migration(version: 1013, name: "platform: subscriptions of the hub belong to clients", sql: subscribers),
     Migration(version: 1014, name: "platform: sealing keys and what binds a key folder to the database", sql: sealingKeys),
+    Migration(version: 1071, name: "platform: what is suspended, and the stages of the hub's subscriptions", sql: suspensions),
   ]
+
+  /// Who subscribed for a stage before is known by the paths of the mediator, the only stage of ours that does.
+  private static let suspensions = """
+    ALTER TABLE platform.hub_subscription ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY, ADD COLUMN stage text,
+      ADD COLUMN suspended_at timestamptz, ADD COLUMN suspended_for text;
+    CREATE UNIQUE INDEX hub_subscription_number ON platform.hub_subscription (number);
+    UPDATE platform.hub_subscription SET stage = 'mosip-mediator'
+    WHERE (client IS NULL OR client = '(regproc)') AND callback LIKE '%/opencrvs/v1/internal/receive%';
+    -- Since when a subscriber gives no answer to the delivery that is next.
+    ALTER TABLE platform.hub_delivery ADD COLUMN unanswered_since timestamptz;
+    ALTER TABLE platform.identity_follow_up ADD COLUMN suspended_at timestamptz, ADD COLUMN suspended_for text;
+    -- A number that does not open is given to nobody.
+    ALTER TABLE platform.uin ADD COLUMN unopened_at timestamptz;
+    """
 
   /// The check values open with the keys of the folder that belongs to this database alone. A key is swept once every value is sealed with it.
   private static let sealingKeys = """

@@ -9,12 +9,15 @@ extension PlatformSchema {
   /// What commands of operators read: no identity, no number, no document.
   public static let readable = [
     "platform.sealing_key", "platform.hub_delivery", "platform.hub_message", "platform.hub_subscription", "audit.app_audit_log",
-  ].map { TableRights($0, [.select]) }
+  ].map { TableRights($0, [.select]) } + [TableRights("platform.identity_follow_up", [], readableColumns: suspendable)]
 
-  /// What operators change: they have the hub deliver again what it gave up, and remove what is kept of a person for transport. Of drafts
-  /// and documents they read no more than whose they are.
+  private static let suspendable = ["number", "kind", "suspended_at", "suspended_for"]
+
+  /// What operators change: they have the hub deliver again what it gave up, resume what is suspended, and remove what is kept of a person
+  /// for transport. Of drafts and documents they read no more than whose they are.
   public static let operable = [
     TableRights("platform.hub_delivery", [.select, .update]), TableRights("platform.hub_message", [.select, .update]),
+    TableRights("platform.hub_subscription", [.update]), TableRights("platform.identity_follow_up", [.update]),
     TableRights("platform.credential_request", [.update], readableColumns: ["request_id"]),
     TableRights("platform.draft", [.update], readableColumns: ["rid", "state"]),
     TableRights("platform.draft_document", [.delete], readableColumns: ["rid"]),

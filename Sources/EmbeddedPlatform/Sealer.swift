@@ -1,4 +1,5 @@
 import Cryptography
+import Postgres
 import StageKit
 import System
 
@@ -68,6 +69,16 @@ struct Sealer: Sendable {
     throw ServiceError(
       .refused, service: "sealer", code: "RPR-KEY-007",
       "a value in platform.\(place.column.table).\(place.column.name) does not open: it was changed, or sealed for another place")
+  }
+
+  /// As `open`, of a value that was read from the database.
+  /// - Throws: `Unopened` for a value that does not open; `PostgresError`.
+  func open(_ sealed: [UInt8], in place: SealedPlace, of connection: Connection) throws -> [UInt8] {
+    do {
+      return try open(sealed, in: place)
+    } catch let fault as ServiceError {
+      throw try Unopened(fault, sealed, connection)
+    }
   }
 
   func hash(_ text: String) -> [UInt8] { HMAC.code(Array(text.utf8), key: keys.hashKey) }

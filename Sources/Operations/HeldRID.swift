@@ -115,20 +115,25 @@ public struct HeldRID: Sendable {
   }
 }
 
-/// What waits for a person: RIDs that failed again and again, and changes that policy holds.
+/// What waits for a person: RIDs that failed again and again, changes that policy holds, and what the embedded platform suspended.
 public enum Held {
-  /// All of it as JSON, registrations first, the longest-held first.
+  /// All of it as JSON, what is suspended first and then registrations, the longest-held first.
   public static func list(limit: Int, on connection: Connection) throws -> [JSONValue] {
-    let registrations = try HeldRID.list(limit: limit, on: connection).map(\.json)
-    guard registrations.count < limit else { return registrations }
+    var rows = try Suspended.list(limit: limit, on: connection)
+    if rows.count < limit { rows += try HeldRID.list(limit: limit - rows.count, on: connection).map(\.json) }
+    if rows.count < limit { rows += try changes(limit: limit - rows.count, connection) }
+    return rows
+  }
+
+  private static func changes(limit: Int, _ connection: Connection) throws -> [JSONValue] {
     // By index change_held, which has these alone.
-    let changes = try connection.execute(
+    try connection.execute(
       """
       SELECT key, document->>'rid', document->>'kind', document->>'registrationNumber', changed_at FROM regproc.stage_record
       WHERE stage = 'mosip-mediator' AND collection = 'change_transactions' AND document->>'status' = 'Held'
         AND NOT EXISTS (SELECT 1 FROM regproc.erased WHERE name = key)
       ORDER BY changed_at, key LIMIT $1
-      """, [.int(limit - registrations.count)]
+      """, [.int(limit)]
     ).map { row -> JSONValue in
       [
         "what": "change", "name": .string(try row.textOrNull(1) ?? row.text(0)), "key": .string(try row.text(0)),
@@ -136,7 +141,6 @@ public enum Held {
         "since": .string(try row.instant(4).iso),
       ]
     }
-    return registrations + changes
   }
 
   /// What was released.
@@ -145,6 +149,8 @@ public enum Held {
     case registration(HeldRID)
     /// A change: it goes on.
     case change(Release.Released)
+    /// A subscription of the hub, or what follows the change of an identity: it is tried again, now.
+    case suspended(what: String, name: String)
 
     /// As JSON.
     public var json: JSONValue {
@@ -152,14 +158,16 @@ public enum Held {
       case .registration(let held): ["what": "registration", "name": .string(held.rid)]
       case .change(let change):
         ["what": "change", "name": .string(change.key), "kind": .string(change.kind), "take": JSONValue(change.take)]
+      case .suspended(let what, let name): ["what": .string(what), "name": .string(name)]
       }
     }
   }
 
-  /// Releases a RID, or a change by its work key, AID or registration number.
+  /// Releases a RID, a change by its work key, AID or registration number, or what is suspended by its name in the list.
   /// - Throws: `OperationError`, `LifecycleError`, `PostgresError`.
   public static func release(_ name: String, by who: Operator, on connection: Connection) throws -> Released {
     let reason = try who.needsReason()
+    if let what = try Suspended.release(name, by: who, on: connection) { return .suspended(what: what, name: name) }
     let held = try connection.transaction { () throws -> HeldRID? in
       guard let held = try HeldRID.find(name, on: connection) else { return nil }
       let rows = try connection.execute(

@@ -17,13 +17,14 @@ import Testing
 
   /// Runs a test with a hub that delivers.
   func withHub(
-    giveUpAfter: Double = EmbeddedHub.patience, _ body: (EmbeddedHub, Subscribers, World) async throws -> Void
+    giveUpAfter: Double = EmbeddedHub.patience, suspendAfter: Double = EmbeddedHub.waitForAnswers,
+    _ body: (EmbeddedHub, Subscribers, World) async throws -> Void
   ) async throws {
     try await World.run { world async throws in
       let subscribers = Subscribers()
       let hub = EmbeddedHub(
         pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub",
-        giveUpAfter: giveUpAfter)
+        giveUpAfter: giveUpAfter, suspendAfter: suspendAfter)
       hub.start()
       do {
         try await body(hub, subscribers, world)
@@ -344,7 +345,7 @@ import Testing
       try await world.blocking.run { second.stop() }
       try await publish(hub, "two")
       try await publish(hub, "three")
-      #expect(try await HubQueue(pool: world.pool, sealer: world.sealer, giveUpAfter: 3600).claim(1).count == 1)
+      #expect(try await HubQueue(pool: world.pool, sealer: world.sealer, giveUpAfter: 3600, suspendAfter: 3600).claim(1).deliveries.count == 1)
       let third = EmbeddedHub(
         pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
       third.start()

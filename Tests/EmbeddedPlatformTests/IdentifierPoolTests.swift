@@ -181,6 +181,37 @@ import Testing
     }
   }
 
+  @Test func `a free UIN that does not open is set aside and the next one is taken`() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      try await repository.prepare()
+      let oldest = "(SELECT uin_hash FROM platform.uin ORDER BY made_at, uin_hash LIMIT 3)"
+      try await world.run("UPDATE platform.uin SET sealed = 'x', made_at = now() - interval '1 h' WHERE uin_hash IN \(oldest)")
+      try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "1")
+      let aside = "SELECT count(*) FROM platform.uin WHERE unopened_at IS NOT NULL AND NOT is_free"
+      #expect(try await world.number(aside) == 3)
+      // Also when none of those that are left opens.
+      try await world.run("UPDATE platform.uin SET sealed = 'x' WHERE is_free")
+      try await repository.createDraft(rid: "2", uin: nil, idempotencyKey: "2")
+      #expect(try await world.number(aside) == World.fill - 1)
+      #expect(try await world.number("SELECT count(DISTINCT uin_hash) FROM platform.draft") == 2)
+    }
+  }
+
+  @Test func `free UINs whose key this folder alone lacks stay free for others`() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      try await repository.prepare()
+      try await world.run(
+        "INSERT INTO platform.sealing_key (id, is_current, check_value, hash_check) VALUES (7, false, '', '')")
+      try await world.run(
+        "UPDATE platform.uin SET sealed = $1", [.bytes(Sealer.header(7) + [UInt8](repeating: 7, count: 60))])
+      for rid in ["1", "2"] { try await repository.createDraft(rid: rid, uin: nil, idempotencyKey: rid) }
+      #expect(try await world.number("SELECT count(*) FROM platform.uin WHERE unopened_at IS NOT NULL") == 0)
+      #expect(try await world.number("SELECT count(*) FROM platform.uin WHERE is_free") == 2 * World.fill - 2)
+    }
+  }
+
   @Test func `nobody waits for a filler that has stopped`() async throws {
     try await World.run { world async throws in
       let stopped = try await world.blocking.run { () -> Stopped in

@@ -18,9 +18,11 @@ final class Subscribers: HTTPExchange {
     var answers: [String: [Int]] = [:]
     var confirms = true
     var isReachable = true
+    var dead: Set<String> = []
     var pause: Duration = .zero
     var inHand: [String: Int] = [:]
     var mostAtOnce = 0
+    var knocks = 0
   }
   private let state = Mutex(State())
 
@@ -31,8 +33,20 @@ final class Subscribers: HTTPExchange {
   func answer(_ callback: String, _ statuses: Int...) { state.withLock { $0.answers[callback] = statuses } }
   func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
   func reachable(_ isReachable: Bool) { state.withLock { $0.isReachable = isReachable } }
+  /// Nobody listens at a callback any more, or again.
+  func dead(_ callback: String, _ isDead: Bool = true) {
+    state.withLock { state in
+      if isDead { state.dead.insert(callback) } else { state.dead.remove(callback) }
+    }
+  }
+  /// What came to a callback, in its order.
+  func bodies(at callback: String) -> [String] {
+    deliveries.filter { $0.url == callback }.map { String(decoding: $0.body, as: UTF8.self) }
+  }
   /// Every subscriber thinks for so long before it answers.
   func think(_ pause: Duration) { state.withLock { $0.pause = pause } }
+  /// How often somebody knocked in vain.
+  var knocks: Int { state.withLock { $0.knocks } }
   /// The most deliveries that one callback ever had at once.
   var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }
 
@@ -51,7 +65,10 @@ final class Subscribers: HTTPExchange {
 
   private func answer(_ request: ClientRequest) throws -> ClientResponse {
     try state.withLock { state in
-      guard state.isReachable else { throw Unreachable() }
+      guard state.isReachable, !state.dead.contains(where: { request.url.hasPrefix($0) }) else {
+        if request.method == "POST" { state.knocks += 1 }
+        throw Unreachable()
+      }
       if request.method == "GET" {
         state.intents.append(request.url)
         let challenge = request.url.split(separator: "&").first { $0.hasPrefix("hub.challenge=") }?.dropFirst(14) ?? ""

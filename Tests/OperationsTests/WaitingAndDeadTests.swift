@@ -287,6 +287,51 @@ struct WaitingAndDeadTests {
   }
 
   @Test
+  func `what the platform suspended is listed as held, and goes on when a person releases it`() async throws {
+    try await run { place in
+      try await place.run(
+        """
+        INSERT INTO platform.hub_subscription (topic, callback, sealed_secret, lease_until, suspended_at, suspended_for)
+        VALUES ('T', 'http://s/', '', now() + interval '1 d', now() - interval '1 h', 'RPR-HUB-005'),
+          ('U', 'http://s/', '', now() + interval '1 d', NULL, NULL)
+        """)
+      try await place.run("INSERT INTO platform.hub_message (topic, dedupe_key, body) VALUES ('T', 'k', '1'), ('T', 'l', '2')")
+      try await place.run(
+        """
+        INSERT INTO platform.hub_delivery (message_id, callback, topic, attempt, not_before, unanswered_since)
+        SELECT id, 'http://s/', 'T', 9, now() + interval '1 h', now() - interval '9 h' FROM platform.hub_message
+        """)
+      try await place.run(
+        """
+        INSERT INTO platform.identity_follow_up (uin_hash, kind, rid, attempt, suspended_at, suspended_for)
+        VALUES ('x', 'DELETED', '1', 4, now(), 'RPR-KEY-007')
+        """)
+      let list = try await place.endpoint("GET", "/regproc/v1/held").json.array ?? []
+      #expect(list.map { $0["what"]?.string } == ["subscription", "follow-up"])
+      #expect(list[0]["code"]?.string == "RPR-HUB-005" && list[0]["owed"]?.int == 2 && list[0]["topic"]?.string == "T")
+      #expect(list[1]["code"]?.string == "RPR-KEY-007" && list[1]["kind"]?.string == "DELETED")
+      let names = list.compactMap { $0["name"]?.string }
+      for name in names {
+        let path = "/regproc/v1/held/\(name)/release"
+        #expect(try await place.endpoint("POST", path, ["author": "anna"]).status == 400, "a reason must be given")
+        let released = try await place.endpoint("POST", path, ["author": "anna", "reason": "mended"])
+        #expect(released.status == 200 && released.json["name"]?.string == name)
+        let again = try await place.endpoint("POST", path, ["author": "anna", "reason": "mended"])
+        #expect(again.status == 404 && again.json["error"]?.string == "not-suspended")
+      }
+      #expect(
+        try await place.number(
+          "SELECT count(*) FROM platform.hub_delivery WHERE not_before <= now() AND attempt = 1 AND unanswered_since IS NULL") == 2)
+      #expect(
+        try await place.number(
+          "SELECT count(*) FROM platform.identity_follow_up WHERE suspended_at IS NULL AND attempt = 1 AND not_before <= now()")
+          == 1)
+      let audit = try await place.endpoint("GET", "/regproc/v1/operations/\(names[0])")
+      #expect(audit.json[0]?["operation"]?.string == "held release" && audit.json[0]?["reason"]?.string == "mended")
+    }
+  }
+
+  @Test
   func `work is counted, listed and shown masked; it is tried again or given up where nobody has it in hand`() async throws {
     try await run { place in
       func put(_ kind: String, _ key: String, state: Int = 0, _ more: String = "NULL") async throws {

@@ -8,8 +8,9 @@ enum HeldCommand {
   static let list = Command(
     name: "held list", summary: "lists what goes on only when a person says so",
     details: """
-      RIDs whose replays ended at the same stage with the same code again and again (setting replay.hold-after), and changes that policy
-      holds.
+      RIDs whose replays ended at the same stage with the same code again and again (setting replay.hold-after), changes that policy
+      holds, and what the embedded platform suspended: subscriptions of the hub whose subscribers give no answer (setting
+      hub.suspend-hours) or whose secrets do not open, and what follows changes of identities that do not open.
       """,
     options: [
       .number("limit", "N", 1...100_000, "at most so many, the longest held first (default: 50)"),
@@ -17,12 +18,14 @@ enum HeldCommand {
     ], takesSettings: true, example: "held list", run: runList)
 
   static let release = Command(
-    name: "held release", summary: "releases a held RID or change: the RID may be replayed again, the change goes on",
+    name: "held release", summary: "releases what is held: a RID may be replayed again, a change or what was suspended goes on",
     details: """
       A RID may be replayed again, and counting starts anew; this command does not replay it. A change gets its next go, as by
-      regproc release.
+      regproc release. To a subscription what it is owed is delivered, in order.
       """,
-    operands: [Operand(name: "NAME", meaning: "the RID; or the work key, AID or registration number of a change")],
+    operands: [
+      Operand(name: "NAME", meaning: "the RID; the work key, AID or registration number of a change; or its name in held list")
+    ],
     options: [
       .neededReason,
       .text("author", "NAME", "who (default: REGPROC_AUTHOR, else the login name)"),
@@ -40,15 +43,20 @@ enum HeldCommand {
     } else {
       var table = TextTable(head: ["held", "since", "why"])
       for row in rows {
-        let why =
-          if let kind = row["kind"]?.string { "policy: \(kind)" } else {
-            "\(row["times"]?.int ?? 0)x \(row["stage"]?.string ?? "") \(row["code"]?.string ?? "")"
-          }
-        table.add([row["name"]?.string ?? "", String((row["since"]?.string ?? "").prefix(16)), why])
+        table.add([row.cell("name"), row.minute("since"), why(row)])
       }
       around.console.out(table.rendered(around.console))
     }
     return 0
+  }
+
+  private static func why(_ row: JSONValue) -> String {
+    switch row.cell("what") {
+    case "change": "policy: \(row.cell("kind"))"
+    case "subscription": Console.visible("\(row.cell("code")), \(row.cell("owed")) owed of \(row.cell("topic"))")
+    case "follow-up": "\(row.cell("code")) \(row.cell("kind"))"
+    default: "\(row.cell("times"))x \(row.cell("stage")) \(row.cell("code"))"
+    }
   }
 
   private static func runRelease(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
@@ -66,6 +74,8 @@ enum HeldCommand {
     case .change(let change):
       around.console.out("\(change.key): \(change.kind), go \(change.take)\n")
       around.console.err("See it with: regproc journey \(change.aid ?? change.key)\n")
+    case .suspended(_, let name):
+      around.console.out("\(name): goes on\n")
     }
     return 0
   }

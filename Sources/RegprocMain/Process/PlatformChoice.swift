@@ -34,6 +34,7 @@ final class PlatformChoice: Sendable {
         folder: folder, pool: pool, register: register, clock: SystemClock(), idSchema: plan.idSchema,
         furtherSchemas: plan.furtherSchemas, roles: roles, hubURL: publicURL + EmbeddedPlatform.hubPath,
         hubGivesUpAfter: Double(settings.integer("hub.give-up-hours")) * 3600,
+        hubSuspendsAfter: Double(settings.integer("hub.suspend-hours")) * 3600,
         outgoingHosts: settings.outgoingHosts(url: publicURL),
         objects: objects, http: try Self.http(settings), identifiers: settings.identifiers, virusScanner: settings.virusScanner,
         rules: plan.rules,

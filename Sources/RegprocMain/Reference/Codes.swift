@@ -343,6 +343,9 @@ struct CodeFamily: Sendable {
         "RPR-HUB-003", "a subscriber refused a delivery for too long: it is a dead letter",
         "mend it, then `regproc dead-letters replay`"),
       CodeMeaning("RPR-HUB-004", "the subscription is another client's", "subscribe to a callback of your own"),
+      CodeMeaning(
+        "RPR-HUB-005", "a subscriber gives no answer for too long: its subscription is suspended",
+        "mend it; it goes on when it subscribes again, or by `regproc held release subscription-N`"),
       CodeMeaning("RPR-CBEFF-001", "a CBEFF file with captures cannot be read", "have it made anew"),
       CodeMeaning(
         "RPR-NTF-001", "a message is to be sent and there is no notifier", "platform `mosip`, or no messages in the settings"),

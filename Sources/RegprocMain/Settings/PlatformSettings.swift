@@ -18,6 +18,10 @@ extension SettingEntry {
         "hub.give-up-hours", .integer(1...8760), "N", default: "24",
         "how long the embedded hub repeats a delivery that its subscriber refuses; what follows waits for it"),
       SettingEntry(
+        "hub.suspend-hours", .integer(1...8760), "N", default: "6",
+        "how long the embedded hub knocks at a subscriber that gives no answer; then its subscription is suspended until it subscribes "
+          + "again, or a person resumes it"),
+      SettingEntry(
         "identity.mandatory-fields", .text, "FIELDS", default: IdentityRules.mosipMandatory.joined(separator: ","),
         "what the embedded id repository demands of a new identity where its schema does too, with commas between "
           + "(mandatory-attributes.id-repository.new-registration)"),

@@ -120,6 +120,7 @@ struct AdminEndpoints: Sendable {
     let rejection = routes.lastRejection
     // A stranger can send what is refused: told, but the process is no less well for it.
     let refusedDeliveries = RefusedCallers.shared.troubled()
+    let suspended = (try? await services.hub.suspended()) ?? []
     return answer(
       [
         "status": .string(isUp ? "UP" : "DOWN"),
@@ -144,8 +145,14 @@ struct AdminEndpoints: Sendable {
               }),
           ]),
           "subscriptions": .object([
-            "status": .string(refusedDeliveries.isEmpty ? "UP" : "REFUSED"),
+            "status": .string(!refusedDeliveries.isEmpty ? "REFUSED" : suspended.isEmpty ? "UP" : "SUSPENDED"),
             "refusedAgainAndAgain": .array(refusedDeliveries.map { .string($0) }),
+            "suspended": .array(
+              suspended.map {
+                [
+                  "name": .string($0.name), "topic": .string($0.topic), "code": .string($0.code), "since": .string($0.since.iso),
+                ]
+              }),
           ]),
           "tls": certificates.json,
           "paused": .array(pauses.all.map(\.json)),

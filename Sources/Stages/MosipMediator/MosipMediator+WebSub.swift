@@ -15,7 +15,7 @@ extension MosipMediator {
     for (topic, path) in [(credentialTopic, Self.credentialPath), (workflowTopic, Self.workflowPath)] {
       try await context.services.hub.subscribe(
         topic: topic, callback: base.appending(path: path), secret: settings.text("hub-secret"),
-        leaseSeconds: settings.integer("lease"))
+        leaseSeconds: settings.integer("lease"), stage: settings.stage)
     }
   }
 
