@@ -103,6 +103,7 @@ public struct KeyInventory: Sendable {
     switch name {
     case "client": return "signs packets"
     case "tokens": return "signs access tokens"
+    case "spool": return "requests that wait for the database"
     case SealingKeys.hashName: return "search hashes (fixed)"
     case "token-uin-salt", "token-partner-salt": return "UIN tokens (fixed)"
     default: return "not known"

@@ -64,6 +64,8 @@ public struct Endpoint: Sendable {
   public private(set) var description: EndpointDescription?
   /// Whether it takes in what is new.
   public private(set) var isIntake = false
+  /// Whether it is served before the process has all that it needs: it can keep what comes without.
+  public private(set) var servesEarly = false
   /// True for one made by `init(anythingBelow:)`.
   let isForUnknownPaths: Bool
   let handler: @Sendable (Request) async throws -> Response
@@ -104,6 +106,24 @@ public struct Endpoint: Sendable {
   public var takingIn: Endpoint {
     var endpoint = self
     endpoint.isIntake = true
+    return endpoint
+  }
+
+  /// The same, served early.
+  public var early: Endpoint {
+    var endpoint = self
+    endpoint.servesEarly = true
+    return endpoint
+  }
+
+  /// The same, with 503 for everybody, before a byte of the body is read.
+  public var refusedForNow: Endpoint {
+    var endpoint = self
+    endpoint.admission = Admission("nobody yet", by: []) { _ in
+      var response = Response.refusal(503)
+      response.headers.set("Retry-After", "5")
+      return response
+    }
     return endpoint
   }
 

@@ -14,19 +14,22 @@ public struct StageContext: Sendable {
   public let pipeline: any PipelineEntrance
   /// Second tries at stages that run elsewhere; nil for every stage but the reprocessor.
   public let secondTries: (any SecondTries)?
+  /// Where requests wait that cannot be taken now.
+  public let spool: any RequestSpool
   /// The stage's log. Nothing personal belongs in it.
   public let log: Log
 
   /// A context; made by the engine and by tests.
   public init(
     stage: String, services: Services, store: any StageStore, pipeline: any PipelineEntrance,
-    secondTries: (any SecondTries)? = nil, log: Log? = nil
+    secondTries: (any SecondTries)? = nil, spool: any RequestSpool = NoRequestSpool(), log: Log? = nil
   ) {
     self.stage = stage
     self.services = services
     self.store = store
     self.pipeline = pipeline
     self.secondTries = secondTries
+    self.spool = spool
     self.log = log ?? Log(stage)
   }
 

@@ -36,6 +36,11 @@ public protocol StagePlugin: Sendable {
   /// Takes a record of one of `spec.topics`. It is taken again until this returns; after the tries it is a dead letter.
   func receive(_ record: TopicRecord, _ context: StageContext) async throws
 
+  /// Takes a request that waited in the spool, as if it came now. It may have been taken before.
+  /// - Throws: `WorkFailure` for one that will never be taken, which is set aside. After an error by which it may be taken later
+  ///   (`ServiceError.isRetriable`) it is given again, after any other it is set aside too.
+  func take(_ spooled: SpooledRequest, _ context: StageContext) async throws
+
   /// Does one piece of durable work that was scheduled by `StageChange.schedule`. An error is tried again with back-off.
   func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome
 
@@ -71,6 +76,9 @@ extension StagePlugin {
   }
   public func endpoints(_ context: StageContext) -> [Endpoint] { [] }
   public func receive(_ record: TopicRecord, _ context: StageContext) async throws {}
+  public func take(_ spooled: SpooledRequest, _ context: StageContext) async throws {
+    throw WorkFailure(code: "RPR-SPL-003", "this stage takes nothing from a spool")
+  }
   public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome { .done }
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {}
   public func start(_ context: StageContext) async throws {}
@@ -91,6 +99,8 @@ public struct PluginSpec: Sendable {
   public var isReprocessor: Bool
   /// Whether it scans packets for viruses: a scanner out of reach then shows in the health of its process.
   public var scansPackets: Bool
+  /// Whether it keeps requests in the spool whose sender does not come again.
+  public var spools: Bool
   /// Further topics whose records go to `receive`. In a topic's name `{setting}` stands for the value of a setting.
   public var topics: [String]
   /// The kinds of durable work it performs.
@@ -103,7 +113,7 @@ public struct PluginSpec: Sendable {
   /// A plugin's description of itself.
   public init(
     name: String, summary: String, takesMessages: Bool = true, isBridge: Bool = false, isReprocessor: Bool = false,
-    scansPackets: Bool = false, topics: [String] = [], work: [WorkKind] = [], counts: [CountField] = [],
+    scansPackets: Bool = false, spools: Bool = false, topics: [String] = [], work: [WorkKind] = [], counts: [CountField] = [],
     settings: [SettingField] = []
   ) {
     self.name = name
@@ -112,6 +122,7 @@ public struct PluginSpec: Sendable {
     self.isBridge = isBridge
     self.isReprocessor = isReprocessor
     self.scansPackets = scansPackets
+    self.spools = spools
     self.topics = topics
     self.work = work
     self.counts = counts

@@ -10,7 +10,7 @@ enum RunCommand {
       processes share. TERM finishes what is in hand and ends with exit code 0. Stages in other processes are reached by their
       settings, e.g. REGPROC_STAGE_MOSIP_MEDIATOR_PACKET_RECEIVER_URL.
       What is not there yet (the database, its migrations with database.migrate: check, Kafka, topics that others make) is waited for: liveness
-      answers meanwhile, readiness says 503.
+      answers meanwhile, readiness says 503, and what comes to a mediator from senders who do not come again is kept in the data folder.
       `run bridge` routes what stages that run elsewhere have judged, in place of Camel's bridge, and
       `run reprocessor` tries again what stands at such a stage, in place of MOSIP's reprocessor (docs/mixed-pipelines.md).
       """,
@@ -46,8 +46,9 @@ enum RunCommand {
     let signals = Signals(around.console)
     let pipeline: Pipeline
     do {
-      let (ready, wait) = (plan, StartWait(settings, signals, seconds: arguments.integer("wait-for")))
-      pipeline = try await wait.through { try await Pipeline.start(ready, folder: settings.data, port: port) }
+      let early = try EarlyIntake(plan, folder: settings.data, port: port)
+      let (ready, wait) = (plan, StartWait(settings, signals, seconds: arguments.integer("wait-for"), intake: early))
+      pipeline = try await wait.through { try await Pipeline.start(ready, folder: settings.data, port: port, early: early) }
     } catch is StartWait.Stopped {
       log.info("stopped")
       return 0

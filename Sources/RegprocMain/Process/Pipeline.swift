@@ -166,12 +166,14 @@ final class Pipeline: Sendable {
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
-  /// - Parameter port: the port of the endpoints, chosen before so that stages can know each other's URLs.
-  static func start(_ plan: PipelinePlan, folder: String, port: Int) async throws -> Pipeline {
+  /// - Parameters:
+  ///   - port: the port of the endpoints, chosen before so that stages can know each other's URLs.
+  ///   - early: what has served at their place until then.
+  static func start(_ plan: PipelinePlan, folder: String, port: Int, early: EarlyIntake? = nil) async throws -> Pipeline {
     let temporary = try ProcessFolder(in: folder)
     temporary.use()
     do {
-      return try await start(plan, folder: folder, port: port, temporary: temporary)
+      return try await start(plan, folder: folder, port: port, early: early, temporary: temporary)
     } catch {
       temporary.remove()
       throw error
@@ -179,7 +181,7 @@ final class Pipeline: Sendable {
   }
 
   private static func start(
-    _ plan: PipelinePlan, folder: String, port: Int, temporary: ProcessFolder
+    _ plan: PipelinePlan, folder: String, port: Int, early: EarlyIntake?, temporary: ProcessFolder
   ) async throws -> Pipeline {
     let settings = plan.settings
     // Before anything is started: files that are not there, or do not fit each other, are told at once.
@@ -235,6 +237,7 @@ final class Pipeline: Sendable {
       engineSettings.reconcileAfter = plan.reconcileSeconds
       engineSettings.side = plan.side
       engineSettings.replays = settings.replays
+      engineSettings.spool = try PlatformChoice.spool(settings, data: folder)
       engineSettings.keepsToOwnTopics = settings.text("kafka.topics") == "own"
       let maker: Engine.TopicMaker?
       if let broker {
@@ -249,7 +252,7 @@ final class Pipeline: Sendable {
           engineSettings, run: plan.run, directory: plan.stages.stages, catalogue: Plugins.all, routes: plan.routes,
           services: platform.services, pool: pool, environment: plan.environment, endpoints: platform.endpoints,
           operations: { operators.take($0) }, makeTopics: maker)
-        let opened = try await engine.start()
+        let opened = try await engine.start { await early?.close() }
         let jobs = engine.adminURL == nil ? nil : operators.jobs(database: database, instance: settings.instance)
         jobs?.start()
         return Pipeline(

@@ -4,6 +4,7 @@ import MosipPlatform
 import EmbeddedPlatform
 import Postgres
 import StageKit
+import StageRuntime
 import System
 
 /// The platform services of one process: embedded, or those of a MOSIP deployment.
@@ -58,6 +59,14 @@ final class PlatformChoice: Sendable {
     services.outgoingHosts = settings.outgoingHosts(url: publicURL)
     self.services = services
     (endpoints, embedded, self.blocking) = ([], nil, blocking)
+  }
+
+  /// Where stages keep requests while the database is away. Its key is in the folder of the other keys, and asks for no database.
+  /// - Parameter data: the data folder.
+  static func spool(_ settings: Settings, data: String) throws -> SpoolSettings {
+    try Files.makeFolder(data + "/platform", mode: 0o700)
+    let key = try KeyFolder(folder: data + "/platform/keys").secret("spool")
+    return SpoolSettings(folder: data + "/spool", key: key, limit: settings.integer("spool.limit-mib") << 20)
   }
 
   /// The object store of the settings; nil where objects are files.

@@ -14,13 +14,17 @@ final class StartWait: Sendable {
   private let signals: Signals
   /// When it gives up; nil for never.
   private let end: ContinuousClock.Instant?
+  private let intake: EarlyIntake?
   private let blocking = BlockingPool(name: "start", threads: 1)
   private let log = Log("start")
   private static let backoff = Backoff(first: 0.5, longest: 15)
 
-  /// - Parameter seconds: how long it waits in all; nil for without end.
-  init(_ settings: Settings, _ signals: Signals, seconds: Int?) {
+  /// - Parameters:
+  ///   - seconds: how long it waits in all; nil for without end.
+  ///   - intake: what is served meanwhile to those who do not come again.
+  init(_ settings: Settings, _ signals: Signals, seconds: Int?, intake: EarlyIntake?) {
     self.settings = settings
+    self.intake = intake
     self.signals = signals
     end = seconds.map { ContinuousClock.now + .seconds($0) }
   }
@@ -35,6 +39,7 @@ final class StartWait: Sendable {
     do {
       while true {
         do {
+          try intake?.open()
           try await check()
           await listener?.close()
           listener = nil
@@ -51,6 +56,7 @@ final class StartWait: Sendable {
       }
     } catch {
       await listener?.close()
+      await intake?.close()
       throw error
     }
   }

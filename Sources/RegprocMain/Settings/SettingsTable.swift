@@ -148,6 +148,10 @@ struct SettingEntry: Sendable {
     SettingEntry(
       "virus-scanner", .virusScanner, flag: "virus-scanner", "ADDRESS", default: "none",
       "ClamAV's daemon, by HOST:PORT or the path of its socket; none: packets are not scanned"),
+    SettingEntry(
+      "spool.limit-mib", .integer(1...1_048_576), "N", default: "2048",
+      "most MiB that a stage keeps in the data folder of requests whose sender does not come again, while the database is away; beyond it their connections are closed"
+    ),
     SettingEntry("http.host", flag: "host", "ADDRESS", default: "127.0.0.1", "where the HTTP endpoints of the stages listen"),
     SettingEntry(
       "http.port", .integer(0...65_535), flag: "port", "N", default: "8080", "their port; 0 for a free one"),

@@ -22,6 +22,7 @@ public final class Engine: Sendable {
   let stageWorkers: [StageWorker]
   private let runner: WorkRunner
   private let relay: OutboxRelay
+  private let spools: [SpoolDrain]
   /// What the bus does for each worker, and for the outbox relay.
   let watches: [BusWatch]
   private let watchdog: Watchdog
@@ -78,6 +79,7 @@ public final class Engine: Sendable {
     workers = stageWorkers + parts.bridgeWorkers(units) + parts.topicWorkers(units)
     runner = parts.workRunner(units)
     relay = parts.outboxRelay(topics)
+    spools = parts.spoolDrains(units)
     watches = workers.map(\.watch) + [relay.watch]
     watchdog = Watchdog(watches)
     parts.pauses.whenChanged {
@@ -146,11 +148,12 @@ public final class Engine: Sendable {
   }
 
   /// Starts everything and opens the endpoints. Operators are served first, so that liveness answers while the rest waits for something.
+  /// - Parameter freePort: called just before the public endpoints open, for whoever has served at their place until then.
   /// - Returns: the port of the public endpoints.
-  public func start() async throws -> Int {
+  public func start(freePort: @Sendable () async -> Void = {}) async throws -> Int {
     try admin?.open()
     do {
-      let port = try await startWork()
+      let port = try await startWork(freePort)
       progress.isRunning.store(true, ordering: .relaxed)
       return port
     } catch {
@@ -159,7 +162,7 @@ public final class Engine: Sendable {
     }
   }
 
-  private func startWork() async throws -> Int {
+  private func startWork(_ freePort: @Sendable () async -> Void) async throws -> Int {
     if makeTopics == nil { for problem in parts.settings.kafka.libraryProblems { log.warning(problem.words) } }
     try await blocking.run { [self] in try ensureTopics(topics.needs(parts.table.routes), totalMilliseconds: 60_000) }
     if parts.settings.isAloneOnTheBus {
@@ -170,11 +173,13 @@ public final class Engine: Sendable {
     // What is paused takes nothing, from the first moment on.
     try await database { try await parts.pauses.look() }
     for unit in units { try await unit.plugin.start(unit.context) }
+    await freePort()
     let port = try server.start()
     for worker in workers { worker.start() }
     relay.start()
     watchdog.start()
     runner.start()
+    for spool in spools { spool.start() }
     reports.start()
     parts.pauses.start()
     if makeTopics == nil { topicCare.start() }
@@ -234,13 +239,15 @@ public final class Engine: Sendable {
     progress.isRunning.store(false, ordering: .relaxed)
     await server.stop(graceSeconds: 5)
     runner.stop()
+    for spool in spools { spool.stop() }
     reports.stop()
     parts.pauses.stop()
     topicCare.stop()
     for worker in workers { worker.stop() }
-    try? await blocking.run { [workers, runner, reports, parts, topicCare, makeTopics] in
+    try? await blocking.run { [workers, runner, spools, reports, parts, topicCare, makeTopics] in
       for worker in workers { worker.join() }
       runner.join()
+      for spool in spools { spool.join() }
       reports.join()
       parts.pauses.join()
       if makeTopics == nil { topicCare.join() }

@@ -38,8 +38,13 @@ struct EngineParts: Sendable {
     return try stages.running { file, spec in
       StageContext(
         stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
-        pipeline: pipeline, secondTries: spec.isReprocessor ? secondTries : nil)
+        pipeline: pipeline, secondTries: spec.isReprocessor ? secondTries : nil, spool: spool(of: file, spec))
     }
+  }
+
+  private func spool(of file: StageDefinition, _ spec: PluginSpec) -> any RequestSpool {
+    guard spec.spools, let spool = settings.spool else { return NoRequestSpool() }
+    return StageSpool(file.name, spool)
   }
 
   // MARK: workers
@@ -87,7 +92,14 @@ struct EngineParts: Sendable {
     }
   }
 
-  // MARK: what waits in the database
+  // MARK: what waits in the data folder and in the database
+
+  /// Takes what waits in the stages' spools.
+  func spoolDrains(_ units: [RunningStage]) -> [SpoolDrain] {
+    units.compactMap { unit in
+      unit.spool.map { SpoolDrain($0) { try await unit.plugin.take($0, unit.context) } }
+    }
+  }
 
   /// Does the durable work of the stages, and on MOSIP's side the engine's own.
   func workRunner(_ units: [RunningStage]) -> WorkRunner {

@@ -35,6 +35,8 @@ public struct EngineSettings: Sendable {
   public var keepsToOwnTopics = false
   /// Bounds of replays that operators start here.
   public var replays = ReplayLimits()
+  /// Where stages keep requests that they cannot take now; nil for nowhere.
+  public var spool: SpoolSettings?
   /// The side that all stages of this process are on. On OpenCRVS' side there are no registrations, so none are settled there.
   public var side: Side = .mosip
   /// Database connections for durable work; the workers and the outbox relay have one each.

@@ -13,6 +13,8 @@ struct RunningStage: Sendable {
   let work: [WorkKind]
   /// Who carries out workflow commands, for the bridge.
   let bridgeCommands: Bridge.Commands
+  /// Where it keeps requests that it cannot take now; nil for a stage that keeps none.
+  var spool: StageSpool? { context.spool as? StageSpool }
 
   init(file: StageDefinition, plugin: any StagePlugin, context: StageContext, settings: StageSettings) {
     self.file = file

@@ -154,6 +154,7 @@ struct AdminEndpoints: Sendable {
                 ]
               }),
           ]),
+          "spool": spools,
           "tls": certificates.json,
           "paused": .array(pauses.all.map(\.json)),
           "stages": .array(units.map { .string($0.file.name) }),
@@ -168,12 +169,24 @@ struct AdminEndpoints: Sendable {
       ], isUp)
   }
 
+  /// What waits in the data folder: told, but the process is no less well for it.
+  private var spools: JSONValue {
+    let spools = units.compactMap(\.spool)
+    let states = spools.map(\.state)
+    let isBroken = states.contains { $0.fault != nil }
+    let isQuiet = states.allSatisfy { $0.contents.waiting + $0.contents.setAside == 0 }
+    return [
+      "status": .string(isBroken ? "DOWN" : isQuiet ? "UP" : "WAITING"), "stages": .array(spools.map(\.json)),
+    ]
+  }
+
   private func metrics() -> String {
     var text = MetricsText()
     let paused = pauses.all
     for unit in units {
       let name = unit.file.name
       unit.metrics.tell(&text)
+      unit.spool?.tell(&text)
       text.add(unit.plugin.counts, declared: unit.spec.counts, stage: name)
       text.add(.paused, name, value: paused.contains { $0.what == name } ? 1 : 0)
     }

@@ -17,6 +17,11 @@ package enum Metric: String, Sendable, CaseIterable {
   case refused = "regproc_refused_total"
   case routesInfo = "regproc_routes_info"
   case routesRefused = "regproc_routes_refused"
+  case spoolKept = "regproc_spool_kept_total"
+  case spoolOldest = "regproc_spool_oldest_seconds"
+  case spoolSetAside = "regproc_spool_set_aside"
+  case spoolTaken = "regproc_spool_taken_total"
+  case spoolWaiting = "regproc_spool_waiting"
   case stageBusy = "regproc_stage_busy_microseconds_total"
   case standstill = "regproc_standstill_seconds"
   case certificateEnd = "regproc_tls_certificate_not_after_seconds"
@@ -43,6 +48,11 @@ package enum Metric: String, Sendable, CaseIterable {
       case .refused: (["what", "reason"], "Callers and deliveries that were refused, by what they were and why.")
       case .routesInfo: (["digest"], "Always 1; the digest is that of the route file in force.")
       case .routesRefused: ([], "1 while the route file on disk is not taken because it is wrong; else 0.")
+      case .spoolKept: (["stage"], "Requests that were kept in the spool, since they could not be taken at once.")
+      case .spoolOldest: (["stage"], "For how long the first request of the spool waits; 0 while none does.")
+      case .spoolSetAside: (["stage"], "Requests that were set aside from the spool and are still there: regproc spool list.")
+      case .spoolTaken: (["stage"], "Requests of the spool that were taken into the database.")
+      case .spoolWaiting: (["stage"], "Requests that wait in the spool.")
       case .stageBusy: (["stage"], "Time that judging took, of all messages together.")
       case .standstill: (["name"], "For how long a thread has not come on; 0 for one that works.")
       case .certificateEnd: (["listener"], "The end of the certificate in force, as seconds since 1970.")

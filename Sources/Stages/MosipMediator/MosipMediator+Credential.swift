@@ -10,19 +10,36 @@ import System
 /// #42-credential_issued).
 extension MosipMediator {
   /// `POST /internal/receiveCredentialBirth`: kept first, answered, worked on afterwards. An event that came before
-  /// changes nothing.
+  /// changes nothing. MOSIP's hub tries for half a minute (docs/upstream/opencrvs-and-websub.md#41-requests-to-the-hub).
   func takeCredential(_ request: Request, _ context: StageContext) async throws -> Response {
-    let body = try delivered(request, of: credentialTopic, context)
+    let (event, key) = try credential(try delivered(request, of: credentialTopic, context), request.body)
+    let spooled = SpooledRequest(Self.credential, group: key, body: request.body)
+    let received = answer(context).message("Received")
+    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: received) {
+      try await keep(event, key, context)
+      return received
+    }
+  }
+
+  func takeSpooledCredential(_ body: [UInt8], _ context: StageContext) async throws {
+    let (event, key) = try credential(try MediatorBodies.json(body, "the delivery"), body)
+    try await keep(event, key, context)
+  }
+
+  /// The event of a delivery, and its key.
+  private func credential(_ body: JSONValue, _ bytes: [UInt8]) throws(MediatorError) -> (event: JSONValue, key: String) {
     if let topic = body["topic"]?.string, topic != credentialTopic {
       throw MediatorError(.unreadable, "the delivery is of another topic")
     }
     guard let event = body["event"], event.object != nil else {
       throw MediatorError(.unreadable, "the delivery has no event")
     }
-    let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Hash.sha256Hex(request.body)
-    let key = OpenCRVSRecordKey.of(id)
-    let received = answer(context).message("Received")
-    if try await context.store.has(CredentialRecord.self, key) { return received }
+    let id = event["id"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil } ?? Hash.sha256Hex(bytes)
+    return (event, OpenCRVSRecordKey.of(id))
+  }
+
+  private func keep(_ event: JSONValue, _ key: String, _ context: StageContext) async throws {
+    if try await context.store.has(CredentialRecord.self, key) { return }
     try await events(context).put(
       event.encoded(), container: ObjectAccounts.credentials + OpenCRVSRecordKey.container(key), key: "event.json")
     let request = event["transactionId"]?.string.flatMap { FHIR.isIdentifier($0) ? $0 : nil }
@@ -32,9 +49,8 @@ extension MosipMediator {
         .schedule(WorkItem(kind: Self.credential, key: key)),
       ])
     } catch is StoreConflict {
-      return received
+      // Delivered twice at the same time, and the other delivery was first.
     }
-    return received
   }
 
   func returnToken(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {

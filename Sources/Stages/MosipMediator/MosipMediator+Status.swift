@@ -11,15 +11,40 @@ extension MosipMediator {
   /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
   /// once.
   func takeWorkflowCompleted(_ request: Request, _ context: StageContext) async throws -> Response {
-    let body = try delivered(request, of: workflowTopic, context)
-    // The plain form of docs/upstream/opencrvs-and-websub.md#44-completed-registrations; a hub that wraps events carries it in
-    // `event.data`.
-    let event = body["instanceId"] != nil ? body : body["event"]?["data"] ?? body["event"] ?? .null
-    guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
-      throw MediatorError(.unreadable, "the event names no registration or no result")
+    let completed = try Completed(try delivered(request, of: workflowTopic, context))
+    let spooled = SpooledRequest(Self.ended, group: OpenCRVSRecordKey.of(completed.rid), body: request.body)
+    let received = answer(context).message("Received")
+    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: received) {
+      try await take(completed, context)
+      return received
     }
+  }
+
+  func takeSpooledWorkflowCompleted(_ body: [UInt8], _ context: StageContext) async throws {
+    try await take(try Completed(try MediatorBodies.json(body, "the delivery")), context)
+  }
+
+  /// What a delivery says of the end of a registration.
+  private struct Completed {
+    let rid: String
+    let result: String
+    let errorCode: String?
+
+    init(_ body: JSONValue) throws(MediatorError) {
+      // The plain form of docs/upstream/opencrvs-and-websub.md#44-completed-registrations; a hub that wraps events carries it in
+      // `event.data`.
+      let event = body["instanceId"] != nil ? body : body["event"]?["data"] ?? body["event"] ?? .null
+      guard let rid = event["instanceId"]?.string, let result = event["resultCode"]?.string else {
+        throw MediatorError(.unreadable, "the event names no registration or no result")
+      }
+      (self.rid, self.result) = (rid, result)
+      errorCode = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
+    }
+  }
+
+  private func take(_ completed: Completed, _ context: StageContext) async throws {
+    let (rid, result, given) = (completed.rid, completed.result, completed.errorCode)
     if OpenCRVSRecordKey.isRID(rid), let owner = try await context.store.record(RIDOwner.self, rid) {
-      let given = event["errorCode"]?.string.flatMap { $0.utf8.count <= 64 && FHIR.isIdentifier($0) ? $0 : nil }
       if let successor = owner.supersededBy {
         // Its birth is another registration's by now, which says how that ends.
         context.log.warning(
@@ -44,7 +69,6 @@ extension MosipMediator {
           "an event tells a result that is no end; the birth waits on", ["rid": rid, "result": VisibleText.of(result)])
       }
     }
-    return answer(context).message("Received")
   }
 
   /// A birth that ended without a UIN: what comes after it in its record must not wait for one, and the OpenCRVS side is told.

@@ -8,15 +8,15 @@ import System
 /// The MOSIP-side mediator: takes events from the OpenCRVS side, makes registration packets of births and corrections, announces and
 /// uploads these, deactivates and activates identities, and sends back UIN tokens, results and errors.
 ///
-/// Delivery: what was answered with 2xx is in the database and the object store before the answer, and is worked on until it ends in a
-/// result or in one named error. Ordering: none between records; the events of one record one after another in the order in which they were
+/// Delivery: what was answered with 2xx is in the database and the object store before the answer, deliveries of the hub in the spool while
+/// these are away, and is worked on until it ends in a result or in one named error. Ordering: none between records; the events of one record one after another in the order in which they were
 /// taken, and one change of a person at a time. The same event is taken once, and its packet is made once.
 public struct MosipMediator: StagePlugin {
   /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "mosip-mediator",
     summary: "takes events from the OpenCRVS side, makes packets of births and corrections, changes identities, sends results back",
-    takesMessages: false, topics: ["{birth-topic}"],
+    takesMessages: false, spools: true, topics: ["{birth-topic}"],
     work: [
       WorkKind(packet, concurrency: 32, isIntake: true), WorkKind(credential, concurrency: 32),
       WorkKind(credentialStatus, concurrency: 16),
@@ -175,21 +175,21 @@ public struct MosipMediator: StagePlugin {
         "GET", Self.credentialPath, admission: challenges,
         handler: answer.handling { try intent($0, credentialTopic, context) }
       )
-      .described(MediatorDescriptions.challenge("credentials")),
+      .early.described(MediatorDescriptions.challenge("credentials")),
       Endpoint(
         "POST", Self.credentialPath, admission: hub, handler: answer.handling { try await takeCredential($0, context) }
       )
-      .described(MediatorDescriptions.delivered("a credential")),
+      .early.described(MediatorDescriptions.delivered("a credential")),
       Endpoint(
         "GET", Self.workflowPath, admission: challenges,
         handler: answer.handling { try intent($0, workflowTopic, context) }
       )
-      .described(MediatorDescriptions.challenge("ends of registrations")),
+      .early.described(MediatorDescriptions.challenge("ends of registrations")),
       Endpoint(
         "POST", Self.workflowPath, admission: hub,
         handler: answer.handling { try await takeWorkflowCompleted($0, context) }
       )
-      .described(MediatorDescriptions.delivered("the end of a registration")),
+      .early.described(MediatorDescriptions.delivered("the end of a registration")),
       answer.unknownPaths(below: "/opencrvs/v1"),
     ]
   }
@@ -216,6 +216,19 @@ public struct MosipMediator: StagePlugin {
   /// Takes a reference to a birth off the bus: schedules the making of its packet.
   public func receive(_ record: TopicRecord, _ context: StageContext) async throws {
     try await takeReference(record, context)
+  }
+
+  /// Takes what waited in the spool. That the hub sent it was looked at when it came.
+  public func take(_ spooled: SpooledRequest, _ context: StageContext) async throws {
+    do {
+      switch spooled.kind {
+      case Self.credential: try await takeSpooledCredential(spooled.body, context)
+      case Self.ended: try await takeSpooledWorkflowCompleted(spooled.body, context)
+      default: throw MediatorError(.unknown, "a request of an unknown kind")
+      }
+    } catch let refusal as MediatorError {
+      throw refusal.workFailure
+    }
   }
 
   /// Does one piece of its durable work; each may be done again from any step.

@@ -5,17 +5,39 @@ import StageKit
 
 /// What comes back from the MOSIP side, and how OpenCRVS is told.
 extension OpenCRVSMediator {
-  /// `POST /birthReceiveNid`: the UIN token of a birth.
+  /// A UIN token as the MOSIP side says it.
+  private struct Arrival {
+    var token: String
+    var number: String
+    var aid: String?
+  }
+
+  /// `POST /birthReceiveNid`: the UIN token of a birth. Upstream's mediator sends it once, whatever it is answered
+  /// (docs/upstream/opencrvs-and-websub.md#36-credential-back).
   func takeToken(_ request: Request, _ context: StageContext) async throws -> Response {
-    let value = try await opened(request, context)
+    let arrival = try await arrival(request.body, context)
+    let spooled = SpooledRequest(Self.token, group: arrival.number, body: request.body)
+    let received = answer(context).message("Received")
+    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: received) {
+      try await keepToken(arrival.token, of: arrival.number, arrival.aid, context)
+      return received
+    }
+  }
+
+  func takeSpooledToken(_ body: [UInt8], _ context: StageContext) async throws {
+    let arrival = try await arrival(body, context)
+    try await keepToken(arrival.token, of: arrival.number, arrival.aid, context)
+  }
+
+  private func arrival(_ body: [UInt8], _ context: StageContext) async throws -> Arrival {
+    let value = try await opened(body, context)
     guard let token = value["uinToken"]?.string, FHIR.isIdentifier(token) else {
       throw MediatorError(.unreadable, "the message has no uinToken")
     }
     guard let number = value["opencrvsBRN"]?.string, FHIR.isIdentifier(number) else {
       throw MediatorError(.unreadable, "the message has no opencrvsBRN")
     }
-    try await keepToken(token, of: number, value["aid"]?.string, context)
-    return answer(context).message("Received")
+    return Arrival(token: token, number: number, aid: value["aid"]?.string)
   }
 
   /// Keeps the UIN token of a birth; OpenCRVS is told of it once, whichever way it comes.
@@ -32,7 +54,7 @@ extension OpenCRVSMediator {
   /// `POST /receiveStatus`: the result of an event, whatever its kind. Of a success OpenCRVS is told no more than the token of a birth or
   /// a death, since it has no place for the rest.
   func takeStatus(_ request: Request, _ context: StageContext) async throws -> Response {
-    let value = try await opened(request, context)
+    let value = try await opened(request.body, context)
     guard let type = value["type"]?.string, let status = value["status"]?.string.flatMap(ResultStatus.init) else {
       throw MediatorError(.unreadable, "the message has no type, or no status of success or error")
     }
@@ -93,8 +115,8 @@ extension OpenCRVSMediator {
   }
 
   /// Who sends, opened and proved.
-  private func opened(_ request: Request, _ context: StageContext) async throws -> JSONValue {
-    let message = try SealedMessage(request.body, largest: 1 << 20)
+  private func opened(_ body: [UInt8], _ context: StageContext) async throws -> JSONValue {
+    let message = try SealedMessage(body, largest: 1 << 20)
     let plaintext = try await message.open(
       as: MediatorOwner.opencrvs, from: MediatorOwner.mosip, signed: .plaintext, context.services.envelopeKeys)
     return try MediatorBodies.json(plaintext, "the message")

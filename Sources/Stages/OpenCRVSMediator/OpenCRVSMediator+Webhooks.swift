@@ -11,10 +11,10 @@ extension OpenCRVSMediator {
   /// to MOSIP.
   static let knownTopics = Set(EventKind.allCases.map(\.topic) + ["BIRTH_CERTIFIED", "DEATH_CERTIFIED"])
 
-  /// Tries until the event is kept. OpenCRVS takes any answer, a 500 too, for a delivery and never sends again; only a
-  /// broken connection makes it try once more (docs/upstream/opencrvs-and-websub.md#12-delivery). So nothing but what is wrong with the
-  /// event itself is answered with an error: what fails otherwise is done again here, and at the end the connection is
-  /// closed without an answer.
+  /// Tries until the event is kept, in the database or in the spool. OpenCRVS takes any answer, a 500 too, for a delivery and never sends
+  /// again; only a broken connection makes it try once more (docs/upstream/opencrvs-and-websub.md#12-delivery). So nothing but what is wrong
+  /// with the event itself is answered with an error: what can be kept nowhere is tried again here, and at the end the connection
+  /// is closed without an answer.
   func patiently(_ context: StageContext, _ body: () async throws -> Response) async throws -> Response {
     let end = context.services.clock.now.milliseconds + Int64(settings.integer("webhook-patience")) * 1000
     let backoff = Backoff(first: 0.2, longest: 10)
@@ -47,11 +47,26 @@ extension OpenCRVSMediator {
       throw MediatorError(.tokenInvalid, "X-Hub-Signature is not of this body")
     }
 
-    let event = try event(request.body)
+    let (event, number) = try readEvent(request.body)
+    let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded)
+    let kept = taken(EventKind(topic: event.topic) != nil, context)
+    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: kept) {
+      try await take(event, number, context)
+    }
+  }
+
+  /// An event of a topic that we know, and the registration number in it.
+  private func readEvent(_ body: [UInt8]) throws(MediatorError) -> (OpenCRVSEvent, number: String) {
+    let event = try event(body)
     guard Self.knownTopics.contains(event.topic) else { throw MediatorError(.unreadable, "the topic is not known") }
     guard let number = event.bundle.registrationNumber else {
       throw MediatorError(.unreadable, "the event has no registration number")
     }
+    return (event, number)
+  }
+
+  /// Takes an event into object store and database; one that is there already changes nothing.
+  private func take(_ event: OpenCRVSEvent, _ number: String, _ context: StageContext) async throws -> Response {
     let key = OpenCRVSRecordKey.of(event)
     if let answer = try await answerOfKnown(event, key, context) { return answer }
     let object = event.digest + ".json"
@@ -77,6 +92,21 @@ extension OpenCRVSMediator {
     if let known { return known }
     context.log.info("an event is taken", ["topic": event.topic, "record": key])
     return taken(kind != nil, context)
+  }
+
+  /// Takes what waited in the spool. Who sent it was looked at when it came.
+  public func take(_ spooled: SpooledRequest, _ context: StageContext) async throws {
+    do {
+      switch spooled.kind {
+      case Self.webhook:
+        let (event, number) = try readEvent(spooled.body)
+        _ = try await take(event, number, context)
+      case Self.token: try await takeSpooledToken(spooled.body, context)
+      default: throw MediatorError(.unknown, "a request of an unknown kind")
+      }
+    } catch let refusal as MediatorError {
+      throw refusal.workFailure
+    }
   }
 
   private func answerOfKnown(_ event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {

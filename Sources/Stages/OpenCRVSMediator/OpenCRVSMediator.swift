@@ -7,15 +7,15 @@ import StageKit
 /// The OpenCRVS-side mediator: takes OpenCRVS' webhooks, sends events sealed and signed to the MOSIP-side mediator, and
 /// brings UIN tokens, results and errors back to OpenCRVS.
 ///
-/// Delivery: what was answered with 200 is in the database and the object store before the answer, and is handed on at
-/// least once. Ordering: events of one record are handed on one after another, in the order taken; none between records.
+/// Delivery: what was answered with 200 is in the database and the object store before the answer, or in the spool while these are
+/// away, and is handed on at least once. Ordering: events of one record are handed on one after another, in the order taken; none between records.
 /// The same event is taken once, however often it is delivered.
 public struct OpenCRVSMediator: StagePlugin {
   /// What it is, does and is set by.
   public static let spec = PluginSpec(
     name: "opencrvs-mediator",
     summary: "takes OpenCRVS events, sends them sealed to the MOSIP side and brings UIN tokens, results and errors back",
-    takesMessages: false,
+    takesMessages: false, spools: true,
     work: [
       WorkKind(forward, concurrencySetting: "forwarded-at-once", isIntake: true), WorkKind(tell, concurrency: 16),
       WorkKind(subscription, concurrency: 1), WorkKind(answer, concurrency: 4), WorkKind(takeUp, concurrency: 1),
@@ -31,7 +31,7 @@ public struct OpenCRVSMediator: StagePlugin {
         "also take X-Hub-Signature over the body itself, as OpenCRVS' public page has it instead of its code"),
       SettingField(
         "webhook-patience", .integer, default: 300, unit: "seconds",
-        "how long a webhook waits for a database or object store that is away, before its connection is closed"),
+        "how long a webhook waits that neither the database nor the spool can have, before its connection is closed"),
       SettingField(
         "topics", .texts, default: .texts(standardTopics),
         "the topics that are subscribed to at OpenCRVS"),
@@ -78,6 +78,10 @@ public struct OpenCRVSMediator: StagePlugin {
   static let subscription = "subscription"
   static let answer = "answer"
   static let takeUp = "take-up"
+
+  /// What waits in the spool: events of OpenCRVS, and tokens, which upstream's mediator sends once.
+  static let webhook = "webhook"
+  static let token = "token"
 
   /// What every release of OpenCRVS lets a system subscribe to and what has a way to MOSIP. The first two are all that it sends by itself.
   static let standardTopics = ["BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CORRECTED", "DEATH_CORRECTED"]
@@ -128,19 +132,19 @@ public struct OpenCRVSMediator: StagePlugin {
     let clients = access(context).admission(answer, by: .bearer) { $0.bearerToken }
     return [
       Endpoint("GET", "/ping", admission: .everybody(limits: "tells that something runs")) { _ in .json("{\"success\":true}") }
-        .described(MediatorDescriptions.ping),
+        .early.described(MediatorDescriptions.ping),
       Endpoint(
         "GET", "/webhooks", admission: .everybody(limits: "answers a challenge for a topic of ours"),
         handler: answer.handling { try challenge($0) }
-      ).described(MediatorDescriptions.webhookChallenge),
+      ).early.described(MediatorDescriptions.webhookChallenge),
       Endpoint(
         "POST", "/webhooks", maxBody: OpenCRVSEvent.largest, hangsUp: true, admission: answer.signers("OpenCRVS"),
         handler: answer.handling { request in try await patiently(context) { try await takeWebhook(request, context) } }
-      ).described(MediatorDescriptions.webhook),
+      ).early.described(MediatorDescriptions.webhook),
       Endpoint("POST", "/subscribe", admission: clients, handler: answer.handling { _ in try await takeSubscribe(context) })
         .described(MediatorDescriptions.subscribe("OpenCRVS", isMosip: false)),
       Endpoint("POST", "/birthReceiveNid", admission: clients, handler: answer.handling { try await takeToken($0, context) })
-        .described(MediatorDescriptions.token),
+        .early.described(MediatorDescriptions.token),
       Endpoint("POST", "/receiveStatus", admission: clients, handler: answer.handling { try await takeStatus($0, context) })
         .described(MediatorDescriptions.status),
     ]

@@ -4,6 +4,7 @@ import Cryptography
 import JSON
 import Registration
 import StageKit
+import Synchronization
 import System
 
 @testable import HTTP
@@ -64,6 +65,24 @@ struct MemoryStageStore: StageStore {
       }
     }
     state = next
+  }
+}
+
+/// A spool in memory, which has no room until it is given some.
+final class MemorySpool: RequestSpool {
+  struct State: Sendable {
+    var hasRoom = false
+    var waiting: [SpooledRequest] = []
+    var setAside: [String] = []
+  }
+  let state = Mutex(State())
+
+  func isWaiting() async -> Bool { state.withLock { !$0.waiting.isEmpty } }
+  func keep(_ request: SpooledRequest) async throws {
+    try state.withLock { state in
+      guard state.hasRoom else { throw ServiceError(.unavailable, service: "spool", code: "RPR-SPL-001", "full") }
+      state.waiting.append(request)
+    }
   }
 }
 

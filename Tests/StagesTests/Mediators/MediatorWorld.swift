@@ -33,6 +33,8 @@ final class MediatorWorld: Sendable {
     var steps = 0
     var crash: (step: Int, moment: Moment)?
     var crashed = 0
+    /// Whether every step finds the database away.
+    var isAway = false
     var requests: [ClientRequest] = []
     /// What outside systems took, by path.
     var atOpenCRVS: [JSONValue] = []
@@ -62,6 +64,7 @@ final class MediatorWorld: Sendable {
   }
 
   let state = Mutex(State())
+  let spool = MemorySpool()
   let keys: MediatorKeys
   let clock: any WallClock = SystemClock()
 
@@ -105,12 +108,13 @@ final class MediatorWorld: Sendable {
     if state.withLock({ $0.hasNotifier }) { services.notifier = FakeNotifier(world: self) }
     return StageContext(
       stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: UnusedByMediators(),
-      log: Log(stage))
+      spool: spool, log: Log(stage))
   }
 
   /// One side effect: counted, and perhaps the one that a crash hits.
   func step<T>(_ effect: (inout State) throws -> T) throws -> T {
     try state.withLock { state in
+      if state.isAway { throw ServiceError(.unavailable, service: "database", code: "RPR-SYS-012", "away") }
       state.steps += 1
       let hit = state.crash.flatMap { $0.step == state.steps ? $0.moment : nil }
       if hit == .before {
@@ -127,6 +131,16 @@ final class MediatorWorld: Sendable {
   }
 
   // MARK: the engine's part
+
+  /// Has a stage take what waits in the spool, as the engine does; what it refuses is set aside.
+  func takeSpooled(_ stage: any StagePlugin, _ context: StageContext) async throws {
+    while let request = spool.state.withLock({ $0.waiting.first }) {
+      do { try await stage.take(request, context) } catch let failure as WorkFailure {
+        spool.state.withLock { $0.setAside.append(failure.code) }
+      }
+      spool.state.withLock { _ = $0.waiting.removeFirst() }
+    }
+  }
 
   /// Calls an endpoint of a stage.
   func call(_ stage: any StagePlugin, _ context: StageContext, _ request: Request) async throws -> Response {
