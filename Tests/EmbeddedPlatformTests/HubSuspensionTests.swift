@@ -158,7 +158,7 @@ extension HubTests {
       for (status, answer) in [(200, ["slow", "next"]), (503, ["slow", "slow", "next"])] {
         let topic = "T\(status)"
         try await subscribe(hub, Self.callback, stage: "mediator", topic: topic)
-        subscribers.think(.milliseconds(300))
+        subscribers.think(.milliseconds(1500))
         subscribers.answer(Self.callback, status)
         try await publish(hub, "slow", topic: topic)
         #expect(
@@ -188,12 +188,17 @@ extension HubTests {
           try await world.number(
             "SELECT count(*) FROM platform.hub_delivery WHERE callback = $1 AND attempt > 1", [.text(Self.successor)]) == 1
         })
+      try await world.blocking.run { hub.stop() }
       subscribers.dead(Self.successor)
-      try await world.run("UPDATE platform.hub_subscription SET stage = 'mediator'")
       subscribers.dead(Self.callback, false)
+      try await world.run("UPDATE platform.hub_subscription SET stage = 'mediator'")
       try await subscribe(hub, Self.callback, stage: "mediator")
+      let second = EmbeddedHub(
+        pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
+      second.start()
       #expect(try await eventually { try await isQuiet(world) })
       #expect(subscribers.bodies(at: Self.callback) == ["owed"])
+      try await world.blocking.run { second.stop() }
     }
   }
 
@@ -207,7 +212,7 @@ extension HubTests {
       try await world.run("UPDATE platform.hub_subscription SET stage = 'mediator'")
       for callback in [Self.successor, Self.callback] {
         subscribers.dead(callback, false)
-        subscribers.answer(callback, callback == Self.successor ? 503 : 200)
+        if callback == Self.successor { subscribers.answer(callback, 503, 503, 503, 503, 503, 503, 503, 503) }
         try await subscribe(hub, callback, stage: "mediator")
         #expect(try await eventually { !subscribers.bodies(at: callback).isEmpty })
         subscribers.dead(Self.successor)

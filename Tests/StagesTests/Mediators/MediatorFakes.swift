@@ -181,7 +181,10 @@ struct FakeHub: WebSubHub {
     try world.step { $0.published.append((topic, try JSONValue.parse(body), idempotencyKey)) }
   }
   func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int) async throws {
-    try world.step { $0.subscribed.append((topic, callback, secret, leaseSeconds)) }
+    try world.step { $0.subscribed.append((topic, callback, secret, leaseSeconds, nil)) }
+  }
+  func subscribe(topic: String, callback: String, secret: String, leaseSeconds: Int, stage: String) async throws {
+    try world.step { $0.subscribed.append((topic, callback, secret, leaseSeconds, stage)) }
   }
 }
 

@@ -28,7 +28,7 @@ final class MediatorWorld: Sendable {
     var objects: [String: [UInt8]] = [:]
     var audits: [AuditEntry] = []
     var published: [(topic: String, body: JSONValue, key: String)] = []
-    var subscribed: [(topic: String, callback: String, secret: String, lease: Int)] = []
+    var subscribed: [(topic: String, callback: String, secret: String, lease: Int, stage: String?)] = []
     var nextRID = 0
     var steps = 0
     var crash: (step: Int, moment: Moment)?

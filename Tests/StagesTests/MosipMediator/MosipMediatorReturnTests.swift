@@ -99,6 +99,8 @@ struct MosipMediatorReturnTests {
         "http://mosip/opencrvs/v1/internal/receiveWorkflowCompleted",
       ])
     #expect(subscribed.allSatisfy { $0.secret == MediatorWorld.hubSecret && $0.lease == 86400 })
+    // By which a hub of ours knows that another callback is not another subscriber.
+    #expect(Set(subscribed.map(\.stage)) == ["mosip-mediator"])
     guard case .again(let seconds) = try await stage.perform(WorkItem(kind: "subscription", key: "standing"), context)
     else {
       throw MediatorWorld.Crash()
