@@ -375,27 +375,10 @@ public final class EmbeddedHub: WebSubHub {
       default:
         // Who is not there is waited for: its lease ends that, or its silence. Who refuses is not asked for ever.
         let refusal = status.flatMap { Self.notNow.contains($0) ? nil : "status \($0)" }
-        report(try await queue.putOff(delivery, refusal: refusal), delivery, refusal)
+        try await queue.putOff(delivery, refusal: refusal).tell(delivery, refusal, log)
       }
     } catch {
       log.warning("the end of a delivery could not be recorded; it will be repeated", ["error": "\(error)"])
-    }
-  }
-
-  private func report(_ end: HubQueue.PutOff, _ delivery: HubQueue.Delivery, _ refusal: String?) {
-    switch end {
-    case .waits: break
-    case .givenUp:
-      log.error(
-        "a delivery is given up: its subscriber refuses it (regproc dead-letters list)",
-        ["code": "RPR-HUB-003", "topic": delivery.topic, "delivery": "hub-\(delivery.number)", "answer": refusal ?? ""])
-    case .suspended(let number):
-      log.warning(
-        "a subscriber gives no answer: its subscription is suspended until it subscribes again, or a person resumes it (regproc held list)",
-        [
-          "code": HubQueue.unanswered, "topic": delivery.topic, "subscription": HubQueue.name(number),
-          "host": OutgoingHosts.host(of: delivery.callback) ?? "-",
-        ])
     }
   }
 }

@@ -38,6 +38,24 @@ struct HubQueue: Sendable {
     case givenUp
     /// Nobody answered for too long: the subscription of this number is suspended.
     case suspended(Int)
+
+    /// Says what a person must know.
+    func tell(_ delivery: Delivery, _ refusal: String?, _ log: Log) {
+      switch self {
+      case .waits: break
+      case .givenUp:
+        log.error(
+          "a delivery is given up: its subscriber refuses it (regproc dead-letters list)",
+          ["code": "RPR-HUB-003", "topic": delivery.topic, "delivery": "hub-\(delivery.number)", "answer": refusal ?? ""])
+      case .suspended(let number):
+        log.warning(
+          "a subscriber gives no answer: its subscription is suspended until it subscribes again (regproc held list)",
+          [
+            "code": HubQueue.unanswered, "topic": delivery.topic, "subscription": HubQueue.name(number),
+            "host": OutgoingHosts.host(of: delivery.callback) ?? "-",
+          ])
+      }
+    }
   }
 
   /// For leases and ends of deliveries: forgotten ones are repeated.
