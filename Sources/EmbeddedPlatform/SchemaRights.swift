@@ -7,9 +7,10 @@ extension PlatformSchema {
   public static func rights(_ side: Side) -> [TableRights] { everywhere + (side == .mosip ? onMosipSide : []) }
 
   /// What commands of operators read: no identity, no number, no document.
-  public static let readable = [
-    "platform.sealing_key", "platform.hub_delivery", "platform.hub_message", "platform.hub_subscription", "audit.app_audit_log",
-  ].map { TableRights($0, [.select]) } + [TableRights("platform.identity_follow_up", [], readableColumns: suspendable)]
+  public static let readable =
+    [
+      "platform.sealing_key", "platform.hub_delivery", "platform.hub_message", "platform.hub_subscription", "audit.app_audit_log",
+    ].map { TableRights($0, [.select]) } + [TableRights("platform.identity_follow_up", [], readableColumns: suspendable)]
 
   private static let suspendable = ["number", "kind", "suspended_at", "suspended_for"]
 

@@ -113,7 +113,8 @@ extension HubTests {
 
   // MARK: callbacks that take the place of others
 
-  @Test func `a new callback of a stage takes the place of the old one and gets what that was owed in order and once`() async throws {
+  @Test func `a new callback of a stage takes the place of the old one and gets what that was owed in order and once`() async throws
+  {
     try await withHub { hub, subscribers, world async throws in
       try await subscribe(hub, Self.callback, stage: "mediator")
       try await publish(hub, "had")

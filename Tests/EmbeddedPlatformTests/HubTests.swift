@@ -345,7 +345,9 @@ import Testing
       try await world.blocking.run { second.stop() }
       try await publish(hub, "two")
       try await publish(hub, "three")
-      #expect(try await HubQueue(pool: world.pool, sealer: world.sealer, giveUpAfter: 3600, suspendAfter: 3600).claim(1).deliveries.count == 1)
+      #expect(
+        try await HubQueue(pool: world.pool, sealer: world.sealer, giveUpAfter: 3600, suspendAfter: 3600).claim(1).deliveries.count
+          == 1)
       let third = EmbeddedHub(
         pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub")
       third.start()

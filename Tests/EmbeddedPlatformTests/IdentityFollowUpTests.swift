@@ -95,7 +95,9 @@ import Testing
     }
   }
 
-  @Test func `what follows the change of an identity that does not open is suspended and resumed and nobody else waits`() async throws {
+  @Test func `what follows the change of an identity that does not open is suspended and resumed and nobody else waits`()
+    async throws
+  {
     try await run { stand, world async throws in
       try await stand.repository.createDraft(rid: "8", uin: nil, idempotencyKey: "8")
       try await stand.repository.updateDraft(
@@ -106,7 +108,7 @@ import Testing
       try await stand.change("2", nil, ["phone": "1"])
       try await stand.change("3", "DEACTIVATED")
       try await stand.repository.update(uin: second, rid: "9", status: nil, fields: ["phone": "2"], idempotencyKey: "9")
-      try await world.run("CREATE TABLE kept AS SELECT sealed_uin FROM platform.identity WHERE uin_hash = $1", [hash])
+      try await world.run("CREATE TABLE kept AS SELECT uin_hash, sealed_uin FROM platform.identity")
       try await world.run("UPDATE platform.identity SET sealed_uin = 'x' WHERE uin_hash = $1", [hash])
       await stand.followUps.work()
       func transactions() throws -> [String?] {
@@ -118,7 +120,8 @@ import Testing
           "SELECT count(*) FROM platform.identity_follow_up WHERE suspended_for = 'RPR-KEY-007' AND suspended_at IS NOT NULL") == 1)
       // The one behind it waits, for it would not open either.
       #expect(try await world.number("SELECT count(*) FROM platform.identity_follow_up") == 2)
-      try await world.run("UPDATE platform.identity SET sealed_uin = (SELECT sealed_uin FROM kept) WHERE uin_hash = $1", [hash])
+      try await world.run(
+        "UPDATE platform.identity AS i SET sealed_uin = k.sealed_uin FROM kept AS k WHERE k.uin_hash = i.uin_hash")
       try await world.run("UPDATE platform.identity_follow_up SET suspended_at = NULL, suspended_for = NULL")
       await stand.followUps.work()
       #expect(stand.topics == ["IDENTITY_UPDATED", "IDENTITY_UPDATED", "partner/REMOVE_ID", "partner/REMOVE_ID"])
