@@ -21,12 +21,12 @@ import Testing
     """
 
   /// A outbox relay that looks for messages nobody took at every turn.
-  private func relay(_ bench: Bench) -> OutboxRelay {
+  private func relay(_ bench: Bench, _ faults: FakeSender.Faults = FakeSender.Faults()) -> OutboxRelay {
     let (broker, table) = (bench.broker, bench.table)
     let relay = OutboxRelay(
       database: bench.database, wake: bench.wake, reconcileAfter: 0, elsewhere: { table.routes.elsewhereStages },
       refuse: bench.refusing
-    ) { _ in FakeSender(broker, FakeSender.Faults()) }
+    ) { _ in FakeSender(broker, faults) }
     relay.start()
     return relay
   }
@@ -58,6 +58,51 @@ import Testing
       #expect(try await eventually { bench.broker.records("b-bus-in").count > 2 })
       relay.stop()
       #expect(bench.broker.records("c-m-d-validator-bus-in").count == 1)
+    }
+  }
+
+  @Test func `what is repeated after a kill between broker and mark can be told by its key header and bytes`() async throws {
+    try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
+      // The broker has the record and the mark is not made, twice.
+      let relay = relay(bench, FakeSender.Faults(.after, .after))
+      try await bench.enter("1")
+      let isMarked = { try await bench.number("SELECT count(*) FROM regproc.hop WHERE stage = 'cmd-validator' AND state = 1") == 1 }
+      #expect(try await eventually { try await isMarked() })
+      relay.stop()
+      let sent = bench.broker.records("c-m-d-validator-bus-in")
+      #expect(sent.count == 3 && Set(sent.map(\.key)).count == 1 && Set(sent.map(\.value)).count == 1)
+      #expect(Set(sent.map(\.hop?.text)).count == 1 && sent.first?.hop != nil)
+      #expect(sent.first.map { String(decoding: $0.key, as: UTF8.self).hasPrefix("1") } == true)
+    }
+  }
+
+  @Test func `that something was sent elsewhere is on the disk before anything else happens`() async throws {
+    try await Bench.run(route: Self.route.replacing("STAGE", with: "cmd-validator")) { bench async throws in
+      try await bench.run("CREATE TABLE public.mark (stage text, durability text)")
+      try await bench.run(
+        """
+        CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          INSERT INTO public.mark VALUES (new.stage, current_setting('synchronous_commit')); RETURN NULL; END $$
+        """)
+      // When the transaction ends: what is in force then is what it is committed with.
+      try await bench.run(
+        """
+        CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON regproc.hop DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+        WHEN (old.state = 0 AND new.state = 1) EXECUTE FUNCTION public.note()
+        """)
+      let relay = relay(bench)
+      let durability = { (stage: String) in
+        try await bench.text("SELECT min(durability) FROM public.mark WHERE stage = '\(stage)'")
+      }
+      try await bench.enter("1")
+      #expect(try await eventually { try await durability("cmd-validator") == "on" })
+      try await bench.run(
+        """
+        INSERT INTO regproc.hop (hop_id, rid, process, iteration, run, try, stage, state, topic, record_key, message, not_before)
+        VALUES (gen_random_uuid(), '2', 'TEST', 1, 1, 1, 'b', 0, 'b-bus-in', '2', 'x', now())
+        """)
+      #expect(try await eventually { try await durability("b") == "off" })
+      relay.stop()
     }
   }
 

@@ -13,8 +13,9 @@ import System
 /// With `kafka.topics: own` a outbox relay carries what goes to the topics of its process's stages alone: to one that a stage of it reads, or
 /// sends to. Whatever waits is then carried by the process that it waits for, or by one of those that send there.
 ///
-/// Several relays work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, and the
-/// journal knows the second one.
+/// Several relays work side by side (SKIP LOCKED). A row is marked sent after the broker has it: killed in between, it is sent twice, with the
+/// same key, header and bytes. A stage of ours knows the second one by the journal; what a stage elsewhere can go by, and why no way of sending
+/// spares it that, says docs/mixed-pipelines.md.
 final class OutboxRelay: Sendable {
   private let database: PostgresSettings
   private let openSender: @Sendable (BusWatch) throws -> any RecordSender
@@ -26,8 +27,8 @@ final class OutboxRelay: Sendable {
   private let log = Log("outbox relay")
   /// Seconds after which a message that nobody took is sent again; doubled with each time.
   private let reconcileAfter: Double
-  /// The stages that something else runs, with their processes. What was sent there is never sent again by itself: no worker of ours takes
-  /// it, and a stage that does not know our hop ids would do it twice.
+  /// The stages that something else runs, with their processes. What was marked as sent there is never sent again by itself: no worker of ours
+  /// takes it, and a stage that does not know our hop ids would do it twice.
   private let elsewhere: @Sendable () -> [(process: String, stage: String)]
   /// The topics that it carries to; nil for all.
   private let topics: (@Sendable () -> Set<String>)?
@@ -126,6 +127,9 @@ final class OutboxRelay: Sendable {
       watch.sends(to: Array(Set(hops.map(\.topic))).sorted())
       let outcome = try send(hops.map { .hop($0) }, sender)
       let taken = outcome.taken.map { hops[$0] }
+      // A mark that a crash of the database forgets is a repeat, which only our own stages know.
+      let foreign = Set(elsewhere().map(\.stage))
+      if taken.contains(where: { foreign.contains($0.stage) }) { _ = try connection.execute("SET LOCAL synchronous_commit = on") }
       _ = try connection.execute(
         """
         UPDATE regproc.hop SET state = 1, sent_at = now(), sent_count = sent_count + 1, not_before = NULL, refusal = NULL, refused_count = 0
