@@ -38,6 +38,8 @@ public struct PostgresError: Error, Sendable, Hashable {
     case migrationChanged
     /// Migrations of the program are not applied, and this process may not apply them.
     case migrationsMissing
+    /// A migration that only a newer program has says that this one may not run beside it.
+    case databaseTooNew
     /// The private server cannot be started.
     case clusterFailed
     /// The library was used wrongly, e.g. a transaction in a transaction.

@@ -218,6 +218,76 @@ import Testing
     }
   }
 
+  private static let keeping = two + [Migration(version: 3, name: "add a table", sql: "create table more ()")]
+  private static let taking =
+    keeping + [Migration(version: 4, name: "drop thing", sql: "drop table thing", oldestProgram: ProgramVersion(0, 2, 0))]
+
+  @Test func `a program goes back by one version and starts on what the newer one made`() async throws {
+    let settings = try await Self.database("migrated_and_back")
+    try await blocking {
+      let connection = try Connection(settings)
+      // One version after the other; then each of the two programs again, which find nothing to do.
+      for (program, migrations, count) in [
+        (ProgramVersion(0, 1, 0), Self.two, 2), (ProgramVersion(0, 2, 0), Self.keeping, 1), (ProgramVersion(0, 1, 0), Self.two, 0),
+        (ProgramVersion(0, 3, 0), Self.taking, 1), (ProgramVersion(0, 2, 0), Self.keeping, 0),
+        (ProgramVersion(0, 2, 1), Self.keeping, 0),
+      ] {
+        #expect(try Migrator.apply(migrations, by: program, on: connection).count == count, "\(program)")
+        try Migrator.require(migrations, by: program, on: connection)
+        #expect(try Migrator.pending(migrations, by: program, on: connection).tooNew.isEmpty)
+      }
+    }
+  }
+
+  @Test func `an older program is refused with the version that the database needs`() async throws {
+    let settings = try await Self.database("migrated_beyond")
+    try await blocking {
+      let connection = try Connection(settings)
+      try Migrator.apply(Self.taking, by: ProgramVersion(0, 3, 0), on: connection)
+      let (old, first) = (Array(Self.two.dropFirst()), ProgramVersion.first)
+      // What it lacks is not applied either.
+      _ = try connection.execute("delete from regproc.migration where version = 1")
+      for refused in [
+        failure { try Migrator.apply(old, by: first, on: connection) },
+        failure { try Migrator.require(old, by: first, on: connection) },
+      ] {
+        #expect(refused?.code == .databaseTooNew && refused?.isRetriable == false)
+        for word in ["4 (drop thing)", "regproc 0.2.0 or newer", "this is regproc 0.1.0"] {
+          #expect(refused?.message.contains(word) == true, "\(refused?.message ?? "accepted")")
+        }
+      }
+      #expect(try connection.execute("select count(*) from regproc.migration").only().int(0) == 3)
+      let status = try Migrator.pending(old, by: first, on: connection)
+      #expect(status.unknown == [2, 3, 4] && status.tooNew.map(\.version) == [4])
+      // A version in a form of which this program knows nothing is newer than all.
+      _ = try connection.execute("update regproc.migration set oldest_program = '2027-a' where version = 3")
+      let strange = failure { try Migrator.require(Self.two, by: ProgramVersion(9, 0, 0), on: connection) }
+      #expect(strange?.code == .databaseTooNew && strange?.message.contains("2027-a") == true)
+    }
+  }
+
+  @Test func `a database of before accepts any program and notes what comes next`() async throws {
+    let settings = try await Self.database("migrated_before")
+    try await blocking {
+      let connection = try Connection(settings)
+      try Migrator.apply(Self.keeping, on: connection)
+      try connection.script("alter table regproc.migration drop column oldest_program")
+      try Migrator.require(Self.two, on: connection)
+      #expect(try Migrator.apply(Self.two, on: connection).isEmpty)
+      #expect(try Migrator.apply(Self.taking, by: ProgramVersion(0, 2, 0), on: connection).map(\.version) == [4])
+      let noted = try connection.execute("select version, oldest_program from regproc.migration order by version")
+      #expect(try noted.map { try $0.textOrNull(1) } == [nil, nil, nil, "0.2.0"])
+      #expect(failure { try Migrator.require(Self.keeping, on: connection) }?.code == .databaseTooNew)
+    }
+  }
+
+  @Test func `versions are read and compared as numbers`() {
+    #expect(ProgramVersion("0.10.2").map { $0 > ProgramVersion(0, 9, 12) && $0.text == "0.10.2" } == true)
+    for text in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1..3", "-1.2.3", "1.2.3-rc", "1.2.99999999999999999999"] {
+      #expect(ProgramVersion(text) == nil, "\(text)")
+    }
+  }
+
   @Test func `who is killed half way leaves whole migrations and the next one goes on`() async throws {
     let settings = try await Self.database("migrated_by_one_who_died")
     let slow =

@@ -1,4 +1,5 @@
 import JSON
+import Postgres
 import Testing
 
 @testable import RegprocMain
@@ -208,6 +209,11 @@ extension ProgramTests {
       let births = try await Program.run("sample", "births", "--births", "2")
       #expect(births.code == 0 && births.lines.count == 2 && births.errors.isEmpty)
       for line in births.lines { #expect(throws: Never.self) { try JSONValue.parse(line) } }
+    }
+
+    @Test func `no migration of this program refuses this program`() throws {
+      #expect(ProgramVersion(Commands.versionNumber) == ProgramSchema.program)
+      #expect(ProgramSchema.migrations.filter { $0.oldestProgram > ProgramSchema.program }.map(\.version) == [])
     }
 
     @Test func `version tells the libraries that were loaded`() async throws {

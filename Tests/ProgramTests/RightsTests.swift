@@ -55,6 +55,26 @@ extension ProgramTests {
       let status = try await Program.run("database", "status", "--database", processes.connection(user: "regproc_reader"))
       #expect(status.code == 0, "\(status.output)\(status.errors)")
 
+      // Of a newer program: what it has added is accepted, what it has taken away is refused by name, and nobody needs more rights for that.
+      let newer =
+        "INSERT INTO regproc.migration (version, name, checksum, oldest_program) VALUES (9999, 'drop a column', 'x', '99.1.0')"
+      try await TestDatabase.run(processes.database) { try $0.script(newer) }
+      for arguments in [
+        ["run", "packet-validator", "--kafka", broker.address, "--data", processes.data, "--port", "0", "--wait-for", "0"],
+        ["database", "status"], ["database", "migrate"],
+      ] {
+        let reader = arguments[0] == "run" ? "regproc_packet_validator" : "regproc_reader"
+        let beyond = try await Program.run(
+          arguments + ["--database", processes.connection(user: reader)], environment: ["REGPROC_DATABASE_MIGRATE": "check"])
+        #expect(beyond.code == 1 && (beyond.output + beyond.errors).contains("9999"), "\(arguments[0]): \(beyond.errors)")
+        #expect(
+          (beyond.output + beyond.errors).contains("99.1.0") && beyond.errors.contains(Commands.versionNumber), "\(beyond.errors)")
+      }
+      try await TestDatabase.run(processes.database) {
+        try $0.script("UPDATE regproc.migration SET oldest_program = '\(Commands.versionNumber)' WHERE version = 9999")
+      }
+      #expect(try await Program.run("database", "status", "--database", processes.connection(user: "regproc_reader")).code == 0)
+
       try await processes.startAll()
       let births = OpenCRVSSide.births(6, run: "RIGHTS")
       let numbers = births.map(\.registrationNumber)

@@ -6,7 +6,10 @@ import System
 enum DatabaseCommand {
   static let status = Command(
     name: "database status", summary: "lists the migrations: which are applied, and which the database lacks",
-    details: "Exit code 1: migrations are missing, or were applied with a text that differs from this program's.",
+    details: """
+      Exit code 1: migrations are missing, were applied with a text that differs from this program's, or are those of a newer program beside
+      which this one may not run.
+      """,
     options: [.flag("json", "one object a line")], takesSettings: true, example: "database status", run: runStatus)
 
   static let migrate = Command(
@@ -64,7 +67,7 @@ enum DatabaseCommand {
   private static func runStatus(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
     let status = try await JournalAccess.with(settings) { connection, _ in
-      try Migrator.pending(ProgramSchema.migrations, on: connection)
+      try ProgramSchema.status(on: connection)
     }
     let lines = lines(status)
     if arguments.has("json") {
@@ -82,15 +85,23 @@ enum DatabaseCommand {
     if !status.pending.isEmpty {
       around.console.err("\(status.pending.count) are missing: `regproc database migrate` applies them\n")
     }
-    return status.pending.isEmpty && status.changed.isEmpty ? 0 : 1
+    if let newer = status.tooNew.first {
+      around.console.err(
+        "this is regproc \(Commands.versionNumber), and migration \(newer.version) needs \(newer.oldestProgram) or newer\n")
+    }
+    return status.pending.isEmpty && status.changed.isEmpty && status.tooNew.isEmpty ? 0 : 1
   }
 
   /// In order of version; what the program does not know has no name.
   private static func lines(_ status: MigrationStatus) -> [(version: Int, name: String?, state: String)] {
     let names = ProgramSchema.migrations.reduce(into: [:]) { $0[$1.version] = $1.name }
+    let needs = status.tooNew.reduce(into: [:]) { $0[$1.version] = $1.oldestProgram }
     let states =
       status.applied.map { ($0, "applied") } + status.pending.map { ($0.version, "missing") }
-      + status.changed.map { ($0, "applied with another text") } + status.unknown.map { ($0, "applied, newer") }
+      + status.changed.map { ($0, "applied with another text") }
+      + status.unknown.map { version in
+        (version, needs[version].map { "applied, needs regproc \($0)" } ?? "applied, newer")
+      }
     return states.sorted { $0.0 < $1.0 }.map { ($0.0, names[$0.0], $0.1) }
   }
 
@@ -99,8 +110,7 @@ enum DatabaseCommand {
     let isDry = arguments.has("dry-run")
     let done = try await JournalAccess.with(settings) { connection, _ in
       isDry
-        ? try Migrator.pending(ProgramSchema.migrations, on: connection).pending
-        : try Migrator.apply(ProgramSchema.migrations, on: connection)
+        ? try ProgramSchema.status(on: connection).pending : try ProgramSchema.apply(on: connection)
     }
     for migration in done {
       around.console.out("\(isDry ? "would be applied" : "applied"): \(migration.version) (\(migration.name))\n")

@@ -69,7 +69,7 @@ enum StagesTryCommand {
     let nowhere = PostgresSettings(host: "/nonexistent", user: "none", database: "none")
     let pool = Pool(journal?.database.readOnly ?? nowhere, size: 4)
     defer { pool.close() }
-    if journal != nil { try await pool.with { try Migrator.require(ProgramSchema.migrations, on: $0) } }
+    if journal != nil { try await pool.with { try ProgramSchema.require(on: $0) } }
     let platform = try PlatformChoice(
       settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
       roles: Pipeline.roles, publicURL: settings.url(port: settings.port), isStarted: journal != nil, isReadOnly: true)

@@ -212,9 +212,9 @@ final class Pipeline: Sendable {
       let appliesMigrations = settings.appliesMigrations
       try await pool.with {
         if appliesMigrations {
-          _ = try Migrator.apply(ProgramSchema.migrations, on: $0)
+          _ = try ProgramSchema.apply(on: $0)
         } else {
-          try Migrator.require(ProgramSchema.migrations, on: $0)
+          try ProgramSchema.require(on: $0)
         }
       }
       let platform = try PlatformChoice(

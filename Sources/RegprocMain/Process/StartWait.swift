@@ -74,7 +74,7 @@ final class StartWait: Sendable {
       if let database {
         let connection = try Connection(database)
         defer { connection.close() }
-        if !appliesMigrations { try Migrator.require(ProgramSchema.migrations, on: connection) }
+        if !appliesMigrations { try ProgramSchema.require(on: connection) }
       }
       if let kafka { _ = try KafkaAdmin(settings: kafka, requestMilliseconds: 4000, totalMilliseconds: 4000).metadata() }
     }

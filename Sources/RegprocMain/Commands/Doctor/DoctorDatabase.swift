@@ -13,10 +13,14 @@ enum DoctorDatabase {
       let (status, waiting) = try await doctor.blocking.run {
         let connection = try Connection(database)
         defer { connection.close() }
-        let status = try Migrator.pending(ProgramSchema.migrations, on: connection)
+        let status = try ProgramSchema.status(on: connection)
         return (status, status.pending.isEmpty ? try WaitingTopic.all(on: connection) : [])
       }
-      if status.changed.isEmpty {
+      if let newer = status.tooNew.first {
+        report.bad(
+          "\(database): migration \(newer.version) (\(newer.name)) needs regproc \(newer.oldestProgram) or newer, and this is "
+            + Commands.versionNumber)
+      } else if status.changed.isEmpty {
         report.good(
           "\(database), \(status.pending.count) migrations to do "
             + (settings.appliesMigrations ? "at the next start" : "by `regproc database migrate`"))
