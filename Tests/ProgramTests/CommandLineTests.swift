@@ -184,6 +184,43 @@ extension ProgramTests {
         try await firstLine("\(folder.path)/x.yaml", in: project) == start + project + "/deploy/schema/routes.schema.json")
     }
 
+    @Test func `the last line of an import says what its exit code says`() async throws {
+      let folder = try TemporaryFolder()
+      func route(_ from: String, _ steps: String) -> String {
+        "<routes><route><from uri='eventbus://\(from)-bus-out'/>\(steps)</route></routes>"
+      }
+      let ends = "<to uri='workflow-cmd://complete-as-processed'/>"
+      let good = try folder.write(route("finalization-new", ends), to: "good.xml")
+      let older = try folder.write(
+        route("printing-update", ends), to: "older.xml")
+      let bad = try folder.write(route("finalization-lost", "<loop/>"), to: "bad.xml")
+      let open = try folder.write(
+        route("finalization-lost", "<to uri='eventbus://print-bus-in'/>").replacing("print-bus", with: "credential-requestor-bus"),
+        to: "open.xml")
+      func end(_ words: String...) async throws -> (code: Int32, last: String, ended: Program.Ended) {
+        let ended = try await Program.run(["routes", "import-camel"] + words + ["--home", Program.repository])
+        return (ended.code, ended.errors.split(separator: "\n").last.map(String.init) ?? "", ended)
+      }
+      let whole = try await end(good, older, "--verify")
+      #expect(whole.code == 0 && whole.last == "regproc: 2 of 2 files imported", "\(whole.ended.errors)")
+      #expect(whole.ended.output.contains("printing: { runs: elsewhere"))
+      let none = try await end(good, bad, "--verify")
+      #expect(none.code == 1 && none.last == "regproc: nothing is imported: 1 error", "\(none.ended.errors)")
+      #expect(none.ended.output.isEmpty)
+      let rest = try await end(good, bad, "--skip-bad", "--verify")
+      #expect(rest.code == 0 && rest.last == "regproc: 1 of 2 files imported; left out: \(bad)", "\(rest.ended.errors)")
+      let left = try await end(good, open, "--verify")
+      #expect(left.code == 1, "\(left.ended.errors)")
+      #expect(left.ended.errors.contains("; 0 differences"))
+      #expect(left.last.hasPrefix("regproc: 2 of 2 files imported; 1 error above to mend"), "\(left.last)")
+      let renamed = try await end(older, "--rename", "printing=print", "--elsewhere")
+      #expect(renamed.code == 0 && renamed.ended.output.contains("- print: "), "\(renamed.ended.errors)")
+      #expect(!renamed.ended.output.contains("foreign-stages"))
+      for wrong in ["printing", "=print", "printing=prnt"] {
+        #expect(try await end(older, "--rename", wrong).code == 2)
+      }
+    }
+
     @Test(arguments: [
       ["up"], ["demo"],
       ["run", "packet-validator", "--kafka", "127.0.0.1:1", "--database", "host=/nowhere user=x dbname=x"],

@@ -2,51 +2,16 @@ import System
 import XML
 import YAML
 
-/// One way of a Camel route: a `when`, the `otherwise`, or what stands outside of any choice.
-struct CamelBranch: Sendable {
-  /// The test; nil for `otherwise`.
-  let test: CamelTest?
-  /// The same as a condition.
-  let condition: Condition?
-  /// Where it leads, in order.
-  let to: [Destination]
-  /// Where it is written.
-  let position: Position
-}
-
-/// One route of a Camel file.
-struct CamelRoute: Sendable {
-  /// The file it is in.
-  let file: String
-  /// Its `id`.
-  let id: String
-  /// The topic it reads.
-  let from: Placed<String>
-  /// Its ways in order.
-  let branches: [CamelBranch]
-  /// Where it begins.
-  let position: Position
-
-  /// Where Camel sends a message; nil when no `when` holds and there is no `otherwise`: then it goes nowhere.
-  func decide(_ message: some Routable) -> [Destination]? {
-    branches.first { $0.test?.holds(message) ?? true }?.to
-  }
-}
-
 /// Reads a Camel route file. Every construct that it does not know is a problem with its place; none is passed over.
 struct CamelFileReader {
   let problems: Problems
-  /// The stages by what their topics begin with.
-  private let prefixes: [String: String]
-  /// Stages that no directory knows, met as destinations: name to place.
-  private(set) var unknown: [String: Position] = [:]
+  /// Stages that no directory knows, met as destinations.
+  private(set) var unknown: Set<String> = []
+  private let names: CamelStageNames
 
-  /// Names of topics in older releases (docs/upstream/bus-and-routes.md#3-topics).
-  static let olderPrefixes = ["printing": "print"]
-
-  init(problems: Problems, stages: StageDirectory) {
+  init(problems: Problems, names: CamelStageNames) {
     self.problems = problems
-    prefixes = stages.names.reduce(into: [:]) { $0[stages[$1]?.topicPrefix ?? $1] = $1 }
+    self.names = names
   }
 
   mutating func read(_ bytes: [UInt8]) -> [CamelRoute] {
@@ -85,35 +50,65 @@ struct CamelFileReader {
     noText(element)
     attributes(element, ["id"])
     var from: Placed<String>?
-    var choice: XMLElement?
-    var steps: [XMLElement] = []
+    var rest: [XMLElement] = []
     for child in element.children {
       switch child.name {
       case "from":
         if from != nil { unsupported(child, "a second <from>") }
         from = topic(child, child["uri"]).map { Placed($0, at: child.position) }
-      case "choice":
-        if choice != nil || !steps.isEmpty { unsupported(child, "only one <choice>, and nothing beside it, is known") }
-        choice = child
       case "log", "description": log(child)
-      default:
-        if choice != nil { unsupported(child, "a step after </choice> is not known") }
-        steps.append(child)
+      default: rest.append(child)
       }
     }
     guard let from else {
       problems.add("missing-from", "the route has no <from> with a topic", at: element.position)
       return nil
     }
-    let branches: [CamelBranch]
-    if let choice {
-      branches = self.branches(choice)
-    } else {
-      let to = destinations(steps, element)
-      branches = [CamelBranch(test: nil, condition: nil, to: to, position: element.position)]
+    let steps = steps(rest, element)
+    warn(of: rest.filter { ["when", "otherwise"].contains($0.name) }, steps)
+    return CamelRoute(file: problems.file, id: element["id"] ?? "", from: from, steps: steps, position: element.position)
+  }
+
+  /// The steps that stand in a route itself, in order.
+  private mutating func steps(_ elements: [XMLElement], _ route: XMLElement) -> [CamelStep] {
+    var steps: [CamelStep] = []
+    var plain: [XMLElement] = []
+    func sent(_ reader: inout CamelFileReader) {
+      if !plain.isEmpty { steps.append(.send(reader.destinations(plain, route), plain[0].position)) }
+      plain = []
     }
-    return CamelRoute(
-      file: problems.file, id: element["id"] ?? "", from: from, branches: branches, position: element.position)
+    for element in elements {
+      guard ["choice", "when", "filter", "otherwise"].contains(element.name) else {
+        plain.append(element)
+        continue
+      }
+      sent(&self)
+      switch element.name {
+      case "choice": steps.append(.choice(branches(element)))
+      case "otherwise": steps.append(.send(otherwise(element), element.position))
+      default: if let branch = when(element) { steps.append(.filter(branch)) }
+      }
+    }
+    sent(&self)
+    if steps.isEmpty { steps = [.send(destinations([], route), route.position)] }
+    let filters = steps.count { if case .filter = $0 { true } else { false } }
+    if filters > CamelRoute.mostFilters { unsupported(route, "it has more than \(CamelRoute.mostFilters) filters") }
+    return steps
+  }
+
+  /// Says what Camel makes of a `<when>` that no `<choice>` encloses (docs/upstream/bus-and-routes.md#71-conditions).
+  private func warn(of loose: [XMLElement], _ steps: [CamelStep]) {
+    guard let first = loose.first else { return }
+    problems.add(
+      "outside-choice",
+      "<\(first.name)> stands outside <choice>: Camel takes such a <when> for a filter, goes on behind it whether it matched or not, "
+        + "and always runs the <otherwise>. So it is imported", severity: .warning, at: first.position,
+      length: first.name.count + 1, suggestion: "if a choice was meant, enclose them in <choice> and import again")
+    let last = steps.last { if case .send = $0 { true } else { false } }
+    guard case .send(let to, let place)? = last, to.contains(where: \.isStage), steps.contains(where: \.mayCommand) else { return }
+    problems.add(
+      "message-after-command", "behind a workflow command Camel sends the command's message here, which has no verdict and no tags; "
+        + "the route file sends the message itself", severity: .warning, at: place)
   }
 
   private mutating func branches(_ choice: XMLElement) -> [CamelBranch] {
@@ -122,30 +117,39 @@ struct CamelFileReader {
     var read: [CamelBranch] = []
     var hasOtherwise = false
     for child in choice.children {
-      noText(child)
       switch child.name {
       case "when":
-        attributes(child, ["id"])
         if hasOtherwise { unsupported(child, "a <when> after <otherwise>") }
-        guard let first = child.children.first(where: { $0.name != "description" }) else {
-          problems.add("missing-test", "the <when> has no test", at: child.position)
-          continue
-        }
-        let rest = child.children.filter { $0.name != "description" }.dropFirst()
-        guard let test = test(first) else { continue }
-        read.append(
-          CamelBranch(
-            test: test, condition: test.condition, to: destinations(Array(rest), child), position: child.position))
+        if let branch = when(child) { read.append(branch) }
       case "otherwise":
-        attributes(child, ["id"])
         if hasOtherwise { unsupported(child, "a second <otherwise>") }
         hasOtherwise = true
-        read.append(
-          CamelBranch(test: nil, condition: nil, to: destinations(child.children, child), position: child.position))
-      default: unsupported(child)
+        read.append(CamelBranch(test: nil, to: otherwise(child), position: child.position))
+      default:
+        noText(child)
+        unsupported(child)
       }
     }
     return read
+  }
+
+  /// A test and where its messages are sent.
+  private mutating func when(_ element: XMLElement) -> CamelBranch? {
+    noText(element)
+    attributes(element, ["id"])
+    let children = element.children.filter { $0.name != "description" }
+    guard let first = children.first else {
+      problems.add("missing-test", "the <\(element.name)> has no test", at: element.position)
+      return nil
+    }
+    guard let test = test(first) else { return nil }
+    return CamelBranch(test: test, to: destinations(Array(children.dropFirst()), element), position: element.position)
+  }
+
+  private mutating func otherwise(_ element: XMLElement) -> [Destination] {
+    noText(element)
+    attributes(element, ["id"])
+    return destinations(element.children, element)
   }
 
   private func test(_ element: XMLElement) -> CamelTest? {
@@ -249,18 +253,10 @@ struct CamelFileReader {
 
   /// The stage whose topics begin so; one that nobody knows keeps that name.
   mutating func stage(_ prefix: String, _ position: Position) -> String {
-    if let name = prefixes[prefix] { return name }
-    if let name = CamelFileReader.olderPrefixes[prefix] {
-      problems.add(
-        "older-name", "\(prefix) is an older release's name of \(name): its topics begin otherwise now",
-        severity: .warning, at: position)
-      return name
-    }
-    if unknown[prefix] == nil {
-      unknown[prefix] = position
-      problems.add(
-        "foreign-stage", "no stage's topics begin with \(prefix); it is declared as a stage of others",
-        severity: .warning, at: position, suggestion: NearestName.suggestion(for: prefix, among: prefixes.keys))
+    if let name = names[prefix] { return name }
+    if unknown.insert(prefix).inserted {
+      let found = names.foreign(prefix, in: problems.file, at: position)
+      problems.add(found.code, found.message, severity: found.severity, at: position, suggestion: found.suggestion)
     }
     return prefix
   }

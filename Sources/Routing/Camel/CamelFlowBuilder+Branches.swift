@@ -54,10 +54,15 @@ extension CamelFlowBuilder {
 
   /// Says what is odd about a route: branches that are dead, flags that nobody tests, names that do not match.
   mutating func examine(_ stage: String, _ route: CamelRoute, _ process: String) {
-    guard route.branches.count > 1 || route.branches.first?.test != nil else { return }
+    if route.branches.count == 1, route.branches[0].test == nil { return }
     let coverage = BranchCoverage(
       route.branches.map(\.condition), process: process, verdicts: VerdictKind.allCases + [nil])
     for (index, reason) in coverage.unreachable.sorted(by: { $0.key < $1.key }) {
+      // That two filters never match together says nothing of either.
+      guard !route.branches[index].isCombined else {
+        markDead(route, route.branches[index].position)
+        continue
+      }
       let why =
         switch reason {
         case .contradiction: "no message meets its test"

@@ -12,15 +12,18 @@ struct CamelFlowBuilder {
   private(set) var notes = RouteWriter.Notes()
 
   private let stages: StageDirectory
-  private let prefixes: [String: String]
+  private let names: CamelStageNames
+  /// Whether every stage that is not run here is said to run elsewhere.
+  private let elsewhere: Bool
   private var foreign: Set<String>
   private var flows: [Flow] = []
   private var forwards: [Forward] = []
 
-  init(stages: StageDirectory, foreign: [String]) {
+  init(stages: StageDirectory, names: CamelStageNames, foreign: Set<String>, elsewhere: Bool) {
     self.stages = stages
-    self.foreign = Set(foreign)
-    prefixes = stages.names.reduce(into: [:]) { $0[stages[$1]?.topicPrefix ?? $1] = $1 }
+    self.names = names
+    self.elsewhere = elsewhere
+    self.foreign = foreign
   }
 
   func file(name: String) -> RouteFile {
@@ -59,19 +62,8 @@ struct CamelFlowBuilder {
   }
 
   private mutating func stage(_ prefix: String, _ route: CamelRoute) -> String {
-    if let name = prefixes[prefix] { return name }
-    if let name = CamelFileReader.olderPrefixes[prefix] {
-      report(
-        "older-name", "\(prefix) is an older release's name of \(name): its topics begin otherwise now", .warning,
-        route,
-        route.from.position)
-      return name
-    }
-    if foreign.insert(prefix).inserted {
-      report(
-        "foreign-stage", "no stage's topics begin with \(prefix); it is declared as a stage of others", .warning, route,
-        route.from.position)
-    }
+    if let name = names[prefix] { return name }
+    if foreign.insert(prefix).inserted { problems.append(names.foreign(prefix, in: route.file, at: route.from.position)) }
     return prefix
   }
 
@@ -111,6 +103,7 @@ struct CamelFlowBuilder {
     for (index, name) in names.enumerated() {
       let list = lists[name] ?? [:]
       var stage = FlowStage(Placed(name, at: place.position))
+      stage.runsElsewhere = foreign.contains(name) || (elsewhere && stages[name]?.isRun != true)
       if index > 0, notes.entries.contains(RouteWriter.Notes.Stage(flow: process, name: name)) { stage.isEntry = true }
       way(&stage, list[.passed] ?? [], names, index)
       for verdict in VerdictKind.unpassed {

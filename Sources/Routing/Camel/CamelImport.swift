@@ -24,12 +24,16 @@ public struct CamelImport: Sendable {
   public let text: String
   /// What was found, each with its place in its Camel file: errors (what cannot be imported) and warnings (dead branches,
   /// missing tests, names that do not match).
-  public let problems: [Problem]
+  public private(set) var problems: [Problem]
   /// The texts of the files, for rendering problems.
-  public let sources: [SourceText]
+  public private(set) var sources: [SourceText]
+  /// Files of which nothing was imported, because of an error in them.
+  public private(set) var leftOut: [String] = []
   let routes: [CamelRoute]
   /// Places of branches that no message can take.
   let dead: Set<BranchPlace>
+  /// What beginnings of topics were said to mean.
+  let renamed: [String: String]
 
   struct BranchPlace: Hashable {
     let file: String
@@ -39,38 +43,75 @@ public struct CamelImport: Sendable {
   /// How many routes and branches were read.
   public var size: (routes: Int, branches: Int) { (routes.count, routes.reduce(0) { $0 + $1.branches.count }) }
 
+  /// How Camel files are imported.
+  public struct Options: Sendable {
+    /// Beginnings of topics, each with the stage of the directory that it shall mean: `printing` with `print`.
+    public var renamed: [String: String] = [:]
+    /// Whether a file with an error is left out, so that what is imported is whole.
+    public var skipsBad = false
+    /// Whether every stage that is not run here is said to run elsewhere.
+    public var elsewhere = false
+
+    /// All files or none, with the stages' own names.
+    public init() {}
+  }
+
   /// Reads the files and makes one route file of them. `stages` are those that a topic can belong to; `schema` is the JSON Schema
   /// that its first line names for editors, relative to where the file will be.
   public static func read(
-    _ sources: [Source], stages: StageDirectory, schema: String = RouteSchema.path
+    _ sources: [Source], stages: StageDirectory, schema: String = RouteSchema.path, options: Options = Options()
   ) -> CamelImport {
+    var found = once(sources, stages, schema, options)
+    var skipped: [(source: Source, problems: [Problem])] = []
+    // A file that is left out may have been another's only fault: two with the same routes, for instance.
+    while options.skipsBad, skipped.count < sources.count {
+      let bad = Set(found.problems.filter { $0.severity == .error }.map(\.file))
+      guard !bad.isEmpty else { break }
+      skipped += sources.filter { bad.contains($0.name) }.map { source in
+        (source, found.problems.filter { $0.file == source.name })
+      }
+      found = once(sources.filter { source in !skipped.contains { $0.source.name == source.name } }, stages, schema, options)
+    }
+    found.leftOut = sources.map(\.name).filter { name in skipped.contains { $0.source.name == name } }
+    found.sources = sources.map { SourceText(name: $0.name, bytes: $0.bytes) }
+    found.problems = sorted(found.problems + skipped.flatMap(\.problems), sources)
+    return found
+  }
+
+  private static func once(
+    _ sources: [Source], _ stages: StageDirectory, _ schema: String, _ options: Options
+  ) -> CamelImport {
+    let names = CamelStageNames(stages, renamed: options.renamed)
     var routes: [CamelRoute] = []
     var problems: [Problem] = []
-    var foreign: [String] = []
+    var foreign: Set<String> = []
     for source in sources {
       let found = Problems(file: source.name)
-      var reader = CamelFileReader(problems: found, stages: stages)
+      var reader = CamelFileReader(problems: found, names: names)
       routes += reader.read(source.bytes)
-      foreign += reader.unknown.keys.sorted()
+      foreign.formUnion(reader.unknown)
       problems += found.all
     }
-    var builder = CamelFlowBuilder(stages: stages, foreign: foreign)
+    var builder = CamelFlowBuilder(stages: stages, names: names, foreign: foreign, elsewhere: options.elsewhere)
     builder.build(routes)
     problems += builder.problems
-    let order = sources.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name] = $1.offset }
-    problems.sort { (order[$0.file] ?? 0, $0.position) < (order[$1.file] ?? 0, $1.position) }
     var file: RouteFile?
     var text = ""
-    let open: Set<String> = ["hole", "no-route-from"]
-    if !problems.contains(where: { $0.severity == .error && !open.contains($0.code) }) {
+    if !sources.isEmpty, !problems.contains(where: \.forbidsImport) {
       let made = builder.file(name: "routes.yaml")
       text = RouteWriter.text(made, notes: builder.notes, schema: schema)
       // The file as a person will read it, with its own lines.
       file = RouteFile.read(Array(text.utf8), name: "routes.yaml", stages: stages).file ?? made
     }
     return CamelImport(
-      file: file, text: text, problems: problems, sources: sources.map { SourceText(name: $0.name, bytes: $0.bytes) },
-      routes: routes, dead: builder.dead)
+      file: file, text: text, problems: sorted(problems, sources),
+      sources: sources.map { SourceText(name: $0.name, bytes: $0.bytes) }, routes: routes, dead: builder.dead,
+      renamed: options.renamed)
+  }
+
+  private static func sorted(_ problems: [Problem], _ sources: [Source]) -> [Problem] {
+    let order = sources.enumerated().reduce(into: [String: Int]()) { $0[$1.element.name] = $1.offset }
+    return problems.sorted { (order[$0.file] ?? 0, $0.position) < (order[$1.file] ?? 0, $1.position) }
   }
 
   /// What was found, as a person reads it.
@@ -80,4 +121,9 @@ public struct CamelImport: Sendable {
         ?? problem.description
     }.joined(separator: "\n")
   }
+}
+
+extension Problem {
+  /// Whether nothing can be made of what it was found in. What Camel leaves open is an error too, and left open.
+  fileprivate var forbidsImport: Bool { severity == .error && code != "hole" && code != "no-route-from" }
 }

@@ -88,29 +88,45 @@ indirect enum CamelTest: Hashable, Sendable {
 
   /// The test of a message whose flags are known: true, false, or what is left to ask.
   func simplified(isValid: FieldValue, internalError: FieldValue) -> Simplified {
+    simplified { path in path == ["isValid"] ? isValid : path == ["internalError"] ? internalError : nil }
+  }
+
+  /// The test of a message of which some members are known: true, false, or what is left to ask.
+  func simplified(_ known: (_ path: [String]) -> FieldValue?) -> Simplified {
     switch self {
-    case .equal(let path, _), .among(let path, _), .exists(let path):
-      guard path == ["isValid"] || path == ["internalError"] else { return .open(self) }
-      return holds(Flags(isValid: isValid, internalError: internalError)) ? .always : .never
+    case .equal(let path, let literal):
+      guard let value = known(path) else { return .open(self) }
+      return CamelTest.isEqual(value, literal) ? .always : .never
+    case .among(let path, let literals):
+      guard let value = known(path) else { return .open(self) }
+      return literals.contains { CamelTest.isEqual(value, $0) } ? .always : .never
+    case .exists(let path):
+      guard let value = known(path) else { return .open(self) }
+      return value != .absent ? .always : .never
     case .not(let test):
-      switch test.simplified(isValid: isValid, internalError: internalError) {
+      switch test.simplified(known) {
       case .always: return .never
       case .never: return .always
       case .open(let rest): return .open(.not(rest))
       }
-    case .and(let tests), .or(let tests):
-      let isAnd = if case .and = self { true } else { false }
-      var rest: [CamelTest] = []
-      for test in tests {
-        switch test.simplified(isValid: isValid, internalError: internalError) {
-        case .always: if !isAnd { return .always }
-        case .never: if isAnd { return .never }
-        case .open(let test): rest.append(test)
-        }
-      }
-      if rest.isEmpty { return isAnd ? .always : .never }
-      return .open(rest.count == 1 ? rest[0] : (isAnd ? .and(rest) : .or(rest)))
+    case .and(let tests): return CamelTest.simplified(tests, isAnd: true, known)
+    case .or(let tests): return CamelTest.simplified(tests, isAnd: false, known)
     }
+  }
+
+  private static func simplified(
+    _ tests: [CamelTest], isAnd: Bool, _ known: (_ path: [String]) -> FieldValue?
+  ) -> Simplified {
+    var rest: [CamelTest] = []
+    for test in tests {
+      switch test.simplified(known) {
+      case .always: if !isAnd { return .always }
+      case .never: if isAnd { return .never }
+      case .open(let test): rest.append(test)
+      }
+    }
+    if rest.isEmpty { return isAnd ? .always : .never }
+    return .open(rest.count == 1 ? rest[0] : (isAnd ? .and(rest) : .or(rest)))
   }
 
   /// What is left of a test.
@@ -118,12 +134,5 @@ indirect enum CamelTest: Hashable, Sendable {
     case always
     case never
     case open(CamelTest)
-  }
-
-  private struct Flags: Routable {
-    let isValid: FieldValue
-    let internalError: FieldValue
-    func tag(_ name: String) -> String? { nil }
-    func field(_ name: String) -> FieldValue { name == "isValid" ? isValid : internalError }
   }
 }

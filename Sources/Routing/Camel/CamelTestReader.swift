@@ -61,15 +61,22 @@ struct CamelTestReader {
     guard word("contains") else { throw unexpected("expected contains") }
     space()
     guard case .text(let pair) = try literal() else { throw Fault(message: "contains needs a text in quotes") }
-    guard let colon = pair.firstIndex(of: ":"), pair.hasPrefix("\"") else {
-      throw Fault(message: "expected a field and its value, '\"isValid\":true'")
-    }
-    let name = String(pair[..<colon].dropFirst().dropLast())
-    var inner = CamelTestReader(String(pair[pair.index(after: colon)...]))
-    let value = try inner.literal()
-    guard inner.at == inner.text.count else { throw Fault(message: "expected one value after the field \(name)") }
-    let test = CamelTest.equal(path: try CamelTestReader.known([name], value), value)
+    let test = try CamelTestReader.member(pair)
     return isNegated ? .not(test) : test
+  }
+
+  /// The test of a text such as `"AGE_GROUP":"INFANT"`, which the body contains when the member of that name has that value: a
+  /// field of the message, the address that it asks for, or a tag.
+  private static func member(_ pair: String) throws(Fault) -> CamelTest {
+    var reader = CamelTestReader(pair)
+    guard pair.hasPrefix("\""), case .text(let name) = try reader.literal(), !name.isEmpty, reader.take(":") else {
+      throw Fault(message: "expected a member and its value, '\"isValid\":true'")
+    }
+    let value = try reader.literal()
+    guard reader.at == reader.text.count else { throw Fault(message: "expected one value after the member \(name)") }
+    if case .int = value { throw Fault(message: "a number after \(name) is also found in longer numbers that begin so") }
+    let path = name == "address" ? ["messageBusAddress", name] : MessageField(rawValue: name) != nil ? [name] : ["tags", name]
+    return .equal(path: try known(path, value), value)
   }
 
   private mutating func either() throws(Fault) -> CamelTest {

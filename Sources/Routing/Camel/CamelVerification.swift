@@ -47,7 +47,7 @@ extension CamelImport {
   public func verify(_ file: RouteFile, stages: StageDirectory) -> CamelVerification {
     var result = CamelVerification()
     let stages = stages.adding(file.foreign)
-    let prefixes = stages.names.reduce(into: CamelFileReader.olderPrefixes) { $0[stages[$1]?.topicPrefix ?? $1] = $1 }
+    let names = CamelStageNames(stages, renamed: renamed)
     for route in routes {
       let topic = route.from.value
       let parts = topic.split(separator: "-")
@@ -57,7 +57,7 @@ extension CamelImport {
       }
       let process = parts[parts.count - 3].uppercased()
       let prefix = parts.dropLast(3).joined(separator: "-")
-      verify(route, process, prefixes[prefix] ?? prefix, file, &result)
+      verify(route, process, names[prefix] ?? prefix, file, &result)
     }
     return result
   }

@@ -38,6 +38,23 @@ import Testing
     #expect(messages.map { test.holds($0) ? "1" : "0" }.joined() == "10100")
   }
 
+  @Test func `simple tests find a field, the address and a tag by its name`() throws {
+    for (text, expected) in [
+      (#"'"address":"x-bus-in"'"#, "00010"), (#"'"A":"x"'"#, "01000"), (#"'"internalError":null'"#, "00110"),
+      (#"'"isValid":false' and ${body} contains '"A":"x"'"#, "01000"),
+    ] {
+      let test = try CamelTestReader.simple("${bodyAs(String)} contains " + text)
+      let messages = Self.messages.map { TestMessage(tags: $0.tags, fields: $0.fields) }
+      #expect(messages.map { test.holds($0) ? "1" : "0" }.joined() == expected, "\(text)")
+      #expect(messages.map { test.condition.matches($0) ? "1" : "0" }.joined() == expected, "\(text)")
+    }
+  }
+
+  @Test(arguments: ["'INFANT'", #"'"isValid"'"#, #"'"A":true'"#, #"'"iteration":1'"#, #"'"A":"x","B":"y"'"#, #"'"A":"x'"#, #"'"":"x"'"#])
+  func `what a text in the body would not say of one member is refused`(_ text: String) {
+    #expect(throws: CamelTestReader.Fault.self) { try CamelTestReader.simple("${bodyAs(String)} contains " + text) }
+  }
+
   @Test func `tests of one tag become one list`() throws {
     #expect(
       try test("@['tags']['A'] == 'x' || @['tags']['A'] in ['y','x']").condition.description
