@@ -46,8 +46,9 @@ package struct OpenCRVSBundle: Sendable {
     compositionId = id
 
     func section(_ code: String) -> OpenCRVSPerson? {
-      let section = composition?.resource["section"]?.array?.first { FHIR.code($0["code"]) == code }
-      return (section?["entry"]?[0]?["reference"]?.string).flatMap { resources.person($0) }
+      let sections = (composition?.resource["section"]?.array ?? []).filter { FHIR.code($0["code"]) == code }
+      return sections.lazy.flatMap { $0["entry"]?.array ?? [] }
+        .compactMap { $0["reference"]?.string }.compactMap { resources.person($0) }.first
     }
     func sectionedPatient(_ code: String) -> OpenCRVSPerson? { section(code).flatMap(resources.patient) }
     let patients = resources.people("Patient")
@@ -115,14 +116,24 @@ package struct OpenCRVSBundle: Sendable {
     (subject.identifier(kind.numberType) ?? task.registrationNumber(kind)).flatMap { FHIR.isIdentifier($0) ? $0 : nil }
   }
 
-  /// The application id that the event already carries.
-  package var applicationId: String? { subject.identifier("MOSIP_AID") }
+  /// The application id that the event already carries: of several at the child or deceased the first that is a RID.
+  package var applicationId: String? {
+    let all = subject.identifiers("MOSIP_AID")
+    return all.first(where: OpenCRVSRecordKey.isRID) ?? all.first
+  }
+
+  /// The application id of a birth, which the country configurations of 1.2 to 1.4 keep at the record and not at the child
+  /// (docs/upstream/opencrvs-and-websub.md#24-the-uin-token-back).
+  package var birthApplicationId: String? {
+    if let own = applicationId, OpenCRVSRecordKey.isRID(own) { return own }
+    return kind == .birth ? task.applicationIds.first(where: OpenCRVSRecordKey.isRID) ?? applicationId : applicationId
+  }
 
   /// The number by which the child or the deceased is to be found: a UIN or a VID.
   package var nationalId: String? { subject.nationalId }
   /// MOSIP's token of the child or the deceased.
   package var token: String? { subject.token }
-  /// The day a deceased died on, `yyyy-MM-dd`.
+  /// When a deceased died, as it was written.
   package var dateOfDeath: String? { subject.dateOfDeath }
   /// The number of the deceased's own birth certificate.
   package var birthNumber: String? { kind == .death ? subject.birthNumber : nil }

@@ -7,6 +7,8 @@ import JSON
 package struct OpenCRVSEvent: Sendable {
   /// The largest event that is taken, in bytes.
   package static let largest = 52_428_800
+  /// The same with what the OpenCRVS-side mediator adds to it: an application id, and types in the form of both mediators.
+  package static let largestForwarded = largest + (1 << 20)
 
   /// e.g. `BIRTH_REGISTERED`.
   package let topic: String
@@ -27,7 +29,7 @@ package struct OpenCRVSEvent: Sendable {
   /// Reads an event of a country that has these names for things.
   /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8.
   package init(_ body: [UInt8], names: FieldNames = .standard) throws(MediatorError) {
-    let value = try MediatorBodies.json(body, "the event", largest: Self.largest)
+    let value = try MediatorBodies.json(body, "the event", largest: Self.largestForwarded)
     guard let topic = value["event"]?["hub"]?["topic"]?.string, FHIR.isIdentifier(topic) else {
       throw MediatorError(.unreadable, "the event has no topic")
     }

@@ -31,11 +31,14 @@ package struct OpenCRVSPerson: Sendable {
   let entry: Int
   let resource: JSONValue
 
-  /// The value of the first identifier of a type, of either form.
-  func identifier(_ type: String) -> String? {
-    resource["identifier"]?.array?.lazy
+  /// The value of the first identifier of a type, of either form, that says anything.
+  func identifier(_ type: String) -> String? { identifiers(type).first }
+
+  /// The values of all identifiers of a type that say anything.
+  func identifiers(_ type: String) -> [String] {
+    (resource["identifier"]?.array ?? [])
       .filter { FHIR.code($0["type"]) == type }
-      .compactMap { $0["value"]?.string }.first { !FHIR.isBlank($0) }
+      .compactMap { $0["value"]?.string }.filter { !FHIR.isBlank($0) }
   }
 
   /// All names that say anything, in the order of the event.
@@ -62,13 +65,8 @@ package struct OpenCRVSPerson: Sendable {
   /// What MOSIP gives a partner instead of the UIN: a token, in the newer form or in that of releases before 1.3.
   package var token: String? { identifier("MOSIP_PSUT_TOKEN_ID") ?? identifier("MOSIP_UINTOKEN") }
 
-  /// The day a deceased died on, `yyyy-MM-dd`; nil when none is given that can be read so.
-  package var dateOfDeath: String? {
-    guard let text = FHIR.texts(resource["deceasedDateTime"]).first else { return nil }
-    let day = text.utf8.prefix(10)
-    let isDay = day.count == 10 && day.enumerated().allSatisfy { $0 == 4 || $0 == 7 ? $1 == 45 : (48...57).contains($1) }
-    return isDay ? String(text.prefix(10)) : nil
-  }
+  /// When a deceased died, as it was written: `yyyy-MM-dd` or an ISO time by rule.
+  package var dateOfDeath: String? { FHIR.texts(resource["deceasedDateTime"]).first }
 
   /// An unknown father is an inactive Patient without a name (docs/upstream/opencrvs-and-websub.md#14-resources-and-fields).
   var isUnknown: Bool { resource["active"]?.bool == false && names.isEmpty }
@@ -77,16 +75,20 @@ package struct OpenCRVSPerson: Sendable {
     resource["deceasedBoolean"]?.bool == true || !FHIR.texts(resource["deceasedDateTime"]).isEmpty
   }
 
-  /// The address a person lives at; nil when there is none or nothing is in it.
+  /// The address a person lives at: the first of that type in which there is anything, else the first without a type; nil when there is none.
   var primaryAddress: Address? {
     let all = resource["address"]?.array ?? []
-    let found =
-      all.first { FHIR.texts($0["type"]).first == "PRIMARY_ADDRESS" } ?? all.first { FHIR.texts($0["type"]).isEmpty }
-    guard let found else { return nil }
-    let address = Address(
-      lines: found["line"]?.array?.map { $0.string ?? "" } ?? FHIR.texts(found["line"]),
-      city: FHIR.texts(found["city"]).first, district: FHIR.texts(found["district"]).first,
-      state: FHIR.texts(found["state"]).first, postalCode: FHIR.texts(found["postalCode"]).first)
-    return address.isEmpty ? nil : address
+    let primary = all.filter { FHIR.texts($0["type"]).first == "PRIMARY_ADDRESS" }
+    let untyped = all.filter { FHIR.texts($0["type"]).isEmpty }
+    return (primary + untyped).lazy.map(Address.init).first { !$0.isEmpty }
+  }
+}
+
+extension OpenCRVSPerson.Address {
+  init(_ resource: JSONValue) {
+    self.init(
+      lines: resource["line"]?.array?.map { $0.string ?? "" } ?? FHIR.texts(resource["line"]),
+      city: FHIR.texts(resource["city"]).first, district: FHIR.texts(resource["district"]).first,
+      state: FHIR.texts(resource["state"]).first, postalCode: FHIR.texts(resource["postalCode"]).first)
   }
 }

@@ -33,10 +33,15 @@ package struct OpenCRVSTask: Sendable {
   /// When the record was changed last, an ISO time as it was written.
   package var lastModified: String? { resource["lastModified"]?.string }
 
-  private func identifier(_ system: String) -> String? {
-    resource["identifier"]?.array?.lazy
+  /// Application ids that were kept at the record.
+  var applicationIds: [String] { identifiers("mosip-aid") }
+
+  private func identifier(_ system: String) -> String? { identifiers(system).first }
+
+  private func identifiers(_ system: String) -> [String] {
+    (resource["identifier"]?.array ?? [])
       .filter { FHIR.tail($0["system"]?.string) == system }
-      .compactMap { $0["value"]?.string }.first { !FHIR.isBlank($0) }
+      .compactMap { $0["value"]?.string }.filter { !FHIR.isBlank($0) }
   }
 
   private func contact(_ url: String) -> String? {

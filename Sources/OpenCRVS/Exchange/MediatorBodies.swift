@@ -36,7 +36,7 @@ package enum MediatorBodies {
   /// A sealed and signed body of the other mediator, neither verified nor opened.
   package static func sealed(_ body: [UInt8]) -> Reading {
     do {
-      let message = try SealedMessage(body, largest: OpenCRVSEvent.largest)
+      let message = try SealedMessage(body, largest: SealedMessage.largest)
       return .read(message.encoded(.standard, at: Instant(milliseconds: 0)))
     } catch { return .refused(error.code.rawValue) }
   }

@@ -114,17 +114,14 @@ package struct BirthMapping: Sendable {
     var fields: JSONObject = ["IDSchemaVersion": .string(schemaVersion)]
     var leftOut: [String] = []
 
-    var names: [(language: String, value: String)] = []
-    for name in child.names {
-      let language = languages.code(of: name.language)
-      if let taken = names.first(where: { $0.language == language }) {
-        if taken.value != name.value { leftOut.append("fullName: a further name in \(language), of which there can be one") }
-      } else {
-        names.append((language, name.value))
-      }
+    let chosen = languages.chosen(child.names)
+    guard !chosen.names.isEmpty else { throw MediatorError(.identity, "fullName: the child has no name") }
+    leftOut += chosen.doubled.map { "fullName: a further name in \($0), of which there can be one" }
+    leftOut += (0..<chosen.strangers).map { _ in
+      "fullName: a name in no language of lang-code-mapping, behind the one in \(languages.fallback)"
     }
-    guard !names.isEmpty else { throw MediatorError(.identity, "fullName: the child has no name") }
-    fields["fullName"] = .array(names.map { ["language": .string($0.language), "value": .string($0.value)] })
+    fields["fullName"] = .array(
+      chosen.names.map { ["language": .string($0.language), "value": .string(EventText.oneLine($0.name.value))] })
 
     guard let birthDate = child.birthDate.flatMap(Self.mosipDate) else {
       throw MediatorError(.identity, "dateOfBirth: the child has no date of birth that is a day of the calendar, as yyyy-MM-dd")
@@ -156,7 +153,7 @@ package struct BirthMapping: Sendable {
     for (field, value, dummy) in [
       ("phone", bundle.task.contactPhone, dummyPhone), ("email", bundle.task.contactEmail, dummyEmail),
     ] {
-      if let value, accepts(field, value) {
+      if let value, !EventText.hasControls(value), accepts(field, value) {
         fields[field] = .string(value)
         continue
       }
@@ -186,7 +183,7 @@ package struct BirthMapping: Sendable {
   }
 
   private func simple(_ value: String) -> JSONValue {
-    [["language": .string(genderLanguage), "value": .string(value)]]
+    [["language": .string(genderLanguage), "value": .string(EventText.oneLine(value))]]
   }
 
   /// The name of a location. What is no id is a name already; an id that cannot be looked up is left out.
@@ -208,18 +205,7 @@ package struct BirthMapping: Sendable {
   }
 
   /// `2024-02-29` (or a longer ISO time) as `2024/02/29`; nil for anything else.
-  package static func mosipDate(_ text: String) -> String? {
-    let bytes = Array(text.utf8.prefix(10))
-    guard bytes.count == 10, text.utf8.count == 10 || Array(text.utf8)[10] == UInt8(ascii: "T") else { return nil }
-    for (place, byte) in bytes.enumerated() {
-      let isRight = place == 4 || place == 7 ? byte == UInt8(ascii: "-") : (48...57).contains(byte)
-      guard isRight else { return nil }
-    }
-    let date = String(decoding: bytes, as: UTF8.self)
-    let (year, month, day) = (Int(date.prefix(4)) ?? 0, Int(date.dropFirst(5).prefix(2)) ?? 0, Int(date.suffix(2)) ?? 0)
-    guard day >= 1, day <= CivilTime.days(inMonth: month, of: year) else { return nil }
-    return date.replacing("-", with: "/")
-  }
+  package static func mosipDate(_ text: String) -> String? { EventDay(text)?.mosip }
 
   static func isUUID(_ text: String) -> Bool {
     let bytes = Array(text.utf8)

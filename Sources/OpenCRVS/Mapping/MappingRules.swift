@@ -17,8 +17,46 @@ package struct LanguageMap: Sendable {
     self.fallback = fallback
   }
 
-  /// The language of a `use`.
-  package func code(of use: String) -> String { codes[use.lowercased()] ?? fallback }
+  /// The language that a `use` really means; nil for none, and for one without a code.
+  func code(of use: String) -> String? { codes[use.lowercased()] }
+
+  /// One name for each language: the first that really is in it. Of the others the first stands in for the default language, where no name
+  /// is really in that.
+  func chosen(_ names: [OpenCRVSPerson.Name]) -> Chosen {
+    var chosen = Chosen()
+    let strangers = names.filter { code(of: $0.language) == nil }
+    let hasDefault = names.contains { code(of: $0.language) == fallback }
+    let standIn = hasDefault ? nil : strangers.first
+    for name in names {
+      guard let language = code(of: name.language) ?? (name == standIn ? fallback : nil) else {
+        continue
+      }
+      if let taken = chosen.names.first(where: { $0.language == language }) {
+        if taken.name.value != name.value { chosen.doubled.append(language) }
+      } else {
+        chosen.names.append((language, name))
+      }
+    }
+    let placed = chosen.names.map(\.name.value)
+    chosen.strangers = strangers.count { !placed.contains($0.value) }
+    return chosen
+  }
+
+  /// What came of choosing.
+  struct Chosen {
+    /// In the order of the event.
+    var names: [(language: String, name: OpenCRVSPerson.Name)] = []
+    /// How many names in no language of the mapping found no place.
+    var strangers = 0
+    /// A language for each further name in it.
+    var doubled: [String] = []
+  }
+
+  /// The name in the default language, or what stands in for it, else the first.
+  package func main(_ names: [OpenCRVSPerson.Name]) -> OpenCRVSPerson.Name? {
+    let chosen = chosen(names).names
+    return (chosen.first { $0.language == fallback } ?? chosen.first)?.name
+  }
 }
 
 /// Which parts of `address.line` make which MOSIP address line: `1:1-2|2:2-3|3:3-4`, that is `mosipLine:from-to`,

@@ -39,9 +39,7 @@ struct BirthLikeness: Sendable {
   }
 
   private static func name(_ person: OpenCRVSPerson, _ mapping: BirthMapping) -> String? {
-    let names = person.names.filter { !NameText.letters($0.value).isEmpty }
-    let name = names.first { mapping.languages.code(of: $0.language) == mapping.genderLanguage } ?? names.first
-    return name.map { NameText.letters($0.value) }
+    mapping.languages.main(person.names.filter { !NameText.letters($0.value).isEmpty }).map { NameText.letters($0.value) }
   }
 
   private static func code(_ parts: [JSONValue], label: String, _ keys: any EnvelopeKeys) async throws -> String {

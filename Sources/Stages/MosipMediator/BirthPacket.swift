@@ -23,6 +23,7 @@ struct BirthPacket: Sendable {
   /// - Throws: `MediatorError` when no packet can be made of this event, `ServiceError` when a service is needed that
   ///   does not answer.
   func encoded(_ context: StageContext) async throws -> (content: [UInt8], leftOut: [String]) {
+    try EventCheck.check(event.bundle, at: context.services.clock.now)
     let schema = try await context.idSchema(mapping.schemaVersion)
     let identity = try await mapping.identity(
       of: event.bundle, through: context.services.http, completedBy: schema, accepts: schema.accepts)

@@ -78,7 +78,7 @@ extension MosipMediator {
 
   /// The application id that the event carries, else a new RID.
   private func registrationId(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
-    guard let carried = event.bundle.applicationId else { return try await newRID(context) }
+    guard let carried = event.bundle.birthApplicationId else { return try await newRID(context) }
     guard OpenCRVSRecordKey.isRID(carried) else { throw MediatorError(.ridUnreadable, "the application id is not a RID") }
     return carried
   }

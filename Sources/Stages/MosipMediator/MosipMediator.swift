@@ -153,7 +153,7 @@ public struct MosipMediator: StagePlugin {
     let hub = answer.signers("MOSIP's hub, for our subscription")
     let challenges = Admission.everybody(limits: "answers a challenge for a topic of ours")
     // Base64 makes four bytes of three.
-    let largest = OpenCRVSEvent.largest / 3 * 4 + (1 << 20)
+    let largest = SealedMessage.largest
     return EventKind.allCases.map { kind in
       Endpoint(
         "POST", "/opencrvs/v1" + kind.path, maxBody: largest, admission: clients,

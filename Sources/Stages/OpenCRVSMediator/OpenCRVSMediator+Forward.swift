@@ -91,7 +91,7 @@ extension OpenCRVSMediator {
   private func applicationId(of event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext) async throws
     -> String
   {
-    if kind == .birth, let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried) { return carried }
+    if kind == .birth, let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried) { return carried }
     let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", key)]))
     let response: ClientResponse
     do {

@@ -53,7 +53,8 @@ enum TagGenerator: String, CaseIterable, Sendable {
     return group.name
   }
 
-  /// Whole years from a date of birth (`yyyy/MM/dd`) until today (UTC), else the age that is given; nil when neither is.
+  /// Whole years from a date of birth (`yyyy/MM/dd`) until today (UTC), else the age that is given; nil when neither is. Where the day begins
+  /// before UTC's, a child may be born tomorrow.
   private func age(_ dateOfBirth: String?, _ age: String?, _ today: Instant) throws -> Int? {
     guard let dateOfBirth else {
       guard let age else { return nil }
@@ -65,6 +66,8 @@ enum TagGenerator: String, CaseIterable, Sendable {
       (1...12).contains(month), (1...CivilTime.days(inMonth: month, of: year)).contains(day)
     else { throw Unclassifiable("the date of birth is not written yyyy/MM/dd") }
     let now = today.civil
+    let days = CivilTime.days(year: year, month: month, day: day) - CivilTime.days(year: now.year, month: now.month, day: now.day)
+    if days == 1 { return 0 }
     let had = (now.month, now.day) >= (month, day)
     return now.year - year - (had ? 0 : 1)
   }

@@ -192,11 +192,59 @@ struct OpenCRVSBundleTests {
     #expect(bundle.nationalId == "8215013740")
     #expect(bundle.birthNumber == "2026BTEST01")
     #expect(bundle.token == "t1")
-    #expect(bundle.dateOfDeath == "2026-02-27")
+    #expect(bundle.dateOfDeath == "2026-02-27T10:00:00Z")
     #expect(bundle.mannerOfDeath == "NATURAL_CAUSES")
     var undated = deceased
-    undated["deceasedDateTime"] = "in spring"
+    undated["deceasedDateTime"] = " "
     #expect(try Births.read([Births.task("DEATH"), undated], topic: "DEATH_REGISTERED").dateOfDeath == nil)
+  }
+
+  @Test
+  func `an address with something in it is taken before one that is empty, and before one without a type`() throws {
+    let empty: JSONValue = ["type": "PRIMARY_ADDRESS", "line": ["", "", "RURAL"], "city": " "]
+    let full: JSONValue = ["type": "PRIMARY_ADDRESS", "line": ["12"], "city": "Lakeside"]
+    let untyped: JSONValue = ["line": ["9"], "city": "Elsewhere"]
+    func city(_ addresses: JSONValue...) throws -> String? {
+      var mother = Births.mother()
+      mother["address"] = .array(addresses)
+      return try Births.read([Births.task(), Births.child(), mother]).homeAddress?.city
+    }
+    #expect(try city(empty, full) == "Lakeside")
+    #expect(try city(untyped, empty, full) == "Lakeside")
+    #expect(try city(empty, ["line": []], untyped) == "Elsewhere")
+    #expect(try city(["type": "SECONDARY_ADDRESS", "city": "Other"], empty) == nil)
+  }
+
+  @Test
+  func `a section names the first of its people who is in the bundle`() throws {
+    var composition = Births.composition([("child-details", "Patient/k1"), ("mother-details", "Patient/gone")])
+    var sections = composition["section"]?.array ?? []
+    sections[1]["entry"] = [["reference": ""], ["reference": "Patient/gone"]]
+    sections += Births.composition([("mother-details", "Patient/m2")])["section"]?.array ?? []
+    composition["section"] = .array(sections)
+    let bundle = try Births.read(
+      [composition, Births.task(), Births.mother(), Births.child(), Births.mother(id: "m2")])
+    #expect(bundle.mother?.entry == 4)
+  }
+
+  @Test
+  func `an application id is the child's first that is a RID, else the record's`() throws {
+    let (first, second) = (Births.rid(1), Births.rid(2))
+    func read(_ child: [String], _ record: [String]) throws -> OpenCRVSBundle {
+      var (task, person) = (Births.task(), Births.child())
+      let kept = record.map { JSONValue.object(["system": "http://opencrvs.org/specs/id/mosip-aid", "value": .string($0)]) }
+      task["identifier"] = .array((task["identifier"]?.array ?? []) + kept)
+      person["identifier"] = .array(
+        (person["identifier"]?.array ?? []) + child.map { Births.identifier("MOSIP_AID", $0) })
+      return try Births.read([task, person, Births.mother()])
+    }
+    #expect(try read(["", "none", first, second], []).applicationId == first)
+    #expect(try read([], ["none", second]).birthApplicationId == second)
+    #expect(try read([first], [second]).birthApplicationId == first)
+    #expect(try read(["none"], []).birthApplicationId == "none", "what is no RID is refused by name")
+    #expect(try read([], [second]).applicationId == nil, "of a change the record's is the birth's")
+    let death = try Births.read([Births.task("DEATH"), Events.deceased()], topic: "DEATH_REGISTERED")
+    #expect(death.birthApplicationId == nil)
   }
 
   @Test

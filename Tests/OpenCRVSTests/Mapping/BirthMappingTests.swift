@@ -67,6 +67,43 @@ struct BirthMappingTests {
     #expect(fields["fullName"]?.encoded() == expected.encoded())
   }
 
+  @Test(arguments: ["sw", ""])
+  func `lets a name in no known language stand in for the default one only where no name is in that`(_ use: String) async throws {
+    func made(_ names: JSONValue...) async throws -> (names: JSONValue?, leftOut: [String]) {
+      var child = Births.child()
+      child["name"] = .array(names)
+      let made = try await identity([Births.task(phone: nil), child])
+      return (made.fields["fullName"], made.leftOut.filter { $0.hasPrefix("fullName") })
+    }
+    let stranger: JSONValue = ["use": .string(use), "given": ["Neema"], "family": "Juma"]
+    let (english, french): (JSONValue, JSONValue) = (
+      ["use": "en", "given": ["Grace"], "family": "Juma"], ["use": "fr", "given": ["Grâce"], "family": "Juma"]
+    )
+    let lost = "fullName: a name in no language of lang-code-mapping, behind the one in eng"
+    for names in [[stranger, english], [english, stranger]] {
+      let found = try await made(names[0], names[1])
+      #expect(found.names == [["language": "eng", "value": "Grace Juma"]])
+      #expect(found.leftOut == [lost])
+    }
+    let alone = try await made(french, stranger, ["use": "tlh", "given": ["x"]])
+    #expect(
+      alone.names == [["language": "fra", "value": "Grâce Juma"], ["language": "eng", "value": "Neema Juma"]])
+    #expect(alone.leftOut == [lost])
+    let twice = try await made(["use": .string(use), "given": ["Grace"], "family": "Juma"], english)
+    #expect(twice.leftOut.isEmpty, "the same text is not lost")
+  }
+
+  @Test
+  func `writes in one line what was typed in several`() async throws {
+    let fields = try await fields([
+      Births.task(phone: "+1\u{1}234567890"), Births.child(given: "Amina\t\nRose"), Births.mother(line: ["12\r\n", "Hill\u{2028}Road"]),
+    ])
+    #expect(fields["fullName"] == [["language": "eng", "value": "Amina Rose Banda"]])
+    #expect(fields["addressLine1"] == [["language": "eng", "value": "12"]])
+    #expect(fields["addressLine2"] == [["language": "eng", "value": "Hill Road"]])
+    #expect(fields["phone"] == nil)
+  }
+
   @Test
   func `cannot be broken by quotes in an address`() async throws {
     let hostile = "1\",\"UIN\":\"5075291708"
@@ -100,7 +137,7 @@ struct BirthMappingTests {
   func `says what it leaves out by field and rule, never by value`() async throws {
     var child = Births.child()
     child["name"] = [
-      ["use": "en", "given": ["Amina"], "family": ["Banda"]], ["use": "tlh", "given": ["Second"]],
+      ["use": "en", "given": ["Amina"], "family": ["Banda"]], ["use": "eng", "given": ["Second"]],
       ["use": "english", "given": ["Amina"], "family": "Banda"],
     ]
     let resources = [Births.task(phone: "+260789456123"), child, Births.mother()]

@@ -33,6 +33,14 @@ struct BirthLikenessTests {
   }
 
   @Test
+  func `is that of the name in the default language, whatever stands before it`() async throws {
+    let stranger: JSONValue = ["use": "sw", "given": ["Neema"], "family": "Banda"]
+    let child = Births.child()
+    let more = Self.with(child, ["name": .array([stranger] + (child["name"]?.array ?? []))])
+    #expect(try await likeness(more)?.likeness == likeness(child)?.likeness)
+  }
+
+  @Test
   func `is the same for one child under two numbers, in another spelling and form`() async throws {
     let one = try #require(try await likeness(Births.child(given: "Amína", family: "Banda", number: "N1")))
     let other = try #require(

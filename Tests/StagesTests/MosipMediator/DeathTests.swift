@@ -89,6 +89,9 @@ struct DeathTests {
     ("another name and date", ChangeBench.death(given: "Joseph", family: "Mwale", born: "1988-07-09"), "OPN-CRVS-008"),
     ("nothing to compare but the name", ChangeBench.death(born: nil, gender: "unknown"), "OPN-CRVS-017"),
     ("a death of the future", ChangeBench.death(died: "2096-02-27"), "OPN-CRVS-006"),
+    ("a death on no day", ChangeBench.death(died: "2026-02-30"), "OPN-CRVS-006"),
+    ("a death before the birth", ChangeBench.death(died: "1900-02-27"), "OPN-CRVS-006"),
+    ("a name that nobody types", ChangeBench.death(given: "Pe\u{0}ter"), "OPN-CRVS-006"),
   ])
   func `ends in the code of what is wrong`(_ name: String, _ event: JSONValue, _ code: String) async throws {
     let bench = try ChangeBench()

@@ -86,7 +86,7 @@ struct MosipMediatorNeighbourTests {
       ])
   }
 
-  @Test(arguments: ["2025-02-30", "2025-04-31"])
+  @Test(arguments: ["2025-02-30", "2025-04-31", "2096-01-01", "1066-10-14"])
   func `tells OpenCRVS of a date of birth that is none by OPN-CRVS-006, field and rule`(_ date: String) async throws {
     var child = Births.child()
     child["birthDate"] = .string(date)

@@ -69,6 +69,13 @@ import Testing
     #expect(try await tags(world, settings, now: Instant(iso: "2026-03-01T00:00:00.000Z")!)["AGE_GROUP"] == "SIX")
   }
 
+  @Test func `a child who is born where it is tomorrow already is an infant`() async throws {
+    let world = await world { $0.fields["dateOfBirth"] = "2024/03/01" }
+    #expect(try await tags(world, now: Instant(iso: "2024-02-29T10:00:00.000Z")!)["AGE_GROUP"] == "INFANT")
+    let verdict = try await world.judge(PacketClassifier.self, now: Instant(iso: "2024-02-28T23:59:59.000Z")!)
+    #expect(verdict.kind == .error)
+  }
+
   @Test func `without a date of birth the age counts`() async throws {
     let world = await world {
       $0.fields["dateOfBirth"] = nil
@@ -93,7 +100,7 @@ import Testing
     #expect(try await tags(world)["AGE_GROUP"] == Self.none)
   }
 
-  @Test(arguments: ["2024/13/01", "2023/02/29", "29.02.2024", "2024/02", "1700/01/01", "2024/03/02"])
+  @Test(arguments: ["2024/13/01", "2023/02/29", "29.02.2024", "2024/02", "1700/01/01", "2024/03/03"])
   func `a date of birth that fits no group ends in an error`(_ dateOfBirth: String) async throws {
     let world = await world { $0.fields["dateOfBirth"] = dateOfBirth }
     let verdict = try await world.judge(PacketClassifier.self)

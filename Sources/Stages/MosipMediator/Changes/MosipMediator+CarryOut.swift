@@ -97,15 +97,24 @@ extension MosipMediator {
 
   /// The identity fields of an event.
   func mapped(_ event: OpenCRVSEvent, _ context: StageContext) async throws -> JSONObject {
+    try await wholeMapping(event, context).fields
+  }
+
+  /// The same, with what the event says and no field has.
+  private func wholeMapping(_ event: OpenCRVSEvent, _ context: StageContext) async throws -> BirthMapping.Identity {
     let schema = try await context.idSchema(mapping.schemaVersion)
-    return try await mapping.identity(of: event.bundle, through: context.services.http, accepts: schema.accepts).fields
+    return try await mapping.identity(of: event.bundle, through: context.services.http, accepts: schema.accepts)
   }
 
   /// What an event says of the fields that its change is decided to touch.
   private func corrected(_ change: ChangeRecord, _ event: OpenCRVSEvent, _ context: StageContext) async throws -> JSONObject {
-    let all = try await mapped(event, context)
+    let all = try await wholeMapping(event, context)
     var fields = JSONObject()
-    for name in change.changed { if let value = all[name] { fields[name] = value } }
+    for name in change.changed { if let value = all.fields[name] { fields[name] = value } }
+    if !all.leftOut.isEmpty {
+      context.log.info(
+        "not all of a correction is in the identity", ["rid": change.rid, "leftOut": all.leftOut.joined(separator: "; ")])
+    }
     return fields
   }
 

@@ -76,7 +76,11 @@ extension MosipMediator {
       return try await hold(change, reason, context)
     }
     let event = try await event(of: change, context)
-    try checkDates(event, context)
+    switch change.kind {
+    case .birth, .death, .birthCorrection, .deathCorrection: try EventCheck.check(event.bundle, at: context.services.clock.now)
+    // Nothing of these goes into an identity: what is taken back may be wrong in just this.
+    case .deathReversal, .birthRevocation, .birthReinstatement: break
+    }
     change.treatedAs = nil
     if change.eventKind == .deathCorrection, try await standingLine(change, context).isStanding == nil {
       change.treatedAs = .death
@@ -109,21 +113,6 @@ extension MosipMediator {
       return try await finish(change, .unchanged(isStale: false), context)
     case .neverMade: return try await makeInstead(&change, context)
     case .nobody(let fault): throw fault
-    }
-  }
-
-  /// A birth of the future or a death of the future is a mistake of the record.
-  private func checkDates(_ event: OpenCRVSEvent, _ context: StageContext) throws {
-    // Days begin up to 14 hours earlier than UTC's.
-    let today = Instant(milliseconds: context.services.clock.now.milliseconds + 14 * 3_600_000).iso.prefix(10)
-    let dates = [
-      ("dateOfBirth", event.bundle.subject.birthDate),
-      ("date of death", event.bundle.kind == .death ? event.bundle.dateOfDeath : nil),
-    ]
-    for (name, date) in dates {
-      if let date, BirthMapping.mosipDate(date) != nil, date.prefix(10) > today {
-        throw MediatorError(.identity, "\(name): lies in the future")
-      }
     }
   }
 

@@ -134,7 +134,7 @@ extension MosipMediator {
         ["name": names?["value"] ?? .null, "phone": identity.fields["phone"] ?? .null, "email": identity.fields["email"] ?? .null]
       case .informant:
         [
-          "name": JSONValue(event.bundle.informant?.names.first?.value), "phone": JSONValue(event.bundle.task.contactPhone),
+          "name": JSONValue(event.bundle.informant.flatMap { mapping.languages.main($0.names)?.value }), "phone": JSONValue(event.bundle.task.contactPhone),
           "email": JSONValue(event.bundle.task.contactEmail),
         ]
       }
