@@ -1,5 +1,6 @@
 import Cryptography
 import JSON
+import OpenCRVS
 import Registration
 import System
 
@@ -39,8 +40,9 @@ enum EnvelopeCommand {
     name: "direction", value: "WAY", meaning: "crvs-to-mosip or mosip-to-crvs",
     check: { EnvelopeDirection(rawValue: $0) == nil ? "crvs-to-mosip or mosip-to-crvs" : nil })
 
-  /// Above the 50 MiB that upstream's mediator takes as a body.
-  private static let limit = 80 << 20
+  /// What the mediators take, here as there: an event, and the body that it is sealed in.
+  private static let largestEvent = OpenCRVSEvent.largestForwarded
+  private static let limit = SealedMessage.largest
 
   private static func required(_ name: String, _ arguments: Arguments, _ command: Command) throws -> String {
     guard let text = arguments.text(name) else { throw WrongUse("--\(name) is missing", command) }
@@ -59,7 +61,7 @@ enum EnvelopeCommand {
     if arguments.has("raw") {
       try refuse(["key", "id"], arguments, seal)
       let certificate = try KeyFiles.certificate(certificateFile)
-      plaintext = try StandardInput.read(limit: limit)
+      plaintext = try StandardInput.read(limit: largestEvent)
       let envelope = try Envelope.seal(plaintext, for: certificate)
       try around.console.deliver(Array((way ?? .opencrvsToMosip).base64(envelope).utf8) + [UInt8(ascii: "\n")])
       return 0
@@ -68,7 +70,7 @@ enum EnvelopeCommand {
     guard let way else { throw WrongUse("--direction is missing: crvs-to-mosip or mosip-to-crvs", seal) }
     let certificate = try KeyFiles.certificate(certificateFile)
     let key = try KeyFiles.privateKey(keyFile)
-    plaintext = try StandardInput.read(limit: limit)
+    plaintext = try StandardInput.read(limit: largestEvent)
     // On the way back upstream leaves both empty (docs/upstream/packet-and-crypto.md#32-directions-and-asymmetries).
     let time = way == .opencrvsToMosip ? Instant.now.iso : ""
     let body = try EnvelopeBody.seal(

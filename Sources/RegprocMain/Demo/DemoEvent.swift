@@ -74,7 +74,7 @@ struct DemoEvent: Sendable {
     body = try Files.read(file)
     // What an editor leaves at the end is not part of what OpenCRVS sends.
     while body.last == 10 || body.last == 13 { body.removeLast() }
-    let value = (try? JSONValue.parse(body)) ?? .null
+    let value = (try? JSONValue.parse(body, limits: JSONLimits(maximumBytes: OpenCRVSEvent.largest))) ?? .null
     name = file.split(separator: "/").last.map(String.init) ?? file
     topic = value["event"]?["hub"]?["topic"]?.string
     kind = Kind(topic: topic)
