@@ -63,10 +63,11 @@ public struct CamelImport: Sendable {
   ) -> CamelImport {
     var found = once(sources, stages, schema, options)
     var skipped: [(source: Source, problems: [Problem])] = []
-    // A file that is left out may have been another's only fault: two with the same routes, for instance.
+    // A file that is left out may have been another's only fault, so those go first whose faults are their own.
     while options.skipsBad, skipped.count < sources.count {
-      let bad = Set(found.problems.filter { $0.severity == .error }.map(\.file))
-      guard !bad.isEmpty else { break }
+      let errors = found.problems.filter { $0.severity == .error }
+      guard let worst = errors.map(\.sharing).min() else { break }
+      let bad = Set(errors.filter { $0.sharing == worst }.map(\.file))
       skipped += sources.filter { bad.contains($0.name) }.map { source in
         (source, found.problems.filter { $0.file == source.name })
       }
@@ -126,4 +127,14 @@ public struct CamelImport: Sendable {
 extension Problem {
   /// Whether nothing can be made of what it was found in. What Camel leaves open is an error too, and left open.
   fileprivate var forbidsImport: Bool { severity == .error && code != "hole" && code != "no-route-from" }
+
+  /// How far an error may come of another file than its own: 0 not at all, 1 for a route that may have been in it, 2 for one that is there
+  /// too.
+  fileprivate var sharing: Int {
+    switch code {
+    case "no-route-from": 1
+    case "duplicate-route": 2
+    default: 0
+    }
+  }
 }
