@@ -26,6 +26,9 @@ public actor TestPlatform {
   /// The calls that change something, in their order.
   public private(set) var changes: [String] = []
 
+  /// How often each call was made that changes nothing.
+  public private(set) var readings: [String: Int] = [:]
+
   /// The packet's fields by name.
   public var fields: [String: String] = [:]
   /// The packet's meta information.
@@ -131,6 +134,7 @@ public actor TestPlatform {
   }
 
   private func reading<T>(_ call: String, _ body: () throws -> T) throws -> T {
+    readings[call, default: 0] += 1
     try check(call, .before)
     return try body()
   }

@@ -104,11 +104,13 @@ public struct PacketUploader: StagePlugin {
     return nil
   }
 
-  /// Scans the file as it came, then what each sub-packet holds. Unlike upstream a scanner out of reach is waited for.
+  /// Scans the file as it came, then what each sub-packet holds; without a scanner nothing is decrypted for it. Unlike upstream a scanner out
+  /// of reach is waited for.
   private func scan(
     _ packet: any ByteSource, _ container: PacketReader.Container, _ referenceId: String, _ context: StageContext
   ) async throws -> Verdict? {
     let scanner = context.services.virusScanner
+    guard scanner.isScanning else { return nil }
     let infected = Verdict.failed("RPR-PKU-FAILED-006", "Packet is Virus Infected")
     if try await scanner.scan(packet) != nil { return infected }
     for part in container.parts {

@@ -106,6 +106,22 @@ import Testing
     #expect(await world.objects.count == 1)
   }
 
+  @Test func `without a scanner nothing is decrypted but the packet itself`() async throws {
+    let world = await world(try await packet())
+    let stage = try make(PacketUploader.self)
+    func decrypted(_ scanner: any VirusScanner) async throws -> Int {
+      let before = await world.readings["decryptPacket"] ?? 0
+      var services = world.context("packet-uploader").services
+      services.virusScanner = scanner
+      let context = StageContext(
+        stage: "packet-uploader", services: services, store: world.store.of("packet-uploader"), pipeline: world)
+      #expect(try await stage.process(Sample.message(), context).subStatusCode == "RPR-PKU-SUCCESS-001")
+      return await (world.readings["decryptPacket"] ?? 0) - before
+    }
+    #expect(try await decrypted(NoVirusScanner()) == 1)
+    #expect(try await decrypted(world) == 4)
+  }
+
   @Test(arguments: [(9, "RPR-PKU-SUCCESS-001"), (10, "RPR-PKU-FAILED-009")])
   func `only what the client sent again counts against the packet`(_ count: Int, _ code: String) async throws {
     let world = await world(try await packet(), retryCount: count)
