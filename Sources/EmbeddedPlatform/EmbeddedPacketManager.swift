@@ -166,8 +166,7 @@ public struct EmbeddedPacketManager: PacketManager {
         let (part, found) = try await reader.inspect(
           PacketReader.Part(name: name, info: info, content: content, path: key), rid: packet.rid, source: source,
           processName: processName, refId: info.refId)
-        // Of a large one only small files are in memory.
-        let entry = PacketCache.Entry(part: part, findings: found, size: content.isSmall ? content.count * 3 : 4 << 20)
+        let entry = PacketCache.Entry(part: part, findings: found, isSmall: content.isSmall)
         cache.put(identity, entry)
         return entry
       }
@@ -202,7 +201,14 @@ final class PacketCache: Sendable {
   struct Entry: Sendable {
     var part: SubPacket
     var findings: [PacketFinding]
+    /// What it takes up in memory: files are unpacked and JSON is read, so the size of what is stored says nothing of it.
     var size: Int
+
+    init(part: SubPacket, findings: [PacketFinding], isSmall: Bool) {
+      (self.part, self.findings) = (part, findings)
+      // A large one keeps a file open besides: few of them fit.
+      size = max(part.bytesInMemory, isSmall ? 0 : 4 << 20)
+    }
   }
   private struct State {
     var entries: [Key: Entry] = [:]
@@ -213,6 +219,9 @@ final class PacketCache: Sendable {
   private let limit: Int
 
   init(limit: Int) { self.limit = limit }
+
+  /// How many are kept.
+  var count: Int { state.withLock { $0.entries.count } }
 
   func get(_ key: Key) -> Entry? { state.withLock { $0.entries[key] } }
 

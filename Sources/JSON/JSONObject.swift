@@ -46,6 +46,15 @@ public struct JSONObject: Sendable, Equatable, RandomAccessCollection, Expressib
   /// The member at a place of the order.
   public subscript(position: Int) -> Member { members[position] }
 
+  /// About how many bytes it takes up outside of itself, as of a `JSONValue`.
+  public var bytesInMemory: Int {
+    // A table is half empty, and has a word for each place beside name and number.
+    let table = places.isEmpty ? 0 : JSONValue.block + places.capacity * 2 * (MemoryLayout<Name>.stride + 8)
+    return members.reduce(JSONValue.block + members.capacity * MemoryLayout<Member>.stride + table) {
+      $0 + JSONValue.bytes(of: $1.key) + $1.value.bytesInMemory
+    }
+  }
+
   /// The names in their order.
   public var keys: [String] { members.map(\.key) }
 

@@ -70,6 +70,16 @@ public struct SubPacket: Sendable {
   /// What those files may ask of the reader.
   static let limits = JSONLimits(maximumBytes: largestText, maximumDepth: 32, maximumValues: 100_000)
 
+  /// About how many bytes it takes up in memory: its unpacked files, what was read of them, names and metadata.
+  public var bytesInMemory: Int {
+    let held = files.values.reduce(Self.overhead + identity.bytesInMemory + metaInfo.bytesInMemory) { sum, file in
+      if case .bytes(let bytes) = file { sum + bytes.count + Self.overheadOfFile } else { sum + Self.overheadOfFile }
+    }
+    return info.metadata.reduce(held) { $0 + $1.value.utf8.count + Self.overheadOfFile }
+  }
+  private static let overhead = 1024
+  private static let overheadOfFile = 160
+
   /// A file by its name without extension, in any letter case; nil when there is none, or when it is damaged.
   public func file(_ stem: String) -> [UInt8]? { files[stem.lowercased()].flatMap { try? $0.bytes() } }
 
