@@ -151,6 +151,15 @@ struct OperationsBench {
       let place = number % count / 100 * 100 + 1
       guard try RegistrationView.read("R\(place)", on: connection) != nil else { throw BenchError("a number is missing") }
     }
+    try time("transactions of a RID, for MOSIP's reports", aim: 10) {
+      let rows = try connection.execute(
+        "SELECT id, trn_type_code, status_code FROM regprc.registration_transaction WHERE reg_id = $1", [.text(rid())])
+      guard !rows.isEmpty else { throw BenchError("a registration has no transaction") }
+    }
+    let transaction = try connection.execute("SELECT hop_id::text FROM regproc.hop WHERE state = 2 LIMIT 1").only().text(0)
+    try time("one transaction by its id", aim: 10) {
+      _ = try connection.execute("SELECT status_code FROM regprc.registration_transaction WHERE id = $1", [.text(transaction)]).only()
+    }
     let lists: [(String, (inout Selection) -> Void)] = [
       ("everything", { _ in }), ("status FAILED", { $0.status = "FAILED" }), ("status PROCESSED", { $0.status = "PROCESSED" }),
       ("status waiting", { $0.status = "waiting" }), ("status sent", { $0.status = "sent" }),

@@ -19,6 +19,7 @@ enum Schema {
     Migration(version: 64, name: "dead letters and work that operators end", sql: ended),
     Migration(version: 65, name: "what operators hold", sql: Pause.table),
     Migration(version: 68, name: "registrations whose data were removed", sql: Erased.table),
+    Migration(version: 76, name: "transactions of a registration by index", sql: transactionsByIndex),
   ]
 
   /// What a letter's second life was; a record that dies again after it is another letter, also on a broker that counts its offsets from 0

@@ -55,6 +55,44 @@ extension Schema {
     CREATE TRIGGER write INSTEAD OF INSERT OR UPDATE OR DELETE ON regprc.registration_transaction
       FOR EACH ROW EXECUTE FUNCTION regproc.write_transaction_of_others();
     """
+
+  /// `reg_id` and `id` without a length: cutting to one is a function that no index of the journal knows, and without one a look read all hops.
+  /// A column's type cannot be changed in place, so the view is made again with the rights that were given on it. One that other views
+  /// are made of stays beside it, under another name.
+  static let transactionsByIndex = """
+    CREATE INDEX hop_transaction ON regproc.hop USING hash ((hop_id::text)) WHERE state = 2;
+    DO $$
+    DECLARE
+      given aclitem[] := (SELECT relacl FROM pg_class WHERE oid = 'regprc.registration_transaction'::regclass);
+      gift record;
+    BEGIN
+      BEGIN
+        DROP VIEW regprc.registration_transaction;
+      EXCEPTION WHEN dependent_objects_still_exist THEN
+        ALTER VIEW regprc.registration_transaction RENAME TO registration_transaction_before_76;
+      END;
+      CREATE VIEW regprc.registration_transaction AS
+        SELECT hop_id::text::varchar AS id, rid::varchar AS reg_id,
+          coalesce(transaction_type, stage)::varchar(64) AS trn_type_code,
+          'updated registration status record'::varchar(256) AS remarks, parent::text::varchar(36) AS parent_regtrn_id,
+          coalesce(reference_id, rid)::varchar(64) AS ref_id, 'updated registration record'::varchar(64) AS ref_id_type,
+          status_code::varchar(36) AS status_code, 'eng'::varchar(3) AS lang_code, comment::varchar(256) AS status_comment,
+          'MOSIP_SYSTEM'::varchar(256) AS cr_by, (done_at AT TIME ZONE 'UTC')::timestamp AS cr_dtimes,
+          NULL::varchar(256) AS upd_by, (done_at AT TIME ZONE 'UTC')::timestamp AS upd_dtimes, false AS is_deleted,
+          NULL::timestamp AS del_dtimes, sub_status_code::varchar(36) AS sub_status_code
+        FROM regproc.hop WHERE state = 2
+        UNION ALL SELECT * FROM regproc.transaction_of_others;
+      ALTER VIEW regprc.registration_transaction ALTER is_deleted SET DEFAULT false;
+      CREATE TRIGGER write INSTEAD OF INSERT OR UPDATE OR DELETE ON regprc.registration_transaction
+        FOR EACH ROW EXECUTE FUNCTION regproc.write_transaction_of_others();
+      FOR gift IN SELECT * FROM aclexplode(given) WHERE grantee <> grantor LOOP
+        EXECUTE format('GRANT %s ON regprc.registration_transaction TO %s%s', gift.privilege_type,
+          CASE gift.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(gift.grantee)) END,
+          CASE WHEN gift.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+      END LOOP;
+    END
+    $$;
+    """
 }
 
 extension Journey {
