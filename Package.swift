@@ -122,7 +122,7 @@ let package = Package(
       name: "regproc-bench",
       dependencies: [
         "StageKit", "CLinux", "System", "JSON", "Kafka", "Postgres", "Cryptography", "Registration", "Routing", "StageRuntime",
-        "EmbeddedPlatform", "Operations", "CForwarder", "CPacketReference",
+        "EmbeddedPlatform", "Operations", "HTTP", "StandIn", "CForwarder", "CPacketReference",
       ],
       swiftSettings: strict),
 
@@ -173,7 +173,7 @@ let package = Package(
       "Operations",
       [
         "StageKit", "System", "JSON", "Postgres", "HTTP", "Registration", "Routing", "StageRuntime", "EmbeddedPlatform",
-        "Operations", "OperationsAPI", "TestSupport",
+        "Operations", "OperationsAPI", "ObjectStores", "TestSupport",
       ]),
     tests("ObjectStores", ["StageKit", "System", "HTTP", "ObjectStores", "TestSupport"]),
     tests("VirusScanning", ["StageKit", "System", "JSON", "Registration", "VirusScanning", "EmbeddedPlatform", "TestSupport"]),
@@ -210,7 +210,8 @@ let package = Package(
       "Program",
       [
         "StageKit", "RegprocMain", "CLinux", "System", "JSON", "Kafka", "Postgres", "HTTP", "Cryptography", "Registration",
-        "Routing", "StageRuntime", "ObjectStores", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "StandIn", "TestSupport",
+        "Routing", "StageRuntime", "ObjectStores", "EmbeddedPlatform", "MosipPlatform", "OpenCRVS", "Operations", "StandIn",
+        "TestSupport",
       ], exclude: ["Earlier"]),
   ]
 )

@@ -22,27 +22,35 @@ public struct EmbeddedCredentialService: CredentialService {
     guard !request.credentialType.isEmpty, !request.issuer.isEmpty else {
       throw refused("IDR-CRG-003", "credential type and issuer are needed")
     }
-    if let known = try await known(idempotencyKey) { return try await publish(known) }
-    let requestId = SecureRandom.uuid()
+    let known = try await self.known(idempotencyKey)
+    if let known, !known.isEmptied || known.status == Self.served { return try await publish(known) }
+    // Of what no partner confirmed and only the id is left of, another event is made.
+    let requestId = known?.requestId ?? SecureRandom.uuid()
     let event = try await event(request, requestId: requestId)
     // Two at once: the first row counts, and only its event is ever published.
     try await database {
       try await pool.with { connection in
         _ = try connection.execute(
           """
-          INSERT INTO platform.credential_request (idempotency_key, request_id, credential_type, issuer, event) VALUES ($1, $2, $3, $4, $5)
+          INSERT INTO platform.credential_request (idempotency_key, request_id, credential_type, issuer, event, published)
+          SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT FROM platform.credential_done
+            WHERE key_digest = sha256(convert_to($1, 'UTF8')) AND (status = '\(Self.served)' OR request_id <> $2))
           ON CONFLICT (idempotency_key) DO NOTHING
           """,
           [
             .text(idempotencyKey), .text(requestId), .text(request.credentialType), .text(request.issuer), .bytes(event),
+            .int(known?.published ?? 0),
           ])
       }
     }
-    guard let stored = try await known(idempotencyKey) else {
+    guard let stored = try await self.known(idempotencyKey) else {
       throw ServiceError(.unavailable, service: "credential service", code: "IDR-CRG-001", "the request was not stored")
     }
     return try await publish(stored)
   }
+
+  /// The status of a request whose credential the partner has taken.
+  private static let served = "served"
 
   private struct Stored: Sendable {
     var requestId: String
@@ -50,18 +58,24 @@ public struct EmbeddedCredentialService: CredentialService {
     var event: [UInt8]
     var published: Int
     var status: String
+    /// Whether its row was removed.
+    var isEmptied: Bool
   }
 
+  /// The request of a key. Of an old one only the hash of its key is left, and how far it was.
   private func known(_ key: String) async throws -> Stored? {
     try await database {
       try await pool.with { connection in
         try connection.execute(
-          "SELECT request_id, issuer, event, published, status FROM platform.credential_request WHERE idempotency_key = $1",
-          [.text(key)]
+          """
+          SELECT request_id, issuer, event, published, status, false FROM platform.credential_request WHERE idempotency_key = $1
+          UNION ALL SELECT request_id, '', ''::bytea, published, status, true FROM platform.credential_done
+          WHERE key_digest = sha256(convert_to($1, 'UTF8')) ORDER BY 6 LIMIT 1
+          """, [.text(key)]
         ).first.map {
           Stored(
             requestId: try $0.text(0), issuer: try $0.text(1), event: try $0.bytes(2), published: try $0.int(3),
-            status: try $0.text(4))
+            status: try $0.text(4), isEmptied: try $0.bool(5))
         }
       }
     }
@@ -69,7 +83,7 @@ public struct EmbeddedCredentialService: CredentialService {
 
   /// Publishes an event that nobody has confirmed. The hub knows the key of each publishing, so that a crash in between repeats the same one.
   private func publish(_ stored: Stored) async throws -> String {
-    guard stored.status != "served" else { return stored.requestId }
+    guard stored.status != Self.served else { return stored.requestId }
     try await hub.publish(
       stored.event, topic: "\(stored.issuer)/CREDENTIAL_ISSUED", idempotencyKey: "\(stored.requestId):\(stored.published)")
     try await database {
@@ -90,9 +104,12 @@ public struct EmbeddedCredentialService: CredentialService {
       let status = event["event"]?["status"]?.string
     else { return }
     _ = try? await pool.with { connection in
-      _ = try connection.execute(
-        "UPDATE platform.credential_request SET status = $2, changed_at = now() WHERE request_id = $1 AND status <> 'served'",
-        [.text(id), .text(String(status.prefix(64)))])
+      // Its row may have been removed before the partner spoke.
+      for change in ["credential_request SET status = $2, changed_at = now()", "credential_done SET status = $2"] {
+        _ = try connection.execute(
+          "UPDATE platform.\(change) WHERE request_id = $1 AND status <> '\(Self.served)'",
+          [.text(id), .text(String(status.prefix(64)))])
+      }
     }
   }
 

@@ -13,6 +13,7 @@ public enum PlatformSchema {
     Migration(version: 1013, name: "platform: subscriptions of the hub belong to clients", sql: subscribers),
     Migration(version: 1014, name: "platform: sealing keys and what binds a key folder to the database", sql: sealingKeys),
     Migration(version: 1071, name: "platform: what is suspended, and the stages of the hub's subscriptions", sql: suspensions),
+    Migration(version: 1078, name: "platform: requests for credentials that are done", sql: credentialsDone),
   ]
 
   /// Who subscribed for a stage before is known by the paths of the mediator, the only stage of ours that does.
@@ -27,6 +28,17 @@ public enum PlatformSchema {
     ALTER TABLE platform.identity_follow_up ADD COLUMN suspended_at timestamptz, ADD COLUMN suspended_for text;
     -- A number that does not open is given to nobody.
     ALTER TABLE platform.uin ADD COLUMN unopened_at timestamptz;
+    """
+
+  /// What is left of a request for a credential whose row was removed.
+  private static let credentialsDone = """
+    CREATE TABLE platform.credential_done (
+      key_digest bytea PRIMARY KEY,
+      request_id text NOT NULL,
+      published int NOT NULL,
+      status text NOT NULL
+    );
+    CREATE INDEX credential_done_unconfirmed ON platform.credential_done (request_id) WHERE status <> 'served';
     """
 
   /// The check values open with the keys of the folder that belongs to this database alone. A key is swept once every value is sealed with it.

@@ -17,9 +17,12 @@ extension PlatformSchema {
   /// What operators change: they have the hub deliver again what it gave up, resume what is suspended, and remove what is kept of a person
   /// for transport. Of drafts and documents they read no more than whose they are.
   public static let operable = [
-    TableRights("platform.hub_delivery", [.select, .update]), TableRights("platform.hub_message", [.select, .update]),
+    TableRights("platform.hub_delivery", [.select, .update]), TableRights("platform.hub_message", [.select, .update, .delete]),
     TableRights("platform.hub_subscription", [.update]), TableRights("platform.identity_follow_up", [.update]),
-    TableRights("platform.credential_request", [.update], readableColumns: ["request_id"]),
+    TableRights(
+      "platform.credential_request", [.update, .delete],
+      readableColumns: ["request_id", "idempotency_key", "published", "status", "changed_at"]),
+    TableRights("platform.credential_done", [.select, .insert, .update]),
     TableRights("platform.draft", [.update], readableColumns: ["rid", "state"]),
     TableRights("platform.draft_document", [.delete], readableColumns: ["rid"]),
     TableRights("platform.tag", [.delete], readableColumns: ["rid"]),
@@ -43,6 +46,7 @@ extension PlatformSchema {
     TableRights("platform.identity_follow_up", [.select, .insert, .update, .delete]),
     TableRights("platform.tag", [.select, .insert, .update, .delete]),
     TableRights("platform.credential_request", [.select, .insert, .update]),
+    TableRights("platform.credential_done", [.select, .update]),
     TableRights("platform.hub_subscription", [.select, .insert, .update]),
     TableRights("platform.hub_message", [.select, .insert]),
     TableRights("platform.hub_delivery", [.select, .insert, .update]),

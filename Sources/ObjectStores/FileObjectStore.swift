@@ -73,6 +73,17 @@ public struct FileObjectStore: ObjectStore {
     }
   }
 
+  /// Blocks one of its threads until all folders were looked at. An account's own folder stays.
+  public func removeEmptyFolders(olderThan seconds: Double) async throws -> Int {
+    let folder = folder
+    let limit = Instant.now.advanced(bySeconds: -seconds)
+    return try await blocking.run {
+      Self.folders(in: folder).reduce(0) { sum, account in
+        Self.folders(in: account).reduce(sum) { $0 + Self.removeEmpty($1, before: limit) }
+      }
+    }
+  }
+
   public func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws {
     let path = path(account, container, key) + Self.metadataSuffix
     let bytes = Self.encoded(metadata)
@@ -173,8 +184,7 @@ public struct FileObjectStore: ObjectStore {
 
   private static func place(_ content: any ByteSource, at path: String) throws {
     let temporary = "\(path)\(temporarySuffix)\(SecureRandom.uuid())"
-    let handle = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
-    guard handle >= 0 else { throw failed("an object cannot be written") }
+    let handle = try made(temporary)
     var isDone = false
     defer { if !isDone { unlink(temporary) } }
     do {
@@ -196,16 +206,34 @@ public struct FileObjectStore: ObjectStore {
     isDone = true
   }
 
+  /// Opens a new file. Its folder may be removed at any moment before, as an empty one.
+  private static func made(_ path: String) throws -> Int32 {
+    let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    for _ in 0..<100 {
+      let handle = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+      if handle >= 0 { return handle }
+      guard errno == ENOENT else { break }
+      try makeFolders(parent)
+    }
+    throw failed("an object cannot be written")
+  }
+
   private static func makeFolders(_ path: String) throws {
     if access(path, F_OK) == 0 { return }
     let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
     if !parent.isEmpty { try makeFolders(parent) }
-    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failed("a folder cannot be made") }
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+      // Its parent was empty and is removed: whoever wants to write there begins anew.
+      if errno == ENOENT { return }
+      throw failed("a folder cannot be made")
+    }
     if !parent.isEmpty { try sync(folder: parent) }
   }
 
   private static func sync(folder: String) throws {
     let handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    // An empty one may be gone again.
+    if handle < 0, errno == ENOENT { return }
     guard handle >= 0 else { throw failed("a folder cannot be synced") }
     defer { close(handle) }
     guard fsync(handle) == 0 else { throw failed("a folder cannot be synced") }
@@ -233,6 +261,32 @@ public struct FileObjectStore: ObjectStore {
       return nil
     }
     return FileSource(owning: handle, count: Int(status.st_size))
+  }
+
+  /// The folders in a folder.
+  private static func folders(in folder: String) -> [String] {
+    guard let handle = opendir(folder) else { return [] }
+    defer { closedir(handle) }
+    var out: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      guard name != ".", name != ".." else { continue }
+      let path = "\(folder)/\(name)"
+      if entry.pointee.d_type == UInt8(DT_DIR) || entry.pointee.d_type == UInt8(DT_UNKNOWN) && !isFile(path) { out.append(path) }
+    }
+    return out
+  }
+
+  /// Removes a folder with those in it, as far as nothing is in them and they have not changed since a moment.
+  private static func removeEmpty(_ folder: String, before limit: Instant) -> Int {
+    var status = stat()
+    guard stat(folder, &status) == 0 else { return 0 }
+    let isOld = Int(status.st_mtim.tv_sec) * 1000 <= Int(limit.milliseconds)
+    let inner = folders(in: folder).reduce(0) { $0 + removeEmpty($1, before: limit) }
+    // Refused where something is in it.
+    return inner + (isOld && rmdir(folder) == 0 ? 1 : 0)
   }
 
   private static func walk(_ folder: String, _ prefix: String, _ out: inout [String]) {

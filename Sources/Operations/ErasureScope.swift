@@ -147,11 +147,12 @@ struct ErasureScope: Sendable, Equatable {
     ).first?.text(0)
   }
 
-  /// The containers, named as the mediators name them: a work key, or its SHA-256 where it is not plain.
+  /// A container, named as the mediators name them, in SQL: a work key, or its SHA-256 where it is not plain.
+  static let container = "CASE WHEN key ~ '^[A-Za-z0-9-]{1,64}$' THEN key ELSE encode(sha256(convert_to(key, 'UTF8')), 'hex') END"
+
+  /// The containers.
   private mutating func findPlaces(_ accounts: ErasureAccounts, _ connection: Connection) throws {
-    let container = """
-      CASE WHEN key ~ '^[A-Za-z0-9-]{1,64}$' THEN key ELSE encode(sha256(convert_to(key, 'UTF8')), 'hex') END
-      """
+    let container = Self.container
     let events = try connection.execute(
       """
       SELECT coalesce(document->>'container', \(container)) FROM regproc.stage_record
@@ -170,6 +171,9 @@ struct ErasureScope: Sendable, Equatable {
 public struct ErasureAccounts: Sendable, Hashable {
   var openCRVSEvents = ObjectAccounts.openCRVSEvents
   var mosipEvents = ObjectAccounts.mosipEvents
+  /// Packets as clients uploaded them, and as stages read them.
+  var landingZones: [String]
+  var packetStores: [String]
   /// Those whose containers are RIDs.
   var byRID: [String]
 
@@ -183,10 +187,9 @@ public struct ErasureAccounts: Sendable, Hashable {
       }
       return found.isEmpty ? [usual] : found
     }
-    let all =
-      [ObjectAccounts.mosipEvents, ObjectAccounts.packetsBeforeUpload]
-      + given("landing-zone-account", of: ["packet-receiver", "packet-uploader"], ObjectAccounts.landingZone)
-      + given("packet-account", of: ["packet-uploader"], ObjectAccounts.packetStore)
-    byRID = Set(all).sorted()
+    let zones = given("landing-zone-account", of: ["packet-receiver", "packet-uploader"], ObjectAccounts.landingZone)
+    let stores = given("packet-account", of: ["packet-uploader"], ObjectAccounts.packetStore)
+    (landingZones, packetStores) = (Set(zones).sorted(), Set(stores).sorted())
+    byRID = Set([ObjectAccounts.mosipEvents, ObjectAccounts.packetsBeforeUpload] + zones + stores).sorted()
   }
 }

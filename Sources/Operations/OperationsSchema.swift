@@ -14,6 +14,7 @@ public enum OperationsSchema {
     Migration(version: 69, name: "registrations by process", sql: processes),
     Migration(version: 70, name: "jobs that read the topics", sql: LogJob.table),
     Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
+    Migration(version: 77, name: "what removes what is old", sql: RetentionSchema.sql),
   ]
 
   /// What `--process` asks: without it a process that few registrations have is looked for among all of them.
@@ -74,6 +75,12 @@ public enum OperationsSchema {
     TableRights("regproc.erased_objects", [.select, .insert, .delete]),
     TableRights("regproc.transaction_of_others", [.select, .update]),
     TableRights("regprc.anonymous_profile", [.select, .delete]),
+  ] + retention
+
+  /// What removes what is old.
+  private static let retention = [
+    TableRights("regproc.retention", [.select, .insert, .update]),
+    TableRights("regproc.work", [.select, .delete]), TableRights("regproc.route_version", [.select, .delete]),
   ]
 
   /// What one that only looks may.

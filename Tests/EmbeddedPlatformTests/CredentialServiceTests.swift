@@ -65,6 +65,38 @@ final class KeepingHub: WebSubHub {
       id: stand.vid, credentialType: type, issuer: "opencrvs-partner", additionalData: ["opencrvsBRN": "2024B1"])
   }
 
+  /// As retention leaves a request behind.
+  private func empty(_ world: World) async throws {
+    try await world.pool.with {
+      try $0.script(
+        """
+        WITH gone AS (DELETE FROM platform.credential_request RETURNING *)
+        INSERT INTO platform.credential_done SELECT sha256(convert_to(idempotency_key, 'UTF8')), request_id, published, status FROM gone
+        ON CONFLICT (key_digest) DO UPDATE SET published = excluded.published, status = excluded.status
+        """)
+    }
+  }
+
+  @Test func `of a request that was removed no other one is made and what its partner took is not published again`() async throws {
+    try await World.run { world async throws in
+      let stand = try await stand(world)
+      let id = try await stand.service.request(request(stand), idempotencyKey: "k")
+      // Nobody has confirmed it: it is published again, under the same id.
+      try await empty(world)
+      #expect(try await stand.service.request(request(stand), idempotencyKey: "k") == id)
+      #expect(stand.hub.published.map(\.key) == [id + ":0", id + ":1"])
+      let event = try JSONValue.parse(stand.hub.published[1].body)
+      #expect(event["event"]?["transactionId"]?.string == id)
+      // The partner speaks after its row was removed.
+      try await empty(world)
+      let served = JSONValue.object(["event": ["requestId": .string(id), "status": "served"]])
+      await stand.service.takeStatus(served.encoded())
+      #expect(try await stand.service.request(request(stand), idempotencyKey: "k") == id)
+      #expect(stand.hub.published.count == 2)
+      #expect(try await stand.service.request(request(stand), idempotencyKey: "another") != id)
+    }
+  }
+
   @Test func `a credential is sealed for its partner signed and published`() async throws {
     try await World.run { world async throws in
       let stand = try await stand(world)

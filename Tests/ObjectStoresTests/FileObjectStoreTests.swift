@@ -167,4 +167,41 @@ import Testing
       #expect(await fault { try await store.metadata(account: "a", container: "c", key: "k") }?.code == "RPR-OBJ-003")
     }
   }
+
+  @Test func `empty folders go when they are old and nothing else does`() async throws {
+    try await inStore { store, folder async throws in
+      try await store.put([1], account: "a", container: "full", key: "x/y")
+      for container in ["one", "two"] {
+        try await store.put([1], account: "a", container: container, key: "OPENCRVS/NEW/1_id")
+        try await store.delete(account: "a", container: container, key: "OPENCRVS/NEW/1_id")
+      }
+      #expect(try await store.removeEmptyFolders(olderThan: 3600) == 0)
+      #expect(TemporaryFolder.names(in: folder + "/objects/a").sorted() == ["full", "one", "two"])
+      // A folder changes when one in it goes, so the outermost ones are of now.
+      #expect(try await store.removeEmptyFolders(olderThan: -3600) == 6)
+      #expect(TemporaryFolder.names(in: folder + "/objects/a") == ["full"])
+      #expect(try await store.get(account: "a", container: "full", key: "x/y") == [1])
+    }
+  }
+
+  @Test func `an object is written although its folder is removed again and again`() async throws {
+    try await inStore { store, _ async throws in
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          while !Task.isCancelled { _ = try await store.removeEmptyFolders(olderThan: -3600) }
+        }
+        for lane in 0..<4 {
+          group.addTask {
+            for turn in 0..<50 {
+              try await store.put([UInt8(turn)], account: "a", container: "\(lane)", key: "x/y")
+              #expect(try await store.get(account: "a", container: "\(lane)", key: "x/y") == [UInt8(turn)])
+              try await store.delete(account: "a", container: "\(lane)", key: "x/y")
+            }
+          }
+        }
+        for _ in 0..<4 { try await group.next() }
+        group.cancelAll()
+      }
+    }
+  }
 }

@@ -74,6 +74,21 @@ struct PipelinePlan: Sendable {
     }
   }
   private static let log = Log("settings")
+
+  /// The topics that stages read beside their own, also those of other processes: their records leave the outbox when they are taken.
+  var readTopics: [String] {
+    stages.stages.flatMap { file -> [String] in
+      guard let type = Plugins.named(file.plugin) else { return [] }
+      let given = (try? StageEnvironment.given(file, type.spec, environment)) ?? file.settings
+      // What a stage of another process lacks here does not matter for this.
+      return type.spec.topics.map { topic in
+        type.spec.settings.reduce(topic) { name, field in
+          guard case .text(let text)? = given[field.name] ?? field.defaultValue else { return name }
+          return name.replacing("{\(field.name)}", with: text)
+        }
+      }
+    }
+  }
 }
 
 /// Stage settings in the environment.
@@ -145,11 +160,13 @@ final class Pipeline: Sendable {
   private let temporary: ProcessFolder
   /// Works on replays of many that operators ask for.
   private let jobs: ReplayService?
+  /// Removes what nothing needs any more.
+  private let retention: RetentionService?
 
   private init(
     engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
     platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool,
-    temporary: ProcessFolder, jobs: ReplayService?
+    temporary: ProcessFolder, jobs: ReplayService?, retention: RetentionService?
   ) {
     self.engine = engine
     self.pool = pool
@@ -163,6 +180,7 @@ final class Pipeline: Sendable {
     self.blocking = blocking
     self.temporary = temporary
     self.jobs = jobs
+    self.retention = retention
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
@@ -255,9 +273,13 @@ final class Pipeline: Sendable {
         let opened = try await engine.start { await early?.close() }
         let jobs = engine.adminURL == nil ? nil : operators.jobs(database: database, instance: settings.instance)
         jobs?.start()
+        let retention = operators.retention(
+          settings.retention, database: database, instance: settings.instance, readTopics: plan.readTopics)
+        retention?.start()
         return Pipeline(
           engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,
-          cluster: cluster, broker: broker, blocking: blocking, temporary: temporary, jobs: jobs)
+          cluster: cluster, broker: broker, blocking: blocking, temporary: temporary, jobs: jobs,
+          retention: retention)
       } catch {
         await platform.stop()
         throw error
@@ -305,6 +327,7 @@ final class Pipeline: Sendable {
   /// Stops everything in the order of its dependence.
   func stop() async {
     if let jobs { try? await blocking.run { jobs.stop() } }
+    if let retention { try? await blocking.run { retention.stop() } }
     await engine.stop()
     await platform.stop()
     pool.close()
@@ -326,6 +349,14 @@ private final class Operators: Sendable {
   func take(_ access: OperatorAccess) -> [Endpoint] {
     self.access.withLock { $0 = access }
     return OperationsAPI.endpoints(access, withoutTopics: withoutTopics)
+  }
+
+  func retention(
+    _ settings: RetentionSettings, database: PostgresSettings, instance: String, readTopics: [String]
+  ) -> RetentionService? {
+    access.withLock { $0 }.map {
+      RetentionService($0, database: database, instance: instance, settings: settings, readTopics: readTopics)
+    }
   }
 
   func jobs(database: PostgresSettings, instance: String) -> ReplayService? {

@@ -2,6 +2,7 @@ import VirusScanning
 import Glibc
 import HTTP
 import Kafka
+import Operations
 import EmbeddedPlatform
 import Postgres
 import Registration
@@ -64,7 +65,7 @@ struct Settings: Sendable {
       throw Self.told(problems.all, document.source)
     }
     for entry in SettingEntry.all where !entry.name.contains(".") { take(entry, entry.name, top, path) }
-    for section in ["http", "admin", "kafka", "database", "replay", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
+    for section in ["http", "admin", "kafka", "database", "replay", "keep", "hub", "identity", "mosip", "s3", "uin", "vid", "rid"] {
       guard let reader = top.mapping(section) else { continue }
       take(all: section, reader, path)
       reader.finish()
@@ -185,6 +186,12 @@ struct Settings: Sendable {
   var reconcileSeconds: Double { Double(integer("reconcile-seconds")) }
   /// Bounds of replays.
   var replays: ReplayLimits { ReplayLimits(holdAfter: integer("replay.hold-after"), backlog: integer("replay.backlog")) }
+  /// For how long is kept what nothing needs any more.
+  var retention: RetentionSettings {
+    RetentionSettings(
+      days: Dictionary(uniqueKeysWithValues: RetentionSettings.What.allCases.map { ($0, integer("keep.\($0.rawValue)")) }),
+      every: Double(integer("keep.every")))
+  }
   var partitions: Int { integer("kafka.partitions") }
   var replication: Int { integer("kafka.replication") }
   /// Connections that the stages of a process share. Processes of one stage take few: with half as many for durable work and one each for the worker,

@@ -1,5 +1,6 @@
 import VirusScanning
 import EmbeddedPlatform
+import Operations
 import Postgres
 import Registration
 import StageRuntime
@@ -112,8 +113,16 @@ struct SettingEntry: Sendable {
 
   /// All of them: the program's own, and `uin.…`, `vid.…`, `rid.…` as the table of the identifiers' rules has them.
   static let all: [SettingEntry] =
-    basic + tls("http", "the HTTP endpoints of the stages") + tls("admin", "the operators' endpoints") + platform
+    basic + retention + tls("http", "the HTTP endpoints of the stages") + tls("admin", "the operators' endpoints") + platform
     + IdentifierSetting.all.map { SettingEntry($0.name, .identifier($0), "VALUE", default: $0.defaultValue, $0.meaning) }
+
+  /// For how long is kept what nothing needs any more.
+  private static let retention: [SettingEntry] =
+    RetentionSettings.What.allCases.map { what in
+      SettingEntry("keep.\(what.rawValue)", .integer(0...36_500), "DAYS", default: String(what.defaultDays), what.meaning)
+    } + [
+      SettingEntry("keep.every", .integer(1...86_400), "SECONDS", default: "600", "how often what may be removed is looked for")
+    ]
 
   /// How a listener speaks TLS.
   private static func tls(_ section: String, _ whose: String) -> [SettingEntry] {

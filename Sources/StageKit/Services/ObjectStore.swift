@@ -30,6 +30,11 @@ public protocol ObjectStore: Sendable {
   /// Removes an object; nothing when there is none.
   func delete(account: String, container: String, key: String) async throws
 
+  /// Removes what is left of containers in which nothing is, where a store has such a thing.
+  /// - Parameter seconds: only what has not changed for so long.
+  /// - Returns: how many folders were removed.
+  @discardableResult func removeEmptyFolders(olderThan seconds: Double) async throws -> Int
+
   /// Sets the user metadata of an object: names lower case, values text.
   func setMetadata(_ metadata: [String: String], account: String, container: String, key: String) async throws
 
@@ -55,6 +60,9 @@ public struct StoredObject: Sendable {
 }
 
 extension ObjectStore {
+  /// Nothing: a container without objects is none.
+  public func removeEmptyFolders(olderThan seconds: Double) async throws -> Int { 0 }
+
   /// In memory, for stores that take whole objects alone.
   public func put(
     _ source: any ByteSource, metadata: [String: String], account: String, container: String, key: String

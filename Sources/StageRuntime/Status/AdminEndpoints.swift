@@ -199,6 +199,7 @@ struct AdminEndpoints: Sendable {
     }
     for watch in watches { text.add(.standstill, watch.name, value: (watch.standing?.milliseconds ?? 0) / 1000) }
     for refused in RefusedCallers.shared.all { text.add(.refused, refused.what, refused.reason, value: refused.count) }
+    for removed in RemovedCounts.shared.all { text.add(.removed, removed.what, value: removed.count) }
     for listener in certificates.all {
       text.add(.certificateEnd, listener.name, value: Int(listener.state.notAfter.milliseconds / 1000))
       text.add(.certificateFailures, listener.name, value: listener.state.failures)

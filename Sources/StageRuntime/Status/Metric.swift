@@ -14,6 +14,7 @@ package enum Metric: String, Sendable, CaseIterable {
   case paused = "regproc_paused"
   case recordsLost = "regproc_records_lost_total"
   case redelivered = "regproc_redelivered_total"
+  case removed = "regproc_retention_removed_total"
   case refused = "regproc_refused_total"
   case routesInfo = "regproc_routes_info"
   case routesRefused = "regproc_routes_refused"
@@ -45,6 +46,7 @@ package enum Metric: String, Sendable, CaseIterable {
       case .paused: (["stage"], "1 while an operator holds the stage, or with the stage \"intake\" all that is new; else 0.")
       case .recordsLost: (["stage"], "Records that the broker threw away before they were read.")
       case .redelivered: (["stage"], "Messages that came again; their verdict was known and only sent again.")
+      case .removed: (["what"], "What was removed because nothing needs it any more, by the setting that says for how long it is kept.")
       case .refused: (["what", "reason"], "Callers and deliveries that were refused, by what they were and why.")
       case .routesInfo: (["digest"], "Always 1; the digest is that of the route file in force.")
       case .routesRefused: ([], "1 while the route file on disk is not taken because it is wrong; else 0.")
