@@ -12,6 +12,7 @@ struct Main {
            regproc-bench packet [--size BYTES] [--rounds N] [--uins N]
            regproc-bench operations [--hops N] [--rounds N] [--filled FOLDER]
            regproc-bench replays [--registrations N] [--rounds N]
+           regproc-bench growth --regproc PROGRAM [--home FOLDER] [--births N]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns
@@ -21,6 +22,7 @@ struct Main {
     packet  a packet written and read against libcrypto and zlib in plain C, in turns; and UINs made
     operations  a registration looked up, and lists of them, on a journal of so many hops
     replays registrations that failed, run again as one job
+    growth  births with nothing kept: the rows that are left and the memory; exit code 1 when something piles up
 
     """
 
@@ -34,6 +36,7 @@ struct Main {
       case "routes": try RoutesBench(options).run()
       case "operations": try OperationsBench(options).run()
       case "replays": try ReplayBench(options).run()
+      case "growth": try GrowthBench(options).run()
       case "latency": try LatencyBench(options).run()
       default: throw BenchError("unknown command \(options.command)")
       }
