@@ -63,6 +63,23 @@ public protocol PipelineEntrance: Sendable {
   /// transaction.
   /// - Throws: `WorkflowRefused`; `ServiceError` when the database is out of reach.
   func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws
+
+  /// Runs a registration again that has ended in an error, from the stage that stopped it: a new run of the same RID. One that runs, or has
+  /// ended well, stays as it is, so asking twice is asking once.
+  /// - Throws: `ServiceError` when the database is out of reach, or no run can be begun by the route file.
+  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain
+}
+
+/// What became of a registration that was to be run again.
+public enum RunAgain: Sendable, Equatable {
+  /// A new run has begun.
+  case begun
+  /// It runs, or has ended well: there is nothing to begin.
+  case notNeeded
+  /// No stage here has ever seen it: it runs elsewhere, or nowhere.
+  case unknown
+  /// It is history: another registration took its place, or its data were erased.
+  case history
 }
 
 /// The row of `registration` that a packet begins with (docs/upstream/stages.md#1-packet-receiver, step 7).

@@ -409,6 +409,9 @@ extension TestPlatform: PipelineEntrance {
       additionalInfo[start.workflowInstanceId] = sealed
     }
   }
+  public func runAgain(_ rid: String, by author: String, reason: String) throws -> RunAgain {
+    try changing("runAgain") { .unknown }
+  }
   public func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
   ) throws -> Bool {

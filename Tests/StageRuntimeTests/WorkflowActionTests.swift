@@ -82,6 +82,36 @@ import Testing
     }
   }
 
+  @Test func `one that has ended in an error runs again once, however many ask, and none that has ended well or that nobody knows`()
+    async throws
+  {
+    try await run(["1", "2"]) { bench, resume in
+      try await bench.pipeline.act(.stopProcessing, on: ["1"], by: "anna")
+      try await bench.pipeline.act(.resumeProcessing, on: ["2"], by: "anna")
+      resume()
+      for (rid, end) in [("1", "REJECTED"), ("2", "PROCESSED")] {
+        #expect(try await eventually { try await bench.status(rid) == end })
+      }
+      var pipeline = bench.pipeline
+      pipeline.takesMessages = ["a", "b"]
+      let asking = pipeline
+      func ask(_ rid: String) async throws -> RunAgain {
+        try await asking.runAgain(rid, by: "OpenCRVS", reason: "sent again")
+      }
+      var answers: [RunAgain] = []
+      try await withThrowingTaskGroup(of: RunAgain.self) { group in
+        for _ in 0..<4 { group.addTask { try await asking.runAgain("1", by: "OpenCRVS", reason: "sent again") } }
+        for try await answer in group { answers.append(answer) }
+      }
+      #expect(answers.filter { $0 == .begun }.count == 1 && answers.filter { $0 == .notNeeded }.count == 3)
+      #expect(try await eventually { try await bench.status("1") == "PAUSED" })
+      #expect(try await ask("1") == .notNeeded)
+      #expect(try await ask("2") == .notNeeded)
+      #expect(try await ask("404") == .unknown)
+      #expect(try await bench.text("SELECT author FROM regproc.run WHERE rid = '1'") == "OpenCRVS")
+    }
+  }
+
   @Test func `of several all or none do it`() async throws {
     try await run(["1", "2"]) { bench, _ in
       #expect(try await refusal { try await bench.pipeline.act(.stopProcessing, on: ["1", "404"], by: "anna") } == .unknown("404"))

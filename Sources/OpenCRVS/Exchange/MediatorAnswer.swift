@@ -30,7 +30,9 @@ package struct MediatorAnswer: Sendable {
   func fault(_ fault: MediatorError) -> Response { answer(.null, [Self.error(fault)], fault.code.status) }
 
   private static func error(_ fault: MediatorError) -> JSONValue {
-    ["errorCode": .string(fault.code.rawValue), "errorMessage": .string(fault.message)]
+    var error: JSONValue = ["errorCode": .string(fault.code.rawValue), "errorMessage": .string(fault.message)]
+    if let other = fault.otherRecord { error["otherRecord"] = .string(other) }
+    return error
   }
 
   private func answer(_ response: JSONValue, _ errors: JSONValue, _ status: Int) -> Response {

@@ -57,20 +57,26 @@ package struct MediatorClient: Sendable {
     package let status: Int
     /// The first error of the answer, when it has MOSIP's shape. Only the code is taken: the text may hold what a log
     /// must not.
-    let code: String?
+    package let code: String?
+    /// The key of the other record that a conflict is with.
+    let otherRecord: String?
 
     init(service: String, status: Int, body: [UInt8]) {
       self.service = service
       self.status = status
-      let code = (try? JSONValue.parse(body))?["errors"]?[0]?["errorCode"]?.string
+      let error = (try? JSONValue.parse(body))?["errors"]?[0]
+      let code = error?["errorCode"]?.string
       self.code = code.flatMap { $0.utf8.count <= 32 && $0.utf8.allSatisfy { $0 > 32 && $0 < 127 } ? $0 : nil }
+      otherRecord = error?["otherRecord"]?.string.flatMap { OpenCRVSRecordKey.of($0) == $0 ? $0 : nil }
     }
 
     /// The refusal as an end or as something to wait for. Only codes that speak of the event itself end it; a mediator
     /// that refuses a signature, a key, a token or a role, or names no reason, is set up wrongly on one side or is not
     /// the one that was meant: a person puts that right, and the person who was registered must not be lost over it.
     package func ending(_ what: String) -> any Error {
-      if let code, Self.final.contains(code) { return WorkFailure(code: code, "\(what): \(self)") }
+      if let code, Self.final.contains(code) {
+        return WorkFailure(code: code, "\(what): \(self)" + (otherRecord.map { ", because of record \($0)" } ?? ""))
+      }
       return ServiceError(
         .unavailable, service: service, code: code ?? MediatorError.Code.serviceUnreachable.rawValue,
         "refuses with \(status)")

@@ -12,7 +12,12 @@ package enum MediatorDescriptions {
       "version": Shape.text(), "id": Shape.text("whose answer it is"), "responseTime": Shape.moment(),
       "response": Shape.orNull(Shape.object(["message": Shape.text()])),
       "errors": Shape.orNull(
-        Shape.list(Shape.object(["errorCode": Shape.text("e.g. OPN-CRVS-001"), "errorMessage": Shape.text()]))),
+        Shape.list(
+          Shape.object(
+            [
+              "errorCode": Shape.text("e.g. OPN-CRVS-001"), "errorMessage": Shape.text(),
+              "otherRecord": Shape.text("the key of the record that a conflict is with"),
+            ], required: ["errorCode", "errorMessage"]))),
     ], required: ["version", "id", "responseTime", "response", "errors"])
 
   private static func answers(_ taken: String) -> [Answer] {
@@ -44,7 +49,10 @@ package enum MediatorDescriptions {
       "takes a \(kind.rawValue.replacing("-", with: " ")) from the OpenCRVS side",
       details:
         "Idempotent by the record's id, and for what comes after a birth by its time too: the same event again is answered as the first one was.",
-      tag: toMosip, body: sealed, answers: answers("it is kept, and will be worked on"))
+      tag: toMosip,
+      parameters: kind == .birth
+        ? [.init("take", "which go it is: more than 1 for a birth that OpenCRVS sent again after its error, which is tried again")] : [],
+      body: sealed, answers: answers("it is kept, and will be worked on"))
   }
 
   /// `GET /opencrvs/v1/generateAid`.

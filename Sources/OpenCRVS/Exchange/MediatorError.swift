@@ -70,11 +70,14 @@ package struct MediatorError: Error, Sendable, Equatable, CustomStringConvertibl
   package var code: Code
   /// What went wrong, in a sentence.
   package var message: String
+  /// The key of the other record that it is about, by which the other side finds it: `OpenCRVSRecordKey`, never a registration number.
+  package var otherRecord: String?
 
   /// A fault with its sentence.
-  package init(_ code: Code, _ message: String) {
+  package init(_ code: Code, _ message: String, otherRecord: String? = nil) {
     self.code = code
     self.message = message
+    self.otherRecord = otherRecord
   }
 
   /// The same as the end of a piece of work.

@@ -27,8 +27,9 @@ enum WorkCommand {
   static let retry = Command(
     name: "work retry", summary: "has work done again, now and from its first try; also what was given up",
     details: """
-      Refused while a process has it in hand. If the stage has already told others that it gave up, e.g. that an event failed, that stays
-      so, and the work ends at once: run such a registration or change again with regproc replay.
+      Refused while a process has it in hand. An event that was not sent to MOSIP, a birth whose packet was not taken and a credential that
+      came to nothing go on where they were given up, though others were told of the error. A change that ended in an error is run again
+      with regproc replay.
       """,
     operands: [keys], options: [.reason, .author], takesSettings: true, example: "work retry standing --reason 'the hub is back'",
     run: runRetry)

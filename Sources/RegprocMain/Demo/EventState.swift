@@ -37,7 +37,7 @@ struct EventState: Sendable {
       SELECT document->>'txnId', document->>'status', document->>'what', document->'changed', document->'errors'->0->>'errorCode',
         coalesce(document->>'sealedToken', document->>'uinToken')
       FROM regproc.stage_record
-      WHERE stage = 'opencrvs-mediator' AND collection = 'statuses' AND document->>'txnId' = ANY($1)
+      WHERE stage = 'opencrvs-mediator' AND collection = 'statuses' AND document->>'txnId' = ANY($1) ORDER BY created_at
       """, [.textArray(keys)])
     {
       let key = try row.text(0)

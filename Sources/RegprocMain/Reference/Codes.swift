@@ -293,7 +293,9 @@ struct CodeFamily: Sendable {
       CodeMeaning(
         "OPN-CRVS-011", "the packet could not be announced or uploaded; the receiver's code is in the text",
         "by the code in the text"),
-      CodeMeaning("OPN-CRVS-015", "other content under the same key", "send a correction instead"),
+      CodeMeaning(
+        "OPN-CRVS-015", "other content under the same key, or the number of another record, which is named",
+        "send a correction instead; look whose number it is"),
       CodeMeaning("OPN-CRVS-016", "certificates: kept, no way", "-"),
       CodeMeaning(
         "OPN-CRVS-017", "BLOCKED, no death to reverse, two people, or too little to compare", "look at record and identity"),

@@ -31,7 +31,8 @@ struct EngineParts: Sendable {
 
   func running(_ stages: ProcessStages) throws -> [RunningStage] {
     let pipeline = PostgresPipeline(
-      pool: pool, routes: table, directory: directory, worker: settings.instance, wake: wake, clock: services.clock)
+      pool: pool, routes: table, directory: directory, worker: settings.instance, wake: wake, clock: services.clock,
+      takesMessages: stages.takesMessages)
     let secondTries = PostgresSecondTries(
       pool: pool, routes: table, directory: directory, takesMessages: stages.takesMessages, worker: settings.instance,
       services: services, wake: wake)

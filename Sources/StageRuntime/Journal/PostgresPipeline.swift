@@ -12,6 +12,8 @@ struct PostgresPipeline: PipelineEntrance {
   let worker: String
   let wake: WakeUp
   let clock: any WallClock
+  /// The stages that have a topic: a new run can begin at them.
+  var takesMessages: Set<String> = []
 
   func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?

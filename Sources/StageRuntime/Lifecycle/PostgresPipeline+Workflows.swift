@@ -142,6 +142,47 @@ extension PostgresPipeline {
       ])
   }
 
+  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain {
+    let replay = Replay(routes: routes.routes, stages: Array(directory.values), takesMessages: takesMessages)
+    let outcome: Result<RunAgain, LifecycleError> = try await database {
+      do {
+        let outcome = try await pool.with { connection in
+          try connection.transaction {
+            try RIDLock.take(rid, on: connection)
+            guard try Self.hasFailed(rid, connection) else { return RunAgain.notNeeded }
+            _ = try replay.begin(
+              rid: rid, from: nil, author: author, reason: reason, isForced: false, isDryRun: false, on: connection)
+            return .begun
+          }
+        }
+        return .success(outcome)
+      } catch let refusal as LifecycleError { return .failure(refusal) }
+    }
+    switch outcome {
+    case .success(let outcome):
+      wake.signal()
+      return outcome
+    case .failure(let refusal): return try Self.read(refusal)
+    }
+  }
+
+  /// Whether a registration has ended in an error; true also for one without a row, of which a replay says that nobody knows it.
+  private static func hasFailed(_ rid: String, _ connection: Connection) throws -> Bool {
+    let row = try connection.execute(
+      "SELECT status_code FROM regprc.registration WHERE reg_id = $1 ORDER BY iteration DESC, cr_dtimes DESC LIMIT 1", [.text(rid)]
+    ).first
+    return try row.map { ["FAILED", "REJECTED"].contains(try $0.text(0)) } ?? true
+  }
+
+  private static func read(_ refusal: LifecycleError) throws -> RunAgain {
+    switch refusal.code {
+    case "in-flight", "completed": return .notNeeded
+    case "unknown-rid": return .unknown
+    case "superseded", "erased": return .history
+    default: throw ServiceError(.unavailable, service: "pipeline", code: "RPR-RTE-002", refusal.message)
+    }
+  }
+
   /// Runs what may be refused: a refusal is none of the database's troubles, and leaves nothing behind.
   private func refusable(_ body: @escaping @Sendable (Connection) throws -> Void) async throws {
     let refusal: WorkflowRefused? = try await database {

@@ -34,14 +34,18 @@ extension MosipMediator {
     }
 
     let transaction = OpenCRVSRecordKey.of(event)
-    if let answer = try await answerOfKnown(event, transaction, context) { return answer }
+    let go = request.query("take").flatMap { Int($0) }
+    if let answer = try await answerOfKnown(event, transaction, go, context) { return answer }
+    try await refuseNumberOfAnother(event, transaction, context)
     let rid = try await registrationId(of: event, context)
     let object = "event-\(event.digest).json"
     try await events(context).put(event.encoded, container: rid, key: object)
 
     let reference: JSONValue = ["txnId": .string(transaction), "rid": .string(rid)]
+    var birth = BirthRecord(transaction, rid: rid, event, object: object)
+    if let go, go > 1 { birth.take = go }
     var changes: [StageChange] = [
-      BirthRecord(transaction, rid: rid, event, object: object).writing,
+      birth.writing,
       RIDOwner(rid, of: transaction).writing,
       .publish(TopicRecord(topic: settings.text("birth-topic"), key: rid, value: reference.encoded())),
     ]
@@ -52,14 +56,25 @@ extension MosipMediator {
     } catch is StoreConflict {
       // Sent twice at the same time, and the other one was first; or the RID or the registration number belongs to
       // another birth: one number must never lead to two UINs.
-      if let answer = try await answerOfKnown(event, transaction, context) { return answer }
-      throw MediatorError(.conflict, "the application id or the registration number belongs to another record")
+      if let answer = try await answerOfKnown(event, transaction, go, context) { return answer }
+      try await refuseNumberOfAnother(event, transaction, context)
+      throw MediatorError(
+        .conflict, "the application id belongs to another record",
+        otherRecord: try await context.store.record(RIDOwner.self, rid)?.transaction)
     }
     context.log.info("a birth is taken", ["rid": rid])
     return taken(rid, context)
   }
 
-  private func answerOfKnown(_ event: OpenCRVSEvent, _ transaction: String, _ context: StageContext) async throws
+  /// Nothing is begun, kept or told under the registration number of another record.
+  func refuseNumberOfAnother(_ event: OpenCRVSEvent, _ transaction: String, _ context: StageContext) async throws {
+    guard let number = event.bundle.registrationNumber,
+      let owner = try await context.store.record(NumberOwner.self, OpenCRVSRecordKey.of(number)), owner.transaction != transaction
+    else { return }
+    throw MediatorError(.conflict, "the registration number belongs to another record", otherRecord: owner.transaction)
+  }
+
+  private func answerOfKnown(_ event: OpenCRVSEvent, _ transaction: String, _ go: Int?, _ context: StageContext) async throws
     -> Response?
   {
     guard let known = try await context.store.record(BirthRecord.self, transaction) else { return nil }
@@ -68,11 +83,14 @@ extension MosipMediator {
     let isSame = try await event.isSame(asDigest: known.digest) {
       try await events(context).get(container: known.rid, key: known.object)
     }
+    if known.isSentAgain(go) { return try await tryAgain(known, event, isSame: isSame, go, context) }
+    // Sent again after an error that is over: it runs again already. What comes of that is the answer to this event too.
+    if let go, go > known.take { return try await counted(known, go, context) }
     guard isSame else { throw MediatorError(.conflict, "the same record was received before with other content") }
     return taken(known.rid, context)
   }
 
-  private func taken(_ rid: String, _ context: StageContext) -> Response {
+  func taken(_ rid: String, _ context: StageContext) -> Response {
     answer(context).message(Self.takenText, ["aid": .string(rid)])
   }
 

@@ -57,7 +57,9 @@ extension MosipMediator {
     guard var record = try await context.store.record(CredentialRecord.self, work.key) else {
       throw MediatorError(.unknown, "there is no credential event of this key").workFailure
     }
-    if record.status != .received { return .done }
+    // Given up before, it is done again because an operator wants it so.
+    if record.status != .received && record.status != .failed { return .done }
+    record.errorCode = nil
     do {
       guard let message = try await tokenMessage(work.key, context) else {
         context.log.warning("a credential of nobody who was sent here is dropped", ["event": work.key])
@@ -227,7 +229,12 @@ extension MosipMediator {
     do {
       response = try await MediatorClient(http: context.services.http).get(
         url, service: "data share", final: [404, 410], largest: 16 << 20)
-    } catch is MediatorClient.RefusedError {
+    } catch let refusal as MediatorClient.RefusedError {
+      // It deletes what is over; any other refusal says nothing of the credential.
+      guard [404, 410].contains(refusal.status) else {
+        throw ServiceError(
+          .unavailable, service: "data share", code: MediatorError.Code.serviceUnreachable.rawValue, "refuses with \(refusal.status)")
+      }
       throw MediatorError(.decryption, "the data share does not have the credential")
     }
     // The text of the envelope, in quotes or not; a share that keeps raw bytes begins with the envelope's own header.
@@ -256,8 +263,10 @@ extension MosipMediator {
     // Only of a birth that the credential is proved to be of: nobody else's could be made to fail.
     let isOpen = code != .decryption && code != .unreadable
     do {
-      if isOpen, let (birth, _) = try await provenBirth(work.key, context) {
-        changes.append(.schedule(statusWork(of: birth.key, code: failure.code, message: failure.message)))
+      if isOpen, var (birth, _) = try await provenBirth(work.key, context) {
+        changes.append(
+          .schedule(statusWork(of: &birth, .credential(work.key), code: failure.code, message: failure.message)))
+        changes.append(birth.writing)
       }
     } catch let error where error is MediatorError || error is CredentialError {
       context.log.warning("a credential comes to nothing, and nobody knows whose it is", ["event": work.key, "code": failure.code])

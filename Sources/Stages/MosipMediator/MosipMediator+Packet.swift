@@ -23,6 +23,8 @@ extension MosipMediator {
     guard var birth = try await context.store.record(BirthRecord.self, transaction) else {
       throw MediatorError(.unknown, "there is no birth of this key").workFailure
     }
+    // Work of a go whose place another one took has nothing left to do.
+    if let rid = work.payload["rid"]?.string, rid != birth.rid { return .done }
     let registrations = registrations(process: settings.text("birth-process"), context)
     // A transaction has five steps; a lost object may send it back once or twice.
     for _ in 0..<12 {
@@ -48,7 +50,7 @@ extension MosipMediator {
         guard try await registrations.upload(rid: birth.rid, packet: bytes) else {
           try await advance(&birth, to: .created, context)
           throw ServiceError(
-            .unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
+            .unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement of these bytes")
         }
         try await advance(&birth, to: .uploaded, context)
         context.log.info("a packet is uploaded", ["rid": birth.rid])
@@ -56,7 +58,9 @@ extension MosipMediator {
         try await removePackets(of: birth.rid, context)
         return .done
       case .failed:
-        return .done
+        // Given up before, and now an operator has it done again, or OpenCRVS has sent it again.
+        birth.goesOn()
+        try await advance(&birth, to: birth.status, context)
       }
     }
     throw ServiceError(
@@ -123,16 +127,16 @@ extension MosipMediator {
   func packetGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
     let transaction = work.payload["transaction"]?.string ?? work.key
     guard var birth = try await context.readable(BirthRecord.self, transaction),
-      // Another process had more luck.
-      birth.status != .uploaded
+      // Another process had more luck, or another go took its place.
+      birth.status != .uploaded, work.payload["rid"]?.string.map({ $0 == birth.rid }) ?? true
     else { return }
     birth.status = .failed
     birth.errorCode = failure.code
-    var changes = [birth.writing]
+    var changes: [StageChange] = []
     // A birth that a correction made is the correction's to tell.
     if birth.by == nil {
-      changes.append(.schedule(statusWork(of: transaction, code: failure.code, message: failure.message)))
+      changes.append(.schedule(statusWork(of: &birth, .packet, code: failure.code, message: failure.message)))
     }
-    try await context.store.commit(changes)
+    try await context.store.commit([birth.writing] + changes)
   }
 }

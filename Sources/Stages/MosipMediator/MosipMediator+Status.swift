@@ -8,8 +8,8 @@ import System
 /// How a birth that ends in no token is reported to the OpenCRVS side (docs/upstream/opencrvs-and-websub.md#44-completed-registrations),
 /// and what goes there at all.
 extension MosipMediator {
-  /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. REJECTED and FAILED ones of ours are reported,
-  /// once.
+  /// `POST /internal/receiveWorkflowCompleted`: how registrations ended. Each end of one of ours that is
+  /// REJECTED or FAILED is reported.
   func takeWorkflowCompleted(_ request: Request, _ context: StageContext) async throws -> Response {
     let completed = try Completed(try delivered(request, of: workflowTopic, context))
     let spooled = SpooledRequest(Self.ended, group: OpenCRVSRecordKey.of(completed.rid), body: request.body)
@@ -75,16 +75,12 @@ extension MosipMediator {
   private func birthFailed(
     _ transaction: String, _ rid: String, _ end: RegistrationEnd, _ code: String?, _ context: StageContext
   ) async throws {
-    var changes: [StageChange] = [
-      .schedule(
-        statusWork(
-          of: transaction, code: code ?? Self.packetCode + end.rawValue, message: "the registration ended as \(end.rawValue)"))
-    ]
-    if var birth = try await context.store.record(BirthRecord.self, transaction), birth.rid == rid {
+    try await untilCommitted {
+      guard var birth = try await context.store.record(BirthRecord.self, transaction), birth.rid == rid else { return }
       birth.outcome = end
-      changes.append(birth.writing)
+      let work = statusWork(of: &birth, .registration, code: code ?? Self.packetCode + end.rawValue, message: "")
+      try await context.store.commit([birth.writing, .schedule(work)])
     }
-    try await context.store.commit(changes)
   }
 
   /// A birth that had failed was run again and has a UIN now, which its credential brings to the OpenCRVS side: what comes after it in its
@@ -99,36 +95,99 @@ extension MosipMediator {
   /// What the code of a registration that failed without one of its own begins with; how it ended follows.
   static let packetCode = "PACKET_"
 
-  /// The work of reporting an error: one piece for each birth, so the first error is the one that is told.
-  func statusWork(of transaction: String, code: String, message: String) -> WorkItem {
-    WorkItem(
-      kind: Self.status, key: transaction, payload: ["errorCode": .string(code), "errorMessage": .string(message)])
+  /// What came to an end without a UIN token.
+  enum Ended: Sendable {
+    /// No packet came of the birth.
+    case packet
+    /// Its registration failed.
+    case registration
+    /// Its credential, by its key, came to nothing.
+    case credential(String)
+
+    var members: JSONObject {
+      switch self {
+      case .packet: ["ended": "packet"]
+      case .registration: ["ended": "registration"]
+      case .credential(let key): ["ended": "credential", "credential": .string(key)]
+      }
+    }
+  }
+
+  /// The work of reporting an error: one piece for each end. What it says is looked up when it is done.
+  func statusWork(of birth: inout BirthRecord, _ ended: Ended, code: String, message: String) -> WorkItem {
+    let end = birth.isEnded()
+    var payload: JSONObject = [
+      "birth": .string(birth.key), "rid": .string(birth.rid), "end": JSONValue(end), "errorCode": .string(code),
+      "errorMessage": .string(message),
+    ]
+    for member in ended.members { payload[member.key] = member.value }
+    return WorkItem(kind: Self.status, key: end == 1 ? birth.key : "\(birth.key)#\(end)", payload: .object(payload))
   }
 
   func returnStatus(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     if let change = work.payload["change"]?.string { return try await returnChange(change, work, context) }
-    guard let birth = try await context.store.record(BirthRecord.self, work.key) else {
+    guard let birth = try await context.store.record(BirthRecord.self, work.payload["birth"]?.string ?? work.key) else {
       throw MediatorError(.unknown, "there is no birth of this key").workFailure
     }
-    let code = work.payload["errorCode"]?.string ?? MediatorError.Code.unknown.rawValue
-    var message = work.payload["errorMessage"]?.string ?? ""
-    if code.hasPrefix(Self.packetCode), let last = try? await context.services.registrations.registrations(rid: birth.rid).last,
-      let step = last.latestTransactionType
-    {
-      message += " at \(step) (\(last.latestTransactionStatus ?? "no status"))"
-    }
+    guard let error = try await standingError(of: birth, work, context) else { return .done }
     var report: JSONObject = [
-      "type": .string(EventKind.birth.rawValue), "status": .string(ResultStatus.error.rawValue), "txnId": .string(work.key),
-      "aid": .string(birth.rid),
-      "errors": [["errorCode": .string(code), "errorMessage": .string(message)]],
+      "type": .string(EventKind.birth.rawValue), "status": .string(ResultStatus.error.rawValue), "txnId": .string(birth.key),
+      "aid": .string(birth.rid), "errors": [error],
     ]
     if let number = birth.registrationNumber { report["opencrvsBRN"] = .string(number) }
+    let end = work.payload["end"]?.int ?? 1
+    if end > 1 { report["run"] = JSONValue(end) }
     do {
-      try await sendBack(.object(report), id: work.key, to: "/receiveStatus", context)
+      try await sendBack(.object(report), id: birth.key, to: "/receiveStatus", context)
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the error cannot be reported")
     }
+    try await wasTold(birth.key, end, context)
     return .done
+  }
+
+  /// What is wrong with a birth at this moment; nil where that is over: it is run again, has succeeded, or another go took its place.
+  private func standingError(of birth: BirthRecord, _ work: WorkItem, _ context: StageContext) async throws -> JSONValue? {
+    if let rid = work.payload["rid"]?.string, rid != birth.rid { return nil }
+    let code = work.payload["errorCode"]?.string ?? MediatorError.Code.unknown.rawValue
+    let known = error(code, work.payload["errorMessage"]?.string ?? "")
+    switch work.payload["ended"]?.string ?? (code.hasPrefix(Self.packetCode) ? "registration" : "") {
+    case "packet": return birth.status == .failed ? known : nil
+    case "registration": return try await failedRegistration(birth, code, context)
+    case "credential":
+      let credential = try await context.store.record(CredentialRecord.self, work.payload["credential"]?.string ?? "")
+      return credential?.status == .failed ? known : nil
+    case "": return known
+    case let kind: throw MediatorError(.unknown, "an end of an unknown kind, \(kind)").workFailure
+    }
+  }
+
+  /// How the registration of a birth failed, as its row says it now; nil while it runs, and after it has succeeded. A replay takes the
+  /// outcome away; of one that runs elsewhere the row tells.
+  private func failedRegistration(
+    _ birth: BirthRecord, _ code: String, _ context: StageContext
+  ) async throws -> JSONValue? {
+    guard let outcome = birth.outcome else { return nil }
+    guard let row = try await context.services.registrations.registrations(rid: birth.rid).last else {
+      return error(code, "the registration ended as \(outcome.rawValue)")
+    }
+    guard let end = RegistrationEnd(rawValue: row.statusCode), end.isFailure else { return nil }
+    let place = row.latestTransactionType.map { " at \($0) (\(row.latestTransactionStatus ?? "no status"))" } ?? ""
+    return error(
+      code.hasPrefix(Self.packetCode) ? Self.packetCode + end.rawValue : code, "the registration ended as \(end.rawValue)\(place)")
+  }
+
+  private func error(_ code: String, _ message: String) -> JSONValue {
+    ["errorCode": .string(code), "errorMessage": .string(message)]
+  }
+
+  /// OpenCRVS has heard of this end: who sends the birth again means another go.
+  private func wasTold(_ key: String, _ end: Int, _ context: StageContext) async throws {
+    try await untilCommitted {
+      guard var birth = try await context.store.record(BirthRecord.self, key), birth.toldEnd ?? 0 < end else { return }
+      birth.toldEnd = end
+      try await context.store.commit([birth.writing])
+    }
   }
 
   /// Seals a message for the OpenCRVS side, signs its plaintext and posts it with the OpenCRVS token

@@ -253,6 +253,7 @@ public struct MosipMediator: StagePlugin {
     switch work.kind {
     case Self.packet: try await packetGaveUp(work, failure, context)
     case Self.credential: try await credentialGaveUp(work, failure, context)
+    case Self.change, Self.ended: try await changeGaveUp(work, failure, context)
     case Self.notify: noticeGaveUp(work, failure, context)
     default: break
     }

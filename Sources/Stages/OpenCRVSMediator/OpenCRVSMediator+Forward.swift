@@ -3,15 +3,18 @@ import HTTP
 import JSON
 import Registration
 import StageKit
+import System
 
 /// The way of an event to the MOSIP side. Each step may be done again: the application id is asked for under the work
 /// key and kept before it is used, and the MOSIP side takes the same event only once.
 extension OpenCRVSMediator {
   func forward(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard var record = try await context.store.record(EventRecord.self, work.key) else {
+    guard var record = try await context.store.record(EventRecord.self, Self.event(of: work)) else {
       throw MediatorError(.unknown, "there is no event of this key").workFailure
     }
-    if record.hasEnded { return .done }
+    // Work of an earlier go that is found again has nothing left to do.
+    if record.status == .forwarded || Self.take(of: work) != record.take { return .done }
+    if record.status == .failed { try await beginAgain(&record, context) }
     try await haveQueue(record.recordId, context)
     guard let bytes = try await contents(context).get(container: record.container, key: record.object)
     else { throw MediatorError(.unknown, "the event is not in the object store").workFailure }
@@ -33,18 +36,29 @@ extension OpenCRVSMediator {
     if let kept = record.aid {
       aid = kept
     } else {
-      aid = try await applicationId(of: event, kind, work.key, context)
+      aid = try await applicationId(of: event, kind, work.key, record.take, context)
       record.aid = aid
       record.status = .numbered
-      var changes = [record.writing]
-      // To a country whose records hold one application id, that of a correction would take the place of the birth's.
-      if kind == .birth || kind == .death { changes.append(.schedule(telling(.aid, EventRecord.collection, work.key))) }
-      try await context.store.commit(changes)
+      try await context.store.commit([record.writing])
     }
 
-    try await send(event, kind, work.key, aid, context)
-    try await end(work.key, .forwarded, context)
+    let taken = try await send(event, kind, record, aid, context)
+    try await end(record.key, context) { record in
+      let isKnown = record.takenAid == taken
+      record.isForwarded(under: taken)
+      // Before, it is nobody's: the number may belong to another record. To a country whose records hold one application id, that of a
+      // correction would take the place of the birth's.
+      guard !isKnown, kind == .birth || kind == .death else { return [] }
+      return [.schedule(tellingAid(of: record))]
+    }
     return .done
+  }
+
+  /// An operator has it done again after it was refused. What came after it in its record has gone on meanwhile.
+  private func beginAgain(_ record: inout EventRecord, _ context: StageContext) async throws {
+    record.status = record.aid == nil ? .received : .numbered
+    try await context.store.commit([record.writing])
+    record.wasWritten()
   }
 
   /// Whether a birth of this number is here and not at the MOSIP side yet: a death that names its child by it alone would find nobody there.
@@ -64,12 +78,11 @@ extension OpenCRVSMediator {
 
   /// Ends an event and lets the next one of its record go, in one commit.
   private func end(
-    _ key: String, _ status: EventRecord.Status, errors: [ToldError] = [], then more: [StageChange] = [], _ context: StageContext
+    _ key: String, _ context: StageContext, by change: (inout EventRecord) -> [StageChange]
   ) async throws {
     try await untilCommitted {
       guard var record = try await context.store.record(EventRecord.self, key), !record.hasEnded else { return }
-      record.status = status
-      if !errors.isEmpty { record.errors = errors }
+      let more = change(&record)
       var queue = try await RecordQueue.of(record.recordId, context.store)
       queue.remove(key)
       try await context.store.commit(more + [record.writing] + queue.changes)
@@ -88,10 +101,11 @@ extension OpenCRVSMediator {
 
   /// The application id that a birth carries already, else a new one of the MOSIP side. What the event of another kind carries is the
   /// birth's.
-  private func applicationId(of event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext) async throws
-    -> String
-  {
-    if kind == .birth, let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried) { return carried }
+  private func applicationId(
+    of event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ take: Int, _ context: StageContext
+  ) async throws -> String {
+    // In a record that is sent again after an error, that of the go before may stand.
+    if kind == .birth, take == 1, let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried) { return carried }
     let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", key)]))
     let response: ClientResponse
     do {
@@ -107,36 +121,55 @@ extension OpenCRVSMediator {
     return aid
   }
 
-  private func send(_ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ aid: String, _ context: StageContext)
-    async throws
-  {
+  /// - Returns: the application id under which the MOSIP side has it.
+  private func send(
+    _ event: OpenCRVSEvent, _ kind: EventKind, _ record: EventRecord, _ aid: String, _ context: StageContext
+  ) async throws -> String {
     let keys = context.services.envelopeKeys
     let envelope = try await keys.seal(event.carrying(applicationId: aid), for: MediatorOwner.mosip)
     // A birth's work key is the record's id too; upstream's mediator wants it as it is, however it is written.
     let message = SealedMessage(
-      id: kind == .birth ? event.bundle.compositionId : key, envelope: envelope,
+      id: kind == .birth ? event.bundle.compositionId : record.key, envelope: envelope,
       signature: try await keys.sign(envelope, as: MediatorOwner.opencrvs))
     let response: ClientResponse
+    let go = kind == .birth ? "?take=\(record.take)" : ""
     do {
       response = try await MediatorClient(http: context.services.http).post(
         message.encoded(.standard, at: context.services.clock.now),
-        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path), headers: try await mosipCookie(context),
+        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path + go), headers: try await mosipCookie(context),
         service: "MOSIP-side mediator")
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the event is refused")
     }
     let taken = (try? JSONValue.parse(response.body))?["response"]?["aid"]?.string
-    if let taken, taken != aid {
-      context.log.warning("the MOSIP side took the event under another application id", ["sent": aid, "taken": taken])
-    }
+    guard let taken, taken != aid, OpenCRVSRecordKey.isRID(taken) else { return aid }
+    context.log.warning("the MOSIP side took the event under another application id", ["sent": aid, "taken": taken])
+    return taken
   }
 
   /// Tells OpenCRVS, once, that this event cannot go to MOSIP.
   func forwardGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
-    guard let record = try await context.store.record(EventRecord.collection, work.key) else { return }
-    if context.readable(EventRecord.self, record) == nil { return try await letGo(record, context) }
-    try await end(
-      work.key, .failed, errors: [ToldError(code: failure.code, message: failure.message)],
-      then: [.schedule(telling(.error, EventRecord.collection, work.key))], context)
+    guard let stored = try await context.store.record(EventRecord.collection, Self.event(of: work)) else { return }
+    guard let record = context.readable(EventRecord.self, stored) else { return try await letGo(stored, context) }
+    guard record.take == Self.take(of: work) else { return }
+    try await end(record.key, context) { record in
+      record.status = .failed
+      record.errors = [ToldError(code: failure.code, message: failure.message)]
+      let work = telling(.error, EventRecord.collection, record.key, of: record, isRepeatable: true)
+      record.isTold(by: work.key)
+      return [.schedule(work)]
+    }
   }
+
+  // MARK: the work on an event
+
+  /// The work on a go of an event; a piece is scheduled once.
+  static func work(_ kind: String, on key: String, take: Int, notBefore: Instant? = nil) -> WorkItem {
+    if take == 1 { return WorkItem(kind: kind, key: key, notBefore: notBefore) }
+    return WorkItem(
+      kind: kind, key: "\(key)#\(take)", payload: ["event": .string(key), "take": JSONValue(take)], notBefore: notBefore)
+  }
+
+  static func event(of work: WorkItem) -> String { work.payload["event"]?.string ?? work.key }
+  static func take(of work: WorkItem) -> Int { work.payload["take"]?.int ?? 1 }
 }

@@ -1,3 +1,4 @@
+import Cryptography
 import OpenCRVS
 import HTTP
 import JSON
@@ -40,10 +41,11 @@ extension OpenCRVSMediator {
     return Arrival(token: token, number: number, aid: value["aid"]?.string)
   }
 
-  /// Keeps the UIN token of a birth; OpenCRVS is told of it once, whichever way it comes.
+  /// Keeps the UIN token of a birth; OpenCRVS is told of it once, whichever way it comes, and once more after an error.
   private func keepToken(_ token: String, of number: String, _ aid: String?, _ context: StageContext) async throws {
     let kept = try await KeptToken(token, context.services.envelopeKeys)
-    let isNew = try await keep(TokenRecord(kept, ofBirth: number, aid: aid), telling: .token, context) { known in
+    let record = TokenRecord(kept, ofBirth: number, aid: aid)
+    let isNew = try await keep(record, telling: .token, of: { try await birth(of: number, context) }, context) { known in
       if known.token.isOther(than: token) {
         throw MediatorError(.conflict, "another token was received before for the same registration number")
       }
@@ -73,11 +75,12 @@ extension OpenCRVSMediator {
     let what = value["what"]?.string.flatMap(ChangeResult.init)
     let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100)
     if status == .error, errors.isEmpty { throw MediatorError(.unreadable, "the message names no error") }
-    // Told once more because a person wants it so, and once for each time.
-    let again = value["again"]?.int.map { ":\($0)" } ?? ""
+    // Told once more because a person wants it so, and once for each time. Without that the end of each run is told, once.
+    let again = value["again"]?.int
+    let run = value["run"]?.int.map { $0 > 1 ? ":run:\($0)" : "" } ?? ""
     let kept = if let token { try await KeptToken(token, context.services.envelopeKeys) } else { KeptToken.none }
     var result = ResultRecord(
-      Self.statusKey(type, status.rawValue, subject + again), type: type, status, transaction: transaction, aid: aid,
+      Self.statusKey(type, status.rawValue, subject + (again.map { ":\($0)" } ?? run)), type: type, status, transaction: transaction, aid: aid,
       numberKind: number?.kind, number: number?.text, errors: errors, token: kept)
     result.became(what, fields: Array(changed))
     let told: Telling? =
@@ -90,7 +93,9 @@ extension OpenCRVSMediator {
       // The corrected birth had not reached MOSIP before: its token comes by the credential as well.
       try await keepToken(token, of: number.text, aid, context)
     }
-    let isNew = try await keep(result, telling: told, context) { known in
+    let isNew = try await keep(
+      result, telling: told, isWanted: again != nil, of: { try await event(transaction, type, number?.text, context) }, context
+    ) { known in
       guard let token, known.token.isOther(than: token) else { return }
       throw MediatorError(.conflict, "another token was received before for the same result")
     }
@@ -122,58 +127,134 @@ extension OpenCRVSMediator {
     return try MediatorBodies.json(plaintext, "the message")
   }
 
-  /// Keeps what came back, and schedules that OpenCRVS is told, in one commit.
-  /// - Returns: false when it was there already.
-  private func keep<Record: KeptRecord>(
-    _ record: Record, telling what: Telling?, _ context: StageContext, check: (Record) throws -> Void
-  ) async throws -> Bool {
-    if let known = try await context.store.record(Record.self, record.key) {
-      try check(known)
-      return false
+  /// The event that a result is of: by its work key; a birth's also by its registration number.
+  private func event(
+    _ transaction: String?, _ type: String, _ number: String?, _ context: StageContext
+  ) async throws -> EventRecord? {
+    if let transaction, let event = try await context.store.record(EventRecord.self, OpenCRVSRecordKey.of(transaction)) {
+      return event
     }
-    var changes = [record.writing]
-    if let what { changes.append(.schedule(telling(what, Record.collection, record.key))) }
-    do {
-      try await context.store.commit(changes)
-    } catch let conflict as StoreConflict {
-      guard let known = try await context.store.record(Record.self, record.key) else { throw conflict }
-      try check(known)
-      return false
-    }
-    return true
+    guard type == EventKind.birth.rawValue, let number else { return nil }
+    return try await birth(of: number, context)
   }
 
+  /// The birth of a registration number, as far as MOSIP has taken it: what is told by that number is told of no other record.
+  private func birth(of number: String, _ context: StageContext) async throws -> EventRecord? {
+    let events = try await context.store.records(
+      EventRecord.collection, where: "registrationNumber", is: number, after: nil, limit: 50)
+    return try events.map { try EventRecord($0) }.first { $0.kind == .birth && $0.takenAid != nil }
+  }
+
+  /// Keeps what came back, and schedules that OpenCRVS is told, in one commit. What there was to tell of the event before is out of date
+  /// from then on.
+  /// - Returns: false when it was there already.
+  private func keep<Record: KeptRecord>(
+    _ record: Record, telling what: Telling?, isWanted: Bool = false, of event: () async throws -> EventRecord?,
+    _ context: StageContext, check: (Record) throws -> Void
+  ) async throws -> Bool {
+    try await untilCommitted {
+      let known = try await context.store.record(Record.self, record.key)
+      if let known { try check(known) }
+      var event = try await event()
+      // The same token after an error is what there is to tell again.
+      guard known == nil || what == .token && event?.hasError == true else { return false }
+      var changes = known == nil ? [record.writing] : []
+      if let what {
+        let work = telling(
+          what, Record.collection, record.key, of: event, isRepeatable: known != nil, isWanted: isWanted)
+        changes.append(.schedule(work))
+        event?.isTold(by: work.key)
+      } else {
+        event?.isTold(by: "\(Record.collection):\(record.key)")
+      }
+      if let event { changes.append(event.writing) }
+      try await context.store.commit(changes)
+      return known == nil
+    }
+  }
+
+  // MARK: telling OpenCRVS
+
   /// The work of telling OpenCRVS what a record says.
-  func telling(_ what: Telling, _ collection: String, _ key: String) -> WorkItem {
-    WorkItem(
-      kind: Self.tell, key: "\(what.rawValue):\(collection):\(key)",
-      payload: ["what": .string(what.rawValue), "collection": .string(collection), "record": .string(key)])
+  /// - Parameters:
+  ///   - event: the event that it is of; without it nothing is known that could make it out of date.
+  ///   - isRepeatable: whether the same record may have been told before.
+  ///   - isWanted: whether a person wants it told, be it what was told last.
+  func telling(
+    _ what: Telling, _ collection: String, _ key: String, of event: EventRecord?, isRepeatable: Bool = false,
+    isWanted: Bool = false
+  ) -> WorkItem {
+    var payload: JSONObject = ["what": .string(what.rawValue), "collection": .string(collection), "record": .string(key)]
+    if let event { payload["event"] = .string(event.key) }
+    if isWanted { payload["wanted"] = true }
+    let number = event.map { $0.tellings + 1 } ?? 1
+    return WorkItem(
+      kind: Self.tell, key: "\(what.rawValue):\(collection):\(key)" + (isRepeatable && number > 1 ? "#\(number)" : ""),
+      payload: .object(payload))
+  }
+
+  /// The work of telling OpenCRVS under which application id MOSIP has taken an event.
+  func tellingAid(of event: EventRecord) -> WorkItem {
+    var work = telling(.aid, EventRecord.collection, event.key, of: event)
+    if event.take > 1 { work.key += "#\(event.take)" }
+    return work
   }
 
   /// `POST <opencrvs url>` with `{"BRN"|"DRN", "MOSIP_AID"}`, `{"BRN"|"DRN", "MOSIP_PSUT_TOKEN_ID"}` or
   /// `{"BRN"|"DRN", "MOSIP_AID"?, "MOSIP_ERROR"}`, until OpenCRVS
-  /// takes it: every refusal is tried again, since it is a person's registration that would be lost.
+  /// takes it: every refusal is tried again, since it is a person's registration that would be lost. What is out of date by then, and an
+  /// error or a token that is what was told last, is not told.
   func tell(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
       let record = try await told(collection, key, context)
     else { throw MediatorError(.unknown, "there is nothing of this key to tell").workFailure }
+    let what = work.payload["what"]?.string.flatMap(Telling.init) ?? .error
+    let event = try await subject(of: work, context)
+    if what == .aid {
+      guard let record = record as? EventRecord, record.status != .failed else { return .done }
+      // An earlier version wanted to say so before MOSIP had taken it; or it is on its way there once more.
+      if record.status != .forwarded { return .again(afterSeconds: 5) }
+    } else if let event, event.latest != work.key {
+      return .done
+    }
+    let body = try await body(what, record, context)
+    let mark = what == .token ? what.rawValue : Hash.sha256Hex(body.encoded())
+    if what != .aid, let event, event.told == mark, work.payload["wanted"]?.bool != true { return .done }
+    _ = try await MediatorClient(http: context.services.http).post(
+      body.encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context), service: "OpenCRVS")
+    if what != .aid, let event { try await wasTold(event.key, mark, context) }
+    return .done
+  }
+
+  /// The event that a piece of telling is of; nil for the work of an earlier version.
+  private func subject(of work: WorkItem, _ context: StageContext) async throws -> EventRecord? {
+    guard let key = work.payload["event"]?.string else { return nil }
+    return try await context.store.record(EventRecord.self, key)
+  }
+
+  private func body(_ what: Telling, _ record: any Tellable, _ context: StageContext) async throws -> JSONValue {
     var body = JSONObject()
     if let number = record.registrationNumber {
       body[(record.numberKind ?? .birth).rawValue] = .string(number)
     } else {
-      body["MOSIP_AID"] = JSONValue(record.aid)
+      body["MOSIP_AID"] = JSONValue(record.takenAid)
     }
-    switch work.payload["what"]?.string.flatMap(Telling.init) {
-    case .aid: body["MOSIP_AID"] = JSONValue(record.aid)
+    switch what {
+    case .aid: body["MOSIP_AID"] = JSONValue(record.takenAid)
     case .token: body["MOSIP_PSUT_TOKEN_ID"] = JSONValue(try await record.token.opened(context.services.envelopeKeys))
-    case .error, nil:
-      if let aid = record.aid { body["MOSIP_AID"] = .string(aid) }
+    case .error:
+      if let aid = record.takenAid { body["MOSIP_AID"] = .string(aid) }
       body["MOSIP_ERROR"] = .string(record.errors.map { "\($0.code): \($0.message)" }.joined(separator: "; "))
     }
-    _ = try await MediatorClient(http: context.services.http).post(
-      JSONValue.object(body).encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context),
-      service: "OpenCRVS")
-    return .done
+    return .object(body)
+  }
+
+  private func wasTold(_ key: String, _ mark: String, _ context: StageContext) async throws {
+    try await untilCommitted {
+      guard var event = try await context.store.record(EventRecord.self, key) else { return }
+      event.told = mark
+      try await context.store.commit([event.writing])
+    }
   }
 
   private func told(_ collection: String, _ key: String, _ context: StageContext) async throws -> (any Tellable)? {

@@ -9,16 +9,17 @@ extension OpenCRVSMediator {
   // MARK: results that MOSIP owes
 
   /// The work that looks, when `answer-within` is over, whether a result came.
-  func awaiting(_ key: String, _ context: StageContext) -> [StageChange] {
+  func awaiting(_ key: String, take: Int = 1, _ context: StageContext) -> [StageChange] {
     let hours = settings.integer("answer-within")
     guard hours > 0 else { return [] }
     let moment = context.services.clock.now.advanced(bySeconds: Double(hours) * 3600)
-    return [.schedule(WorkItem(kind: Self.answer, key: key, notBefore: moment))]
+    return [.schedule(Self.work(Self.answer, on: key, take: take, notBefore: moment))]
   }
 
   /// Tells OpenCRVS, once, that no result came. One that comes later is told like any other.
   func checkAnswer(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
-    guard settings.integer("answer-within") > 0, let event = try await context.store.record(EventRecord.self, work.key),
+    guard settings.integer("answer-within") > 0,
+      let event = try await context.store.record(EventRecord.self, Self.event(of: work)), event.take == Self.take(of: work),
       event.status != .failed, let kind = event.kind
     else { return .done }
     let key = Self.statusKey(kind.rawValue, "unanswered", work.key)
@@ -26,16 +27,20 @@ extension OpenCRVSMediator {
     else { return .done }
     let message = "no result came from MOSIP within \(settings.integer("answer-within")) hours"
     let result = ResultRecord(
-      key, type: kind.rawValue, .error, transaction: work.key, aid: event.aid, numberKind: event.numberKind,
+      key, type: kind.rawValue, .error, transaction: event.key, aid: event.takenAid, numberKind: event.numberKind,
       number: event.registrationNumber, errors: [ToldError(code: MediatorError.Code.noResult.rawValue, message: message)])
     context.log.warning(
-      message, ["type": kind.rawValue, "record": work.key, "status": event.status.rawValue, "code": "OPN-CRVS-019"])
-    return .done(changes: [
-      result.writing, .schedule(telling(.error, ResultRecord.collection, key)),
-    ])
+      message, ["type": kind.rawValue, "record": event.key, "status": event.status.rawValue, "code": "OPN-CRVS-019"])
+    var told = event
+    let telling = telling(.error, ResultRecord.collection, key, of: event)
+    told.isTold(by: telling.key)
+    return .done(changes: [result.writing, told.writing, .schedule(telling)])
   }
 
   private func hasResult(_ event: EventRecord, _ kind: EventKind, _ context: StageContext) async throws -> Bool {
+    if event.latest != nil { return true }
+    // What came of a go before is no result of this one.
+    if event.take > 1 { return false }
     for status in ResultStatus.allCases {
       let key = Self.statusKey(kind.rawValue, status.rawValue, event.key)
       if try await context.store.has(ResultRecord.self, key) { return true }

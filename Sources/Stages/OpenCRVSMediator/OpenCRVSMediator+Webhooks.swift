@@ -68,23 +68,26 @@ extension OpenCRVSMediator {
   /// Takes an event into object store and database; one that is there already changes nothing.
   private func take(_ event: OpenCRVSEvent, _ number: String, _ context: StageContext) async throws -> Response {
     let key = OpenCRVSRecordKey.of(event)
-    if let answer = try await answerOfKnown(event, key, context) { return answer }
+    if case .known(let answer) = try await standing(of: event, key, context) { return answer }
     let object = event.digest + ".json"
     try await contents(context).put(event.encoded, container: OpenCRVSRecordKey.container(key), key: object)
     let kind = EventKind(topic: event.topic)
-    let record = EventRecord(key, event, number: number, object: object)
-    var isFirst = true
     let known = try await untilCommitted { () -> Response? in
       if kind != nil, kind != .birth { try await takeUpParked(of: event.bundle.compositionId, context) }
+      let record: EventRecord
+      switch try await standing(of: event, key, context) {
       // Taken up just now; or delivered twice at the same time, and the other delivery was first.
-      if kind != .birth || !isFirst, let answer = try await answerOfKnown(event, key, context) { return answer }
-      isFirst = false
+      case .known(let answer): return answer
+      case .new: record = EventRecord(key, event, number: number, object: object)
+      case .again(let former, let isSame):
+        record = try EventRecord(former, sentAgain: event, number: number, object: object, isSame: isSame)
+      }
       var changes = [record.writing]
       if kind != nil {
         var queue = try await RecordQueue.of(event.bundle.compositionId, context.store)
         try await queue.dropEnded(context)
-        queue.append(key)
-        changes += queue.changes + awaiting(key, context)
+        queue.append(key, take: record.take)
+        changes += queue.changes + awaiting(key, take: record.take, context)
       }
       try await context.store.commit(changes)
       return nil
@@ -109,15 +112,24 @@ extension OpenCRVSMediator {
     }
   }
 
-  private func answerOfKnown(_ event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Response? {
-    guard let known = try await context.store.record(EventRecord.self, key) else { return nil }
+  /// What an event that comes in is to what is known.
+  private enum Standing {
+    case new
+    /// Of a birth whose error there was to tell: it is tried again.
+    case again(EventRecord, isSame: Bool)
+    case known(Response)
+  }
+
+  private func standing(of event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Standing {
+    guard let known = try await context.store.record(EventRecord.self, key) else { return .new }
     let isSame = try await event.isSame(asDigest: known.digest) {
       try await contents(context).get(container: known.container, key: known.object)
     }
+    if known.kind == .birth, known.hasEnded, known.hasError { return .again(known, isSame: isSame) }
     guard isSame else {
       throw MediatorError(.conflict, "the same record was received before with other content")
     }
-    return taken(known.status != .parked, context)
+    return .known(taken(known.status != .parked, context))
   }
 
   private func taken(_ isForwarded: Bool, _ context: StageContext) -> Response {

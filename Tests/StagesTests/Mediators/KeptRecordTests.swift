@@ -64,9 +64,10 @@ struct KeptRecordTests {
       BirthRecord.self,
       """
       {"rid":"10001","status":"Failed","digest":"d1","object":"event-d1.json","registrationNumber":"2022B","by":"c1","packetHash":"AB",
-      "packetSize":12,"leftOut":["x: y"],"outcome":"REJECTED","errorCode":"OPN-CRVS-006"}
+      "packetSize":12,"leftOut":["x: y"],"outcome":"REJECTED","errorCode":"OPN-CRVS-006","take":2,"ends":3,"toldEnd":2}
       """, needed: ["rid", "status", "digest", "object"], choices: ["status", "outcome"]
     ) {
+      #expect($0.take == 2 && $0.ends == 3 && $0.toldEnd == 2)
       #expect($0.status == .failed && $0.outcome == .rejected && $0.by == "c1" && $0.packetHash == "AB")
       $0.outcome = nil
       $0.status = .created

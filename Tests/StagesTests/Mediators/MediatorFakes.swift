@@ -346,7 +346,7 @@ struct FakeHTTP: HTTPExchange {
 }
 
 /// Services that no mediator may need.
-struct UnusedByMediators: PacketManager, CredentialService, VirusScanner, PipelineEntrance {
+struct UnusedByMediators: PacketManager, CredentialService, VirusScanner {
   struct NotNeeded: Error {}
   var isScanning: Bool { false }
   func scan(_ bytes: [UInt8]) async throws -> String? { throw NotNeeded() }
@@ -360,7 +360,28 @@ struct UnusedByMediators: PacketManager, CredentialService, VirusScanner, Pipeli
   func tags(of rid: String, named names: [String]?) async throws -> [String: String] { throw NotNeeded() }
   func addOrUpdateTags(of rid: String, _ tags: [String: String]) async throws { throw NotNeeded() }
   func deleteTags(of rid: String, named names: [String]) async throws { throw NotNeeded() }
+}
+
+/// Runs registrations again, and takes the outcome of a birth away as a replay does.
+struct FakePipeline: PipelineEntrance {
+  let world: MediatorWorld
+
+  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain {
+    try world.step { state in
+      guard state.runsAgain == .begun else { return state.runsAgain }
+      let births = state.records.filter { $0.key.hasPrefix("mosip-mediator|birth_transactions|") }
+      guard let place = births.first(where: { $0.value.document["rid"]?.string == rid })?.key,
+        state.records[place]?.document["outcome"] != nil
+      else { return .notNeeded }
+      state.records[place]?.document["outcome"] = nil
+      state.records[place]?.version += 1
+      state.registrations?[rid]?.statusCode = "PROCESSING"
+      state.ranAgain.append(rid)
+      return .begun
+    }
+  }
+
   func conclude(
     _ message: Message, at stage: String, _ verdict: Verdict, opening registration: RegistrationOpening?
-  ) async throws -> Bool { throw NotNeeded() }
+  ) async throws -> Bool { throw UnusedByMediators.NotNeeded() }
 }

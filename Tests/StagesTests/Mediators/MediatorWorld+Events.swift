@@ -42,7 +42,7 @@ extension MediatorWorld {
       guard let place = request.url.firstRange(of: "/opencrvs/v1"), request.method == "POST",
         case .bytes(let body) = request.body
       else { return nil }
-      return (String(request.url[place.upperBound...]), (try? JSONValue.parse(body))?["id"]?.string ?? "")
+      return (String(request.url[place.upperBound...].prefix { $0 != "?" }), (try? JSONValue.parse(body))?["id"]?.string ?? "")
     }
   }
 

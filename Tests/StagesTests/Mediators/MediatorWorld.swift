@@ -61,6 +61,9 @@ final class MediatorWorld: Sendable {
     var patchRefusals: [ServiceError] = []
     /// How registrations stand, by RID; nil for the one state that all of them have.
     var registrations: [String: RegistrationRecord]?
+    /// Whether registrations run where they can be run again, and which were.
+    var runsAgain = RunAgain.begun
+    var ranAgain: [String] = []
   }
 
   let state = Mutex(State())
@@ -107,7 +110,7 @@ final class MediatorWorld: Sendable {
       virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
     if state.withLock({ $0.hasNotifier }) { services.notifier = FakeNotifier(world: self) }
     return StageContext(
-      stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: UnusedByMediators(),
+      stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: FakePipeline(world: self),
       spool: spool, log: Log(stage))
   }
 

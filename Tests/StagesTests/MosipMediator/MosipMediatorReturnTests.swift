@@ -456,6 +456,7 @@ struct MosipMediatorReturnTests {
   @Test(arguments: ["REJECTED", "FAILED"])
   func `reports a registration that was rejected or failed, once`(_ result: String) async throws {
     try await upload()
+    world.state.withLock { $0.registrations = [Births.rid(1): FakeRegister.row(Births.rid(1), result, at: "VALIDATE_PACKET")] }
     for _ in 0..<2 {
       #expect(
         try await call(delivery(completed(Births.rid(1), result), path: MosipMediator.workflowPath)).status

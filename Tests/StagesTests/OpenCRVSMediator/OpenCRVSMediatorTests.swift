@@ -198,7 +198,7 @@ struct OpenCRVSMediatorTests {
     _ = try await post(Births.webhook(Births.usual(given: name)))
     world.state.withLock { $0.answers["/birth"] = [ClientResponse(status: 200)] }
     try await run()
-    let sent = try #require(world.state.withLock { $0.requests.first { $0.url.hasSuffix("/opencrvs/v1/birth") } })
+    let sent = try #require(world.state.withLock { $0.requests.first { $0.url.hasSuffix("/opencrvs/v1/birth?take=1") } })
     #expect(sent.headers["Cookie"] == "Authorization=good")
     guard case .bytes(let body) = sent.body else { throw MediatorWorld.Crash() }
     let value = try JSONValue.parse(body)
@@ -242,8 +242,9 @@ struct OpenCRVSMediatorTests {
     world.state.withLock { $0.answers["/birth"] = [ClientResponse(status: 400, body: Array(body.utf8))] }
     try await run()
     let told = world.state.withLock { $0.atOpenCRVS }
-    #expect(told.count == 2)
+    #expect(told.count == 1, "no application id, since MOSIP did not take it")
     #expect(told.last?["BRN"] == "2022BTEST01")
+    #expect(told.last?["MOSIP_AID"] == nil)
     #expect(told.last?["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-006: ") == true)
     #expect(world.document("opencrvs-mediator", "events", Births.record)?["status"] == "Failed")
     // The engine may ask again after a crash.
@@ -302,7 +303,8 @@ struct OpenCRVSMediatorTests {
     // An earlier version kept it in the clear, and had not told it yet.
     let old: JSONValue = ["numberKind": "BRN", "registrationNumber": "2022BTEST02", "uinToken": "t1", "aid": "45452"]
     try await context.store.commit([
-      .insert(collection: "tokens", key: "2022BTEST02", document: old), .schedule(stage.telling(.token, "tokens", "2022BTEST02")),
+      .insert(collection: "tokens", key: "2022BTEST02", document: old),
+      .schedule(stage.telling(.token, "tokens", "2022BTEST02", of: nil)),
     ])
     try await run()
     #expect(world.state.withLock { $0.atOpenCRVS.last } == ["BRN": "2022BTEST02", "MOSIP_PSUT_TOKEN_ID": "t1"])

@@ -221,7 +221,7 @@ extension MosipMediator {
     let key = OpenCRVSRecordKey.of(change.recordId)
     let before = try await context.store.record(BirthRecord.self, key)
     var changes = [
-      BirthRecord(key, rid: change.rid, event, object: change.object, by: change.key, over: before?.version).writing
+      BirthRecord(key, rid: change.rid, event, object: change.object, by: change.key, over: before).writing
     ]
     if let before, before.rid != change.rid {
       // Whoever would run the failed registration again would make a second UIN.

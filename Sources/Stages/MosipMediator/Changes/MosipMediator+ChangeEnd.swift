@@ -181,6 +181,34 @@ extension MosipMediator {
     return [DeathNumber(number, of: change.recordId).writing]
   }
 
+  /// The work on a change was given up: it ends in an error, so that those behind it in its line go on.
+  func changeGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
+    let key = work.payload["key"]?.string ?? work.key
+    guard let stored = try await context.store.record(ChangeRecord.collection, key) else { return }
+    guard let change = context.readable(ChangeRecord.self, stored) else { return try await letGo(stored, context) }
+    if change.hasEnded { return }
+    if work.kind == Self.change {
+      // Work of an earlier go means nothing by now; that of an uploaded packet has only to tidy up.
+      guard work.key == Self.work(on: key, take: change.take).key, change.status != .uploaded else { return }
+    }
+    _ = try await fail(change, failure, context)
+  }
+
+  /// Lets those go that wait in their line behind a change that nobody can read.
+  private func letGo(_ stored: StageRecord, _ context: StageContext) async throws {
+    guard let record = try RecordReader(stored).optionalText("recordId") else { return }
+    try await untilCommitted {
+      var line = try await self.line(record, context)
+      let wasFirst = line.queue.first == stored.key
+      line.queue.removeAll { $0 == stored.key }
+      var changes = [line.writing]
+      if wasFirst, let next = line.queue.first, let behind = try await context.store.record(ChangeRecord.collection, next) {
+        changes.append(.schedule(Self.work(on: next, take: ChangeRecord.take(of: behind))))
+      }
+      try await context.store.commit(changes)
+    }
+  }
+
   // MARK: registrations of their own
 
   /// A look at what became of a registration, should its completed event never come.
@@ -251,6 +279,7 @@ extension MosipMediator {
     if let number = change.registrationNumber { message["opencrvs" + change.kind.numberKind.rawValue] = .string(number) }
     if let code = change.errorCode {
       message["errors"] = [["errorCode": .string(code), "errorMessage": .string(change.errorMessage ?? "")]]
+      if change.take > 1 { message["run"] = JSONValue(change.take) }
     } else {
       if let rid = change.otherRid ?? change.subjectRid,
         let identity = try await context.services.identities.identity(.rid(rid))

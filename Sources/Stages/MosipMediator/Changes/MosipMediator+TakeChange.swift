@@ -13,7 +13,7 @@ extension MosipMediator {
     let key = OpenCRVSRecordKey.of(event)
     for _ in 0..<8 {
       if let answer = try await answerOfKnownChange(event, kind, key, context) { return answer }
-      let rid = try await changeRID(of: event, context)
+      let rid = try await unusedRID(of: event, context)
       let object = "event-\(event.digest).json"
       try await events(context).put(event.encoded, container: rid, key: object)
       var line = try await self.line(event.bundle.compositionId, context)
@@ -74,16 +74,6 @@ extension MosipMediator {
   /// Upstream answers a death with the application id as its message; the others are ours.
   private func takenChange(_ kind: EventKind, _ rid: String, _ context: StageContext) -> Response {
     answer(context).message(kind == .death ? rid : "Received.", ["aid": .string(rid)])
-  }
-
-  /// The application id that the event carries, if it is nobody's yet (a record that was a birth before carries the birth's), else a new one.
-  private func changeRID(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
-    if let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried),
-      try await !context.store.has(RIDOwner.self, carried)
-    {
-      return carried
-    }
-    return try await newRID(context)
   }
 
   // MARK: what is stored

@@ -32,15 +32,24 @@ struct BirthRecord: KeptRecord {
   /// How its registration failed; nil again while it is run once more, and after it has succeeded.
   var outcome: RegistrationEnd? { didSet { document["outcome"] = outcome.map { .string($0.rawValue) } } }
   var errorCode: String? { didSet { document["errorCode"] = errorCode.map(JSONValue.string) } }
+  /// Which go this is: 1 for the first, one more each time that OpenCRVS sent it again after its error.
+  var take: Int { didSet { document["take"] = JSONValue(take) } }
+  /// How often it came to an end without a UIN token, in any of its goes.
+  private(set) var ends: Int
+  /// The last of these ends that the OpenCRVS side was told.
+  var toldEnd: Int? { didSet { document["toldEnd"] = toldEnd.map { JSONValue($0) } } }
   private(set) var document: JSONValue
 
   /// A birth whose work begins.
   /// - Parameters:
   ///   - by: the correction that makes the UIN instead of it.
-  ///   - version: that of the birth which it takes the place of.
-  init(_ key: String, rid: String, _ event: OpenCRVSEvent, object: String, by: String? = nil, over version: Int? = nil) {
+  ///   - former: the birth which it takes the place of.
+  init(_ key: String, rid: String, _ event: OpenCRVSEvent, object: String, by: String? = nil, over former: BirthRecord? = nil) {
     self.key = key
-    self.version = version
+    version = former?.version
+    take = former?.take ?? 1
+    ends = former?.ends ?? 0
+    toldEnd = former?.toldEnd
     self.rid = rid
     status = .ridGenerated
     digest = event.digest
@@ -52,6 +61,10 @@ struct BirthRecord: KeptRecord {
       "registrationNumber": JSONValue(registrationNumber),
     ]
     if let by { document["by"] = .string(by) }
+    guard former != nil else { return }
+    document["take"] = JSONValue(take)
+    document["ends"] = JSONValue(ends)
+    document["toldEnd"] = toldEnd.map { JSONValue($0) }
   }
 
   init(_ record: StageRecord) throws(ServiceError) {
@@ -67,7 +80,31 @@ struct BirthRecord: KeptRecord {
     packetHash = try read.optionalText("packetHash")
     outcome = try read.optionalChoice("outcome")
     errorCode = try read.optionalText("errorCode")
+    take = try read.optionalNumber("take") ?? 1
+    ends = try read.optionalNumber("ends") ?? 0
+    toldEnd = try read.optionalNumber("toldEnd")
     document = record.document
+  }
+
+  /// Whether its present go came to an end without a UIN, and nobody runs it again.
+  var hasFailed: Bool { status == .failed || outcome != nil }
+
+  /// Whether OpenCRVS has sent it again after its error, and means another go.
+  /// - Parameter go: which one the sender says that it is; nil for a sender that does not count: then it is meant once the error was told.
+  func isSentAgain(_ go: Int?) -> Bool { hasFailed && (go.map { $0 > take } ?? (toldEnd == ends)) }
+
+  /// It came to an end without a UIN token.
+  /// - Returns: the number of this end.
+  mutating func isEnded() -> Int {
+    ends += 1
+    document["ends"] = JSONValue(ends)
+    return ends
+  }
+
+  /// It goes on where its work was given up: with its packet where that was made.
+  mutating func goesOn() {
+    status = packetHash == nil ? .ridGenerated : .created
+    errorCode = nil
   }
 
   /// Says which packet is its own.

@@ -34,6 +34,16 @@ struct EventRecord: KeptRecord, Tellable {
   var aid: String? { didSet { document["aid"] = aid.map(JSONValue.string) } }
   var errors: [ToldError] { didSet { document["errors"] = .array(errors.map(\.document)) } }
   var token: KeptToken { .none }
+  /// Which go this is: 1 for the first, one more each time that OpenCRVS sent it again after its error.
+  private(set) var take: Int
+  /// The application id under which the MOSIP side took it last.
+  private(set) var takenAid: String?
+  /// What there is to tell of it: the key of the work that tells it. What other work would tell is out of date.
+  private(set) var latest: String?
+  /// How often there was something to tell of it.
+  private(set) var tellings: Int
+  /// What OpenCRVS was told of it last, as a hash; nothing of what an application id says.
+  var told: String? { didSet { document["told"] = JSONValue(told) } }
   private(set) var document: JSONValue
 
   /// An event that has come; one of a topic without a way is parked.
@@ -50,6 +60,8 @@ struct EventRecord: KeptRecord, Tellable {
     let kind = EventKind(topic: topic)
     status = kind == nil ? .parked : .received
     errors = []
+    take = 1
+    tellings = 0
     document = [
       "topic": .string(topic), "kind": JSONValue(kind?.rawValue), "recordId": .string(recordId),
       "numberKind": JSONValue(numberKind?.rawValue), "registrationNumber": .string(number), "digest": .string(digest),
@@ -71,6 +83,11 @@ struct EventRecord: KeptRecord, Tellable {
     status = .received
     aid = parked.aid
     errors = parked.errors
+    take = parked.take
+    takenAid = parked.takenAid
+    latest = parked.latest
+    tellings = parked.tellings
+    told = parked.told
     document = parked.document
     document["kind"] = JSONValue(EventKind(topic: event.topic)?.rawValue)
     document["lastModified"] = JSONValue(event.bundle.task.lastModified)
@@ -92,7 +109,33 @@ struct EventRecord: KeptRecord, Tellable {
     status = try read.choice("status")
     aid = try read.optionalText("aid")
     errors = try ToldError.list(read)
+    take = try read.optionalNumber("take") ?? 1
+    // What was forwarded before this was written down was taken under its own.
+    takenAid = try read.optionalText("takenAid") ?? (status == .forwarded ? aid : nil)
+    latest = try read.optionalText("latest")
+    tellings = try read.optionalNumber("tellings") ?? 0
+    told = try read.optionalText("told")
     document = record.document
+  }
+
+  /// The same record, sent again after its error.
+  /// - Parameter isSame: whether its content is that of before: then MOSIP goes on under the same application id.
+  init(
+    _ former: EventRecord, sentAgain event: OpenCRVSEvent, number: String, object: String, isSame: Bool
+  ) throws(ServiceError) {
+    var document = former.document
+    document["digest"] = .string(event.digest)
+    document["object"] = .string(object)
+    document["container"] = .string(OpenCRVSRecordKey.container(former.key))
+    document["registrationNumber"] = .string(number)
+    document["lastModified"] = JSONValue(event.bundle.task.lastModified)
+    document["status"] = .string(Status.received.rawValue)
+    document["take"] = JSONValue(former.take + 1)
+    document["errors"] = []
+    document["latest"] = nil
+    if !isSame { document["aid"] = nil }
+    try self.init(
+      StageRecord(collection: Self.collection, key: former.key, version: former.version ?? 0, document: document))
   }
 
   /// The kind of the event; nil for a topic without a way to MOSIP.
@@ -100,4 +143,23 @@ struct EventRecord: KeptRecord, Tellable {
 
   /// Whether it has been forwarded, or never will be.
   var hasEnded: Bool { status == .forwarded || status == .failed }
+
+  /// Whether the last that there was to tell of it is an error.
+  var hasError: Bool { status == .failed || latest?.hasPrefix(Telling.error.rawValue + ":") == true }
+
+  /// The MOSIP side has taken it.
+  mutating func isForwarded(under aid: String) {
+    status = .forwarded
+    self.aid = aid
+    takenAid = aid
+    document["takenAid"] = .string(aid)
+  }
+
+  /// From now on this is what there is to tell of it.
+  mutating func isTold(by key: String) {
+    latest = key
+    tellings += 1
+    document["latest"] = .string(key)
+    document["tellings"] = JSONValue(tellings)
+  }
 }

@@ -11,12 +11,16 @@ struct RecordQueue: KeptRecord {
   var version: Int?
   private let before: [String]
   private(set) var keys: [String] { didSet { document["queue"] = .array(keys.map(JSONValue.string)) } }
+  /// Which go of an event it is, where that is not the first.
+  private var takes: JSONValue { didSet { document["takes"] = takes } }
   private(set) var document: JSONValue
 
   init(_ record: StageRecord) throws(ServiceError) {
     key = record.key
     version = record.version
-    keys = try RecordReader(record).texts("queue")
+    let read = try RecordReader(record)
+    keys = try read.texts("queue")
+    takes = try read.optionalObject("takes").map(JSONValue.object) ?? [:]
     before = keys
     document = record.document
   }
@@ -25,6 +29,7 @@ struct RecordQueue: KeptRecord {
   private init(_ key: String, _ keys: [String]) {
     self.key = key
     self.keys = keys
+    takes = [:]
     before = keys
     document = ["queue": .array(keys.map(JSONValue.string))]
   }
@@ -56,15 +61,23 @@ struct RecordQueue: KeptRecord {
     }
   }
 
-  mutating func append(_ key: String) { if !keys.contains(key) { keys.append(key) } }
-  mutating func remove(_ key: String) { keys.removeAll { $0 == key } }
+  /// Puts a go of an event at the end.
+  mutating func append(_ key: String, take: Int = 1) {
+    if take > 1 { takes[key] = JSONValue(take) }
+    if !keys.contains(key) { keys.append(key) }
+  }
+
+  mutating func remove(_ key: String) {
+    keys.removeAll { $0 == key }
+    if takes[key] != nil { takes[key] = nil }
+  }
 
   /// The changes that keep it and schedule whoever has become the first. They conflict with those of anybody who changed it meanwhile.
   var changes: [StageChange] {
     guard isNew || keys != before else { return [] }
     var out = [writing]
     if let first = keys.first, first != before.first {
-      out.append(.schedule(WorkItem(kind: OpenCRVSMediator.forward, key: first)))
+      out.append(.schedule(OpenCRVSMediator.work(OpenCRVSMediator.forward, on: first, take: takes[first]?.int ?? 1)))
     }
     return out
   }

@@ -14,6 +14,7 @@ struct ResultRecord: KeptRecord, Tellable {
   /// The work key of the event.
   let transaction: String?
   let aid: String?
+  var takenAid: String? { aid }
   let numberKind: NumberKind?
   let registrationNumber: String?
   let errors: [ToldError]

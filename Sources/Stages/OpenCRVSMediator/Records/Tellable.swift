@@ -6,14 +6,15 @@ import StageKit
 protocol Tellable: Sendable {
   var numberKind: NumberKind? { get }
   var registrationNumber: String? { get }
-  var aid: String? { get }
+  /// The application id under which MOSIP has it; nil for what MOSIP did not take.
+  var takenAid: String? { get }
   var token: KeptToken { get }
   var errors: [ToldError] { get }
 }
 
 /// What OpenCRVS is told of a record.
 enum Telling: String, Sendable, CaseIterable {
-  /// The application id that MOSIP knows it by.
+  /// The application id under which MOSIP took it.
   case aid
   case token
   case error

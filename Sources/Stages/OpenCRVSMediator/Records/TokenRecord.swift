@@ -11,6 +11,7 @@ struct TokenRecord: KeptRecord, Tellable {
   let numberKind: NumberKind?
   let registrationNumber: String?
   let aid: String?
+  var takenAid: String? { aid }
   let token: KeptToken
   var errors: [ToldError] { [] }
   let document: JSONValue

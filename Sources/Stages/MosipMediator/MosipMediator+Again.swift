@@ -1,0 +1,86 @@
+import OpenCRVS
+import HTTP
+import JSON
+import StageKit
+
+/// A birth that failed and that OpenCRVS has sent again. Of the same content there is a new run of the same RID. Of other content there is a new
+/// try with a RID of its own, and the one that failed is history; but never beside a UIN, which would be a second one for one child.
+extension MosipMediator {
+  func tryAgain(
+    _ known: BirthRecord, _ event: OpenCRVSEvent, isSame: Bool, _ go: Int?, _ context: StageContext
+  ) async throws -> Response {
+    let go = max(go ?? 0, known.take + 1)
+    let hasUIN = try await context.services.identities.identity(.rid(known.rid)) != nil
+    guard isSame || hasUIN else { return try await newTry(known, event, go, context) }
+    if known.status == .failed { return try await goOn(known, go, context) }
+    switch try await context.pipeline.runAgain(
+      known.rid, by: "OpenCRVS", reason: "the birth was sent again after its error") {
+    case .begun, .notNeeded: return try await counted(known, go, context)
+    case .unknown where !hasUIN: return try await newTry(known, event, go, context)
+    case .unknown, .history:
+      context.log.warning("a birth that was sent again has a UIN, and its registration is not run again here", ["rid": known.rid])
+      return try await counted(known, go, context)
+    }
+  }
+
+  /// No packet of it was taken yet: the work on it goes on.
+  private func goOn(_ known: BirthRecord, _ go: Int, _ context: StageContext) async throws -> Response {
+    var birth = known
+    birth.goesOn()
+    birth.take = go
+    try await context.store.commit([birth.writing, .schedule(Self.packetWork(of: birth))])
+    context.log.info("a birth that failed goes on", ["rid": birth.rid])
+    return taken(birth.rid, context)
+  }
+
+  /// Its registration runs again: the next delivery of the same go begins nothing.
+  func counted(_ known: BirthRecord, _ go: Int, _ context: StageContext) async throws -> Response {
+    try await untilCommitted {
+      guard var birth = try await context.store.record(BirthRecord.self, known.key), birth.take < go else { return }
+      birth.take = go
+      try await context.store.commit([birth.writing])
+    }
+    return taken(known.rid, context)
+  }
+
+  /// A new RID takes the place of the one that failed.
+  private func newTry(
+    _ known: BirthRecord, _ event: OpenCRVSEvent, _ go: Int, _ context: StageContext
+  ) async throws -> Response {
+    try await refuseNumberOfAnother(event, known.key, context)
+    let rid = try await unusedRID(of: event, context)
+    let object = "event-\(event.digest).json"
+    try await events(context).put(event.encoded, container: rid, key: object)
+    var birth = BirthRecord(known.key, rid: rid, event, object: object, over: known)
+    birth.take = go
+    var changes = [
+      birth.writing, RIDOwner(rid, of: known.key).writing,
+      // Whoever would run the failed registration again would make a second UIN.
+      RIDOwner(known.rid, of: known.key, supersededBy: rid).overwriting, .schedule(Self.packetWork(of: birth)),
+    ]
+    if let number = birth.registrationNumber, try await !context.store.has(NumberOwner.self, OpenCRVSRecordKey.of(number)) {
+      changes.append(NumberOwner(number, of: known.key).writing)
+    }
+    try await context.store.commit(changes + likeness(of: event, known.key, context))
+    context.log.info("a birth that failed is tried again", ["rid": rid, "before": known.rid])
+    try? await removePackets(of: known.rid, context)
+    return taken(rid, context)
+  }
+
+  /// The application id that the event carries, if it is nobody's yet (that of the go before, or the birth's, may stand in the record), else a new RID.
+  func unusedRID(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
+    if let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried),
+      try await !context.store.has(RIDOwner.self, carried)
+    {
+      return carried
+    }
+    return try await newRID(context)
+  }
+
+  /// The work on the packet of a further go of a birth; that of the first go comes by the bus.
+  static func packetWork(of birth: BirthRecord) -> WorkItem {
+    WorkItem(
+      kind: packet, key: "\(birth.key)#\(birth.rid)#\(birth.take)",
+      payload: ["transaction": .string(birth.key), "rid": .string(birth.rid)])
+  }
+}
