@@ -46,10 +46,15 @@ import Testing
     try await World.run { world async throws in
       for _ in 1...2 { world.standIn.next("/rid/", .answer(.text("", status: 401))) }
       let first = await fault { try await world.mosip.rids.next(centerId: "45451", machineId: "45452") }
-      #expect(first?.code == "RPR-SVC-008" && first?.isRetriable == false)
+      #expect(first?.code == "RPR-SVC-008" && first?.isRetriable == true, "a person puts it right, and no registration ends by it")
       world.standIn.next("/rid/", .answer(.text("", status: 403)))
       let second = await fault { try await world.mosip.rids.next(centerId: "45451", machineId: "45452") }
-      #expect(second?.code == "RPR-SVC-008")
+      #expect(second?.code == "RPR-SVC-008" && second?.isRetriable == true)
+      for (status, isLater) in [(404, true), (405, true), (408, true), (400, false), (409, false), (413, false)] {
+        world.standIn.next("/rid/", .answer(.text("", status: status)))
+        let fault = await fault { try await world.mosip.rids.next(centerId: "45451", machineId: "45452") }
+        #expect(fault?.code == "RPR-SVC-010" && fault?.isRetriable == isLater, "\(status)")
+      }
     }
   }
 

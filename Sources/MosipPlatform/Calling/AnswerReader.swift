@@ -28,7 +28,9 @@ package struct AnswerReader: Sendable {
           .unavailable, service: service.name, code: CallError.trouble, "\(operation): status \(response.status)")
       }
       if response.status >= 400 {
-        throw ServiceError(.refused, service: service.name, code: CallError.status, "\(operation): status \(response.status)")
+        throw ServiceError(
+          Self.passing.contains(response.status) ? .unavailable : .refused, service: service.name, code: CallError.status,
+          "\(operation): status \(response.status)")
       }
       throw CallError.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")
     }
@@ -44,6 +46,10 @@ package struct AnswerReader: Sendable {
     }
     return answer
   }
+
+  /// Statuses that, without MOSIP's envelope, say nothing of the request: a gateway has no way to the service, or wants other credentials, a
+  /// wrong URL is set, or something took too long. The others (400, 409, 413, 422 ...) are about the request itself, which stays as it is.
+  private static let passing: Set<Int> = [404, 405, 407, 408, 421, 425, 426, 429]
 
   /// Whether the service says that it does not take our token: by the status, or within an envelope, which is then short.
   package func isTokenRefused(_ response: ClientResponse) -> Bool {

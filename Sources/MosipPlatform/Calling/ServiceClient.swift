@@ -122,7 +122,8 @@ struct ServiceClient: Sendable {
     fatalError("the loop returns or throws")
   }
 
+  /// A person's hand is needed, and no registration is at fault: it is tried again.
   private func unauthorised(_ operation: String, _ why: String) -> ServiceError {
-    ServiceError(.refused, service: service.name, code: CallError.unauthorised, "\(operation): \(why)")
+    ServiceError(.unavailable, service: service.name, code: CallError.unauthorised, "\(operation): \(why)")
   }
 }

@@ -30,7 +30,7 @@ final class MosipIdSchemas: IdSchemaSource {
       ).response
     } catch let error as ServiceError where error.kind == .notFound {
       return nil
-    } catch let error as ServiceError where error.isRetriable && kept != nil {
+    } catch let error as ServiceError where error.isRetriable && error.code != CallError.unauthorised && kept != nil {
       // What was good a while ago is better than a standstill.
       return kept?.schema
     }

@@ -34,7 +34,7 @@ final class MosipMasterData: MasterData {
         Self.operation, "GET", "/v1/masterdata/possiblevalues/" + URLText.encode(kind),
         query: [(name: "langCode", value: languages)], .always)
       values = try client.reader.masterData(answer.response)
-    } catch let error as ServiceError where error.isRetriable && kept != nil {
+    } catch let error as ServiceError where error.isRetriable && error.code != CallError.unauthorised && kept != nil {
       // What was good a while ago is better than a standstill.
       return kept?.values
     }

@@ -46,10 +46,7 @@ struct RegistrationEndpoints: Sendable {
         service: "registration status service")
     }
     if let code = Self.errorCode(answer) {
-      // -013 and -014 speak of the moment of sending, and a clock can be put right.
-      if code.hasPrefix("RPR-RGS-"), code != "RPR-RGS-013", code != "RPR-RGS-014" {
-        throw Self.refused("the announcement", code)
-      }
+      if PacketAnswer.meaning(of: code) == .final { throw Self.refused("the announcement", code) }
       throw ServiceError(
         .unavailable, service: "registration status service", code: code, "did not take the announcement")
     }
@@ -60,7 +57,7 @@ struct RegistrationEndpoints: Sendable {
   }
 
   /// Uploads a packet. One that is there already counts as uploaded.
-  /// - Returns: false when the announcement is not known: it must be made again.
+  /// - Returns: false when the announcement is not known or of other bytes: it must be made again.
   /// - Throws: as `sync`.
   func upload(rid: String, packet: [UInt8]) async throws -> Bool {
     let request = ClientRequest(
@@ -71,26 +68,20 @@ struct RegistrationEndpoints: Sendable {
     let answer = try await exchange("packet receiver") {
       try await MediatorClient(http: services.http).send(request, "packet receiver")
     }
-    switch Self.errorCode(answer) {
-    case nil:
+    guard let code = Self.errorCode(answer) else {
       guard answer["response"]?["status"]?.string != nil else {
         throw ServiceError(
           .unavailable, service: "packet receiver", code: "OPN-CRVS-011", "answers neither success nor error")
       }
       return true
-    case "RPR-PKR-005"?: return true
-    case "RPR-PKR-001"?: return false
-    case let code? where Self.finalUploadCodes.contains(code): throw Self.refused("the upload", code)
-    case let code?: throw ServiceError(.unavailable, service: "packet receiver", code: code, "did not take the upload")
+    }
+    switch PacketAnswer.meaning(of: code) {
+    case .taken: return true
+    case .announceAgain: return false
+    case .final: throw Self.refused("the upload", code)
+    case .later: throw ServiceError(.unavailable, service: "packet receiver", code: code, "did not take the upload")
     }
   }
-
-  /// What the very same bytes will meet again (docs/upstream/packet-and-crypto.md#62-upload).
-  private static let finalUploadCodes: Set<String> = [
-    "RPR-PKR-002", "RPR-PKR-003", "RPR-PKR-004", "RPR-PKR-006", "RPR-PKR-009", "RPR-PKR-010", "RPR-PKR-013",
-    "RPR-PKR-014",
-    "RPR-PKR-015", "RPR-PKR-016",
-  ]
 
   private static func refused(_ what: String, _ code: String) -> WorkFailure {
     WorkFailure(code: MediatorError.Code.syncOrUpload.rawValue, "\(what) of the packet is refused with \(code)")
@@ -101,7 +92,10 @@ struct RegistrationEndpoints: Sendable {
     do {
       response = try await send()
     } catch let refusal as MediatorClient.RefusedError {
-      throw WorkFailure(code: MediatorError.Code.syncOrUpload.rawValue, "\(refusal)")
+      // By its code, if it has one; a gateway refuses with the same statuses.
+      if let code = refusal.code, PacketAnswer.meaning(of: code) == .final { throw Self.refused("the request", code) }
+      throw ServiceError(
+        .unavailable, service: service, code: refusal.code ?? MediatorError.Code.syncOrUpload.rawValue, "refuses with \(refusal.status)")
     }
     guard let value = try? JSONValue.parse(response.body) else {
       throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-001", "answers what is not JSON")

@@ -106,7 +106,7 @@ struct MediatorCrashTests {
   func `of a birth that is refused for good leaves one named error`() async throws {
     func refused(_ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> MediatorWorld {
       let world = try MediatorWorld()
-      let body = Array(#"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#.utf8)
+      let body = Array(#"{"response":null,"errors":[{"errorCode":"RPR-PKR-010"}]}"#.utf8)
       world.state.withLock {
         $0.crash = crash
         $0.answers["/registrationpackets"] = Array(repeating: ClientResponse(status: 200, body: body), count: 9)

@@ -133,6 +133,8 @@ struct MosipMediatorTests {
     let second = try await call(birth(Births.usual(record: "r2"), id: "r2"))
     #expect(second.status == 409)
     #expect(second.code == "OPN-CRVS-015")
+    #expect(second.value["errors"]?[0]?["otherRecord"]?.string == Births.record, "the refusal names the other record")
+    #expect(world.state.withLock { $0.nextRID } == 1, "and changes nothing")
     let none = try await call(
       birth(Births.event([Births.task(record: "r3", number: nil), Births.child(number: nil)]), id: "r3"))
     #expect(none.status == 400)
@@ -232,6 +234,13 @@ struct MosipMediatorTests {
     ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-007"}]}"#),
     ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-001"}]}"#),
     ("/registrationpackets", 200, "{}"),
+    // What a setting, a key or a network can mend; and what a gateway answers instead of the service.
+    ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-028"}]}"#),
+    ("/sync", 200, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#), ("/sync", 400, "no json"), ("/sync", 413, ""),
+    ("/sync", 400, #"{"response":null,"errors":[{"errorCode":"RPR-RGS-028"}]}"#),
+    ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#),
+    ("/registrationpackets", 200, #"{"response":null,"errors":[{"errorCode":"RPR-PKR-015"}]}"#),
+    ("/registrationpackets", 409, ""), ("/registrationpackets", 413, "too large"),
   ])
   func `tries again what may work later, with the same bytes`(_ path: String, _ status: Int, _ body: String) async throws {
     world.state.withLock { $0.answers[path] = [ClientResponse(status: status, body: Array(body.utf8))] }
@@ -287,8 +296,8 @@ struct MosipMediatorTests {
   }
 
   @Test(arguments: [
-    ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-003"}]}"#, "OPN-CRVS-011"),
-    ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-009"}]}"#, "OPN-CRVS-011"),
+    ("/sync", #"{"response":null,"errors":[{"errorCode":"RPR-RGS-009"}]}"#, "OPN-CRVS-011"),
+    ("/registrationpackets", #"{"response":null,"errors":[{"errorCode":"RPR-PKR-010"}]}"#, "OPN-CRVS-011"),
   ])
   func `ends a birth that is refused for good as Failed and reports the error, once`(_ path: String, _ body: String, _ code: String)
     async throws
