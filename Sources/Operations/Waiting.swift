@@ -72,6 +72,13 @@ public enum Waiting {
       ]
     }
 
+    /// The stage whose answer a RID waits for; nil for one that waits for none.
+    func stage(_ rid: String, _ connection: Connection) throws -> String? {
+      try connection.execute(
+        "SELECT stage FROM (\(Self.sent(from: 2))) AS sent WHERE rid = $1 ORDER BY due LIMIT 1", [.text(rid)] + parameters
+      ).first?.textOrNull(0)
+    }
+
     /// The open hops by `hop_open`, rows whose stage asked for another try by `registration_not_through`.
     static func sent(from first: Int) -> String {
       let places = "unnest($\(first)::text[], $\(first + 1)::text[], $\(first + 2)::text[]) AS e(process, stage, class)"
@@ -135,6 +142,11 @@ public enum Waiting {
       return OperationError(
         .conflict, "waits-for-information",
         "RID \(rid) waits for a packet with additional information; regproc replay \(rid) runs it again without")
+    }
+    if let stage = try SentElsewhere(connection).stage(rid, connection) {
+      return OperationError(
+        .conflict, "waits-for-answer",
+        "RID \(rid) waits for the answer of \(stage), which runs elsewhere; regproc replay \(rid) --force runs it again without")
     }
     let isKnown = try connection.execute("SELECT EXISTS (SELECT 1 FROM regproc.hop WHERE rid = $1)", [.text(rid)]).only().bool(0)
     return isKnown

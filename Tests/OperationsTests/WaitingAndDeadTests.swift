@@ -443,6 +443,22 @@ struct WaitingAndDeadTests {
         try await place.number("SELECT count(*) FROM regproc.work WHERE payload->>'way' = 'routeAgain' AND not_before <= now()")
           == 1)
       #expect(try await resume(5).json["error"]?.string == "waits-for-information")
+      // What the list calls an answer is refused by that word.
+      let sent = String(Self.rid.dropLast()) + "3"
+      let rules = #"{"every":60,"elapsedSeconds":60,"attempts":3,"elsewhere":[{"process":"TEST","stage":"a","class":"A"}]}"#
+      try await place.run(
+        "INSERT INTO regproc.stage_record (stage, collection, key, version, document) VALUES ('reprocessor', 'rules', 'now', 1, $1::jsonb)",
+        [.text(rules)])
+      try await place.run(
+        """
+        INSERT INTO regprc.registration (workflow_instance_id, reg_id, process, status_code, lang_code, is_active, cr_by, cr_dtimes)
+        VALUES ('w3', $1, 'TEST', 'PROCESSING', 'eng', true, 'test', now())
+        """, [.text(sent)])
+      try await place.run(
+        "UPDATE regproc.hop SET state = 1, sent_at = now(), workflow_instance_id = 'w3' WHERE rid = $1", [.text(sent)])
+      let answers = try await place.endpoint("GET", "/regproc/v1/waiting").json["rows"]?.array ?? []
+      #expect(answers.first { $0["rid"]?.string == sent }?["why"]?.string == "answer")
+      #expect(try await resume(3).json["error"]?.string == "waits-for-answer")
       #expect(try await resume(9).status == 404)
     }
   }
