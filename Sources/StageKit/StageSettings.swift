@@ -42,6 +42,25 @@ public struct SettingField: Sendable {
     self.meaning = meaning
   }
 
+  /// A value as it is taken: a whole number also as a number or as text; nil when it is not of this kind.
+  public func taken(_ value: SettingValue) -> SettingValue? {
+    // Times and sizes are computed with: nobody means more than this, and nothing overflows below it.
+    switch value {
+    case .integer(let number) where number.magnitude > 1_000_000_000_000: return nil
+    case .decimal(let number) where !(number.magnitude <= 1e12): return nil
+    default: break
+    }
+    return switch (kind, value) {
+    case (.text, .text), (.secret, .text), (.file, .text), (.integer, .integer), (.decimal, .decimal), (.boolean, .boolean),
+      (.texts, .texts):
+      value
+    case (.choice(let choices), .text(let text)) where choices.contains(text): value
+    case (.decimal, .integer(let number)): .decimal(Double(number))
+    case (.text, .integer(let number)): .text(String(number))
+    default: nil
+    }
+  }
+
   /// A value of this setting as people may see it.
   public func shown(_ value: SettingValue) -> String {
     let showing: Showing = kind == .secret ? .hidden : .withoutSecretParts
@@ -133,31 +152,13 @@ public struct StageSettings: Sendable {
       guard let value = given[field.name] ?? field.defaultValue else {
         throw SettingError(stage: stage, setting: field.name, "must be given: \(field.meaning)")
       }
-      guard let checked = Self.check(value, as: field.kind) else {
+      guard let checked = field.taken(value) else {
         throw SettingError(stage: stage, setting: field.name, "must be \(field.kind.words)")
       }
       values[field.name] = checked
     }
     self.stage = stage
     self.values = values
-  }
-
-  private static func check(_ value: SettingValue, as kind: SettingField.Kind) -> SettingValue? {
-    // Times and sizes are computed with: nobody means more than this, and nothing overflows below it.
-    switch value {
-    case .integer(let number) where number.magnitude > 1_000_000_000_000: return nil
-    case .decimal(let number) where !(number.magnitude <= 1e12): return nil
-    default: break
-    }
-    return switch (kind, value) {
-    case (.text, .text), (.secret, .text), (.file, .text), (.integer, .integer), (.decimal, .decimal), (.boolean, .boolean),
-      (.texts, .texts):
-      value
-    case (.choice(let choices), .text(let text)) where choices.contains(text): value
-    case (.decimal, .integer(let number)): .decimal(Double(number))
-    case (.text, .integer(let number)): .text(String(number))
-    default: nil
-    }
   }
 
   /// A text, a choice or a secret.

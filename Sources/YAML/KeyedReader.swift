@@ -130,6 +130,16 @@ public final class KeyedReader {
     return Value.read(entry.value, problems)
   }
 
+  /// The number of a key; nil when it is missing, null or (after a problem) no number or out of range.
+  public func number<Value: YAMLReadable & Comparable>(_ key: String, in range: ClosedRange<Value>) -> Value? {
+    guard let value = optional(key, Value.self), let node = entry(key)?.value else { return nil }
+    if range.contains(value) { return value }
+    problems.add(
+      "out-of-range", "\(key) must be from \(range.lowerBound) to \(range.upperBound), not \(Problem.quote(node.text ?? ""))",
+      at: node)
+    return nil
+  }
+
   /// A reader of the mapping under a key; nil when the key is missing or (after a problem) holds no mapping.
   public func mapping(_ key: String, of what: String? = nil) -> KeyedReader? {
     guard let entry = entry(key), !entry.value.isNull else { return nil }

@@ -8,10 +8,10 @@ extension ProgramTests {
   @Suite struct DoctorTests {
     private func run(_ checks: [DoctorCheck], data: String) async throws -> (lines: [String], isGood: Bool) {
       var lines: [String] = []
+      let around = Surroundings(console: Console(environment: [:]), environment: [:], program: Program.regproc)
       let settings = try Settings(
-        Arguments(["--home", Program.repository, "--data", data], for: DoctorCommand.command),
-        Surroundings(console: Console(environment: [:]), environment: [:], program: Program.regproc))
-      let doctor = Doctor(settings, tell: { lines.append("\($0.kind) \($0.name): \($0.text)") })
+        Arguments(["--home", Program.repository, "--data", data], for: DoctorCommand.command), around)
+      let doctor = Doctor(settings, around, tell: { lines.append("\($0.kind) \($0.name): \($0.text)") })
       defer { doctor.blocking.close() }
       for check in checks { try await check.look(doctor, DoctorReport(doctor, check)) }
       return (lines, doctor.isGood)

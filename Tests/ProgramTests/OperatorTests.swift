@@ -37,6 +37,7 @@ extension ProgramTests {
       let unknown = try await Program.run("replay", String(repeating: "1", count: 29), "--data", pipeline.folder)
       #expect(
         unknown.code == 1 && unknown.output.isEmpty && unknown.errors.contains("is not known"), "\(unknown.errors)")
+      #expect(unknown.errors.contains("the journal of the data folder \(pipeline.folder)"), "\(unknown.errors)")
       let noStage = try await Program.run("replay", rid, "--from", "uin-generatr", "--force", "--data", pipeline.folder)
       #expect(noStage.code == 1 && noStage.errors.contains("uin-generator"), "\(noStage.errors)")
 

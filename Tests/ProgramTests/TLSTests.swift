@@ -116,7 +116,8 @@ extension ProgramTests {
         environment: ["REGPROC_HTTP_TLS_CERTIFICATE": files.certificate, "REGPROC_HTTP_TLS_KEY": files.key])
       func told(_ settings: Settings, afterDays days: Double) -> [String] {
         var lines: [String] = []
-        let doctor = Doctor(settings, tell: { lines.append("\($0.kind) \($0.text)") })
+        let around = Surroundings(console: Console(environment: [:]), environment: [:], program: Program.regproc)
+        let doctor = Doctor(settings, around, tell: { lines.append("\($0.kind) \($0.text)") })
         defer { doctor.blocking.close() }
         DoctorTLS.look(
           settings, now: Instant.now.advanced(bySeconds: days * 86_400), DoctorReport(doctor, DoctorTLS.check))

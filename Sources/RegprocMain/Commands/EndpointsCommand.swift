@@ -100,22 +100,26 @@ enum EndpointsCommand {
     }
   }
 
-  /// An engine that is made and never started: it opens no connection, and its keys would be of a folder that goes again.
+  /// An engine of all stages.
   static func withEngine<Result>(
     _ settings: Settings, _ around: Surroundings, _ body: (Engine) throws -> Result
   ) throws -> Result {
+    try withEngine(try PipelinePlan(settings, run: ["all"], around), around, body)
+  }
+
+  /// An engine that is made and never started: it opens no connection, and its keys would be of a folder that goes again.
+  static func withEngine<Result>(
+    _ plan: PipelinePlan, _ around: Surroundings, _ body: (Engine) throws -> Result
+  ) throws -> Result {
+    let settings = plan.settings
     let folder = Files.temporaryFolder(around) + "/regproc-endpoints-\(SecureRandom.uuid())"
     try Files.makeFolder(folder, mode: 0o700)
     defer { Files.removeTree(folder) }
-    var plan = try PipelinePlan(settings, run: ["all"], around)
+    var plan = plan
     let url = settings.text("http.url") ?? "http://127.0.0.1"
     _ = try plan.connectMediators(url: url, folder: folder)
     // What must be given before a start is not needed to tell who may call.
-    for file in plan.run {
-      for field in Plugins.named(file.plugin)?.spec.settings ?? [] where field.defaultValue == nil {
-        if file.settings[field.name] == nil { plan.give(file.name, field.name, url) }
-      }
-    }
+    for (stage, setting) in plan.missing { plan.give(stage, setting, url) }
     let database = PostgresSettings(host: folder, user: "none", database: "none")
     let pool = Pool(database, size: 1)
     defer { pool.close() }

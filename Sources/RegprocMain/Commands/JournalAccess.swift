@@ -13,6 +13,12 @@ struct JournalAccess: Sendable {
   let folder: String?
   private let cluster: PrivateCluster?
 
+  /// Which journal it is, for a person who wonders why something is not in it.
+  var place: String {
+    folder.map { "looked for in the journal of the data folder \($0); --data and --database name others" }
+      ?? "looked for in the database \(database) of the settings; --database names another"
+  }
+
   /// Finds the journal: the configured database; else what runs on the data folder or its demo; else the Postgres that lies in one of them,
   /// started for the moment of the call.
   /// - Throws: `Failure` when there is none.
@@ -27,7 +33,12 @@ struct JournalAccess: Sendable {
       // People wait for it, and end it when they like: replays and reports go over all rows.
       let connection = try Connection(access.database.unhurried)
       defer { connection.close() }
-      return try body(connection, access)
+      do {
+        return try body(connection, access)
+      } catch var error as LifecycleError where ["unknown-rid", "unknown"].contains(error.code) {
+        error.message += " (\(access.place))"
+        throw error
+      }
     }
   }
 

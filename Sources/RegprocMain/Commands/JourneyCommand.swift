@@ -30,7 +30,7 @@ enum JourneyCommand {
     let signals = isFollowed ? Signals(console) : nil
     return try await JournalAccess.with(settings) { connection, access in
       guard let view = try RegistrationView.read(name, on: connection) else {
-        throw Failure("\(name) is not known: no stage and no mediator has ever seen it (journal: data folder \(settings.data))")
+        throw Failure("\(name) is not known: no stage and no mediator has ever seen it (\(access.place))")
       }
       if let signals {
         if access.isForTheMoment { console.err("Nothing runs now, so nothing new will come.\n") }

@@ -24,19 +24,21 @@ enum RunCommand {
     example: "run packet-validator --kafka kafka:9092 --database 'host=postgres dbname=regproc' --data /data", run: run)
 
   private static let log = Log("regproc")
+  static let needsKafka =
+    "`run` needs a Kafka: --kafka HOST:PORT, REGPROC_KAFKA_BOOTSTRAP_SERVERS or kafka.bootstrap-servers in a settings file "
+    + "(`regproc up` brings one of its own)"
+  static let needsDatabase =
+    "`run` needs a database: --database 'host=... dbname=...', REGPROC_DATABASE or database.connection in a settings file "
+    + "(`regproc up` brings one of its own)"
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let settings = try Settings(arguments, around)
     settings.setLogLevel()
     guard try settings.kafka() != nil else {
-      throw Failure(
-        "`run` needs a Kafka: --kafka HOST:PORT, REGPROC_KAFKA_BOOTSTRAP_SERVERS or kafka.bootstrap-servers in a settings file "
-          + "(`regproc up` brings one of its own)")
+      throw Failure(needsKafka)
     }
     guard try settings.database() != nil else {
-      throw Failure(
-        "`run` needs a database: --database 'host=... dbname=...', REGPROC_DATABASE or database.connection in a settings file "
-          + "(`regproc up` brings one of its own)")
+      throw Failure(needsDatabase)
     }
     var plan = try PipelinePlan(settings, run: arguments.operands, around)
     try Files.makeFolder(settings.data)

@@ -23,7 +23,8 @@ enum StagesCommand {
   }
 
   private static func runDescribe(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
-    let stages = try StageFolder(try Settings(arguments, around))
+    let settings = try Settings(arguments, around)
+    let stages = try StageFolder(settings)
     let stage = try stages.named(arguments.operands)[0]
     guard let spec = Plugins.named(stage.plugin)?.spec else { throw Failure("there is no plugin \(stage.plugin)") }
     var out = "\(stage.name): \(stage.summary)\n\n"
@@ -32,13 +33,10 @@ enum StagesCommand {
     out += table.rendered(around.console)
     if !spec.settings.isEmpty {
       out += "\n"
-      var table = TextTable(head: ["setting", "kind", "value", "meaning"])
-      for field in spec.settings {
-        let value = stage.settings[field.name] ?? field.defaultValue
-        table.add([
-          field.name, field.kind.words, value.map(field.shown) ?? "(must be given)",
-          field.meaning + (field.unit.map { " [\($0)]" } ?? ""),
-        ])
+      var table = TextTable(head: ["setting", "kind", "value", "from", "meaning"])
+      for line in try StageInForce(stage, spec, of: stages, settings, around.environment).lines {
+        let meaning = line.field.meaning + (line.field.unit.map { " [\($0)]" } ?? "")
+        table.add([line.field.name, line.field.kind.words, line.value ?? "-", line.source, meaning])
       }
       out += table.rendered(around.console)
       out += "\nIn the environment: REGPROC_STAGE_\(stage.name.uppercased().replacing("-", with: "_"))_<SETTING>\n"

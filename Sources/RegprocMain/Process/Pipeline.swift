@@ -33,12 +33,13 @@ struct PipelinePlan: Sendable {
   var reconcileSeconds: Double
 
   /// Reads stages and routes and checks them and all stage settings.
+  /// - Parameter isQuiet: for whoever has told the warnings of the route file already.
   /// - Throws: `FileProblems`, `Failure`, `SettingError`: nothing has been started.
-  init(_ settings: Settings, run names: [String], _ around: Surroundings) throws {
+  init(_ settings: Settings, run names: [String], _ around: Surroundings, isQuiet: Bool = false) throws {
     self.settings = settings
     stages = try StageFolder(settings)
     let (routes, warnings) = try stages.routes(settings.routesFile)
-    around.console.err(warnings.rendered(colour: around.console.errorsAreColoured))
+    if !isQuiet { around.console.err(warnings.rendered(colour: around.console.errorsAreColoured)) }
     self.routes = routes
     run = try stages.chosen(names, routes: routes, side: settings.side)
     environment = try StageEnvironment.read(around.environment, stages: stages.stages)
@@ -62,6 +63,16 @@ struct PipelinePlan: Sendable {
   mutating func give(_ stage: String, _ setting: String, _ value: String) {
     let name = StageEnvironment.variable(stage, setting)
     if environment[name] == nil { environment[name] = value }
+  }
+
+  /// Settings that must be given and are not, as `stage` and `setting`.
+  var missing: [(stage: String, setting: String)] {
+    run.flatMap { file in
+      (Plugins.named(file.plugin)?.spec.settings ?? []).filter { field in
+        field.defaultValue == nil && file.settings[field.name] == nil
+          && environment[StageEnvironment.variable(file.name, field.name)] == nil
+      }.map { (stage: file.name, setting: $0.name) }
+    }
   }
 
   /// Checks all stage settings once more with what was given since, and logs what is hardly meant.
@@ -88,53 +99,6 @@ struct PipelinePlan: Sendable {
         }
       }
     }
-  }
-}
-
-/// Stage settings in the environment.
-enum StageEnvironment {
-  static func variable(_ stage: String, _ setting: String) -> String {
-    "REGPROC_STAGE_\(stage)_\(setting)".uppercased().replacing("-", with: "_")
-  }
-
-  /// The settings of a stage's file, with those of its variables over them.
-  static func given(_ file: StageDefinition, _ spec: PluginSpec, _ variables: [String: String]) throws(SettingError) -> [String:
-    SettingValue]
-  {
-    var given = file.settings
-    for field in spec.settings {
-      guard let text = variables[variable(file.name, field.name)] else { continue }
-      guard let value = SettingValue(text, as: field.kind) else {
-        throw SettingError(stage: file.name, setting: field.name, "must be \(field.kind.words)")
-      }
-      given[field.name] = value
-    }
-    return given
-  }
-
-  /// The variables of all stages; a secret's `..._FILE` is read.
-  /// - Throws: `Failure` for one that names no setting: a mistyped secret must not pass in silence.
-  static func read(_ environment: [String: String], stages: [StageDefinition]) throws -> [String: String] {
-    var known: [String: Bool] = [:]
-    for file in stages {
-      for field in Plugins.named(file.plugin)?.spec.settings ?? [] {
-        known[variable(file.name, field.name)] = field.kind == .secret
-      }
-    }
-    var out: [String: String] = [:]
-    for (name, value) in environment where name.hasPrefix("REGPROC_STAGE_") {
-      if known[name] != nil {
-        out[name] = value
-      } else if name.hasSuffix("_FILE"), known[String(name.dropLast(5))] == true {
-        out[String(name.dropLast(5))] =
-          String(decoding: try Files.read(value), as: UTF8.self).split(whereSeparator: \.isNewline)
-          .first.map(String.init) ?? ""
-      } else {
-        let hint = known.keys.sorted().nearest(to: name).map { "; did you mean \($0)?" } ?? ""
-        throw Failure("the environment's \(name) is no setting of a stage\(hint)")
-      }
-    }
-    return out
   }
 }
 

@@ -47,6 +47,8 @@ struct StageFolder: Sendable {
   /// The stages by name.
   let stages: [StageDefinition]
   let folder: String
+  /// On which lines of their files settings stand.
+  private let lines: [String: [String: Int]]
 
   /// - Throws: `FileProblems` with the faults of every stage file, `Failure` when the folder cannot be read.
   init(_ settings: Settings) throws {
@@ -56,26 +58,30 @@ struct StageFolder: Sendable {
         "the folder of stages \(folder) cannot be read; start regproc where routes.yaml and stages/ are, or say --home FOLDER")
     }
     var stages: [StageDefinition] = []
+    var lines: [String: [String: Int]] = [:]
     var faults: [(problems: [Problem], source: SourceText)] = []
     for name in names {
       let path = "\(folder)/\(name)/stage.yaml"
       guard Files.exists(path) else { continue }
       let bytes = try Files.read(path)
-      let reading = StageDefinition.read(bytes, name: name, file: path)
-      var problems = reading.problems
-      if var stage = reading.stage {
-        if let plugin = Plugins.named(stage.plugin) {
-          stage.resolveFiles(plugin.spec.settings, in: "\(folder)/\(name)")
-          stages.append(stage)
-          faults += try Self.faults(of: stage, plugin)
-        } else {
-          problems.append(Self.unknownPlugin(stage.plugin, bytes, path))
-        }
-      }
-      if !problems.isEmpty { faults.append((problems, reading.source)) }
+      let reading = StageDefinition.read(bytes, name: name, file: path, plugins: Plugins.all.map { $0.spec })
+      lines[name] = reading.lines
+      if !reading.problems.isEmpty { faults.append((reading.problems, reading.source)) }
+      guard var stage = reading.stage, let plugin = Plugins.named(stage.plugin) else { continue }
+      stage.resolveFiles(plugin.spec.settings, in: "\(folder)/\(name)")
+      stages.append(stage)
+      faults += try Self.faults(of: stage, plugin)
     }
     if faults.contains(where: { $0.problems.contains { $0.severity == .error } }) { throw FileProblems(faults) }
-    self.stages = stages
+    (self.stages, self.lines) = (stages, lines)
+  }
+
+  /// The file of a stage.
+  func file(of stage: String) -> String { "\(folder)/\(stage)/stage.yaml" }
+
+  /// Where a stage's file says a setting, as `file:line`; nil when it does not.
+  func place(of setting: String, _ stage: String) -> String? {
+    lines[stage]?[setting].map { "\(file(of: stage)):\($0)" }
   }
 
   /// What is wrong with the files that a stage's settings name.
@@ -88,14 +94,6 @@ struct StageFolder: Sendable {
       else { return nil }
       return (check.problems, check.source)
     }
-  }
-
-  private static func unknownPlugin(_ plugin: String, _ bytes: [UInt8], _ path: String) -> Problem {
-    let place = YAMLDocument.parse(bytes, name: path).root?["plugin"]?.start ?? Position(line: 1, column: 1)
-    let names = Plugins.all.map { $0.spec.name }
-    return Problem(
-      "unknown-plugin", "there is no plugin \(plugin); there are \(names.joined(separator: ", "))", file: path, at: place,
-      length: plugin.count, suggestion: names.nearest(to: plugin).map { "did you mean \($0)?" })
   }
 
   func stage(_ name: String) -> StageDefinition? { stages.first { $0.name == name } }

@@ -124,15 +124,17 @@ struct Settings: Sendable {
   }
 
   private mutating func read(environment around: Surroundings) throws {
+    let (environment, passedOver) = ServiceVariables.sorted(out: around.environment)
+    if let note = ServiceVariables.note(passedOver) { around.console.err("regproc: \(note)\n") }
     for entry in SettingEntry.all {
-      guard let text = around.environment[entry.variable] else { continue }
+      guard let text = environment[entry.variable] else { continue }
       if let wanted = entry.kind.fault(text) { throw Failure("\(entry.variable) must be \(wanted)") }
       given[entry.name] = Given(text: text, source: entry.variable)
     }
-    // Not an error: Kubernetes sets variables of its own for a service that is called regproc.
+    // Not an error: a variable may be of another version, or of something else that is called so.
     let known = Set(SettingEntry.all.map(\.variable) + ["REGPROC_AUTHOR", "REGPROC_HOME", "REGPROC_SETTINGS"])
-    let others = ["REGPROC_STAGE_", "REGPROC_TEST_", "REGPROC_BENCH_", "REGPROC_SERVICE_", "REGPROC_PORT"]
-    for name in around.environment.keys.sorted() where name.hasPrefix("REGPROC_") && !known.contains(name) {
+    let others = ["REGPROC_STAGE_", "REGPROC_TEST_", "REGPROC_BENCH_"]
+    for name in environment.keys.sorted() where name.hasPrefix("REGPROC_") && !known.contains(name) {
       if others.contains(where: { name.hasPrefix($0) }) { continue }
       let hint = Array(known).sorted().nearest(to: name).map { "; did you mean \($0)?" } ?? ""
       around.console.err("regproc: the environment's \(name) is not a setting and is ignored\(hint)\n")

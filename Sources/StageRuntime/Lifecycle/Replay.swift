@@ -132,7 +132,7 @@ public struct Replay: Sendable {
     guard let last = known.first else {
       throw LifecycleError(
         code: "unknown-rid",
-        message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded? Is this the right database?")
+        message: "RID \(rid) is not known: no stage has ever seen it. Was it uploaded?")
     }
     // Written so that the hops are found by their RID: the index of all open ones seems shorter while few are known to be open, and replays of
     // many make many.

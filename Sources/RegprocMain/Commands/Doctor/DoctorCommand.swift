@@ -4,11 +4,19 @@ import System
 /// `regproc doctor`: checks settings, files and connections, and says what to do.
 enum DoctorCommand {
   static let command = Command(
-    name: "doctor", summary: "checks settings, files and connections", takesSettings: true, example: "doctor", run: run)
+    name: "doctor", summary: "checks settings, files and connections",
+    details: """
+      It reads all that `up` reads, or with names of stages all that `regproc run` of them reads, and starts nothing: where that
+      would refuse to start, this says why. Exit code 1 where anything is bad.
+      """,
+    operands: [
+      Operand(
+        name: "STAGE", meaning: "what `run` is given (default: everything in one process)", isRequired: false, isRepeatable: true)
+    ], takesSettings: true, example: "doctor packet-validator", run: run)
 
   /// What is looked at, in this order: what follows may need what was found before.
   static let checks: [DoctorCheck] =
-    DoctorFiles.checks + [DoctorKafka.check, DoctorDatabase.check, DoctorPlatform.scanner, DoctorFiles.data] + [
+    DoctorFiles.checks + [DoctorStart.check, DoctorKafka.check, DoctorDatabase.check, DoctorPlatform.scanner, DoctorFiles.data] + [
       DoctorPlatform.services, DoctorPlatform.objects, DoctorTLS.check, DoctorPipeline.check,
     ]
 
@@ -16,7 +24,7 @@ enum DoctorCommand {
     let console = around.console
     Log.level = .error
     let doctor = Doctor(
-      try Settings(arguments, around), environment: around.environment,
+      try Settings(arguments, around), around, run: arguments.operands,
       tell: { finding in
         let word =
           switch finding.kind {
@@ -58,7 +66,9 @@ struct DoctorFinding: Sendable {
 /// A run of `regproc doctor`: what is checked, and what later checks need of earlier ones.
 final class Doctor {
   let settings: Settings
-  let environment: [String: String]
+  let around: Surroundings
+  /// The stages of the process that is asked about; empty for all in one.
+  let run: [String]
   /// For calls that block.
   let blocking = BlockingPool(name: "doctor", threads: 1)
   /// The stages, once they were read.
@@ -71,10 +81,11 @@ final class Doctor {
   let tellProblems: (FileProblems) -> Void
 
   init(
-    _ settings: Settings, environment: [String: String] = [:], tell: @escaping (DoctorFinding) -> Void,
+    _ settings: Settings, _ around: Surroundings, run: [String] = [], tell: @escaping (DoctorFinding) -> Void,
     tellProblems: @escaping (FileProblems) -> Void = { _ in }
   ) {
-    (self.settings, self.environment, self.tell, self.tellProblems) = (settings, environment, tell, tellProblems)
+    (self.settings, self.around, self.run) = (settings, around, run)
+    (self.tell, self.tellProblems) = (tell, tellProblems)
   }
 
   fileprivate func note(_ finding: DoctorFinding) {

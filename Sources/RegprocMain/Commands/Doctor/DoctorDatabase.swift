@@ -7,6 +7,7 @@ enum DoctorDatabase {
   static let check = DoctorCheck("database", remedy: "is it up, and are address, user and password right?") { doctor, report in
     let settings = doctor.settings
     guard let database = try settings.database() else {
+      guard doctor.run.isEmpty else { return report.bad(RunCommand.needsDatabase) }
       return report.good("none configured: `up` starts a Postgres of its own in \(settings.data)/postgres")
     }
     do {

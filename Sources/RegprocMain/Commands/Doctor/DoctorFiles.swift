@@ -17,17 +17,6 @@ enum DoctorFiles {
       let folder = try StageFolder(doctor.settings)
       doctor.stages = folder
       report.good("\(folder.stages.count) in \(folder.folder)")
-      do {
-        let variables = try StageEnvironment.read(doctor.environment, stages: folder.stages)
-        for file in folder.stages {
-          guard let type = Plugins.named(file.plugin) else { continue }
-          for warning in type.warnings(try StageEnvironment.given(file, type.spec, variables)) {
-            report.warn(warning, as: file.name)
-          }
-        }
-      } catch {
-        report.failed("\(error)")
-      }
     } catch let problems as FileProblems {
       report.failed("a stage file has faults")
       doctor.tellProblems(problems)

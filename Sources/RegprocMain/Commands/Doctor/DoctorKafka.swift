@@ -6,6 +6,7 @@ import System
 enum DoctorKafka {
   static let check = DoctorCheck("kafka", remedy: "is the broker up, and are address and security right?") { doctor, report in
     guard let kafka = try doctor.settings.kafka() else {
+      guard doctor.run.isEmpty else { return report.bad(RunCommand.needsKafka) }
       return report.good("none configured: `up` brings a broker of its own, for trying things out only")
     }
     for problem in kafka.libraryProblems {
