@@ -1,7 +1,8 @@
 import COpenSSL
+import System
 
 /// What went wrong in a cryptographic operation. Its text never holds key material, plaintext or signatures.
-public struct CryptographyError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct CryptographyError: PlainError, Sendable, Hashable {
   /// The kind of a failure.
   public struct Code: Sendable, Hashable, CustomStringConvertible {
     /// The word of the kind, e.g. `badKey`.
@@ -38,7 +39,7 @@ public struct CryptographyError: Error, Sendable, Hashable, CustomStringConverti
   public var isRetriable: Bool { false }
 
   /// Kind and text.
-  public var description: String { "\(code): \(message)" }
+  public var description: String { message }
 
   init(_ code: Code, _ message: String, file: String = #fileID, line: Int = #line) {
     self.code = code

@@ -34,6 +34,8 @@ public final class EmbeddedHub: WebSubHub {
   private let leftToOthers = Mutex<[Int: Int]>([:])
   private let observers: Mutex<[@Sendable (_ topic: String, _ body: [UInt8]) async -> Void]>
   private let log = Log("hub")
+  /// A subscriber that is away for an hour is not worth a line for each delivery.
+  private let retryLines = LineBudget(lines: 20)
 
   private static let atOnce = 32
   private static let defaultLease = 86_400
@@ -352,6 +354,14 @@ public final class EmbeddedHub: WebSubHub {
   /// Statuses by which a subscriber, or a proxy before it, says that it is not there now.
   private static let notNow: Set<Int> = [429, 502, 503, 504]
 
+  /// The first retry is what retries are for; from the second on somebody should look.
+  private func tellOfRetry(_ delivery: HubQueue.Delivery) {
+    guard case .write(let leftOut, _) = retryLines.take(delivery.topic) else { return }
+    log.write(
+      delivery.attempt > 1 ? .warning : .info, "a subscriber cannot be reached; tried again",
+      ["topic": delivery.topic, "delivery": "hub-\(delivery.number)", "try": delivery.attempt, "leftOut": leftOut])
+  }
+
   private func deliver(_ claimed: HubQueue.Delivery) async {
     var delivery = claimed
     var status: Int?
@@ -364,8 +374,7 @@ public final class EmbeddedHub: WebSubHub {
       request.timeoutSeconds = 30
       status = try await http.send(request).status
     } catch {
-      log.info(
-        "a subscriber cannot be reached; tried again", ["topic": delivery.topic, "attempt": String(delivery.attempt)])
+      tellOfRetry(delivery)
     }
     if let lease = leases.withLock({ $0.removeValue(forKey: claimed.number) }) { delivery.lease = lease }
     do {

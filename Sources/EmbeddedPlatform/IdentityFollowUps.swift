@@ -106,12 +106,12 @@ final class IdentityFollowUps: Sendable {
             try await done(mark)
             continue
           }
-          log.warning("what follows a change of an identity is put off", ["attempt": String(mark.attempt), "code": error.code])
+          log.warning("what follows a change of an identity is put off", ["attempt": mark.attempt, "code": error.code])
           try await putOff(mark)
         }
       }
     } catch {
-      log.warning("what follows changes of identities cannot be looked for now", ["error": "\(type(of: error))"])
+      log.warning("what follows changes of identities cannot be looked for now", ["error": ErrorText.of(error)])
     }
   }
 

@@ -66,10 +66,9 @@ final class Exchange: Sendable {
     } catch let failure as HTTPFailure {
       return .answer(failure.response)
     } catch {
-      // The type alone: an error's text may hold what a log must not.
       log.error(
         "a handler failed",
-        ["method": endpoint.method, "endpoint": endpoint.pathPattern, "error": String(describing: type(of: error))])
+        ["method": endpoint.method, "endpoint": endpoint.pathPattern, "error": ErrorText.of(error)])
       return .answer(.refusal(500))
     }
   }

@@ -1,6 +1,8 @@
+import System
+
 /// What can go wrong with the client, and with a server that cannot start. Its text names scheme, host, port and path at most: never
 /// a query, a header or a body.
-public struct HTTPError: Error, Sendable, CustomStringConvertible {
+public struct HTTPError: PlainError, Sendable {
   /// The kinds of error.
   public enum Code: Sendable, Hashable {
     /// The connection or the whole exchange took longer than allowed.
@@ -50,5 +52,5 @@ public struct HTTPError: Error, Sendable, CustomStringConvertible {
   }
 
   /// Kind, reason and target.
-  public var description: String { target.isEmpty ? "\(code): \(reason)" : "\(code): \(reason) (\(target))" }
+  public var description: String { target.isEmpty ? reason : "\(reason) (\(target))" }
 }

@@ -190,7 +190,7 @@ final class ServerCore: Sendable {
     var response = response
     let invalid = response.headers.contains { !Headers.isWritable($0.name, $0.value) }
     if invalid || !(200...599).contains(response.status) {
-      log.error("a handler's answer cannot be written", ["status": String(response.status)])
+      log.error("a handler's answer cannot be written", ["status": response.status])
       response = .refusal(500)
     }
     guard

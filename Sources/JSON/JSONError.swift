@@ -3,31 +3,31 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The rule that was broken.
   public enum Code: String, Sendable, CaseIterable {
     /// The text has more bytes than the limit.
-    case tooLarge
+    case tooLarge = "too large"
     /// Objects and arrays are nested deeper than the limit.
-    case tooDeep
+    case tooDeep = "nested too deeply"
     /// The text ends in the middle of a value, or is empty.
-    case unexpectedEnd
+    case unexpectedEnd = "ends too early"
     /// A byte that cannot stand here.
-    case unexpectedByte
+    case unexpectedByte = "a character that cannot stand here"
     /// A number that is not written as RFC 8259 section 6 says, such as `01`, `1.` or `+1`.
-    case invalidNumber
+    case invalidNumber = "not a number"
     /// A number with more characters than the limit.
-    case numberTooLong
+    case numberTooLong = "a number that is too long"
     /// More values than the limit.
-    case tooManyValues
+    case tooManyValues = "too many values"
     /// A backslash with something else than an escape behind it.
-    case invalidEscape
+    case invalidEscape = "an escape that is none"
     /// Half of a surrogate pair: no character.
-    case loneSurrogate
+    case loneSurrogate = "half a character"
     /// A control character (below U+0020) that is not escaped.
-    case controlCharacter
+    case controlCharacter = "a control character in a text"
     /// Bytes that are not UTF-8 (RFC 3629).
-    case invalidUTF8
+    case invalidUTF8 = "not UTF-8"
     /// A name that its object already has.
-    case duplicateKey
+    case duplicateKey = "a key that is there twice"
     /// Something follows the value.
-    case trailingContent
+    case trailingContent = "more behind the end"
   }
 
   /// The rule that was broken.

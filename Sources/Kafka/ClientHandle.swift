@@ -27,7 +27,7 @@ final class ClientHandle: @unchecked Sendable {
       ended.signal()
     }
     if !ended.wait(milliseconds: Self.longestEnd) {
-      Log("kafka").warning("a client does not end; it is left behind", ["seconds": String(Self.longestEnd / 1000)])
+      Log("kafka").warning("a client does not end; it is left behind", ["seconds": Self.longestEnd / 1000])
     }
   }
 

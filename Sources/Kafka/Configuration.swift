@@ -171,7 +171,7 @@ private func logLine(
   switch leftOut {
   case nil: return
   case 0?: log.warning(line, ["kind": kind])
-  case let count?: log.warning(line, ["kind": kind, "leftOut": String(count)])
+  case let count?: log.warning(line, ["kind": kind, "leftOut": count])
   }
 }
 

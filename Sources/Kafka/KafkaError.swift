@@ -5,7 +5,7 @@ import System
 ///
 /// The description names the operation, librdkafka's own error name and its text. It never holds a record's key or value, nor a
 /// setting's value.
-public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct KafkaError: PlainError, Sendable, Hashable {
   /// What the caller can do about it.
   public enum Code: String, Sendable, Hashable {
     /// The same call may be made again.

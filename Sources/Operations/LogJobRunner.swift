@@ -114,7 +114,7 @@ public struct LogJobRunner: Sendable {
     case let refusal as OperationError: (refusal.code, refusal.message)
     case let error as PostgresError where error.sqlState == "42501":
       ("no-right", "the database role of the process that worked on it may not do this (docs/rights.md)")
-    case let error as PostgresError: ("database", "the database did not take it: \(error.code)")
+    case let error as PostgresError: ("database", "the database did not take it: \(error.message)")
     default: ("topics", "\(error)")
     }
   }

@@ -225,7 +225,7 @@ public struct ReplayRunner: Sendable {
           continue
         }
         // One of them must not stop all the others.
-        try mark(job.id, position, "refused", code: "database", "the database did not take it: \(error.code)", connection)
+        try mark(job.id, position, "refused", code: "database", "the database did not take it: \(error.message)", connection)
       }
       state.progress.refused += 1
       return true

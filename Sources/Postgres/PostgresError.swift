@@ -1,4 +1,5 @@
 import CPQ
+import System
 
 /// What went wrong between us and the database. Neither message nor description holds a parameter's or a row's value: of the
 /// server's report only the primary message is kept (DETAIL and CONTEXT quote values), and its quotations are cut where they
@@ -82,10 +83,10 @@ public struct PostgresError: Error, Sendable, Hashable {
   }
 }
 
-extension PostgresError: CustomStringConvertible {
+extension PostgresError: PlainError {
   /// Code, SQLSTATE, position and message.
   public var description: String {
-    var text = "\(code): \(message)"
+    var text = message
     if let sqlState { text += " (SQLSTATE \(sqlState))" }
     if let statementIndex { text += ", statement \(statementIndex) of the pipeline" }
     return text

@@ -1,5 +1,7 @@
+import System
+
 /// What a platform service or a database answers when it cannot do what was asked.
-public struct ServiceError: Error, Sendable, CustomStringConvertible {
+public struct ServiceError: PlainError, Sendable {
   /// What a caller can do about it.
   public enum Kind: Sendable {
     /// Out of reach, too slow, or broken: the same call may work later.

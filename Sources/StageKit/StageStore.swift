@@ -109,7 +109,7 @@ extension StageChange {
 }
 
 /// A change that contradicts what is stored.
-public struct StoreConflict: Error, Sendable, CustomStringConvertible {
+public struct StoreConflict: PlainError, Sendable {
   /// The collection of the record in question.
   public var collection: String
   /// The key of the record in question.
@@ -187,7 +187,7 @@ public enum WorkOutcome: Sendable {
 }
 
 /// Thrown by `Stage.perform` to end a piece of work for good: trying again would not help.
-public struct WorkFailure: Error, Sendable, CustomStringConvertible {
+public struct WorkFailure: PlainError, Sendable {
   /// A code that a person can look up, e.g. `OPN-CRVS-006`.
   public var code: String
   /// What was wrong, without personal data.

@@ -36,47 +36,65 @@ public struct Log: Sendable {
   /// The part of the program that speaks, e.g. `packet-validator` or `kafka`.
   public let source: String
 
+  private let output: @Sendable ([UInt8]) -> Void
+  private let ownLevel: Level?
+
   /// A log for one part of the program.
-  public init(_ source: String) { self.source = source }
+  public init(_ source: String) {
+    self.source = source
+    output = { line in _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) } }
+    ownLevel = nil
+  }
+
+  /// A log whose lines go elsewhere, all of them and each with its line feed: for tests.
+  public init(_ source: String, into output: @escaping @Sendable ([UInt8]) -> Void) {
+    (self.source, self.output, ownLevel) = (source, output, .debug)
+  }
 
   /// Writes a line. `fields` become members of the object beside `time`, `level`, `source` and `message`.
-  public func write(_ level: Level, _ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
-    guard level >= Self.level else { return }
+  public func write(_ level: Level, _ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any LogField> = [:]) {
+    guard level >= ownLevel ?? Self.level else { return }
+    write(level, message(), fields.map { ($0.key, $0.value) })
+  }
+
+  /// The same with fields that were put together.
+  public func write(_ level: Level, _ message: String, _ fields: [(String, any LogField)]) {
+    guard level >= ownLevel ?? Self.level else { return }
     var line: [UInt8] = []
     line.reserveCapacity(256)
     line.append(contentsOf: "{\"time\":\"\(Instant.now.iso)\",\"level\":\"\(level)\",\"source\":".utf8)
     Self.quote(source, into: &line)
     line.append(contentsOf: ",\"message\":".utf8)
-    Self.quote(message(), into: &line)
+    Self.quote(message, into: &line)
     for (name, value) in fields {
       line.append(UInt8(ascii: ","))
       Self.quote(name, into: &line)
       line.append(UInt8(ascii: ":"))
-      Self.quote(value, into: &line)
+      value.write(into: &line)
     }
     line = VisibleText.json(line)
     line.append(contentsOf: "}\n".utf8)
-    _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+    output(line)
   }
 
   /// A line for the developer.
-  public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+  public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any LogField> = [:]) {
     write(.debug, message(), fields)
   }
   /// What an operator likes to know.
-  public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+  public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any LogField> = [:]) {
     write(.info, message(), fields)
   }
   /// Something is not as it should be; the work goes on.
-  public func warning(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+  public func warning(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any LogField> = [:]) {
     write(.warning, message(), fields)
   }
   /// Something failed and a person should look.
-  public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+  public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any LogField> = [:]) {
     write(.error, message(), fields)
   }
 
-  private static func quote(_ text: String, into line: inout [UInt8]) {
+  fileprivate static func quote(_ text: String, into line: inout [UInt8]) {
     line.append(UInt8(ascii: "\""))
     for byte in text.utf8 {
       switch byte {
@@ -90,4 +108,35 @@ public struct Log: Sendable {
     }
     line.append(UInt8(ascii: "\""))
   }
+}
+
+/// A value of a line: a text, a number, or true or false, and so in the JSON.
+public protocol LogField: Sendable {
+  /// Writes it as JSON.
+  func write(into line: inout [UInt8])
+}
+
+extension String: LogField {
+  public func write(into line: inout [UInt8]) { Log.quote(self, into: &line) }
+}
+
+extension Int: LogField {
+  public func write(into line: inout [UInt8]) { line.append(contentsOf: "\(self)".utf8) }
+}
+
+extension Int64: LogField {
+  public func write(into line: inout [UInt8]) { line.append(contentsOf: "\(self)".utf8) }
+}
+
+extension Double: LogField {
+  /// To a thousandth; JSON has no infinity.
+  public func write(into line: inout [UInt8]) {
+    guard isFinite, magnitude < 1e15 else { return Log.quote("\(self)", into: &line) }
+    let rounded = (self * 1000).rounded() / 1000
+    line.append(contentsOf: (Int(exactly: rounded).map { "\($0)" } ?? "\(rounded)").utf8)
+  }
+}
+
+extension Bool: LogField {
+  public func write(into line: inout [UInt8]) { line.append(contentsOf: "\(self)".utf8) }
 }

@@ -62,8 +62,7 @@ struct WaitingAndDeadTests {
         origin: RecordOrigin(topic: topic, partition: 0, offset: offset), key: [0xff, 0x41], value: value,
         headers: #"{"b3":"1234567890123456-1","RID":"\#(WaitingAndDeadTests.rid)_a"}"#)
       return try await pool.with { connection in
-        let statement = Journal.deadLetters([letter])
-        _ = try connection.execute(statement.sql, statement.parameters)
+        try Journal.keep([letter], connection)
         return try connection.execute("SELECT max(id)::text FROM regproc.dead_letter").only().text(0)
       }
     }

@@ -39,6 +39,6 @@ package final class ForeignText: Sendable {
     guard let news = add() else { return }
     log.warning(
       "a sender does not send UTF-8: what it sends is refused and lost until it does",
-      ["path": path, "code": MediatorError.Code.notUTF8.rawValue, "times": String(news)])
+      ["path": path, "code": MediatorError.Code.notUTF8.rawValue, "times": news])
   }
 }

@@ -96,7 +96,7 @@ package struct MediatorAnswer: Sendable {
   private func refusal(_ error: any Error, _ request: Request) -> Response {
     switch error {
     case let fault as MediatorError:
-      let told: KeyValuePairs = ["path": request.path, "code": fault.code.rawValue]
+      let told: KeyValuePairs<String, any LogField> = ["path": request.path, "code": fault.code.rawValue]
       if fault.code == .roleMissing { log.warning("a caller is refused", told) } else { log.info("a request is refused", told) }
       if fault.code == .notUTF8 { foreignText.add(path: request.path, log) }
       return self.fault(fault)
@@ -110,7 +110,7 @@ package struct MediatorAnswer: Sendable {
         MediatorError(.serviceUnreachable, "a service that is needed cannot be reached; try again later"))
     case let failure as HTTPFailure: return failure.response
     default:
-      log.error("a request failed", ["path": request.path, "error": (error as? ServiceError)?.code ?? "\(type(of: error))"])
+      log.error("a request failed", ["path": request.path, "error": ErrorText.of(error)])
       return self.fault(MediatorError(.unknown, "the request could not be processed"))
     }
   }

@@ -39,7 +39,7 @@ package struct MediatorClient: Sendable {
     do {
       response = try await http.send(request)
     } catch let error as HTTPError {
-      throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-004", "no answer (\(error.code))")
+      throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-004", "no answer (\(error.reason))")
     }
     switch response.status {
     case 200..<300: return response

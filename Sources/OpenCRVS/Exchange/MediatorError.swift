@@ -1,8 +1,9 @@
 import StageKit
+import System
 
 /// What a mediator refuses or cannot do, by the codes of docs/upstream/opencrvs-and-websub.md#32-error-codes. Its text names no person and
 /// no value of an event.
-package struct MediatorError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct MediatorError: PlainError, Sendable, Equatable {
   /// What went wrong; the raw value is the code that the other side is told.
   package enum Code: String, Sendable, CaseIterable {
     case noAuthToken = "OPN-AUT-001"

@@ -1,5 +1,7 @@
+import System
+
 /// Why an envelope or its JSON body was refused. Texts name places and sizes, never content.
-public struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct EnvelopeError: PlainError, Sendable, Hashable {
   /// The kind of a refusal.
   public struct Code: Sendable, Hashable, CustomStringConvertible {
     /// The word of the kind, e.g. `noHeader`.
@@ -34,7 +36,7 @@ public struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible 
   public var isRetriable: Bool { false }
 
   /// Kind and text.
-  public var description: String { "envelope: \(code): \(message)" }
+  public var description: String { "envelope: \(message)" }
 
   init(_ code: Code, _ message: String, file: String = #fileID, line: Int = #line) {
     self.code = code

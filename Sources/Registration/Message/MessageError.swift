@@ -1,27 +1,28 @@
 import JSON
+import System
 
 /// Why bytes are not a message. It names the rule, the field and the place, never the content.
-public struct MessageError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct MessageError: PlainError, Sendable, Hashable {
   /// The rule that was broken.
   public enum Code: String, Sendable, CaseIterable {
     /// More bytes than a record on the bus may have.
-    case tooLarge
+    case tooLarge = "too large"
     /// The bytes are not JSON; `json` says why.
-    case notJSON
+    case notJSON = "not JSON"
     /// The JSON is something else than an object.
-    case notAnObject
+    case notAnObject = "not a JSON object"
     /// `reg_type` or `rid` is absent, null or empty.
     case missing
     /// A field's value has another JSON type than docs/upstream/bus-and-routes.md#1-the-message gives it.
-    case wrongType
+    case wrongType = "of the wrong type"
     /// `reg_type` or `rid` has more characters than its limit.
-    case tooLong
+    case tooLong = "too long"
     /// `reg_type` or `rid` has a character that topics and keys cannot bear.
-    case invalidCharacter
+    case invalidCharacter = "a character that may not be there"
     /// A whole number beyond 32 bits.
-    case outOfRange
+    case outOfRange = "out of range"
     /// A field stands twice.
-    case duplicateField
+    case duplicateField = "a field that is there twice"
   }
 
   /// The rule that was broken.

@@ -1,3 +1,4 @@
+import JSON
 import System
 
 /// A trace in the single `b3` header, as every record on the bus carries it: `<traceId>-<spanId>`, no sampling flag
@@ -27,6 +28,12 @@ public struct TraceContext: Sendable, Hashable {
     let parts = header.split(separator: "-", omittingEmptySubsequences: false)
     guard (2...4).contains(parts.count) else { return nil }
     self.init(traceId: String(parts[0]), spanId: String(parts[1]))
+  }
+
+  /// The trace of a record's headers, as a dead letter keeps them: a JSON object of texts.
+  public init?(inHeaders json: String) {
+    guard let header = try? JSONValue.parse(Array(json.utf8))["b3"]?.string else { return nil }
+    self.init(header: header)
   }
 
   /// A new trace. Ids need to differ, not to be secret: any generator does.

@@ -1,5 +1,7 @@
+import System
+
 /// Why a packet could not be made or read. Texts name entries and fields, never their content.
-public struct PacketError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct PacketError: PlainError, Sendable, Hashable {
   /// The kind of a failure.
   public struct Code: Sendable, Hashable, CustomStringConvertible {
     /// The word of the kind, e.g. `hostileZip`.
@@ -40,7 +42,7 @@ public struct PacketError: Error, Sendable, Hashable, CustomStringConvertible {
   public var isRetriable: Bool { false }
 
   /// Kind and text.
-  public var description: String { "packet: \(code): \(message)" }
+  public var description: String { "packet: \(message)" }
 
   init(_ code: Code, _ message: String, file: String = #fileID, line: Int = #line) {
     self.code = code

@@ -50,7 +50,7 @@ final class StartWait: Sendable {
           listener?.waits(for: thing)
           tries += 1
           let pause = Self.backoff.pause(after: tries)
-          log.warning("waits for \(thing)", ["error": "\(error)", "again in seconds": String(pause)])
+          log.warning("waits for \(thing)", ["error": "\(error)", "again in seconds": pause])
           try await rest(pause)
         }
       }

@@ -69,7 +69,7 @@ final class CircuitBreaker: Sendable {
       }
     }
     if hasOpened {
-      log.warning("a service fails and is left alone for a while", ["service": service, "seconds": "\(openSeconds)"])
+      log.warning("a service fails and is left alone for a while", ["service": service, "seconds": openSeconds])
     }
     if isBack { log.info("a service is back", ["service": service]) }
   }

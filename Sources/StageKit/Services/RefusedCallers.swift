@@ -68,7 +68,7 @@ public final class RefusedCallers: Sendable {
     guard isNews else { return }
     log.warning(
       "deliveries of a subscription are refused again and again: their signatures are made with another secret than ours",
-      ["subscription": subscription, "refused": String(Self.manyDeliveries), "withinSeconds": String(Self.window / 1000)])
+      ["subscription": subscription, "refused": Self.manyDeliveries, "withinSeconds": Self.window / 1000])
   }
 
   /// The subscriptions of which as many deliveries as are no accident were refused within the last minute, in order.

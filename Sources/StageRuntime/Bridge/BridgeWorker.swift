@@ -79,7 +79,7 @@ final class BridgeWorker: BusWorker {
     while !thread.isStopping {
       let isPaused = pauses[unit.file.name] != nil
       let records =
-        try watch.step("poll") {
+        try watch.step("read records") {
           if isPaused {
             try bus.idle(timeoutMilliseconds: 200)
             return []
@@ -91,7 +91,7 @@ final class BridgeWorker: BusWorker {
         // What a stage elsewhere said is known to nobody else, and a stage that does not know our hop ids is not asked twice by itself.
         log.error(
           "what other stages wrote was lost: replay the registrations that wait for them, from the stage of the topic",
-          ["topic": loss.topic, "count": String(loss.count)])
+          ["topic": loss.topic, "count": loss.count])
       }
       if routes.routes.digest != version.digest {
         (version, plan) = (routes.routes, BridgePlan(routes.routes))
@@ -104,7 +104,9 @@ final class BridgeWorker: BusWorker {
         continue
       }
       let round = Round(worker: self, version: version, plan: plan, now: unit.context.services.clock.now)
-      let outgoing = try watch.step("journal") { try connection.transaction { try round.work(records, on: connection) } }
+      let outgoing = try watch.step("write to the journal") {
+        try connection.transaction { try round.work(records, on: connection) }
+      }
       watch.sends(to: Array(Set(outgoing.map(\.topic))).sorted())
       try watch.step("send") {
         do {
@@ -123,7 +125,7 @@ final class BridgeWorker: BusWorker {
   /// What the broker refuses for a reason of its own does not hold up the rest. The message of a hop is in the journal: the outbox relay looks into it.
   /// Any other record (a workflow command, what is forwarded as it is) becomes a dead letter.
   private func setAside(_ refused: [UndeliverableBridgeRecord], of outgoing: [BridgeOutgoing], _ connection: Connection) throws {
-    log.error("records were refused and are set aside", ["count": String(refused.count), "error": refused.first?.reason ?? ""])
+    log.error("records were refused and are set aside", ["count": refused.count, "error": refused.first?.reason ?? ""])
     try connection.transaction {
       let known = try Journal.setAside(
         refused.compactMap { refusal in outgoing[refusal.index].hop.map { UndeliverableHop(hop: $0.id, reason: refusal.reason) } },
@@ -135,9 +137,7 @@ final class BridgeWorker: BusWorker {
           stage: unit.file.name, code: "RPR-BUS-002", reason: refusal.reason, rid: nil, hop: nil,
           origin: RecordOrigin(topic: record.topic, partition: -1, offset: -1), key: record.key, value: record.value)
       }
-      guard !letters.isEmpty else { return }
-      let statement = Journal.deadLetters(letters)
-      _ = try connection.execute(statement.sql, statement.parameters)
+      if !letters.isEmpty { try Journal.keep(letters, connection) }
     }
   }
 
@@ -178,8 +178,7 @@ final class BridgeWorker: BusWorker {
       }
       try Journal.record(connection, outcomes.map(\.hop))
       if !letters.isEmpty {
-        let statement = Journal.deadLetters(letters)
-        _ = try connection.execute(statement.sql, statement.parameters)
+        try Journal.keep(letters, connection)
       }
       return outgoing
     }
@@ -215,9 +214,6 @@ final class BridgeWorker: BusWorker {
     }
 
     private func refuse(_ record: BridgeRecord, _ code: String, _ reason: String, _ rid: String? = nil) {
-      worker.log.error(
-        "a record cannot be routed",
-        ["topic": record.origin.topic, "offset": String(record.origin.offset), "code": code])
       letters.append(
         DeadLetter(
           stage: worker.unit.file.name, code: code, reason: reason, rid: rid, hop: record.hop?.id, origin: record.origin,

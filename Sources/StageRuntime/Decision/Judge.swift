@@ -65,8 +65,7 @@ struct Judge: Sendable {
   /// A judgement that came to nothing, because of an error of the stage or of what it wanted kept.
   /// - Parameter message: the message as the stage saw it; nil for as it was read.
   func failed(_ incoming: IncomingMessage, _ error: any Error, seen message: Message? = nil) -> Judgement {
-    let verdict = Verdict.retry("RPR-SYS-EXCEPTION-001", Self.comment(on: error))
-    stage.context.log.warning("the stage could not judge a message", ["rid": incoming.message.rid, "error": verdict.comment])
+    let verdict = Verdict.retry(Self.exceptionCode, Self.comment(on: error))
     return bounded(Judgement(message: message ?? incoming.message, verdict: verdict), incoming)
   }
 
@@ -84,13 +83,11 @@ struct Judge: Sendable {
     return judgement
   }
 
+  /// The code of an error that a stage did not foresee.
+  static let exceptionCode = "RPR-SYS-EXCEPTION-001"
+
   /// What an error may say of itself: our own error types keep values and secrets out of their texts, others show their type alone.
   static func comment(on error: any Error) -> String {
-    switch error {
-    case let error as ServiceError: String(error.description.prefix(220))
-    case let error as StoreConflict: error.description
-    case let error as WorkFailure: String(error.description.prefix(220))
-    default: "unexpected error of type \(type(of: error))"
-    }
+    String(ErrorText.of(error).prefix(220))
   }
 }

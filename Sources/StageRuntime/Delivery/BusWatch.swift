@@ -160,7 +160,7 @@ final class BusWatch: Sendable {
     state.withLock { $0.losses.append(Loss(topic: topic, count: count)) }
     log.error(
       "records were removed before they were read: the topic's retention is too short, or the stage stood too long",
-      ["topic": topic, "count": String(count), "group": group])
+      ["topic": topic, "count": count, "group": group])
   }
 
   private func isNew(_ kind: String) -> Bool {
@@ -198,8 +198,8 @@ final class BusWatch: Sendable {
     case .stands(let reason, let milliseconds)?:
       log.error(
         "stands still",
-        ["reason": reason, "seconds": String(milliseconds / 1000), "sendsTo": topics.joined(separator: " "), "group": group])
-    case .over(let milliseconds)?: log.warning("goes on", ["stoodSeconds": String(milliseconds / 1000)])
+        ["reason": reason, "seconds": milliseconds / 1000, "sendsTo": topics.joined(separator: " "), "group": group])
+    case .over(let milliseconds)?: log.warning("goes on", ["stoodSeconds": milliseconds / 1000])
     case nil: break
     }
   }

@@ -205,3 +205,34 @@ struct DeliveryLoop: Sendable {
     return go(.rewinding(failure), .rewind(seek: failure != .fatal))
   }
 }
+
+extension DeliveryLoop.Action {
+  /// What is done, for logs and health.
+  var words: String {
+    switch self {
+    case .poll: "read records"
+    case .claim: "ask the journal what is known"
+    case .judge: "judge"
+    case .record: "write to the journal"
+    case .send: "send"
+    case .settle: "end the bus's transaction"
+    case .abort: "take back the bus's transaction"
+    case .rewind: "read the batch again"
+    case .rest: "pause"
+    case .reopen: "connect to the bus again"
+    case .stop: "stop"
+    }
+  }
+}
+
+extension DeliveryLoop.Failure {
+  /// What follows from it, for logs.
+  var words: String {
+    switch self {
+    case .retriable: "the step is done again"
+    case .abortable: "the batch is read again"
+    case .lostPartitions: "another worker has these partitions now"
+    case .fatal: "the connection is opened anew"
+    }
+  }
+}

@@ -170,7 +170,7 @@ final class StageWorker: BusWorker {
     private func perform(_ action: DeliveryLoop.Action) -> DeliveryLoop.Event {
       switch action {
       case .judge, .rest, .stop: attempt(action)
-      default: worker.watch.step("\(action)") { attempt(action) }
+      default: worker.watch.step(action.words) { attempt(action) }
       }
     }
 
@@ -236,23 +236,23 @@ final class StageWorker: BusWorker {
         case .stop: return .rested
         }
       } catch let failure as BusFailure {
-        worker.watch.failed("\(action): \(failure.message)")
-        worker.log.warning("the bus failed", ["step": "\(action)", "kind": "\(failure.kind)", "error": failure.message])
+        worker.watch.failed("\(action.words): \(failure.message)")
+        worker.log.warning("the bus failed", ["step": action.words, "then": failure.kind.words, "error": failure.message])
         return .failed(failure.kind)
       } catch let error as LockedRID {
-        worker.watch.failed("\(action): \(error)")
+        worker.watch.failed("\(action.words): \(error)")
         if held.isDue(error) { worker.log.warning("another worker holds a registration; its batch waits", ["reason": "\(error)"]) }
         return .failed(.retriable)
       } catch let error as PostgresError {
-        worker.watch.failed("\(action): \(error.description)")
-        worker.log.warning("the journal failed", ["step": "\(action)", "error": error.description])
+        worker.watch.failed("\(action.words): \(error.description)")
+        worker.log.warning("the journal failed", ["step": action.words, "error": error.description])
         if connection?.isHealthy != true { connection = nil }
         if action == .record, error.isAboutAValue { isolate() }
         return .failed(.retriable)
       } catch {
         if action == .record, error is StoreConflict || error is ServiceError { separate(error) }
-        worker.watch.failed("\(action): \(Judge.comment(on: error))")
-        worker.log.warning("a batch could not be worked on", ["step": "\(action)", "error": Judge.comment(on: error)])
+        worker.watch.failed("\(action.words): \(Judge.comment(on: error))")
+        worker.log.warning("a batch could not be worked on", ["step": action.words, "error": Judge.comment(on: error)])
         return .failed(.retriable)
       }
     }
@@ -289,8 +289,6 @@ final class StageWorker: BusWorker {
           incoming.append(
             IncomingMessage(message: message, hop: hop, origin: record.origin, takenAt: now, isForeign: record.hop == nil))
         } catch {
-          worker.log.error(
-            "a record cannot be read", ["topic": record.origin.topic, "offset": String(record.origin.offset), "error": "\(error)"])
           unreadable.append(letter(of: record, code: "RPR-MSG-001", reason: "\(error)"))
         }
       }
@@ -354,8 +352,8 @@ final class StageWorker: BusWorker {
     private func record() throws {
       guard let connection else { return }
       if !unreadable.isEmpty {
-        let letters = Journal.deadLetters(unreadable)
-        _ = try connection.execute(letters.sql, letters.parameters)
+        let hops = records.compactMap(\.hop).map { ($0.id, $0) }
+        try Journal.keep(unreadable, hops: Dictionary(hops) { first, _ in first }, connection)
         // A hop that nobody can read has ended, or reconcile would send it for ever.
         _ = try connection.execute(
           """
@@ -367,6 +365,11 @@ final class StageWorker: BusWorker {
             .textArray(unreadable.map { $0.hop?.text }), .textArray(unreadable.map(\.code)),
             .textArray(unreadable.map(\.reason)), .text(worker.name),
           ])
+      }
+      for index in concluded.indices where concluded[index].verdict.kind != .passed {
+        concluded[index].trace = concluded[index].origin.flatMap { bus.headers(of: $0) }.flatMap {
+          TraceContext(inHeaders: $0)?.traceId
+        }
       }
       for index in concluded.indices {
         guard let origin = concluded[index].deadLetter?.origin, let record = records.first(where: { $0.origin == origin }) else {
@@ -396,7 +399,7 @@ final class StageWorker: BusWorker {
         throw BusFailure(kind: .retriable, message: refused[0].reason)
       }
       worker.log.error(
-        "records were refused and are set aside", ["count": String(refused.count), "error": refused[0].reason])
+        "records were refused and are set aside", ["count": refused.count, "error": refused[0].reason])
       if connection == nil { connection = try Connection(database) }
       if let connection { try Journal.setAside(refused, connection) }
     }

@@ -42,13 +42,13 @@ final class TopicWorker: BusWorker {
         bus = open
         watch.outOfOrder(nil)
         if pauses[unit.file.name] != nil {
-          try watch.step("poll") { () throws(BusFailure) in try open.idle(timeoutMilliseconds: 200) }
+          try watch.step("read records") { () throws(BusFailure) in try open.idle(timeoutMilliseconds: 200) }
           thread.moved()
           makeGood(watch.takeLosses())
           watch.idled()
           continue
         }
-        let records = try watch.step("poll") { () throws(BusFailure) in try open.poll(max: 100, timeoutMilliseconds: 200) }
+        let records = try watch.step("read records") { () throws(BusFailure) in try open.poll(max: 100, timeoutMilliseconds: 200) }
         thread.moved()
         makeGood(watch.takeLosses())
         guard !records.isEmpty else {
@@ -121,15 +121,18 @@ final class TopicWorker: BusWorker {
         try await unit.plugin.receive(topicRecord, unit.context)
         return true
       } catch {
-        unit.context.log.warning(
-          "a record of a further topic was not taken", ["topic": topicRecord.topic, "error": Judge.comment(on: error)])
+        OutcomeLines.shared.write(
+          OutcomeLines.Line(
+            level: attempt > 1 ? .warning : .info, message: "a record of a further topic was not taken; tried again",
+            key: "\(record.origin.topic)/\(record.origin.partition)/\(record.origin.offset)", stage: unit.file.name,
+            code: (error as? ServiceError)?.code ?? (error as? WorkFailure)?.code ?? Judge.exceptionCode, attempt: attempt,
+            error: Judge.comment(on: error)))
         guard attempt >= unit.file.tries || error is WorkFailure else { return false }
         let letter = DeadLetter(
           stage: unit.file.name, code: "RPR-TOP-001", reason: Judge.comment(on: error), rid: nil, hop: nil,
           origin: record.origin, key: record.key, value: record.value, headers: headers)
-        let statement = Journal.deadLetters([letter])
         do {
-          _ = try await pool.with { try $0.execute(statement.sql, statement.parameters) }
+          try await pool.with { try Journal.keep([letter], $0) }
           return true
         } catch { return false }
       }

@@ -13,6 +13,8 @@ final class WorkRunner: Sendable {
     var kind: WorkKind
     var perform: @Sendable (WorkItem) async throws -> WorkOutcome
     var gaveUp: @Sendable (WorkItem, WorkFailure) async throws -> Void = { _, _ in }
+    /// The RID that work is for, as the stage knows it; asked for a line of the log.
+    var rid: @Sendable (WorkItem) async -> String? = { _ in nil }
   }
 
   private static let leaseSeconds = 30.0
@@ -23,6 +25,7 @@ final class WorkRunner: Sendable {
   private let worker: String
   private let pauses: Pauses
   private let log = Log("work")
+  private let lines: OutcomeLines
   private let thread = WorkerThread()
   private let bell: Semaphore
   /// Pieces in hand by performer.
@@ -30,9 +33,11 @@ final class WorkRunner: Sendable {
   let performed = Atomic<Int>(0)
   let failures = Atomic<Int>(0)
 
-  init(performers: [Performer], pool: Pool, wake: WakeUp, worker: String, pauses: Pauses = Pauses(nil)) {
+  init(
+    performers: [Performer], pool: Pool, wake: WakeUp, worker: String, pauses: Pauses = Pauses(nil), lines: OutcomeLines = .shared
+  ) {
     self.performers = performers
-    self.pauses = pauses
+    (self.pauses, self.lines) = (pauses, lines)
     self.pool = pool
     self.wake = wake
     self.worker = worker
@@ -145,7 +150,7 @@ final class WorkRunner: Sendable {
       } catch {
         failures.add(1, ordering: .relaxed)
         if let tries = performer.kind.tries, item.attempt >= tries {
-          let code = (error as? ServiceError)?.code ?? "RPR-SYS-EXCEPTION-001"
+          let code = (error as? ServiceError)?.code ?? Judge.exceptionCode
           try await giveUp(item, performer, WorkFailure(code: code, "tries used up: \(Judge.comment(on: error))"))
         } else {
           try await again(item, performer, error)
@@ -167,14 +172,20 @@ final class WorkRunner: Sendable {
     }
   }
 
+  /// Writes a line with the RID, which the stage is asked for only where the line is written.
+  private func tell(_ line: OutcomeLines.Line, _ item: WorkItem, _ performer: Performer) async {
+    guard let place = lines.place(for: line) else { return }
+    var line = line
+    if line.rid == nil, let rid = await performer.rid(item) { (line.rid, line.trace) = (rid, OutcomeLines.Line.trace(rid)) }
+    lines.write(line, place)
+  }
+
   private func again(_ item: WorkItem, _ performer: Performer, _ error: any Error) async throws {
     let pause = performer.kind.backoff.pause(after: item.attempt)
-    log.info(
-      "work is tried again",
-      [
-        "stage": performer.stage, "kind": item.kind, "attempt": String(item.attempt), "seconds": String(pause),
-        "error": Judge.comment(on: error),
-      ])
+    await tell(
+      OutcomeLines.Line(
+        item, of: performer.stage, level: item.attempt > 1 ? .warning : .info, "work is tried again",
+        code: (error as? ServiceError)?.code ?? Judge.exceptionCode, error: Judge.comment(on: error)), item, performer)
     try await update(
       item, performer,
       "\(Self.due), attempt = attempt + 1, leased_until = NULL, failure = $6",
@@ -190,7 +201,9 @@ final class WorkRunner: Sendable {
       return
     }
     failures.add(1, ordering: .relaxed)
-    log.error("work is given up", ["stage": performer.stage, "kind": item.kind, "code": failure.code, "error": failure.message])
+    await tell(
+      OutcomeLines.Line(
+        item, of: performer.stage, level: .error, "work is given up", code: failure.code, error: failure.message), item, performer)
     try await performer.gaveUp(item, failure)
     try await finish(item, performer, changes: [], failure: failure)
   }

@@ -108,7 +108,8 @@ struct EngineParts: Sendable {
       unit.work.map { kind in
         WorkRunner.Performer(
           stage: unit.file.name, kind: kind, perform: { try await unit.plugin.perform($0, unit.context) },
-          gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) })
+          gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) },
+          rid: { await unit.plugin.rid(of: $0, unit.context) })
       }
     }
     return WorkRunner(

@@ -34,6 +34,8 @@ struct ConcludedHop: Sendable {
   var restartsParent = false
   /// Set when the tries were used up.
   var deadLetter: DeadLetter?
+  /// The trace of the record that was judged, where it is not that of its RID: a Java stage began it.
+  var trace: String?
   /// The anonymous profile that a workflow command asks for.
   var anonymousProfile: [UInt8]?
 }

@@ -84,7 +84,7 @@ struct Journal: Sendable {
   /// Records the verdicts of a batch with everything that follows from them, and the changes that their stages want committed with them.
   ///
   /// Throws `StoreConflict`, or `ServiceError` for a record that no broker would take. The caller rolls back then.
-  static func record(_ connection: Connection, _ hops: [ConcludedHop]) throws {
+  static func record(_ connection: Connection, _ hops: [ConcludedHop], lines: OutcomeLines = .shared) throws {
     guard !hops.isEmpty else { return }
     for hop in hops where !hop.verdict.changes.isEmpty {
       try PostgresStageStore.apply(hop.verdict.changes, stage: hop.stage, connection)
@@ -102,6 +102,14 @@ struct Journal: Sendable {
     let dead = hops.compactMap(\.deadLetter)
     if !dead.isEmpty { statements.append(deadLetters(dead)) }
     _ = try connection.pipeline(statements)
+    lines.tell(hops)
+  }
+
+  /// Keeps what no stage can read or use, and tells of it.
+  static func keep(_ letters: [DeadLetter], hops: [HopId: HopHeader] = [:], _ connection: Connection) throws {
+    let statement = deadLetters(letters)
+    _ = try connection.execute(statement.sql, statement.parameters)
+    OutcomeLines.shared.tell(letters, hops: hops)
   }
 
   private static func upsert(_ hops: [ConcludedHop]) -> Statement {
@@ -291,7 +299,7 @@ struct Journal: Sendable {
     )
   }
 
-  static func deadLetters(_ letters: [DeadLetter]) -> Statement {
+  private static func deadLetters(_ letters: [DeadLetter]) -> Statement {
     Statement(
       """
       INSERT INTO regproc.dead_letter (stage, code, reason, rid, hop_id, topic, partition, record_offset, record_key, value,

@@ -1,5 +1,7 @@
+import System
+
 /// Why a registration or a change was not run again, or not let go on.
-public struct LifecycleError: Error, Sendable, CustomStringConvertible {
+public struct LifecycleError: PlainError, Sendable {
   /// Of a replay `unknown-rid`, `in-flight`, `completed`, `unknown-status`, `superseded`, `no-such-stage`, `no-such-flow`,
   /// `erased`; of a change also `held`, `busy`, `outdated`, `elsewhere`; from the log also `known`, `not-on-topics`, `ended`; of a release
   /// `no-reason`, `unknown`, `several`, `not-held`, `erased`.

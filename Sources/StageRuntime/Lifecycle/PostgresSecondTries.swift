@@ -263,7 +263,6 @@ struct PostgresSecondTries: SecondTries {
       origin: RecordOrigin(topic: routes.routes.busIn(of: stage), partition: -1, offset: -1), key: Array(registration.rid.utf8),
       value: open?.message ?? message)
     try Journal.record(connection, [hop])
-    log.error("a registration's tries are used up", ["rid": registration.rid, "stage": stage, "code": "RPR-RPS-FAILED-001"])
   }
 
   /// The hop of a second try, which the journey shows and MOSIP's tables have as a transaction.

@@ -78,12 +78,12 @@ final class OutboxRelay: Sendable {
         connection = open
         let out = try sender ?? openSender(watch)
         sender = out
-        let hops = try watch.step("carry") { try carryHops(open, out) }
-        let records = try watch.step("carry") { try carryOutbox(open, out) }
+        let hops = try watch.step("send what waits") { try carryHops(open, out) }
+        let records = try watch.step("send what waits") { try carryOutbox(open, out) }
         more = hops == Self.batch || records == Self.batch
         if hops + records > 0 { watch.passed() } else { watch.idled() }
         if monotonicMilliseconds() >= nextReconcile {
-          try watch.step("reconcile") { try reconcile(open) }
+          try watch.step("look for what nobody took") { try reconcile(open) }
           nextReconcile = monotonicMilliseconds() + Int(min(reconcileAfter / 4, 30) * 1000)
         }
         failures = 0
@@ -201,8 +201,7 @@ final class OutboxRelay: Sendable {
           stage: "outbox", code: UndeliverableMessage.code, reason: large.reason, rid: nil, hop: nil,
           origin: RecordOrigin(topic: try row.text(1), partition: -1, offset: -1), key: try row.bytes(2),
           value: try row.bytes(3))
-        let statement = Journal.deadLetters([letter])
-        _ = try connection.execute(statement.sql, statement.parameters)
+        try Journal.keep([letter], connection)
         _ = try connection.execute("DELETE FROM regproc.outbox WHERE id = $1::uuid", [.text(ids[large.index])])
       }
       sent.add(outcome.taken.count, ordering: .relaxed)
@@ -295,7 +294,7 @@ final class OutboxRelay: Sendable {
             AND n.parent IS NULL AND n.state = 2 AND n.taken_at > h.sent_at AND n.stage <> h.stage)
         """, pairs)
     }
-    if rows.affected > 0 { log.warning("messages that nobody took are sent again", ["count": String(rows.affected)]) }
+    if rows.affected > 0 { log.warning("messages that nobody took are sent again", ["count": rows.affected]) }
   }
 }
 

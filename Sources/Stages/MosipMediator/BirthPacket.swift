@@ -50,8 +50,8 @@ struct BirthPacket: Sendable {
       }
       return (packet.content, packet.ignoredFields.sorted().map { "\($0): the identity schema has no such field" })
     } catch let error as PacketError {
-      context.log.warning("a packet cannot be made", ["rid": rid, "error": "\(error.code)"])
-      throw MediatorError(.packetCreation, "the packet cannot be made (\(error.code))")
+      context.log.warning("a packet cannot be made", ["rid": rid, "error": ErrorText.of(error)])
+      throw MediatorError(.packetCreation, "the packet cannot be made (\(error.message))")
     }
   }
 

@@ -8,6 +8,9 @@ import StageKit
 extension MosipMediator {
   static let takenText = "Received. Packet Creation Started."
 
+  /// The trace that a request of the OpenCRVS side came with; on the bus a RID has one of its own.
+  static func trace(of request: Request) -> String { request.headers["b3"].flatMap { TraceContext(header: $0) }?.traceId ?? "none" }
+
   /// `POST /birth`: proves who sends, opens, reads, keeps event and transaction, and answers; the packet is made
   /// afterwards.
   func takeBirth(_ request: Request, _ context: StageContext) async throws -> Response {
@@ -62,7 +65,7 @@ extension MosipMediator {
         .conflict, "the application id belongs to another record",
         otherRecord: try await context.store.record(RIDOwner.self, rid)?.transaction)
     }
-    context.log.info("a birth is taken", ["rid": rid])
+    context.log.info("a birth is taken", ["rid": rid, "key": transaction, "trace": Self.trace(of: request)])
     return taken(rid, context)
   }
 

@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Registration
 import StageKit
+import System
 
 /// The subscriptions at MOSIP's WebSub hub (docs/upstream/opencrvs-and-websub.md#41-requests-to-the-hub).
 extension MosipMediator {
@@ -24,7 +25,7 @@ extension MosipMediator {
       try await subscribe(context)
     } catch {
       context.log.warning(
-        "subscribing at the hub failed", ["error": (error as? ServiceError)?.description ?? "\(type(of: error))"])
+        "subscribing at the hub failed", ["error": ErrorText.of(error)])
       throw MediatorError(.subscription, "the hub did not take the subscription")
     }
     return answer(context).message("Successfully subscribed")

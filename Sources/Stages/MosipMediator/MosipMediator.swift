@@ -248,6 +248,16 @@ public struct MosipMediator: StagePlugin {
     }
   }
 
+  /// That of the birth, or of the change of a record.
+  public func rid(of work: WorkItem, _ context: StageContext) async -> String? {
+    for key in [work.payload["key"]?.string, work.payload["transaction"]?.string, work.payload["change"]?.string, work.key] {
+      guard let key else { continue }
+      if let birth = try? await context.store.record(BirthRecord.self, key) { return birth.rid }
+      if let change = try? await context.store.record(ChangeRecord.self, key) { return change.rid }
+    }
+    return nil
+  }
+
   /// Tells who must know that a piece of work has no way on.
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
     switch work.kind {

@@ -36,7 +36,8 @@ extension OpenCRVSMediator {
     if let kept = record.aid {
       aid = kept
     } else {
-      aid = try await applicationId(of: event, kind, work.key, record.take, context)
+      aid = try await applicationId(of: event, kind, record, context)
+      context.log.info("an event has its application id", ["key": work.key, "rid": aid, "trace": record.trace ?? "none"])
       record.aid = aid
       record.status = .numbered
       try await context.store.commit([record.writing])
@@ -102,15 +103,17 @@ extension OpenCRVSMediator {
   /// The application id that a birth carries already, else a new one of the MOSIP side. What the event of another kind carries is the
   /// birth's.
   private func applicationId(
-    of event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ take: Int, _ context: StageContext
+    of event: OpenCRVSEvent, _ kind: EventKind, _ record: EventRecord, _ context: StageContext
   ) async throws -> String {
     // In a record that is sent again after an error, that of the go before may stand.
-    if kind == .birth, take == 1, let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried) { return carried }
-    let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", key)]))
+    if kind == .birth, record.take == 1, let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried) {
+      return carried
+    }
+    let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", record.key)]))
     let response: ClientResponse
     do {
       response = try await MediatorClient(http: context.services.http).get(
-        url, headers: try await mosipCookie(context), service: "MOSIP-side mediator")
+        url, headers: try await mosipHeaders(record.trace, context), service: "MOSIP-side mediator")
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("no application id can be had")
     }
@@ -136,7 +139,8 @@ extension OpenCRVSMediator {
     do {
       response = try await MediatorClient(http: context.services.http).post(
         message.encoded(.standard, at: context.services.clock.now),
-        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path + go), headers: try await mosipCookie(context),
+        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path + go),
+        headers: try await mosipHeaders(record.trace, context),
         service: "MOSIP-side mediator")
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the event is refused")

@@ -257,7 +257,7 @@ extension OpenCRVSMediator {
     }
   }
 
-  private func told(_ collection: String, _ key: String, _ context: StageContext) async throws -> (any Tellable)? {
+  func told(_ collection: String, _ key: String, _ context: StageContext) async throws -> (any Tellable)? {
     switch collection {
     case EventRecord.collection: try await context.store.record(EventRecord.self, key)
     case TokenRecord.collection: try await context.store.record(TokenRecord.self, key)

@@ -82,7 +82,7 @@ extension OpenCRVSMediator {
         changes += awaiting(key, context)
       }
       try await context.store.commit(changes + queue.changes)
-      context.log.info("parked events are taken up", ["record": recordId, "events": String(new.count)])
+      context.log.info("parked events are taken up", ["record": recordId, "events": new.count])
     }
   }
 

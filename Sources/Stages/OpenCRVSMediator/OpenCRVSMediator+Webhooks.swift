@@ -25,7 +25,7 @@ extension OpenCRVSMediator {
       } catch let fault as MediatorError {
         throw fault
       } catch {
-        let code = (error as? ServiceError)?.code ?? "\(type(of: error))"
+        let code = (error as? ServiceError)?.code ?? ErrorText.of(error)
         tries += 1
         let pause = backoff.milliseconds(after: tries)
         guard context.services.clock.now.milliseconds + Int64(pause) <= end else {
@@ -51,7 +51,7 @@ extension OpenCRVSMediator {
     let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded)
     let kept = taken(EventKind(topic: event.topic) != nil, context)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: kept) {
-      try await take(event, number, context)
+      try await take(event, number, trace: Self.trace(of: request), context)
     }
   }
 
@@ -66,7 +66,7 @@ extension OpenCRVSMediator {
   }
 
   /// Takes an event into object store and database; one that is there already changes nothing.
-  private func take(_ event: OpenCRVSEvent, _ number: String, _ context: StageContext) async throws -> Response {
+  private func take(_ event: OpenCRVSEvent, _ number: String, trace: String, _ context: StageContext) async throws -> Response {
     let key = OpenCRVSRecordKey.of(event)
     if case .known(let answer) = try await standing(of: event, key, context) { return answer }
     let object = event.digest + ".json"
@@ -78,9 +78,9 @@ extension OpenCRVSMediator {
       switch try await standing(of: event, key, context) {
       // Taken up just now; or delivered twice at the same time, and the other delivery was first.
       case .known(let answer): return answer
-      case .new: record = EventRecord(key, event, number: number, object: object)
+      case .new: record = EventRecord(key, event, number: number, object: object, trace: trace)
       case .again(let former, let isSame):
-        record = try EventRecord(former, sentAgain: event, number: number, object: object, isSame: isSame)
+        record = try EventRecord(former, sentAgain: event, number: number, object: object, trace: trace, isSame: isSame)
       }
       var changes = [record.writing]
       if kind != nil {
@@ -93,7 +93,7 @@ extension OpenCRVSMediator {
       return nil
     }
     if let known { return known }
-    context.log.info("an event is taken", ["topic": event.topic, "record": key])
+    context.log.info("an event is taken", ["topic": event.topic, "key": key, "trace": trace])
     return taken(kind != nil, context)
   }
 
@@ -103,7 +103,7 @@ extension OpenCRVSMediator {
       switch spooled.kind {
       case Self.webhook:
         let (event, number) = try readEvent(spooled.body)
-        _ = try await take(event, number, context)
+        _ = try await take(event, number, trace: Self.newTrace(), context)
       case Self.token: try await takeSpooledToken(spooled.body, context)
       default: throw MediatorError(.unknown, "a request of an unknown kind")
       }
@@ -118,6 +118,17 @@ extension OpenCRVSMediator {
     /// Of a birth whose error there was to tell: it is tried again.
     case again(EventRecord, isSame: Bool)
     case known(Response)
+  }
+
+  /// The trace of the header `b3`; a new one where none comes.
+  private static func trace(of request: Request) -> String {
+    if let given = request.headers["b3"].flatMap({ TraceContext(header: $0) }) { return given.traceId }
+    return newTrace()
+  }
+
+  private static func newTrace() -> String {
+    var random = SystemRandomNumberGenerator()
+    return TraceContext.start(using: &random).traceId
   }
 
   private func standing(of event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Standing {

@@ -191,6 +191,14 @@ public struct OpenCRVSMediator: StagePlugin {
     if work.kind == Self.forward { try await forwardGaveUp(work, failure, context) }
   }
 
+  /// The application id of the event or result, once it has one.
+  public func rid(of work: WorkItem, _ context: StageContext) async -> String? {
+    if let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string {
+      return (try? await told(collection, key, context))?.aid
+    }
+    return (try? await context.store.record(EventRecord.self, work.key))?.aid
+  }
+
   func event(_ bytes: [UInt8]) throws(MediatorError) -> OpenCRVSEvent { try OpenCRVSEvent(bytes, names: names) }
 
   func contents(_ context: StageContext) -> SealedObjects {
@@ -209,6 +217,15 @@ public struct OpenCRVSMediator: StagePlugin {
   func bearer(_ context: StageContext) async throws -> Headers {
     let tokens = auth?.checking(context) ?? context.services.tokens
     return ["Authorization": "Bearer \(try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvs))"]
+  }
+
+  /// The cookie, and the event's trace as a new span.
+  func mosipHeaders(_ trace: String?, _ context: StageContext) async throws -> Headers {
+    var headers = try await mosipCookie(context)
+    var random = SystemRandomNumberGenerator()
+    let span = TraceContext.start(using: &random).spanId
+    if let trace, let next = TraceContext(traceId: trace, spanId: span) { headers["b3"] = next.header }
+    return headers
   }
 
   func mosipCookie(_ context: StageContext) async throws -> Headers {

@@ -1,5 +1,6 @@
 import Registration
 import StageKit
+import System
 
 /// Telling the applicant of the verdict, once at most (docs/upstream/stages.md#4-packet-validator): whom to tell is taken away from the
 /// announcement first, so a message that is delivered again finds nobody. What cannot be sent is lost, as upstream has it, and changes no
@@ -98,6 +99,6 @@ extension PacketValidator {
     }
   }
 
-  /// A service's code; of another error its kind alone.
-  private static func code(_ error: any Error) -> String { (error as? ServiceError)?.code ?? "\(type(of: error))" }
+  /// A service's code; of another error its text, where that may be told.
+  private static func code(_ error: any Error) -> String { (error as? ServiceError)?.code ?? ErrorText.of(error) }
 }

@@ -75,8 +75,8 @@ public struct Reprocessor: StagePlugin {
       context.log.info(
         "registrations at stages that run elsewhere were tried again",
         [
-          "redone": String(tally.redone), "routed": String(tally.routed), "restarted": String(tally.restarted),
-          "givenUp": String(tally.givenUp), "rejected": String(tally.rejected),
+          "redone": tally.redone, "routed": tally.routed, "restarted": tally.restarted,
+          "givenUp": tally.givenUp, "rejected": tally.rejected,
         ])
     }
     return .again(afterSeconds: Double(rules.everySeconds))

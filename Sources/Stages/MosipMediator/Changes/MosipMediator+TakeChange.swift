@@ -28,7 +28,7 @@ extension MosipMediator {
         // The same event at the same time, another event of the record, or a RID that is taken: looked at again.
         continue
       }
-      context.log.info("a change is taken", ["kind": kind.rawValue, "rid": rid])
+      context.log.info("a change is taken", ["kind": kind.rawValue, "rid": rid, "key": key, "trace": Self.trace(of: request)])
       return takenChange(kind, rid, context)
     }
     throw ServiceError(

@@ -47,7 +47,8 @@ struct EventRecord: KeptRecord, Tellable {
   private(set) var document: JSONValue
 
   /// An event that has come; one of a topic without a way is parked.
-  init(_ key: String, _ event: OpenCRVSEvent, number: String, object: String) {
+  /// - Parameter trace: the trace that it came with, or that was made for it.
+  init(_ key: String, _ event: OpenCRVSEvent, number: String, object: String, trace: String? = nil) {
     self.key = key
     version = nil
     topic = event.topic
@@ -67,6 +68,7 @@ struct EventRecord: KeptRecord, Tellable {
       "numberKind": JSONValue(numberKind?.rawValue), "registrationNumber": .string(number), "digest": .string(digest),
       "object": .string(object), "status": .string(status.rawValue), "lastModified": JSONValue(event.bundle.task.lastModified),
     ]
+    if let trace { document["trace"] = .string(trace) }
   }
 
   /// A parked event whose topic has a way by now, under the key of its work. Its content stays where it is.
@@ -121,7 +123,7 @@ struct EventRecord: KeptRecord, Tellable {
   /// The same record, sent again after its error.
   /// - Parameter isSame: whether its content is that of before: then MOSIP goes on under the same application id.
   init(
-    _ former: EventRecord, sentAgain event: OpenCRVSEvent, number: String, object: String, isSame: Bool
+    _ former: EventRecord, sentAgain event: OpenCRVSEvent, number: String, object: String, trace: String, isSame: Bool
   ) throws(ServiceError) {
     var document = former.document
     document["digest"] = .string(event.digest)
@@ -130,6 +132,7 @@ struct EventRecord: KeptRecord, Tellable {
     document["registrationNumber"] = .string(number)
     document["lastModified"] = JSONValue(event.bundle.task.lastModified)
     document["status"] = .string(Status.received.rawValue)
+    document["trace"] = .string(trace)
     document["take"] = JSONValue(former.take + 1)
     document["errors"] = []
     document["latest"] = nil
@@ -137,6 +140,9 @@ struct EventRecord: KeptRecord, Tellable {
     try self.init(
       StageRecord(collection: Self.collection, key: former.key, version: former.version ?? 0, document: document))
   }
+
+  /// The trace by which it is known before it has a RID, as the id in the header `b3`.
+  var trace: String? { document["trace"]?.string }
 
   /// The kind of the event; nil for a topic without a way to MOSIP.
   var kind: EventKind? { EventKind(topic: topic) }
