@@ -159,9 +159,9 @@ extension HubTests {
       for (status, answer) in [(200, ["slow", "next"]), (503, ["slow", "slow", "next"])] {
         let topic = "T\(status)"
         try await subscribe(hub, Self.callback, stage: "mediator", topic: topic)
-        subscribers.think(.milliseconds(1500))
+        subscribers.think(.seconds(1))
         subscribers.answer(Self.callback, status)
-        try await publish(hub, "slow", topic: topic)
+        try await publish(hub, "slow", key: "slow \(topic)", topic: topic)
         #expect(
           try await eventually {
             try await world.number(
@@ -169,7 +169,7 @@ extension HubTests {
           })
         try await subscribe(hub, Self.successor + topic, stage: "mediator", topic: topic)
         subscribers.think(.zero)
-        try await publish(hub, "next", topic: topic)
+        try await publish(hub, "next", key: "next \(topic)", topic: topic)
         #expect(try await eventually { try await isQuiet(world) })
         let all = subscribers.bodies(at: Self.callback).suffix(1) + subscribers.bodies(at: Self.successor + topic)
         #expect(Array(all) == answer, "\(status)")

@@ -113,7 +113,7 @@ extension ProgramTests {
     @Test func `what is not known is told with the journal that was looked in`() async throws {
       func place(_ words: String...) throws -> String? {
         let around = Surroundings(console: Console(environment: [:]), environment: [:], program: Program.regproc)
-        return try JournalAccess.running(try Settings(Arguments(words, for: JourneyCommand.command), around))?.place
+        return try JournalAccess.running(try Settings(Arguments(words + ["1"], for: JourneyCommand.command), around))?.place
       }
       let database = try place("--database", "host=db.example dbname=births password=hunter2", "--data", "/nowhere")
       #expect(database?.contains("db.example") == true && database?.contains("/nowhere") == false, "\(database ?? "")")

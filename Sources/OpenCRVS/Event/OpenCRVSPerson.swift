@@ -75,7 +75,8 @@ package struct OpenCRVSPerson: Sendable {
     resource["deceasedBoolean"]?.bool == true || !FHIR.texts(resource["deceasedDateTime"]).isEmpty
   }
 
-  /// The address a person lives at: the first of that type in which there is anything, else the first without a type; nil when there is none.
+  /// The address a person lives at: the first of that type in which there is anything, else the first without a type; nil when there is
+  /// none.
   var primaryAddress: Address? {
     let all = resource["address"]?.array ?? []
     let primary = all.filter { FHIR.texts($0["type"]).first == "PRIMARY_ADDRESS" }

@@ -5,14 +5,15 @@ import StageRuntime
 import Stages
 
 extension StageFolder {
-  /// The stages of this framework with what each reads.
+  /// The stages of this framework with what each reads. One whose settings lack something names no further topics: that is told at its start.
   var topicReaders: [TopicPlan.Reader] {
     get throws {
-      try stages.compactMap { file in
+      stages.compactMap { file in
         guard let plugin = Plugins.named(file.plugin) else { return nil }
-        let given = try StageSettings(stage: file.name, declared: plugin.spec.settings, given: file.settings)
+        let given = try? StageSettings(stage: file.name, declared: plugin.spec.settings, given: file.settings)
         return TopicPlan.Reader(
-          file, takesMessages: plugin.spec.takesMessages, furtherTopics: plugin.spec.topics.map { given.filled($0) })
+          file, takesMessages: plugin.spec.takesMessages,
+          furtherTopics: given.map { given in plugin.spec.topics.map { given.filled($0) } } ?? [])
       }
     }
   }

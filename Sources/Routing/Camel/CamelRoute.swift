@@ -139,7 +139,8 @@ extension [Destination] {
   var haveCommand: Bool { contains { !$0.isStage } }
 }
 
-/// The message of a workflow command, which takes the place of the one that was routed (docs/upstream/bus-and-routes.md#73-workflow-commands).
+/// The message of a workflow command, which takes the place of the one that was routed
+/// (docs/upstream/bus-and-routes.md#73-workflow-commands).
 private struct CommandMessage<Message: Routable>: Routable {
   let message: Message
 

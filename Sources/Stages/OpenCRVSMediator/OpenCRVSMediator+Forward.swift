@@ -36,7 +36,7 @@ extension OpenCRVSMediator {
     if let kept = record.aid {
       aid = kept
     } else {
-      aid = try await applicationId(of: event, kind, record, context)
+      aid = try await applicationId(of: event, kind, record, work.key, context)
       context.log.info("an event has its application id", ["key": work.key, "rid": aid, "trace": record.trace ?? "none"])
       record.aid = aid
       record.status = .numbered
@@ -103,13 +103,13 @@ extension OpenCRVSMediator {
   /// The application id that a birth carries already, else a new one of the MOSIP side. What the event of another kind carries is the
   /// birth's.
   private func applicationId(
-    of event: OpenCRVSEvent, _ kind: EventKind, _ record: EventRecord, _ context: StageContext
+    of event: OpenCRVSEvent, _ kind: EventKind, _ record: EventRecord, _ key: String, _ context: StageContext
   ) async throws -> String {
     // In a record that is sent again after an error, that of the go before may stand.
     if kind == .birth, record.take == 1, let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried) {
       return carried
     }
-    let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", record.key)]))
+    let url = settings.text("mosip-url").appending(path: "/opencrvs/v1/generateAid?" + URLText.query([("key", key)]))
     let response: ClientResponse
     do {
       response = try await MediatorClient(http: context.services.http).get(

@@ -194,7 +194,7 @@ public struct OpenCRVSMediator: StagePlugin {
   /// The application id of the event or result, once it has one.
   public func rid(of work: WorkItem, _ context: StageContext) async -> String? {
     if let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string {
-      return (try? await told(collection, key, context))?.aid
+      return (try? await told(collection, key, context))?.takenAid
     }
     return (try? await context.store.record(EventRecord.self, work.key))?.aid
   }

@@ -53,8 +53,8 @@ enum TagGenerator: String, CaseIterable, Sendable {
     return group.name
   }
 
-  /// Whole years from a date of birth (`yyyy/MM/dd`) until today (UTC), else the age that is given; nil when neither is. Where the day begins
-  /// before UTC's, a child may be born tomorrow.
+  /// Whole years from a date of birth (`yyyy/MM/dd`) until today (UTC), else the age that is given; nil when neither is. Where the day
+  /// begins before UTC's, a child may be born tomorrow.
   private func age(_ dateOfBirth: String?, _ age: String?, _ today: Instant) throws -> Int? {
     guard let dateOfBirth else {
       guard let age else { return nil }

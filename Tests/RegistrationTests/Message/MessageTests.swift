@@ -186,7 +186,7 @@ private func minimal(_ members: String) -> String { #"{"reg_type":"NEW","rid":"1
     let deep = String(repeating: "[", count: 100_000)
     let error = #expect(throws: MessageError.self) { try message(minimal("\"secret\":\(deep)")) }
     #expect(error?.json?.code == .tooDeep)
-    #expect(error.map { "\($0)" } == "message: notJSON, JSON: tooDeep at line 1, column 101")
+    #expect(error.map { "\($0)" } == "message: not JSON, JSON: nested too deeply at line 1, column 101")
     let wide = "{" + (0..<40_000).map { "\"t\($0)\":\"v\"" }.joined(separator: ",") + "}"
     #expect(try message(minimal("\"tags\":\(wide)")).tag("t39999") == "v")
   }

@@ -375,7 +375,7 @@ struct FakePipeline: PipelineEntrance {
       else { return .notNeeded }
       state.records[place]?.document["outcome"] = nil
       state.records[place]?.version += 1
-      state.registrations?[rid]?.statusCode = "PROCESSING"
+      state.registrations?[rid]?.statusCode = .processing
       state.ranAgain.append(rid)
       return .begun
     }

@@ -146,7 +146,7 @@ struct ToldOfBirthTests {
     try await bench.run()
     #expect(bench.told().isEmpty)
     // The same of a registration that runs elsewhere: nobody takes the outcome away, but its row tells.
-    for status in ["PROCESSING", "PROCESSED"] {
+    for status in [RegistrationStatus.processing, .processed] {
       try await bench.end("FAILED", at: "FINALIZATION")
       world.state.withLock { $0.registrations?[AgainBench.first]?.statusCode = status }
       try await bench.run()

@@ -35,7 +35,11 @@ enum DoctorCommand {
         console.out("\(word)  \(finding.name.padded(to: 10)) \(finding.text)\n")
       }, tellProblems: { console.err($0.rendered(colour: console.errorsAreColoured)) })
     defer { doctor.blocking.close() }
-    for check in checks { try await check.look(doctor, DoctorReport(doctor, check)) }
+    for check in checks {
+      let report = DoctorReport(doctor, check)
+      // One that cannot be done is told, and the others are done.
+      do { try await check.look(doctor, report) } catch { report.failed("\(error)") }
+    }
     return doctor.isGood ? 0 : 1
   }
 }

@@ -128,13 +128,14 @@ extension MosipMediator {
   private func contact(_ recipient: Recipient, _ event: OpenCRVSEvent, _ identity: Identity) -> Contact {
     let names = identity.fields["fullName"]?.array?.first
     let language = names?["language"]?.string ?? "eng"
+    let informant = event.bundle.informant.flatMap { mapping.languages.main($0.names)?.value }
     let fields: JSONValue =
       switch recipient {
       case .identity:
         ["name": names?["value"] ?? .null, "phone": identity.fields["phone"] ?? .null, "email": identity.fields["email"] ?? .null]
       case .informant:
         [
-          "name": JSONValue(event.bundle.informant.flatMap { mapping.languages.main($0.names)?.value }), "phone": JSONValue(event.bundle.task.contactPhone),
+          "name": JSONValue(informant), "phone": JSONValue(event.bundle.task.contactPhone),
           "email": JSONValue(event.bundle.task.contactEmail),
         ]
       }
