@@ -621,6 +621,6 @@ enum Kustomize {
 }
 
 extension DeploymentPlan {
-  /// Instances in production: two, so that one goes on when a node dies. A mediator is one process.
-  func replicas(_ service: Service) -> Int { ["mosip-mediator", "opencrvs-mediator"].contains(service.stage.plugin) ? 1 : 2 }
+  /// Instances in production: two, so that one goes on when a node dies. MOSIP's side's mediator is one process: whoever calls it comes again.
+  func replicas(_ service: Service) -> Int { service.stage.plugin == "mosip-mediator" ? 1 : 2 }
 }

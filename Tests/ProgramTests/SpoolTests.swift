@@ -29,7 +29,8 @@ extension ProgramTests {
       let ports = try #require(FreePort.choose(1))
       let waiting = try await Program(
         [
-          "run", "opencrvs-mediator", "--data", pipeline.folder, "--database", connection, "--kafka", "127.0.0.1:\(ports[0])", "--port",
+          "run", "opencrvs-mediator", "--data", pipeline.folder, "--database", connection, "--kafka", "127.0.0.1:\(ports[0])",
+          "--port",
           "\(pipeline.port)", "--admin-port", "0",
         ], environment: pipeline.side.environment.merging(["REGPROC_STAGE_OPENCRVS_MEDIATOR_MOSIP_URL": pipeline.url]) { $1 })
       try await eventually("it waits: \(waiting.errors)") { waiting.errors.contains("waits for the database") }

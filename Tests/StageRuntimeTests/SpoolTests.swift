@@ -48,7 +48,7 @@ import Testing
 
   private func drain(_ spool: StageSpool) -> SpoolDrain {
     let taker = taker
-    let drain = SpoolDrain(spool) { try taker.take($0) }
+    let drain = SpoolDrain(spool, isThere: { !taker.state.withLock { $0.isAway } }, take: { try taker.take($0) })
     drain.start()
     return drain
   }
@@ -94,7 +94,9 @@ import Testing
     await end(drain)
   }
 
-  @Test func `what was taken and not yet removed when the process was killed is given once more, and what waits stays at a stop`() async throws {
+  @Test func `what was taken but not removed by a process that was killed is given once more, and a stop leaves what waits`()
+    async throws
+  {
     let spool = spool()
     try await spool.keep(request("one"))
     try await spool.keep(request("two"))
@@ -118,7 +120,9 @@ import Testing
     await end(again)
   }
 
-  @Test func `what is damaged, changed, renamed or refused is set aside and stops nothing behind it, and can be put back`() async throws {
+  @Test func `what is damaged, changed, renamed or refused is set aside and stops nothing behind it, and can be put back`()
+    async throws
+  {
     let spool = spool()
     for body in ["cut", "changed", "swapped", "refused", "good", "better"] { try await spool.keep(request(body)) }
     let names = waiting()
@@ -127,7 +131,8 @@ import Testing
     #expect(pwrite(changed, "x", 1, 30) == 1)
     close(changed)
     // Another stage's, and another number's, do not open either.
-    #expect(SpoolSeal(key: key).open(try #require(try SpoolFolder(path: path).read(names[2])), stage: "other", name: names[2]) == nil)
+    #expect(
+      SpoolSeal(key: key).open(try #require(try SpoolFolder(path: path).read(names[2])), stage: "other", name: names[2]) == nil)
     #expect(rename("\(path)/\(names[5])", "\(path)/\(names[2])") == 0)
     taker.set { $0.refused = ["refused": "OPN-CRVS-015"] }
     let drain = drain(spool)
@@ -159,11 +164,14 @@ import Testing
     await end(drain)
   }
 
-  @Test func `a spool that is full or cannot be written keeps nothing and says so, and keeps again when there is room`() async throws {
+  @Test func `a spool that is full or cannot be written keeps nothing and says so, and keeps again when there is room`()
+    async throws
+  {
     taker.set { $0.isAway = true }
     let small = spool(limit: 2000)
-    for body in 0..<2 { try await small.keep(request("\(body)" + String(repeating: "x", count: 800))) }
-    let refusal = await #expect(throws: ServiceError.self) { try await small.keep(self.request(String(repeating: "y", count: 800))) }
+    for body in 0..<2 { try await small.keep(request("\(body)" + String(repeating: "x", count: 800), of: "g")) }
+    let third = request(String(repeating: "y", count: 800), of: "g")
+    let refusal = await #expect(throws: ServiceError.self) { try await small.keep(third) }
     #expect(refusal?.code == "RPR-SPL-001" && refusal?.isRetriable == true)
     #expect(small.state.fault?.contains("spool.limit-mib") == true && waiting().count == 2)
     taker.set { $0.isAway = false }
@@ -193,7 +201,9 @@ import Testing
     #expect(TemporaryFolder.names(in: path) == ["aside", "number"])
   }
 
-  @Test func `of two processes on one folder one takes, in the order over both, and the other one goes on when it ends`() async throws {
+  @Test func `of two processes on one folder one takes, in the order over both, and the other one goes on when it ends`()
+    async throws
+  {
     taker.set { $0.isAway = true }
     let (one, two) = (spool(), spool())
     let first = drain(one)

@@ -1,10 +1,8 @@
-import EmbeddedPlatform
 import HTTP
 import Kafka
 import Postgres
 import StageKit
 import StageRuntime
-import Stages
 import Synchronization
 import System
 
@@ -21,9 +19,8 @@ final class EarlyIntake: Sendable {
   ///   - folder: the data folder.
   ///   - port: of the public endpoints.
   init?(_ plan: PipelinePlan, folder: String, port: Int) throws {
-    guard plan.run.contains(where: { Plugins.named($0.plugin)?.spec.spools == true }) else { return nil }
     let settings = plan.settings
-    guard let database = try settings.database(), let kafka = try settings.kafka() else { return nil }
+    guard plan.spools, let database = try settings.database(), let kafka = try settings.kafka() else { return nil }
     var http = settings.server(port: port)
     http.tls = try settings.tls("http")
     // Nothing that comes early has files.
@@ -38,7 +35,8 @@ final class EarlyIntake: Sendable {
     var engine = EngineSettings(kafka: kafka, database: database, http: http, instance: settings.instance)
     engine.spool = spool
     let served = try Engine(
-      engine, run: plan.run, directory: plan.stages.stages, catalogue: Plugins.all, routes: plan.routes, services: platform.services,
+      engine, run: plan.run, directory: plan.stages.stages, catalogue: Plugins.all, routes: plan.routes,
+      services: platform.services,
       pool: pool, environment: plan.environment, endpoints: platform.endpoints
     ).endpoints
     self.http = http

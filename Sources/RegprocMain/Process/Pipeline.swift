@@ -59,6 +59,9 @@ struct PipelinePlan: Sendable {
   /// The side that all of its stages are on; MOSIP's when they are on both.
   var side: Side { run.allSatisfy { $0.side == .opencrvs } ? .opencrvs : .mosip }
 
+  /// Whether any of its stages keeps requests in the spool.
+  var spools: Bool { run.contains { Plugins.named($0.plugin)?.spec.spools == true } }
+
   /// Gives a stage setting unless a person gave it.
   mutating func give(_ stage: String, _ setting: String, _ value: String) {
     let name = StageEnvironment.variable(stage, setting)
@@ -219,7 +222,7 @@ final class Pipeline: Sendable {
       engineSettings.reconcileAfter = plan.reconcileSeconds
       engineSettings.side = plan.side
       engineSettings.replays = settings.replays
-      engineSettings.spool = try PlatformChoice.spool(settings, data: folder)
+      engineSettings.spool = plan.spools ? try PlatformChoice.spool(settings, data: folder) : nil
       engineSettings.keepsToOwnTopics = settings.text("kafka.topics") == "own"
       let maker: Engine.TopicMaker?
       if let broker {

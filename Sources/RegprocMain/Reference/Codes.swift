@@ -146,10 +146,12 @@ struct CodeFamily: Sendable {
         "`regproc replay`, which goes by the version in force"),
       CodeMeaning("RPR-RTE-004", "a message of another process than its topic's", "look at who writes the topic"),
       CodeMeaning(
-        "RPR-SPL-001", "a request can be kept neither in the database nor in the spool: the disk or the spool is full, or not writable",
+        "RPR-SPL-001",
+        "a request can be kept neither in the database nor in the spool: the disk or the spool is full, or cannot be written",
         "make room on the disk of the data folder, or raise spool.limit-mib; senders are cut off and try again meanwhile"),
       CodeMeaning(
-        "RPR-SPL-002", "a request of the spool does not open: it was damaged, changed, renamed, or sealed with another `spool.secret`",
+        "RPR-SPL-002",
+        "a request of the spool does not open: it was damaged, changed, renamed, or sealed with another `spool.secret`",
         "with the right key back in the folder `regproc spool retry`; otherwise have the sender send it again"),
       CodeMeaning(
         "RPR-SPL-003", "a request of the spool could not be taken, by an error without a code of its own",

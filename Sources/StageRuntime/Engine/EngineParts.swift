@@ -97,8 +97,13 @@ struct EngineParts: Sendable {
 
   /// Takes what waits in the stages' spools.
   func spoolDrains(_ units: [RunningStage]) -> [SpoolDrain] {
-    units.compactMap { unit in
-      unit.spool.map { SpoolDrain($0) { try await unit.plugin.take($0, unit.context) } }
+    let pool = pool
+    return units.compactMap { unit in
+      unit.spool.map { spool in
+        SpoolDrain(
+          spool, isThere: { await pool.answers },
+          take: { try await unit.plugin.take($0, unit.context) })
+      }
     }
   }
 
@@ -150,5 +155,12 @@ struct EngineParts: Sendable {
         return try UndeliverableMessage.conclude(hop, reason, key: key, by: concluder, now: services.clock.now)
       },
       openSender: { try KafkaSender(settings.kafka, watch: $0) })
+  }
+}
+
+extension Pool {
+  /// Whether the database answers.
+  fileprivate var answers: Bool {
+    get async { (try? await with { _ = try $0.execute("SELECT 1") }) != nil }
   }
 }

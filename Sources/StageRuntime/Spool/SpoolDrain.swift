@@ -13,20 +13,30 @@ final class SpoolDrain: Sendable {
     case setAside
     /// It stays, and with it what is behind it in its group.
     case stays
+    /// The database is away: all stay, so that nothing is taken before what came before it.
+    case away
     case gone
   }
 
   private let spool: StageSpool
   private let take: @Sendable (SpooledRequest) async throws -> Void
+  private let isThere: @Sendable () async -> Bool
   private let thread = WorkerThread()
   private let log: Log
   private static let lookEvery = 1000
   private static let backoff = Backoff(first: 0.5, longest: 15)
-  /// So many failures one after another mean that nothing can be taken now.
+  /// So many failures one after another mean that nothing can be taken now, although the database is there.
   private static let enough = 3
 
-  init(_ spool: StageSpool, take: @escaping @Sendable (SpooledRequest) async throws -> Void) {
+  /// - Parameters:
+  ///   - isThere: whether the database answers.
+  ///   - take: takes a request; it may have been taken before.
+  init(
+    _ spool: StageSpool, isThere: @escaping @Sendable () async -> Bool,
+    take: @escaping @Sendable (SpooledRequest) async throws -> Void
+  ) {
     self.spool = spool
+    self.isThere = isThere
     self.take = take
     log = Log(spool.stage)
   }
@@ -50,7 +60,11 @@ final class SpoolDrain: Sendable {
       let isStuck = lock != nil && walk()
       spool.look()
       tries = isStuck ? tries + 1 : 0
-      if isStuck { thread.rest(milliseconds: Self.backoff.milliseconds(after: tries)) } else { _ = spool.bell.wait(milliseconds: Self.lookEvery) }
+      if isStuck {
+        thread.rest(milliseconds: Self.backoff.milliseconds(after: tries))
+      } else {
+        _ = spool.bell.wait(milliseconds: Self.lookEvery)
+      }
       while spool.bell.wait(milliseconds: 0) {}
     }
   }
@@ -61,7 +75,8 @@ final class SpoolDrain: Sendable {
     spool.note { $0.isOwner = true }
     let unfinished = spool.folder.removeUnfinished()
     if unfinished > 0 {
-      log.warning("requests that were never kept whole, and never answered, are removed from the spool", ["count": String(unfinished)])
+      log.warning(
+        "requests that were never kept whole, and never answered, are removed from the spool", ["count": String(unfinished)])
     }
     return lock
   }
@@ -76,6 +91,7 @@ final class SpoolDrain: Sendable {
       switch handle(name, &held) {
       case .taken: inRow = 0
       case .stays: inRow += 1
+      case .away: return true
       case .setAside, .gone: break
       }
     }
@@ -95,20 +111,29 @@ final class SpoolDrain: Sendable {
   }
 
   private func given(_ request: SpooledRequest, _ name: String) -> Outcome {
-    let error = blockingAwait { () -> (any Error)? in
+    guard let first = failure(request) else { return removed(name) }
+    if let code = Self.finalCode(first) { return setAside(name, code) }
+    note(first, name)
+    guard blockingAwait({ await self.isThere() }) else { return .away }
+    // It may have come back this moment, and then nothing may go before this one.
+    guard let second = failure(request) else { return removed(name) }
+    if let code = Self.finalCode(second) { return setAside(name, code) }
+    return .stays
+  }
+
+  private func failure(_ request: SpooledRequest) -> (any Error)? {
+    blockingAwait {
       do {
         try await self.take(request)
         return nil
       } catch { return error }
     }
-    guard let error else { return removed(name) }
-    guard let code = Self.finalCode(error) else {
-      let words = (error as? ServiceError).map { "\($0.service): \($0.code)" } ?? "\(type(of: error))"
-      log.warning("a request still waits in the spool", ["number": name, "error": words])
-      spool.note { $0.waitsFor = words }
-      return .stays
-    }
-    return setAside(name, code)
+  }
+
+  private func note(_ error: any Error, _ name: String) {
+    let words = (error as? ServiceError).map { "\($0.service): \($0.code)" } ?? "\(type(of: error))"
+    log.warning("a request still waits in the spool", ["number": name, "error": words])
+    spool.note { $0.waitsFor = words }
   }
 
   private func removed(_ name: String) -> Outcome {

@@ -154,7 +154,9 @@ struct SpoolFolder: Sendable {
 
   /// Has one that was set aside wait again, at the place it had.
   func putBack(_ entry: Aside) throws {
-    guard rename("\(aside)/\(entry.name).\(entry.code)", "\(path)/\(entry.name)") == 0 else { throw fault("a request cannot be put back") }
+    guard rename("\(aside)/\(entry.name).\(entry.code)", "\(path)/\(entry.name)") == 0 else {
+      throw fault("a request cannot be put back")
+    }
     try sync(path)
   }
 

@@ -85,7 +85,8 @@ final class StageSpool: RequestSpool {
       // Where others keep too, what they added is known a second later.
       guard state.contents.bytes + sealed.count <= limit else {
         throw ServiceError(
-          .unavailable, service: "spool", code: "RPR-SPL-001", "\(folder.path) is full (spool.limit-mib): it holds \(state.contents.waiting)")
+          .unavailable, service: "spool", code: "RPR-SPL-001",
+          "\(folder.path) is full (spool.limit-mib): it holds \(state.contents.waiting)")
       }
       state.contents.bytes += sealed.count
     }

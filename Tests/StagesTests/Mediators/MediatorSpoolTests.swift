@@ -28,7 +28,9 @@ import Testing
   private var waiting: Int { world.spool.state.withLock { $0.waiting.count } }
   private var setAside: [String] { world.spool.state.withLock { $0.setAside } }
 
-  @Test func `a webhook that comes while the database is away is answered as ever, and becomes one event however often it is taken`() async throws {
+  @Test func `a webhook that comes while the database is away is answered as ever, and is one event however often it is taken`()
+    async throws
+  {
     let usual = try await webhook(Births.usual(record: "r0", number: "N0"))
     away(true)
     let document: JSONValue = ["resourceType": "DocumentReference", "content": [["attachment": ["data": "aW1hZ2U"]]]]
@@ -63,7 +65,9 @@ import Testing
     #expect(waiting == 0)
   }
 
-  @Test func `a record that comes with other content is set aside when its turn comes, and what is behind it is taken`() async throws {
+  @Test func `a record that comes with other content is set aside when its turn comes, and what is behind it is taken`()
+    async throws
+  {
     _ = try await webhook(Births.usual())
     away(true)
     _ = try await webhook(Births.usual(given: "Another"))
