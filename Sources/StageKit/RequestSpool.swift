@@ -47,7 +47,8 @@ extension StageContext {
   ///   - take: takes it into the database.
   /// - Throws: a refusal; the error that kept it from being taken, when the spool cannot have it either.
   public func take(
-    orSpool request: SpooledRequest, isRefusal: (any Error) -> Bool, answer: @autoclosure () -> Response, _ take: () async throws -> Response
+    orSpool request: SpooledRequest, isRefusal: (any Error) -> Bool, answer: @autoclosure () -> Response,
+    _ take: () async throws -> Response
   ) async throws -> Response {
     var reason: (any Error)?
     if await !spool.isWaiting() {

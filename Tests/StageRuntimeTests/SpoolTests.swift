@@ -108,6 +108,7 @@ import Testing
     // The file that a killed process did not come to remove.
     try SpoolFolder(path: path).add(bytes, as: first)
     let next = self.spool()
+    #expect(next.state.contents.waiting == 1, "told before anybody takes")
     taker.set { $0.isAway = true }
     let stopped = self.drain(next)
     try await eventually("a try") { next.state.waitsFor != nil }

@@ -106,7 +106,12 @@ final class SpoolDrain: Sendable {
     guard let request = spool.open(bytes, name) else { return setAside(name, "RPR-SPL-002") }
     guard !held.contains(request.group) else { return .gone }
     let outcome = given(request, name)
-    if case .stays = outcome { held.insert(request.group) }
+    switch outcome {
+    case .taken: spool.left(bytes.count, setAside: false)
+    case .setAside: spool.left(bytes.count, setAside: true)
+    case .stays: held.insert(request.group)
+    case .away, .gone: break
+    }
     return outcome
   }
 

@@ -52,6 +52,8 @@ final class StageSpool: RequestSpool {
     seal = SpoolSeal(key: settings.key)
     limit = settings.limit
     keepsAll = settings.keepsAll
+    // What an earlier process left is told from the first moment on.
+    look()
   }
 
   deinit { blocking.close() }
@@ -103,6 +105,15 @@ final class StageSpool: RequestSpool {
 
   /// A request that waits; nil for one that does not open.
   func open(_ bytes: [UInt8], _ name: String) -> SpooledRequest? { seal.open(bytes, stage: stage, name: name) }
+
+  /// Notes that one of so many bytes waits no more.
+  func left(_ size: Int, setAside: Bool) {
+    note { state in
+      state.contents.waiting = max(0, state.contents.waiting - 1)
+      state.contents.bytes = max(0, state.contents.bytes - size)
+      if setAside { state.contents.setAside += 1 }
+    }
+  }
 
   /// Looks what there is, whoever keeps and takes it.
   func look() {
