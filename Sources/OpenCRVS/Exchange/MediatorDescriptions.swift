@@ -51,7 +51,8 @@ package enum MediatorDescriptions {
         "Idempotent by the record's id, and for what comes after a birth by its time too: the same event again is answered as the first one was.",
       tag: toMosip,
       parameters: kind == .birth
-        ? [.init("take", "which go it is: more than 1 for a birth that OpenCRVS sent again after its error, which is tried again")] : [],
+        ? [.init("take", "which go it is: more than 1 for a birth that OpenCRVS sent again after its error, which is tried again")]
+        : [],
       body: sealed, answers: answers("it is kept, and will be worked on"))
   }
 

@@ -106,7 +106,8 @@ public struct Replay: Sendable {
   static func superseded(_ rid: String, by successor: String) -> LifecycleError {
     LifecycleError(
       code: "superseded",
-      message: "RID \(rid) is history: another registration of the same record took its place and makes the UIN under RID \(successor) "
+      message:
+        "RID \(rid) is history: another registration of the same record took its place and makes the UIN under RID \(successor) "
         + "(regproc journey \(successor)). Running it again could make a second UIN for the same person; --force does not change that."
     )
   }

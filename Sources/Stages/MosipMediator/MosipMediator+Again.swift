@@ -14,7 +14,8 @@ extension MosipMediator {
     guard isSame || hasUIN else { return try await newTry(known, event, go, context) }
     if known.status == .failed { return try await goOn(known, go, context) }
     switch try await context.pipeline.runAgain(
-      known.rid, by: "OpenCRVS", reason: "the birth was sent again after its error") {
+      known.rid, by: "OpenCRVS", reason: "the birth was sent again after its error")
+    {
     case .begun, .notNeeded: return try await counted(known, go, context)
     case .unknown where !hasUIN: return try await newTry(known, event, go, context)
     case .unknown, .history:

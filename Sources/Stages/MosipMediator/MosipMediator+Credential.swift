@@ -233,7 +233,8 @@ extension MosipMediator {
       // It deletes what is over; any other refusal says nothing of the credential.
       guard [404, 410].contains(refusal.status) else {
         throw ServiceError(
-          .unavailable, service: "data share", code: MediatorError.Code.serviceUnreachable.rawValue, "refuses with \(refusal.status)")
+          .unavailable, service: "data share", code: MediatorError.Code.serviceUnreachable.rawValue,
+          "refuses with \(refusal.status)")
       }
       throw MediatorError(.decryption, "the data share does not have the credential")
     }

@@ -95,7 +95,8 @@ struct RegistrationEndpoints: Sendable {
       // By its code, if it has one; a gateway refuses with the same statuses.
       if let code = refusal.code, PacketAnswer.meaning(of: code) == .final { throw Self.refused("the request", code) }
       throw ServiceError(
-        .unavailable, service: service, code: refusal.code ?? MediatorError.Code.syncOrUpload.rawValue, "refuses with \(refusal.status)")
+        .unavailable, service: service, code: refusal.code ?? MediatorError.Code.syncOrUpload.rawValue,
+        "refuses with \(refusal.status)")
     }
     guard let value = try? JSONValue.parse(response.body) else {
       throw ServiceError(.unavailable, service: service, code: "OPN-CRVS-001", "answers what is not JSON")

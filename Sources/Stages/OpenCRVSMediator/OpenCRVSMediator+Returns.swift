@@ -80,7 +80,8 @@ extension OpenCRVSMediator {
     let run = value["run"]?.int.map { $0 > 1 ? ":run:\($0)" : "" } ?? ""
     let kept = if let token { try await KeptToken(token, context.services.envelopeKeys) } else { KeptToken.none }
     var result = ResultRecord(
-      Self.statusKey(type, status.rawValue, subject + (again.map { ":\($0)" } ?? run)), type: type, status, transaction: transaction, aid: aid,
+      Self.statusKey(type, status.rawValue, subject + (again.map { ":\($0)" } ?? run)), type: type, status,
+      transaction: transaction, aid: aid,
       numberKind: number?.kind, number: number?.text, errors: errors, token: kept)
     result.became(what, fields: Array(changed))
     let told: Telling? =
