@@ -70,7 +70,7 @@ extension MosipMediator {
 
   /// The application id that the event carries, if it is nobody's yet (that of the go before, or the birth's, may stand in the record), else a new RID.
   func unusedRID(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
-    if let carried = event.bundle.applicationId, OpenCRVSRecordKey.isRID(carried),
+    if let carried = event.bundle.birthApplicationId, OpenCRVSRecordKey.isRID(carried),
       try await !context.store.has(RIDOwner.self, carried)
     {
       return carried

@@ -39,6 +39,9 @@ extension MosipMediator {
     let transaction = OpenCRVSRecordKey.of(event)
     let go = request.query("take").flatMap { Int($0) }
     if let answer = try await answerOfKnown(event, transaction, go, context) { return answer }
+    if let carried = event.bundle.birthApplicationId, !OpenCRVSRecordKey.isRID(carried) {
+      throw MediatorError(.ridUnreadable, "the application id is not a RID")
+    }
     try await refuseNumberOfAnother(event, transaction, context)
     let rid = try await registrationId(of: event, context)
     let object = "event-\(event.digest).json"
@@ -99,9 +102,8 @@ extension MosipMediator {
 
   /// The application id that the event carries, else a new RID.
   private func registrationId(of event: OpenCRVSEvent, _ context: StageContext) async throws -> String {
-    guard let carried = event.bundle.birthApplicationId else { return try await newRID(context) }
-    guard OpenCRVSRecordKey.isRID(carried) else { throw MediatorError(.ridUnreadable, "the application id is not a RID") }
-    return carried
+    if let carried = event.bundle.birthApplicationId { return carried }
+    return try await newRID(context)
   }
 
   func newRID(_ context: StageContext) async throws -> String {

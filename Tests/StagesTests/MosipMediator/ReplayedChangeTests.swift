@@ -129,7 +129,7 @@ struct ReplayedChangeTests {
     let bench = try ChangeBench()
     let event = CorrectionTests.corrected()
     _ = try await bench.send(event)
-    let refusal = Array(#"{"response":null,"errors":[{"errorCode":"RPR-RGS-001","message":"no"}]}"#.utf8)
+    let refusal = Array(#"{"response":null,"errors":[{"errorCode":"RPR-RGS-009","message":"no"}]}"#.utf8)
     bench.world.state.withLock { $0.answers["/registrationstatus/sync"] = [ClientResponse(status: 200, body: refusal)] }
     try await bench.run()
     try await bench.run()
@@ -160,7 +160,7 @@ struct ReplayedChangeTests {
     try await bench.take(CorrectionTests.corrected())
     let aid = try #require(try bench.change(CorrectionTests.corrected())?["rid"]?.string)
     try await bench.ended(rid, "REJECTED")
-    #expect(try bench.told().count == 1, "of the registration that was replaced nothing more is told")
+    #expect(try bench.told().count == 2, "each end, and of the registration that was replaced nothing more")
     #expect(bench.world.document("mosip-mediator", "birth_transactions", Births.record)?["rid"]?.string == aid)
     #expect(outcome() == nil)
   }
