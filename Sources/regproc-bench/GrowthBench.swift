@@ -3,7 +3,6 @@ import HTTP
 import Operations
 import Postgres
 import StandIn
-import Synchronization
 import System
 
 /// That nothing piles up: births through the whole pipeline in one process with nothing kept, the rows that are left, and the memory it takes
@@ -83,14 +82,14 @@ struct GrowthBench {
   ) throws {
     let bodies = samples.make(count)
     let (url, secret) = ("http://127.0.0.1:\(port)/webhooks", Array(secret.utf8))
+    let lanes = 8
     let failure = blockingAwait { () -> String? in
       let client = Client(ClientSettings(connectTimeoutSeconds: 5, timeoutSeconds: 60))
       defer { client.close() }
-      let next = Atomic(0)
       return await withTaskGroup(of: String?.self) { group in
-        for _ in 0..<8 {
+        for lane in 0..<lanes {
           group.addTask {
-            while case let place = next.add(1, ordering: .relaxed).oldValue, place < bodies.count {
+            for place in stride(from: lane, to: bodies.count, by: lanes) {
               do { _ = try await Webhook.post(bodies[place].body, to: url, secret: secret, client) } catch { return "\(error)" }
             }
             return nil
