@@ -234,12 +234,14 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
         "SELECT state, uin_hash, sealed_uin, fields FROM platform.draft WHERE rid = $1", [.text(rid)])
       guard let row = known.first else { return nil }
       let hash = try row.bytes(1)
-      switch try row.text(0) {
+      let state = try row.text(0)
+      switch state {
       case "PUBLISHED":
         return try connection.execute("SELECT status FROM platform.identity WHERE uin_hash = $1", [.bytes(hash)])
           .first?.text(0)
       case "DRAFTED": break
-      default: return nil
+      case "DISCARDED": return nil
+      default: throw PostgresError.unknownState(state, of: "platform.draft.state")
       }
       guard let drafted = try row.bytesOrNull(3) else {
         throw IdentityRules.refusal("IDR-IDC-002", "the draft has no identity yet")

@@ -85,11 +85,13 @@ struct JobLease: Sendable {
 
   /// Why this worker does not have it any more.
   func why(_ connection: Connection) throws -> JobEnd {
-    switch try connection.execute("SELECT state FROM \(table) WHERE id = $1", [.int(id)]).first?.text(0) {
-    case "done": .done
-    case "failed": .failed
-    case "cancelled": .cancelled
-    default: .lost
+    let state = try connection.execute("SELECT state FROM \(table) WHERE id = $1", [.int(id)]).first?.text(0)
+    switch state {
+    case "done": return .done
+    case "failed": return .failed
+    case "cancelled": return .cancelled
+    case "open", nil: return .lost
+    case let state?: throw PostgresError.unknownState(state, of: "\(table).state")
     }
   }
 

@@ -130,11 +130,13 @@ public struct ReplayJob: Sendable {
       "SELECT state, count(*) FROM regproc.replay_item WHERE job = $1 GROUP BY state", [.int(id)])
     {
       let count = try row.int(1)
-      switch try row.text(0) {
+      let state = try row.text(0)
+      switch state {
       case "open": counts.open = count
       case "started": counts.started = count
       case "refused": counts.refused = count
-      default: counts.cancelled = count
+      case "cancelled": counts.cancelled = count
+      default: throw PostgresError.unknownState(state, of: "regproc.replay_item.state")
       }
     }
     return counts

@@ -201,13 +201,15 @@ public enum Work {
       [.text(place.stage), .text(place.kind), .text(place.key)]
     ).only()
     let key = Masking.key(place.key)
-    switch try row.int(0) {
+    let state = try row.int(0)
+    switch state {
     case 1: return OperationError(.conflict, "done", "\(key) is done")
     case 2: return OperationError(.conflict, "given-up", "\(key) was given up already")
-    default:
+    case 0:
       return try row.boolOrNull(1) == true
         ? OperationError(.conflict, "in-hand", "\(key) is being worked on at this moment")
         : OperationError(.conflict, "changed", "\(key) changed meanwhile")
+    default: throw PostgresError.unknownState(String(state), of: "regproc.work.state")
     }
   }
 }

@@ -83,7 +83,7 @@ public struct Journey: Sendable {
     let hops = try rows.map { row in
       Hop(
         run: try row.int(0), attempt: try row.int(1), stage: try row.text(2),
-        state: ["waiting", "sent", "done", "superseded"][min(max(try row.int(3), 0), 3)], verdict: try row.textOrNull(4),
+        state: try row.state(3, of: "regproc.hop.state", ["waiting", "sent", "done", "superseded"]), verdict: try row.textOrNull(4),
         statusCode: try row.textOrNull(5), subStatusCode: try row.textOrNull(6), comment: try row.textOrNull(7),
         destinations: try row.textOrNull(8), decidedAt: try row.instant(9), notBefore: try row.instantOrNull(10),
         takenAt: try row.instantOrNull(11), doneAt: try row.instantOrNull(12), milliseconds: try row.doubleOrNull(13),

@@ -72,7 +72,10 @@ extension OpenCRVSMediator {
         code: Self.plain(error["errorCode"]?.string ?? MediatorError.Code.unknown.rawValue),
         message: Self.plain(error["errorMessage"]?.string ?? ""))
     }
-    let what = value["what"]?.string.flatMap(ChangeResult.init)
+    let what = try value["what"]?.string.map { text throws(MediatorError) in
+      guard let what = ChangeResult(rawValue: text) else { throw MediatorError(.unreadable, "`what` is no result that is known") }
+      return what
+    }
     let changed = (value["changed"]?.array ?? []).compactMap(\.string).filter(Self.isFieldName).prefix(100)
     if status == .error, errors.isEmpty { throw MediatorError(.unreadable, "the message names no error") }
     // Told once more because a person wants it so, and once for each time. Without that the end of each run is told, once.
@@ -209,7 +212,7 @@ extension OpenCRVSMediator {
     guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
       let record = try await told(collection, key, context)
     else { throw MediatorError(.unknown, "there is nothing of this key to tell").workFailure }
-    let what = work.payload["what"]?.string.flatMap(Telling.init) ?? .error
+    let what = try Self.telling(of: work)
     let event = try await subject(of: work, context)
     if what == .aid {
       guard let record = record as? EventRecord, record.status != .failed else { return .done }
@@ -225,6 +228,15 @@ extension OpenCRVSMediator {
       body.encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context), service: "OpenCRVS")
     if what != .aid, let event { try await wasTold(event.key, mark, context) }
     return .done
+  }
+
+  /// What a piece of work is to tell; of the first versions an error.
+  private static func telling(of work: WorkItem) throws -> Telling {
+    guard let text = work.payload["what"]?.string else { return .error }
+    guard let what = Telling(rawValue: text) else {
+      throw MediatorError(.unknown, "what is to be told is \(text.prefix(40)), which this version does not know").workFailure
+    }
+    return what
   }
 
   /// The event that a piece of telling is of; nil for the work of an earlier version.
