@@ -21,6 +21,7 @@ test: setup         ## every test that needs no outside help; make test ONLY='Pa
 ifdef ONLY
 	scripts/test --filter '$(ONLY)'
 else
+	@scripts/setup libfaketime || echo "test: no libfaketime to be had: the tests with a database whose clock is off are skipped" >&2
 	@scripts/setup clamav-daemon || echo "test: no ClamAV to be had: the tests with a real scanner are skipped" >&2
 	scripts/test
 endif

@@ -79,7 +79,7 @@ public struct HeldRID: Sendable {
     guard ends.count == 1, let end = ends.first, try end.bool(2), try end.int(3) >= times else { return nil }
     let (stage, code) = (try end.text(0), try end.text(1))
     if isDryRun {
-      return HeldRID(rid: rid, stage: stage, code: code, times: times, since: .now, author: author, job: job)
+      return HeldRID(rid: rid, stage: stage, code: code, times: times, since: try connection.now(), author: author, job: job)
     }
     _ = try connection.execute(
       """

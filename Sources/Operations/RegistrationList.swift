@@ -126,12 +126,13 @@ public struct RegistrationList: Sendable {
   /// Reads a page: the first, or the one behind a place that `next` of the page before named.
   public static func read(
     _ selection: Selection, limit: Int = 50, after: String? = nil, countingAtMost bound: Int = countedAtMost,
-    now: Instant = .now, on connection: Connection
+    now: Instant? = nil, on connection: Connection
   ) throws -> RegistrationList {
     guard (1...largestPage).contains(limit) else {
       throw OperationError(.badInput, "bad-limit", "limit is a whole number from 1 to \(largestPage)")
     }
     return try Selection.planned(on: connection) {
+      let now = try now ?? connection.now()
       let conditions = selection.conditions(now: now, hasCommonKind: try selection.hasCommonKind(connection))
       let page = try page(selection, conditions, limit: limit, after: after, connection)
       let counts = after == nil ? try counts(selection, conditions, bound: bound, connection) : nil

@@ -81,8 +81,10 @@ public struct Selection: Sendable, Hashable {
     var all: String { look.map { "\(candidates) AND \($0)" } ?? candidates }
   }
 
-  /// - Parameter hasCommonKind: whether so many have the kind that the newest registrations are better asked one by one whether they do.
-  func conditions(now: Instant = .now, hasCommonKind: Bool = false) -> Conditions {
+  /// - Parameters:
+  ///   - now: nil for the moment of the database, which dated the registrations.
+  ///   - hasCommonKind: whether so many have the kind that the newest registrations are better asked one by one whether they do.
+  func conditions(now: Instant? = nil, hasCommonKind: Bool = false) -> Conditions {
     var (parts, looks, parameters): ([String], [String], [Value]) = ([], [], [])
     func place(_ value: Value) -> String {
       parameters.append(value)
@@ -106,10 +108,10 @@ public struct Selection: Sendable, Hashable {
     if let process { parts.append("r.process = \(place(.text(process)))") }
     if let since { parts.append("\(Self.moved) >= \(place(.timestamp(since)))::timestamp") }
     if let waitingLongerThan {
-      let moment = now.advanced(bySeconds: -Double(waitingLongerThan))
+      let moment = now.map { place(.timestamp($0)) + "::timestamp" } ?? "(now() AT TIME ZONE 'UTC')"
       // The first as an index has it.
       parts.append("r.status_code <> 'PROCESSED' AND r.status_code NOT IN \(Self.ended)")
-      parts.append("\(Self.moved) <= \(place(.timestamp(moment)))::timestamp")
+      parts.append("\(Self.moved) <= \(moment) - make_interval(secs => \(place(.double(Double(waitingLongerThan)))))")
     }
     return Conditions(
       candidates: parts.isEmpty ? "TRUE" : parts.joined(separator: " AND "),

@@ -16,13 +16,16 @@ public struct StageContext: Sendable {
   public let secondTries: (any SecondTries)?
   /// Where requests wait that cannot be taken now.
   public let spool: any RequestSpool
+  /// The clock by which moments are stored that another process, or the database, compares: the database's own. What other systems are told,
+  /// and tell, goes by `services.clock`.
+  public let clock: any WallClock
   /// The stage's log. Nothing personal belongs in it.
   public let log: Log
 
   /// A context; made by the engine and by tests.
   public init(
     stage: String, services: Services, store: any StageStore, pipeline: any PipelineEntrance,
-    secondTries: (any SecondTries)? = nil, spool: any RequestSpool = NoRequestSpool(), log: Log? = nil
+    secondTries: (any SecondTries)? = nil, spool: any RequestSpool = NoRequestSpool(), clock: (any WallClock)? = nil, log: Log? = nil
   ) {
     self.stage = stage
     self.services = services
@@ -30,6 +33,7 @@ public struct StageContext: Sendable {
     self.pipeline = pipeline
     self.secondTries = secondTries
     self.spool = spool
+    self.clock = clock ?? services.clock
     self.log = log ?? Log(stage)
   }
 

@@ -162,16 +162,16 @@ public struct WorkItem: Sendable, Equatable {
   public var payload: JSONValue
   /// The try this is: 1 for the first.
   public var attempt: Int
-  /// Not before this moment; at once when nil.
-  public var notBefore: Instant?
+  /// Seconds to wait first, from when it is written, by the database's clock.
+  public var after: Double
 
   /// A piece of work.
-  public init(kind: String, key: String, payload: JSONValue = .null, attempt: Int = 1, notBefore: Instant? = nil) {
+  public init(kind: String, key: String, payload: JSONValue = .null, attempt: Int = 1, after: Double = 0) {
     self.kind = kind
     self.key = key
     self.payload = payload
     self.attempt = attempt
-    self.notBefore = notBefore
+    self.after = after
   }
 }
 

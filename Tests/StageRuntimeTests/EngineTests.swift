@@ -16,7 +16,7 @@ import Testing
   /// An engine with stages a, b and c on a broker with nothing on it, over the bench's database.
   private func withEngine(
     _ bench: Bench, routes: RouteFile? = nil, broker: PipelineBroker? = nil, plugin: any StagePlugin.Type = TestStage.self,
-    scanner: (any VirusScanner)? = nil,
+    scanner: (any VirusScanner)? = nil, dataFolder: String? = nil,
     _ body: (Engine, _ admin: String) async throws -> Void
   ) async throws {
     var broker = broker
@@ -28,6 +28,7 @@ import Testing
       partitions: 2, reconcileAfter: 3600, connections: 3)
     settings.http = ServerSettings(host: "127.0.0.1", port: 0)
     settings.admin = ServerSettings(host: "127.0.0.1", port: 0)
+    settings.dataFolder = dataFolder
     var services = bench.platform.services
     if let scanner { services.virusScanner = scanner }
     let engine = try Engine(

@@ -27,7 +27,7 @@ import Testing
       kafka.producerProperties["topic.metadata.propagation.max.ms"] = "1000"
       return KafkaBus.Settings(
         kafka: kafka, group: group, topics: [input], assignment: .group,
-        transactionalId: transactional ? "id-\(input)" : nil, instance: nil, limit: limit, patience: 500)
+        transactionalId: transactional ? "id-\(input)" : nil, member: nil, limit: limit, patience: 500)
     }
 
     func put(_ count: Int, to topic: String? = nil) throws {

@@ -79,15 +79,28 @@ import Testing
   }
 
   @Test func `a member that reads other topics is another member`() {
-    let id = StaticMember.id("packet-validator-pod-1", topics: ["a", "b"])
-    #expect(id == StaticMember.id("packet-validator-pod-1", topics: ["b", "a", "a"]))
-    #expect(id != StaticMember.id("packet-validator-pod-1", topics: ["a"]))
-    #expect(id != StaticMember.id("packet-validator-pod-1", topics: ["ab"]))
-    #expect(id != StaticMember.id("packet-validator-pod-2", topics: ["a", "b"]))
+    func member(_ stage: String, _ instance: String, _ reader: StaticMember.Reader = .messages) -> StaticMember {
+      StaticMember(stage: stage, instance: instance, reader: reader)
+    }
+    let id = member("packet-validator", "pod-1").id(topics: ["a", "b"])
+    #expect(id == member("packet-validator", "pod-1").id(topics: ["b", "a", "a"]))
+    #expect(id != member("packet-validator", "pod-1").id(topics: ["a"]))
+    #expect(id != member("packet-validator", "pod-1").id(topics: ["ab"]))
+    #expect(id != member("packet-validator", "pod-2").id(topics: ["a", "b"]))
+    #expect(id != member("packet", "validator-pod-1").id(topics: ["a", "b"]))
     #expect(id.hasPrefix("packet-validator-pod-1-"))
-    let odd = StaticMember.id(String(repeating: "ä /", count: 200), topics: ["a"])
+    let long = String(repeating: "ä /", count: 200)
+    let odd = member(long, "1").id(topics: ["a"])
     #expect(odd.utf8.count <= 249)
     #expect(odd.utf8.allSatisfy { $0 < 128 && $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "/") })
+    #expect(odd != member(long, "2").id(topics: ["a"]), "what is cut off still counts")
+    #expect(member("print", "ä").id(topics: ["a"]) != member("print", "ö").id(topics: ["a"]))
+  }
+
+  @Test func `no two consumers of a stage are one member whatever they read`() throws {
+    let settings = EngineSettings(kafka: KafkaSettings(bootstrapServers: "k:9092"), database: try PostgresSettings(""), instance: "pod-1")
+    let ids = StaticMember.Reader.allCases.compactMap { settings.member("print", $0)?.id(topics: ["print-bus-in"]) }
+    #expect(ids.count == StaticMember.Reader.allCases.count && Set(ids).count == ids.count)
   }
 
   private func error(_ code: KafkaError.Code, _ name: String) -> KafkaError {

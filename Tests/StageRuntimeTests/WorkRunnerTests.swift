@@ -22,10 +22,10 @@ import Testing
     try await body(runner)
   }
 
-  private func schedule(_ bench: Bench, _ keys: String..., notBefore: Instant? = nil) async throws {
+  private func schedule(_ bench: Bench, _ keys: String..., after: Double = 0) async throws {
     let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)
     try await store.commit(
-      keys.map { .schedule(WorkItem(kind: "k", key: $0, payload: ["key": .string($0)], notBefore: notBefore)) })
+      keys.map { .schedule(WorkItem(kind: "k", key: $0, payload: ["key": .string($0)], after: after)) })
   }
 
   private func isDone(_ bench: Bench, _ count: Int, state: Int = 1) async throws -> Bool {
@@ -168,7 +168,7 @@ import Testing
         calls.note(item.key)
         return .done
       } _: { _ in
-        try await schedule(bench, "later", notBefore: Instant.now.advanced(bySeconds: 3600))
+        try await schedule(bench, "later", after: 3600)
         try await schedule(bench, "now")
         #expect(try await eventually { try await isDone(bench, 1) })
         #expect(calls.list == ["now"])

@@ -50,7 +50,9 @@ enum RunCommand {
     do {
       let early = try EarlyIntake(plan, folder: settings.data, port: port)
       let (ready, wait) = (plan, StartWait(settings, signals, seconds: arguments.integer("wait-for"), intake: early))
-      pipeline = try await wait.through { try await Pipeline.start(ready, folder: settings.data, port: port, early: early) }
+      pipeline = try await wait.through {
+        try await Pipeline.start(ready, folder: settings.data, port: port, signals, early: early)
+      }
     } catch is StartWait.Stopped {
       log.info("stopped")
       return 0
@@ -73,6 +75,7 @@ enum RunCommand {
     watch.stop()
     await pipeline.stop()
     log.info("stopped")
+    if let cause = signals.cause { throw cause }
     return 0
   }
 }

@@ -8,8 +8,13 @@ enum UpCommand {
     details: """
       What is not configured is embedded: a Kafka broker in the process, a Postgres in the data folder, MOSIP's platform services.
       The route file may be edited meanwhile: it is checked, and a good version is in force within a second.
+      A configured database or Kafka that is not there yet is waited for.
       The first Ctrl-C finishes what is in hand, the second one stops at once; nothing is lost by either.
       """,
+    options: [
+      .number(
+        "wait-for", "SECONDS", 0...86_400, "how long to wait at the start for what is not there yet; 0 not at all (default: 30)")
+    ],
     takesSettings: true, example: "up --port 8080", run: run)
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
@@ -25,7 +30,17 @@ enum UpCommand {
 
     let signals = Signals(console)
     console.err("regproc: starting; data in \(folder.path)\n")
-    let pipeline = try await Pipeline.start(plan, folder: folder.path, port: port)
+    let pipeline: Pipeline
+    do {
+      let (ready, path) = (plan, folder.path)
+      let wait = StartWait(settings, signals, seconds: arguments.integer("wait-for") ?? 30) {
+        console.err("regproc: waits for \($0)\n")
+      }
+      pipeline = try await wait.through { try await Pipeline.start(ready, folder: path, port: port, signals) }
+    } catch is StartWait.Stopped {
+      console.err("\nregproc: stopped\n")
+      return 0
+    }
     let watch = RouteWatch(path: settings.routesFile, stages: plan.stages, engine: pipeline.engine, console: console)
     signals.onHangUp { watch.readAgain() }
     var failure: (any Error)?
@@ -45,7 +60,7 @@ enum UpCommand {
     watch.stop()
     await pipeline.stop()
     RunNote.remove(in: folder.path)
-    if let failure { throw failure }
+    if let failure = failure ?? signals.cause { throw failure }
     console.err("regproc: stopped\n")
     return 0
   }

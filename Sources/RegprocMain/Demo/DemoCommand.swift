@@ -94,7 +94,7 @@ enum DemoCommand {
       try plan.checkSettings()
       let signals = Signals(console)
       console.err("regproc: starting everything in \(folder.path)\n")
-      let pipeline = try await Pipeline.start(plan, folder: folder.path, port: port)
+      let pipeline = try await Pipeline.start(plan, folder: folder.path, port: port, signals)
       do {
         let code = try await show(
           Demo(
@@ -102,6 +102,7 @@ enum DemoCommand {
             timeout: Double(arguments.integer("timeout") ?? 120)),
           pipeline, arguments, plan, folder, console)
         await end(pipeline, standIn, folder)
+        if let cause = signals.cause { throw cause }
         return code
       } catch {
         await end(pipeline, standIn, folder)

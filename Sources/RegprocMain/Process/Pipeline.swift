@@ -129,11 +129,13 @@ final class Pipeline: Sendable {
   private let jobs: ReplayService?
   /// Removes what nothing needs any more.
   private let retention: RetentionService?
+  /// Held until everything else has stopped.
+  private let name: InstanceName
 
   private init(
     engine: Engine, pool: Pool, port: Int, url: String, database: PostgresSettings, kafka: KafkaSettings,
     platform: PlatformChoice, cluster: PrivateCluster?, broker: EmbeddedCluster?, blocking: BlockingPool,
-    temporary: ProcessFolder, jobs: ReplayService?, retention: RetentionService?
+    temporary: ProcessFolder, jobs: ReplayService?, retention: RetentionService?, name: InstanceName
   ) {
     self.engine = engine
     self.pool = pool
@@ -148,17 +150,21 @@ final class Pipeline: Sendable {
     self.temporary = temporary
     self.jobs = jobs
     self.retention = retention
+    self.name = name
   }
 
   /// Starts everything a plan says. What was started is stopped again when the rest fails.
   /// - Parameters:
   ///   - port: the port of the endpoints, chosen before so that stages can know each other's URLs.
+  ///   - signals: end the start; asked to stop when another process has this one's name.
   ///   - early: what has served at their place until then.
-  static func start(_ plan: PipelinePlan, folder: String, port: Int, early: EarlyIntake? = nil) async throws -> Pipeline {
+  static func start(
+    _ plan: PipelinePlan, folder: String, port: Int, _ signals: Signals, early: EarlyIntake? = nil
+  ) async throws -> Pipeline {
     let temporary = try ProcessFolder(in: folder)
     temporary.use()
     do {
-      return try await start(plan, folder: folder, port: port, early: early, temporary: temporary)
+      return try await start(plan, folder: folder, port: port, early: early, temporary: temporary, signals)
     } catch {
       temporary.remove()
       throw error
@@ -166,7 +172,7 @@ final class Pipeline: Sendable {
   }
 
   private static func start(
-    _ plan: PipelinePlan, folder: String, port: Int, early: EarlyIntake?, temporary: ProcessFolder
+    _ plan: PipelinePlan, folder: String, port: Int, early: EarlyIntake?, temporary: ProcessFolder, _ signals: Signals
   ) async throws -> Pipeline {
     let settings = plan.settings
     // Before anything is started: files that are not there, or do not fit each other, are told at once.
@@ -193,6 +199,7 @@ final class Pipeline: Sendable {
     }
     let pool = Pool(database, size: settings.connections(stages: plan.run.count))
     let url = settings.url(port: port)
+    let name = InstanceName(settings.instance, stages: plan.run.map(\.name), pool: pool)
     do {
       let appliesMigrations = settings.appliesMigrations
       try await pool.with {
@@ -202,6 +209,8 @@ final class Pipeline: Sendable {
           try ProgramSchema.require(on: $0)
         }
       }
+      try await name.take(isStopping: { signals.isStopping })
+      name.keep { signals.stop(because: $0) }
       let platform = try PlatformChoice(
         settings, folder: folder + "/platform", pool: pool, register: PostgresRegister(pool: pool), plan: plan,
         roles: roles, publicURL: url)
@@ -210,6 +219,7 @@ final class Pipeline: Sendable {
       http.tls = tls
       var engineSettings = EngineSettings(
         kafka: kafka, database: database, http: http, instance: settings.instance)
+      engineSettings.dataFolder = Files.absolute(folder)
       engineSettings.admin = settings.admin
       engineSettings.admin?.tls = adminTLS
       engineSettings.adminAccess = settings.adminAccess
@@ -246,12 +256,13 @@ final class Pipeline: Sendable {
         return Pipeline(
           engine: engine, pool: pool, port: opened, url: url, database: database, kafka: kafka, platform: platform,
           cluster: cluster, broker: broker, blocking: blocking, temporary: temporary, jobs: jobs,
-          retention: retention)
+          retention: retention, name: name)
       } catch {
         await platform.stop()
         throw error
       }
     } catch {
+      try? await blocking.run { name.giveFree() }
       pool.close(interrupting: true)
       if let cluster { try? await blocking.run { cluster.stop() } }
       blocking.close()
@@ -297,6 +308,7 @@ final class Pipeline: Sendable {
     if let retention { try? await blocking.run { retention.stop() } }
     await engine.stop()
     await platform.stop()
+    try? await blocking.run { [name] in name.giveFree() }
     pool.close()
     if let cluster { try? await blocking.run { cluster.stop() } }
     blocking.close()

@@ -17,6 +17,7 @@ private func noteSignal(_ number: Int32) {
 final class Signals: Sendable {
   private struct State {
     var isStopping = false
+    var cause: (any Error)?
     var waiters: [CheckedContinuation<Void, Never>] = []
     var whenHungUp: (@Sendable () -> Void)?
   }
@@ -67,6 +68,15 @@ final class Signals: Sendable {
       if isDone { continuation.resume() }
     }
   }
+
+  /// Asks to stop for the process's own reason; the first one counts.
+  func stop(because cause: any Error) {
+    state.withLock { if !$0.isStopping { $0.cause = cause } }
+    _ = stop()
+  }
+
+  /// Why the process stops, when nobody asked it to.
+  var cause: (any Error)? { state.withLock { $0.cause } }
 
   /// False when it was asked before.
   private func stop() -> Bool {

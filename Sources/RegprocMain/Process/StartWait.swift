@@ -2,6 +2,7 @@ import HTTP
 import Kafka
 import Postgres
 import StageRuntime
+import Synchronization
 import System
 
 /// The wait of a process that starts before what it needs: Postgres, its migrations, Kafka, topics that somebody else makes. It asks again with growing
@@ -16,16 +17,22 @@ final class StartWait: Sendable {
   private let end: ContinuousClock.Instant?
   private let intake: EarlyIntake?
   private let blocking = BlockingPool(name: "start", threads: 1)
+  private let tell: @Sendable (String) -> Void
   private let log = Log("start")
   private static let backoff = Backoff(first: 0.5, longest: 15)
 
   /// - Parameters:
   ///   - seconds: how long it waits in all; nil for without end.
   ///   - intake: what is served meanwhile to those who do not come again.
-  init(_ settings: Settings, _ signals: Signals, seconds: Int?, intake: EarlyIntake?) {
+  ///   - tell: is told each thing that is waited for, once.
+  init(
+    _ settings: Settings, _ signals: Signals, seconds: Int?, intake: EarlyIntake? = nil,
+    tell: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
     self.settings = settings
     self.intake = intake
     self.signals = signals
+    self.tell = tell
     end = seconds.map { ContinuousClock.now + .seconds($0) }
   }
 
@@ -35,17 +42,25 @@ final class StartWait: Sendable {
   func through<T: Sendable>(_ start: @Sendable () async throws -> T) async throws -> T {
     defer { blocking.close() }
     var tries = 0
+    var told: String?
     var listener: WaitingListener?
     do {
       while true {
         do {
           try intake?.open()
-          try await check()
+          try await unlessStopped { try await self.check() }
           await listener?.close()
           listener = nil
           return try await start()
         } catch {
-          guard let thing = Self.awaited(error), end.map({ ContinuousClock.now < $0 }) ?? true else { throw error }
+          guard !signals.isStopping else { throw signals.cause ?? Stopped() }
+          guard let thing = Self.awaited(error) else { throw error }
+          guard end.map({ ContinuousClock.now < $0 }) ?? true else {
+            if tries > 0 { throw Failure("waited in vain for \(thing): \(error)") }
+            throw error
+          }
+          if told != thing { tell(thing) }
+          told = thing
           listener = try listener ?? open()
           listener?.waits(for: thing)
           tries += 1
@@ -96,6 +111,39 @@ final class StartWait: Sendable {
       }
     case is TopicCare.Missing: "topics on Kafka"
     default: nil
+    }
+  }
+
+  /// What hangs at an address that does not answer is left behind when somebody asks to stop.
+  private func unlessStopped(_ work: @escaping @Sendable () async throws -> Void) async throws {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      let end = First(continuation)
+      Task {
+        do {
+          try await work()
+          end.resume(with: .success(()))
+        } catch {
+          end.resume(with: .failure(error))
+        }
+      }
+      Task {
+        while !signals.isStopping, !end.isOver { try await Task.sleep(for: .milliseconds(100)) }
+        end.resume(with: .failure(Stopped()))
+      }
+    }
+  }
+
+  /// Resumes with the first of several outcomes.
+  private final class First: Sendable {
+    private let continuation: Mutex<CheckedContinuation<Void, any Error>?>
+    init(_ continuation: CheckedContinuation<Void, any Error>) { self.continuation = Mutex(continuation) }
+    var isOver: Bool { continuation.withLock { $0 == nil } }
+    func resume(with result: Result<Void, any Error>) {
+      let waiting = continuation.withLock { waiting in
+        defer { waiting = nil }
+        return waiting
+      }
+      waiting?.resume(with: result)
     }
   }
 

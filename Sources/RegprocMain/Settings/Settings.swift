@@ -203,11 +203,8 @@ struct Settings: Sendable {
   var isTransactional: Bool { text("kafka.transactional") != "false" }
   var instance: String {
     if let name = text("instance") { return name }
-    var name = [UInt8](repeating: 0, count: 256)
-    let isKnown = name.withUnsafeMutableBytes {
-      gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count - 1) == 0
-    }
-    return isKnown ? String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) : "regproc"
+    let host = ProcessIdentity.hostName
+    return host.isEmpty ? "regproc" : host
   }
 
   /// The rules of UINs, VIDs and RIDs.

@@ -43,7 +43,7 @@ final class KafkaBridgeBus: BridgeBus {
     var assignment: KafkaConsumer.Assignment
     /// Nil: no transactions, at least once on the bus.
     var transactionalId: String?
-    var instance: String?
+    var member: StaticMember?
   }
 
   private static let limit = 30_000
@@ -63,7 +63,7 @@ final class KafkaBridgeBus: BridgeBus {
     thread = settings.transactionalId == nil ? nil : try ProducerThread(opening: producer, limit: Self.limit, watch: watch)
     reader = try BusReader(
       settings: settings.kafka, group: settings.group, topics: topics, assignment: settings.assignment,
-      member: settings.instance, watch: watch)
+      member: settings.member, watch: watch)
   }
 
   func poll(max: Int, timeoutMilliseconds: Int) throws -> [BridgeRecord] {

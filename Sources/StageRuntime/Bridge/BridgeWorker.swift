@@ -103,7 +103,7 @@ final class BridgeWorker: BusWorker {
         watch.idled()
         continue
       }
-      let round = Round(worker: self, version: version, plan: plan, now: unit.context.services.clock.now)
+      let round = Round(worker: self, version: version, plan: plan, now: unit.context.clock.now)
       let outgoing = try watch.step("write to the journal") {
         try connection.transaction { try round.work(records, on: connection) }
       }

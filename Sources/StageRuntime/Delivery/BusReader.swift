@@ -31,12 +31,13 @@ final class BusReader {
 
   /// Opens a consumer; as a static member of its group where it has a name there.
   convenience init(
-    settings: KafkaSettings, group: String, topics: [String], assignment: KafkaConsumer.Assignment, member: String?, watch: BusWatch
+    settings: KafkaSettings, group: String, topics: [String], assignment: KafkaConsumer.Assignment, member: StaticMember?,
+    watch: BusWatch
   ) throws(KafkaError) {
     self.init(
       try KafkaConsumer(
         settings: settings, group: group, topics: topics, assignment: assignment,
-        instance: member.map { StaticMember.id($0, topics: topics) }), watch: watch)
+        instance: member?.id(topics: topics)), watch: watch)
   }
 
   var hasPendingRevocation: Bool { consumer.hasPendingRevocation }
@@ -183,17 +184,30 @@ final class BusReader {
   }
 }
 
-/// The id by which a group knows a member that comes back.
-enum StaticMember {
-  /// `<name>-<hash of the topics>`: Kafka hands a returning member its old partitions, whatever it subscribes to now, so one that reads other
-  /// topics is another member. At most 249 characters of those that Kafka allows.
-  static func id(_ name: String, topics: [String]) -> String {
+/// A member of a group that comes back under its name: one consumer of one stage's process. No two consumers of a process are the same
+/// member, as each says which of the stage's readers it is.
+struct StaticMember: Sendable, Hashable {
+  /// The consumers that a stage may have, each one time in a process.
+  enum Reader: String, Sendable, CaseIterable {
+    case messages
+    case furtherTopics = "further-topics"
+    case bridge
+  }
+
+  let stage: String
+  let instance: String
+  let reader: Reader
+
+  /// `<stage>-<instance>-<hash of all that tells members apart>`: Kafka hands a returning member its old partitions, whatever it subscribes to
+  /// now, so one that reads other topics is another member. At most 249 characters of those that Kafka allows.
+  func id(topics: [String]) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for topic in Set(topics).sorted() {
-      for byte in topic.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-      hash = (hash ^ 0) &* 0x100_0000_01b3
+    for part in [stage, instance, reader.rawValue] + Set(topics).sorted() {
+      for byte in part.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      // Not in UTF-8: where a part ends is not to be had from its text.
+      hash = (hash ^ 0xff) &* 0x100_0000_01b3
     }
-    let allowed = name.utf8.map { byte -> Character in
+    let allowed = "\(stage)-\(instance)".utf8.map { byte -> Character in
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
         UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
@@ -201,7 +215,7 @@ enum StaticMember {
       default: "_"
       }
     }
-    let digits = String(hash >> 32, radix: 16)
-    return String(allowed.prefix(240)) + "-" + String(repeating: "0", count: 8 - digits.count) + digits
+    let digits = String(hash, radix: 16)
+    return String(allowed.prefix(232)) + "-" + String(repeating: "0", count: 16 - digits.count) + digits
   }
 }

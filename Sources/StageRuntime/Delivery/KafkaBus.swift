@@ -16,7 +16,7 @@ final class KafkaBus: Bus {
     var assignment: KafkaConsumer.Assignment
     /// Nil: no transactions (`DeliveryLoop.Mode.acknowledged`).
     var transactionalId: String?
-    var instance: String?
+    var member: StaticMember?
     /// The header that names a record: the hop's, or the outbox's for further topics.
     var header = HopHeader.name
     /// What a call that waits for the broker is given, and how much longer it is waited for before the producer is left behind; in milliseconds.
@@ -81,7 +81,7 @@ final class KafkaBus: Bus {
   private static func openReader(_ settings: Settings, _ watch: BusWatch) throws -> BusReader {
     try BusReader(
       settings: settings.kafka, group: settings.group, topics: settings.topics, assignment: settings.assignment,
-      member: settings.instance, watch: watch)
+      member: settings.member, watch: watch)
   }
 
   func poll(max: Int, timeoutMilliseconds: Int) throws(BusFailure) -> [BusRecord] {

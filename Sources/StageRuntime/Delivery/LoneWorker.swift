@@ -22,11 +22,11 @@ package final class LoneWorker: Sendable {
     let context = StageContext(
       stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
       pipeline: PostgresPipeline(
-        pool: pool, routes: table, directory: byName, worker: "lone", wake: wake, clock: services.clock))
+        pool: pool, routes: table, directory: byName, worker: "lone", wake: wake))
     let unit = RunningStage(file: file, plugin: try plugin.init(settings: settings), context: context, settings: settings)
     let bus = KafkaBus.Settings(
       kafka: kafka, group: file.group, topics: routes.inputs(of: file), assignment: .group,
-      transactionalId: isTransactional ? "lone-\(file.group)" : nil, instance: nil)
+      transactionalId: isTransactional ? "lone-\(file.group)" : nil, member: nil)
     worker = StageWorker(
       unit: unit, name: "lone", mode: isTransactional ? .transactional : .acknowledged, routes: table, directory: byName,
       database: database, openBus: { try KafkaBus(bus, watch: $1) })

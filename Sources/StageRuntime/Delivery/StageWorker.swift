@@ -271,7 +271,7 @@ final class StageWorker: BusWorker {
     }
 
     private func claim() throws {
-      let now = worker.unit.context.services.clock.now
+      let now = worker.unit.context.clock.now
       let stage = worker.unit.file.name
       incoming.removeAll(keepingCapacity: true)
       concluded.removeAll(keepingCapacity: true)
@@ -443,7 +443,7 @@ extension Concluder {
     let other = try await version(for: incoming)
     return (other ?? self).conclude(
       incoming, try await judge.judge(incoming), at: judge.stage.file, other == nil ? source : nil,
-      now: judge.stage.context.services.clock.now)
+      now: judge.stage.context.clock.now)
   }
 }
 

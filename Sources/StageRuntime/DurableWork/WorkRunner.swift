@@ -60,16 +60,17 @@ final class WorkRunner: Sendable {
   }
 
   private func run() {
-    var lastRenewal = Instant.now
+    // A clock that is set back would renew no lease for as long.
+    var lastRenewal = monotonicMilliseconds()
     while !thread.isStopping {
       var took = false
       for index in performers.indices {
         took = take(index) || took
         if thread.isStopping { return }
       }
-      if Instant.now.seconds(since: lastRenewal) > Self.leaseSeconds / 3 {
+      if Double(monotonicMilliseconds() - lastRenewal) > Self.leaseSeconds * 1000 / 3 {
         renew()
-        lastRenewal = .now
+        lastRenewal = monotonicMilliseconds()
       }
       if !took { _ = bell.wait(milliseconds: 500) }
       while bell.wait(milliseconds: 0) {}

@@ -27,6 +27,7 @@ public final class Engine: Sendable {
   let watches: [BusWatch]
   private let watchdog: Watchdog
   private let reports: RouteReports
+  private let dataFolder: DataFolderWatch
   private let server: Server
   private let admin: AdminListener?
   private let progress = EngineProgress()
@@ -90,13 +91,14 @@ public final class Engine: Sendable {
     reports = RouteReports(
       parts.table, pool: parts.forgetful, instance: settings.instance, stages: run.map(\.name), startedAt: startedAt)
 
+    dataFolder = DataFolderWatch(settings.dataFolder)
     let certificates = ListenerCertificates()
     let status = AdminEndpoints(
       units: units, workers: workers, runner: runner, relay: relay, watches: watches, topicCare: topicCare, routes: parts.table,
       pauses: parts.pauses, pool: pool, services: services, isTransactional: settings.isTransactional, startedAt: startedAt,
       progress: progress,
       admission: AdminAdmission(isLoopback: AdminNames.isLoopback(settings.admin?.host ?? ""), services: services),
-      access: settings.adminAccess, certificates: certificates)
+      access: settings.adminAccess, certificates: certificates, dataFolder: dataFolder, clock: parts.clock)
     let access = OperatorAccess(
       read: status.readers, operate: status.changers, reveal: status.revealers, pool: pool, routes: { parts.table.routes },
       stages: directory, takesMessages: stages.takesMessages, replays: settings.replays, objects: services.objects,
@@ -170,6 +172,7 @@ public final class Engine: Sendable {
     }
     // Nothing is routed by a version that is not kept.
     try await database { try await parts.versions.keep(parts.table.routes) }
+    try await database { try await parts.clock.look() }
     // What is paused takes nothing, from the first moment on.
     try await database { try await parts.pauses.look() }
     for unit in units { try await unit.plugin.start(unit.context) }
@@ -181,7 +184,9 @@ public final class Engine: Sendable {
     runner.start()
     for spool in spools { spool.start() }
     reports.start()
+    dataFolder.start()
     parts.pauses.start()
+    parts.clock.start()
     if makeTopics == nil { topicCare.start() }
     return port
   }
@@ -241,7 +246,9 @@ public final class Engine: Sendable {
     runner.stop()
     for spool in spools { spool.stop() }
     reports.stop()
+    dataFolder.stop()
     parts.pauses.stop()
+    parts.clock.stop()
     topicCare.stop()
     for worker in workers { worker.stop() }
     try? await blocking.run { [workers, runner, spools, reports, parts, topicCare, makeTopics] in
@@ -250,6 +257,7 @@ public final class Engine: Sendable {
       for spool in spools { spool.join() }
       reports.join()
       parts.pauses.join()
+      parts.clock.join()
       if makeTopics == nil { topicCare.join() }
     }
     relay.stop()

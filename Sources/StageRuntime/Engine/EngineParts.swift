@@ -15,6 +15,8 @@ struct EngineParts: Sendable {
   /// The route file in force.
   let table: RouteTable
   let pauses: Pauses
+  /// By which everything is dated that is stored.
+  let clock: DatabaseClock
   let wake = WakeUp()
   /// All stages by name.
   let directory: [String: StageDefinition]
@@ -25,21 +27,21 @@ struct EngineParts: Sendable {
     versions = RouteVersions(pool: pool, stages: routes.stages)
     table = RouteTable(routes, versions: versions)
     pauses = Pauses(pool)
+    clock = DatabaseClock(pool, machine: services.clock)
   }
 
   // MARK: stages
 
   func running(_ stages: ProcessStages) throws -> [RunningStage] {
     let pipeline = PostgresPipeline(
-      pool: pool, routes: table, directory: directory, worker: settings.instance, wake: wake, clock: services.clock,
-      takesMessages: stages.takesMessages)
+      pool: pool, routes: table, directory: directory, worker: settings.instance, wake: wake, takesMessages: stages.takesMessages)
     let secondTries = PostgresSecondTries(
       pool: pool, routes: table, directory: directory, takesMessages: stages.takesMessages, worker: settings.instance,
-      services: services, wake: wake)
+      services: services, clock: clock, wake: wake)
     return try stages.running { file, spec in
       StageContext(
         stage: file.name, services: services, store: PostgresStageStore(stage: file.name, pool: pool, wake: wake),
-        pipeline: pipeline, secondTries: spec.isReprocessor ? secondTries : nil, spool: spool(of: file, spec))
+        pipeline: pipeline, secondTries: spec.isReprocessor ? secondTries : nil, spool: spool(of: file, spec), clock: clock)
     }
   }
 
@@ -57,7 +59,7 @@ struct EngineParts: Sendable {
     units.filter(\.spec.takesMessages).map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: [], assignment: assignment,
-        transactionalId: settings.transactionalId(unit.file.name), instance: settings.member(unit.file.name))
+        transactionalId: settings.transactionalId(unit.file.name), member: settings.member(unit.file.name, .messages))
       return StageWorker(
         unit: unit, name: settings.instance, mode: settings.isTransactional ? .transactional : .acknowledged,
         routes: table, directory: directory, database: settings.database, pauses: pauses, wake: wake,
@@ -74,7 +76,7 @@ struct EngineParts: Sendable {
     units.filter(\.spec.isBridge).map { unit in
       let bus = KafkaBridgeBus.Settings(
         kafka: settings.kafka, group: unit.file.group, assignment: assignment,
-        transactionalId: settings.transactionalId(unit.file.name), instance: settings.member(unit.file.name))
+        transactionalId: settings.transactionalId(unit.file.name), member: settings.member(unit.file.name, .bridge))
       return BridgeWorker(
         unit: unit, name: settings.instance, commands: unit.bridgeCommands, routes: table, directory: directory,
         database: settings.database, pauses: pauses,
@@ -87,7 +89,7 @@ struct EngineParts: Sendable {
     units.filter { !$0.furtherTopics.isEmpty }.map { unit in
       let bus = KafkaBus.Settings(
         kafka: settings.kafka, group: unit.file.group, topics: unit.furtherTopics, assignment: assignment,
-        transactionalId: nil, instance: settings.member(unit.file.name),
+        transactionalId: nil, member: settings.member(unit.file.name, .furtherTopics),
         header: OutgoingRecord.outboxHeader)
       return TopicWorker(unit: unit, pool: pool, forgetful: forgetful, pauses: pauses, openBus: { try KafkaBus(bus, watch: $0) })
     }
@@ -145,14 +147,14 @@ struct EngineParts: Sendable {
 
   /// Sends what waits in the database.
   func outboxRelay(_ topics: ProcessTopics) -> OutboxRelay {
-    let (table, directory, settings, services) = (table, directory, settings, services)
+    let (table, directory, settings, clock) = (table, directory, settings, clock)
     let written: @Sendable () -> Set<String> = { topics.written(table.routes) }
     return OutboxRelay(
       database: settings.database, wake: wake, reconcileAfter: settings.reconcileAfter,
       topics: topics.keepsToOwn ? written : nil, elsewhere: { table.routes.elsewhereStages },
       refuse: { hop, reason, key in
         let concluder = Concluder(routes: table.routes, directory: directory, worker: settings.instance)
-        return try UndeliverableMessage.conclude(hop, reason, key: key, by: concluder, now: services.clock.now)
+        return try UndeliverableMessage.conclude(hop, reason, key: key, by: concluder, now: clock.now)
       },
       openSender: { try KafkaSender(settings.kafka, watch: $0) })
   }

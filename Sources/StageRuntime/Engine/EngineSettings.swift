@@ -37,6 +37,8 @@ public struct EngineSettings: Sendable {
   public var replays = ReplayLimits()
   /// Where stages keep requests that they cannot take now; nil for nowhere.
   public var spool: SpoolSettings?
+  /// Where keys, objects and what is spooled lie; health says whether it can be written. Nil when nothing does.
+  public var dataFolder: String?
   /// The side that all stages of this process are on. On OpenCRVS' side there are no registrations, so none are settled there.
   public var side: Side = .mosip
   /// Database connections for durable work; the workers and the outbox relay have one each.
@@ -69,6 +71,8 @@ extension EngineSettings {
 
   static func transactionalIDPrefix(_ stage: String) -> String { "regproc-\(stage)-" }
 
-  /// By which its consumer takes its partitions up again after it was killed (`StaticMember`); nil where there is no group.
-  func member(_ stage: String) -> String? { isAloneOnTheBus ? nil : "\(stage)-\(instance)" }
+  /// By which one of its consumers takes its partitions up again after the process was killed; nil where there is no group.
+  func member(_ stage: String, _ reader: StaticMember.Reader) -> StaticMember? {
+    isAloneOnTheBus ? nil : StaticMember(stage: stage, instance: instance, reader: reader)
+  }
 }

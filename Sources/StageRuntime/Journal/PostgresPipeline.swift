@@ -11,7 +11,6 @@ struct PostgresPipeline: PipelineEntrance {
   let directory: [String: StageDefinition]
   let worker: String
   let wake: WakeUp
-  let clock: any WallClock
   /// The stages that have a topic: a new run can begin at them.
   var takesMessages: Set<String> = []
 
@@ -32,9 +31,8 @@ struct PostgresPipeline: PipelineEntrance {
     guard let file = directory[stage] else {
       throw ServiceError(.refused, service: "pipeline", code: "RPR-RTE-002", "stage \(stage) is not known")
     }
-    let now = clock.now
     let concluder = Concluder(routes: routes.routes, directory: directory, worker: worker)
-    let row = { @Sendable (run: Int) throws -> ConcludedHop in
+    let row = { @Sendable (run: Int, now: Instant) throws -> ConcludedHop in
       let id = HopId.first(
         rid: message.rid, process: message.process, iteration: message.iteration, run: run, stage: stage)
       var concluded = concluder.conclude(
@@ -64,7 +62,8 @@ struct PostgresPipeline: PipelineEntrance {
               connection)
           }
           if onlyIfStageHasNone, try Self.has(stage, message, connection) { return false }
-          let hop = try row(run)
+          let now = try connection.now()
+          let hop = try row(run, now)
           let known = try connection.execute(
             "SELECT 1 FROM regproc.hop WHERE hop_id = $1::uuid AND state >= 2", [.text(hop.id.text)])
           guard known.isEmpty else { return false }

@@ -70,13 +70,15 @@ struct PostgresStageStore: StageStore {
   }
 
   /// The row of a piece of work; nothing where it is there already.
-  static func scheduling(_ work: WorkItem, stage: String) -> Statement {
+  /// - Parameter moment: of the database's clock, in place of the seconds that the work is to wait.
+  static func scheduling(_ work: WorkItem, stage: String, at moment: Instant? = nil) -> Statement {
     Statement(
       """
       INSERT INTO regproc.work (stage, kind, key, payload, not_before)
-      VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now())) ON CONFLICT DO NOTHING
+      VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now() + make_interval(secs => $6))) ON CONFLICT DO NOTHING
       """,
-      [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(work.notBefore?.iso)])
+      [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(moment?.iso),
+        .double(max(0, work.after))])
   }
 
   /// Applies changes inside a transaction that the caller began.

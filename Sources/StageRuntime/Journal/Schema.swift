@@ -19,6 +19,7 @@ enum Schema {
     Migration(version: 64, name: "dead letters and work that operators end", sql: ended),
     Migration(version: 65, name: "what operators hold", sql: Pause.table),
     Migration(version: 68, name: "registrations whose data were removed", sql: Erased.table),
+    Migration(version: 72, name: "which process holds which name", sql: InstanceName.table),
     Migration(version: 76, name: "transactions of a registration by index", sql: transactionsByIndex),
   ]
 

@@ -27,6 +27,7 @@ extension EngineSchema {
     TableRights("regproc.outbox", [.select, .insert, .update, .delete]),
     TableRights("regproc.route_version", [.select, .insert]),
     TableRights("regproc.route_report", [.select, .insert, .update, .delete]),
+    TableRights("regproc.instance_name", [.select, .insert, .update, .delete]),
     TableRights("regproc.transaction_of_others", [.select]),
     TableRights("regproc.pause", [.select]),
   ]

@@ -144,6 +144,6 @@ enum AdditionalInfo {
 
   private static func work(_ kind: String, key: String, _ payload: JSONValue, at moment: Instant?) -> Statement {
     PostgresStageStore.scheduling(
-      WorkItem(kind: kind, key: key, payload: payload, notBefore: moment), stage: WorkflowEvents.stage)
+      WorkItem(kind: kind, key: key, payload: payload), stage: WorkflowEvents.stage, at: moment)
   }
 }

@@ -46,7 +46,7 @@ public struct ChangeReplay: Sendable {
   ///   - isDryRun: find out what would be done, and change nothing.
   /// - Throws: `LifecycleError`, `PostgresError`.
   public func start(
-    _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant = .now,
+    _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant? = nil,
     isDryRun: Bool = false, on connection: Connection
   ) throws -> Started? {
     try connection.transaction {
@@ -58,7 +58,7 @@ public struct ChangeReplay: Sendable {
   /// The same inside a transaction that the caller began, and rolls back when this throws.
   /// - Throws: `LifecycleError`, `PostgresError`.
   public func begin(
-    _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant = .now,
+    _ name: String, from stage: String?, author: String, reason: String?, isForced: Bool = false, at moment: Instant? = nil,
     isDryRun: Bool = false, on connection: Connection
   ) throws -> Started? {
     let keys = try connection.execute(
@@ -68,7 +68,7 @@ public struct ChangeReplay: Sendable {
       """, [.text(Change.stage), .text(Change.collection), .text(name)])
     guard let key = try keys.first?.text(0), let change = try NextGo.standing(key, connection) else { return nil }
     try Erased.refuse([key, change.aid], on: connection)
-    let note = Note(author: author, reason: reason, at: moment)
+    let note = Note(author: author, reason: reason, at: try moment ?? connection.now())
     let way: Way
     if Change.done.contains(change.status) {
       try refuse(stage)

@@ -33,7 +33,7 @@ extension Replay {
     try checkBirth(rid, isDryRun: isDryRun, connection)
     let targets = try targets(of: record)
     let run = max(try Journal.nextRun(rid: rid, connection), (record.hop?.run ?? 1) + 1)
-    let (now, instance) = (Instant.now, record.message.workflowInstanceId ?? rid)
+    let (now, instance) = (try connection.now(), record.message.workflowInstanceId ?? rid)
     var message = record.message
     // A Java stage forgets what was sent long ago.
     message.lastHopTimestamp = now

@@ -74,10 +74,10 @@ extension PostgresPipeline {
     guard let flow = routes.flow(start.process) else { throw WorkflowRefused.noFlow }
     let stages = flow.stages.map { StageDefinition($0.name.value, in: directory, or: routes) }
     guard let stage = stages.first(where: { $0.className == start.stageClass }) else { throw WorkflowRefused.noStage }
-    let now = clock.now
     try await refusable { connection in
       try connection.transaction {
         _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(start.rid)))])
+        let now = try connection.now()
         guard try !Self.isThere(start, connection) else { throw WorkflowRefused.present }
         try Self.register(start, additionalInfo, stage, author, now, connection)
         let run = try Journal.nextRun(rid: start.rid, connection)

@@ -22,16 +22,18 @@ struct PostgresSecondTries: SecondTries {
   let takesMessages: Set<String>
   let worker: String
   let services: Services
+  /// By which registrations are due.
+  let clock: any WallClock
   let wake: WakeUp
   private let log = Log("reprocessor")
 
   init(
     pool: Pool, routes: RouteTable, directory: [String: StageDefinition], takesMessages: Set<String>, worker: String,
-    services: Services,
-    wake: WakeUp
+    services: Services, clock: (any WallClock)? = nil, wake: WakeUp
   ) {
     (self.pool, self.routes, self.directory, self.takesMessages) = (pool, routes, directory, takesMessages)
     (self.worker, self.services, self.wake) = (worker, services, wake)
+    self.clock = clock ?? services.clock
   }
 
   func look(by rules: SecondTryRules, slice: Int, of slices: Int) async throws -> SecondTryTally {
@@ -41,7 +43,7 @@ struct PostgresSecondTries: SecondTries {
     var place: Candidate?
     var failures = 0
     while tally.total < most, !Task.isCancelled {
-      let (after, now) = (place, services.clock.now)
+      let (after, now) = (place, clock.now)
       let found = try await database {
         try await pool.with { try candidates(rules, now: now, slice: slice, of: slices, after: after, $0) }
       }
@@ -123,7 +125,7 @@ struct PostgresSecondTries: SecondTries {
 
   /// Decides, and does it under the lock if the decision is still the same there.
   private func consider(_ instance: String, _ rules: SecondTryRules, _ tally: inout SecondTryTally) async throws {
-    let now = services.clock.now
+    let now = clock.now
     guard let seen = try await database({ try await pool.with { try read(instance, isLocking: false, $0) } }) else { return }
     if !seen.standing.status.isKnown {
       let status = VisibleText.of(seen.standing.status.rawValue)

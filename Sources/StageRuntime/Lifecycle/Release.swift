@@ -26,7 +26,7 @@ public enum Release {
   ///   - isDryRun: find out what would be done, and change nothing.
   /// - Throws: `LifecycleError`, `PostgresError`.
   public static func start(
-    _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
+    _ name: String, author: String, reason: String, at moment: Instant? = nil, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
     return try connection.transaction {
       try begin(name, author: author, reason: reason, at: moment, isDryRun: isDryRun, on: connection)
@@ -35,7 +35,7 @@ public enum Release {
 
   /// The same inside a transaction that the caller began.
   public static func begin(
-    _ name: String, author: String, reason: String, at moment: Instant = .now, isDryRun: Bool = false, on connection: Connection
+    _ name: String, author: String, reason: String, at moment: Instant? = nil, isDryRun: Bool = false, on connection: Connection
   ) throws -> Released {
     let reason = try LifecycleError.given(reason)
     let held = try held(name, connection)
@@ -49,6 +49,7 @@ public enum Release {
     let before = try NextGo.waiting(change.line, connection).count { $0 != held }
     let released = Released(key: held, kind: change.kind, aid: change.aid, take: change.next, before: before)
     if isDryRun { return released }
+    let moment = try moment ?? connection.now()
     try NextGo.write(
       held,
       [

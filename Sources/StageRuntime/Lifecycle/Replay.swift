@@ -60,7 +60,7 @@ public struct Replay: Sendable {
     try checkBirth(rid, isDryRun: isDryRun, connection)
     let target = try target(place, rid: rid, asked: stage, isForced: isForced)
     let run = try Journal.nextRun(rid: rid, connection)
-    let hop = try first(rid, place, to: target, run: run)
+    let hop = try first(rid, place, to: target, run: run, now: connection.now())
     let started = Started(
       rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage),
       keyElsewhere: routes.runsElsewhere(target.name, of: place.process) ? hop.key : nil)
@@ -226,8 +226,7 @@ public struct Replay: Sendable {
   }
 
   /// The first hop of the new run, for the outbox relay.
-  private func first(_ rid: String, _ place: Standing, to target: StageDefinition, run: Int) throws -> OutgoingHop {
-    let now = Instant.now
+  private func first(_ rid: String, _ place: Standing, to target: StageDefinition, run: Int, now: Instant) throws -> OutgoingHop {
     // Tags are left null: the first stage's worker reads them from the packet manager, which has them all.
     let message = try Message(
       process: place.process, rid: rid, isValid: true, internalError: false, messageBusAddress: nil, tags: nil,

@@ -84,13 +84,13 @@ struct Resume: Sendable {
       try await services.packets.addOrUpdateTags(of: order.rid, added)
       tags.merge(added) { $1 }
     }
-    let now = services.clock.now
     let current = tags
     try await database {
       try await pool.with { connection in
         try connection.transaction {
           _ = try connection.execute("SELECT pg_advisory_xact_lock($1)", [.int(Int(Journal.lockKey(order.rid)))])
           guard let place = try Place.read(order, connection) else { return }
+          let now = try connection.now()
           try Journal.record(connection, [try self.goOn(order, place, tags: current, now: now, connection)])
           _ = try connection.execute(
             """

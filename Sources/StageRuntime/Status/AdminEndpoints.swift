@@ -31,6 +31,8 @@ struct AdminEndpoints: Sendable {
   /// What a token must hold to read.
   let access: AdminAccess
   let certificates: ListenerCertificates
+  let dataFolder: DataFolderWatch
+  let clock: DatabaseClock
 
   /// A worker whose loop has not moved for so long is stuck.
   private static let stuckAfter = 120_000
@@ -108,7 +110,7 @@ struct AdminEndpoints: Sendable {
     let waiting = try? await pool.with { try WaitingTopic.all(on: $0) }
     let databaseIsUp = waiting != nil
     // What was refused a moment ago may have been taken meanwhile.
-    let refused = (waiting ?? []).filter { services.clock.now.seconds(since: $0.since) * 1000 >= Double(Standstill.said) }
+    let refused = (waiting ?? []).filter { clock.now.seconds(since: $0.since) * 1000 >= Double(Standstill.said) }
     let faults = watches.flatMap { watch in watch.faults.map { (name: watch.name, reason: $0) } }
     let standing = standing
     let busIsUp = faults.isEmpty && !standing.contains { $0.milliseconds >= Standstill.down }
@@ -116,7 +118,9 @@ struct AdminEndpoints: Sendable {
     // A scanner out of reach matters to the stages that scan; the others do their work without it.
     let problems = topicCare.problems
     let topicsAreUp = refused.isEmpty && problems.isEmpty
-    let isUp = databaseIsUp && busIsUp && topicsAreUp && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
+    let folderFault = dataFolder.fault()
+    let (clockState, folderState) = (self.clockState, Self.state(ofFolder: folderFault))
+    let isUp = databaseIsUp && folderFault == nil && busIsUp && topicsAreUp && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
     // A stranger can send what is refused: told, but the process is no less well for it.
     let refusedDeliveries = RefusedCallers.shared.troubled()
@@ -126,6 +130,8 @@ struct AdminEndpoints: Sendable {
         "status": .string(isUp ? "UP" : "DOWN"),
         "components": .object([
           "database": .object(["status": .string(databaseIsUp ? "UP" : "DOWN")]),
+          "clock": clockState,
+          "dataFolder": folderState,
           "bus": .object([
             "status": .string(busIsUp ? "UP" : "DOWN"),
             "delivery": .string(isTransactional ? "transactional" : "acknowledged (at least once; side effects once)"),
@@ -177,6 +183,19 @@ struct AdminEndpoints: Sendable {
     let isQuiet = states.allSatisfy { $0.contents.waiting + $0.contents.setAside == 0 }
     return [
       "status": .string(isBroken ? "DOWN" : isQuiet ? "UP" : "WAITING"), "stages": .array(spools.map(\.json)),
+    ]
+  }
+
+  /// What is stored goes by the database's clock, so the process is no less well for a wrong one.
+  private var clockState: JSONValue {
+    guard let skew = clock.skew else { return ["status": "UNKNOWN"] }
+    let seconds = JSONNumber((skew * 10).rounded() / 10).map(JSONValue.number) ?? .null
+    return ["status": .string(abs(skew) > DatabaseClock.tolerance ? "SKEWED" : "UP"), "secondsAhead": seconds]
+  }
+
+  private static func state(ofFolder fault: (text: String, since: Instant?)?) -> JSONValue {
+    [
+      "status": .string(fault == nil ? "UP" : "DOWN"), "fault": JSONValue(fault?.text), "since": JSONValue(fault?.since?.iso),
     ]
   }
 

@@ -168,10 +168,10 @@ extension OpenCRVSMediator {
   // MARK: the work on an event
 
   /// The work on a go of an event; a piece is scheduled once.
-  static func work(_ kind: String, on key: String, take: Int, notBefore: Instant? = nil) -> WorkItem {
-    if take == 1 { return WorkItem(kind: kind, key: key, notBefore: notBefore) }
+  static func work(_ kind: String, on key: String, take: Int, after: Double = 0) -> WorkItem {
+    if take == 1 { return WorkItem(kind: kind, key: key, after: after) }
     return WorkItem(
-      kind: kind, key: "\(key)#\(take)", payload: ["event": .string(key), "take": JSONValue(take)], notBefore: notBefore)
+      kind: kind, key: "\(key)#\(take)", payload: ["event": .string(key), "take": JSONValue(take)], after: after)
   }
 
   static func event(of work: WorkItem) -> String { work.payload["event"]?.string ?? work.key }

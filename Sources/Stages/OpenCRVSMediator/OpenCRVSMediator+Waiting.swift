@@ -12,8 +12,7 @@ extension OpenCRVSMediator {
   func awaiting(_ key: String, take: Int = 1, _ context: StageContext) -> [StageChange] {
     let hours = settings.integer("answer-within")
     guard hours > 0 else { return [] }
-    let moment = context.services.clock.now.advanced(bySeconds: Double(hours) * 3600)
-    return [.schedule(Self.work(Self.answer, on: key, take: take, notBefore: moment))]
+    return [.schedule(Self.work(Self.answer, on: key, take: take, after: Double(hours) * 3600))]
   }
 
   /// Tells OpenCRVS, once, that no result came. One that comes later is told like any other.

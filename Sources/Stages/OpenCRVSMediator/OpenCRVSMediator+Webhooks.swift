@@ -16,7 +16,7 @@ extension OpenCRVSMediator {
   /// with the event itself is answered with an error: what can be kept nowhere is tried again here, and at the end the connection
   /// is closed without an answer.
   func patiently(_ context: StageContext, _ body: () async throws -> Response) async throws -> Response {
-    let end = context.services.clock.now.milliseconds + Int64(settings.integer("webhook-patience")) * 1000
+    let end = monotonicMilliseconds() + settings.integer("webhook-patience") * 1000
     let backoff = Backoff(first: 0.2, longest: 10)
     var tries = 0
     while true {
@@ -28,7 +28,7 @@ extension OpenCRVSMediator {
         let code = (error as? ServiceError)?.code ?? ErrorText.of(error)
         tries += 1
         let pause = backoff.milliseconds(after: tries)
-        guard context.services.clock.now.milliseconds + Int64(pause) <= end else {
+        guard monotonicMilliseconds() + pause <= end else {
           context.log.error("a webhook could not be kept: its connection is closed, so that it is sent again", ["error": code])
           throw HangUp()
         }

@@ -75,7 +75,7 @@ struct StatusQueries: Sendable {
 
   private func answers(_ id: String, _ question: Question) async throws -> [JSONValue] {
     let register = context.services.registrations
-    let now = context.services.clock.now
+    let now = context.clock.now
     switch question {
     case .packet:
       guard let announced = try await register.synced(packetId: id) else { return [] }

@@ -46,7 +46,7 @@ struct Uploads: Sendable {
     let earlier = try await reached {
       try await services.registrations.registration(workflowInstanceId: announced.workflowInstanceId)
     }
-    if let earlier, ExternalStatus(settings).status(of: earlier, now: services.clock.now) != .resend {
+    if let earlier, ExternalStatus(settings).status(of: earlier, now: context.clock.now) != .resend {
       throw UploadError(.duplicate)
     }
 

@@ -51,6 +51,8 @@ final class Bench: Sendable {
   let files: [String: StageDefinition]
   let platform: EmbeddedPlatform
   let wake = WakeUp()
+  /// The machine's until somebody looks.
+  let clock: DatabaseClock
   private let folder: String
   private let workers = Mutex<[StageWorker]>([])
   private let opened = Mutex<[[String]]>([])
@@ -70,9 +72,10 @@ final class Bench: Sendable {
 
   static func run(
     transactional: Bool = true, route: String = Bench.route, tries: Int = 3, batch: Int = 50,
-    _ body: (Bench) async throws -> Void
+    on given: PostgresSettings? = nil, _ body: (Bench) async throws -> Void
   ) async throws {
-    let database = try await TestDatabase.make(EngineSchema.migrations + PlatformSchema.migrations)
+    let database: PostgresSettings
+    if let given { database = given } else { database = try await TestDatabase.make(EngineSchema.migrations + PlatformSchema.migrations) }
     let bench = try Bench(database, transactional: transactional, route: route, tries: tries, batch: batch)
     do {
       try await body(bench)
@@ -86,6 +89,7 @@ final class Bench: Sendable {
   private init(_ database: PostgresSettings, transactional: Bool, route: String, tries: Int, batch: Int) throws {
     self.database = database
     pool = Pool(database, size: 6)
+    clock = DatabaseClock(pool, machine: SystemClock())
     broker = FakeBroker(isTransactional: transactional)
     var files: [String: StageDefinition] = [:]
     for name in ["entrance", "a", "b", "c"] {
@@ -132,7 +136,7 @@ final class Bench: Sendable {
     let file = try #require(files[stage])
     let context = StageContext(
       stage: stage, services: platform.services, store: PostgresStageStore(stage: stage, pool: pool, wake: wake),
-      pipeline: pipeline)
+      pipeline: pipeline, clock: clock)
     let settings = try StageSettings(stage: stage, declared: [], given: [:])
     var database = database
     database.applicationName = name
@@ -153,7 +157,7 @@ final class Bench: Sendable {
   }
 
   var pipeline: PostgresPipeline {
-    PostgresPipeline(pool: pool, routes: table, directory: files, worker: "test", wake: wake, clock: SystemClock())
+    PostgresPipeline(pool: pool, routes: table, directory: files, worker: "test", wake: wake)
   }
 
   /// A broker for an engine of these stages, in place of the fake one.

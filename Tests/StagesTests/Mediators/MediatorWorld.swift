@@ -165,7 +165,6 @@ final class MediatorWorld: Sendable {
   /// Takes topic records and does work until nothing is left to do that is due, as it will be after `seconds`; each piece at most
   /// `tries` times.
   func run(_ stages: [(any StagePlugin, StageContext)], tries: Int = 4, after seconds: Double = 0) async throws {
-    let now = clock.now.advanced(bySeconds: seconds)
     var attempts: [String: Int] = [:]
     var standing: Set<String> = []
     while true {
@@ -176,7 +175,7 @@ final class MediatorWorld: Sendable {
       }
       let open = state.withLock { state in
         state.work.first { entry in
-          entry.state == 0 && entry.item.notBefore.map { $0 <= now } != false && stages.contains { $0.1.stage == entry.stage }
+          entry.state == 0 && entry.item.after <= seconds && stages.contains { $0.1.stage == entry.stage }
             && !standing.contains("\(entry.stage)/\(entry.item.kind)/\(entry.item.key)")
             && attempts["\(entry.stage)/\(entry.item.kind)/\(entry.item.key)", default: 0] < tries
         }

@@ -110,9 +110,8 @@ struct ChangePropertyTests {
           world.state.withLock { if !$0.outbox.isEmpty { $0.outbox.removeFirst() } }
         } catch {}
       }
-      let now = world.clock.now.advanced(bySeconds: 600)
       let open = world.state.withLock { state in
-        state.work.filter { $0.state == 0 && $0.item.kind != "answer" && $0.item.notBefore.map { $0 <= now } != false }
+        state.work.filter { $0.state == 0 && $0.item.kind != "answer" && $0.item.after <= 600 }
       }
       guard !open.isEmpty else { return }
       var chosen = (0..<(1 + dice.roll(3))).map { _ in open[dice.roll(open.count)] }

@@ -11,11 +11,13 @@ enum DoctorDatabase {
       return report.good("none configured: `up` starts a Postgres of its own in \(settings.data)/postgres")
     }
     do {
-      let (status, waiting) = try await doctor.blocking.run {
+      let (status, waiting, skew) = try await doctor.blocking.run {
         let connection = try Connection(database)
         defer { connection.close() }
         let status = try ProgramSchema.status(on: connection)
-        return (status, status.pending.isEmpty ? try WaitingTopic.all(on: connection) : [])
+        return (
+          status, status.pending.isEmpty ? try WaitingTopic.all(on: connection) : [], try ClockSkew.notable(on: connection)
+        )
       }
       if let newer = status.tooNew.first {
         report.bad(
@@ -29,6 +31,7 @@ enum DoctorDatabase {
         report.bad(
           "\(database): migrations \(status.changed) were applied with another text; this is another program's database")
       }
+      if let skew { report.bad(ClockSkew.words(skew), as: "clock") }
       for topic in waiting {
         report.bad(
           "\(topic.count) messages wait for \(topic.topic)\(topic.stage.isEmpty ? "" : " (stage \(topic.stage))") since "

@@ -46,9 +46,12 @@ enum DoctorFiles {
     let folder = doctor.settings.data
     do {
       try Files.makeFolder(folder)
-      try Files.write([], to: folder + "/.doctor")
-      Files.remove(folder + "/.doctor")
-      report.good("\(Files.absolute(folder)) can be written")
+      let fault = try await doctor.blocking.run { FolderProbe.fault(of: folder) }
+      if let fault {
+        report.failed("\(Files.absolute(folder)): \(fault)")
+      } else {
+        report.good("\(Files.absolute(folder)) can be written")
+      }
     } catch {
       report.failed("\(error)")
     }

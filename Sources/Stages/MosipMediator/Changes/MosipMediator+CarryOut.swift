@@ -201,7 +201,7 @@ extension MosipMediator {
       try await advance(&change, to: .packetCreated, context)
       throw ServiceError(.unavailable, service: "packet receiver", code: "RPR-PKR-001", "does not know the announcement")
     }
-    change.isUploaded(at: context.services.clock.now)
+    change.isUploaded(at: context.clock.now)
     try await advance(&change, to: .uploaded, also: [.schedule(Self.look(after: change, context))], context)
     context.log.info("a packet of a correction is uploaded", ["rid": change.rid])
     return nil

@@ -215,7 +215,7 @@ extension MosipMediator {
   static func look(after change: ChangeRecord, _ context: StageContext) -> WorkItem {
     WorkItem(
       kind: ended, key: "\(change.key)#\(change.take):look", payload: ["key": .string(change.key)],
-      notBefore: context.services.clock.now.advanced(bySeconds: lookAfter))
+      after: lookAfter)
   }
   private static let lookAfter = 5.0
 

@@ -118,7 +118,7 @@ extension MosipMediator {
 
   /// Longer and longer looks, as long as a birth takes.
   private func patience(_ change: ChangeRecord, _ context: StageContext) -> Double {
-    let waited = change.takenAt.map { context.services.clock.now.seconds(since: $0) } ?? 0
+    let waited = change.takenAt.map { context.clock.now.seconds(since: $0) } ?? 0
     return min(max(Self.pause, waited / 20), 60)
   }
 

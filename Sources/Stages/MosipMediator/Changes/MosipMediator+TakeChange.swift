@@ -21,7 +21,7 @@ extension MosipMediator {
       do {
         try await context.store.commit(
           [
-            ChangeRecord(key, kind, event, rid: rid, object: object, at: context.services.clock.now).writing,
+            ChangeRecord(key, kind, event, rid: rid, object: object, at: context.clock.now).writing,
             RIDOwner(rid, of: key, isChange: true).writing, line.writing,
           ] + (line.queue.count == 1 ? [.schedule(Self.work(on: key, take: 1))] : []))
       } catch is StoreConflict {
