@@ -5,9 +5,10 @@ import System
 /// A Postgres whose clock is off, by libfaketime: only its clock of the day, not the monotonic one.
 public enum ShiftedPostgres {
   /// Where Debian's package `libfaketime` puts the library; nil where it is not installed.
-  public static let library = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map { "/usr/lib/\($0)/faketime/libfaketime.so.1" }.first {
-    access($0, R_OK) == 0
-  }
+  public static let library: String? = {
+    let all: [String] = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map { "/usr/lib/\($0)/faketime/libfaketime.so.1" }
+    return all.first { (path: String) in access(path, R_OK) == 0 }
+  }()
 
   /// The shell could not be written.
   public struct NotMade: Error {}
