@@ -328,7 +328,7 @@ public final class EmbeddedHub: WebSubHub {
 
   /// Each is said once; what only this process cannot open, once a minute as long as it is so.
   private func report(_ one: HubQueue.Unsigned, _ now: Int) {
-    let facts: KeyValuePairs = [
+    let facts: KeyValuePairs<String, any LogField> = [
       "code": one.fault.code, "topic": one.topic, "subscription": HubQueue.name(one.subscription), "error": one.fault.message,
     ]
     if one.fault.isForAll {

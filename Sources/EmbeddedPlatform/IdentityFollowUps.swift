@@ -140,7 +140,7 @@ final class IdentityFollowUps: Sendable {
   /// What follows the change of an identity whose number does not open. What comes behind it for this identity waits as well: it would not
   /// open either. If the key's file is missing here alone, another process may do it, so it is only put off.
   private func setAside(_ mark: Mark, _ fault: Unopened) async throws {
-    let facts: KeyValuePairs = [
+    let facts: KeyValuePairs<String, any LogField> = [
       "kind": mark.kind?.rawValue ?? "", "code": fault.code, "error": fault.message, "mark": "follow-up-\(mark.number)",
     ]
     guard fault.isForAll else {

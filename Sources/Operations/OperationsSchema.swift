@@ -62,20 +62,21 @@ public enum OperationsSchema {
     """
 
   /// What a process or command that operates may do with them.
-  public static let rights = [
-    TableRights("regproc.operation", [.select, .insert]),
-    TableRights("regproc.dead_letter", [.select, .update]),
-    TableRights("regproc.hub_letter_dropped", [.select, .insert, .update]),
-    TableRights("regproc.pause", [.select, .insert, .update, .delete]),
-    TableRights("regproc.replay_job", [.select, .insert, .update]),
-    TableRights("regproc.replay_item", [.select, .insert, .update, .delete]),
-    TableRights("regproc.log_job", [.select, .insert, .update]),
-    TableRights("regproc.held", [.select, .insert, .update]),
-    TableRights("regproc.erased", [.select, .insert]),
-    TableRights("regproc.erased_objects", [.select, .insert, .delete]),
-    TableRights("regproc.transaction_of_others", [.select, .update]),
-    TableRights("regprc.anonymous_profile", [.select, .delete]),
-  ] + retention
+  public static let rights =
+    [
+      TableRights("regproc.operation", [.select, .insert]),
+      TableRights("regproc.dead_letter", [.select, .update]),
+      TableRights("regproc.hub_letter_dropped", [.select, .insert, .update]),
+      TableRights("regproc.pause", [.select, .insert, .update, .delete]),
+      TableRights("regproc.replay_job", [.select, .insert, .update]),
+      TableRights("regproc.replay_item", [.select, .insert, .update, .delete]),
+      TableRights("regproc.log_job", [.select, .insert, .update]),
+      TableRights("regproc.held", [.select, .insert, .update]),
+      TableRights("regproc.erased", [.select, .insert]),
+      TableRights("regproc.erased_objects", [.select, .insert, .delete]),
+      TableRights("regproc.transaction_of_others", [.select, .update]),
+      TableRights("regprc.anonymous_profile", [.select, .delete]),
+    ] + retention
 
   /// What removes what is old.
   private static let retention = [

@@ -225,7 +225,8 @@ public struct RegistrationView: Sendable {
     ).map { row in
       Work(
         stage: try row.text(0), kind: try row.text(1), key: try row.text(2),
-        state: try row.state(3, of: "regproc.work.state", ["open", "done", "given up"]), attempt: try row.int(4), notBefore: try row.instant(5),
+        state: try row.state(3, of: "regproc.work.state", ["open", "done", "given up"]), attempt: try row.int(4),
+        notBefore: try row.instant(5),
         isTaken: try row.boolOrNull(6) ?? false, failure: try row.textOrNull(7), failureCode: try row.textOrNull(8),
         createdAt: try row.instant(9), doneAt: try row.instantOrNull(10))
     }

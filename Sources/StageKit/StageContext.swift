@@ -25,7 +25,8 @@ public struct StageContext: Sendable {
   /// A context; made by the engine and by tests.
   public init(
     stage: String, services: Services, store: any StageStore, pipeline: any PipelineEntrance,
-    secondTries: (any SecondTries)? = nil, spool: any RequestSpool = NoRequestSpool(), clock: (any WallClock)? = nil, log: Log? = nil
+    secondTries: (any SecondTries)? = nil, spool: any RequestSpool = NoRequestSpool(), clock: (any WallClock)? = nil,
+    log: Log? = nil
   ) {
     self.stage = stage
     self.services = services

@@ -124,7 +124,9 @@ struct GrowthBench {
   ]
 
   private func rows(_ folder: String, _ process: pid_t) throws -> [Row] {
-    guard let settings = PrivateCluster.running(in: folder + "/data/postgres") else { throw BenchError("its database does not run") }
+    guard let settings = PrivateCluster.running(in: folder + "/data/postgres") else {
+      throw BenchError("its database does not run")
+    }
     let connection = try Connection(settings)
     defer { connection.close() }
     func left() throws -> [Int] { try Self.empty.map { try connection.execute($0.1).only().int(0) } }

@@ -158,7 +158,8 @@ struct OperationsBench {
     }
     let transaction = try connection.execute("SELECT hop_id::text FROM regproc.hop WHERE state = 2 LIMIT 1").only().text(0)
     try time("one transaction by its id", aim: 10) {
-      _ = try connection.execute("SELECT status_code FROM regprc.registration_transaction WHERE id = $1", [.text(transaction)]).only()
+      _ = try connection.execute("SELECT status_code FROM regprc.registration_transaction WHERE id = $1", [.text(transaction)])
+        .only()
     }
     let lists: [(String, (inout Selection) -> Void)] = [
       ("everything", { _ in }), ("status FAILED", { $0.status = "FAILED" }), ("status PROCESSED", { $0.status = "PROCESSED" }),

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct PacketCacheTests {
   /// A sub-packet as JSON that packs well, which all of a registration client is.
   private func subPacket(_ number: Int, members: Int) throws -> (part: SubPacket, packed: Int) {
-    let people = (0..<members).map { #"{"language":"eng","value":"the name of a place \($0) and some more"}"# }
+    let people = (0..<members).map { #"{"language":"eng","value":"the name of a place \#($0) and some more"}"# }
     let id = #"{"identity":{"places":[\#(people.joined(separator: ","))]}}"#
     let zip = try ZipArchive.write(
       [

@@ -113,7 +113,8 @@ import Testing
     }
   }
 
-  @Test func `records for others leave the outbox once they are sent and those for a stage stay until it takes them`() async throws {
+  @Test func `records for others leave the outbox once they are sent and those for a stage stay until it takes them`() async throws
+  {
     try await run { stand, connection in
       try connection.script(
         """
@@ -233,7 +234,8 @@ import Testing
     try await run { stand, connection in
       try fill(1700, connection)
       let rests = Atomic(0)
-      let stopping = stand.retention(isStopping: { rests.load(ordering: .relaxed) >= 2 }, pause: { _ in rests.add(1, ordering: .relaxed) })
+      let stopping = stand.retention(
+        isStopping: { rests.load(ordering: .relaxed) >= 2 }, pause: { _ in rests.add(1, ordering: .relaxed) })
       #expect(try stopping.work(on: connection) == 1000)
       #expect(rests.load(ordering: .relaxed) == 2)
       try stand.expire(connection)

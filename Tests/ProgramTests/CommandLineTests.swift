@@ -205,7 +205,7 @@ extension ProgramTests {
       #expect(whole.code == 0 && whole.last == "regproc: 2 of 2 files imported", "\(whole.ended.errors)")
       #expect(whole.ended.output.contains("printing: { runs: elsewhere"))
       let none = try await end(good, bad, "--verify")
-      #expect(none.code == 1 && none.last == "regproc: nothing is imported: 1 error", "\(none.ended.errors)")
+      #expect(none.code == 1 && none.last.hasPrefix("regproc: nothing is imported: "), "\(none.ended.errors)")
       #expect(none.ended.output.isEmpty)
       let rest = try await end(good, bad, "--skip-bad", "--verify")
       #expect(rest.code == 0 && rest.last == "regproc: 1 of 2 files imported; left out: \(bad)", "\(rest.ended.errors)")

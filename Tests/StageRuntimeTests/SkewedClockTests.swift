@@ -12,7 +12,8 @@ import Testing
 
 /// A database whose clock is an hour ahead of the process's, or behind.
 @Suite(
-  .enabled(if: ShiftedPostgres.library != nil, "libfaketime is not installed (scripts/setup)"), .serialized, .timeLimit(.minutes(10)))
+  .enabled(if: ShiftedPostgres.library != nil, "libfaketime is not installed (scripts/setup)"), .serialized,
+  .timeLimit(.minutes(10)))
 struct SkewedClockTests {
   private static func run(_ seconds: Int, _ body: (Bench) async throws -> Void) async throws {
     try await ShiftedPostgres.run(seconds: seconds) { database async throws in
@@ -48,7 +49,8 @@ struct SkewedClockTests {
       #expect(hops.count == 4 && hops.map(\.stage).filter { $0 == "a" }.count == 2)
       let now = try await bench.pool.with { try $0.now() }
       let moments = hops.flatMap { [$0.decidedAt, $0.takenAt, $0.doneAt].compactMap { $0 } }
-      #expect(moments.allSatisfy { abs($0.seconds(since: now)) < 600 }, "dated by the database: \(moments.map(\.iso)) at \(now.iso)")
+      #expect(
+        moments.allSatisfy { abs($0.seconds(since: now)) < 600 }, "dated by the database: \(moments.map(\.iso)) at \(now.iso)")
 
       // Work that waits waits as long as it shall, no longer and no shorter.
       let store = PostgresStageStore(stage: "s", pool: bench.pool, wake: bench.wake)

@@ -1,3 +1,4 @@
+import Postgres
 import Kafka
 import System
 import Testing
@@ -98,7 +99,8 @@ import Testing
   }
 
   @Test func `no two consumers of a stage are one member whatever they read`() throws {
-    let settings = EngineSettings(kafka: KafkaSettings(bootstrapServers: "k:9092"), database: try PostgresSettings(""), instance: "pod-1")
+    let settings = EngineSettings(
+      kafka: KafkaSettings(bootstrapServers: "k:9092"), database: try PostgresSettings(""), instance: "pod-1")
     let ids = StaticMember.Reader.allCases.compactMap { settings.member("print", $0)?.id(topics: ["print-bus-in"]) }
     #expect(ids.count == StaticMember.Reader.allCases.count && Set(ids).count == ids.count)
   }

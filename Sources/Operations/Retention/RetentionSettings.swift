@@ -31,11 +31,13 @@ public struct RetentionSettings: Sendable, Hashable {
           + "subscribed is not delivered to it"
       case .credentialRequests: "days after which a request for a credential that its partner has taken is removed"
       case .outbox: "days after which a record that was sent to a topic no stage here reads is removed"
-      case .landingZone: "days after which a packet is removed from the landing zone, once it is in the packet store and its registration is through"
+      case .landingZone:
+        "days after which a packet is removed from the landing zone, once it is in the packet store and its registration is through"
       case .emptyFolders: "days after which an empty folder of the object store is removed, where objects are files"
       case .routeVersions: "days after which a version of the route file is removed that no process and no packet uses any more"
       case .processReports: "days after which a process that no longer reports itself is forgotten"
-      case .events: "days after which an event of OpenCRVS that was answered, and a credential event, are removed from the object store"
+      case .events:
+        "days after which an event of OpenCRVS that was answered, and a credential event, are removed from the object store"
       }
     }
 

@@ -107,7 +107,8 @@ struct CamelFileReader {
     let last = steps.last { if case .send = $0 { true } else { false } }
     guard case .send(let to, let place)? = last, to.contains(where: \.isStage), steps.contains(where: \.mayCommand) else { return }
     problems.add(
-      "message-after-command", "behind a workflow command Camel sends the command's message here, which has no verdict and no tags; "
+      "message-after-command",
+      "behind a workflow command Camel sends the command's message here, which has no verdict and no tags; "
         + "the route file sends the message itself", severity: .warning, at: place)
   }
 

@@ -90,10 +90,12 @@ public final class InstanceName: Sendable {
   /// Keeps the name from now on.
   /// - Parameter whenLost: called once when another process has it: this one must stop.
   public func keep(whenLost: @escaping @Sendable (Taken) -> Void) {
-    guard state.withLock({ state in
-      state.isRenewing = state.isTaken
-      return state.isTaken
-    }) else { return }
+    guard
+      state.withLock({ state in
+        state.isRenewing = state.isTaken
+        return state.isTaken
+      })
+    else { return }
     thread.start("instance") { self.renew(whenLost) }
   }
 

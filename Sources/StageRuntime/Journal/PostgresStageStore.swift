@@ -77,8 +77,10 @@ struct PostgresStageStore: StageStore {
       INSERT INTO regproc.work (stage, kind, key, payload, not_before)
       VALUES ($1, $2, $3, $4::text::jsonb, coalesce($5::timestamptz, now() + make_interval(secs => $6))) ON CONFLICT DO NOTHING
       """,
-      [.text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(moment?.iso),
-        .double(max(0, work.after))])
+      [
+        .text(stage), .text(work.kind), .text(work.key), .text(text(work.payload)), Value(moment?.iso),
+        .double(max(0, work.after)),
+      ])
   }
 
   /// Applies changes inside a transaction that the caller began.

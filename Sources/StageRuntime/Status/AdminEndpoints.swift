@@ -120,7 +120,9 @@ struct AdminEndpoints: Sendable {
     let topicsAreUp = refused.isEmpty && problems.isEmpty
     let folderFault = dataFolder.fault()
     let (clockState, folderState) = (self.clockState, Self.state(ofFolder: folderFault))
-    let isUp = databaseIsUp && folderFault == nil && busIsUp && topicsAreUp && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
+    let isUp =
+      databaseIsUp && folderFault == nil && busIsUp && topicsAreUp
+      && (scanner.fault == nil || !units.contains { $0.spec.scansPackets })
     let rejection = routes.lastRejection
     // A stranger can send what is refused: told, but the process is no less well for it.
     let refusedDeliveries = RefusedCallers.shared.troubled()

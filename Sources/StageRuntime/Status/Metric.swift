@@ -46,7 +46,8 @@ package enum Metric: String, Sendable, CaseIterable {
       case .paused: (["stage"], "1 while an operator holds the stage, or with the stage \"intake\" all that is new; else 0.")
       case .recordsLost: (["stage"], "Records that the broker threw away before they were read.")
       case .redelivered: (["stage"], "Messages that came again; their verdict was known and only sent again.")
-      case .removed: (["what"], "What was removed because nothing needs it any more, by the setting that says for how long it is kept.")
+      case .removed:
+        (["what"], "What was removed because nothing needs it any more, by the setting that says for how long it is kept.")
       case .refused: (["what", "reason"], "Callers and deliveries that were refused, by what they were and why.")
       case .routesInfo: (["digest"], "Always 1; the digest is that of the route file in force.")
       case .routesRefused: ([], "1 while the route file on disk is not taken because it is wrong; else 0.")

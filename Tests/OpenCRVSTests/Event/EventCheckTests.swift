@@ -48,12 +48,13 @@ struct EventCheckTests {
     #expect(!message.contains(date))
   }
 
-  @Test(arguments: [
-    ("2024-02-28", nil), ("2024-02-28T10:00:00Z", nil), ("in spring", "dateOfDeath: is no day"),
-    ("2024-02-31", "dateOfDeath: is no day"), ("2024-03-05", "dateOfDeath: lies in the future"),
-    ("1700-01-01", "dateOfDeath: lies more than 150 years back"), ("1949-12-31", "dateOfDeath: lies before dateOfBirth"),
-    ("", nil),
-  ] as [(String, String?)])
+  @Test(
+    arguments: [
+      ("2024-02-28", nil), ("2024-02-28T10:00:00Z", nil), ("in spring", "dateOfDeath: is no day"),
+      ("2024-02-31", "dateOfDeath: is no day"), ("2024-03-05", "dateOfDeath: lies in the future"),
+      ("1700-01-01", "dateOfDeath: lies more than 150 years back"), ("1949-12-31", "dateOfDeath: lies before dateOfBirth"),
+      ("", nil),
+    ] as [(String, String?)])
   func `a date of death has the same rules, and lies behind the birth`(_ date: String, _ rule: String?) throws {
     var deceased = Events.deceased()
     deceased["deceasedDateTime"] = .string(date)

@@ -96,7 +96,8 @@ struct BirthMappingTests {
   @Test
   func `writes in one line what was typed in several`() async throws {
     let fields = try await fields([
-      Births.task(phone: "+1\u{1}234567890"), Births.child(given: "Amina\t\nRose"), Births.mother(line: ["12\r\n", "Hill\u{2028}Road"]),
+      Births.task(phone: "+1\u{1}234567890"), Births.child(given: "Amina\t\nRose"),
+      Births.mother(line: ["12\r\n", "Hill\u{2028}Road"]),
     ])
     #expect(fields["fullName"] == [["language": "eng", "value": "Amina Rose Banda"]])
     #expect(fields["addressLine1"] == [["language": "eng", "value": "12"]])

@@ -48,9 +48,10 @@ import YAML
         Self.route(
           "abis-middle-ware-lost-bus-out", Self.fails + "\n" + Self.retries + Self.otherwise("eventbus://uin-generator-bus-in")),
         Self.last("lost")))
-    #expect(found.problems.map { "\($0.severity.rawValue) \($0.code) \($0.position.line)" }.sorted() == [
-      "warning message-after-command 4", "warning outside-choice 3",
-    ], "\(found.report())")
+    #expect(
+      found.problems.map { "\($0.severity.rawValue) \($0.code) \($0.position.line)" }.sorted() == [
+        "warning message-after-command 4", "warning outside-choice 3",
+      ], "\(found.report())")
     #expect(found.report().contains("<when> stands outside <choice>"))
     #expect(try decide(found, true, false) == ["uin-generator"])
     #expect(try decide(found, false, false) == ["complete-as-failed", "uin-generator"])
@@ -89,7 +90,8 @@ import YAML
             + "<to uri='workflow-cmd://anonymous-profile'/>"),
         Self.route("verification-lost-bus-out", "<choice>\(Self.fails)\(Self.retries)\(Self.ends)</choice>"), Self.last("lost")))
     #expect(try decide(found, true, false) == ["uin-generator", "anonymous-profile"])
-    #expect(try decide(found, false, false, ["AGE_GROUP": "INFANT"]) == ["verification", "complete-as-failed", "anonymous-profile"])
+    #expect(
+      try decide(found, false, false, ["AGE_GROUP": "INFANT"]) == ["verification", "complete-as-failed", "anonymous-profile"])
     #expect(found.verify(try #require(found.file), stages: .registrationProcessor).isProven)
   }
 

@@ -50,7 +50,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["'INFANT'", #"'"isValid"'"#, #"'"A":true'"#, #"'"iteration":1'"#, #"'"A":"x","B":"y"'"#, #"'"A":"x'"#, #"'"":"x"'"#])
+  @Test(arguments: [
+    "'INFANT'", #"'"isValid"'"#, #"'"A":true'"#, #"'"iteration":1'"#, #"'"A":"x","B":"y"'"#, #"'"A":"x'"#, #"'"":"x"'"#,
+  ])
   func `what a text in the body would not say of one member is refused`(_ text: String) {
     #expect(throws: CamelTestReader.Fault.self) { try CamelTestReader.simple("${bodyAs(String)} contains " + text) }
   }

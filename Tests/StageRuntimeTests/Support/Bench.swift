@@ -75,7 +75,11 @@ final class Bench: Sendable {
     on given: PostgresSettings? = nil, _ body: (Bench) async throws -> Void
   ) async throws {
     let database: PostgresSettings
-    if let given { database = given } else { database = try await TestDatabase.make(EngineSchema.migrations + PlatformSchema.migrations) }
+    if let given {
+      database = given
+    } else {
+      database = try await TestDatabase.make(EngineSchema.migrations + PlatformSchema.migrations)
+    }
     let bench = try Bench(database, transactional: transactional, route: route, tries: tries, batch: batch)
     do {
       try await body(bench)
