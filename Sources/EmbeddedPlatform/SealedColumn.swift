@@ -36,6 +36,7 @@ struct SealedColumn: Sendable, Hashable {
     "identity.uin_hash": "a keyed hash", "identity_rid.uin_hash": "a keyed hash", "identity_document.uin_hash": "a keyed hash",
     "identity_update_count.uin_hash": "a keyed hash", "identity_follow_up.uin_hash": "a keyed hash",
     "credential_request.event": "its credential is sealed for the partner", "hub_message.body": "what subscribers are told",
+    "credential_done.key_digest": "a hash of RID, stage and issuer",
     "sealing_key.check_value": "stays with its key", "sealing_key.hash_check": "a keyed hash",
   ]
 

@@ -172,11 +172,7 @@ public struct FileObjectStore: ObjectStore {
   private static func write(_ files: [(path: String, content: any ByteSource)]) throws {
     var parents: [String] = []
     for (path, content) in files {
-      let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-      if !parents.contains(parent) {
-        try makeFolders(parent)
-        parents.append(parent)
-      }
+      if !parents.contains(parent(of: path)) { parents.append(parent(of: path)) }
       try place(content, at: path)
     }
     for parent in parents { try sync(folder: parent) }
@@ -206,29 +202,41 @@ public struct FileObjectStore: ObjectStore {
     isDone = true
   }
 
-  /// Opens a new file. Its folder may be removed at any moment before, as an empty one.
+  /// Opens a new file. Its folder may be removed at any moment before, as an empty one; so folders that are made anew are synced when the
+  /// file is in them.
   private static func made(_ path: String) throws -> Int32 {
-    let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-    for _ in 0..<100 {
+    var parents: Set<String> = []
+    for _ in 0..<1000 {
       let handle = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
-      if handle >= 0 { return handle }
+      if handle >= 0 {
+        do { for parent in parents { try sync(folder: parent) } } catch {
+          close(handle)
+          unlink(path)
+          throw error
+        }
+        return handle
+      }
       guard errno == ENOENT else { break }
-      try makeFolders(parent)
+      try parents.formUnion(makeFolders(parent(of: path)))
     }
     throw failed("an object cannot be written")
   }
 
-  private static func makeFolders(_ path: String) throws {
-    if access(path, F_OK) == 0 { return }
-    let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-    if !parent.isEmpty { try makeFolders(parent) }
+  /// Makes what is missing of a folder's path.
+  /// - Returns: the folders to sync, in which one was made.
+  private static func makeFolders(_ path: String) throws -> Set<String> {
+    if access(path, F_OK) == 0 { return [] }
+    let parent = parent(of: path)
+    let above: Set<String> = parent.isEmpty ? [] : try makeFolders(parent)
     guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
       // Its parent was empty and is removed: whoever wants to write there begins anew.
-      if errno == ENOENT { return }
+      if errno == ENOENT { return above }
       throw failed("a folder cannot be made")
     }
-    if !parent.isEmpty { try sync(folder: parent) }
+    return parent.isEmpty ? above : above.union([parent])
   }
+
+  private static func parent(of path: String) -> String { String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
 
   private static func sync(folder: String) throws {
     let handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

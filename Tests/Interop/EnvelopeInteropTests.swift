@@ -110,7 +110,7 @@ import Testing
       for words in ["seal --raw --cert s.crt", "open --raw --key s.key"] {
         let refused = Tool.shell("'\(Tool.regproc)' envelope \(words) 2>&1", Self.plaintext, in: folder)
         #expect(refused.code == 1)
-        #expect(String(decoding: refused.output, as: UTF8.self).contains("keyTooSmall"))
+        #expect(String(decoding: refused.output, as: UTF8.self).contains("an RSA key of 1024 bits; at least 2048"))
       }
     }
   }

@@ -130,7 +130,7 @@ import Testing
     }
     #expect(error?.line == 3)
     #expect(error?.column == 12)
-    #expect(error.map { "\($0)" } == "JSON: unexpectedByte at line 3, column 12")
+    #expect(error.map { "\($0)" } == "JSON: a character that cannot stand here at line 3, column 12")
   }
 
   @Test func `the last of two names counts where that is asked for`() throws {

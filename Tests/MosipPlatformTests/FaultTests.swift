@@ -53,7 +53,8 @@ import Testing
       for (status, isLater) in [(404, true), (405, true), (408, true), (400, false), (409, false), (413, false)] {
         world.standIn.next("/rid/", .answer(.text("", status: status)))
         let fault = await fault { try await world.mosip.rids.next(centerId: "45451", machineId: "45452") }
-        #expect(fault?.code == "RPR-SVC-010" && fault?.isRetriable == isLater, "\(status)")
+        #expect(fault?.code == (status == 404 || status == 405 ? "RPR-SVC-011" : "RPR-SVC-010"))
+        #expect(fault?.isRetriable == isLater, "\(status)")
       }
     }
   }

@@ -40,8 +40,12 @@ extension ProgramTests {
 
       // Another folder on this database has other keys, and a second process on this folder would do the work twice.
       let stranger = try await Program.run(
-        "up", "--data", folder.path + "/foreign", "--database", connection, "--port", "0", environment: side.environment)
+        "up", "--data", folder.path + "/foreign", "--database", connection, "--port", "0", "--instance", "stranger",
+        environment: side.environment)
       #expect(stranger.code != 0 && stranger.errors.contains("key"), "\(stranger)")
+      let namesake = try await Program.run(
+        "up", "--data", folder.path + "/foreign", "--database", connection, "--port", "0", environment: side.environment)
+      #expect(namesake.code != 0 && namesake.errors.contains("is held: process "), "\(namesake)")
       let second = try await Program.run(
         "up", "--data", pipeline.folder, "--database", connection, "--port", "0", environment: side.environment)
       #expect(second.code != 0 && second.errors.contains(pipeline.folder), "\(second)")

@@ -29,7 +29,7 @@ extension ProgramTests {
       let check = try await Program.run(["routes", "check", "--home", home], program: Self.program)
       #expect(check.code == 0, "\(check.output) \(check.errors)")
       let ours = try await Program.run("routes", "check", "--home", home)
-      #expect(ours.code != 0 && (ours.output + ours.errors).contains("there is no plugin late-registration"))
+      #expect(ours.code != 0 && (ours.output + ours.errors).contains("there is no plugin 'late-registration'"))
 
       let ended = try await Program.run(
         ["demo", "--births", "3", "--json", "--home", home, "--data", folder.path + "/data"], program: Self.program)

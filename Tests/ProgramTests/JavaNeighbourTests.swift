@@ -167,7 +167,7 @@ extension ProgramTests {
         // With figures of when the table was empty, any index is as good as the other.
         try connection.script("ANALYZE regproc.hop")
         try connection.script("SET enable_seqscan = off")
-        for (column, index) in [("id", "hop_transaction_id"), ("reg_id", "hop_transaction_rid")] {
+        for (column, index) in [("id", "hop_transaction"), ("reg_id", "hop_rid")] {
           let plan = try connection.execute(
             "EXPLAIN SELECT * FROM regprc.registration_transaction WHERE \(column) = '\(failed)'::varchar"
           ).map { try $0.text(0) }

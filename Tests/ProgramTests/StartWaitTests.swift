@@ -37,7 +37,7 @@ extension ProgramTests {
 
       // Who does not want to wait is told what is missing; who waits and is asked to stop, stops.
       let refused = try await Program.run(words + ["--wait-for", "0"], environment: environment)
-      #expect(refused.code == 1 && refused.errors.contains("connectionFailed"), "\(refused.errors)")
+      #expect(refused.code == 1 && refused.errors.contains("cannot connect to database"), "\(refused.errors)")
       let stopped = try await Program(words, environment: environment)
       #expect(try await waits(stopped, for: "the database"), "\(stopped.errors)")
       stopped.signal(SIGTERM)

@@ -64,9 +64,11 @@ struct InstanceNameTests {
       #expect("\(taken)".contains("process 1 on host pod-1 runs print") && "\(taken)".contains(taken.since.iso))
       #expect(try await world.holders() == ["finalization pod-1", "print pod-1"], "of a name that is refused nothing is kept")
 
-      try await world.name(Self.elsewhere(3), stages: ["uin-generator"]).take()
+      let third = world.name(Self.elsewhere(3), stages: ["uin-generator"])
+      try await third.take()
       try await world.name(Self.elsewhere(4), name: "two").take()
       try await world.free(first)
+      try await world.free(third)
       try await second.take()
     }
   }

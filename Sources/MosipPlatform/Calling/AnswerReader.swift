@@ -29,7 +29,8 @@ package struct AnswerReader: Sendable {
       }
       if response.status >= 400 {
         throw ServiceError(
-          Self.passing.contains(response.status) ? .unavailable : .refused, service: service.name, code: CallError.status,
+          Self.passing.contains(response.status) ? .unavailable : .refused, service: service.name,
+          code: [404, 405].contains(response.status) ? CallError.noEndpoint : CallError.status,
           "\(operation): status \(response.status)")
       }
       throw CallError.unreadable(service.name, operation, "is not MOSIP's envelope (status \(response.status))")

@@ -58,7 +58,9 @@ struct MosipIdentityRepository: IdentityRepository {
     do {
       let answer = try await client.call("the RID of an identity", "GET", Self.base + "/rid/" + URLText.encode(uin), .always)
       return client.reader.latestRID(answer.response)
-    } catch let error as ServiceError where error.kind == .notFound || error.code == CallError.status {
+    } catch let error as ServiceError
+      where error.kind == .notFound || error.code == CallError.noEndpoint || error.code == CallError.status && !error.isRetriable
+    {
       return ""
     }
   }

@@ -171,7 +171,9 @@ final class MosipKeyManager: KeyManager {
       answer = try await client.call(
         "all certificates of an application", "GET", Self.base + "/getAllCertificates", query: Self.query(application), .always
       ).response
-    } catch let error as ServiceError where !error.isRetriable {
+    } catch let error as ServiceError
+      where !error.isRetriable || [CallError.noEndpoint, CallError.unauthorised].contains(error.code)
+    {
       // A key manager that is older than this endpoint, or does not let us call it, has none to show.
       log.warning("earlier certificates cannot be had", ["application": application, "code": error.code])
       return []

@@ -224,6 +224,9 @@ struct CodeFamily: Sendable {
         "RPR-PKR-008", "the virus scanner does not answer, or takes no stream so long", "look at ClamAV; send it again later"),
       CodeMeaning("RPR-PKR-009", "another checksum than announced", "send the packet that was announced"),
       CodeMeaning("RPR-PKR-010", "a virus was found", "have the packet made anew on a clean machine"),
+      CodeMeaning(
+        "RPR-PKR-011", "known from MOSIP's packet receiver: a service that it needs is away; ours never says it",
+        "it is sent again later"),
       CodeMeaning("RPR-PKR-012", "the database is out of reach", "send it again later"),
       CodeMeaning("RPR-PKR-013", "another size than announced", "send the packet that was announced"),
       CodeMeaning(
@@ -468,6 +471,9 @@ struct CodeFamily: Sendable {
       CodeMeaning(
         "RPR-SVC-005", "too many calls failed: the service is left alone for a while", "look at the service; it is tried again"),
       CodeMeaning("RPR-SVC-006", "the answer is not what the service answers", "look at the URL and at MOSIP's release"),
+      CodeMeaning(
+        "RPR-SVC-011", "there is no such endpoint at this address (404, 405)",
+        "look at the service's URL, at the gateway before it, and at MOSIP's release; it is tried again"),
       CodeMeaning("RPR-SVC-007", "the answer is too large", "look at the URL"),
       CodeMeaning("RPR-SVC-008", "our token, or its role, is not taken", "look at our client's roles in the realm"),
       CodeMeaning("RPR-SVC-009", "no token can be had", "look at `mosip.client-id`, its secret and the realm"),

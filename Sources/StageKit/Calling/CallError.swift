@@ -20,6 +20,8 @@ package enum CallError {
   package static let noToken = "RPR-SVC-009"
   /// Any other HTTP status.
   package static let status = "RPR-SVC-010"
+  /// There is no such endpoint at this address (404, 405): the URL is wrong, a gateway has no way, or the service is older than it.
+  package static let noEndpoint = "RPR-SVC-011"
 
   /// What an error of the HTTP client means.
   package static func of(_ error: HTTPError, _ service: String, _ operation: String) -> ServiceError {

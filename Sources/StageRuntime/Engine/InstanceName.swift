@@ -73,14 +73,11 @@ public final class InstanceName: Sendable {
         return log.warning("this role may not see who holds a name: renew its rights (docs/rights.md)")
       }
       if others.isEmpty { return state.withLock { $0.isTaken = true } }
-      for row in others {
-        if let before = silent[row.stage], before.row.holder == row.holder {
-          if before.row.seenAt != row.seenAt { throw taken(others, by: row) }
-        } else {
-          if !isGone(row) { tellWait(row) }
-          silent[row.stage] = Silence(row: row)
-        }
-      }
+      let seen = others.filter { silent[$0.stage]?.row.holder == $0.holder }
+      if let alive = seen.first(where: { silent[$0.stage]?.row.seenAt != $0.seenAt }) { throw taken(others, by: alive) }
+      let new = others.filter { silent[$0.stage]?.row.holder != $0.holder }
+      for row in new { silent[row.stage] = Silence(row: row) }
+      tellWait(new.filter { !isGone($0) })
       if others.contains(where: { isGone($0) && !gone.contains($0.holder) }) { continue }
       if isStopping() { throw CancellationError() }
       try await Task.sleep(for: .milliseconds(100))
@@ -131,10 +128,15 @@ public final class InstanceName: Sendable {
       name: name, holder: row.process, since: row.since, stages: rows.filter { $0.holder == row.holder }.map(\.stage))
   }
 
-  private func tellWait(_ row: Row) {
-    log.warning(
-      "the name was held a moment ago; waits whether that process still runs",
-      ["name": name, "stage": row.stage, "process": String(row.process.id), "host": row.process.host, "since": row.since.iso])
+  private func tellWait(_ rows: [Row]) {
+    for (_, rows) in Dictionary(grouping: rows, by: \.holder) {
+      log.warning(
+        "the name was held a moment ago; waits whether that process still runs",
+        [
+          "name": name, "stages": rows.map(\.stage).joined(separator: ", "), "process": rows[0].process.id,
+          "host": rows[0].process.host, "since": rows[0].since.iso,
+        ])
+    }
   }
 
   // MARK: rows

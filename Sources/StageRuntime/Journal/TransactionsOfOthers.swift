@@ -60,7 +60,6 @@ extension Schema {
   /// A column's type cannot be changed in place, so the view is made again with the rights that were given on it. One that other views
   /// are made of stays beside it, under another name.
   static let transactionsByIndex = """
-    CREATE INDEX hop_transaction ON regproc.hop USING hash ((hop_id::text)) WHERE state = 2;
     DO $$
     DECLARE
       given aclitem[] := (SELECT relacl FROM pg_class WHERE oid = 'regprc.registration_transaction'::regclass);
