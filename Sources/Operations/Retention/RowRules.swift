@@ -1,6 +1,7 @@
 import Postgres
 
-/// Rows that one statement removes, as many at a time as `$2` says, of those older than `$1` seconds.
+/// Rows that one statement removes, as many at a time as `$2` says, of those older than `$1` seconds. Which they are is said in a part that is
+/// `MATERIALIZED`: a subquery with a limit, which the server may run once for each row of a join, would remove more.
 struct RowRule: RetentionRule {
   static let batch = 500
 
@@ -21,11 +22,12 @@ struct RowRule: RetentionRule {
     RowRule(
       what: .work, keep: keep,
       sql: """
-        DELETE FROM regproc.work AS w USING (
+        WITH old AS MATERIALIZED (
           SELECT stage, kind, key FROM regproc.work
           WHERE state = 1 AND done_at <= now() - make_interval(secs => $1)
             AND NOT (stage = 'mosip-mediator' AND kind = 'status' AND NOT payload ? 'change')
-          ORDER BY done_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS old
+          ORDER BY done_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        DELETE FROM regproc.work AS w USING old
         WHERE w.stage = old.stage AND w.kind = old.kind AND w.key = old.key AND w.state = 1
         """)
   }
@@ -36,10 +38,11 @@ struct RowRule: RetentionRule {
     RowRule(
       what: .outbox, keep: keep,
       sql: """
-        DELETE FROM regproc.outbox WHERE id IN (
+        WITH old AS MATERIALIZED (
           SELECT id FROM regproc.outbox
           WHERE sent_at IS NOT NULL AND created_at <= now() - make_interval(secs => $1) AND topic <> ALL ($3::text[])
           ORDER BY sent_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        DELETE FROM regproc.outbox WHERE id IN (SELECT id FROM old)
         """, values: [.textArray(read)])
   }
 
@@ -48,8 +51,9 @@ struct RowRule: RetentionRule {
     RowRule(
       what: .processReports, keep: max(keep, 60),
       sql: """
-        DELETE FROM regproc.route_report WHERE (instance, stages) IN (
+        WITH old AS MATERIALIZED (
           SELECT instance, stages FROM regproc.route_report WHERE seen_at <= now() - make_interval(secs => $1) LIMIT $2)
+        DELETE FROM regproc.route_report WHERE (instance, stages) IN (SELECT instance, stages FROM old)
         """)
   }
 
