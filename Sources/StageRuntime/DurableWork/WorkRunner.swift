@@ -90,12 +90,11 @@ final class WorkRunner: Sendable {
         return try await self.pool.with { connection in
           let rows = try connection.execute(
             """
-            UPDATE regproc.work AS w SET leased_until = now() + make_interval(secs => $4), worker = $5
-            FROM (
+            WITH due AS MATERIALIZED (
               SELECT stage, kind, key FROM regproc.work
               WHERE stage = $1 AND kind = $2 AND state = 0 AND not_before <= now() AND (leased_until IS NULL OR leased_until < now())
-              ORDER BY not_before LIMIT $3 FOR UPDATE SKIP LOCKED
-            ) AS due
+              ORDER BY not_before LIMIT $3 FOR UPDATE SKIP LOCKED)
+            UPDATE regproc.work AS w SET leased_until = now() + make_interval(secs => $4), worker = $5 FROM due
             WHERE w.stage = due.stage AND w.kind = due.kind AND w.key = due.key
             RETURNING w.key, w.payload::text, w.attempt, w.given_up_by, w.given_up_reason
             """,
