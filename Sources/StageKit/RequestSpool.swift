@@ -8,12 +8,15 @@ public struct SpooledRequest: Sendable, Equatable {
   public var group: String
   /// The body, as it came.
   public var body: [UInt8]
+  /// The trace by which it is known, as the id in the header `b3`; nil for none.
+  public var trace: String?
 
   /// A request of one kind.
-  public init(_ kind: String, group: String, body: [UInt8]) {
+  public init(_ kind: String, group: String, body: [UInt8], trace: String? = nil) {
     self.kind = kind
     self.group = group
     self.body = body
+    self.trace = trace
   }
 }
 

@@ -62,6 +62,12 @@ enum EraseCommand {
           return 1
         }
         around.console.err("Erased: \(Console.visible(report.subject)).\n")
+        let spooled = SpoolFiles.all(in: access.folder ?? settings.data).reduce(0) { $0 + $1.waiting + $1.setAside.count }
+        if spooled > 0 {
+          around.console.err(
+            "\(spooled) requests in the spool of the data folder were not looked into: erase once more when they are taken "
+              + "(regproc spool list).\n")
+        }
         return 0
       }
     }

@@ -2,6 +2,16 @@ import JSON
 import StageRuntime
 import System
 
+extension SpoolFiles {
+  /// The folder of all spools of a data folder.
+  static func folder(in data: String) -> String { data + "/spool" }
+
+  /// The spools of a data folder.
+  static func all(in data: String) -> [SpoolFiles] {
+    (Files.names(in: folder(in: data)) ?? []).map { SpoolFiles(stage: $0, in: folder(in: data)) }
+  }
+}
+
 /// `regproc spool ...`: requests that wait in the data folder for the database, and those that were set aside.
 enum SpoolCommand {
   static let list = Command(
@@ -22,11 +32,8 @@ enum SpoolCommand {
     options: [.text("number", "N", "this one alone (default: all of the stage)")], takesSettings: true,
     example: "spool retry opencrvs-mediator", run: runRetry)
 
-  private static func folder(_ settings: Settings) -> String { settings.data + "/spool" }
-
   private static func runList(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
-    let folder = folder(try Settings(arguments, around))
-    let spools = (Files.names(in: folder) ?? []).map { SpoolFiles(stage: $0, in: folder) }
+    let spools = SpoolFiles.all(in: try Settings(arguments, around).data)
     if arguments.has("json") {
       for spool in spools { around.console.out(json(spool).encoded() + [10]) }
     } else if spools.allSatisfy({ $0.waiting + $0.setAside.count == 0 }) {
@@ -61,9 +68,9 @@ enum SpoolCommand {
   }
 
   private static func runRetry(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
-    let settings = try Settings(arguments, around)
-    let count = try SpoolFiles(stage: arguments.operands[0], in: folder(settings)).retry(arguments.text("number"))
-    guard count > 0 else { throw Failure("nothing of that stage and number is set aside in \(folder(settings))") }
+    let folder = SpoolFiles.folder(in: try Settings(arguments, around).data)
+    let count = try SpoolFiles(stage: arguments.operands[0], in: folder).retry(arguments.text("number"))
+    guard count > 0 else { throw Failure("nothing of that stage and number is set aside in \(folder)") }
     around.console.out("\(count) \(count == 1 ? "waits" : "wait") again\n")
     return 0
   }

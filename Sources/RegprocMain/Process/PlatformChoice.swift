@@ -66,7 +66,7 @@ final class PlatformChoice: Sendable {
   static func spool(_ settings: Settings, data: String) throws -> SpoolSettings {
     try Files.makeFolder(data + "/platform", mode: 0o700)
     let key = try KeyFolder(folder: data + "/platform/keys").secret("spool")
-    return SpoolSettings(folder: data + "/spool", key: key, limit: settings.integer("spool.limit-mib") << 20)
+    return SpoolSettings(folder: SpoolFiles.folder(in: data), key: key, limit: settings.integer("spool.limit-mib") << 20)
   }
 
   /// The object store of the settings; nil where objects are files.

@@ -13,7 +13,9 @@ struct SpoolSeal: Sendable {
   init(key: [UInt8]) { self.key = key }
 
   func seal(_ request: SpooledRequest, stage: String, name: String) throws -> [UInt8] {
-    let head = JSONValue.object(["kind": .string(request.kind), "group": .string(request.group)]).encoded()
+    let head = JSONValue.object([
+      "kind": .string(request.kind), "group": .string(request.group), "trace": JSONValue(request.trace),
+    ]).encoded()
     let length = (0..<4).map { UInt8(truncatingIfNeeded: head.count >> (24 - 8 * $0)) }
     let nonce = SecureRandom.bytes(Self.nonceSize)
     var out = Self.mark + nonce
@@ -32,7 +34,7 @@ struct SpoolSeal: Sendable {
     guard length <= plain.count - 4, let head = try? JSONValue.parse(Array(plain[4..<4 + length])),
       let kind = head["kind"]?.string, let group = head["group"]?.string
     else { return nil }
-    return SpooledRequest(kind, group: group, body: Array(plain[(4 + length)...]))
+    return SpooledRequest(kind, group: group, body: Array(plain[(4 + length)...]), trace: head["trace"]?.string)
   }
 
   private static func associated(_ stage: String, _ name: String) -> [UInt8] { mark + Array("\(stage)/\(name)".utf8) }

@@ -48,10 +48,11 @@ extension OpenCRVSMediator {
     }
 
     let (event, number) = try readEvent(request.body)
-    let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded)
+    let trace = Self.trace(of: request)
+    let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded, trace: trace)
     let kept = taken(EventKind(topic: event.topic) != nil, context)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: kept) {
-      try await take(event, number, trace: Self.trace(of: request), context)
+      try await take(event, number, trace: trace, context)
     }
   }
 
@@ -103,7 +104,7 @@ extension OpenCRVSMediator {
       switch spooled.kind {
       case Self.webhook:
         let (event, number) = try readEvent(spooled.body)
-        _ = try await take(event, number, trace: Self.newTrace(), context)
+        _ = try await take(event, number, trace: spooled.trace ?? Self.newTrace(), context)
       case Self.token: try await takeSpooledToken(spooled.body, context)
       default: throw MediatorError(.unknown, "a request of an unknown kind")
       }

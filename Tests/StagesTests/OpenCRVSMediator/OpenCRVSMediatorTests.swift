@@ -41,6 +41,37 @@ struct OpenCRVSMediatorTests {
     #expect(kept.contains("Amina") && !kept.contains("aW1hZ2U"))
   }
 
+  /// The trace of the only birth's requests to the MOSIP side.
+  private func traceAtMosip() throws -> String? {
+    let headers = world.state.withLock { $0.requests.filter { $0.url.hasPrefix("http://mosip/") }.map { $0.headers["b3"] } }
+    #expect(headers.count == 2 && Set(headers).count == 2, "a span for each")
+    let traces = Set(headers.compactMap { $0.flatMap { TraceContext(header: $0) }?.traceId })
+    return traces.count == 1 ? traces.first : nil
+  }
+
+  @Test(arguments: [false, true])
+  func `the trace that a birth comes with goes on to MOSIP's side, also out of the spool`(isAway: Bool) async throws {
+    let given = try #require(TraceContext(traceId: "463ac35c9f6413ad48485a3953bb6124", spanId: "a2fb4a1d1a96d312"))
+    world.takeAllAtMosip()
+    world.spool.state.withLock { $0.hasRoom = true }
+    world.state.withLock { $0.isAway = isAway }
+    var request = Births.webhook(Births.usual())
+    request.headers.set("b3", given.header)
+    #expect(try await post(request).status == 200)
+    world.state.withLock { $0.isAway = false }
+    try await world.takeSpooled(stage, context)
+    try await run()
+    #expect(try traceAtMosip() == given.traceId)
+  }
+
+  @Test func `a birth that comes without a trace has a new one`() async throws {
+    world.takeAllAtMosip()
+    #expect(try await post(Births.webhook(Births.usual())).status == 200)
+    try await run()
+    #expect(try traceAtMosip()?.utf8.count == 32)
+    #expect(world.document("opencrvs-mediator", "events", Births.record)?["trace"]?.string == (try traceAtMosip()))
+  }
+
   @Test
   func `refuses a webhook without a signature, with a wrong one, and any when it has no secret`() async throws {
     let body = Births.usual().encoded()

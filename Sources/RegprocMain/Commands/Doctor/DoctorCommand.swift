@@ -16,7 +16,8 @@ enum DoctorCommand {
 
   /// What is looked at, in this order: what follows may need what was found before.
   static let checks: [DoctorCheck] =
-    DoctorFiles.checks + [DoctorStart.check, DoctorKafka.check, DoctorDatabase.check, DoctorPlatform.scanner, DoctorFiles.data] + [
+    DoctorFiles.checks + [
+      DoctorStart.check, DoctorKafka.check, DoctorDatabase.check, DoctorPlatform.scanner, DoctorFiles.data, DoctorFiles.spool,
       DoctorPlatform.services, DoctorPlatform.objects, DoctorTLS.check, DoctorPipeline.check,
     ]
 

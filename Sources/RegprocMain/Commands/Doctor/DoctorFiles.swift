@@ -1,6 +1,6 @@
-import System
 import StageRuntime
 import Stages
+import System
 
 /// What `regproc doctor` says of folders and files.
 enum DoctorFiles {
@@ -39,6 +39,19 @@ enum DoctorFiles {
     } catch let problems as FileProblems {
       report.failed("\(settings.routesFile) has faults")
       doctor.tellProblems(problems)
+    }
+  }
+
+  /// Tells only of what is there: most folders have no spool.
+  static let spool = DoctorCheck(
+    "spool", remedy: "`regproc spool list` shows their codes; `spool retry STAGE` when the cause is gone"
+  ) { doctor, report in
+    for spool in SpoolFiles.all(in: doctor.settings.data) {
+      if spool.waiting > 0 {
+        let since = spool.since.map { " since \($0.iso.prefix(16))" } ?? ""
+        report.warn("\(spool.stage): \(spool.waiting) wait for the database\(since)")
+      }
+      if !spool.setAside.isEmpty { report.failed("\(spool.stage): \(spool.setAside.count) are set aside") }
     }
   }
 
