@@ -49,9 +49,10 @@ struct GrowthBench {
     var samples = SampleBirths(seed: 7, run: "GROWTH", year: 2025)
     // The first fifth only warms it up.
     let early = births * 3 / 5
-    try send(early, &samples, standIn, port, process)
+    let all = samples.make(births)
+    try send(all.prefix(early), standIn, port, process)
     let first = try resident(process)
-    try send(births - early, &samples, standIn, port, process)
+    try send(all.dropFirst(early), standIn, port, process)
     let last = try resident(process)
     say("\(births) births in \(fixed(Machine.wall - began, 0)) s")
     try conclude(try rows(folder, process) + [memory(first, last)])
@@ -78,9 +79,9 @@ struct GrowthBench {
 
   /// Sends births, some at a time, and waits until each has its token.
   private func send(
-    _ count: Int, _ samples: inout SampleBirths, _ standIn: StandInOpenCRVS, _ port: Int, _ process: pid_t
+    _ births: ArraySlice<SampleBirths.Birth>, _ standIn: StandInOpenCRVS, _ port: Int, _ process: pid_t
   ) throws {
-    let bodies = samples.make(count)
+    let bodies = Array(births)
     let (url, secret) = ("http://127.0.0.1:\(port)/webhooks", Array(secret.utf8))
     let lanes = 8
     let failure = blockingAwait { () -> String? in
@@ -99,7 +100,7 @@ struct GrowthBench {
       }
     }
     if let failure { throw BenchError("a birth was not taken: \(failure)") }
-    try wait("not every birth has its token", process, seconds: 120 + Double(count)) {
+    try wait("not every birth has its token", process, seconds: 120 + Double(bodies.count)) {
       bodies.allSatisfy { standIn.returned($0.registrationNumber).token != nil }
     }
   }
