@@ -11,6 +11,8 @@ struct GrowthBench {
   private let program: String
   private let home: String
   private let births: Int
+  /// The program of a broker; nil for the embedded one, which keeps its records in the memory of the process.
+  private let broker: String?
   private let secret = "made-up-sha-secret"
 
   /// What was counted, and whether it is as it must be.
@@ -25,6 +27,7 @@ struct GrowthBench {
     program = try Machine.whole(try options.text("regproc"))
     home = try Machine.whole(options.has("home") ? try options.text("home") : ".")
     births = try options.number("births", 5000)
+    broker = options.has("broker") ? try Machine.whole(try options.text("broker")) : nil
     guard births >= 10 else { throw BenchError("--births needs a number from 10 on") }
   }
 
@@ -36,7 +39,9 @@ struct GrowthBench {
     let url = try standIn.start()
     defer { blockingAwait { await standIn.stop() } }
     let port = try Machine.freePort()
-    let process = try start(folder, url, port)
+    let broker = try broker.map { try Broker($0) }
+    defer { broker?.end() }
+    let process = try start(folder, url, port, broker)
     defer {
       kill(process, SIGTERM)
       Machine.wait(process)
@@ -58,7 +63,7 @@ struct GrowthBench {
     try conclude(try rows(folder, process) + [memory(first, last)])
   }
 
-  private func start(_ folder: String, _ url: String, _ port: Int) throws -> pid_t {
+  private func start(_ folder: String, _ url: String, _ port: Int, _ broker: Broker?) throws -> pid_t {
     let log = open(folder + "/errors", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     defer { close(log) }
     var environment = [
@@ -73,7 +78,8 @@ struct GrowthBench {
       environment["REGPROC_KEEP_" + what.rawValue.uppercased().replacing("-", with: "_")] = "0"
     }
     return try Machine.spawn(
-      [program, "up", "--data", folder + "/data", "--port", "\(port)", "--admin-port", "0", "--log-level", "warning"], output: log,
+      [program, "up", "--data", folder + "/data", "--port", "\(port)", "--admin-port", "0", "--log-level", "warning"]
+        + (broker.map { ["--kafka", $0.settings.bootstrapServers] } ?? []), output: log,
       environment: environment)
   }
 

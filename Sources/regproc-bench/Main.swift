@@ -12,7 +12,7 @@ struct Main {
            regproc-bench packet [--size BYTES] [--rounds N] [--uins N]
            regproc-bench operations [--hops N] [--rounds N] [--filled FOLDER]
            regproc-bench replays [--registrations N] [--rounds N]
-           regproc-bench growth --regproc PROGRAM [--home FOLDER] [--births N]
+           regproc-bench growth --regproc PROGRAM [--home FOLDER] [--births N] [--broker NOIDA-DB]
 
     engine  a stage that passes everything on, against a C program that forwards the same records in the same
             transactions on the same broker, in turns
