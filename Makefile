@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS ?=
 export REGPROC_TEST_VENV ?= $(CURDIR)/.build/venv
 
-.PHONY: help check run test test-broker test-containers test-compose build image image-test setup bench fuzz generate format lint clean
+.PHONY: help check run test test-broker test-chaos test-containers test-compose build image image-test setup bench fuzz generate format lint clean
 
 help:               ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ endif
 
 test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone: make test-broker BROKER=host:port
 	scripts/test --broker "$(BROKER)"
+
+test-chaos: setup   ## what goes wrong around a pipeline and takes minutes: a broker that comes back empty
+	REGPROC_TEST_CHAOS=1 scripts/test --filter ChaosTests
 
 test-containers: setup  ## one container for each stage, killed, scaled and updated while births flow; says what it skips
 	scripts/test-containers
