@@ -89,7 +89,7 @@ struct HubSubscriptions: Sendable {
     if heirOf.ended > 0 {
       log.info(
         "a subscription of a stage has a new callback: what is owed to it goes there",
-        ["topic": topic, "stage": wanted.stage ?? "", "owed": String(heirOf.owed)])
+        ["topic": topic, "stage": wanted.stage ?? "", "owed": heirOf.owed])
     }
   }
 

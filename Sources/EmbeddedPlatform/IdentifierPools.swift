@@ -108,7 +108,7 @@ struct IdentifierPools: Sendable {
   private func tellUnopened(_ count: Int) {
     log.error(
       "free UINs do not open: they are set aside, and given to nobody (docs/keys.md)",
-      ["code": "RPR-KEY-007", "count": String(count)])
+      ["code": "RPR-KEY-007", "count": count])
   }
 
   /// Takes a VID for the holder of a UIN in the caller's transaction, as `takeUIN`.

@@ -1,4 +1,5 @@
 import HTTP
+import System
 
 /// A request that was proved and read, and that a stage keeps for later.
 public struct SpooledRequest: Sendable, Equatable {
@@ -61,15 +62,12 @@ extension StageContext {
       }
     }
     do { try await spool.keep(request) } catch {
-      log.error("a request cannot be kept in the spool", ["kind": request.kind, "error": "\(error)"])
+      log.error("a request cannot be kept in the spool", ["kind": request.kind, "error": ErrorText.of(error)])
       throw reason ?? error
     }
-    log.warning("a request waits in the spool", ["kind": request.kind, "error": Self.code(of: reason)])
+    log.warning("a request waits in the spool", ["kind": request.kind, "error": reason.map(Self.words) ?? "others wait before it"])
     return answer()
   }
 
-  private static func code(of error: (any Error)?) -> String {
-    guard let error else { return "others wait before it" }
-    return (error as? ServiceError)?.code ?? "\(type(of: error))"
-  }
+  private static func words(_ error: any Error) -> String { (error as? ServiceError)?.code ?? ErrorText.of(error) }
 }

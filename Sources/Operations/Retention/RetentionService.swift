@@ -59,7 +59,7 @@ public final class RetentionService: Sendable {
         log.info("this process's database role may not remove what is old")
         return
       } catch {
-        if !isFailing { log.warning("what is old cannot be removed; trying again", ["error": "\(error)"]) }
+        if !isFailing { log.warning("what is old cannot be removed; trying again", ["error": ErrorText.of(error)]) }
         isFailing = true
       }
       rest(Int(min(settings.every, 10) * 1000))
@@ -83,6 +83,6 @@ public final class RetentionService: Sendable {
     let connection = try Connection(database.forgetful)
     defer { connection.close() }
     let removed = try retention.work(on: connection)
-    if removed > 0 { log.info("what nothing needs any more was removed", ["count": String(removed)]) }
+    if removed > 0 { log.info("what nothing needs any more was removed", ["count": removed]) }
   }
 }

@@ -113,7 +113,7 @@ public final class InstanceName: Sendable {
     while !thread.isStopping {
       // Without a database it is still the holder: nobody else can take the name either, until the lease is over.
       if let other = (blockingAwait { try? await self.write(over: []) })?.first {
-        log.error("another process has this one's name", ["process": String(other.process.id), "host": other.process.host])
+        log.error("another process has this one's name", ["process": other.process.id, "host": other.process.host])
         return whenLost(taken([other], by: other))
       }
       _ = bell.wait(milliseconds: Int(timing.renewal * 1000))

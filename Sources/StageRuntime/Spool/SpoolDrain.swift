@@ -76,7 +76,7 @@ final class SpoolDrain: Sendable {
     let unfinished = spool.folder.removeUnfinished()
     if unfinished > 0 {
       log.warning(
-        "requests that were never kept whole, and never answered, are removed from the spool", ["count": String(unfinished)])
+        "requests that were never kept whole, and never answered, are removed from the spool", ["count": unfinished])
     }
     return lock
   }
@@ -136,7 +136,7 @@ final class SpoolDrain: Sendable {
   }
 
   private func note(_ error: any Error, _ name: String) {
-    let words = (error as? ServiceError).map { "\($0.service): \($0.code)" } ?? "\(type(of: error))"
+    let words = (error as? ServiceError).map { "\($0.service): \($0.code)" } ?? ErrorText.of(error)
     log.warning("a request still waits in the spool", ["number": name, "error": words])
     spool.note { $0.waitsFor = words }
   }
@@ -144,7 +144,7 @@ final class SpoolDrain: Sendable {
   private func removed(_ name: String) -> Outcome {
     do { try spool.folder.remove(name) } catch {
       // It is taken again, and changes nothing then.
-      log.error("a request that was taken stays in the spool", ["number": name, "error": "\(error)"])
+      log.error("a request that was taken stays in the spool", ["number": name, "error": ErrorText.of(error)])
       return .stays
     }
     spool.taken.add(1, ordering: .relaxed)
@@ -154,7 +154,8 @@ final class SpoolDrain: Sendable {
 
   private func setAside(_ name: String, _ code: String) -> Outcome {
     do { try spool.folder.setAside(name, code) } catch {
-      log.error("a request of the spool can be neither taken nor set aside", ["number": name, "code": code, "error": "\(error)"])
+      log.error(
+        "a request of the spool can be neither taken nor set aside", ["number": name, "code": code, "error": ErrorText.of(error)])
       return .stays
     }
     log.error("a request of the spool cannot be taken and is set aside: regproc spool list", ["number": name, "code": code])

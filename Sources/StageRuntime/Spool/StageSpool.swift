@@ -71,7 +71,7 @@ final class StageSpool: RequestSpool {
     do {
       try await blocking.run { try self.write(request) }
     } catch {
-      note { $0.fault = (error as? ServiceError)?.message ?? "\(error)" }
+      note { $0.fault = (error as? ServiceError)?.message ?? ErrorText.of(error) }
       throw error
     }
     kept.add(1, ordering: .relaxed)

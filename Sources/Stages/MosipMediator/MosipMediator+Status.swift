@@ -171,7 +171,7 @@ extension MosipMediator {
     guard let row = try await context.services.registrations.registrations(rid: birth.rid).last else {
       return error(code, "the registration ended as \(outcome.rawValue)")
     }
-    guard let end = RegistrationEnd(rawValue: row.statusCode.rawValue), end.isFailure else { return nil }
+    guard let end = RegistrationEnd(row.statusCode), end.isFailure else { return nil }
     let place = row.latestTransactionType.map { " at \($0) (\(row.latestTransactionStatus ?? "no status"))" } ?? ""
     return error(
       code.hasPrefix(Self.packetCode) ? Self.packetCode + end.rawValue : code, "the registration ended as \(end.rawValue)\(place)")
