@@ -11,6 +11,7 @@ final class TransactionalBroker: Sendable {
   let address: String
   private let program: Program?
   private let folder: TemporaryFolder?
+  private let proxy: QuietFetches?
 
   /// Where the broker's program is; nil when it is not installed.
   private static let program: String? = {
@@ -41,6 +42,8 @@ final class TransactionalBroker: Sendable {
     return false
   }()
 
+  deinit { proxy?.stop() }
+
   struct NotStarted: Error { var errors: String }
 
   /// - Parameter port: where it listens, when it is one of our own.
@@ -50,14 +53,19 @@ final class TransactionalBroker: Sendable {
       address = given
       program = nil
       folder = nil
+      proxy = nil
       return
     }
     let folder = try TemporaryFolder()
     let port = chosen ?? freePort()
     let started = try await Program(
-      ["start", "--only", "kafka", "--kafka-port", "\(port)", "--data-dir", folder.path + "/noida"],
+      [
+        "start", "--only", "kafka", "--host", QuietFetches.brokerHost, "--kafka-port", "\(port)", "--data-dir",
+        folder.path + "/noida",
+      ],
       program: Self.program ?? "", folder: folder.path)
     (address, program) = ("127.0.0.1:\(port)", started)
+    proxy = try QuietFetches(port: port)
     self.folder = folder
     let settings = KafkaSettings(bootstrapServers: address, logsWarnings: false)
     let pool = BlockingPool(name: "broker", threads: 1)
@@ -78,6 +86,7 @@ final class TransactionalBroker: Sendable {
   }
 
   func stop() async throws {
+    proxy?.stop()
     program?.signal(SIGKILL)
     _ = try await program?.ended()
   }
