@@ -49,7 +49,8 @@ enum CommonForm {
     return out
   }
 
-  /// What of a bundle is content, for comparing: no application ids, and nothing that changes when OpenCRVS merely touches a record.
+  /// What of a bundle is content, for comparing: no application ids, no id of the change itself, and nothing that changes when OpenCRVS
+  /// merely touches a record.
   /// Of a Task that leaves what it is about and whom to ask; of all else everything but the version it was stored under.
   static func content(_ bundle: JSONValue) -> JSONValue {
     guard let entries = withoutApplicationIds(bundle)["entry"]?.array else { return bundle }
@@ -77,6 +78,10 @@ enum CommonForm {
   private static func taskContent(_ task: JSONValue) -> JSONValue {
     var out: JSONValue = ["resourceType": "Task"]
     for member in ["code", "focus", "identifier"] { out[member] = task[member] }
+    if let all = task["identifier"]?.array {
+      out["identifier"] = .array(
+        all.filter { !OpenCRVSTask.versionSystems.contains(FHIR.tail($0["system"]?.string) ?? "") })
+    }
     let contacts = (task["extension"]?.array ?? []).filter {
       FHIR.tail($0["url"]?.string)?.hasPrefix("contact-person") == true
     }

@@ -31,6 +31,16 @@ package enum FHIR {
     return parts.count == 1 && !isBlank(reference) ? reference.replacing("urn:uuid:", with: "") : nil
   }
 
+  /// A text without blanks at its ends, which registrars leave in names (docs/upstream/scenarios.md#32-g2-17-and-18).
+  static func trimmed(_ text: String) -> String {
+    let bytes = Array(text.utf8)
+    func isBlank(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
+    guard let first = bytes.first, let last = bytes.last, isBlank(first) || isBlank(last) else { return text }
+    let start = bytes.prefix(while: isBlank).count
+    let end = bytes.count - bytes[start...].reversed().prefix(while: isBlank).count
+    return String(decoding: bytes[start..<end], as: UTF8.self)
+  }
+
   static func isBlank(_ text: String) -> Bool { text.utf8.allSatisfy { $0 == 32 || (9...13).contains($0) } }
 
   /// Whether a text may be a key or a number that others will show: no control characters, not endless.

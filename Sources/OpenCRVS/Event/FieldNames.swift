@@ -3,24 +3,8 @@ import JSON
 /// What a country calls in its events the things that we need of them. OpenCRVS leaves these names to the country; those of its reference
 /// country are the standard. The OpenCRVS-side mediator translates when it reads, so that whoever comes behind it knows the standard alone.
 package struct FieldNames: Sendable, Equatable {
-  /// Names of one sort, which stand at the same place of an event.
-  struct Group: Sendable {
-    /// The group's name in the file, e.g. `sections`.
-    let key: String
-    let meaning: String
-    let members: [Member]
-  }
-
-  /// One thing: its name in the file, and what the reference country calls it.
-  struct Member: Sendable {
-    let key: String
-    let standard: String
-
-    init(_ key: String, _ standard: String) {
-      self.key = key
-      self.standard = standard
-    }
-  }
+  typealias Group = NameFile.Group
+  typealias Member = NameFile.Member
 
   /// All groups. A further name that is needed is added here; reader, schema and translation go by this list.
   static let groups = [
@@ -57,6 +41,8 @@ package struct FieldNames: Sendable, Equatable {
   /// By group, from the country's name to the standard one, where the two differ. A standard name that the country has for something else
   /// leads to a name that nobody reads.
   private(set) var translations: [String: [String: String]] = [:]
+
+  init() {}
 
   /// Sets what a country calls the members of a group; what is not given has the standard name.
   mutating func set(_ group: Group, _ given: [String: String]) {

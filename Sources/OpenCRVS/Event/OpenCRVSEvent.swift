@@ -26,6 +26,9 @@ package struct OpenCRVSEvent: Sendable {
   /// The bundle in the names that both mediators read.
   private let translated: JSONValue
 
+  /// What an event's `hub` has as `names` when it was made here and so is in the standard names, whatever the country's are.
+  static let standardNames = "standard"
+
   /// Reads an event of a country that has these names for things.
   /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8.
   package init(_ body: [UInt8], names: FieldNames = .standard) throws(MediatorError) {
@@ -36,6 +39,8 @@ package struct OpenCRVSEvent: Sendable {
     guard var contexts = value["event"]?["context"]?.array,
       let index = contexts.firstIndex(where: { $0["resourceType"]?.string == "Bundle" })
     else { throw MediatorError(.unreadable, "the event has no bundle") }
+    let isStandard = value["event"]?["hub"]?["names"]?.string == Self.standardNames
+    let names = isStandard ? FieldNames.standard : names
     contexts[index] = Self.withoutImages(contexts[index])
     translated = names.translated(contexts[index])
     bundle = try OpenCRVSBundle(translated, topic: topic)
@@ -97,7 +102,8 @@ package struct OpenCRVSEvent: Sendable {
 
   private var commonForm: JSONValue { CommonForm.of(translated, bundle) }
 
-  private static func withoutImages(_ bundle: JSONValue) -> JSONValue {
+  /// A bundle without the inline images of its DocumentReferences.
+  static func withoutImages(_ bundle: JSONValue) -> JSONValue {
     guard let entries = bundle["entry"]?.array else { return bundle }
     var out = bundle
     out["entry"] = .array(

@@ -6,7 +6,7 @@ package struct OpenCRVSPerson: Sendable {
   package struct Name: Sendable, Equatable {
     /// `name[].use`: the language, e.g. `en`; empty when it is not said.
     package var language: String
-    /// Given names, then family names, parted by blanks, as they were written.
+    /// Given names, then family names, parted by blanks, as they were written but for blanks at their ends.
     package var value: String
     var given: [String]
     var family: [String]
@@ -44,7 +44,7 @@ package struct OpenCRVSPerson: Sendable {
   /// All names that say anything, in the order of the event.
   package var names: [Name] {
     (resource["name"]?.array ?? []).compactMap { name in
-      let (given, family) = (FHIR.texts(name["given"]), FHIR.texts(name["family"]))
+      let (given, family) = (FHIR.texts(name["given"]).map(FHIR.trimmed), FHIR.texts(name["family"]).map(FHIR.trimmed))
       let parts = given + family
       guard !parts.isEmpty else { return nil }
       return Name(

@@ -22,13 +22,15 @@ package enum OpenCRVSRecordKey {
   }
 
   /// The key of an event's work: a birth's is the record's id, as upstream has it; a death's adds its kind, since a record has one; all
-  /// others add kind and version, which is the moment of the change.
+  /// others add kind and version, which is the Task's own or else the moment of the change.
   package static func of(_ event: OpenCRVSEvent) -> String {
     let id = event.bundle.compositionId
     switch EventKind(topic: event.topic) {
     case .birth: return of(id)
     case .death: return of("\(id):\(EventKind.death.rawValue)")
-    case let kind: return of("\(id):\(kind?.rawValue ?? event.topic):\(event.bundle.task.lastModified ?? event.digest)")
+    case let kind:
+      let version = event.bundle.task.version ?? event.bundle.task.lastModified ?? event.digest
+      return of("\(id):\(kind?.rawValue ?? event.topic):\(version)")
     }
   }
 }

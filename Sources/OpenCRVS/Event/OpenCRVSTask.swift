@@ -26,6 +26,17 @@ package struct OpenCRVSTask: Sendable {
     case .death: identifier("death-registration-number")
     }
   }
+
+  /// What the registrar and the family know such an event by.
+  func trackingId(_ kind: Kind) -> String? { identifier("\(kind.rawValue.lowercased())-tracking-id") }
+
+  /// The last parts of the systems of the identifiers that tell one change of a record from another and are no part of it.
+  static let versionSystems = ["opencrvs-action-id", "opencrvs-version"]
+
+  /// Which change of the record it is: the id of OpenCRVS' action, or what we made of a notice that has none. Nil where `lastModified`
+  /// tells.
+  package var version: String? { Self.versionSystems.lazy.compactMap { identifier($0) }.first }
+
   /// The phone number of whom to ask.
   package var contactPhone: String? { contact("contact-person-phone-number") }
   /// The mail address of whom to ask.
