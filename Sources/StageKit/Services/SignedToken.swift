@@ -20,9 +20,12 @@ public struct SignedToken: Sendable {
     keyId = header["kid"]?.string
   }
 
-  /// Whether it would count if its key were right: by its issuer, its audience (`aud` is one text or a list; nil for any) and its times.
-  public func counts(from issuer: String, for audience: String?, at moment: Instant) -> Bool {
-    guard claims["iss"]?.string == issuer, TokenTimes.count(claims, at: moment) else { return false }
+  /// Whether it would count if its key were right: by its issuer, its audience (`aud` is one text or a list; nil for any) and its times,
+  /// with what `TokenTimes` lets clocks differ by.
+  public func counts(
+    from issuer: String, for audience: String?, at moment: Instant, leeway: Double = TokenTimes.leeway, grace: Double = 0
+  ) -> Bool {
+    guard claims["iss"]?.string == issuer, TokenTimes.count(claims, at: moment, leeway: leeway, grace: grace) else { return false }
     guard let audience else { return true }
     return claims["aud"]?.string == audience || claims["aud"]?.array?.contains { $0.string == audience } == true
   }
