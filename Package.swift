@@ -191,7 +191,10 @@ let package = Package(
       ]),
     tests(
       "OpenCRVS",
-      ["StageKit", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "OpenCRVS", "StandIn", "TestEvents"]),
+      [
+        "StageKit", "StageTesting", "System", "JSON", "YAML", "HTTP", "Cryptography", "Registration", "OpenCRVS", "StandIn",
+        "TestSupport", "TestEvents",
+      ]),
     tests(
       "Stages",
       [
