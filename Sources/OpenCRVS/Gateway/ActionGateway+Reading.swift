@@ -19,16 +19,18 @@ extension ActionGateway {
     return try await connection.get("/events/event.get?" + query, token: token)
   }
 
-  /// The ids of the fields that a declaration may have, by the event's type. What lacks here must never be sent.
+  /// The ids of the fields that a declaration may have, by the event's type. What lacks here must never be sent. A type of which nothing can be
+  /// read lacks: it is not to keep the others up.
   /// - Throws: `ServiceError` as `event`.
   package func fieldIds(token: String) async throws(ServiceError) -> [String: Set<String>] {
     let answer = try await connection.get("/events/config", token: token)
     guard answer.isSuccess, let types = answer.body?.array, !types.isEmpty else { throw Self.fault(answer) }
     var found: [String: Set<String>] = [:]
     for type in types {
-      guard let id = type["id"]?.string, let pages = type["declaration"]?["pages"]?.array else { throw answer.unexpected }
+      guard let id = type["id"]?.string, let pages = type["declaration"]?["pages"]?.array else { continue }
       found[id] = Set(pages.flatMap { $0["fields"]?.array ?? [] }.compactMap { $0["id"]?.string })
     }
+    if found.isEmpty { throw answer.unexpected }
     return found
   }
 

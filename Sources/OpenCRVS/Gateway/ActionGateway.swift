@@ -92,7 +92,7 @@ package struct ActionGateway: Sendable {
     let decisions = actions.filter { $0["originalActionId"]?.string == id }.compactMap { $0["status"]?.string }
     if decisions.contains("Accepted") { return isAccepted ? .done : .alreadyAccepted }
     if decisions.contains("Rejected") { return isAccepted ? .alreadyRejected : .done }
-    guard actions.contains(where: { $0["id"]?.string == id }) else { return .again("answers with another event") }
+    guard actions.contains(where: { $0["id"]?.string == id }) else { return .later("answers with another event") }
     return .clash
   }
 

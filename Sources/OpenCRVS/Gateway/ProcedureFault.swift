@@ -31,7 +31,7 @@ struct ProcedureFault: Sendable {
     case (403, _): return .undeliverable("403: the token is not for this action")
     case (400, _): return .undeliverable("400: OpenCRVS takes no such request")
     case (404, _) where message.hasPrefix("Action not found"): return .undeliverable("404: OpenCRVS has no such action")
-    default: return .again("answers \(status)")
+    default: return .later("answers \(status)")
     }
   }
 

@@ -27,7 +27,7 @@ struct RecordFault: Sendable {
     if codes.contains("GRAPHQL_VALIDATION_FAILED") || codes.contains("BAD_USER_INPUT") {
       return .undeliverable("400: OpenCRVS takes no such request")
     }
-    return .again("refuses with \(status)")
+    return .later("refuses with \(status)")
   }
 
   private func says(_ text: String) -> Bool { messages.contains { $0.contains(text) } }

@@ -42,10 +42,10 @@ package struct RecordGateway: Sendable {
     let query =
       "mutation C($id:ID!,$details:ConfirmRegistrationInput!){confirmRegistration(id:$id,details:$details)}"
     let outcome = await change("confirmRegistration", query, ["id": .string(id), "details": .object(details)], token)
-    guard case .again = outcome, let status = try? await status(of: id, token: token), status.isRegistered else {
+    guard case .again = outcome, let record = try? await status(of: id, token: token), record.isRegistered else {
       return outcome
     }
-    return status.number == number ? .done : .alreadyAccepted
+    return record.number == number ? .done : .alreadyAccepted
   }
 
   /// Adds an identifier to a record. It never takes the place of one that is there, so it is for records that have none.

@@ -21,5 +21,5 @@ package enum TellingOutcome: Sendable {
 }
 
 extension TellingOutcome {
-  static func again(_ text: String) -> TellingOutcome { .again(GatewayConnection.unavailable(text)) }
+  static func later(_ text: String) -> TellingOutcome { .again(GatewayConnection.unavailable(text)) }
 }

@@ -20,7 +20,7 @@ struct RecordTokenKeysTests {
     try JWS.sign(RecordTokensTests.claims().encoded(), with: key, type: "JWT")
   }
 
-  func tokens() -> RecordTokens { RecordTokens(keysURL: RecordTokensTests.url, timing: waits.timing) }
+  func verifier() -> RecordTokens { RecordTokens(keysURL: RecordTokensTests.url, timing: waits.timing) }
 
   static func pem(_ keys: RSAPrivateKey...) -> ScriptedHTTP.Step {
     .answer(200, keys.flatMap { Array($0.publicKey.pem.utf8) })
@@ -41,7 +41,7 @@ struct RecordTokenKeysTests {
 
   @Test
   func `the keys are asked for once, however many tokens come`() async throws {
-    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), tokens())
+    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), verifier())
     let text = try token(old)
     try await withThrowingTaskGroup(of: Bool?.self) { group in
       for _ in 0..<20 { group.addTask { try await self.isTaken(text, tokens, http) } }
@@ -76,7 +76,7 @@ struct RecordTokenKeysTests {
 
   @Test
   func `a new key counts as soon as a token of it comes, and the old one no longer`() async throws {
-    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), tokens())
+    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), verifier())
     #expect(try await isTaken(token(old), tokens, http) == true)
     http.then(Self.pem(new))
     waits.advance(30)
@@ -87,7 +87,7 @@ struct RecordTokenKeysTests {
 
   @Test
   func `for unknown signatures the keys are asked for at most once in half a minute`() async throws {
-    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), tokens())
+    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), verifier())
     for _ in 0..<5 { #expect(try await isTaken(token(new), tokens, http) == false) }
     #expect(http.requests.count == 1)
     http.then(Self.pem(old), Self.pem(old))
@@ -101,7 +101,7 @@ struct RecordTokenKeysTests {
 
   @Test
   func `while the auth service is away the keys that are known go on, and others are neither taken nor refused`() async throws {
-    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), tokens())
+    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), verifier())
     #expect(try await isTaken(token(old), tokens, http) == true)
     http.then(.fails(HTTPError(.connectionRefused, "nobody")), .page(502), .page(404))
     for hours in 1...3 {
@@ -119,8 +119,8 @@ struct RecordTokenKeysTests {
   @Test
   func `before any key is known nothing is refused for want of one`() async throws {
     let large = ScriptedHTTP.Step.answer(200, Array(repeating: 65, count: 1 << 20))
-    for step in [.fails(HTTPError(.timedOut, "slow")), .page(200), .page(500), .answer(200, []), .answer(400, []), large] {
-      let (http, tokens) = (ScriptedHTTP(step), tokens())
+    for step: ScriptedHTTP.Step in [.fails(HTTPError(.timedOut, "slow")), .page(200), .page(500), .answer(200, []), .answer(400, []), large] {
+      let (http, tokens) = (ScriptedHTTP(step), verifier())
       #expect(try await isTaken(token(old), tokens, http) == nil)
       #expect(try await isTaken(token(old), tokens, http) == nil)
       #expect(http.requests.count == 1)
@@ -132,7 +132,7 @@ struct RecordTokenKeysTests {
 
   @Test
   func `a key that was withdrawn counts an hour more at most`() async throws {
-    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), tokens())
+    let (http, tokens) = (ScriptedHTTP(Self.pem(old)), verifier())
     #expect(try await isTaken(token(old), tokens, http) == true)
     http.then(Self.pem(new))
     waits.advance(3599)

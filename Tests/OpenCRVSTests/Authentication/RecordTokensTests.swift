@@ -92,11 +92,9 @@ struct RecordTokensTests {
       })
     let token = try await tokens.verify(text, context)
     try token.require(record: Self.record)
-    let refusals = [
-      #expect(throws: MediatorError.self) { try token.require(record: "c0ffee00-0000-4000-8000-0000000000d1") },
-      #expect(throws: MediatorError.self) { try token.require(event: Self.event, action: Self.action) },
-    ]
-    #expect(refusals.map { $0?.code.status } == [401, 401])
+    let other = #expect(throws: MediatorError.self) { try token.require(record: "c0ffee00-0000-4000-8000-0000000000d1") }
+    let action = #expect(throws: MediatorError.self) { try token.require(event: Self.event, action: Self.action) }
+    #expect(other?.code.status == 401 && action?.code.status == 401)
   }
 
   @Test

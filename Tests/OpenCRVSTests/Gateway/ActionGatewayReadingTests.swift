@@ -44,18 +44,17 @@ struct ActionGatewayReadingTests {
 
   @Test
   func `the fields of each form are read by the type of event`() async throws {
-    let http = ScriptedHTTP(
-      .json([
-        [
-          "id": "birth",
-          "declaration": [
-            "pages": [
-              ["id": "child", "fields": [["id": "child.name", "type": "NAME"], ["id": "child.nid"]]],
-              ["id": "mother", "fields": [["id": "mother.nid"]]], ["id": "empty", "fields": []],
-            ]
-          ], "actions": [["annotation": ["fields": [["id": "review.comment"]]]]],
-        ], ["id": "death", "declaration": ["pages": [["id": "deceased", "fields": [["id": "deceased.nid"]]]]]],
-      ]))
+    let pages: JSONValue = [
+      ["id": "child", "fields": [["id": "child.name", "type": "NAME"], ["id": "child.nid"]]],
+      ["id": "mother", "fields": [["id": "mother.nid"]]], ["id": "empty", "fields": []],
+    ]
+    let actions: JSONValue = [["annotation": ["fields": [["id": "review.comment"]]]]]
+    let death: JSONValue = [["id": "deceased", "fields": [["id": "deceased.nid"]]]]
+    let forms: JSONValue = [
+      ["id": "birth", "declaration": ["pages": pages], "actions": actions], ["id": "death", "declaration": ["pages": death]],
+      ["id": "unreadable", "declaration": "none"], "none",
+    ]
+    let http = ScriptedHTTP(.json(forms))
     let fields = try await Calls.gateway(http).fieldIds(token: Calls.token)
     #expect(fields == ["birth": ["child.name", "child.nid", "mother.nid"], "death": ["deceased.nid"]])
     #expect(http.requests.map(\.url) == ["http://gateway/events/config"])
@@ -65,7 +64,6 @@ struct ActionGatewayReadingTests {
   func `forms that cannot be read are no forms without fields`() async {
     for step: ScriptedHTTP.Step in [
       .page(200), .json([]), .json([:]), .json([["id": "birth"]]), .json(["message": "x"], status: 500),
-      .json([["id": "birth", "declaration": ["pages": []]], "death"]),
     ] {
       let error = await fault { try await Calls.gateway(ScriptedHTTP(step)).fieldIds(token: Calls.token) }
       #expect(error?.kind == .unavailable)

@@ -17,7 +17,8 @@ struct RecordGatewayTests {
   static func gateway(_ http: ScriptedHTTP) -> RecordGateway { RecordGateway(url: "http://gateway", http: http) }
 
   static func errors(_ message: String, code: String? = nil, status: Int = 200) -> ScriptedHTTP.Step {
-    let extensions: JSONValue = code.map { ["code": .string($0)] } ?? [:]
+    var extensions: JSONValue = [:]
+    if let code { extensions["code"] = .string(code) }
     return .json(
       ["errors": [["message": .string(message), "extensions": extensions]], "data": ["confirmRegistration": nil]], status: status)
   }
@@ -34,6 +35,7 @@ struct RecordGatewayTests {
     let http = ScriptedHTTP(first)
     if let second { http.then(first, second) }
     let outcome = await Self.gateway(http).confirm(id: Self.birth, number: Self.number, token: Self.token)
+    #expect(http.requests.count == (second == nil ? 1 : 2))
     #expect(!outcome.told.contains(Self.token) && !outcome.told.contains(Self.number))
     return outcome.told
   }
@@ -143,8 +145,8 @@ struct RecordGatewayTests {
     let http = ScriptedHTTP(
       Self.record("REGISTERED", number: Self.number), Self.record("WAITING_VALIDATION"), .json(["data": ["fetchRegistration": nil]]))
     let gateway = Self.gateway(http)
-    #expect(try await gateway.status(of: Self.birth, token: Self.token) == .init(isRegistered: true, number: Self.number))
-    #expect(try await gateway.status(of: Self.birth, token: Self.token) == .init(isRegistered: false, number: nil))
+    #expect(try await gateway.status(of: Self.birth, token: Self.token) == RecordGateway.Status(isRegistered: true, number: Self.number))
+    #expect(try await gateway.status(of: Self.birth, token: Self.token) == RecordGateway.Status(isRegistered: false, number: nil))
     #expect(try await gateway.status(of: Self.birth, token: Self.token) == nil)
     for step in [Self.errors("no"), .page(200), .json(["data": [:]])] {
       let error = await fault { try await Self.gateway(ScriptedHTTP(step)).status(of: Self.birth, token: Self.token) }
