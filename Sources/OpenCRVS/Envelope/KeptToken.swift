@@ -39,6 +39,9 @@ package struct KeptToken: Sendable {
     return ["sealedToken": .string(sealed), "tokenDigest": .string(digest)]
   }
 
+  /// What the members are called that keep it.
+  package static let memberNames = ["sealedToken", "tokenDigest", "uinToken"]
+
   /// Whether it is another token than this one; false where none is kept.
   package func isOther(than token: String) -> Bool {
     if let digest { return digest != Hash.sha256Hex(Array(token.utf8)) }

@@ -68,7 +68,7 @@ package struct MediatorAnswer: Sendable {
 
   /// Who may call an endpoint, with answers of this shape.
   /// - Parameter judge: throws what a handler would throw.
-  func admitting(
+  package func admitting(
     _ who: String, limits: String = "", by schemes: [Admission.Scheme], _ judge: @escaping @Sendable (Request) async throws -> Void
   ) -> Admission {
     Admission(who, limits: limits, by: schemes) { request in

@@ -131,4 +131,29 @@ package enum MediatorDescriptions {
   package static let status = EndpointDescription(
     "takes what became of an event from the MOSIP side", details: "A result, an application id, or an error with its name.",
     tag: toOpenCRVS, body: sealed, answers: answers("it is kept, and will be told to OpenCRVS"))
+
+  // MARK: what OpenCRVS 1.7 and later asks
+
+  private static let nothing = Answer(200, "it is kept, or nothing is to be done", .json(Shape.object([:])))
+  private static let later = Answer(202, "it is kept, and will be answered", .json(Shape.object([:])))
+
+  /// `POST /event-registration`.
+  package static let registration = EndpointDescription(
+    "takes a record of OpenCRVS 1.7 or 1.8 that waits to be registered",
+    details: "Confirmed over GraphQL when MOSIP has answered; a death at once unless `death-waits-for-mosip`.", tag: toOpenCRVS,
+    body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [later] + answers("").dropFirst())
+
+  /// `POST /events/{type}/actions/{action}`.
+  package static let notice = EndpointDescription(
+    "takes a notice of OpenCRVS 1.8: corrections go to MOSIP", tag: toOpenCRVS,
+    body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [nothing] + answers("").dropFirst())
+
+  /// `POST /trigger/events/{type}/actions/{action}`.
+  package static let trigger = EndpointDescription(
+    "takes an action of OpenCRVS 1.9 or 2.x that waits to be accepted",
+    details: "Answered at once, or later by the token that comes with it.", tag: toOpenCRVS,
+    body: .json(Shape.object([:], "the event with its pending action last")),
+    answers: [
+      Answer(200, "the action is accepted", .json(Shape.object(["registrationNumber": Shape.text()]))), later,
+    ] + answers("").dropFirst())
 }

@@ -51,6 +51,8 @@ package struct MediatorError: PlainError, Sendable, Equatable {
     case notUTF8 = "OPN-CRVS-033"
     /// Ours, unused upstream: nothing is at this path.
     case noEndpoint = "OPN-CRVS-034"
+    /// Ours, unused upstream: OpenCRVS waits for an answer that can reach it no more.
+    case undeliverable = "OPN-CRVS-035"
 
     /// The HTTP status that goes with it. Upstream's, but for what upstream leaves to its framework: a conflict is 409,
     /// what may work later is 503.

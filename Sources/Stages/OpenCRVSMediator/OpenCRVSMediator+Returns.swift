@@ -163,7 +163,7 @@ extension OpenCRVSMediator {
       // The same token after an error is what there is to tell again.
       guard known == nil || what == .token && event?.hasError == true else { return false }
       var changes = known == nil ? [record.writing] : []
-      if let what {
+      if let what = what ?? (event?.generation == nil ? nil : .result) {
         let work = telling(
           what, Record.collection, record.key, of: event, isRepeatable: known != nil, isWanted: isWanted)
         changes.append(.schedule(work))
@@ -197,6 +197,13 @@ extension OpenCRVSMediator {
       payload: .object(payload))
   }
 
+  /// What a piece of telling tells, and of which record, by its key.
+  static func parts(ofTelling key: String) -> (what: Telling, collection: String, key: String)? {
+    let parts = key.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 3, let what = Telling(rawValue: parts[0]) else { return nil }
+    return (what, parts[1], parts[2].split(separator: "#", omittingEmptySubsequences: false).first.map(String.init) ?? parts[2])
+  }
+
   /// The work of telling OpenCRVS under which application id MOSIP has taken an event.
   func tellingAid(of event: EventRecord) -> WorkItem {
     var work = telling(.aid, EventRecord.collection, event.key, of: event)
@@ -221,6 +228,7 @@ extension OpenCRVSMediator {
     } else if let event, event.latest != work.key {
       return .done
     }
+    if let event, event.generation != nil, let policy { return try await answer(what, record, of: event, policy, context) }
     let body = try await body(what, record, context)
     let mark = what == .token ? what.rawValue : Hash.sha256Hex(body.encoded())
     if what != .aid, let event, event.told == mark, work.payload["wanted"]?.bool != true { return .done }
@@ -255,6 +263,7 @@ extension OpenCRVSMediator {
     switch what {
     case .aid: body["MOSIP_AID"] = JSONValue(record.takenAid)
     case .token: body["MOSIP_PSUT_TOKEN_ID"] = JSONValue(try await record.token.opened(context.services.envelopeKeys))
+    case .result: throw MediatorError(.unknown, "there is no way to tell that it is done").workFailure
     case .error:
       if let aid = record.takenAid { body["MOSIP_AID"] = .string(aid) }
       body["MOSIP_ERROR"] = .string(record.errors.map { "\($0.code): \($0.message)" }.joined(separator: "; "))

@@ -67,23 +67,33 @@ extension OpenCRVSMediator {
   }
 
   /// Takes an event into object store and database; one that is there already changes nothing.
-  private func take(_ event: OpenCRVSEvent, _ number: String, trace: String, _ context: StageContext) async throws -> Response {
+  /// - Parameters:
+  ///   - generation: how it came; nil for a webhook.
+  ///   - more: what is kept in the same commit, given what is known of the event when it is known.
+  func take(
+    _ event: OpenCRVSEvent, _ number: String, _ generation: Generation? = nil, trace: String, _ context: StageContext,
+    more: (EventRecord?) async throws -> [StageChange] = { _ in [] }
+  ) async throws -> Response {
     let key = OpenCRVSRecordKey.of(event)
-    if case .known(let answer) = try await standing(of: event, key, context) { return answer }
+    if generation == nil, case .known(let answer) = try await standing(of: event, key, generation, context) { return answer }
     let object = event.digest + ".json"
     try await contents(context).put(event.encoded, container: OpenCRVSRecordKey.container(key), key: object)
     let kind = EventKind(topic: event.topic)
     let known = try await untilCommitted { () -> Response? in
       if kind != nil, kind != .birth { try await takeUpParked(of: event.bundle.compositionId, context) }
       let record: EventRecord
-      switch try await standing(of: event, key, context) {
+      switch try await standing(of: event, key, generation, context) {
       // Taken up just now; or delivered twice at the same time, and the other delivery was first.
-      case .known(let answer): return answer
-      case .new: record = EventRecord(key, event, number: number, object: object, trace: trace)
+      case .known(let answer):
+        let changes = try await more(try await context.store.record(EventRecord.self, key))
+        if !changes.isEmpty { try await context.store.commit(changes) }
+        return answer
+      case .new: record = EventRecord(key, event, number: number, object: object, trace: trace, generation)
       case .again(let former, let isSame):
         record = try EventRecord(former, sentAgain: event, number: number, object: object, trace: trace, isSame: isSame)
+          .came(by: generation)
       }
-      var changes = [record.writing]
+      var changes = [record.writing] + (try await more(nil))
       if kind != nil {
         var queue = try await RecordQueue.of(event.bundle.compositionId, context.store)
         try await queue.dropEnded(context)
@@ -106,6 +116,7 @@ extension OpenCRVSMediator {
         let (event, number) = try readEvent(spooled.body)
         _ = try await take(event, number, trace: spooled.trace ?? Self.newTrace(), context)
       case Self.token: try await takeSpooledToken(spooled.body, context)
+      case Self.action, Self.registration, Self.notice: try await takeSpooledQuestion(spooled, context)
       default: throw MediatorError(.unknown, "a request of an unknown kind")
       }
     } catch let refusal as MediatorError {
@@ -116,29 +127,33 @@ extension OpenCRVSMediator {
   /// What an event that comes in is to what is known.
   private enum Standing {
     case new
-    /// Of a birth whose error there was to tell: it is tried again.
+    /// Of a birth whose error there was to tell: it is tried again; under a new application id when it is another content, or another action.
     case again(EventRecord, isSame: Bool)
     case known(Response)
   }
 
   /// The trace of the header `b3`; a new one where none comes.
-  private static func trace(of request: Request) -> String {
+  static func trace(of request: Request) -> String {
     if let given = request.headers["b3"].flatMap({ TraceContext(header: $0) }) { return given.traceId }
     return newTrace()
   }
 
-  private static func newTrace() -> String {
+  static func newTrace() -> String {
     var random = SystemRandomNumberGenerator()
     return TraceContext.start(using: &random).traceId
   }
 
-  private func standing(of event: OpenCRVSEvent, _ key: String, _ context: StageContext) async throws -> Standing {
+  private func standing(
+    of event: OpenCRVSEvent, _ key: String, _ generation: Generation?, _ context: StageContext
+  ) async throws -> Standing {
     guard let known = try await context.store.record(EventRecord.self, key) else { return .new }
     let isSame = try await event.isSame(asDigest: known.digest) {
       try await contents(context).get(container: known.container, key: known.object)
     }
-    if known.kind == .birth, known.hasEnded, known.hasError { return .again(known, isSame: isSame) }
-    guard isSame else {
+    if known.kind == .birth, known.hasEnded, known.hasError { return .again(known, isSame: isSame && generation != .actions) }
+    // A registration that OpenCRVS waits for may be asked for once more by a corrected record while it is on its way: both get one answer.
+    // And 1.7 and 1.8 send the webhook too, once it is registered.
+    guard isSame || generation != nil || known.generation != nil else {
       throw MediatorError(.conflict, "the same record was received before with other content")
     }
     return .known(taken(known.status != .parked, context))

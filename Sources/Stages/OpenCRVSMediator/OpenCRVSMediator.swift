@@ -19,6 +19,7 @@ public struct OpenCRVSMediator: StagePlugin {
     work: [
       WorkKind(forward, concurrencySetting: "forwarded-at-once", isIntake: true), WorkKind(tell, concurrency: 16),
       WorkKind(subscription, concurrency: 1), WorkKind(answer, concurrency: 4), WorkKind(takeUp, concurrency: 1),
+      WorkKind(confirm, concurrency: 16), WorkKind(report, concurrency: 4), WorkKind(forget, concurrency: 4),
     ],
     counts: [ForeignText.count],
     settings: [
@@ -71,17 +72,24 @@ public struct OpenCRVSMediator: StagePlugin {
         "required-role", .text, default: "",
         "the role (with opencrvs-auth-url: the scope, which only MOSIP's client has, and without which all are refused) that a caller of the returning endpoints and of /subscribe needs; empty for the clients in callers"
       ), MediatorAccess.callersField,
-    ] + OpenCRVSAuth.fields)
+    ] + OpenCRVSAuth.fields + ActionPolicy.fields)
 
   static let forward = "forward"
   static let tell = "tell"
   static let subscription = "subscription"
   static let answer = "answer"
   static let takeUp = "take-up"
+  static let confirm = "confirm"
+  static let report = "report"
+  static let forget = "forget"
 
   /// What waits in the spool: events of OpenCRVS, and tokens, which upstream's mediator sends once.
   static let webhook = "webhook"
   static let token = "token"
+  /// And what OpenCRVS 1.7 and later asks.
+  static let registration = "registration"
+  static let notice = "notice"
+  static let action = "action"
 
   /// What every release of OpenCRVS lets a system subscribe to and what has a way to MOSIP. The first two are all that it sends by itself.
   static let standardTopics = ["BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CORRECTED", "DEATH_CORRECTED"]
@@ -96,6 +104,11 @@ public struct OpenCRVSMediator: StagePlugin {
   /// What the country calls things in its events.
   let names: FieldNames
   let foreignText = ForeignText()
+  /// How an OpenCRVS is answered that asks before it registers; nil for one that does not.
+  let policy: ActionPolicy?
+  /// What the country calls the fields of its forms.
+  let declarationFields: DeclarationFields
+  let recordTokens: RecordTokens?
 
   /// Makes the mediator of one stage.
   /// - Throws: `SettingError` when webhooks-url and webhook-url are needed to subscribe at start, or a client secret, and for a fault in
@@ -105,6 +118,9 @@ public struct OpenCRVSMediator: StagePlugin {
     secret = Array(settings.text("sha-secret").utf8)
     auth = try OpenCRVSAuth(settings)
     names = try FieldNames(settings, "fields-file")
+    policy = try ActionPolicy(settings)
+    declarationFields = try DeclarationFields(settings, "declaration-file")
+    recordTokens = policy.map { RecordTokens(keysURL: $0.keysURL, issuer: $0.issuer) }
     guard settings.integer("answer-within") >= 0 else {
       throw SettingError(stage: settings.stage, setting: "answer-within", "must be at least 0")
     }
@@ -120,7 +136,11 @@ public struct OpenCRVSMediator: StagePlugin {
 
   /// Says what is wrong with the file of the country's names.
   public static func check(_ bytes: [UInt8], of setting: String, file: String) -> FileCheck? {
-    setting == "fields-file" ? FieldNames.read(bytes, file: file).check : nil
+    switch setting {
+    case "fields-file": FieldNames.read(bytes, file: file).check
+    case "declaration-file": DeclarationFields.read(bytes, file: file).check
+    default: nil
+    }
   }
 
   /// Says when nobody can come in.
@@ -147,7 +167,7 @@ public struct OpenCRVSMediator: StagePlugin {
         .early.described(MediatorDescriptions.token),
       Endpoint("POST", "/receiveStatus", admission: clients, handler: answer.handling { try await takeStatus($0, context) })
         .described(MediatorDescriptions.status),
-    ]
+    ] + (policy.map { questions($0, context) } ?? [])
   }
 
   /// How often text came that is not UTF-8.
@@ -176,6 +196,7 @@ public struct OpenCRVSMediator: StagePlugin {
     case Self.forward: return try await forward(work, context)
     case Self.tell: return try await tell(work, context)
     case Self.answer: return try await checkAnswer(work, context)
+    case Self.confirm, Self.report, Self.forget: return try await performAnswering(work, context)
     case Self.takeUp:
       try await takeUpParked(context)
       return .done
@@ -188,7 +209,11 @@ public struct OpenCRVSMediator: StagePlugin {
 
   /// Tells who must know that a piece of work has no way on.
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
-    if work.kind == Self.forward { try await forwardGaveUp(work, failure, context) }
+    switch work.kind {
+    case Self.forward: try await forwardGaveUp(work, failure, context)
+    case Self.tell, Self.confirm: try await answeringGaveUp(work, failure, context)
+    default: break
+    }
   }
 
   /// The application id of the event or result, once it has one.
@@ -199,7 +224,10 @@ public struct OpenCRVSMediator: StagePlugin {
     return (try? await context.store.record(EventRecord.self, work.key))?.aid
   }
 
-  func event(_ bytes: [UInt8]) throws(MediatorError) -> OpenCRVSEvent { try OpenCRVSEvent(bytes, names: names) }
+  /// Reads an event: what was made of an action has the names that we gave it, all else those of the country.
+  func event(_ bytes: [UInt8], _ generation: Generation? = nil) throws(MediatorError) -> OpenCRVSEvent {
+    try OpenCRVSEvent(bytes, names: generation == .actions ? .standard : names)
+  }
 
   func contents(_ context: StageContext) -> SealedObjects {
     SealedObjects(context.services, account: Self.eventAccount, owner: MediatorOwner.opencrvs)

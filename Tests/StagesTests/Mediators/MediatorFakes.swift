@@ -285,6 +285,7 @@ struct FakeHTTP: HTTPExchange {
         state.atOpenCRVS.append(value)
         return ClientResponse(status: 200)
       }
+    case request.url.hasPrefix("http://gateway/"): return try FakeGateway.answer(request, path, body, world)
     case request.url.hasPrefix("http://webhooks/"):
       return try world.step { state in
         if request.method == "GET" {

@@ -41,6 +41,9 @@ final class MediatorWorld: Sendable {
     var uploads: [(fileName: String, bytes: [UInt8])] = []
     var synced: [JSONValue] = []
     var subscriptionsAtOpenCRVS: [JSONValue] = []
+    /// What an OpenCRVS that waits was told, and the fields of its forms.
+    var gateway: [FakeGateway.Call] = []
+    var formFields = ["child.nid", "child.name"]
     /// Answers to give instead of the usual ones, by the end of the URL's path.
     var answers: [String: [ClientResponse]] = [:]
     var validTokens: [String: Set<String>] = ["good": []]

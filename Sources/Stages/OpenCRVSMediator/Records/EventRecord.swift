@@ -48,7 +48,9 @@ struct EventRecord: KeptRecord, Tellable {
 
   /// An event that has come; one of a topic without a way is parked.
   /// - Parameter trace: the trace that it came with, or that was made for it.
-  init(_ key: String, _ event: OpenCRVSEvent, number: String, object: String, trace: String? = nil) {
+  init(
+    _ key: String, _ event: OpenCRVSEvent, number: String, object: String, trace: String? = nil, _ generation: Generation? = nil
+  ) {
     self.key = key
     version = nil
     topic = event.topic
@@ -69,6 +71,7 @@ struct EventRecord: KeptRecord, Tellable {
       "object": .string(object), "status": .string(status.rawValue), "lastModified": JSONValue(event.bundle.task.lastModified),
     ]
     if let trace { document["trace"] = .string(trace) }
+    if let generation { document["generation"] = .string(generation.rawValue) }
   }
 
   /// A parked event whose topic has a way by now, under the key of its work. Its content stays where it is.
@@ -143,6 +146,16 @@ struct EventRecord: KeptRecord, Tellable {
 
   /// The trace by which it is known before it has a RID, as the id in the header `b3`.
   var trace: String? { document["trace"]?.string }
+
+  /// How it came from an OpenCRVS that asks and waits; nil for a webhook.
+  var generation: Generation? { document["generation"]?.string.flatMap(Generation.init) }
+
+  /// The same, come by this way.
+  func came(by generation: Generation?) -> EventRecord {
+    var out = self
+    out.document["generation"] = JSONValue(generation?.rawValue)
+    return out
+  }
 
   /// The kind of the event; nil for a topic without a way to MOSIP.
   var kind: EventKind? { EventKind(topic: topic) }

@@ -18,6 +18,8 @@ enum Telling: String, Sendable, CaseIterable {
   case aid
   case token
   case error
+  /// That it is done, to an OpenCRVS that waits; a webhook's has no place for it.
+  case result
 }
 
 /// An error of an event.

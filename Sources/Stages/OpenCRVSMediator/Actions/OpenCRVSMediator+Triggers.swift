@@ -1,0 +1,121 @@
+import HTTP
+import JSON
+import OpenCRVS
+import StageKit
+
+/// The action triggers of OpenCRVS 1.9 and 2.x (docs/upstream/scenarios.md#33-g3-19-and-2x). What is answered with another status than
+/// 200, 202 or 400 leaves an action unanswered for good, because OpenCRVS does not trigger it again: what can be kept is kept first, the token
+/// before anything else.
+extension OpenCRVSMediator {
+  /// `POST /trigger/events/{type}/actions/{action}`.
+  func takeTrigger(_ request: Request, _ policy: ActionPolicy, _ context: StageContext) async throws -> Response {
+    let asked = try EventDocument(request.body)
+    let token = try await tokens().verify(request.bearerToken, context)
+    try token.require(event: asked.id, action: asked.pending.id)
+    guard isSame(request.parameters["type"], asked.type), isSame(request.parameters["action"], asked.pending.type) else {
+      throw MediatorError(.unreadable, "the path names another action than the document")
+    }
+    guard let kind = try kind(of: asked, policy) else { return .json("{}") }
+    try check(asked, kind, context)
+    let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds)
+    let spooled = SpooledRequest(Self.action, group: asked.id, body: kept.encoded, trace: Self.trace(of: request))
+    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
+      try await take(kept, asked, kind, policy, trace: spooled.trace ?? Self.newTrace(), context)
+    }
+  }
+
+  func takeSpooledTrigger(_ spooled: SpooledRequest, _ policy: ActionPolicy, _ context: StageContext) async throws {
+    let kept = try KeptQuestion(spooled.body)
+    let asked = try EventDocument(kept.document)
+    guard let kind = try kind(of: asked, policy) else { return }
+    _ = try await take(kept, asked, kind, policy, trace: spooled.trace ?? Self.newTrace(), late: true, context)
+  }
+
+  /// The answer of what is decided later.
+  static let later = Response.json("{}", status: 202)
+
+  private func isSame(_ given: String?, _ told: String) -> Bool { given?.lowercased() == told.lowercased() }
+
+  /// What the pending action is to MOSIP; nil for what it need not know.
+  /// - Throws: OPN-CRVS-001 for the registration of what is neither a birth nor a death: it would wait for a number for ever.
+  private func kind(of asked: EventDocument, _ policy: ActionPolicy) throws(MediatorError) -> EventKind? {
+    let subject = declarationFields.kind(ofType: asked.type)
+    switch (asked.pending.type, subject) {
+    case ("REGISTER", .birth): return .birth
+    case ("REGISTER", .death): return .death
+    case ("REGISTER", nil): throw MediatorError(.unreadable, "the event is neither a birth nor a death")
+    case ("APPROVE_CORRECTION", .birth): return .birthCorrection
+    case ("APPROVE_CORRECTION", .death): return .deathCorrection
+    case ("CUSTOM", .some(let subject)):
+      return asked.pending.customActionType.flatMap { policy.customActions[$0] }.map { EventKind($0, of: subject) }
+    default: return nil
+    }
+  }
+
+  /// What is wrong with the content itself is refused at once, while the registrar is there to put it right.
+  private func check(_ asked: EventDocument, _ kind: EventKind, _ context: StageContext) throws(MediatorError) {
+    let bytes = try asked.event(kind, number: asked.registrationNumber ?? asked.id, fields: declarationFields)
+    try EventCheck.check(try OpenCRVSEvent(bytes).bundle, at: context.services.clock.now)
+  }
+
+  /// - Parameter late: whether OpenCRVS has been answered already.
+  private func take(
+    _ kept: KeptQuestion, _ asked: EventDocument, _ kind: EventKind, _ policy: ActionPolicy, trace: String, late: Bool = false,
+    _ context: StageContext
+  ) async throws -> Response {
+    if let known = try await context.store.record(AwaitedAnswer.self, OpenCRVSRecordKey.of(asked.pending.id)) {
+      return answer(to: known, isAnsweredAtOnce: !policy.waitsFor.contains(kind) && !late)
+    }
+    let number = try await number(
+      of: asked.id, kind, tracked: asked.trackingId, given: asked.registrationNumber, policy, context)
+    let event = try OpenCRVSEvent(try asked.event(kind, number: number, fields: declarationFields))
+    let question: AwaitedAnswer.Question =
+      switch asked.pending.type {
+      case "REGISTER": .register
+      case "APPROVE_CORRECTION": .correction
+      default: .custom
+      }
+    var awaited = AwaitedAnswer(
+      question, .actions, key: OpenCRVSRecordKey.of(asked.pending.id), event: OpenCRVSRecordKey.of(event), recordId: asked.id,
+      number: number, token: try await KeptToken(kept.token, context.services.envelopeKeys), until: kept.until)
+    awaited.isOf(
+      asked.type, action: asked.pending.id, request: asked.pending.requestId, custom: asked.pending.customActionType)
+    awaited.isTracked(by: asked.trackingId)
+    try await keep(event, number, .actions, awaited, isAnsweredAtOnce: !policy.waitsFor.contains(kind), trace: trace, context)
+    return answer(to: awaited, isAnsweredAtOnce: !policy.waitsFor.contains(kind) && !late)
+  }
+
+  private func answer(to awaited: AwaitedAnswer, isAnsweredAtOnce: Bool) -> Response {
+    guard isAnsweredAtOnce else { return Self.later }
+    let body: JSONValue = awaited.question == .register ? ["registrationNumber": .string(awaited.number)] : [:]
+    return .json(body.encoded())
+  }
+}
+
+/// A trigger as the spool keeps it.
+struct KeptQuestion {
+  var document: [UInt8]
+  var token: String
+  var until: Int64
+
+  init(document: [UInt8], token: String, until: Int64) {
+    self.document = document
+    self.token = token
+    self.until = until
+  }
+
+  /// - Throws: OPN-CRVS-010 for what this version does not know.
+  init(_ body: [UInt8]) throws(MediatorError) {
+    guard let value = try? JSONValue.parse(body), let text = value["document"]?.string, let token = value["token"]?.string,
+      let until = value["until"]?.int
+    else { throw MediatorError(.unknown, "the spool holds a trigger that this version cannot read") }
+    self.init(document: Array(text.utf8), token: token, until: Int64(until))
+  }
+
+  var encoded: [UInt8] {
+    let value: JSONValue = [
+      "document": .string(String(decoding: document, as: UTF8.self)), "token": .string(token), "until": JSONValue(Int(until)),
+    ]
+    return value.encoded()
+  }
+}
