@@ -54,6 +54,9 @@ public enum StageChange: Sendable, Equatable {
   case delete(collection: String, key: String)
   /// Durable work; nothing when work of this kind and key was scheduled before.
   case schedule(WorkItem)
+  /// Durable work that nothing is left to be done of: it ends without being done, and is not scheduled again. Nothing when there is none, or it
+  /// has ended.
+  case end(kind: String, key: String)
   /// A record for a further topic, sent after the commit and sent again until its taker has taken it.
   case publish(TopicRecord)
 }
@@ -74,7 +77,7 @@ extension StageChange {
     case .insert(let collection, let key, _), .put(let collection, let key, _, _), .add(let collection, let key, _, _),
       .delete(let collection, let key):
       (collection, key)
-    case .schedule, .publish: nil
+    case .schedule, .end, .publish: nil
     }
   }
 
@@ -103,7 +106,7 @@ extension StageChange {
       document[member] = JSONValue(sum)
       return StageRecord(collection: collection, key: key, version: version, document: .object(document))
     case .delete: return nil
-    case .schedule, .publish: return old
+    case .schedule, .end, .publish: return old
     }
   }
 }

@@ -14,6 +14,8 @@ public final class MemoryStore: Sendable {
   private struct Content {
     var records: [Place: StageRecord] = [:]
     var work: [(stage: String, item: WorkItem)] = []
+    /// Work that ended without being done, by its kind and key.
+    var ended: Set<Place> = []
     var published: [TopicRecord] = []
   }
 
@@ -30,8 +32,12 @@ public final class MemoryStore: Sendable {
     content.withLock { $0.records[Place(stage: stage, collection: collection, key: key)] }
   }
 
-  /// The durable work that was scheduled, in its order.
-  public var work: [(stage: String, item: WorkItem)] { content.withLock { $0.work } }
+  /// The durable work that was scheduled and that nobody has ended, in its order.
+  public var work: [(stage: String, item: WorkItem)] {
+    content.withLock { content in
+      content.work.filter { !content.ended.contains(Place(stage: $0.stage, collection: $0.item.kind, key: $0.item.key)) }
+    }
+  }
 
   /// The records for further topics, in their order.
   public var published: [TopicRecord] { content.withLock { $0.published } }
@@ -51,6 +57,7 @@ public final class MemoryStore: Sendable {
     case .schedule(let item):
       let isKnown = content.work.contains { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }
       if !isKnown { content.work.append((stage, item)) }
+    case .end(let kind, let key): content.ended.insert(Place(stage: stage, collection: kind, key: key))
     case .publish(let record): content.published.append(record)
     default:
       guard let (collection, key) = change.place else { return }

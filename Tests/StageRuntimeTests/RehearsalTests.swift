@@ -163,11 +163,12 @@ private struct Untouched: HTTPExchange, Notifier, AuditTrail, CredentialService,
       let report = try await rehearse(bench) { message, _ in
         .passed("OK", "fine").changing([
           .add(collection: "c", key: "count", member: "n", by: 2), .insert(collection: "c", key: message.rid, document: ["s": "x"]),
-          .schedule(WorkItem(kind: "w", key: message.rid)), .publish(TopicRecord(topic: "t", key: message.rid, value: [1])),
+          .schedule(WorkItem(kind: "w", key: message.rid)), .end(kind: "w", key: message.rid),
+          .publish(TopicRecord(topic: "t", key: message.rid, value: [1])),
         ])
       }
       #expect(report.verdict?.kind == .passed && report.route == "b")
-      #expect(report.writes.map(\.change) == ["add", "insert", "schedule", "publish"])
+      #expect(report.writes.map(\.change) == ["add", "insert", "schedule", "end", "publish"])
       #expect(report.writes[0].members == ["n"] && report.writes[1].key == Self.rid)
       #expect(try await store.record("c", "count")?.document == ["n": 3])
       #expect(try await bench.number("SELECT count(*) FROM regproc.stage_record") == 1)

@@ -126,6 +126,22 @@ extension Bench {
     }
   }
 
+  @Test func `work that is ended is neither done nor scheduled again and other work is`() async throws {
+    try await Bench.run { bench async throws in
+      let store = bench.store
+      let works = ["one", "two"].map { WorkItem(kind: "w", key: $0, after: 60) }
+      try await store.commit(works.map { .schedule($0) } + [.end(kind: "w", key: "never"), .end(kind: "v", key: "two")])
+      try await store.commit([.end(kind: "w", key: "one"), .schedule(works[0])])
+      let ended = "SELECT string_agg(key, ' ') FROM regproc.work WHERE state = 1 AND done_at IS NOT NULL"
+      #expect(try await bench.text(ended) == "one")
+      #expect(try await bench.text("SELECT string_agg(key, ' ') FROM regproc.work WHERE state = 0") == "two")
+      // What was given up stays given up.
+      _ = try await bench.number("UPDATE regproc.work SET state = 2 WHERE key = 'two' RETURNING 1")
+      try await store.commit([.end(kind: "w", key: "two")])
+      #expect(try await bench.number("SELECT count(*) FROM regproc.work WHERE state = 2") == 1)
+    }
+  }
+
   @Test func `a number grows by what each of many adds at once`() async throws {
     try await Bench.run { bench async throws in
       let store = bench.store

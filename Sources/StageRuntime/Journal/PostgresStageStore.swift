@@ -122,6 +122,12 @@ struct PostgresStageStore: StageStore {
       case .schedule(let work):
         let statement = scheduling(work, stage: stage)
         _ = try connection.execute(statement.sql, statement.parameters)
+      case .end(let kind, let key):
+        _ = try connection.execute(
+          """
+          UPDATE regproc.work SET state = 1, done_at = now(), leased_until = NULL
+          WHERE stage = $1 AND kind = $2 AND key = $3 AND state = 0
+          """, [.text(stage), .text(kind), .text(key)])
       case .publish(let record):
         // A record that the broker refuses would hold up all others behind it (large data goes to the object store).
         guard record.value.count <= Self.largestRecord else {

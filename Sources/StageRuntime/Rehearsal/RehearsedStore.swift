@@ -71,6 +71,7 @@ final class RehearsedStore: StageStore {
     case .add(let collection, let key, let member, _): return write("add", collection, key, RehearsalNotes.names([member]))
     case .delete(let collection, let key): return write("delete", collection, key, [])
     case .schedule(let work): return write("schedule", work.kind, work.key, RehearsalNotes.members(work.payload))
+    case .end(let kind, let key): return write("end", kind, key, [])
     case .publish(let record):
       let members = (try? JSONValue.parse(record.value)).map(RehearsalNotes.members) ?? []
       return write("publish", record.topic, record.key, members)

@@ -161,7 +161,7 @@ extension OpenCRVSMediator {
       record.errors = [ToldError(code: failure.code, message: failure.message)]
       let work = telling(.error, EventRecord.collection, record.key, of: record, isRepeatable: true)
       record.isTold(by: work.key)
-      return [.schedule(work)]
+      return [.schedule(work), awaitedNoMore(record)]
     }
   }
 

@@ -171,7 +171,7 @@ extension OpenCRVSMediator {
       } else {
         event?.isTold(by: "\(Record.collection):\(record.key)")
       }
-      if let event { changes.append(event.writing) }
+      if let event { changes += [event.writing, awaitedNoMore(event)] }
       try await context.store.commit(changes)
       return known == nil
     }

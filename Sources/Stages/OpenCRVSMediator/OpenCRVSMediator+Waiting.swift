@@ -15,6 +15,12 @@ extension OpenCRVSMediator {
     return [.schedule(Self.work(Self.answer, on: key, take: take, after: Double(hours) * 3600))]
   }
 
+  /// Ends that look: there is a result, or a refusal, and nothing is waited for any more.
+  func awaitedNoMore(_ event: EventRecord) -> StageChange {
+    let work = Self.work(Self.answer, on: event.key, take: event.take)
+    return .end(kind: work.kind, key: work.key)
+  }
+
   /// Tells OpenCRVS, once, that no result came. One that comes later is told like any other.
   func checkAnswer(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard settings.integer("answer-within") > 0,

@@ -57,6 +57,11 @@ struct MemoryStageStore: StageStore {
         if !next.work.contains(where: { $0.stage == stage && $0.item.kind == item.kind && $0.item.key == item.key }) {
           next.work.append((stage, item, 0))
         }
+      case .end(let kind, let key):
+        for place in next.work.indices {
+          let (owner, item, state) = next.work[place]
+          if owner == stage, item.kind == kind, item.key == key, state == 0 { next.work[place].state = 1 }
+        }
       case .publish(let record): next.outbox.append(record)
       default:
         guard let (collection, key) = change.place else { continue }

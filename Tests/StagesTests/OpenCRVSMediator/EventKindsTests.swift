@@ -242,7 +242,10 @@ struct EventKindsTests {
       try await world.run([(stage, context)])
       let key = OpenCRVSRecordKey.of(try OpenCRVSEvent(Events.of(kind).encoded()))
       if let (path, message) = back(key) {
+        let isOf = path == "/receiveStatus" ? message["txnId"]?.string == key : kind == .birth
         #expect(try await world.call(stage, context, world.back(path, message)).status == 200)
+        #expect(
+          world.openWork("answer") == (isOf && given["answer-within"] != 0 ? 0 : 1), "\(kind): nothing is waited for any more")
       }
       try await world.run([(stage, context)], after: Self.late)
       return world.state.withLock { $0.atOpenCRVS.contains { $0["MOSIP_ERROR"]?.string?.hasPrefix("OPN-CRVS-019") == true } }
@@ -272,8 +275,24 @@ struct EventKindsTests {
     world.state.withLock { $0.answers["/opencrvs/v1/birth"] = [ClientResponse(status: 400, body: body)] }
     #expect(try await post(Births.webhook(Events.of(.birth))).status == 200)
     try await run()
+    #expect(world.openWork("answer") == 0 && world.allWork("answer") == 1, "the look has ended with the refusal")
     try await run(after: Self.late)
     #expect(world.state.withLock { $0.atOpenCRVS.filter { $0["MOSIP_ERROR"] != nil }.count } == 1)
+  }
+
+  @Test
+  func `waits for the result of the next go of a birth that was refused`() async throws {
+    let body = Array(#"{"errors":[{"errorCode":"OPN-CRVS-006","errorMessage":"x"}]}"#.utf8)
+    world.state.withLock { $0.answers["/opencrvs/v1/birth"] = [ClientResponse(status: 400, body: body)] }
+    #expect(try await post(Births.webhook(Events.of(.birth))).status == 200)
+    try await run()
+    #expect(try await post(Births.webhook(Events.of(.birth))).status == 200)
+    #expect(world.openWork("answer") == 1)
+    world.takeAllAtMosip()
+    try await run()
+    try await run(after: Self.late)
+    let told = world.state.withLock { $0.atOpenCRVS.compactMap { $0["MOSIP_ERROR"]?.string?.prefix(12) } }
+    #expect(told == ["OPN-CRVS-006", "OPN-CRVS-019"])
   }
 }
 
