@@ -58,6 +58,8 @@ public struct Endpoint: Sendable {
   /// A server that stops closes the connection of a request that it does not take or finish, instead of answering 503:
   /// for senders to whom any answer means that they are done.
   public let hangsUp: Bool
+  /// What is answered to a body above `maxBody`; nil for the server's own 413.
+  private(set) var tooLarge: (@Sendable () -> Response)?
   /// Who may call it; nil where nobody said.
   public private(set) var admission: Admission?
   /// What it is for; nil where nobody said.
@@ -91,6 +93,13 @@ public struct Endpoint: Sendable {
   public func described(_ description: EndpointDescription) -> Endpoint {
     var out = self
     out.description = description
+    return out
+  }
+
+  /// The same endpoint with an answer of its own to a body above `maxBody`.
+  public func answeringTooLarge(_ answer: @escaping @Sendable () -> Response) -> Endpoint {
+    var out = self
+    out.tooLarge = answer
     return out
   }
 

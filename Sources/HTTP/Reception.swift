@@ -58,9 +58,11 @@ struct Reception {
     case .endpoint(let endpoint, let parameters):
       self.endpoint = endpoint
       request.parameters = parameters
-      if length > endpoint.maxBody { refuse(.refusal(413)) }
+      if length > endpoint.maxBody { refuse(tooLarge) }
     }
   }
+
+  private var tooLarge: Response { endpoint?.tooLarge?() ?? .refusal(413) }
 
   /// The length that the head says; 0 without one.
   var length: Int { if case .length(let length) = framing { length } else { 0 } }
@@ -105,7 +107,7 @@ struct Reception {
     received += bytes.count
     if refusal == nil {
       if received > endpoint?.maxBody ?? 0 {
-        refuse(.refusal(413))
+        refuse(tooLarge)
       } else if upload != nil {
         do { try upload?.feed(bytes) } catch { refuse(.refusal(error.status)) }
       } else {

@@ -147,6 +147,24 @@ import Testing
     #expect(called.value == 0)
   }
 
+  @Test func `a body above the limit is answered as its endpoint says, and one of just the limit is taken`() async throws {
+    let endpoint = Endpoint("POST", "/small", maxBody: 10) { _ in .empty() }
+      .answeringTooLarge { .json("{\"code\":\"X\"}", status: 413) }
+    try await withServer([endpoint]) { port in
+      let bodies = try await RawSocket.with(port) { socket in
+        [
+          "Content-Length: 10\r\n\r\n0123456789", "Content-Length: 11\r\n\r\n01234567890",
+          "Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n",
+        ].map { rest in
+          socket.send("POST /small HTTP/1.1\r\nHost: x\r\n" + rest)
+          let response = socket.response()
+          return "\(response?.status ?? 0) \(String(decoding: response?.body ?? [], as: UTF8.self))"
+        }
+      }
+      #expect(bodies == ["204 ", "413 {\"code\":\"X\"}", "413 {\"code\":\"X\"}"])
+    }
+  }
+
   @Test func `a head above the limit is 431`() async throws {
     try await withServer([hello], ServerSettings(maxHeaderBytes: 4096)) { port in
       for size in [5000, 200_000] {

@@ -81,7 +81,8 @@ extension ProgramTests {
       let noText: [UInt8] = [0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]
       #expect(try await send(noText, to: url, signature: signed(noText)).answer == Answer(400, "OPN-CRVS-033"))
       #expect(
-        try await send([UInt8](repeating: 32, count: 52_428_801), to: url, signature: "sha256=00").answer.status == 413)
+        try await send([UInt8](repeating: 32, count: 52_428_801), to: url, signature: "sha256=00").answer
+          == Answer(413, "OPN-CRVS-035"))
       #expect(try await send(birth.body, to: url, signature: signed(birth.body), method: "PUT").answer.status == 405)
       #expect(
         try await send(birth.body, to: pipeline.url + "/webhook", signature: signed(birth.body)).answer.status == 404)

@@ -21,9 +21,6 @@ package struct SealedMessage: Sendable {
     case urlSafe
   }
 
-  /// The largest body with an event in it, in bytes: base64 and the members around it.
-  package static let largest = OpenCRVSEvent.largestForwarded / 3 * 4 + (1 << 20)
-
   /// What the message is about, e.g. the key of a record.
   package var id: String
   /// The VER_R2 envelope.

@@ -5,11 +5,6 @@ import JSON
 /// (docs/upstream/opencrvs-and-websub.md#12-delivery). The inline images of its DocumentReferences, which make events of many MB and which
 /// no mediator needs, are left out.
 package struct OpenCRVSEvent: Sendable {
-  /// The largest event that is taken, in bytes.
-  package static let largest = 52_428_800
-  /// The same with what the OpenCRVS-side mediator adds to it: an application id, and types in the form of both mediators.
-  package static let largestForwarded = largest + (1 << 20)
-
   /// e.g. `BIRTH_REGISTERED`.
   package let topic: String
   /// The whole event without inline images, otherwise as it came.
@@ -30,9 +25,9 @@ package struct OpenCRVSEvent: Sendable {
   static let standardNames = "standard"
 
   /// Reads an event of a country that has these names for things.
-  /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8.
+  /// - Throws: OPN-CRVS-001 for what is no JSON or has no bundle, Task or child, -033 for what is not UTF-8, -035 for what is too large.
   package init(_ body: [UInt8], names: FieldNames = .standard) throws(MediatorError) {
-    let value = try MediatorBodies.json(body, "the event", largest: Self.largestForwarded)
+    let value = try MediatorBodies.json(body, "the event", largest: EventLimits.forwarded)
     guard let topic = value["event"]?["hub"]?["topic"]?.string, FHIR.isIdentifier(topic) else {
       throw MediatorError(.unreadable, "the event has no topic")
     }

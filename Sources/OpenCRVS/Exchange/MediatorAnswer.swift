@@ -27,6 +27,11 @@ package struct MediatorAnswer: Sendable {
     return answer(.object(response), fault.map { .array([Self.error($0)]) } ?? .null, 200)
   }
 
+  /// What is answered to a body that is too large for an endpoint.
+  package func tooLarge(_ what: String, above most: Int) -> @Sendable () -> Response {
+    { fault(EventLimits.refusal(of: what, above: most)) }
+  }
+
   func fault(_ fault: MediatorError) -> Response { answer(.null, [Self.error(fault)], fault.code.status) }
 
   private static func error(_ fault: MediatorError) -> JSONValue {

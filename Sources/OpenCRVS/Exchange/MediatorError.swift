@@ -51,8 +51,10 @@ package struct MediatorError: PlainError, Sendable, Equatable {
     case notUTF8 = "OPN-CRVS-033"
     /// Ours, unused upstream: nothing is at this path.
     case noEndpoint = "OPN-CRVS-034"
+    /// Ours, unused upstream: more bytes than are taken.
+    case tooLarge = "OPN-CRVS-035"
     /// Ours, unused upstream: OpenCRVS waits for an answer that can reach it no more.
-    case undeliverable = "OPN-CRVS-035"
+    case undeliverable = "OPN-CRVS-036"
 
     /// The HTTP status that goes with it. Upstream's, but for what upstream leaves to its framework: a conflict is 409,
     /// what may work later is 503.
@@ -62,6 +64,7 @@ package struct MediatorError: PlainError, Sendable, Equatable {
       case .roleMissing: 403
       case .noEndpoint: 404
       case .conflict: 409
+      case .tooLarge: 413
       case .subscription, .unknown: 500
       case .noAuthToken, .serviceUnreachable, .ridGeneration: 503
       default: 400

@@ -41,8 +41,12 @@ enum EnvelopeCommand {
     check: { EnvelopeDirection(rawValue: $0) == nil ? "crvs-to-mosip or mosip-to-crvs" : nil })
 
   /// What the mediators take, here as there: an event, and the body that it is sealed in.
-  private static let largestEvent = OpenCRVSEvent.largestForwarded
-  private static let limit = SealedMessage.largest
+  private static let largestEvent = EventLimits.forwarded
+  private static let limit = EventLimits.sealed
+
+  private static func input(_ what: String, limit: Int) throws -> [UInt8] {
+    try StandardInput.read(limit: limit) { Failure("\(EventLimits.refusal(of: what, above: limit))") }
+  }
 
   private static func required(_ name: String, _ arguments: Arguments, _ command: Command) throws -> String {
     guard let text = arguments.text(name) else { throw WrongUse("--\(name) is missing", command) }
@@ -61,7 +65,7 @@ enum EnvelopeCommand {
     if arguments.has("raw") {
       try refuse(["key", "id"], arguments, seal)
       let certificate = try KeyFiles.certificate(certificateFile)
-      plaintext = try StandardInput.read(limit: largestEvent)
+      plaintext = try input("the event", limit: largestEvent)
       let envelope = try Envelope.seal(plaintext, for: certificate)
       try around.console.deliver(Array((way ?? .opencrvsToMosip).base64(envelope).utf8) + [UInt8(ascii: "\n")])
       return 0
@@ -70,7 +74,7 @@ enum EnvelopeCommand {
     guard let way else { throw WrongUse("--direction is missing: crvs-to-mosip or mosip-to-crvs", seal) }
     let certificate = try KeyFiles.certificate(certificateFile)
     let key = try KeyFiles.privateKey(keyFile)
-    plaintext = try StandardInput.read(limit: largestEvent)
+    plaintext = try input("the event", limit: largestEvent)
     // On the way back upstream leaves both empty (docs/upstream/packet-and-crypto.md#32-directions-and-asymmetries).
     let time = way == .opencrvsToMosip ? Instant.now.iso : ""
     let body = try EnvelopeBody.seal(
@@ -85,7 +89,7 @@ enum EnvelopeCommand {
     if arguments.has("raw") {
       try refuse(["cert"], arguments, open)
       let key = try KeyFiles.privateKey(keyFile)
-      let text = try StandardInput.read(limit: limit)
+      let text = try input("the envelope", limit: limit)
       // Tools break base64 into lines.
       guard let envelope = Encoding.bytes(base64: text.filter { ![9, 10, 13, 32].contains($0) }) else {
         throw Failure("envelope: badBase64: standard input is no base64 of one alphabet")
@@ -98,7 +102,7 @@ enum EnvelopeCommand {
       }
       let key = try KeyFiles.privateKey(keyFile)
       let senders = try arguments.texts("cert").map(KeyFiles.publicKey)
-      let body = try EnvelopeBody(json: StandardInput.read(limit: limit), limits: JSONLimits(maximumBytes: limit))
+      let body = try EnvelopeBody(json: input("the request", limit: limit), limits: JSONLimits(maximumBytes: limit))
       plaintext = try body.open(way, with: key, from: senders)
     }
     defer { plaintext.cleanse() }

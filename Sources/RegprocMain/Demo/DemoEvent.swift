@@ -69,13 +69,17 @@ struct DemoEvent: Sendable {
   var wave: Int
 
   /// Reads a webhook body from a file; whatever is wrong with its content, also that it is no JSON, is for the mediator to say.
-  /// - Throws: `Failure` when it cannot be read.
+  /// - Throws: `Failure` when it cannot be read, or is larger than what a mediator takes: that one may close the connection before its answer
+  ///   is read.
   init(file: String) throws {
     body = try Files.read(file)
     // What an editor leaves at the end is not part of what OpenCRVS sends.
     while body.last == 10 || body.last == 13 { body.removeLast() }
-    let value = (try? JSONValue.parse(body, limits: JSONLimits(maximumBytes: OpenCRVSEvent.largest))) ?? .null
     name = file.split(separator: "/").last.map(String.init) ?? file
+    guard body.count <= EventLimits.event else {
+      throw Failure("\(name): \(EventLimits.refusal(of: "the event", above: EventLimits.event))")
+    }
+    let value = (try? JSONValue.parse(body, limits: JSONLimits(maximumBytes: EventLimits.event))) ?? .null
     topic = value["event"]?["hub"]?["topic"]?.string
     kind = Kind(topic: topic)
     goal = .results(kind.results)

@@ -4,10 +4,11 @@ import System
 /// What another program gives this one.
 enum StandardInput {
   /// All of standard input.
+  /// - Parameter tooLarge: what is said of more than `limit` bytes, where that is not in MiB.
   /// - Throws: `Failure` when it is larger than `limit` bytes, or cannot be read.
-  static func read(limit: Int) throws -> [UInt8] {
+  static func read(limit: Int, tooLarge: (() -> Failure)? = nil) throws -> [UInt8] {
     var out: [UInt8] = []
-    try forEachPiece(limit: limit) { out.append(contentsOf: $0) }
+    try forEachPiece(limit: limit, tooLarge) { out.append(contentsOf: $0) }
     return out
   }
 
@@ -19,7 +20,9 @@ enum StandardInput {
     return try spool.finish()
   }
 
-  private static func forEachPiece(limit: Int, _ body: (ArraySlice<UInt8>) throws -> Void) throws {
+  private static func forEachPiece(limit: Int, _ tooLarge: (() -> Failure)? = nil, _ body: (ArraySlice<UInt8>) throws -> Void)
+    throws
+  {
     var total = 0
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
@@ -30,7 +33,7 @@ enum StandardInput {
         throw Failure("standard input cannot be read: \(Files.reason())")
       }
       total += count
-      guard total <= limit else { throw Failure("standard input is larger than \(limit >> 20) MiB") }
+      guard total <= limit else { throw tooLarge?() ?? Failure("standard input is larger than \(limit >> 20) MiB") }
       try body(buffer[..<count])
     }
   }

@@ -315,6 +315,9 @@ struct CodeFamily: Sendable {
       CodeMeaning("OPN-CRVS-032", "the place is unknown", "look at `locations-url`"),
       CodeMeaning("OPN-CRVS-033", "the text is not UTF-8", "the sender must correct it"),
       CodeMeaning("OPN-CRVS-034", "nothing is at this path", "the sender must correct it"),
+      CodeMeaning(
+        "OPN-CRVS-035", "an event has more than 50 MiB, or a sealed body or a result more than its endpoint takes",
+        "take large images out of the record; OpenCRVS does not send the event again by itself"),
       CodeMeaning("PACKET_FAILED", "the registration ended as failed, and no code says why", "`regproc journey NUMBER`"),
       CodeMeaning("PACKET_REJECTED", "the registration ended as rejected, and no code says why", "`regproc journey NUMBER`"),
     ])

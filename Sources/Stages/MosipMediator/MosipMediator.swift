@@ -152,15 +152,14 @@ public struct MosipMediator: StagePlugin {
     let clients = access(context).admission(answer, by: .cookie) { $0.cookie("Authorization") }
     let hub = answer.signers("MOSIP's hub, for our subscription")
     let challenges = Admission.everybody(limits: "answers a challenge for a topic of ours")
-    // Base64 makes four bytes of three.
-    let largest = SealedMessage.largest
     return EventKind.allCases.map { kind in
       Endpoint(
-        "POST", "/opencrvs/v1" + kind.path, maxBody: largest, admission: clients,
+        "POST", "/opencrvs/v1" + kind.path, maxBody: EventLimits.sealed, admission: clients,
         handler: answer.handling { request in
           kind == .birth ? try await takeBirth(request, context) : try await takeChange(kind, request, context)
         }
-      ).takingIn.described(MediatorDescriptions.event(kind))
+      ).takingIn.answeringTooLarge(answer.tooLarge("the request", above: EventLimits.sealed)).described(
+        MediatorDescriptions.event(kind))
     } + [
       Endpoint(
         "GET", "/opencrvs/v1/generateAid", admission: clients,

@@ -125,7 +125,7 @@ extension OpenCRVSMediator {
 
   /// Who sends, opened and proved.
   private func opened(_ body: [UInt8], _ context: StageContext) async throws -> JSONValue {
-    let message = try SealedMessage(body, largest: 1 << 20)
+    let message = try SealedMessage(body, largest: EventLimits.result)
     let plaintext = try await message.open(
       as: MediatorOwner.opencrvs, from: MediatorOwner.mosip, signed: .plaintext, context.services.envelopeKeys)
     return try MediatorBodies.json(plaintext, "the message")

@@ -158,15 +158,19 @@ public struct OpenCRVSMediator: StagePlugin {
         handler: answer.handling { try challenge($0) }
       ).early.described(MediatorDescriptions.webhookChallenge),
       Endpoint(
-        "POST", "/webhooks", maxBody: OpenCRVSEvent.largest, hangsUp: true, admission: answer.signers("OpenCRVS"),
+        "POST", "/webhooks", maxBody: EventLimits.event, hangsUp: true, admission: answer.signers("OpenCRVS"),
         handler: answer.handling { request in try await patiently(context) { try await takeWebhook(request, context) } }
-      ).early.described(MediatorDescriptions.webhook),
+      ).early.answeringTooLarge(answer.tooLarge("the event", above: EventLimits.event)).described(MediatorDescriptions.webhook),
       Endpoint("POST", "/subscribe", admission: clients, handler: answer.handling { _ in try await takeSubscribe(context) })
         .described(MediatorDescriptions.subscribe("OpenCRVS", isMosip: false)),
-      Endpoint("POST", "/birthReceiveNid", admission: clients, handler: answer.handling { try await takeToken($0, context) })
-        .early.described(MediatorDescriptions.token),
-      Endpoint("POST", "/receiveStatus", admission: clients, handler: answer.handling { try await takeStatus($0, context) })
-        .described(MediatorDescriptions.status),
+      Endpoint(
+        "POST", "/birthReceiveNid", maxBody: EventLimits.result, admission: clients,
+        handler: answer.handling { try await takeToken($0, context) }
+      ).early.answeringTooLarge(answer.tooLarge("the request", above: EventLimits.result)).described(MediatorDescriptions.token),
+      Endpoint(
+        "POST", "/receiveStatus", maxBody: EventLimits.result, admission: clients,
+        handler: answer.handling { try await takeStatus($0, context) }
+      ).answeringTooLarge(answer.tooLarge("the request", above: EventLimits.result)).described(MediatorDescriptions.status),
     ] + (policy.map { questions($0, context) } ?? [])
   }
 

@@ -44,6 +44,21 @@ struct OpenCRVSMediatorNeighbourTests {
     #expect(other.code == "OPN-CRVS-015")
   }
 
+  @Test
+  func `takes bodies of the sizes that are declared for all, and says what is too large in its own shape`() throws {
+    let (stage, context) = try world.crvs()
+    let (other, its) = try world.mosip()
+    var most = ["/webhooks": EventLimits.event, "/birthReceiveNid": EventLimits.result, "/receiveStatus": EventLimits.result]
+    for kind in EventKind.allCases { most["/opencrvs/v1" + kind.path] = EventLimits.sealed }
+    for endpoint in stage.endpoints(context) + other.endpoints(its) where endpoint.method == "POST" {
+      guard let wanted = most.removeValue(forKey: endpoint.pathPattern) else { continue }
+      #expect(endpoint.maxBody == wanted, "\(endpoint.pathPattern)")
+      let answer = try #require(endpoint.tooLarge?(), "\(endpoint.pathPattern)")
+      #expect(answer.status == 413 && answer.code == "OPN-CRVS-035", "\(endpoint.pathPattern)")
+    }
+    #expect(most.isEmpty)
+  }
+
   @Test(arguments: [[UInt8]([0xe9]), [0xff], [0xc3]])
   func `says by name that a sender does not send UTF-8, and counts it`(_ letter: [UInt8]) async throws {
     #expect(stage.counts == ["not_utf8": 0] && OpenCRVSMediator.spec.counts.map(\.name) == ["not_utf8"])

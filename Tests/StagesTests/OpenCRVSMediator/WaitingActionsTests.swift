@@ -219,8 +219,8 @@ struct WaitingActionsTests {
     world.world.state.withLock { $0.answers["register.accept"] = [ClientResponse(status: 403, body: forbidden)] }
     try await world.token(try #require(world.awaited.first?["number"]?.string), "t-36")
     #expect(world.awaited.map { $0["status"]?.string } == ["Undeliverable"])
-    #expect(world.world.state.withLock { $0.failures.map(\.failure.code) } == ["OPN-CRVS-035"])
-    #expect(world.world.state.withLock { $0.atOpenCRVS.last?["errors"]?[0]?["errorCode"] } == "OPN-CRVS-035")
+    #expect(world.world.state.withLock { $0.failures.map(\.failure.code) } == ["OPN-CRVS-036"])
+    #expect(world.world.state.withLock { $0.atOpenCRVS.last?["errors"]?[0]?["errorCode"] } == "OPN-CRVS-036")
   }
 
   @Test(arguments: [

@@ -18,9 +18,9 @@ extension OpenCRVSMediator {
       _ path: String, _ description: EndpointDescription, _ body: @escaping @Sendable (Request) async throws -> Response
     ) -> Endpoint {
       Endpoint(
-        "POST", path, maxBody: OpenCRVSEvent.largest, hangsUp: true, admission: recordTokenHolders(answer, context),
+        "POST", path, maxBody: EventLimits.event, hangsUp: true, admission: recordTokenHolders(answer, context),
         handler: answer.handling { request in try await patiently(context) { try await body(request) } }
-      ).early.described(description)
+      ).early.answeringTooLarge(answer.tooLarge("the event", above: EventLimits.event)).described(description)
     }
     return [
       endpoint("/event-registration", MediatorDescriptions.registration) { try await takeRegistration($0, policy, context) },
