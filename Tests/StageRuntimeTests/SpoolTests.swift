@@ -221,6 +221,66 @@ import Testing
     await end(second)
   }
 
+  @Test func `what was set aside is put back while another process takes, by several at once, and each is taken once`() async throws
+  {
+    let all = (0..<60).map { "\($0)" }
+    taker.set { $0.refused = Dictionary(uniqueKeysWithValues: all.map { ($0, "OPN-CRVS-015") }) }
+    let spool = spool()
+    let drain = drain(spool)
+    for body in all { try await spool.keep(request(body)) }
+    try await eventually("all are set aside") { self.aside().count == all.count }
+    // Of two that have seen the same list one puts back.
+    let files = SpoolFolder(path: path)
+    let entry = try #require(files.allAside().last)
+    #expect(try [files.putBack(entry), files.putBack(entry)] == [true, false])
+    try await eventually("it is set aside again") { self.aside().count == all.count }
+
+    taker.set { $0.refused = [:] }
+    let folder = folder
+    let count = try await withThrowingTaskGroup(of: Int.self) { group in
+      for _ in 0..<4 { group.addTask { try SpoolFiles(stage: "mediator", in: folder + "/spool").retry() } }
+      return try await group.reduce(0, +)
+    }
+    #expect(count == all.count, "each is counted by who put it back")
+    try await eventually("all are taken") { self.taker.taken.count >= all.count }
+    #expect(taker.taken.sorted() == all.sorted() && waiting().isEmpty && aside().isEmpty)
+    try await eventually("health knows") { spool.state.contents == SpoolFolder.Contents() }
+    await end(drain)
+  }
+
+  @Test func `a spool that passes from owner to owner while requests come and are put back takes each once and in order`()
+    async throws
+  {
+    let spools = [spool(), spool()]
+    var drains = spools.map { drain($0) }
+    let bodies = (0..<90).map { "\($0 % 3)-\($0)" }
+    taker.set { $0.refused = ["0-30": "X", "1-31": "X", "2-32": "X"] }
+    let requests = bodies.map { request($0, of: String($0.prefix(1))) }
+    let keeper = Task { for (number, request) in requests.enumerated() { try await spools[number % 2].keep(request) } }
+    for round in 0..<6 {
+      let place = round % 2
+      try await eventually("somebody owns it") { spools.contains { $0.state.isOwner } }
+      await end(drains[place])
+      #expect(!spools[place].state.isOwner, "who has ended takes no more")
+      try await eventually("the other one owns it") { spools[1 - place].state.isOwner }
+      if round == 3 { taker.set { $0.refused = [:] } }
+      _ = try SpoolFiles(stage: "mediator", in: folder + "/spool").retry()
+      drains[place] = drain(spools[place])
+    }
+    try await keeper.value
+    try await eventually("all are taken") {
+      _ = try? SpoolFiles(stage: "mediator", in: self.folder + "/spool").retry()
+      return self.taker.taken.count >= bodies.count
+    }
+    for drain in drains { await end(drain) }
+    #expect(taker.taken.sorted() == bodies.sorted())
+    for group in ["0", "1", "2"] {
+      // Those that were set aside come when they were put back.
+      let order = taker.taken.filter { $0.hasPrefix(group) && !["0-30", "1-31", "2-32"].contains($0) }
+      #expect(order == bodies.filter { order.contains($0) && $0.hasPrefix(group) })
+    }
+  }
+
   @Test func `what was never written to its end is removed by the next owner, unless somebody still writes it`() async throws {
     let files = SpoolFolder(path: path)
     try files.make()

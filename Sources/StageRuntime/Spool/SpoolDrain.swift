@@ -54,7 +54,12 @@ final class SpoolDrain: Sendable {
   private func run() {
     var lock: Int32?
     var tries = 0
-    defer { if let lock { close(lock) } }
+    defer {
+      if let lock {
+        spool.note { $0.isOwner = false }
+        close(lock)
+      }
+    }
     while !thread.isStopping {
       lock = lock ?? own()
       let isStuck = lock != nil && walk()

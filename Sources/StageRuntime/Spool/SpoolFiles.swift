@@ -37,11 +37,9 @@ public struct SpoolFiles: Sendable {
 
   /// Has requests that were set aside wait again, each at the place it had.
   /// - Parameter number: one of them; nil for all.
-  /// - Returns: how many.
+  /// - Returns: how many; those that another call put back at the same time are counted there.
   /// - Throws: `ServiceError` when a file cannot be moved.
   public func retry(_ number: String? = nil) throws -> Int {
-    let chosen = folder.allAside().filter { number == nil || $0.name == number }
-    for entry in chosen { try folder.putBack(entry) }
-    return chosen.count
+    try folder.allAside().filter { number == nil || $0.name == number }.count { try folder.putBack($0) }
   }
 }

@@ -153,11 +153,14 @@ struct SpoolFolder: Sendable {
   }
 
   /// Has one that was set aside wait again, at the place it had.
-  func putBack(_ entry: Aside) throws {
+  /// - Returns: false when somebody else has put it back.
+  func putBack(_ entry: Aside) throws -> Bool {
     guard rename("\(aside)/\(entry.name).\(entry.code)", "\(path)/\(entry.name)") == 0 else {
+      if errno == ENOENT { return false }
       throw fault("a request cannot be put back")
     }
     try sync(path)
+    return true
   }
 
   // MARK: calls
