@@ -221,6 +221,74 @@ extension ProgramTests {
       }
     }
 
+    @Test func `what is larger than a mediator takes is refused by commands with its code`() async throws {
+      let folder = try TemporaryFolder()
+      let large = try folder.write([UInt8](repeating: 32, count: 52_428_801), to: "large.json")
+      let sent = try await Program.run("send", "birth", large, "--to", "http://127.0.0.1:1/webhooks", "--data", folder.path)
+      #expect(
+        sent.code == 1 && sent.errors.contains("large.json: OPN-CRVS-035: the event has more than 52428800 bytes"), "\(sent.errors)"
+      )
+      let within = try folder.write([UInt8](repeating: 32, count: 52_428_800), to: "within.json")
+      let tried = try await Program.run("send", "birth", within, "--to", "http://127.0.0.1:1/webhooks", "--data", folder.path)
+      #expect(tried.code == 1 && !tried.errors.contains("OPN-CRVS-035"), "\(tried.errors)")
+    }
+
+    /// Files, further words, the exit code, and the last line.
+    private static let imports: [(files: [String], more: [String], code: Int32, last: String)] = [
+      (["good", "older"], ["--verify"], 0, "regproc: 2 of 2 files imported"),
+      (["good"], ["--against", "same.yaml"], 0, "regproc: 1 of 1 file imported"),
+      (
+        ["good"], ["--against", "other.yaml"], 1,
+        "regproc: 1 of 1 file imported; the two do not decide alike, or it could not be proven"
+      ),
+      (["good", "bad"], ["--skip-bad", "--verify"], 0, "regproc: 1 of 2 files imported; left out: bad.xml"),
+      (
+        ["good", "bad"], ["--skip-bad", "--against", "other.yaml"], 1,
+        "regproc: 1 of 2 files imported; left out: bad.xml; the two do not decide alike, or it could not be proven"
+      ),
+      (["good", "text"], ["--skip-bad"], 0, "regproc: 1 of 2 files imported; left out: text.xml"),
+      (["good", "bad"], [], 1, "regproc: nothing is imported: 3 errors"),
+      (["bad"], ["--skip-bad"], 1, "regproc: nothing is imported: 3 errors"),
+      (["text"], [], 1, "regproc: nothing is imported: 1 error"),
+      (["empty"], [], 1, "regproc: nothing is imported: there is no route in what was given"),
+      (["empty", "good"], [], 0, "regproc: 2 of 2 files imported"),
+      (
+        ["good", "open"], [], 1,
+        "regproc: 2 of 2 files imported; 1 error above to mend in the route file before it can be used"
+      ),
+      (["missing", "good"], ["--skip-bad"], 1, "regproc: missing.xml cannot be read: No such file or directory"),
+      (["good"], ["--against", "none.yaml"], 1, "regproc: none.yaml cannot be read: No such file or directory"),
+      (["good"], ["--output", "none/x.yaml"], 1, "regproc: none/x.yaml cannot be written: No such file or directory"),
+      (["good"], ["--verfy"], 2, "  regproc routes import-camel --help shows what there is"),
+      ([], [], 2, "  regproc routes import-camel --help shows what there is"),
+    ]
+
+    @Test func `however an import ends its last line says so and its exit code too`() async throws {
+      let folder = try TemporaryFolder()
+      func write(_ name: String, _ from: String, _ steps: String) throws {
+        _ = try folder.write(
+          "<routes><route><from uri='eventbus://\(from)-bus-out'/>\(steps)</route></routes>", to: name + ".xml")
+      }
+      let ends = "<to uri='workflow-cmd://complete-as-processed'/>"
+      try write("good", "finalization-new", ends)
+      try write("older", "printing-update", ends)
+      try write("bad", "finalization-lost", "<loop/>")
+      try write("open", "finalization-lost", "<to uri='eventbus://credential-requestor-bus-in'/>")
+      _ = try folder.write("<routes/>", to: "empty.xml")
+      _ = try folder.write("no XML", to: "text.xml")
+      func end(_ words: [String]) async throws -> Program.Ended {
+        try await Program.run(["routes", "import-camel"] + words + ["--home", Program.repository], folder: folder.path)
+      }
+      let same = try await end(["good.xml"]).output
+      _ = try folder.write(same, to: "same.yaml")
+      _ = try folder.write(same.replacing("complete-as-processed", with: "complete-as-failed"), to: "other.yaml")
+      for (files, more, code, last) in Self.imports {
+        let ended = try await end(files.map { $0 + ".xml" } + more)
+        #expect(ended.code == code, "\(files) \(more): \(ended.errors)")
+        #expect(ended.errors.split(separator: "\n").last.map(String.init) == last, "\(files) \(more)")
+      }
+    }
+
     @Test(arguments: [
       ["up"], ["demo"],
       ["run", "packet-validator", "--kafka", "127.0.0.1:1", "--database", "host=/nowhere user=x dbname=x"],

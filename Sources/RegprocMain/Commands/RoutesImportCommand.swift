@@ -44,8 +44,9 @@ enum RoutesImportCommand {
     if !found.problems.isEmpty, end.errors > 0 || !arguments.has("quiet") {
       console.err(found.report(colours: console.errorsAreColoured) + "\n")
     }
-    guard var file = found.file else {
-      console.err("regproc: nothing is imported: \(End.count(end.errors, "error"))\n")
+    guard var file = found.file, !file.flows.isEmpty else {
+      let why = end.errors > 0 ? End.count(end.errors, "error") : "there is no route in what was given"
+      console.err("regproc: nothing is imported: \(why)\n")
       return 1
     }
     if let path = arguments.text("against") {
