@@ -361,7 +361,8 @@ public final class EmbeddedIdentityRepository: IdentityRepository {
     return false
   }
 
-  /// The time of a request against the clock of the database, which all processes share.
+  /// The time of a request, which the caller's clock gives, against that of the server, as MOSIP's repository does: here the database's, which
+  /// all processes share (docs/upstream/scenarios.md#21-identity-repository-read-and-change).
   private static func checkTime(_ clock: any WallClock, _ connection: Connection) throws {
     let theirs = try connection.execute("SELECT clock_timestamp()").only().instant(0)
     guard abs(Double(clock.now.milliseconds - theirs.milliseconds)) <= IdentityRules.mostDeviation * 1000 else {

@@ -21,7 +21,8 @@ public struct IdentityRules: Sendable {
   ]
   /// MOSIP's name of the partner.
   public static let mosipPartner = "mpartner-default-auth"
-  /// Seconds by which the time of a change may differ from the repository's clock.
+  /// Seconds by which the time of a change may differ from the repository's clock
+  /// (docs/upstream/scenarios.md#21-identity-repository-read-and-change).
   static let mostDeviation = 60.0
   /// Fields that a change must have (`mandatory-attributes.id-repository.update-uin`).
   static let mandatoryForChange: Set<String> = ["IDSchemaVersion", "UIN"]

@@ -213,7 +213,7 @@ import Testing
       let repository = try world.repository()
       _ = try await birth(repository, "1")
       let uin = try await uin(repository, "1")
-      for (seconds, isTaken) in [(-70.0, false), (70, false), (-40, true), (40, true)] {
+      for (seconds, isTaken) in [(-70.0, false), (70, false), (-50, true), (50, true)] {
         let clock = ShiftedClock(seconds: seconds)
         let repository = try world.repository(clock: clock)
         var refused: ServiceError?
