@@ -14,6 +14,7 @@ public enum OperationsSchema {
     Migration(version: 69, name: "registrations by process", sql: processes),
     Migration(version: 70, name: "jobs that read the topics", sql: LogJob.table),
     Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
+    Migration(version: 75, name: "registrations whose place another one took", sql: superseded),
     Migration(version: 77, name: "what removes what is old", sql: RetentionSchema.sql),
   ]
 
@@ -59,6 +60,12 @@ public enum OperationsSchema {
     CREATE INDEX change_subject ON regproc.stage_record ((document->>'subjectRid'))
       WHERE stage = 'mosip-mediator' AND collection = 'change_transactions';
     CREATE INDEX event_aid ON regproc.stage_record ((document->>'aid')) WHERE stage = 'opencrvs-mediator' AND collection = 'events';
+    """
+
+  /// What retention removes of registrations whose place another one took.
+  private static let superseded = """
+    CREATE INDEX rid_superseded ON regproc.stage_record (changed_at, key)
+      WHERE stage = 'mosip-mediator' AND collection = 'rids' AND document ? 'supersededBy';
     """
 
   /// What a process or command that operates may do with them.

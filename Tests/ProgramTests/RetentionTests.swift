@@ -15,7 +15,7 @@ extension ProgramTests {
       uniqueKeysWithValues: RetentionSettings.What.allCases.map {
         ("REGPROC_KEEP_" + $0.rawValue.uppercased().replacing("-", with: "_"), "0")
       }
-    ).merging(["REGPROC_KEEP_EVERY": "1", "REGPROC_STAGE_OPENCRVS_MEDIATOR_ANSWER_WITHIN": "0"]) { $1 }
+    ).merging(["REGPROC_KEEP_EVERY": "1"]) { $1 }
 
     private static let left = """
       SELECT what || ' ' || key FROM (
@@ -29,7 +29,7 @@ extension ProgramTests {
       let folder = try TemporaryFolder()
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side, environment: Self.nothingKept)
-      let births = OpenCRVSSide.births(3, run: "KEEP")
+      let births = OpenCRVSSide.births(20, run: "KEEP")
       var program = try await pipeline.start()
       func send() async throws {
         let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
@@ -51,20 +51,24 @@ extension ProgramTests {
       }
       try await nothingIsLeft()
       let first = try await Outcome.read(try pipeline.database())
+      let hops = try await pipeline.query(
+        "SELECT DISTINCT count(*) || ' of ' || count(DISTINCT stage) FROM regproc.hop GROUP BY rid")
+      #expect(hops == ["9 of 9"] && first.rids.count == births.count)
       let told = births.map { side.standIn.returned($0.registrationNumber) }
 
       // Killed, started, sent the same again, and run again from the beginning.
       try await program.killed()
       program = try await pipeline.start()
       try await send()
-      for rid in first.rids {
+      let replayed = first.rids.prefix(3)
+      for rid in replayed {
         let replay = try await Program.run("replay", rid, "--force", "--reason", "a drill", "--data", pipeline.folder)
         #expect(replay.code == 0, "\(replay.errors)")
       }
       try await eventually("every replay has ended") {
         try await pipeline.query(
           "SELECT rid FROM regproc.hop WHERE run = 2 AND state = 2 GROUP BY rid HAVING count(*) >= \(first.verdicts[first.rids[0]]?.count ?? 0) - 1"
-        ).count == births.count
+        ).count == replayed.count
       }
       let last = try await Outcome.atRest(try pipeline.database())
       try await nothingIsLeft()

@@ -4,7 +4,7 @@ import StageKit
 import System
 
 /// What is asked of the object store, from a thread of ours.
-private func awaited<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) throws -> T {
+func awaited<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) throws -> T {
   try blockingAwait { () -> Result<T, any Error> in
     do { return .success(try await body()) } catch { return .failure(error) }
   }.get()
@@ -25,7 +25,7 @@ struct EventRule: RetentionRule {
     let seen = try connection.execute(
       """
       SELECT stage, collection, key, coalesce(document->>'container', \(ErasureScope.container)), document->>'object',
-        \(Self.isOver), created_at::text
+        \(Self.isOver), created_at::text, document ? 'take'
       FROM regproc.stage_record AS e
       WHERE emptied_at IS NULL AND collection IN ('events', 'credentials') AND created_at > $1::timestamptz
         AND created_at <= now() - make_interval(secs => $2) ORDER BY created_at LIMIT $3
@@ -49,7 +49,12 @@ struct EventRule: RetentionRule {
     let account = isCredential ? accounts.mosipEvents : accounts.openCRVSEvents
     let container = (isCredential ? ObjectAccounts.credentials : "") + (try row.text(3))
     guard let key = try isCredential ? "event.json" : row.textOrNull(4) else { return }
-    try awaited { [objects] in try await objects.delete(account: account, container: container, key: key) }
+    let wasSentAgain = try row.bool(7)
+    try awaited { [objects] in
+      // What it said before OpenCRVS sent it again lies beside it.
+      let keys = try await wasSentAgain ? objects.keys(account: account, container: container, prefix: "") : []
+      for key in Set(keys + [key]) { try await objects.delete(account: account, container: container, key: key) }
+    }
   }
 
   private static func keyed(_ text: String) -> String {
@@ -68,75 +73,6 @@ struct EventRule: RetentionRule {
             AND r.key = ANY (\(keyed("(e.document->>'registrationNumber')"))))))
       END
     """
-}
-
-/// Packets in the landing zone whose registration is through and that the packet store has. The uploader passes such a packet on, should it
-/// come again. The registrations by the moment at which they were through, each once, by index registration_status_moved.
-struct LandingZoneRule: RetentionRule {
-  let what = RetentionSettings.What.landingZone
-  let keepsPosition = true
-  /// Seconds.
-  let keep: Double
-  let accounts: ErasureAccounts
-  let objects: any ObjectStore
-  static let batch = 100
-  /// Clocks of processes differ, and a transaction takes its time: what comes into the order behind the position would be left out.
-  static let lag = 600.0
-
-  private struct Packet: Sendable {
-    var reference: PacketReference
-    var id: String
-  }
-
-  func step(from position: String?, on connection: Connection) throws -> RetentionStep {
-    let from = position?.split(separator: "|", maxSplits: 1).map(String.init) ?? ["-infinity", ""]
-    let moved = "coalesce(r.latest_trn_dtimes, r.cr_dtimes)"
-    let seen = try connection.execute(
-      """
-      SELECT r.reg_id, r.source, r.process, coalesce(r.iteration, 1), l.packet_id, \(moved)::text, r.workflow_instance_id
-      FROM regprc.registration AS r LEFT JOIN regprc.registration_list AS l ON l.workflow_instance_id = r.workflow_instance_id
-      WHERE r.status_code = 'PROCESSED' AND (\(moved), r.workflow_instance_id) > ($1::timestamp, $2)
-        AND \(moved) <= (now() AT TIME ZONE 'UTC') - make_interval(secs => $3)
-      ORDER BY \(moved), r.workflow_instance_id LIMIT $4
-      """, [.text(from[0]), .text(from.count > 1 ? from[1] : ""), .double(max(keep, Self.lag)), .int(Self.batch)])
-    var removed = 0
-    for row in seen {
-      let reference = PacketReference(
-        rid: try row.text(0), source: try row.textOrNull(1), process: try row.text(2), iteration: try row.int(3))
-      removed += try remove(Packet(reference: reference, id: try row.textOrNull(4) ?? reference.rid))
-    }
-    return RetentionStep(
-      removed: removed, position: try seen.last.map { "\(try $0.text(5))|\(try $0.text(6))" } ?? position,
-      isLast: seen.count < Self.batch)
-  }
-
-  private func remove(_ packet: Packet) throws -> Int {
-    try awaited { [objects, accounts] in
-      let rid = packet.reference.rid
-      var removed = 0
-      for account in accounts.landingZones {
-        guard try await objects.exists(account: account, container: rid, key: packet.id) else { continue }
-        guard try await Self.isStored(packet.reference, accounts.packetStores, objects) else { continue }
-        try await objects.delete(account: account, container: rid, key: packet.id)
-        removed += 1
-      }
-      return removed
-    }
-  }
-
-  /// Whether a packet store has all three sub-packets of the process.
-  private static func isStored(_ packet: PacketReference, _ stores: [String], _ objects: any ObjectStore) async throws -> Bool {
-    for account in stores {
-      let keys = Set(try await objects.keys(account: account, container: packet.rid, prefix: ""))
-      let isThere = keys.contains { key in
-        let path = key.split(separator: "/")
-        guard path.count == 3, packet.processNames.contains(String(path[1])) else { return false }
-        return SubPacketName.allCases.allSatisfy { keys.contains("\(path[0])/\(path[1])/\(packet.rid)_\($0.rawValue)") }
-      }
-      if isThere { return true }
-    }
-    return false
-  }
 }
 
 /// Folders of the object store in which nothing is left.

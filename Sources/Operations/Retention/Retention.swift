@@ -41,7 +41,9 @@ public struct Retention: Sendable {
       CredentialRule(keep: settings.seconds(.credentialRequests)),
       RowRule.outbox(settings.seconds(.outbox), read: readTopics), RowRule.routes(settings.seconds(.routeVersions)),
       RowRule.reports(settings.seconds(.processReports)),
-      LandingZoneRule(keep: settings.seconds(.landingZone), accounts: accounts, objects: objects),
+      LandingZoneRule(.landingZone, of: .through, keep: settings.seconds(.landingZone), accounts: accounts, objects: objects),
+      LandingZoneRule(.failedPackets, of: .failed, keep: settings.seconds(.failedPackets), accounts: accounts, objects: objects),
+      SupersededRule(keep: settings.seconds(.supersededEvents), accounts: accounts, objects: objects),
       EventRule(keep: settings.seconds(.events), accounts: accounts, objects: objects),
       FolderRule(keep: settings.seconds(.emptyFolders), objects: objects),
     ]

@@ -11,6 +11,9 @@ public struct RetentionSettings: Sendable, Hashable {
     case routeVersions = "route-versions"
     case processReports = "process-reports"
     case events
+    // A number each, which a database has kept: new ones come last.
+    case failedPackets = "failed-packets"
+    case supersededEvents = "superseded-events"
 
     /// Days, where nobody says otherwise.
     public var defaultDays: Int {
@@ -18,7 +21,7 @@ public struct RetentionSettings: Sendable, Hashable {
       case .work, .credentialRequests: 30
       case .hubMessages, .outbox, .landingZone: 7
       case .emptyFolders, .processReports: 1
-      case .routeVersions, .events: 90
+      case .routeVersions, .events, .failedPackets, .supersededEvents: 90
       }
     }
 
@@ -38,6 +41,11 @@ public struct RetentionSettings: Sendable, Hashable {
       case .processReports: "days after which a process that no longer reports itself is forgotten"
       case .events:
         "days after which an event of OpenCRVS that was answered, and a credential event, are removed from the object store"
+      case .failedPackets:
+        "days after which the packet of a registration that failed is removed from the landing zone; that of an OpenCRVS event only once it is in "
+          + "the packet store, so that the event can be sent again"
+      case .supersededEvents:
+        "days after which the event and the packet in the landing zone of a registration are removed whose place another one took"
       }
     }
 

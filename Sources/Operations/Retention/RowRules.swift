@@ -16,8 +16,7 @@ struct RowRule: RetentionRule {
     return RetentionStep(removed: removed, isLast: removed < Self.batch)
   }
 
-  /// Done work, by index work_done. What keeps it from being done again is the record, hop or request by which it was begun; only the
-  /// telling of a birth's error has nothing else, so its row stays.
+  /// Done work, by index work_done. What keeps it from being done again is the record, hop or request by which it was begun.
   static func work(_ keep: Double) -> RowRule {
     RowRule(
       what: .work, keep: keep,
@@ -25,7 +24,6 @@ struct RowRule: RetentionRule {
         WITH old AS MATERIALIZED (
           SELECT stage, kind, key FROM regproc.work
           WHERE state = 1 AND done_at <= now() - make_interval(secs => $1)
-            AND NOT (stage = 'mosip-mediator' AND kind = 'status' AND NOT payload ? 'change')
           ORDER BY done_at LIMIT $2 FOR UPDATE SKIP LOCKED)
         DELETE FROM regproc.work AS w USING old
         WHERE w.stage = old.stage AND w.kind = old.kind AND w.key = old.key AND w.state = 1

@@ -40,7 +40,8 @@ struct CodeFamily: Sendable {
       CodeMeaning("RPR-PKU-SUCCESS-008", "packet uploader: it was there already", "-"),
       CodeMeaning(
         "RPR-PKU-FAILED-004", "packet uploader: the packet is in neither the landing zone nor the packet store",
-        "look who deleted it; have it sent again"),
+        "it was removed `keep.failed-packets` days after its registration failed, or somebody deleted it: put it back into the landing zone and "
+          + "`regproc replay`, or have the person registered under a new RID"),
       CodeMeaning(
         "RPR-PKU-FAILED-005", "packet uploader: the packet is not the one that was announced: another hash", "have it sent again"),
       CodeMeaning(

@@ -108,6 +108,26 @@ struct ToldOfBirthTests {
   }
 
   @Test
+  func `is its error once, also after all done work was removed and the end and the birth come again`() async throws {
+    try await bench.failed()
+    for _ in 1...3 {
+      world.state.withLock { $0.work.removeAll { $0.state == 1 } }
+      try await bench.end("FAILED")
+      try await bench.run()
+      #expect(bench.told() == [])
+    }
+    // A new run that ends otherwise is told, once, and the same end of it no more.
+    world.state.withLock { $0.work.removeAll { $0.state == 1 } }
+    try await bench.replay()
+    for told in [[AgainBench.error("PACKET_VALIDATOR")], []] {
+      try await bench.end("FAILED", at: "PACKET_VALIDATOR")
+      try await bench.run()
+      #expect(bench.told() == told)
+      world.state.withLock { $0.work.removeAll { $0.state == 1 } }
+    }
+  }
+
+  @Test
   func `is under the number of another record only that it is refused, and by whom the number is held`() async throws {
     #expect(try await bench.send().status == 200)
     try await bench.run()
