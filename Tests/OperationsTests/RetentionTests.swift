@@ -164,7 +164,7 @@ import Testing
   @Test func `a packet leaves the landing zone when it is stored and its registration is through`() async throws {
     try await run { stand, connection in
       let parts = ["id", "evidence", "optional"]
-      for rid in ["stored", "part", "failed", "young"] {
+      for rid in ["stored", "part", "open", "young"] {
         put(stand, ObjectAccounts.landingZone, rid, ["p-" + rid])
         put(
           stand, ObjectAccounts.packetStore, rid,
@@ -173,15 +173,15 @@ import Testing
       try connection.script(
         """
         INSERT INTO regprc.registration (workflow_instance_id, reg_id, process, status_code, lang_code, is_active, cr_by, cr_dtimes, iteration)
-        SELECT 'w' || r, r, 'NEW', CASE WHEN r = 'failed' THEN 'FAILED' ELSE 'PROCESSED' END, 'eng', true, 't',
+        SELECT 'w' || r, r, 'NEW', CASE WHEN r = 'open' THEN 'PROCESSING' ELSE 'PROCESSED' END, 'eng', true, 't',
           (now() AT TIME ZONE 'UTC') - CASE WHEN r = 'young' THEN interval '0' ELSE interval '1 hour' END, 1
-        FROM unnest(ARRAY['stored', 'part', 'failed', 'young']) AS r;
+        FROM unnest(ARRAY['stored', 'part', 'open', 'young']) AS r;
         INSERT INTO regprc.registration_list (workflow_instance_id, reg_id, packet_id, lang_code, cr_by, cr_dtimes)
         SELECT workflow_instance_id, reg_id, 'p-' || reg_id, 'eng', 't', now() FROM regprc.registration;
         """)
       try stand.retention(0).work(on: connection)
       #expect(!has(stand, ObjectAccounts.landingZone, "stored", "p-stored"))
-      for rid in ["part", "failed", "young"] { #expect(has(stand, ObjectAccounts.landingZone, rid, "p-" + rid)) }
+      for rid in ["part", "open", "young"] { #expect(has(stand, ObjectAccounts.landingZone, rid, "p-" + rid)) }
       #expect(has(stand, ObjectAccounts.packetStore, "stored", "OPENCRVS/NEW/stored_id"))
       // What was looked at is not looked at again: the walk goes on behind it.
       let position = try texts("SELECT position FROM regproc.retention WHERE name = 'landing-zone'", connection)
