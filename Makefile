@@ -29,8 +29,8 @@ endif
 test-broker: setup  ## what uses a Kafka broker, on one that is for tests alone: make test-broker BROKER=host:port
 	scripts/test --broker "$(BROKER)"
 
-test-chaos: setup   ## what goes wrong around a pipeline and takes minutes: a broker that comes back empty
-	REGPROC_TEST_CHAOS=1 scripts/test --filter ChaosTests
+test-chaos: setup   ## more births through what goes wrong around a pipeline: make test-chaos BIRTHS=300
+	REGPROC_TEST_BIRTHS="$(BIRTHS)" scripts/test --filter ChaosTests
 
 test-containers: setup  ## one container for each stage, killed, scaled and updated while births flow; says what it skips
 	scripts/test-containers

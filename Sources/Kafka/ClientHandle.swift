@@ -13,21 +13,12 @@ final class ClientHandle: @unchecked Sendable {
     self.callbackState = callbackState
   }
 
-  /// How long a client may take to end. It takes milliseconds, or for ever: librdkafka 2.0.2 now and then waits for one of its own broker
-  /// threads that waits for nothing (seen after a topic was deleted under a consumer). Such a client is left behind rather than keeping a
-  /// worker from reopening and the process from ending.
-  private static let longestEnd = 10_000
-
   deinit {
-    let (address, state, ended) = (UInt(bitPattern: raw), callbackState, Semaphore())
-    OwnedThread.start("kafka-end") {
+    let (address, state) = (UInt(bitPattern: raw), callbackState)
+    ClientEnds.begin {
       // A consumer has left its group before this, or is meant to vanish without a word.
       rd_kafka_destroy_flags(OpaquePointer(bitPattern: address), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
       withExtendedLifetime(state) {}
-      ended.signal()
-    }
-    if !ended.wait(milliseconds: Self.longestEnd) {
-      Log("kafka").warning("a client does not end; it is left behind", ["seconds": Self.longestEnd / 1000])
     }
   }
 

@@ -101,9 +101,12 @@ extension KafkaConsumer {
     }
   }
 
-  /// What the group has committed for the assigned partitions; those without a commit are left out. Asks the broker.
-  public func committed(timeoutMilliseconds: Int = 10_000) throws(KafkaError) -> [PartitionOffset] {
-    let list = makeList(assignedPartitions)
+  /// What the group has committed; partitions without a commit are left out. Asks the broker.
+  /// - Parameter partitions: nil for those that are assigned.
+  public func committed(of partitions: [TopicPartition]? = nil, timeoutMilliseconds: Int = 10_000) throws(KafkaError)
+    -> [PartitionOffset]
+  {
+    let list = makeList(partitions ?? assignedPartitions)
     defer { rd_kafka_topic_partition_list_destroy(list) }
     try check(rd_kafka_committed(client.raw, list, Int32(clamping: timeoutMilliseconds)), "read committed offsets")
     if let error = list.firstError { throw KafkaError(error, "read committed offsets") }

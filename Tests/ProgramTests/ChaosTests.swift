@@ -2,6 +2,7 @@ import Glibc
 import HTTP
 import JSON
 import Postgres
+import StandIn
 import System
 import TestSupport
 import Testing
@@ -15,28 +16,29 @@ extension ProgramTests {
       let cluster = PrivateCluster(folder: folder.path + "/postgres")
       let database = try await blocking.run { try cluster.start() }
       let connection = "host=\(database.host) user=\(database.user) dbname=\(database.database)"
-      let disk = try #require(SmallDisk(folder.path + "/data", mib: 48), "NOT TESTED: no file system can be mounted here")
+      let disk = try #require(SmallDisk(folder.path + "/data", mib: 48 + Self.births(16)), "NOT TESTED: no file system can be mounted here")
       defer { disk.remove() }
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--database", connection])
-      let births = OpenCRVSSide.births(16, run: "CHAOS")
+      let births = OpenCRVSSide.births(Self.births(16), run: "CHAOS")
+      let quarter = births.count / 4
       let numbers = births.map(\.registrationNumber)
       let sender = WebhookSender(births, to: pipeline.url + "/webhooks")
       async let delivery: Void = sender.run()
       var program = try await pipeline.start()
       func ended(_ count: Int) async throws -> Bool {
-        try await eventually(within: .seconds(240)) { side.standIn.ended(among: numbers) >= count }
+        try await eventually(within: Self.patience(births)) { side.standIn.ended(among: numbers) >= count }
       }
-      sender.allow(4)
+      sender.allow(quarter)
       #expect(try await ended(2), "\(program.errors.suffix(3000))")
 
       // Nothing can be written any more, in the middle of births.
       try disk.fill()
-      sender.allow(8)
+      sender.allow(2 * quarter)
       #expect(try await eventually { try await Self.health(pipeline)["status"] == "DOWN" }, "\(program.errors.suffix(3000))")
       disk.empty()
       #expect(try await eventually { try await Self.health(pipeline)["status"] == "UP" }, "\(program.errors.suffix(3000))")
-      #expect(try await ended(8), "\(program.errors.suffix(3000))")
+      #expect(try await ended(2 * quarter), "\(program.errors.suffix(3000))")
 
       // Another folder on this database has other keys, and a second process on this folder would do the work twice.
       let stranger = try await Program.run(
@@ -52,12 +54,12 @@ extension ProgramTests {
 
       // Killed on a full disk, and started again when there is room.
       try disk.fill()
-      sender.allow(12)
+      sender.allow(3 * quarter)
       try await program.killed()
       disk.empty()
       program = try await pipeline.start()
-      sender.allow(16)
-      #expect(try await ended(16), "\(program.errors.suffix(3000))")
+      sender.allow(births.count)
+      #expect(try await ended(births.count), "\(program.errors.suffix(3000))")
       await delivery
       #expect(sender.refusals.isEmpty)
       let outcome = try await Outcome.atRest(database)
@@ -69,31 +71,39 @@ extension ProgramTests {
       try await blocking.run { cluster.stop() }
     }
 
-    /// Whether tests that take minutes are asked for (`make test-chaos`).
-    private static let isAskedFor = getenv("REGPROC_TEST_CHAOS") != nil
+    /// How many births go through: so many, or what `make test-chaos BIRTHS=N` says, in fours.
+    private static func births(_ usual: Int) -> Int {
+      (getenv("REGPROC_TEST_BIRTHS").flatMap { Int(String(cString: $0)) } ?? usual) / 4 * 4
+    }
 
-    /// The broker's disk is gone, and an empty one takes its place under the same address. What was on it is in the journal. Once of seven runs
-    /// two births had not ended after four minutes; why is not known, so it is no part of `make test` yet.
-    @Test(
-      .enabled(if: isAskedFor, "only with make test-chaos"),
-      .enabled(if: TransactionalBroker.isThere && OutsideBroker.address == nil, "no broker of our own is installed"))
+    /// How long an end may be waited for.
+    private static func patience(_ births: [SampleBirths.Birth]) -> Duration { .seconds(240 + births.count) }
+
+    /// The broker's disk is gone, and an empty one takes its place under the same address. What was on it is in the journal.
+    ///
+    /// One partition a topic, because noida-db takes records of a transaction that it knows nothing of, and holds it open for ever when the producer
+    /// has given it up: of a batch for several partitions it refuses some and takes others, behind which nobody reads any more. Of a batch for
+    /// one it refuses all (docs/upstream/kafka.md#1-what-test-brokers-do-differently).
+    @Test(.enabled(if: TransactionalBroker.isThere && OutsideBroker.address == nil, "no broker of our own is installed"))
     func `a broker that comes back empty costs no birth`() async throws {
       let port = freePort()
       var broker = try await TransactionalBroker(port: port)
       let side = try OpenCRVSSide()
-      let births = OpenCRVSSide.births(12, run: "LOST")
+      let births = OpenCRVSSide.births(Self.births(12), run: "LOST")
       let numbers = births.map(\.registrationNumber)
-      let processes = try await StageProcesses(broker, side)
+      let processes = try await StageProcesses(broker, side, ["REGPROC_KAFKA_PARTITIONS": "1"])
       try await processes.startAll()
       let sender = WebhookSender(births, to: processes.webhooks)
       async let delivery: Void = sender.run()
-      sender.allow(8)
-      #expect(try await eventually(within: .seconds(240)) { side.standIn.ended(among: numbers) >= 2 }, "\(processes.troubles)")
+      func ended(_ count: Int) async throws -> Bool {
+        try await eventually(within: Self.patience(births)) { side.standIn.ended(among: numbers) >= count }
+      }
+      sender.allow(births.count * 2 / 3)
+      #expect(try await ended(2), "\(processes.troubles)")
       try await broker.stop()
       broker = try await TransactionalBroker(port: port)
-      sender.allow(12)
-      #expect(
-        try await eventually(within: .seconds(240)) { side.standIn.ended(among: numbers) == births.count }, "\(processes.troubles)")
+      sender.allow(births.count)
+      #expect(try await ended(births.count), "\(processes.troubles)")
       await delivery
       let outcome = try await Outcome.atRest(processes.database)
       #expect(outcome.isAtRest, "\(outcome.openHops) \(outcome.openWork) \(processes.troubles)")

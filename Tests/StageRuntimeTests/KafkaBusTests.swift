@@ -233,6 +233,42 @@ import Testing
     }
   }
 
+  @Test func `a broker that forgot what was committed is noticed at the next assignment and both clients are opened anew`() async throws {
+    try await run { place in
+      try place.put(1)
+      let bus = try KafkaBus(place.settings(transactional: true), watch: place.watch)
+      #expect(try place.poll(bus, 1).count == 1)
+      try bus.send([place.hop(place.output, 1)]) { _ in }
+      try bus.settle()
+      // The embedded cluster drops the offsets of a transaction, as a broker does that lost its disk.
+      place.cluster.failNext(.heartbeat, [.unknownMember])
+      let failure = #expect(throws: BusFailure.self) { try place.poll(bus) }
+      #expect(failure?.kind == .fatal, "the producer's number is unknown there as well")
+      #expect(failure?.message.contains(place.input) == true)
+      #expect(place.watch.takeLosses() == [BusWatch.Loss(topic: place.input, count: 0)], "what was not read is sent again at once")
+      try bus.reopen()
+      #expect(try place.poll(bus, 1).map(\.origin.offset) == [0])
+      try bus.send([place.hop(place.output, 2)]) { _ in }
+      try bus.settle()
+      #expect(place.watch.takeLosses().isEmpty)
+      bus.close(leaving: true)
+    }
+  }
+
+  @Test func `a group's offset that is gone or lower was forgotten by the broker and one that went on was not`() {
+    func place(_ topic: String, _ partition: Int32, _ offset: Int64) -> PartitionOffset {
+      PartitionOffset(TopicPartition(topic, partition), offset)
+    }
+    var kept = KeptOffsets()
+    #expect(kept.forgotten([]).isEmpty, "who committed nothing misses nothing")
+    kept.keep([place("a", 0, 5), place("b", 0, 7)])
+    kept.keep([place("a", 0, 4), place("a", 1, 1)])
+    #expect(kept.partitions.count == 3)
+    #expect(kept.forgotten([place("a", 0, 5), place("a", 1, 9), place("b", 0, 7)]).isEmpty)
+    #expect(kept.forgotten([place("a", 0, 4), place("a", 1, 1), place("b", 0, 7)]) == ["a"])
+    #expect(kept.forgotten([place("a", 0, 5)]) == ["a", "b"], "another owner's partition counts as well")
+  }
+
   @Test func `a call of the producer that never comes back is left behind and the work goes on under the same name`() async throws {
     try await run { place in
       try place.put(1)

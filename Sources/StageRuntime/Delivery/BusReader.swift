@@ -3,8 +3,8 @@ import System
 
 /// A worker's consumer, with what its events mean: every one of them is told to the worker's `BusWatch`.
 ///
-/// It also looks for what no event tells: records that were removed before they were read, and transaction markers behind the last
-/// record, which would show as a lag for ever.
+/// It also looks for what no event tells: records that were removed before they were read, topics that began anew because the broker lost what it
+/// had, and transaction markers behind the last record, which would show as a lag for ever.
 final class BusReader {
   private let consumer: KafkaConsumer
   private let watch: BusWatch
@@ -12,6 +12,8 @@ final class BusReader {
   private var seen: [TopicPartition: Int64] = [:]
   /// Behind the last record whose offset is committed.
   private var settled: [TopicPartition: Int64] = [:]
+  /// The same, kept also when the partition goes: the broker has to know it as long as it has the topic.
+  private var kept = KeptOffsets()
   /// Partitions of which it is not known yet whether they begin where the group left off.
   private var unchecked: Set<TopicPartition> = []
   private var statisticsSeen = 0
@@ -80,12 +82,12 @@ final class BusReader {
     if result.records.isEmpty {
       let since = idleSince ?? now
       idleSince = since
-      if now - since >= 1000, now >= nextCheck { lookAfter(now) }
+      if now - since >= 1000, now >= nextCheck { try lookAfter(now) }
     } else {
       idleSince = nil
       watch.received(result.records.topics)
       let starts = result.records.firstOffsets
-      if now >= nextCheck, starts.contains(where: { unchecked.contains($0.partition) }) { checkStarts(now) }
+      if now >= nextCheck, starts.contains(where: { unchecked.contains($0.partition) }) { try checkStarts(now) }
       for start in starts { checkGap(before: start) }
       for next in result.records.nextOffsets { seen[next.partition] = next.offset }
     }
@@ -117,6 +119,7 @@ final class BusReader {
 
   /// Notes what is committed.
   func settle(_ offsets: [PartitionOffset]) {
+    kept.keep(offsets)
     for place in offsets { settled[place.partition] = max(settled[place.partition] ?? 0, place.offset) }
   }
 
@@ -136,18 +139,20 @@ final class BusReader {
 
   // MARK: what no event tells
 
-  private func lookAfter(_ now: Int) {
+  private func lookAfter(_ now: Int) throws(KafkaError) {
     nextCheck = now + Self.checkPause
-    if !unchecked.isEmpty { checkStarts(now) }
+    if !unchecked.isEmpty { try checkStarts(now) }
     commitPositions()
   }
 
   /// Compares where the group left off with what is still there. Asks the broker a few times after each assignment, then no more.
-  private func checkStarts(_ now: Int) {
-    guard let committed = try? consumer.committed(timeoutMilliseconds: watch.limit(5000)) else {
+  private func checkStarts(_ now: Int) throws(KafkaError) {
+    let asked = Set(consumer.assignedPartitions).union(kept.partitions).sorted()
+    guard let committed = try? consumer.committed(of: asked, timeoutMilliseconds: watch.limit(5000)) else {
       nextCheck = now + Self.checkPause
       return
     }
+    try checkMemory(committed)
     for place in committed where unchecked.contains(place.partition) {
       guard let first = try? consumer.bounds(of: place.partition, timeoutMilliseconds: watch.limit(2000)).first else { continue }
       unchecked.remove(place.partition)
@@ -157,6 +162,17 @@ final class BusReader {
     }
     // Those without a commit begin at their first record.
     unchecked.subtract(Set(unchecked).subtracting(committed.map(\.partition)))
+  }
+
+  /// A broker that lost its disk comes back empty. What the producer beside this consumer believes of it is wrong as well, and it would learn that
+  /// from its next transaction alone: so both are opened anew.
+  private func checkMemory(_ committed: [PartitionOffset]) throws(KafkaError) {
+    let topics = kept.forgotten(committed)
+    guard !topics.isEmpty else { return }
+    for topic in topics { watch.beganAnew(topic) }
+    throw KafkaError(
+      code: .fatal, name: "OFFSETS_LOST", operation: "poll",
+      detail: "the broker does not know any more what was committed for \(topics.joined(separator: ", ")): it lost what it had")
   }
 
   /// Of one record a marker may stand before the next; a larger hole is looked into.
@@ -181,6 +197,23 @@ final class BusReader {
     }
     guard !behind.isEmpty, (try? consumer.commit(behind, timeoutMilliseconds: watch.limit(2000))) != nil else { return }
     for place in behind { (seen[place.partition], settled[place.partition]) = (place.offset, place.offset) }
+  }
+}
+
+/// What was committed for a group, as its reader remembers it, against what the broker says.
+struct KeptOffsets: Sendable {
+  private var offsets: [TopicPartition: Int64] = [:]
+
+  var partitions: [TopicPartition] { Array(offsets.keys) }
+
+  mutating func keep(_ committed: [PartitionOffset]) {
+    for place in committed { offsets[place.partition] = max(offsets[place.partition] ?? 0, place.offset) }
+  }
+
+  /// The topics of which the broker has forgotten something: a group's offset goes up, whoever commits it, and is kept as long as somebody reads.
+  func forgotten(_ committed: [PartitionOffset]) -> [String] {
+    let known = Dictionary(committed.map { ($0.partition, $0.offset) }, uniquingKeysWith: max)
+    return Set(offsets.filter { (known[$0.key] ?? -1) < $0.value }.keys.map(\.topic)).sorted()
   }
 }
 

@@ -4,7 +4,7 @@ import System
 
 /// What the bus does for one worker, as the log, health and metrics show it; and how long the worker may still wait for it.
 final class BusWatch: Sendable {
-  /// Records that were taken from a topic before they were read.
+  /// Records that were taken from a topic before they were read; 0 when the topic as a whole is another one.
   struct Loss: Sendable, Equatable {
     var topic: String
     var count: Int
@@ -161,6 +161,14 @@ final class BusWatch: Sendable {
     log.error(
       "records were removed before they were read: the topic's retention is too short, or the stage stood too long",
       ["topic": topic, "count": count, "group": group])
+  }
+
+  /// A topic is another one than before: nobody knows how many records went with the old one.
+  func beganAnew(_ topic: String) {
+    state.withLock { $0.losses.append(Loss(topic: topic, count: 0)) }
+    log.error(
+      "the topic began anew, because the broker lost what it had: what nobody took of it is sent again",
+      ["topic": topic, "group": group])
   }
 
   private func isNew(_ kind: String) -> Bool {
