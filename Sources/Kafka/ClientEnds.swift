@@ -4,9 +4,9 @@ import System
 
 /// Ends clients, each on a thread of its own.
 ///
-/// Nobody waits for that, since a worker with a lost broker opens another client at once and the end of the old one takes milliseconds, or for ever:
-/// librdkafka 2.0.2 now and then waits for one of its own broker threads that waits for nothing (seen after topics vanished under a consumer). Only
-/// the end of the process waits, for a moment: a library that is at work must not be taken down.
+/// Nobody waits for that, since a worker with a lost broker opens another client at once and the end of the old one takes milliseconds,
+/// or for ever: librdkafka 2.0.2 now and then waits for one of its own broker threads that waits for nothing (seen after topics vanished
+/// under a consumer). Only the end of the process waits, for a moment: a library that is at work must not be taken down.
 enum ClientEnds {
   private struct State {
     var latest = 0

@@ -81,9 +81,9 @@ extension ProgramTests {
 
     /// The broker's disk is gone, and an empty one takes its place under the same address. What was on it is in the journal.
     ///
-    /// One partition a topic, because noida-db takes records of a transaction that it knows nothing of, and holds it open for ever when the producer
-    /// has given it up: of a batch for several partitions it refuses some and takes others, behind which nobody reads any more. Of a batch for
-    /// one it refuses all (docs/upstream/kafka.md#1-what-test-brokers-do-differently).
+    /// One partition a topic, because noida-db takes records of a transaction that it knows nothing of, and holds it open for ever when the
+    /// producer has given it up: of a batch for several partitions it refuses some and takes others, behind which nobody reads any more. Of
+    /// a batch for one it refuses all (docs/upstream/kafka.md#1-what-test-brokers-do-differently).
     @Test(.enabled(if: TransactionalBroker.isThere && OutsideBroker.address == nil, "no broker of our own is installed"))
     func `a broker that comes back empty costs no birth`() async throws {
       let port = freePort()

@@ -3,8 +3,8 @@ import System
 
 /// A worker's consumer, with what its events mean: every one of them is told to the worker's `BusWatch`.
 ///
-/// It also looks for what no event tells: records that were removed before they were read, topics that began anew because the broker lost what it
-/// had, and transaction markers behind the last record, which would show as a lag for ever.
+/// It also looks for what no event tells: records that were removed before they were read, topics that began anew because the broker lost
+/// what it had, and transaction markers behind the last record, which would show as a lag for ever.
 final class BusReader {
   private let consumer: KafkaConsumer
   private let watch: BusWatch
@@ -164,8 +164,8 @@ final class BusReader {
     unchecked.subtract(Set(unchecked).subtracting(committed.map(\.partition)))
   }
 
-  /// A broker that lost its disk comes back empty. What the producer beside this consumer believes of it is wrong as well, and it would learn that
-  /// from its next transaction alone: so both are opened anew.
+  /// A broker that lost its disk comes back empty. What the producer beside this consumer believes of it is wrong as well, and it would
+  /// learn that from its next transaction alone: so both are opened anew.
   private func checkMemory(_ committed: [PartitionOffset]) throws(KafkaError) {
     let topics = kept.forgotten(committed)
     guard !topics.isEmpty else { return }
@@ -210,7 +210,8 @@ struct KeptOffsets: Sendable {
     for place in committed { offsets[place.partition] = max(offsets[place.partition] ?? 0, place.offset) }
   }
 
-  /// The topics of which the broker has forgotten something: a group's offset goes up, whoever commits it, and is kept as long as somebody reads.
+  /// The topics of which the broker has forgotten something: a group's offset goes up, whoever commits it, and is kept as long as
+  /// somebody reads.
   func forgotten(_ committed: [PartitionOffset]) -> [String] {
     let known = Dictionary(committed.map { ($0.partition, $0.offset) }, uniquingKeysWith: max)
     return Set(offsets.filter { (known[$0.key] ?? -1) < $0.value }.keys.map(\.topic)).sorted()
