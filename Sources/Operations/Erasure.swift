@@ -198,10 +198,7 @@ public struct Erasure: Sendable {
     var counts: [String: Int] = [:]
     for place in places {
       let objects = objects
-      let count = blockingAwait { () -> Result<Int, any Error> in
-        do { return .success(try await each(objects, place)) } catch { return .failure(error) }
-      }
-      counts[place.account, default: 0] += try count.get()
+      counts[place.account, default: 0] += try blockingAwait { try await each(objects, place) }
       try then(place)
     }
     return counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map {

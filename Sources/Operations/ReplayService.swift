@@ -75,16 +75,13 @@ public final class ReplayService: Sendable {
     let (free, takesLogs) = (Self.most - (all - logs), topics != nil && logs == 0)
     guard free > 0 || takesLogs else { return [] }
     let pool = access.pool
-    return try blockingAwait { () -> Result<[Job], any Error> in
-      do {
-        return .success(
-          try await pool.with { connection in
-            let replays = free > 0 ? try ReplayJob.waiting(limit: free, on: connection) : []
-            let logs = takesLogs ? try LogJob.waiting(limit: 1, on: connection) : []
-            return replays.map { .replay($0) } + logs.map { .log($0) }
-          })
-      } catch { return .failure(error) }
-    }.get()
+    return try blockingAwait {
+      try await pool.with { connection in
+        let replays = free > 0 ? try ReplayJob.waiting(limit: free, on: connection) : []
+        let logs = takesLogs ? try LogJob.waiting(limit: 1, on: connection) : []
+        return replays.map { .replay($0) } + logs.map { .log($0) }
+      }
+    }
   }
 
   private func begin(_ job: Job) {

@@ -144,23 +144,22 @@ public enum OwnedThread {
 }
 
 /// Runs async work from a thread of ours and waits for it. Never call it from a task.
-public func blockingAwait<T: Sendable>(meanwhile: Meanwhile? = nil, _ body: @escaping @Sendable () async -> T) -> T {
-  let done = Semaphore()
-  let box = Mutex<T?>(nil)
-  let boxed = Boxed(box: box, done: done)
-  Task.detached { boxed.finish(await body()) }
+/// - Throws: what the work throws.
+public func blockingAwait<T: Sendable, E: Error>(
+  meanwhile: Meanwhile? = nil, _ body: @escaping @Sendable () async throws(E) -> T
+) throws(E) -> T {
+  let outcome = Boxed<Result<T, E>>()
+  Task.detached {
+    do throws(E) { outcome.finish(.success(try await body())) } catch { outcome.finish(.failure(error)) }
+  }
   var meanwhile = meanwhile
-  if meanwhile?.wait(for: done) == nil { done.wait() }
-  return boxed.take()
+  if meanwhile?.wait(for: outcome.done) == nil { outcome.done.wait() }
+  return try outcome.take().get()
 }
 
 private final class Boxed<T: Sendable>: Sendable {
-  let box: Mutex<T?>
-  let done: Semaphore
-  init(box: consuming Mutex<T?>, done: Semaphore) {
-    self.box = box
-    self.done = done
-  }
+  let done = Semaphore()
+  private let box = Mutex<T?>(nil)
   func finish(_ value: T) {
     box.withLock { $0 = value }
     done.signal()

@@ -70,7 +70,7 @@ struct LandingZoneRule: RetentionRule {
   }
 
   private func remove(_ packet: Packet) throws -> Int {
-    try awaited { [objects, accounts] in
+    try blockingAwait { [objects, accounts] in
       let rid = packet.reference.rid
       var removed = 0
       for account in accounts.landingZones {

@@ -3,13 +3,6 @@ import Registration
 import StageKit
 import System
 
-/// What is asked of the object store, from a thread of ours.
-func awaited<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) throws -> T {
-  try blockingAwait { () -> Result<T, any Error> in
-    do { return .success(try await body()) } catch { return .failure(error) }
-  }.get()
-}
-
 /// Events of OpenCRVS that were answered, and credential events that were worked on. The record with the event's digest stays: the same event
 /// begins nothing. Events as MOSIP's side keeps them stay as long as their registration, for corrections compare with them. By index
 /// stage_record_with_object.
@@ -50,7 +43,7 @@ struct EventRule: RetentionRule {
     let container = (isCredential ? ObjectAccounts.credentials : "") + (try row.text(3))
     guard let key = try isCredential ? "event.json" : row.textOrNull(4) else { return }
     let wasSentAgain = try row.bool(7)
-    try awaited { [objects] in
+    try blockingAwait { [objects] in
       // What it said before OpenCRVS sent it again lies beside it.
       let keys = try await wasSentAgain ? objects.keys(account: account, container: container, prefix: "") : []
       for key in Set(keys + [key]) { try await objects.delete(account: account, container: container, key: key) }
@@ -83,6 +76,6 @@ struct FolderRule: RetentionRule {
   let objects: any ObjectStore
 
   func step(from position: String?, on connection: Connection) throws -> RetentionStep {
-    RetentionStep(removed: try awaited { [objects, keep] in try await objects.removeEmptyFolders(olderThan: keep) })
+    RetentionStep(removed: try blockingAwait { [objects, keep] in try await objects.removeEmptyFolders(olderThan: keep) })
   }
 }

@@ -67,15 +67,12 @@ public final class RetentionService: Sendable {
   }
 
   private func isDue() throws -> Bool {
-    try blockingAwait { [pool] () -> Result<Bool, any Error> in
-      do {
-        return .success(
-          try await pool.with { connection in
-            try Retention.prepare(connection)
-            return try Retention.isDue(connection)
-          })
-      } catch { return .failure(error) }
-    }.get()
+    try blockingAwait { [pool] in
+      try await pool.with { connection in
+        try Retention.prepare(connection)
+        return try Retention.isDue(connection)
+      }
+    }
   }
 
   private func work(_ retention: Retention) throws {

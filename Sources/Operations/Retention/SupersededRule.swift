@@ -35,7 +35,7 @@ struct SupersededRule: RetentionRule {
   /// - Returns: how many objects there were.
   private func remove(_ rid: String, withEvent: Bool) throws -> Int {
     let places = (withEvent ? [accounts.mosipEvents] : []) + accounts.landingZones
-    return try awaited { [objects] in
+    return try blockingAwait { [objects] in
       var removed = 0
       for account in places {
         for key in try await objects.keys(account: account, container: rid, prefix: "") {

@@ -132,12 +132,10 @@ final class SpoolDrain: Sendable {
   }
 
   private func failure(_ request: SpooledRequest) -> (any Error)? {
-    blockingAwait {
-      do {
-        try await self.take(request)
-        return nil
-      } catch { return error }
-    }
+    do {
+      try blockingAwait { try await self.take(request) }
+      return nil
+    } catch { return error }
   }
 
   private func note(_ error: any Error, _ name: String) {
