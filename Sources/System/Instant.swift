@@ -42,7 +42,7 @@ public struct Instant: Hashable, Comparable, Sendable {
   /// `yyyyMMddHHmmss`: the time part of a RID.
   public var compact: String {
     let c = civil
-    return pad(c.year, 4) + pad(c.month, 2) + pad(c.day, 2) + pad(c.hour, 2) + pad(c.minute, 2) + pad(c.second, 2)
+    return c.year.digits(4) + c.month.digits(2) + c.day.digits(2) + c.hour.digits(2) + c.minute.digits(2) + c.second.digits(2)
   }
 
   /// Reads an ISO 8601 moment in UTC or with a numeric offset; fraction digits beyond milliseconds are cut. Nil for anything else.
@@ -225,9 +225,4 @@ public struct CivilTime: Hashable, Sendable {
     let minutes = days * 1440 + Int64(hour * 60 + minute - offset)
     return Instant(milliseconds: minutes * 60_000 + Int64(second * 1000 + millisecond))
   }
-}
-
-private func pad(_ value: Int, _ width: Int) -> String {
-  let text = String(value)
-  return String(repeating: "0", count: max(0, width - text.count)) + text
 }

@@ -23,8 +23,7 @@ public enum VisibleText {
     out.reserveCapacity(bytes.count + 64)
     for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
       if scalar.value > 31, isHidden(scalar) {
-        let digits = String(scalar.value, radix: 16)
-        out += "\\u\(String(repeating: "0", count: 4 - digits.utf8.count))\(digits)".utf8
+        out += "\\u\(scalar.value.digits(4, radix: 16))".utf8
       } else {
         out += UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
       }

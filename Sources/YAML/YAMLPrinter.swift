@@ -279,9 +279,8 @@ public struct YAMLPrinter {
       case " "..."~", "\u{A1}"..."\u{2027}", "\u{202F}"..."\u{D7FF}", "\u{E000}"..."\u{FEFE}", "\u{FF00}"..."\u{FFFD}":
         out.unicodeScalars.append(scalar)
       default:
-        let hex = String(scalar.value, radix: 16)
-        let width = scalar.value < 0x1_0000 ? 4 : 8
-        out += (width == 4 ? "\\u" : "\\U") + String(repeating: "0", count: width - hex.count) + hex
+        let isShort = scalar.value < 0x1_0000
+        out += (isShort ? "\\u" : "\\U") + scalar.value.digits(isShort ? 4 : 8, radix: 16)
       }
     }
     return out + "\""

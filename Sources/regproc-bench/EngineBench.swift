@@ -103,8 +103,7 @@ struct EngineBench {
     let producer = try KafkaProducer(settings: broker.settings)
     let now = Instant.now
     for i in 0..<messages {
-      let number = String(i)
-      let rid = "10001100010" + String(repeating: "0", count: 18 - number.count) + number
+      let rid = "10001100010" + i.digits(18)
       let message = try Message(
         process: Self.process, rid: rid, isValid: true, internalError: false, messageBusAddress: "in-bus-in",
         tags: Self.tags, lastHopTimestamp: now, source: "OPENCRVS", iteration: 1, workflowInstanceId: SecureRandom.uuid())

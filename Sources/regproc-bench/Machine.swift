@@ -133,7 +133,6 @@ func fixed(_ value: Double, _ decimals: Int) -> String {
   for _ in 0..<decimals { scale *= 10 }
   let whole = Int((value * scale).rounded())
   guard decimals > 0 else { return String(whole) }
-  let digits = String(whole.magnitude)
-  let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
-  return (whole < 0 ? "-" : "") + padded.dropLast(decimals) + "." + padded.suffix(decimals)
+  let digits = whole.magnitude.digits(decimals + 1)
+  return (whole < 0 ? "-" : "") + digits.dropLast(decimals) + "." + digits.suffix(decimals)
 }

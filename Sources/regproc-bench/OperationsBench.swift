@@ -140,8 +140,7 @@ struct OperationsBench {
     // Another registration each time.
     func rid() -> String {
       number += 7919
-      let text = String(number % count + 1)
-      return "4" + String(repeating: "0", count: 28 - text.count) + text
+      return "4" + (number % count + 1).digits(28)
     }
     try time("journey by RID", aim: 5) {
       guard try RegistrationView.read(rid(), on: connection) != nil else { throw BenchError("a registration is missing") }

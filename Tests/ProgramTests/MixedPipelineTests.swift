@@ -2,6 +2,7 @@ import TestSupport
 import Glibc
 import JSON
 import Kafka
+import System
 import Testing
 
 extension ProgramTests {
@@ -14,7 +15,7 @@ extension ProgramTests {
     ]
 
     private func rids(_ numbers: Range<Int>) -> [String] {
-      numbers.map { "10001100010" + String(repeating: "0", count: 4 - String($0).count) + "\($0)20260101120000" }
+      numbers.map { "10001100010\($0.digits(4))20260101120000" }
     }
 
     /// What a Java stage may take for granted of a record of its input.

@@ -94,4 +94,18 @@ import Testing
     #expect(sum == 5050)
     pool.close()
   }
+  @Test func `a thread that waits for work gets what it returns, and what it throws`() async throws {
+    struct Fault: Error {}
+    let pool = BlockingPool(name: "test", threads: 1)
+    defer { pool.close() }
+    #expect(try await pool.run { blockingAwait { 7 } } == 7)
+    await #expect(throws: Fault.self) { try await pool.run { try blockingAwait { throw Fault() } } }
+  }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct DigitsTests {
+  @Test func `a number has zeros in front up to its width, and never loses a digit`() {
+    #expect([7.digits(3), 0.digits(2), 1234.digits(2), 7.digits(0)] == ["007", "00", "1234", "7"])
+    #expect([UInt64(0xbeef).digits(16, radix: 16), UInt128.max.digits(32, radix: 16)] == ["000000000000beef", String(repeating: "f", count: 32)])
+  }
 }

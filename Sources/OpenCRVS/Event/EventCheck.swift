@@ -70,13 +70,7 @@ package struct EventDay: Sendable, Equatable {
   var number: Int { CivilTime.days(year: year, month: month, day: day) }
 
   /// As MOSIP writes it: `2024/02/29`.
-  package var mosip: String {
-    func digits(_ number: Int, _ count: Int) -> String {
-      let text = String(number)
-      return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
-    }
-    return "\(digits(year, 4))/\(digits(month, 2))/\(digits(day, 2))"
-  }
+  package var mosip: String { "\(year.digits(4))/\(month.digits(2))/\(day.digits(2))" }
 }
 
 /// Texts of an event as an identity may have them.

@@ -35,9 +35,7 @@ public struct RID: Hashable, Sendable, CustomStringConvertible {
     guard (1...Self.maximumSequence).contains(sequence) else { throw IdentifierError(.ridSequence, "KER-IDV-307") }
     // A moment is written within the years 0 to 9999 whatever it is: that would be a RID of another moment.
     guard Instant.writable.contains(moment) else { throw IdentifierError(.length, "KER-IDV-304") }
-    let count = String(sequence)
-    let zeros = String(repeating: "0", count: 5 - count.utf8.count)
-    try self.init(center + machine + zeros + count + moment.compact)
+    try self.init(center + machine + sequence.digits(5) + moment.compact)
   }
 
   /// The registration centre, 5 digits.

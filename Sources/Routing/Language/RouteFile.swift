@@ -1,4 +1,5 @@
 import Registration
+import System
 import YAML
 
 /// All flows of one route file, ready to decide. What a route file may say is in docs/route-file.md; its keys are `FileKey`, `FlowKey`
@@ -128,8 +129,7 @@ private enum Fingerprint {
       hash ^= UInt128(byte)
       hash &*= prime
     }
-    let hex = String(hash, radix: 16)
-    return String(repeating: "0", count: 32 - hex.utf8.count) + hex
+    return hash.digits(32, radix: 16)
   }
 }
 

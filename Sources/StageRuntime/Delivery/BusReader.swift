@@ -249,7 +249,6 @@ struct StaticMember: Sendable, Hashable {
       default: "_"
       }
     }
-    let digits = String(hash, radix: 16)
-    return String(allowed.prefix(232)) + "-" + String(repeating: "0", count: 16 - digits.count) + digits
+    return String(allowed.prefix(232)) + "-" + hash.digits(16, radix: 16)
   }
 }

@@ -117,10 +117,7 @@ extension OutcomeLines.Line {
   }
 
   /// The trace that every record of a RID carries.
-  static func trace(_ rid: String) -> String {
-    let digits = String(traceId(rid), radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
-  }
+  static func trace(_ rid: String) -> String { traceId(rid).digits(16, radix: 16) }
 }
 
 extension Verdict {

@@ -71,8 +71,7 @@ struct SpoolFolder: Sendable {
     if pread(file, &last, 8, 0) != 8 || last < highest { last = highest }
     last += 1
     guard pwrite(file, &last, 8, 0) == 8 else { throw fault("cannot be written") }
-    let text = String(last)
-    return String(repeating: "0", count: Self.digits - text.utf8.count) + text
+    return last.digits(Self.digits)
   }
 
   /// Writes a file of a new name. When this returns it is on disk for good; until then nobody finds it under its name.
