@@ -5,8 +5,6 @@ import System
 
 /// Works on replay jobs and log jobs beside an engine: on those that came over HTTP, and on those whose worker died.
 public final class ReplayService: Sendable {
-  /// How often it looks for jobs.
-  private static let interval = 3000
   /// Replay jobs at a time; each has its own rate. Of log jobs it is one: each reads whole topics.
   private static let most = 4
 
@@ -22,9 +20,8 @@ public final class ReplayService: Sendable {
   private let instance: String
   private let topics: LogTopics?
   private let active = Mutex<Set<Job>>([])
-  private let stopping = Atomic(false)
-  private let bell = Semaphore()
-  private let ended = Semaphore()
+  private let worked = Semaphore()
+  private let lookout = Lookout("replay-jobs", every: 3000)
   private let log = Log("replay-jobs")
 
   /// - Parameters:
@@ -39,36 +36,22 @@ public final class ReplayService: Sendable {
   }
 
   /// Begins to look for jobs.
-  public func start() { OwnedThread.start("replay-jobs") { self.look() } }
+  public func start() {
+    lookout.start(
+      log, refused: "this process's database role may not work on replay jobs",
+      failing: "replay jobs cannot be looked for; trying again"
+    ) { for job in try self.waiting() { self.begin(job) } }
+  }
 
   /// Ends; jobs that are worked on stay open, for whoever comes next. Blocks until nothing is in hand.
   public func stop() {
-    stopping.store(true, ordering: .relaxed)
-    bell.signal()
-    ended.wait()
+    lookout.stop()
+    lookout.join()
+    // From here on none is begun.
+    while !active.withLock(\.isEmpty) { _ = worked.wait(milliseconds: 50) }
   }
 
-  private var isStopping: Bool { stopping.load(ordering: .relaxed) }
-
-  private func look() {
-    var isFailing = false
-    while !isStopping {
-      do {
-        for job in try waiting() { begin(job) }
-        isFailing = false
-      } catch let error as PostgresError where error.sqlState == "42501" {
-        // Its role is a stage's alone. Jobs are left to processes that may.
-        log.info("this process's database role may not work on replay jobs")
-        break
-      } catch {
-        if !isFailing { log.warning("replay jobs cannot be looked for; trying again", ["error": "\(error)"]) }
-        isFailing = true
-      }
-      _ = bell.wait(milliseconds: Self.interval)
-    }
-    while !active.withLock(\.isEmpty) { _ = bell.wait(milliseconds: 50) }
-    ended.signal()
-  }
+  private var isStopping: Bool { lookout.isStopping }
 
   private func waiting() throws -> [Job] {
     let (logs, all) = active.withLock { ($0.count(where: \.isLog), $0.count) }
@@ -89,8 +72,9 @@ public final class ReplayService: Sendable {
     OwnedThread.start(job.isLog ? "log-job" : "replay-job") { [self] in
       let isDone = work(job)
       _ = active.withLock { $0.remove(job) }
+      worked.signal()
       // What did not go well would not go better at once.
-      if isDone { bell.signal() }
+      if isDone { lookout.ring() }
     }
   }
 

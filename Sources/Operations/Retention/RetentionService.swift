@@ -1,18 +1,14 @@
 import Postgres
 import StageKit
 import StageRuntime
-import Synchronization
 import System
 
 /// Removes what nothing needs any more, beside an engine.
 public final class RetentionService: Sendable {
   private let pool: Pool
   private let database: PostgresSettings
-  private let settings: RetentionSettings
-  private let make: @Sendable (RetentionService) -> Retention
-  private let stopping = Atomic(false)
-  private let bell = Semaphore()
-  private let ended = Semaphore()
+  private let retention: Retention
+  private let lookout: Lookout
   private let log = Log("retention")
 
   /// - Parameters:
@@ -24,46 +20,26 @@ public final class RetentionService: Sendable {
   ) {
     pool = access.pool
     self.database = database
-    self.settings = settings
-    let worker = "\(instance)-\(SecureRandom.uuid())"
-    make = { service in
-      Retention(
-        settings, accounts: ErasureAccounts(access.stages, environment: access.environment), objects: access.objects,
-        readTopics: readTopics, worker: worker, isStopping: { service.isStopping }, pause: { service.rest($0) })
-    }
+    let lookout = Lookout("retention", every: Int(min(settings.every, 10) * 1000))
+    self.lookout = lookout
+    retention = Retention(
+      settings, accounts: ErasureAccounts(access.stages, environment: access.environment), objects: access.objects,
+      readTopics: readTopics, worker: "\(instance)-\(SecureRandom.uuid())", isStopping: { lookout.isStopping },
+      pause: { lookout.rest(milliseconds: $0) })
   }
 
   /// Begins.
-  public func start() { OwnedThread.start("retention") { self.run() } }
+  public func start() {
+    lookout.start(
+      log, refused: "this process's database role may not remove what is old",
+      failing: "what is old cannot be removed; trying again"
+    ) { if try self.isDue() { try self.work() } }
+  }
 
   /// Ends after the step that is in hand. Blocks until then.
   public func stop() {
-    stopping.store(true, ordering: .relaxed)
-    bell.signal()
-    ended.wait()
-  }
-
-  private var isStopping: Bool { stopping.load(ordering: .relaxed) }
-  private func rest(_ milliseconds: Int) { if !isStopping { _ = bell.wait(milliseconds: milliseconds) } }
-
-  private func run() {
-    defer { ended.signal() }
-    let retention = make(self)
-    var isFailing = false
-    while !isStopping {
-      do {
-        if try isDue() { try work(retention) }
-        isFailing = false
-      } catch let error as PostgresError where error.sqlState == "42501" {
-        // Its role is a stage's alone. It is left to processes that may (docs/rights.md).
-        log.info("this process's database role may not remove what is old")
-        return
-      } catch {
-        if !isFailing { log.warning("what is old cannot be removed; trying again", ["error": ErrorText.of(error)]) }
-        isFailing = true
-      }
-      rest(Int(min(settings.every, 10) * 1000))
-    }
+    lookout.stop()
+    lookout.join()
   }
 
   private func isDue() throws -> Bool {
@@ -75,7 +51,7 @@ public final class RetentionService: Sendable {
     }
   }
 
-  private func work(_ retention: Retention) throws {
+  private func work() throws {
     // A mark that is forgotten means a step that is done again.
     let connection = try Connection(database.forgetful)
     defer { connection.close() }

@@ -43,8 +43,7 @@ public final class InstanceName: Sendable {
   private let timing: Timing
   private let holder = SecureRandom.uuid()
   private let state = Mutex((isTaken: false, isRenewing: false))
-  private let bell = Semaphore()
-  private let thread = WorkerThread()
+  private let lookout: Lookout
   private let log = Log("instance")
 
   /// A name, not held yet.
@@ -56,6 +55,7 @@ public final class InstanceName: Sendable {
   ) {
     (self.name, self.stages, self.pool) = (name, stages.sorted(), pool)
     (self.process, self.timing) = (process, timing)
+    lookout = Lookout("instance", every: Int(timing.renewal * 1000))
   }
 
   /// Takes the name; waits for that until it is known whether whoever holds it still runs.
@@ -93,15 +93,14 @@ public final class InstanceName: Sendable {
         return state.isTaken
       })
     else { return }
-    thread.start("instance") { self.renew(whenLost) }
+    lookout.start { self.renew(whenLost) }
   }
 
   /// Gives the name free. Blocks; never call it from a task.
   public func giveFree() {
-    thread.requestStop()
-    bell.signal()
+    lookout.stop()
     let (isTaken, isRenewing) = state.withLock { $0 }
-    if isRenewing { thread.join() }
+    if isRenewing { lookout.join() }
     guard isTaken else { return }
     let (pool, holder) = (pool, holder)
     blockingAwait {
@@ -110,14 +109,11 @@ public final class InstanceName: Sendable {
   }
 
   private func renew(_ whenLost: @Sendable (Taken) -> Void) {
-    while !thread.isStopping {
-      // Without a database it is still the holder: nobody else can take the name either, until the lease is over.
-      if let other = (blockingAwait { try? await self.write(over: []) })?.first {
-        log.error("another process has this one's name", ["process": other.process.id, "host": other.process.host])
-        return whenLost(taken([other], by: other))
-      }
-      _ = bell.wait(milliseconds: Int(timing.renewal * 1000))
-    }
+    // Without a database it is still the holder: nobody else can take the name either, until the lease is over.
+    guard let other = (blockingAwait { try? await self.write(over: []) })?.first else { return }
+    log.error("another process has this one's name", ["process": other.process.id, "host": other.process.host])
+    lookout.stop()
+    whenLost(taken([other], by: other))
   }
 
   /// The holder's process has ended, or is this one, which asked in vain whether it had taken the name.

@@ -55,13 +55,9 @@ final class Pauses: Sendable {
   private let pool: Pool?
   private let state = Mutex<[String: Pause]>([:])
   private let changed: Mutex<@Sendable () -> Void> = Mutex({})
-  private let bell = Semaphore()
-  private let thread = WorkerThread()
+  private let lookout = Lookout("pauses", every: 500)
   private let log = Log("pauses")
   private let isRefused = Atomic(false)
-
-  /// Milliseconds between two questions.
-  private static let interval = 500
 
   /// - Parameter pool: where the pauses stand; nil for a process that nobody pauses.
   init(_ pool: Pool?) { self.pool = pool }
@@ -102,30 +98,17 @@ final class Pauses: Sendable {
   }
 
   func start() {
-    thread.start("pauses") { [self] in
-      var isFailing = false
-      while !thread.isStopping {
-        _ = bell.wait(milliseconds: Self.interval)
-        if thread.isStopping { return }
-        let failure = blockingAwait { () -> String? in
-          do {
-            try await self.look()
-            return nil
-          } catch { return "\(error)" }
-        }
-        if let failure, !isFailing { log.warning("the database does not say what is paused; trying again", ["error": failure]) }
-        isFailing = failure != nil
-      }
-    }
+    let log = log
+    lookout.start(
+      isSeen: true,
+      whenFailing: { log.warning("the database does not say what is paused; trying again", ["error": "\($0)"]) },
+      { try blockingAwait { try await self.look() } })
   }
 
-  func stop() {
-    thread.requestStop()
-    bell.signal()
-  }
+  func stop() { lookout.stop() }
 
   /// Waits for the thread to end. Never call it from a task.
-  func join() { thread.join() }
+  func join() { lookout.join() }
 }
 
 extension Pauses {

@@ -8,7 +8,6 @@ import System
 final class DatabaseClock: WallClock {
   /// Seconds between the two clocks from which on it is said: due times of neither show it, but moments in logs and in tokens do.
   static let tolerance = 1.0
-  private static let interval = 2000
 
   private struct Reading {
     /// The database's moment, and when it was so by the monotonic clock.
@@ -21,8 +20,7 @@ final class DatabaseClock: WallClock {
   private let pool: Pool?
   private let machine: any WallClock
   private let reading = Mutex<Reading?>(nil)
-  private let bell = Semaphore()
-  private let thread = WorkerThread()
+  private let lookout = Lookout("clock", every: 2000)
   private let log = Log("clock")
 
   /// - Parameters:
@@ -59,23 +57,12 @@ final class DatabaseClock: WallClock {
     tell(from: before?.skew ?? 0, to: reading.skew)
   }
 
-  func start() {
-    thread.start("clock") {
-      while !self.thread.isStopping {
-        _ = self.bell.wait(milliseconds: Self.interval)
-        guard !self.thread.isStopping else { break }
-        blockingAwait { try? await self.look() }
-      }
-    }
-  }
+  func start() { lookout.start(isSeen: true) { try blockingAwait { try await self.look() } } }
 
-  func stop() {
-    thread.requestStop()
-    bell.signal()
-  }
+  func stop() { lookout.stop() }
 
   /// Waits for the thread to end. Never call it from a task.
-  func join() { thread.join() }
+  func join() { lookout.join() }
 
   private func tell(from old: Double, to new: Double) {
     let (differed, differs) = (abs(old) > Self.tolerance, abs(new) > Self.tolerance)

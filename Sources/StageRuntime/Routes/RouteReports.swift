@@ -13,8 +13,7 @@ final class RouteReports: Sendable {
   private let instance: String
   private let stages: String
   private let startedAt: Instant
-  private let bell = Semaphore()
-  private let thread = WorkerThread()
+  private let lookout = Lookout("route-reports", every: Int(RouteReports.interval * 1000))
   private let log = Log("route-reports")
 
   init(_ table: RouteTable, pool: Pool, instance: String, stages: [String], startedAt: Instant) {
@@ -25,28 +24,23 @@ final class RouteReports: Sendable {
     self.startedAt = startedAt
   }
 
-  func start() { thread.start("route-reports") { self.run() } }
-
-  /// Reports at once: a version was taken or refused.
-  func reportNow() { bell.signal() }
-
-  /// Ends the reports and takes this process off the list.
-  func stop() {
-    thread.requestStop()
-    bell.signal()
+  func start() {
+    let log = log
+    lookout.start(
+      whenFailing: { _ in log.warning("the route file's version could not be reported; trying again") }, whenOver: { self.remove() },
+      { try self.write() })
   }
 
-  /// Waits for the thread to end. Never call it from a task.
-  func join() { thread.join() }
+  /// Reports at once: a version was taken or refused.
+  func reportNow() { lookout.ring() }
 
-  private func run() {
-    var isFailing = false
-    while !thread.isStopping {
-      let isTold = write()
-      if !isTold, !isFailing { log.warning("the route file's version could not be reported; trying again") }
-      isFailing = !isTold
-      _ = bell.wait(milliseconds: Int(Self.interval * 1000))
-    }
+  /// Ends the reports and takes this process off the list.
+  func stop() { lookout.stop() }
+
+  /// Waits for the thread to end. Never call it from a task.
+  func join() { lookout.join() }
+
+  private func remove() {
     let (pool, instance, stages) = (pool, instance, stages)
     blockingAwait {
       _ = try? await pool.with {
@@ -56,23 +50,20 @@ final class RouteReports: Sendable {
     }
   }
 
-  private func write() -> Bool {
+  private func write() throws {
     let (digest, refused) = (table.routes.digest, table.lastRejection)
     let (pool, instance, stages, startedAt) = (pool, instance, stages, startedAt)
-    return blockingAwait {
-      do {
-        _ = try await pool.with {
-          try $0.execute(
-            """
-            INSERT INTO regproc.route_report AS r (instance, stages, digest, refused, started_at, taken_at)
-            VALUES ($1, $2, $3, $4, $5::timestamptz, now())
-            ON CONFLICT (instance, stages) DO UPDATE SET digest = excluded.digest, refused = excluded.refused,
-              started_at = excluded.started_at, seen_at = now(),
-              taken_at = CASE WHEN r.digest = excluded.digest AND r.started_at = excluded.started_at THEN r.taken_at ELSE now() END
-            """, [.text(instance), .text(stages), .text(digest), Value(refused), .text(startedAt.iso)])
-        }
-        return true
-      } catch { return false }
+    try blockingAwait {
+      _ = try await pool.with {
+        try $0.execute(
+          """
+          INSERT INTO regproc.route_report AS r (instance, stages, digest, refused, started_at, taken_at)
+          VALUES ($1, $2, $3, $4, $5::timestamptz, now())
+          ON CONFLICT (instance, stages) DO UPDATE SET digest = excluded.digest, refused = excluded.refused,
+            started_at = excluded.started_at, seen_at = now(),
+            taken_at = CASE WHEN r.digest = excluded.digest AND r.started_at = excluded.started_at THEN r.taken_at ELSE now() END
+          """, [.text(instance), .text(stages), .text(digest), Value(refused), .text(startedAt.iso)])
+      }
     }
   }
 }

@@ -5,8 +5,6 @@ import System
 /// Whether the data folder can be written and read, as a thread of its own finds every few seconds: a disk that does not answer holds up nobody
 /// who asks how the process is.
 final class DataFolderWatch: Sendable {
-  /// Milliseconds between two looks.
-  private static let interval = 5000
   /// A look that takes longer than so many milliseconds counts as a fault.
   static let patience = 15_000
 
@@ -20,8 +18,7 @@ final class DataFolderWatch: Sendable {
   private let folder: String?
   private let look: @Sendable (String) -> String?
   private let state = Mutex(State())
-  private let bell = Semaphore()
-  private let thread = WorkerThread()
+  private let lookout = Lookout("data-folder", every: 5000)
   private let log = Log("data-folder")
 
   /// - Parameters:
@@ -33,19 +30,11 @@ final class DataFolderWatch: Sendable {
 
   func start() {
     guard let folder else { return }
-    thread.start("data-folder") {
-      while !self.thread.isStopping {
-        self.lookNow(folder)
-        _ = self.bell.wait(milliseconds: Self.interval)
-      }
-    }
+    lookout.start { self.lookNow(folder) }
   }
 
   /// Ends the looks. A disk that does not answer is not waited for.
-  func stop() {
-    thread.requestStop()
-    bell.signal()
-  }
+  func stop() { lookout.stop() }
 
   /// What is wrong, and since when.
   /// - Parameter now: by the monotonic clock.
