@@ -197,8 +197,8 @@ struct GrowthBench {
   private func conclude(_ rows: [Row]) throws {
     func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(1, width - text.count)) }
     for row in rows {
-      say("  " + padded(row.what, 40) + padded(row.found, 24) + padded(row.wanted, 30)
-          + (row.wanted.isEmpty ? "" : row.isGood ? "good" : "NOT GOOD"))
+      let end = row.wanted.isEmpty ? "" : row.isGood ? "good" : "NOT GOOD"
+      say("  " + padded(row.what, 40) + padded(row.found, 24) + padded(row.wanted, 30) + end)
     }
     let bad = rows.filter { !$0.isGood }
     if !bad.isEmpty { throw BenchError("something piles up: " + bad.map(\.what).joined(separator: ", ")) }

@@ -106,6 +106,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct DigitsTests {
   @Test func `a number has zeros in front up to its width, and never loses a digit`() {
     #expect([7.digits(3), 0.digits(2), 1234.digits(2), 7.digits(0)] == ["007", "00", "1234", "7"])
-    #expect([UInt64(0xbeef).digits(16, radix: 16), UInt128.max.digits(32, radix: 16)] == ["000000000000beef", String(repeating: "f", count: 32)])
+    #expect(UInt64(0xbeef).digits(16, radix: 16) == "000000000000beef")
+    #expect(UInt128.max.digits(32, radix: 16) == String(repeating: "f", count: 32))
   }
 }

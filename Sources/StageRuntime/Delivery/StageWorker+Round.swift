@@ -1,6 +1,7 @@
 import Postgres
 import Registration
 import StageKit
+import Synchronization
 import System
 
 extension StageWorker {

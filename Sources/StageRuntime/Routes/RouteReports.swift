@@ -27,8 +27,8 @@ final class RouteReports: Sendable {
   func start() {
     let log = log
     lookout.start(
-      whenFailing: { _ in log.warning("the route file's version could not be reported; trying again") }, whenOver: { self.remove() },
-      { try self.write() })
+      whenFailing: { _ in log.warning("the route file's version could not be reported; trying again") },
+      whenOver: { self.remove() }, { try self.write() })
   }
 
   /// Reports at once: a version was taken or refused.
