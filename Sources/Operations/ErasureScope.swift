@@ -98,6 +98,14 @@ struct ErasureScope: Sendable, Equatable {
     try take(
       try connection.execute(
         """
+        SELECT NULL, former.rid, NULL, NULL, NULL FROM regproc.stage_record
+        CROSS JOIN LATERAL jsonb_array_elements_text(document->'formerRids') AS former(rid)
+        WHERE stage = 'mosip-mediator' AND collection IN ('birth_transactions', 'change_transactions') AND key = ANY($1::text[])
+          AND jsonb_typeof(document->'formerRids') = 'array'
+        """, [sortedKeys]))
+    try take(
+      try connection.execute(
+        """
         SELECT r.key, r.document->>'rid', r.document->>'subjectRid', NULL, NULL
         FROM unnest($1::text[], $2::text[]) AS n(kind, number) JOIN regproc.stage_record AS r ON r.stage = 'mosip-mediator'
           AND r.collection = 'change_transactions' AND r.document->>'registrationNumber' = n.number

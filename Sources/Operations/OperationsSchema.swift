@@ -13,6 +13,7 @@ public enum OperationsSchema {
     Migration(version: 67, name: "births that look like one child", sql: AlikeBirths.index),
     Migration(version: 69, name: "registrations by process", sql: processes),
     Migration(version: 70, name: "jobs that read the topics", sql: LogJob.table),
+    Migration(version: 71, name: "objects that are put again", sql: RetentionSchema.refilled),
     Migration(version: 74, name: "searches by MOSIP's own endpoints", sql: searches),
     Migration(version: 75, name: "registrations whose place another one took", sql: superseded),
     Migration(version: 77, name: "what removes what is old", sql: RetentionSchema.sql),

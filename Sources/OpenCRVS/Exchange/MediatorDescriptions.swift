@@ -50,9 +50,9 @@ package enum MediatorDescriptions {
       details:
         "Idempotent by the record's id, and for what comes after a birth by its time too: the same event again is answered as the first one was.",
       tag: toMosip,
-      parameters: kind == .birth
-        ? [.init("take", "which go it is: more than 1 for a birth that OpenCRVS sent again after its error, which is tried again")]
-        : [],
+      parameters: [
+        .init("take", "which go it is: more than 1 for an event that OpenCRVS sent again after its error, which is tried again")
+      ],
       body: sealed, answers: answers("it is kept, and will be worked on"))
   }
 

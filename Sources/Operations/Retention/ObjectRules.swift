@@ -1,3 +1,4 @@
+import JSON
 import Postgres
 import Registration
 import StageKit
@@ -50,6 +51,9 @@ struct EventRule: RetentionRule {
     }
   }
 
+  /// What came before the event was sent again after its error.
+  private static let formerObjects = "CASE e.collection WHEN 'events' THEN document->'formerObjects' END"
+
   private static func keyed(_ text: String) -> String {
     "ARRAY[\(text), encode(sha256(convert_to(\(text), 'UTF8')), 'hex')]"
   }
@@ -58,12 +62,14 @@ struct EventRule: RetentionRule {
   private static let isOver = """
     e.changed_at <= now() - make_interval(secs => $2) AND CASE e.collection
       WHEN 'credentials' THEN e.stage = 'mosip-mediator' AND e.document->>'status' <> 'Received'
-      ELSE e.stage = 'opencrvs-mediator' AND (e.document->>'status' = 'Failed' OR e.document->>'status' = 'Forwarded' AND EXISTS (
-        SELECT FROM regproc.stage_record AS r WHERE r.stage = e.stage AND r.changed_at <= now() - make_interval(secs => $2) AND (
+      ELSE e.stage = 'opencrvs-mediator' AND (e.document->>'status' = 'Failed' OR e.document->>'status' = 'Forwarded' AND CASE
+        -- What came of a go before is no answer to this one.
+        WHEN (e.document->>'take')::int > 1 THEN e.document->>'latest' IS NOT NULL
+        ELSE EXISTS (SELECT FROM regproc.stage_record AS r WHERE r.stage = e.stage AND r.changed_at <= now() - make_interval(secs => $2) AND (
           r.collection = 'statuses' AND (r.key = ANY (\(keyed("(e.document->>'kind') || ':success:' || e.key")))
             OR r.key = ANY (\(keyed("(e.document->>'kind') || ':error:' || e.key"))))
           OR r.collection = 'tokens' AND e.document->>'kind' = 'birth'
-            AND r.key = ANY (\(keyed("(e.document->>'registrationNumber')"))))))
+            AND r.key = ANY (\(keyed("(e.document->>'registrationNumber')"))))) END)
       END
     """
 }

@@ -24,6 +24,19 @@ enum RetentionSchema {
       WHERE emptied_at IS NULL AND collection IN ('events', 'credentials');
     """
 
+  /// Whoever writes a record whose object was removed may have put one there again, e.g. for an event that OpenCRVS sent again: it is looked
+  /// for once more. The condition cannot name the mark itself: in a new database its column comes later.
+  static let refilled = """
+    CREATE FUNCTION regproc.stage_record_refilled() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF OLD.emptied_at IS NOT NULL THEN NEW.emptied_at := NULL; END IF;
+        RETURN NEW;
+      END
+    $$;
+    CREATE TRIGGER stage_record_refilled BEFORE UPDATE OF document ON regproc.stage_record
+      FOR EACH ROW WHEN (NEW.collection IN ('events', 'credentials')) EXECUTE FUNCTION regproc.stage_record_refilled();
+    """
+
   /// Makes the rows that are missing.
   static func prepare(_ connection: Connection) throws {
     let all = RetentionSettings.What.allCases

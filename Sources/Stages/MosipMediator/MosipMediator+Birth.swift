@@ -37,7 +37,7 @@ extension MosipMediator {
     }
 
     let transaction = OpenCRVSRecordKey.of(event)
-    let go = request.query("take").flatMap { Int($0) }
+    let go = Self.sending(of: request)
     if let answer = try await answerOfKnown(event, transaction, go, context) { return answer }
     if let carried = event.bundle.birthApplicationId, !OpenCRVSRecordKey.isRID(carried) {
       throw MediatorError(.ridUnreadable, "the application id is not a RID")
@@ -80,7 +80,14 @@ extension MosipMediator {
     throw MediatorError(.conflict, "the registration number belongs to another record", otherRecord: owner.transaction)
   }
 
+  /// The answer to a birth that is known; what has to begin has begun. Of two that begin the same go at once the second one looks again.
   private func answerOfKnown(_ event: OpenCRVSEvent, _ transaction: String, _ go: Int?, _ context: StageContext) async throws
+    -> Response?
+  {
+    try await untilCommitted { try await answerNow(event, transaction, go, context) }
+  }
+
+  private func answerNow(_ event: OpenCRVSEvent, _ transaction: String, _ go: Int?, _ context: StageContext) async throws
     -> Response?
   {
     guard let known = try await context.store.record(BirthRecord.self, transaction) else { return nil }
@@ -92,7 +99,10 @@ extension MosipMediator {
     if known.isSentAgain(go) { return try await tryAgain(known, event, isSame: isSame, go, context) }
     // Sent again after an error that is over: it runs again already. What comes of that is the answer to this event too.
     if let go, go > known.take { return try await counted(known, go, context) }
-    guard isSame else { throw MediatorError(.conflict, "the same record was received before with other content") }
+    // A go that was counted before is answered as it was then.
+    guard isSame || go ?? 1 > 1 else {
+      throw MediatorError(.conflict, "the same record was received before with other content")
+    }
     return taken(known.rid, context)
   }
 

@@ -135,11 +135,10 @@ extension OpenCRVSMediator {
       id: kind == .birth ? event.bundle.compositionId : record.key, envelope: envelope,
       signature: try await keys.sign(envelope, as: MediatorOwner.opencrvs))
     let response: ClientResponse
-    let go = kind == .birth ? "?take=\(record.take)" : ""
     do {
       response = try await MediatorClient(http: context.services.http).post(
         message.encoded(.standard, at: context.services.clock.now),
-        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path + go),
+        to: settings.text("mosip-url").appending(path: "/opencrvs/v1" + kind.path + "?take=\(record.take)"),
         headers: try await mosipHeaders(record.trace, context),
         service: "MOSIP-side mediator")
     } catch let refusal as MediatorClient.RefusedError {

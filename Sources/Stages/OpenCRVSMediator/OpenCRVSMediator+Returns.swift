@@ -162,6 +162,11 @@ extension OpenCRVSMediator {
       var event = try await event()
       // The same token after an error is what there is to tell again.
       guard known == nil || what == .token && event?.hasError == true else { return false }
+      // How a try ended whose place another one took is kept, and is nothing to tell.
+      if let result = record as? ResultRecord, result.status == .error, event?.isBeyond(result.aid) == true {
+        try await context.store.commit([record.writing])
+        return true
+      }
       var changes = known == nil ? [record.writing] : []
       if let what = what ?? (event?.generation == nil ? nil : .result) {
         let work = telling(

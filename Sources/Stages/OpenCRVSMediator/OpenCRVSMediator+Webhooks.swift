@@ -127,7 +127,7 @@ extension OpenCRVSMediator {
   /// What an event that comes in is to what is known.
   private enum Standing {
     case new
-    /// Of a birth whose error there was to tell: it is tried again; under a new application id when it is another content, or another action.
+    /// Of an event whose error there was to tell: it is tried again; under a new application id when it is another content, or another action.
     case again(EventRecord, isSame: Bool)
     case known(Response)
   }
@@ -150,7 +150,7 @@ extension OpenCRVSMediator {
     let isSame = try await event.isSame(asDigest: known.digest) {
       try await contents(context).get(container: known.container, key: known.object)
     }
-    if known.kind == .birth, known.hasEnded, known.hasError { return .again(known, isSame: isSame && generation != .actions) }
+    if known.kind != nil, known.hasEnded, known.hasError { return .again(known, isSame: isSame && generation != .actions) }
     // A registration that OpenCRVS waits for may be asked for once more by a corrected record while it is on its way: both get one answer.
     // And 1.7 and 1.8 send the webhook too, once it is registered.
     guard isSame || generation != nil || known.generation != nil else {

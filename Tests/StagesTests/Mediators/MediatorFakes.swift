@@ -375,6 +375,13 @@ struct FakePipeline: PipelineEntrance {
   func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain {
     try world.step { state in
       guard state.runsAgain == .begun else { return state.runsAgain }
+      if state.registrations?[rid]?.statusCode == .failed,
+        state.records["mosip-mediator|rids|\(rid)"]?.document["change"]?.bool == true
+      {
+        state.registrations?[rid]?.statusCode = .processing
+        state.ranAgain.append(rid)
+        return .begun
+      }
       let births = state.records.filter { $0.key.hasPrefix("mosip-mediator|birth_transactions|") }
       guard let place = births.first(where: { $0.value.document["rid"]?.string == rid })?.key,
         state.records[place]?.document["outcome"] != nil

@@ -126,7 +126,8 @@ extension MosipMediator {
     if change.kind == .deathCorrection, policy.deathCorrectionFields.isEmpty { return [:] }
     let new = try await mapped(event, context)
     var old = identity.fields.object ?? [:]
-    if change.kind == .birthCorrection,
+    // What an earlier try has changed is in the identity alone.
+    if change.kind == .birthCorrection, change.formerRid == nil,
       let baseline = try await baseline(of: change, line(change.recordId, context), context)
     {
       old = try await mapped(baseline, context)

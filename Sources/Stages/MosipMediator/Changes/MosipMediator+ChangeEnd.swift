@@ -141,7 +141,7 @@ extension MosipMediator {
       for index in persons.indices {
         persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
         persons[index].reversals += 1
-        if isDone, change.to == .activated { persons[index].deactivatedBy = nil }
+        if isDone && change.to == .activated || change.formerRid != nil { persons[index].deactivatedBy = nil }
       }
       return []
     case .birthRevocation:
@@ -149,14 +149,14 @@ extension MosipMediator {
       for index in persons.indices {
         persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
         persons[index].reasons.append(PersonRecord.Reason(.revocation, line.key))
-        if isDone { persons[index].deactivatedBy = change.rid }
+        if let rid = isDone ? change.rid : change.formerRid { persons[index].deactivatedBy = rid }
       }
       return []
     case .birthReinstatement:
       line.isRevoked = false
       for index in persons.indices {
         persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
-        if isDone { persons[index].deactivatedBy = nil }
+        if isDone || change.formerRid != nil { persons[index].deactivatedBy = nil }
       }
       return []
     }
@@ -169,11 +169,12 @@ extension MosipMediator {
   ) async throws -> [StageChange] {
     line.hasDeath(by: change)
     // Without a change of the identity its repository does not know this RID.
-    line.rid = isDone ? change.rid : change.subjectRid
+    line.rid = isDone ? change.rid : change.formerRid ?? change.subjectRid
     for index in persons.indices {
       persons[index].reasons.removeAll { $0.isOf(change.kind, line.key) }
       persons[index].reasons.append(PersonRecord.Reason(policy.deathAction.deactivates ? .death : .flag, line.key))
       if isDone, change.to == .deactivated { persons[index].deactivatedBy = change.rid }
+      if !isDone, policy.deathAction.deactivates, let rid = change.formerRid { persons[index].deactivatedBy = rid }
     }
     guard let number = change.registrationNumber,
       try await !context.store.has(DeathNumber.self, OpenCRVSRecordKey.of(number))
@@ -260,7 +261,7 @@ extension MosipMediator {
   // MARK: telling
 
   /// The work of telling the OpenCRVS side how this go of a change ended.
-  private static func telling(_ key: String, take: Int) -> WorkItem {
+  static func telling(_ key: String, take: Int) -> WorkItem {
     WorkItem(kind: status, key: "\(key)#\(take)", payload: ["change": .string(key)])
   }
 
@@ -295,15 +296,20 @@ extension MosipMediator {
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the result cannot be reported")
     }
-    if change.status == .changed {
-      var told = change
-      told.status = .told
-      do {
-        try await context.store.commit([told.writing])
-      } catch is StoreConflict {
-        // Told by another process too.
-      }
-    }
+    try await wasTold(change, context)
     return .done
+  }
+
+  /// The OpenCRVS side has heard how this go ended: whoever sends the event again after an error means another one.
+  private func wasTold(_ change: ChangeRecord, _ context: StageContext) async throws {
+    var told = change
+    if change.status == .changed { told.status = .told }
+    if change.errorCode != nil { told.toldTake = change.take }
+    guard told.document != change.document else { return }
+    do {
+      try await context.store.commit([told.writing])
+    } catch is StoreConflict {
+      // Told by another process too, or the next go has begun.
+    }
   }
 }

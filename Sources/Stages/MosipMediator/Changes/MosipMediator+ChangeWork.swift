@@ -66,6 +66,7 @@ extension MosipMediator {
 
   private func findPerson(_ change: inout ChangeRecord, _ context: StageContext) async throws -> WorkOutcome? {
     try await auditDecisions(change, context)
+    if change.runsItsRegistrationAgain { return try await runRegistrationAgain(&change, context) }
     if let decided = try change.withEarlierDecisions(),
       try await context.services.identities.identity(.rid(change.rid)) != nil
     {
@@ -296,7 +297,7 @@ extension MosipMediator {
     }
     if let replay = change.replays.last, replay.take == change.take {
       try await context.services.audit.record([entry("replayed", replay, key: "replay")])
-    } else if let release = change.release {
+    } else if let release = change.release, change.sentAgainTake != change.take {
       try await context.services.audit.record([entry("released", release, key: "release")])
     }
   }

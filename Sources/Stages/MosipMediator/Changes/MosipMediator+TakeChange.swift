@@ -10,30 +10,57 @@ extension MosipMediator {
   /// `POST /death`, `/birthCorrection` and so on.
   func takeChange(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> Response {
     let event = try await opened(kind, request, context)
-    let key = OpenCRVSRecordKey.of(event)
+    let (key, sending) = (OpenCRVSRecordKey.of(event), Self.sending(of: request))
     for _ in 0..<8 {
-      if let answer = try await answerOfKnownChange(event, kind, key, context) { return answer }
-      let rid = try await unusedRID(of: event, context)
-      let object = "event-\(event.digest).json"
-      try await events(context).put(event.encoded, container: rid, key: object)
-      var line = try await self.line(event.bundle.compositionId, context)
-      line.queue.append(key)
       do {
-        try await context.store.commit(
-          [
-            ChangeRecord(key, kind, event, rid: rid, object: object, at: context.clock.now).writing,
-            RIDOwner(rid, of: key, isChange: true).writing, line.writing,
-          ] + (line.queue.count == 1 ? [.schedule(Self.work(on: key, take: 1))] : []))
+        if let known = try await change(key, context) {
+          return takenChange(kind, try await ridOfKnown(known, event, sending, context), context)
+        }
+        let change = try await begin(event, kind, key, sending: sending ?? 1, context)
+        context.log.info(
+          "a change is taken", ["kind": kind.rawValue, "rid": change.rid, "key": key, "trace": Self.trace(of: request)])
+        return takenChange(kind, change.rid, context)
       } catch is StoreConflict {
         // The same event at the same time, another event of the record, or a RID that is taken: looked at again.
         continue
       }
-      context.log.info("a change is taken", ["kind": kind.rawValue, "rid": rid, "key": key, "trace": Self.trace(of: request)])
-      return takenChange(kind, rid, context)
     }
     throw ServiceError(
       .unavailable, service: context.stage, code: MediatorError.Code.serviceUnreachable.rawValue,
       "a record is changed by many at once")
+  }
+
+  /// Which sending of an event by OpenCRVS it is, as the OpenCRVS side counts; nil for a side that does not.
+  static func sending(of request: Request) -> Int? { request.query("take").flatMap { Int($0) } }
+
+  /// Takes an event under a RID that is nobody's yet, and gives it a place in the line of its record, in one commit.
+  /// - Parameters:
+  ///   - former: the try whose place it takes; its RID is history from then on.
+  ///   - more: what changes with it.
+  func begin(
+    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, sending: Int, over former: ChangeRecord? = nil,
+    also more: [StageChange] = [], _ context: StageContext
+  ) async throws -> ChangeRecord {
+    let rid = try await unusedRID(of: event, context)
+    let object = "event-\(event.digest).json"
+    try await events(context).put(event.encoded, container: rid, key: object)
+    let change = ChangeRecord(
+      key, kind, event, rid: rid, object: object, at: context.clock.now, sending: sending, over: former,
+      formerRid: try await ridWithEffect(of: former, context))
+    var changes = [change.writing, RIDOwner(rid, of: key, isChange: true).writing]
+    if let former {
+      let birth = former.plan == .create ? OpenCRVSRecordKey.of(former.recordId) : nil
+      changes.append(RIDOwner(former.rid, of: key, isChange: true, making: birth, supersededBy: rid).overwriting)
+    }
+    try await context.store.commit(changes + more + queued(key, take: change.take, event.bundle.compositionId, context))
+    return change
+  }
+
+  /// The changes that put a go of a change at the end of its record's line, and begin its work where nothing is before it.
+  func queued(_ key: String, take: Int, _ recordId: String, _ context: StageContext) async throws -> [StageChange] {
+    var line = try await self.line(recordId, context)
+    if !line.queue.contains(key) { line.queue.append(key) }
+    return [line.writing] + (line.queue.first == key ? [.schedule(Self.work(on: key, take: take))] : [])
   }
 
   /// The event of a request, proved to be the OpenCRVS side's and of this kind.
@@ -58,17 +85,6 @@ extension MosipMediator {
       await recordRefusal(of: message.id, fault, context)
       throw fault
     }
-  }
-
-  private func answerOfKnownChange(
-    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, _ context: StageContext
-  ) async throws -> Response? {
-    guard let known = try await change(key, context) else { return nil }
-    let isSame = try await event.isSame(asDigest: known.digest) {
-      try await events(context).get(container: known.rid, key: known.object)
-    }
-    guard isSame else { throw MediatorError(.conflict, "the same record was received before with other content") }
-    return takenChange(kind, known.rid, context)
   }
 
   /// Upstream answers a death with the application id as its message; the others are ours.

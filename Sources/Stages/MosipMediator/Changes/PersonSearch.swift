@@ -33,6 +33,7 @@ struct PersonSearch: Sendable {
       if let identity, !found.contains(where: { $0.uin == identity.uin }) { found.append(identity) }
     }
 
+    if let rid = change.formerRid { add(try await identities.identity(.rid(rid))) }
     switch change.kind.subject {
     case .birth:
       for birth in try await births() {

@@ -61,7 +61,9 @@ struct BirthRecord: KeptRecord {
       "registrationNumber": JSONValue(registrationNumber),
     ]
     if let by { document["by"] = .string(by) }
-    guard former != nil else { return }
+    guard let former else { return }
+    let earlier = former.document["formerRids"]?.array ?? []
+    document["formerRids"] = former.rid == rid ? former.document["formerRids"] : .array(earlier + [.string(former.rid)])
     document["take"] = JSONValue(take)
     document["ends"] = JSONValue(ends)
     document["toldEnd"] = toldEnd.map { JSONValue($0) }

@@ -67,8 +67,16 @@ struct ChangeRecord: KeptRecord {
   /// The application id of this change.
   let rid: String
   var status: Status { didSet { document["status"] = .string(status.rawValue) } }
-  /// Which go this is: 1 for the first, one more after each release.
+  /// Which go this is: 1 for the first, one more after each release and replay, and each time that OpenCRVS sent it again after its error.
   var take: Int { didSet { document["take"] = JSONValue(take) } }
+  /// Which sending of it by OpenCRVS this is: 1 for the first, one more each time that it came again after its error.
+  var sending: Int { didSet { document["sending"] = JSONValue(sending) } }
+  /// The last go whose error the OpenCRVS side was told.
+  var toldTake: Int? { didSet { document["toldTake"] = toldTake.map { JSONValue($0) } } }
+  /// The go that was begun because OpenCRVS had sent it again; nil where none was.
+  let sentAgainTake: Int?
+  /// The RID of an earlier try that ended in an error although it had changed the identity.
+  let formerRid: String?
   let recordId: String
   /// Of the event.
   let digest: String
@@ -111,13 +119,23 @@ struct ChangeRecord: KeptRecord {
   private(set) var document: JSONValue
 
   /// A change that is taken.
-  init(_ key: String, _ kind: EventKind, _ event: OpenCRVSEvent, rid: String, object: String, at now: Instant) {
+  /// - Parameters:
+  ///   - sending: which sending of it by OpenCRVS it is.
+  ///   - former: the try that failed, or was held, and whose place it takes.
+  ///   - formerRid: the RID of an earlier try that changed the identity all the same.
+  init(
+    _ key: String, _ kind: EventKind, _ event: OpenCRVSEvent, rid: String, object: String, at now: Instant, sending: Int = 1,
+    over former: ChangeRecord? = nil, formerRid: String? = nil
+  ) {
     self.key = key
-    version = nil
+    version = former?.version
     eventKind = kind
     self.rid = rid
     status = .taken
-    take = 1
+    take = former.map { $0.take + 1 } ?? 1
+    self.sending = sending
+    sentAgainTake = former == nil ? nil : take
+    self.formerRid = formerRid
     recordId = event.bundle.compositionId
     digest = event.digest
     self.object = object
@@ -134,6 +152,11 @@ struct ChangeRecord: KeptRecord {
       "numberKind": .string(kind.numberKind.rawValue), "registrationNumber": JSONValue(registrationNumber),
       "lastModified": JSONValue(lastModified), "takenAt": .string(now.iso),
     ]
+    if sending > 1 { document["sending"] = JSONValue(sending) }
+    guard let former else { return }
+    document["sentAgainTake"] = JSONValue(take)
+    document["formerRids"] = .array((former.document["formerRids"]?.array ?? []) + [.string(former.rid)])
+    document["formerRid"] = JSONValue(formerRid)
   }
 
   init(_ record: StageRecord) throws(ServiceError) {
@@ -144,6 +167,10 @@ struct ChangeRecord: KeptRecord {
     rid = try read.text("rid")
     status = try read.choice("status")
     take = try Self.take(read)
+    sending = try read.optionalNumber("sending") ?? 1
+    toldTake = try read.optionalNumber("toldTake")
+    sentAgainTake = try read.optionalNumber("sentAgainTake")
+    formerRid = try read.optionalText("formerRid")
     recordId = try read.text("recordId")
     digest = try read.text("digest")
     object = try read.text("object")
@@ -203,6 +230,9 @@ struct ChangeRecord: KeptRecord {
     document["packetHash"] = .string(hash)
     document["leftOut"] = .array(leftOut.map(JSONValue.string))
   }
+
+  /// Whether its packet was taken.
+  var wasUploaded: Bool { document["uploadedAt"]?.string != nil }
 
   /// Its packet was taken. Whoever replays it looks at this.
   mutating func isUploaded(at now: Instant) { document["uploadedAt"] = .string(now.iso) }

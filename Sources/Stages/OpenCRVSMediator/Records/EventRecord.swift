@@ -132,6 +132,11 @@ struct EventRecord: KeptRecord, Tellable {
     document["digest"] = .string(event.digest)
     document["object"] = .string(object)
     document["container"] = .string(OpenCRVSRecordKey.container(former.key))
+    // Whoever removes the content by age removes that of the goes before as well.
+    if former.object != object, former.container == OpenCRVSRecordKey.container(former.key) {
+      document["formerObjects"] = Self.list(document["formerObjects"], with: former.object, without: object)
+    }
+    if !isSame, let aid = former.takenAid { document["formerAids"] = Self.list(document["formerAids"], with: aid) }
     document["registrationNumber"] = .string(number)
     document["lastModified"] = JSONValue(event.bundle.task.lastModified)
     document["status"] = .string(Status.received.rawValue)
@@ -142,6 +147,18 @@ struct EventRecord: KeptRecord, Tellable {
     if !isSame { document["aid"] = nil }
     try self.init(
       StageRecord(collection: Self.collection, key: former.key, version: former.version ?? 0, document: document))
+  }
+
+  /// A list of texts, each once.
+  private static func list(_ known: JSONValue?, with text: String, without other: String? = nil) -> JSONValue {
+    let texts = (known?.array ?? []).compactMap(\.string).filter { $0 != text && $0 != other }
+    return .array((texts + [text]).map(JSONValue.string))
+  }
+
+  /// Whether an application id is that of a try whose place another one has taken.
+  func isBeyond(_ aid: String?) -> Bool {
+    guard let aid, status == .forwarded, aid != takenAid else { return false }
+    return document["formerAids"]?.array?.contains(.string(aid)) == true
   }
 
   /// The trace by which it is known before it has a RID, as the id in the header `b3`.
