@@ -296,6 +296,39 @@ import Testing
     }
   }
 
+  @Test func `an event that was sent again goes as well with what came before it and not before its answer`() async throws {
+    try await run { stand, connection in
+      let account = ObjectAccounts.openCRVSEvents
+      for key in ["r", "s"] { put(stand, account, key, ["first"]) }
+      try connection.script(
+        """
+        INSERT INTO regproc.stage_record (stage, collection, key, version, document) VALUES
+          ('opencrvs-mediator', 'events', 'r', 1, '{"status": "Failed", "kind": "birth", "object": "first"}'),
+          ('opencrvs-mediator', 'events', 's', 1, '{"status": "Forwarded", "kind": "death", "object": "first", "latest": "e"}'),
+          ('opencrvs-mediator', 'statuses', 'death:error:s', 1, '{}');
+        """)
+      try stand.retention(0).work(on: connection)
+      for key in ["r", "s"] { #expect(!has(stand, account, key, "first")) }
+      // The same content again, and other content while that is still there.
+      put(stand, account, "r", ["first"])
+      put(stand, account, "s", ["first", "second"])
+      try connection.script(
+        """
+        UPDATE regproc.stage_record SET document = document || '{"take": 2, "status": "Failed"}' WHERE key = 'r';
+        UPDATE regproc.stage_record SET document = (document - 'latest')
+          || '{"take": 2, "object": "second", "formerObjects": ["first"]}' WHERE key = 's';
+        """)
+      try stand.expire(connection)
+      try stand.retention(0).work(on: connection)
+      #expect(!has(stand, account, "r", "first"))
+      #expect(has(stand, account, "s", "second"), "it waits for its answer")
+      try connection.script("UPDATE regproc.stage_record SET document = document || '{\"latest\": \"e\"}' WHERE key = 's'")
+      try stand.expire(connection)
+      try stand.retention(0).work(on: connection)
+      for object in ["first", "second"] { #expect(!has(stand, account, "s", object)) }
+    }
+  }
+
   private func fill(_ count: Int, _ connection: Connection) throws {
     _ = try connection.execute(
       """

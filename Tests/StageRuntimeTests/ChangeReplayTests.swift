@@ -104,6 +104,32 @@ import Testing
     }
   }
 
+  @Test func `of an event that was sent again the second try is worked on and the first is history`() async throws {
+    try await Bench.run { bench async throws in
+      try await bench.pool.with { connection in
+        let more: JSONObject = [
+          "rid": "9", "take": 2, "sending": 2, "sentAgainTake": 2, "toldTake": 2, "formerRids": ["1"], "release": .null,
+        ]
+        try put("change_transactions", key, change("Failed", plan: "status", more), connection)
+        try put("rids", "1", ["txnId": .string(key), "change": true, "supersededBy": "9"], connection)
+        try put("rids", "9", ["txnId": .string(key), "change": true], connection)
+        #expect(try start(bench, connection, "1") == nil, "a registration, perhaps")
+        let registrations = Replay(routes: bench.table.routes, stages: Array(bench.files.values), takesMessages: ["a"])
+        let refusal = #expect(throws: LifecycleError.self) {
+          try registrations.checkBirth("1", isDryRun: true, connection)
+        }
+        #expect(refusal?.code == "superseded" && refusal?.message.contains("9") == true)
+        guard case .goAgain(before: 0)? = try start(bench, connection, "9")?.way else {
+          Issue.record("it goes again")
+          return
+        }
+        let again = try #require(try document("change_transactions", key, connection))
+        #expect(again["take"] == 3 && again["sending"] == 2 && again["rid"] == "9")
+        #expect(try work(connection) == [#"change \#(key)#3 {"key": "\#(key)"}"#])
+      }
+    }
+  }
+
   @Test func `of a change that is done the result is told again`() async throws {
     try await Bench.run { bench async throws in
       try await bench.pool.with { connection in

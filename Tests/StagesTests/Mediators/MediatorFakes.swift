@@ -47,7 +47,15 @@ struct MemoryStageStore: StageStore {
     }
   }
 
-  func commit(_ changes: [StageChange]) async throws { try world.step { try Self.apply(changes, stage, &$0) } }
+  func commit(_ changes: [StageChange]) async throws {
+    let other = world.state.withLock { state in
+      guard let other = state.beforeCommit, other.stage == stage else { return (@Sendable () async throws -> Void)?.none }
+      state.beforeCommit = nil
+      return other.body
+    }
+    try await other?()
+    try world.step { try Self.apply(changes, stage, &$0) }
+  }
 
   static func apply(_ changes: [StageChange], _ stage: String, _ state: inout MediatorWorld.State) throws {
     var next = state

@@ -64,6 +64,8 @@ final class MediatorWorld: Sendable {
     var patchRefusals: [ServiceError] = []
     /// How registrations stand, by RID; nil for the one state that all of them have.
     var registrations: [String: RegistrationRecord]?
+    /// What another process does between what a stage has read and its next commit.
+    var beforeCommit: (stage: String, body: @Sendable () async throws -> Void)?
     /// Whether registrations run where they can be run again, and which were.
     var runsAgain = RunAgain.begun
     var ranAgain: [String] = []

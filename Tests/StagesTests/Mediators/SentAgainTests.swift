@@ -1,6 +1,7 @@
 import JSON
 import Registration
 import StageKit
+import Synchronization
 import System
 import TestEvents
 import Testing
@@ -18,10 +19,10 @@ struct AgainBench {
   static let first = Births.rid(1)
   static let virus = ClientResponse(status: 200, body: Array(#"{"errors":[{"errorCode":"RPR-PKR-010"}]}"#.utf8))
 
-  init() throws {
+  init(_ settings: [String: SettingValue] = [:]) throws {
     world = try MediatorWorld()
     world.state.withLock { $0.registrations = [:] }
-    (crvs, mosip) = (try world.crvs(), try world.mosip())
+    (crvs, mosip) = (try world.crvs(), try world.mosip(settings))
   }
 
   var birth: JSONValue? { world.document("mosip-mediator", "birth_transactions", Births.record) }
@@ -31,7 +32,9 @@ struct AgainBench {
     try await world.call(crvs.0, crvs.1, Births.webhook(event))
   }
 
-  func run() async throws { try await world.run([(crvs.0, crvs.1), (mosip.0, mosip.1)]) }
+  func run(after seconds: Double = 0) async throws {
+    try await world.run([(crvs.0, crvs.1), (mosip.0, mosip.1)], after: seconds)
+  }
 
   /// MOSIP tells that a registration has ended; nobody has worked on that yet.
   func end(_ result: String, at step: String = "UIN_GENERATOR", rid: String = first) async throws {
@@ -286,6 +289,51 @@ struct SentAgainTests {
     #expect(world.state.withLock { $0.ranAgain } == [AgainBench.first])
     #expect(bench.birth?["rid"]?.string == AgainBench.first)
     #expect(world.state.withLock { $0.uploads.count } == 1)
+  }
+
+  @Test(arguments: [true, false])
+  func `is begun once by two that get the same go at once`(_ isSame: Bool) async throws {
+    try await bench.failed()
+    let event = isSame ? Births.usual() : Births.usual(given: "Another")
+    world.state.withLock { $0.answers["/opencrvs/v1/birth"] = Array(repeating: ClientResponse(status: 503), count: 4) }
+    #expect(try await bench.send(event).status == 200)
+    try await bench.run()
+    // Each of the two has read that it failed, before the other one commits.
+    let (stage, context) = bench.mosip
+    var request = try MosipMediatorTests().birth(event)
+    request.query = [("take", "2")]
+    let (world, other) = (world, request)
+    let answers = Mutex<[String]>([])
+    world.state.withLock { state in
+      state.beforeCommit = (
+        "mosip-mediator",
+        {
+          let answer = try await world.call(stage, context, other)
+          answers.withLock { $0.append(answer.value["response"]?["aid"]?.string ?? "\(answer.status)") }
+        }
+      )
+    }
+    let answer = try await world.call(stage, context, request)
+    answers.withLock { $0.append(answer.value["response"]?["aid"]?.string ?? "\(answer.status)") }
+    try await bench.run()
+    let rid = try #require(bench.birth?["rid"]?.string)
+    #expect((rid == AgainBench.first) == isSame)
+    #expect(answers.withLock { $0 } == [rid, rid])
+    #expect(world.state.withLock { $0.ranAgain.count } == (isSame ? 1 : 0))
+    #expect(Set(world.state.withLock { $0.uploads.map(\.fileName) }).count == (isSame ? 1 : 2))
+    #expect(bench.event?["aid"]?.string == rid)
+  }
+
+  @Test
+  func `is no conflict though the answer to it was lost while it runs again`() async throws {
+    try await bench.failed()
+    try await bench.replay()
+    var request = try MosipMediatorTests().birth(Births.usual(given: "Another"))
+    request.query = [("take", "2")]
+    for _ in 0..<2 {
+      let answer = try await world.call(bench.mosip.0, bench.mosip.1, request)
+      #expect(answer.value["response"]?["aid"]?.string == AgainBench.first)
+    }
   }
 
   @Test

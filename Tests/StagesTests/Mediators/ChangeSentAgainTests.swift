@@ -1,0 +1,459 @@
+import JSON
+import Registration
+import StageKit
+import Synchronization
+import System
+import TestEvents
+import Testing
+
+@testable import HTTP
+@testable import OpenCRVS
+@testable import Stages
+
+/// A kind of change beside its birth or death, which fails once at the id repository, with two contents for one key.
+struct FailingChange: Sendable, CustomTestStringConvertible {
+  let kind: EventKind
+  /// What went through before it.
+  var before: [JSONValue] = []
+  let event: JSONValue
+  let other: JSONValue
+  var uin = ChangeBench.uin
+
+  var testDescription: String { kind.rawValue }
+
+  static let settings: [String: SettingValue] = [
+    "reversal-allow": true, "revocation-allow": true, "reversal-within": 100_000, "revocation-within": 100_000,
+    "correction-by": "patch", "death-correction-fields": .texts(["fullName"]),
+  ]
+  static let child = "5075291708"
+  private static let second = "2022-09-02T08:00:00.000Z"
+  private static let third = "2022-09-03T08:00:00.000Z"
+  private static let corrected = "2026-03-10T09:00:00.000Z"
+
+  static let all: [FailingChange] = [
+    FailingChange(kind: .death, event: ChangeBench.death(), other: ChangeBench.death(died: "2026-02-26")),
+    FailingChange(
+      kind: .birthCorrection, event: ChangeBench.birth(.birthCorrection, given: "Amina Rose", lastModified: second),
+      other: ChangeBench.birth(.birthCorrection, given: "Amina Lily", lastModified: second), uin: child),
+    FailingChange(
+      kind: .deathCorrection, before: [ChangeBench.death()],
+      event: ChangeBench.death(.deathCorrection, given: "Pieter", lastModified: corrected),
+      other: ChangeBench.death(.deathCorrection, given: "Piotr", lastModified: corrected)),
+    FailingChange(
+      kind: .deathReversal, before: [ChangeBench.death()], event: ChangeBench.death(.deathReversal, lastModified: corrected),
+      other: ChangeBench.death(.deathReversal, died: "2026-02-26", lastModified: corrected)),
+    FailingChange(
+      kind: .birthRevocation, event: ChangeBench.birth(.birthRevocation, lastModified: second),
+      other: ChangeBench.birth(.birthRevocation, given: "Amina Lily", lastModified: second), uin: child),
+    FailingChange(
+      kind: .birthReinstatement, before: [ChangeBench.birth(.birthRevocation, lastModified: second)],
+      event: ChangeBench.birth(.birthReinstatement, lastModified: third),
+      other: ChangeBench.birth(.birthReinstatement, given: "Amina Lily", lastModified: third), uin: child),
+  ]
+  static let death = all[0]
+}
+
+extension AgainBench {
+  static func of(_ change: FailingChange, _ settings: [String: SettingValue] = [:]) async throws -> AgainBench {
+    let bench = try AgainBench(FailingChange.settings.merging(settings) { $1 })
+    bench.world.state.withLock {
+      $0.people[ChangeBench.uin] = ChangeBench.person("Peter Phiri", "1950/01/02", "Male", vid: ChangeBench.vid)
+    }
+    if change.uin == FailingChange.child {
+      let birth = ChangeBench.birth()
+      try await bench.taken(birth)
+      let fields = try await bench.mosip.0.mapped(OpenCRVSEvent(birth.encoded()), bench.mosip.1)
+      bench.world.state.withLock { $0.people[FailingChange.child] = FakeIdentities.Person(fields: fields, rids: [Self.first]) }
+      try await bench.token()
+    }
+    for event in change.before { try await bench.taken(event) }
+    try await bench.run()
+    _ = bench.told()
+    return bench
+  }
+
+  /// Sends and does what follows.
+  func taken(_ event: JSONValue) async throws {
+    let answer = try await send(event)
+    #expect(answer.status == 200, "\(answer.value)")
+    for _ in 0..<3 { try await run(after: 60) }
+  }
+
+  func refuseNextPatch() {
+    world.state.withLock {
+      $0.patchRefusals = [ServiceError(.refused, service: "id repository", code: "IDR-IDC-005", "validation")]
+    }
+  }
+
+  /// A change of which OpenCRVS was told that the id repository refuses it.
+  func refused(_ change: FailingChange) async throws -> String {
+    refuseNextPatch()
+    try await taken(change.event)
+    let told = told()
+    #expect(told.last?.hasPrefix(change.kind == .death ? "OPN-CRVS-030" : "OPN-CRVS-018") == true, "\(told)")
+    let record = try document(change.event)
+    #expect(record["status"] == "Failed")
+    return try #require(record["rid"]?.string)
+  }
+
+  func document(_ event: JSONValue) throws -> JSONValue {
+    try #require(world.document("mosip-mediator", "change_transactions", Self.key(event)))
+  }
+  func kept(_ event: JSONValue) throws -> JSONValue {
+    try #require(world.document("opencrvs-mediator", "events", Self.key(event)))
+  }
+  static func key(_ event: JSONValue) throws -> String { OpenCRVSRecordKey.of(try OpenCRVSEvent(event.encoded())) }
+
+  func patches(_ uin: String) -> [String] { world.state.withLock { $0.people[uin]?.patches.map(\.rid) ?? [] } }
+
+  /// Nothing is left to do, and nobody is held.
+  func isAtRest(_ name: String = "") {
+    let state = world.state.withLock { $0 }
+    let open = state.work.filter { $0.state == 0 && $0.item.kind != "answer" }
+    #expect(open.isEmpty, "\(name): \(open.map { "\($0.item.kind) \($0.item.key)" })")
+    for record in state.records.values where record.collection == "records" { #expect(record.document["queue"] == [], "\(name)") }
+    for record in state.records.values where record.collection == "persons" {
+      #expect(record.document["holder"]?.string == nil, "\(name)")
+    }
+  }
+}
+
+@Suite("A change that OpenCRVS sends again after its error", .timeLimit(.minutes(10)))
+struct ChangeSentAgainTests {
+  @Test(arguments: FailingChange.all)
+  func `as it was is another go of the same RID`(_ change: FailingChange) async throws {
+    let bench = try await AgainBench.of(change)
+    let before = bench.patches(change.uin)
+    let rid = try await bench.refused(change)
+    try await bench.taken(change.event)
+    #expect(try bench.document(change.event)["status"] == "Told")
+    #expect(bench.patches(change.uin) == before + [rid])
+    #expect(try bench.kept(change.event)["aid"]?.string == rid && bench.kept(change.event)["take"] == 2)
+    #expect(bench.told().filter { !$0.hasPrefix("t(") }.isEmpty, "the application id is the one that was told")
+    bench.isAtRest()
+    // It went through: the same is known, and other content is refused.
+    try await bench.taken(change.event)
+    #expect(bench.patches(change.uin).count == before.count + 1)
+    #expect(try await bench.send(change.other).code == "OPN-CRVS-015")
+  }
+
+  @Test(arguments: FailingChange.all)
+  func `with other content is a new try with an application id of its own`(_ change: FailingChange) async throws {
+    let bench = try await AgainBench.of(change)
+    let before = bench.patches(change.uin)
+    let rid = try await bench.refused(change)
+    bench.refuseNextPatch()
+    try await bench.taken(change.other)
+    let second = try #require(try bench.document(change.event)["rid"]?.string)
+    #expect(second != rid)
+    #expect(try bench.document(change.event)["status"] == "Failed")
+    let told = bench.told()
+    #expect(told.last?.hasPrefix("OPN-CRVS-0") == true, "the end of each try is told: \(told)")
+    #expect(told.dropLast() == (change.kind == .death ? [second] : []))
+    try await bench.taken(change.event)
+    let third = try #require(try bench.document(change.event)["rid"]?.string)
+    #expect(third != second && third != rid)
+    #expect(try bench.document(change.event)["status"] == "Told")
+    #expect(try bench.document(change.event)["formerRids"] == [.string(rid), .string(second)])
+    #expect(bench.patches(change.uin) == before + [third])
+    #expect(try bench.kept(change.event)["takenAid"]?.string == third)
+    for (old, new) in [(rid, second), (second, third)] {
+      #expect(bench.world.document("mosip-mediator", "rids", old)?["supersededBy"]?.string == new)
+    }
+    bench.isAtRest()
+    #expect(try await bench.send(change.other).code == "OPN-CRVS-015")
+  }
+
+  @Test
+  func `tells an error of the same words under the same application id no second time`() async throws {
+    let bench = try await AgainBench.of(.death)
+    _ = try await bench.refused(.death)
+    bench.refuseNextPatch()
+    try await bench.taken(FailingChange.death.event)
+    #expect(try bench.document(FailingChange.death.event)["status"] == "Failed")
+    #expect(bench.told().isEmpty)
+    try await bench.taken(FailingChange.death.event)
+    #expect(bench.told().count == 1)
+    #expect(bench.patches(ChangeBench.uin).count == 1)
+  }
+
+  @Test
+  func `of a try whose place another one took nothing is told any more`() async throws {
+    let bench = try await AgainBench.of(.death)
+    let rid = try await bench.refused(.death)
+    try await bench.taken(FailingChange.death.other)
+    _ = bench.told()
+    let late: JSONValue = [
+      "type": "death", "status": "error", "txnId": .string(try AgainBench.key(FailingChange.death.event)), "aid": .string(rid), "run": 9,
+      "errors": [["errorCode": "OPN-CRVS-017", "errorMessage": "late"]],
+    ]
+    #expect(try await bench.world.call(bench.crvs.0, bench.crvs.1, bench.world.back("/receiveStatus", late)).status == 200)
+    try await bench.run()
+    #expect(bench.told().isEmpty)
+    #expect(try await bench.send(FailingChange.death.event).code == "OPN-CRVS-015", "the last that is known is its success")
+  }
+
+  @Test
+  func `is sent to MOSIP again when MOSIP had refused it`() async throws {
+    let bench = try await AgainBench.of(.death)
+    let body = Array(#"{"errors":[{"errorCode":"OPN-CRVS-001"}]}"#.utf8)
+    bench.world.state.withLock { $0.answers["/opencrvs/v1/death"] = [ClientResponse(status: 400, body: body)] }
+    try await bench.taken(FailingChange.death.event)
+    #expect(bench.told().first?.hasPrefix("OPN-CRVS-001") == true)
+    try await bench.taken(FailingChange.death.other)
+    #expect(bench.patches(ChangeBench.uin).count == 1)
+    #expect(try bench.document(FailingChange.death.event)["sending"] == 2)
+  }
+
+  @Test
+  func `from a sender that does not count, begins once the error was told`() async throws {
+    let bench = try ChangeBench()
+    bench.world.state.withLock {
+      $0.patchRefusals = [ServiceError(.refused, service: "id repository", code: "IDR-IDC-005", "validation")]
+      $0.answers["/receiveStatus"] = Array(repeating: ClientResponse(status: 503), count: 40)
+    }
+    try await bench.take(ChangeBench.death())
+    #expect(try await bench.send(ChangeBench.death(died: "2026-02-26")).code == "OPN-CRVS-015", "nobody has heard of it")
+    bench.world.state.withLock { $0.answers = [:] }
+    try await bench.run()
+    try await bench.take(ChangeBench.death(died: "2026-02-26"))
+    #expect(bench.person()?.patches.count == 1)
+    #expect(try bench.change(ChangeBench.death())?["take"] == 2)
+  }
+
+  @Test
+  func `takes over what the first try had done although it failed`() async throws {
+    let bench = try await AgainBench.of(.death)
+    let rid = try await bench.refused(.death)
+    bench.world.state.withLock {
+      $0.people[ChangeBench.uin]?.status = "DEACTIVATED"
+      $0.people[ChangeBench.uin]?.rids.append(rid)
+    }
+    try await bench.taken(FailingChange.death.other)
+    #expect(bench.patches(ChangeBench.uin).isEmpty)
+    #expect(try bench.document(FailingChange.death.event)["what"] == "unchanged")
+    let persons = bench.world.state.withLock { $0.records.values.filter { $0.collection == "persons" }.map(\.document) }
+    #expect(persons.first?["deactivatedBy"]?.string == rid, "so that it can be reversed")
+    try await bench.taken(ReversalTests.reversal())
+    #expect(bench.world.state.withLock { $0.people[ChangeBench.uin]?.status } == "ACTIVATED")
+  }
+
+  @Test(arguments: [true, false])
+  func `is begun once by two that get the same go at once`(_ isSame: Bool) async throws {
+    let change = FailingChange.death
+    let bench = try await AgainBench.of(change)
+    let rid = try await bench.refused(change)
+    let event = isSame ? change.event : change.other
+    let (world, crvs) = (bench.world, bench.crvs)
+    // Each of the two has read that it failed, before the other one commits: on either side.
+    let answers = Mutex<[Int]>([])
+    world.state.withLock {
+      $0.beforeCommit = (
+        "opencrvs-mediator",
+        {
+          let answer = try await world.call(crvs.0, crvs.1, Births.webhook(event))
+          answers.withLock { $0.append(answer.status) }
+        }
+      )
+    }
+    #expect(try await bench.send(event).status == 200)
+    #expect(answers.withLock { $0 } == [200] && (try bench.kept(change.event)["take"] == 2))
+    let read = try OpenCRVSEvent(event.encoded())
+    let envelope = try Envelope.seal(read.encoded, for: world.keys.owners["mosip-mediator"]!.certificate)
+    let message = SealedMessage(
+      id: OpenCRVSRecordKey.of(read), envelope: envelope,
+      signature: try world.keys.owners["opencrvs-mediator"]!.key.sign(envelope, .sha512))
+    let request = Request(
+      method: "POST", path: "/opencrvs/v1/death", query: [("take", "2")], headers: ["Cookie": "Authorization=good"],
+      body: message.encoded(.standard, at: .now))
+    let (mosip, aids) = (bench.mosip, Mutex<[String?]>([]))
+    world.state.withLock {
+      $0.beforeCommit = (
+        "mosip-mediator",
+        {
+          let answer = try await world.call(mosip.0, mosip.1, request)
+          aids.withLock { $0.append(answer.value["response"]?["aid"]?.string) }
+        }
+      )
+    }
+    let answer = try await world.call(mosip.0, mosip.1, request)
+    aids.withLock { $0.append(answer.value["response"]?["aid"]?.string) }
+    try await bench.run(after: 60)
+    let now = try #require(try bench.document(change.event)["rid"]?.string)
+    #expect((now == rid) == isSame)
+    #expect(aids.withLock { $0 } == [now, now])
+    #expect(bench.patches(ChangeBench.uin) == [now])
+    #expect(try bench.document(change.event)["take"] == 2)
+    bench.isAtRest()
+  }
+
+  /// The whole of it, with one process that dies.
+  private func resent(_ isSame: Bool, _ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> (AgainBench, String, Int) {
+    let change = FailingChange.death
+    let bench = try await AgainBench.of(change)
+    let rid = try await bench.refused(change)
+    let before = bench.world.state.withLock { state in
+      if let crash { state.crash = (state.steps + crash.step, crash.moment) }
+      return state.steps
+    }
+    let event = isSame ? change.event : change.other
+    for _ in 0..<3 where try await bench.send(event).status == 200 { break }
+    for _ in 0..<4 {
+      do { try await bench.run(after: 60) } catch is MediatorWorld.Crash {}
+    }
+    return (bench, rid, bench.world.state.withLock { $0.steps } - before)
+  }
+
+  @Test(arguments: [true, false])
+  func `goes on, or is tried anew, whatever dies at whatever step`(_ isSame: Bool) async throws {
+    let event = FailingChange.death.event
+    let (_, _, steps) = try await resent(isSame, nil)
+    #expect(steps > 15)
+    for step in 1...steps {
+      for moment in [MediatorWorld.Moment.before, .after] {
+        let (bench, first, _) = try await resent(isSame, (step, moment))
+        let name = "step \(step) \(moment)"
+        let rid = try #require(try bench.document(event)["rid"]?.string)
+        #expect((rid == first) == isSame, "\(name)")
+        #expect(try bench.document(event)["status"] == "Told", "\(name)")
+        #expect(try bench.kept(event)["status"] == "Forwarded" && bench.kept(event)["aid"]?.string == rid, "\(name)")
+        #expect(bench.patches(ChangeBench.uin) == [rid], "\(name)")
+        let told = Set(bench.told())
+        #expect(told.filter { !$0.hasPrefix("t(") } == (isSame ? [] : [rid]), "\(name): \(told)")
+        bench.isAtRest(name)
+      }
+    }
+  }
+}
+
+@Suite("A change that waits and that OpenCRVS sends again", .timeLimit(.minutes(10)))
+struct WaitingChangeSentAgainTests {
+  private let held = FailingChange.all[3]
+
+  @Test
+  func `for a person: the same waits on unheard, and other content takes its place`() async throws {
+    let bench = try await AgainBench.of(held, ["reversal-allow": false])
+    try await bench.taken(held.event)
+    let rid = try #require(try bench.document(held.event)["rid"]?.string)
+    #expect(bench.told().last?.hasPrefix("OPN-CRVS-009") == true)
+    try await bench.taken(held.event)
+    #expect(bench.told().isEmpty)
+    #expect(try bench.document(held.event)["status"] == "Held" && bench.document(held.event)["rid"]?.string == rid)
+    #expect(try bench.kept(held.event)["latest"]?.string != nil, "OpenCRVS is not told that no result came")
+    try await bench.taken(held.other)
+    let second = try #require(try bench.document(held.event)["rid"]?.string)
+    #expect(second != rid)
+    #expect(try bench.document(held.event)["status"] == "Held")
+    #expect(bench.told().last?.hasPrefix("OPN-CRVS-009") == true)
+    #expect(bench.world.document("mosip-mediator", "rids", rid)?["supersededBy"]?.string == second)
+    #expect(bench.patches(ChangeBench.uin).count == 1, "the death alone")
+    bench.isAtRest()
+  }
+
+  @Test
+  func `for its birth: there is nothing to begin, whatever its content`() async throws {
+    let bench = try AgainBench(FailingChange.settings)
+    try await bench.taken(ChangeBench.birth())
+    let (event, other) = (FailingChange.all[1].event, FailingChange.all[1].other)
+    try await bench.taken(event)
+    let rid = try bench.document(event)["rid"]?.string
+    #expect(try await bench.send(other).code == "OPN-CRVS-015", "nobody was told of an error")
+    // OpenCRVS was told only that no result came.
+    try await bench.run(after: 100_000)
+    #expect(bench.told().contains { $0.hasPrefix("OPN-CRVS-019") })
+    for content in [event, other] {
+      try await bench.taken(content)
+      #expect(try bench.document(event)["rid"]?.string == rid)
+      #expect(try bench.document(event)["take"] == 1 && bench.document(event)["status"] == "RID Generated")
+      try await bench.run(after: 100_000)
+    }
+    #expect(bench.world.allWork("change") == 1)
+  }
+}
+
+@Suite("A correction whose registration failed and that OpenCRVS sends again", .timeLimit(.minutes(10)))
+struct RegistrationSentAgainTests {
+  private let change = FailingChange.all[1]
+
+  /// A correction by a packet whose registration failed, which OpenCRVS was told.
+  private func failed() async throws -> (AgainBench, String) {
+    let bench = try await AgainBench.of(change, ["correction-by": "packet"])
+    try await bench.taken(change.event)
+    let rid = try #require(try bench.document(change.event)["rid"]?.string)
+    try await bench.end("FAILED", rid: rid)
+    try await bench.run(after: 60)
+    #expect(bench.told() == [AgainBench.error("UIN_GENERATOR")])
+    return (bench, rid)
+  }
+
+  @Test
+  func `is a new run of the same RID, and its end is the end`() async throws {
+    let (bench, rid) = try await failed()
+    for (end, told) in [("FAILED", [AgainBench.error("PRINT")]), ("PROCESSED", [])] {
+      try await bench.taken(change.event)
+      #expect(bench.world.state.withLock { $0.ranAgain.last } == rid)
+      #expect(try bench.document(change.event)["status"] == "Uploaded")
+      #expect(try await bench.send(change.event).status == 200, "while it runs there is nothing to begin")
+      try await bench.end(end, at: "PRINT", rid: rid)
+      try await bench.run(after: 60)
+      #expect(bench.told() == told)
+    }
+    #expect(bench.world.state.withLock { $0.ranAgain } == [rid, rid])
+    #expect(bench.world.state.withLock { $0.uploads.count } == 2, "the birth's and its own")
+    #expect(try bench.document(change.event)["what"] == "corrected")
+    bench.isAtRest()
+  }
+
+  @Test
+  func `with other content has a packet of its own`() async throws {
+    let (bench, rid) = try await failed()
+    try await bench.taken(change.other)
+    let second = try #require(try bench.document(change.event)["rid"]?.string)
+    #expect(second != rid)
+    #expect(bench.world.state.withLock { $0.uploads.map(\.fileName) }.last == second + ".zip")
+    try await bench.end("FAILED", rid: rid)
+    try await bench.end("PROCESSED", rid: second)
+    try await bench.run(after: 60)
+    #expect(bench.told().isEmpty)
+    #expect(try bench.document(change.event)["what"] == "corrected")
+    bench.isAtRest()
+  }
+
+  @Test
+  func `is looked at, and not tried beside it, while it runs elsewhere`() async throws {
+    let (bench, rid) = try await failed()
+    bench.world.state.withLock { $0.registrations?[rid]?.statusCode = .processing }
+    try await bench.taken(change.other)
+    #expect(try bench.document(change.event)["rid"]?.string == rid)
+    bench.world.state.withLock { $0.registrations?[rid]?.statusCode = .processed }
+    try await bench.run(after: 60)
+    #expect(try bench.document(change.event)["what"] == "corrected")
+    bench.isAtRest()
+  }
+
+  @Test
+  func `is tried with a new application id where it cannot be run again from here`() async throws {
+    let (bench, rid) = try await failed()
+    bench.world.state.withLock { $0.runsAgain = .unknown }
+    try await bench.taken(change.event)
+    let second = try #require(try bench.document(change.event)["rid"]?.string)
+    #expect(second != rid && bench.world.state.withLock { $0.uploads.map(\.fileName) }.last == second + ".zip")
+    try await bench.end("PROCESSED", rid: second)
+    try await bench.run(after: 60)
+    #expect(try bench.document(change.event)["what"] == "corrected")
+    bench.isAtRest()
+  }
+
+  @Test
+  func `changes nothing once a later correction is done`() async throws {
+    let (bench, _) = try await failed()
+    let later = ChangeBench.birth(.birthCorrection, given: "Amina Later", lastModified: "2022-10-02T08:00:00.000Z")
+    try await bench.taken(later)
+    try await bench.end("PROCESSED", rid: try #require(try bench.document(later)["rid"]?.string))
+    try await bench.run(after: 60)
+    try await bench.taken(change.event)
+    #expect(bench.world.state.withLock { $0.ranAgain.isEmpty })
+    #expect(try bench.document(change.event)["what"] == "unchanged")
+    bench.isAtRest()
+  }
+}
