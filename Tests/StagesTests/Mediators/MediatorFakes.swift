@@ -48,8 +48,8 @@ struct MemoryStageStore: StageStore {
   }
 
   func commit(_ changes: [StageChange]) async throws {
-    let other = world.state.withLock { state in
-      guard let other = state.beforeCommit, other.stage == stage else { return (@Sendable () async throws -> Void)?.none }
+    let other = world.state.withLock { state -> (@Sendable () async throws -> Void)? in
+      guard let other = state.beforeCommit, other.stage == stage else { return nil }
       state.beforeCommit = nil
       return other.body
     }

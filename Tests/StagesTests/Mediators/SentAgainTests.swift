@@ -302,13 +302,13 @@ struct SentAgainTests {
     let (stage, context) = bench.mosip
     var request = try MosipMediatorTests().birth(event)
     request.query = [("take", "2")]
-    let (world, other) = (world, request)
+    let (both, other) = (world, request)
     let answers = Mutex<[String]>([])
     world.state.withLock { state in
       state.beforeCommit = (
         "mosip-mediator",
         {
-          let answer = try await world.call(stage, context, other)
+          let answer = try await both.call(stage, context, other)
           answers.withLock { $0.append(answer.value["response"]?["aid"]?.string ?? "\(answer.status)") }
         }
       )
