@@ -316,7 +316,7 @@ import Testing
         """
         UPDATE regproc.stage_record SET document = document || '{"take": 2, "status": "Failed"}' WHERE key = 'r';
         UPDATE regproc.stage_record SET document = (document - 'latest')
-          || '{"take": 2, "object": "second", "formerObjects": ["first"]}' WHERE key = 's';
+          || '{"take": 2, "object": "second"}' WHERE key = 's';
         """)
       try stand.expire(connection)
       try stand.retention(0).work(on: connection)

@@ -51,9 +51,6 @@ struct EventRule: RetentionRule {
     }
   }
 
-  /// What came before the event was sent again after its error.
-  private static let formerObjects = "CASE e.collection WHEN 'events' THEN document->'formerObjects' END"
-
   private static func keyed(_ text: String) -> String {
     "ARRAY[\(text), encode(sha256(convert_to(\(text), 'UTF8')), 'hex')]"
   }

@@ -132,10 +132,6 @@ struct EventRecord: KeptRecord, Tellable {
     document["digest"] = .string(event.digest)
     document["object"] = .string(object)
     document["container"] = .string(OpenCRVSRecordKey.container(former.key))
-    // Whoever removes the content by age removes that of the goes before as well.
-    if former.object != object, former.container == OpenCRVSRecordKey.container(former.key) {
-      document["formerObjects"] = Self.list(document["formerObjects"], with: former.object, without: object)
-    }
     if !isSame, let aid = former.takenAid { document["formerAids"] = Self.list(document["formerAids"], with: aid) }
     document["registrationNumber"] = .string(number)
     document["lastModified"] = JSONValue(event.bundle.task.lastModified)
