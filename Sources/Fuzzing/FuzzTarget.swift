@@ -28,6 +28,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case httpHead = "http-head"
   /// A webhook's body, a body between the mediators, a hub's delivery or form; the first line stands for a header.
   case webhook
+  /// The body of a trigger of OpenCRVS 1.9 or 2.x, or a bundle of 1.7 or 1.8.
+  case trigger
   /// A CBEFF file with captures, or a record of them as the packet manager answers it.
   case biometrics
   /// An identity, against a schema with every kind of field.
@@ -51,6 +53,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .multipart: Self.multipart(input)
     case .httpHead: Self.head(input)
     case .webhook: Self.webhook(input)
+    case .trigger: Self.trigger(input)
     case .biometrics: Self.biometrics(input)
     case .identity: Self.identity(input)
     case .answers: Self.answers(input)

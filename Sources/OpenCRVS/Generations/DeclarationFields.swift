@@ -38,34 +38,6 @@ package struct DeclarationFields: Sendable, Equatable {
     }
   }
 
-  /// The parts of an address in a country's own form: the first five at home, the others abroad.
-  enum Part: String, Sendable, CaseIterable {
-    case number, street, area, town
-    case postalCode = "postal-code"
-    case foreignLine1 = "foreign-line-1"
-    case foreignLine2 = "foreign-line-2"
-    case foreignLine3 = "foreign-line-3"
-    case foreignTown = "foreign-town"
-    case foreignDistrict = "foreign-district"
-    case foreignState = "foreign-state"
-    case foreignPostalCode = "foreign-postal-code"
-
-    var standard: String {
-      switch self {
-      case .number, .street, .town: rawValue
-      case .area: "residentialArea"
-      case .postalCode: "zipCode"
-      case .foreignLine1: "addressLine1"
-      case .foreignLine2: "addressLine2"
-      case .foreignLine3: "addressLine3"
-      case .foreignTown: "cityOrTown"
-      case .foreignDistrict: "district2"
-      case .foreignState: "state"
-      case .foreignPostalCode: "postcodeOrZip"
-      }
-    }
-  }
-
   /// All groups, in the order of the file. Reader and schema go by this list.
   static let groups: [NameFile.Group] =
     [NameFile.Group(key: "events", meaning: "ids of kinds of events", members: ["birth", "death"].map { .init($0, $0) })]
@@ -78,8 +50,18 @@ package struct DeclarationFields: Sendable, Equatable {
         key: "relations", meaning: "values of the informant's relation that mean somebody whom the form asks for elsewhere",
         members: [.init("mother", "MOTHER"), .init("father", "FATHER"), .init("spouse", "SPOUSE")]),
       NameFile.Group(
-        key: "address", meaning: "names of the parts of an address, in its streetLevelDetails",
-        members: Part.allCases.map { .init($0.rawValue, $0.standard) }),
+        key: "address", meaning: "names of the parts of an address at home, in its streetLevelDetails",
+        members: [
+          .init("number", "number"), .init("street", "street"), .init("area", "residentialArea"), .init("town", "town"),
+          .init("postal-code", "zipCode"),
+        ]),
+      NameFile.Group(
+        key: "foreign-address", meaning: "names of the parts of an address abroad, in its streetLevelDetails",
+        members: [
+          .init("line-1", "addressLine1"), .init("line-2", "addressLine2"), .init("line-3", "addressLine3"),
+          .init("town", "cityOrTown"), .init("district", "district2"), .init("state", "state"),
+          .init("postal-code", "postcodeOrZip"),
+        ]),
     ]
 
   private static func group(_ person: Person) -> NameFile.Group {

@@ -76,18 +76,17 @@ extension DeclaredValues {
   private func address(_ person: DeclarationFields.Person) -> JSONValue? {
     guard let value = value(fields[person, .address]), value.object != nil else { return nil }
     let isForeign = value["addressType"]?.string == "INTERNATIONAL"
-    func part(_ home: DeclarationFields.Part?, _ foreign: DeclarationFields.Part) -> JSONValue? {
-      guard let part = isForeign ? foreign : home else { return nil }
-      return Self.text(value["streetLevelDetails"]?[fields["address", part.rawValue]]).map(JSONValue.string)
+    let group = isForeign ? "foreign-address" : "address"
+    func part(_ member: String) -> JSONValue? {
+      Self.text(value["streetLevelDetails"]?[fields[group, member]]).map(JSONValue.string)
     }
-    let lines = [part(.number, .foreignLine1), part(.street, .foreignLine2), part(.area, .foreignLine3)]
-    let members = [
-      ("city", part(.town, .foreignTown)), ("postalCode", part(.postalCode, .foreignPostalCode)),
-      ("district", isForeign ? part(nil, .foreignDistrict) : Self.text(value["administrativeArea"]).map(JSONValue.string)),
-      ("state", part(nil, .foreignState)), ("country", Self.text(value["country"]).map(JSONValue.string)),
-    ]
+    let lines = (isForeign ? ["line-1", "line-2", "line-3"] : ["number", "street", "area"]).map(part)
     var out: JSONValue = ["type": "PRIMARY_ADDRESS", "line": .array(lines.map { $0 ?? "" })]
-    for (name, value) in members { out[name] = value }
+    out["city"] = part("town")
+    out["district"] = Self.text(value["administrativeArea"]).map(JSONValue.string)
+    if isForeign { (out["district"], out["state"]) = (part("district"), part("state")) }
+    out["postalCode"] = part("postal-code")
+    out["country"] = Self.text(value["country"]).map(JSONValue.string)
     return out
   }
 }
