@@ -15,7 +15,7 @@ struct DeclaredValues {
     return nil
   }
 
-  /// The text of a field, without blanks at its ends; a whole number as text.
+  /// The text of a field, without blanks at its ends.
   func text(_ name: String) -> String? { Self.text(value(name)) }
 
   func text(_ person: DeclarationFields.Person, _ detail: DeclarationFields.Detail) -> String? { text(fields[person, detail]) }
@@ -24,9 +24,13 @@ struct DeclaredValues {
     value(fields[person, detail])?.bool == true
   }
 
+  /// What somebody is known by, which OpenCRVS stores unchecked as it comes: a text, or a whole number.
+  func number(_ person: DeclarationFields.Person, _ detail: DeclarationFields.Detail) -> String? {
+    value(fields[person, detail])?.int.map(String.init) ?? text(person, detail)
+  }
+
   static func text(_ value: JSONValue?) -> String? {
-    if let number = value?.int { return String(number) }
-    return value?.string.flatMap { FHIR.isBlank($0) ? nil : FHIR.trimmed($0) }
+    value?.string.flatMap { FHIR.isBlank($0) ? nil : FHIR.trimmed($0) }
   }
 }
 
@@ -66,7 +70,7 @@ extension DeclaredValues {
   private func identifiers(_ person: DeclarationFields.Person) -> [JSONValue] {
     let isProven = !["failed", "pending"].contains(text(person, .verified) ?? "")
     let all = [
-      ("NATIONAL_ID", text(person, .nationalId)), ("BIRTH_REGISTRATION_NUMBER", text(person, .birthNumber)),
+      ("NATIONAL_ID", number(person, .nationalId)), ("BIRTH_REGISTRATION_NUMBER", number(person, .birthNumber)),
       ("MOSIP_PSUT_TOKEN_ID", isProven ? text(person, .token) : nil),
     ]
     return all.compactMap { type, value in value.map { CommonForm.identifier(type, $0) } }

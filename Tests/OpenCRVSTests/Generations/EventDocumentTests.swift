@@ -175,7 +175,9 @@ struct EventDocumentTests {
   @Test
   func `lose a field by null, and of a value the members that are null`() throws {
     let document = try Samples.document("g3-birth-approve-correction") { value in
-      Samples.action(&value, 1) { $0["declaration"]?["child.name"] = ["firstname": "Amina", "middlename": "May", "surname": "Banda"] }
+      Samples.action(&value, 1) {
+        $0["declaration"]?["child.name"] = ["firstname": "Amina", "middlename": "May", "surname": "Banda"]
+      }
       Samples.action(&value, -3) { action in
         action["declaration"] = ["child.nid": nil, "mother.address": nil, "child.name": ["middlename": nil, "firstname": "Rose"]]
       }
@@ -249,7 +251,9 @@ struct EventDocumentTests {
   func `have the action in their key and not in their content`() throws {
     let first = try Samples.event("g3-birth-approve-correction", .birthCorrection)
     let second = try Samples.event("g3-birth-approve-correction", .birthCorrection) { value in
-      Samples.action(&value, -1) { $0["id"] = "another"; $0["createdAt"] = "2026-03-10T10:00:00.000Z" }
+      Samples.action(&value, -1) {
+        $0["id"] = "another"; $0["createdAt"] = "2026-03-10T10:00:00.000Z"
+      }
     }
     #expect(first.digest == second.digest && second.bundle.task.version == "another")
     #expect(OpenCRVSRecordKey.of(second) == OpenCRVSRecordKey.of("\(Self.birth):birth-correction:another"))
@@ -275,7 +279,7 @@ struct EventDocumentTests {
   @Test
   func `that are none are refused, never read halfway`() throws {
     let good = try Samples.bytes("g3-birth-approve-correction")
-    for length in stride(from: 0, to: good.count, by: 97) {
+    for length in stride(from: 0, to: good.count, by: 397) {
       #expect(throws: MediatorError.self) { try EventDocument(Array(good[..<length])) }
     }
     func code(_ text: String) -> String? {
@@ -328,10 +332,10 @@ struct EventDocumentTests {
       value["actions"] = .array(actions)
     }
     #expect(document.values()["child.dob"]?.string == "2026-02-20")
-    let huge = JSONObject.fields(20_000)
+    let huge = JSONObject.fields(4_000)
     let many = try Samples.document("g3-2x-birth-register") { value in
       var actions: [JSONValue] = [["id": "h", "type": "DECLARE", "status": "Requested", "declaration": .object(huge)]]
-      actions += (0..<5_000).map { number in
+      actions += (0..<1_000).map { number in
         [
           "id": .string("n\(number)"), "type": "DECLARE", "status": "Accepted", "originalActionId": "h",
           "declaration": ["f": ["m\(number)": 1]],
@@ -339,7 +343,7 @@ struct EventDocumentTests {
       }
       value["actions"] = .array(actions + (value["actions"]?.array ?? []).suffix(1))
     }
-    #expect(many.values().count == 20_001 && many.values()["f"]?.object?.count == 5_000)
+    #expect(many.values().count == 4_001 && many.values()["f"]?.object?.count == 1_000)
   }
 }
 

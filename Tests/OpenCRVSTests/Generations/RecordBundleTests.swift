@@ -116,7 +116,9 @@ struct RecordBundleTests {
       let bundle = try OpenCRVSEvent(body, names: read).bundle
       #expect(bundle.subject.names.first?.given == ["Amina"] && bundle.registrationNumber == "2026BTEST01")
     }
-    #expect(try RecordBundle.personsDigest(bytes, names: names) == RecordBundle.personsDigest(Samples.bytes("g2-event-registration-birth")))
+    #expect(
+      try RecordBundle.personsDigest(bytes, names: names)
+        == RecordBundle.personsDigest(Samples.bytes("g2-event-registration-birth")))
   }
 
   @Test
