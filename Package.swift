@@ -202,6 +202,7 @@ let package = Package(
         "Stages", "TestSupport", "TestEvents",
       ]),
     tests("Deployment", ["Deployment"]),
+    tests("StandIn", ["System", "JSON", "HTTP", "Cryptography", "StandIn"]),
     tests(
       "Integration",
       [

@@ -61,8 +61,8 @@ extension StandInRecords {
     ]
     guard let query = body["query"]?.string else { return nil }
     for field in known {
-      guard let match = query.firstMatch(of: try! Regex("\\b\(field)\\s*\\(([^)]*)\\)")), let list = match.output[1].substring
-      else { continue }
+      guard let start = query.firstRange(of: field + "(")?.upperBound, let end = query[start...].firstIndex(of: ")") else { continue }
+      let list = query[start..<end]
       let pairs = list.matches(of: /(\w+)\s*:\s*\$(\w+)/).map { match in
         (String(match.output.1), body["variables"]?[String(match.output.2)] ?? .null)
       }
