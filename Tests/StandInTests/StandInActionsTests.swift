@@ -25,7 +25,9 @@ import Testing
       return (answer.status, answer.body[0] ?? .null)
     }
 
-    func send(_ method: String, _ path: String, _ body: JSONValue? = nil, token: String) async throws -> (status: Int, body: JSONValue) {
+    func send(_ method: String, _ path: String, _ body: JSONValue? = nil, token: String) async throws -> (
+      status: Int, body: JSONValue
+    ) {
       let answer = try await client.send(
         ClientRequest(
           method: method, url: base + path, headers: ["Content-Type": "application/json", "Authorization": "Bearer \(token)"],
@@ -44,7 +46,8 @@ import Testing
 
     static func input(_ call: Taker.Call, _ more: JSONObject) -> JSONValue {
       var json: JSONObject = [
-        "transactionId": .string("regproc-\(call.actionId)"), "eventId": call.body["id"] ?? .null, "actionId": .string(call.actionId),
+        "transactionId": .string("regproc-\(call.actionId)"), "eventId": call.body["id"] ?? .null,
+        "actionId": .string(call.actionId),
       ]
       for member in more { json[member.key] = member.value }
       return .object(json)
@@ -129,7 +132,8 @@ import Testing
   }
 
   @Test(arguments: [
-    (200, "{}"), (200, #"{"registrationNumber":7}"#), (200, "no JSON"), (204, ""), (401, "{}"), (404, "{}"), (500, "{}"), (503, "{}"),
+    (200, "{}"), (200, #"{"registrationNumber":7}"#), (200, "no JSON"), (204, ""), (401, "{}"), (404, "{}"), (500, "{}"),
+    (503, "{}"),
   ]) func `what does not fit leaves the action as it is, and the registrar sees 500`(_ status: Int, _ body: String) async throws {
     try await Self.run { world in
       world.taker.answer(status, body)
@@ -173,7 +177,8 @@ import Testing
 
   // MARK: accept and reject
 
-  @Test(arguments: releases) func `an accept registers once, however often it comes`(_ release: StandInActions.Release) async throws {
+  @Test(arguments: releases) func `an accept registers once, however often it comes`(_ release: StandInActions.Release) async throws
+  {
     try await Self.run(release) { world in
       let id = try await world.crvs.register(Records.births[0])
       let call = try world.taker.last()
@@ -279,7 +284,9 @@ import Testing
     }
   }
 
-  @Test(arguments: releases) func `a field that the form does not know destroys the record`(_ release: StandInActions.Release) async throws {
+  @Test(arguments: releases) func `a field that the form does not know destroys the record`(_ release: StandInActions.Release)
+    async throws
+  {
     try await Self.run(release) { world in
       let id = try await world.crvs.register(Records.births[0])
       let call = try world.taker.last()

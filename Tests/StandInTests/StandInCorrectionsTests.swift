@@ -50,7 +50,8 @@ extension StandInActionsTests {
       let call = try world.taker.last("/APPROVE_CORRECTION")
       #expect(try await world.accept("correction.approve", call).status == 400)
       let more: JSONObject = ["requestId": call.action["requestId"] ?? .null, "declaration": ["mother.nid": "2518714850"]]
-      #expect(Self.decisions(Self.event(try await world.accept("correction.approve", call, more)), on: call.actionId) == ["Accepted"])
+      #expect(
+        Self.decisions(Self.event(try await world.accept("correction.approve", call, more)), on: call.actionId) == ["Accepted"])
       for id in [first, second] {
         let values = try #require(world.crvs.state(of: id)).declaration
         #expect(values["child.name"]?["firstname"] == "Rose")
@@ -191,7 +192,8 @@ extension StandInActionsTests {
     try await Self.run(release) { world in
       let id = try await world.crvs.register(Records.births[0])
       let token = try world.taker.last().token
-      let read = try await world.send("GET", "/events/event.get?batch=1&input=%7B%220%22:%7B%22json%22:%22\(id)%22%7D%7D", token: token)
+      let read = try await world.send(
+        "GET", "/events/event.get?batch=1&input=%7B%220%22:%7B%22json%22:%22\(id)%22%7D%7D", token: token)
       #expect(read.body[0]?["result"]?["data"]?["json"]?["id"]?.string == id)
       let rest = try await world.send("GET", "/events/events/\(id)", token: token)
       #expect(rest.status == (release == .v2_0 ? 200 : 404))

@@ -63,7 +63,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [400, 401, 404, 500, 503]) func `anything else rejects at once, and is not asked again`(_ status: Int) async throws {
+  @Test(arguments: [400, 401, 404, 500, 503]) func `anything else rejects at once, and is not asked again`(_ status: Int)
+    async throws
+  {
     try await run { world in
       world.taker.answer(status)
       let id = try await world.crvs.register(Records.births[0])
@@ -90,8 +92,8 @@ import Testing
       #expect(call.headers["Content-Type"] == "application/json")
       #expect(call.claims["recordId"]?.string == id)
       #expect(call.claims["scope"] == ["record.confirm-registration", "record.reject-registration"])
-      let life = try #require(call.claims["exp"]?.int) - #require(call.claims["iat"]?.int)
-      #expect(life == 7 * 86_400)
+      let (start, end) = (try #require(call.claims["iat"]?.int), try #require(call.claims["exp"]?.int))
+      #expect(end - start == 7 * 86_400)
       let task = try #require(call.resources("Task").first)
       #expect(task["businessStatus"]?["coding"]?[0]?["code"] == "WAITING_VALIDATION")
       #expect(task["identifier"]?.array?.contains { $0["system"]?.string?.hasSuffix("registration-number") == true } == false)
@@ -207,7 +209,8 @@ import Testing
       let token = try world.taker.last().token
       let update = "mutation U($id:ID!,$details:UpdateFieldInput!){updateField(id:$id,details:$details)}"
       let details: JSONValue = ["fieldId": "birth.mother.verified", "valueString": "verified"]
-      #expect(try await world.ask(update, ["id": .string(id), "details": details], token: token).body["data"]?["updateField"] == true)
+      #expect(
+        try await world.ask(update, ["id": .string(id), "details": details], token: token).body["data"]?["updateField"] == true)
       #expect(world.crvs.state(of: id)?.declaration["birth.mother.verified"] == "verified")
       let read = "query R($id:ID!){fetchRegistration(id:$id){id registration{registrationNumber status{type}}}}"
       let before = try await world.ask(read, ["id": .string(id)], token: token).body["data"]?["fetchRegistration"]?["registration"]
@@ -268,7 +271,8 @@ extension StandInRecordsTests {
     return id
   }
 
-  @Test func `a notice has the new persons with the Task of before, the type in upper case and the registrar's Host`() async throws {
+  @Test func `a notice has the new persons with the Task of before, the type in upper case and the registrar's Host`() async throws
+  {
     try await run { world in
       let id = try await registered(world, Records.births[0])
       let before = try #require(world.crvs.bundle(of: id))
@@ -284,7 +288,9 @@ extension StandInRecordsTests {
     }
   }
 
-  @Test func `a correction that is asked for has two notices: the old values, and the new ones with the Task that asked`() async throws {
+  @Test func `a correction that is asked for has two notices: the old values, and the new ones with the Task that asked`()
+    async throws
+  {
     try await run { world in
       let id = try await registered(world, try Records.death([("NATIONAL_ID", "8215013740")]))
       try await world.crvs.correct(id, .init(dateOfDeath: "2026-02-26"), .approved)

@@ -51,7 +51,8 @@ final class StandInTokens: Sendable {
     all["iat"] = JSONValue(now)
     all["exp"] = JSONValue(now + (life ?? self.life))
     all["aud"] = [
-      "opencrvs:auth-user", "opencrvs:gateway-user", "opencrvs:workflow-user", "opencrvs:search-user", "opencrvs:countryconfig-user",
+      "opencrvs:auth-user", "opencrvs:gateway-user", "opencrvs:workflow-user", "opencrvs:search-user",
+      "opencrvs:countryconfig-user",
     ]
     all["iss"] = .string(Self.issuer)
     all["sub"] = .string(subject)

@@ -66,7 +66,9 @@ extension SampleRecord {
 
   /// The first kind of number that the deceased has, and the field for it.
   private var identified: (String, String)? {
-    let fields = [("NATIONAL_ID", "deceased.nid"), ("BIRTH_REGISTRATION_NUMBER", "deceased.brn"), ("PASSPORT", "deceased.passport")]
+    let fields = [
+      ("NATIONAL_ID", "deceased.nid"), ("BIRTH_REGISTRATION_NUMBER", "deceased.brn"), ("PASSPORT", "deceased.passport"),
+    ]
     return fields.first { type, _ in subject.identifiers.contains { $0.type == type } }
   }
 
@@ -91,7 +93,9 @@ extension SampleRecord {
   }
 
   private static func address(_ address: JSONValue?) -> JSONValue {
-    guard let address else { return ["country": "FAR", "addressType": "DOMESTIC", "administrativeArea": "d0000000-0000-4000-8000-000000000001"] }
+    guard let address else {
+      return ["country": "FAR", "addressType": "DOMESTIC", "administrativeArea": "d0000000-0000-4000-8000-000000000001"]
+    }
     return [
       "country": "FAR", "addressType": "DOMESTIC", "administrativeArea": address["district"] ?? .null,
       "streetLevelDetails": [
@@ -107,9 +111,17 @@ extension SampleRecord {
 
   /// The ids that the form of a kind knows: all that these records fill, and what the taker may fill.
   static func fields(_ kind: Kind) -> [String] {
-    let own = ["name", "dob", "dobUnknown", "age", "nid", "passport", "brn", "idType", "verified", "verify-nid-http-fetch", "nationality", "address", "addressSameAs", "occupation", "detailsNotAvailable", "reason"]
+    let own = [
+      "name", "dob", "dobUnknown", "age", "nid", "passport", "brn", "idType", "verified", "verify-nid-http-fetch", "nationality",
+      "address", "addressSameAs", "occupation", "detailsNotAvailable", "reason",
+    ]
     let sections = kind == .birth ? ["mother", "father", "informant"] : ["deceased", "spouse", "informant"]
-    let main = kind == .birth ? ["child.name", "child.dob", "child.gender", "child.nid", "child.placeOfBirth", "child.birthLocation", "child.birthLocation.privateHome", "child.birthLocation.other"] : ["deceased.gender", "eventDetails.date", "eventDetails.mannerOfDeath", "eventDetails.placeOfDeath"]
+    let main =
+      kind == .birth
+      ? [
+        "child.name", "child.dob", "child.gender", "child.nid", "child.placeOfBirth", "child.birthLocation",
+        "child.birthLocation.privateHome", "child.birthLocation.other",
+      ] : ["deceased.gender", "eventDetails.date", "eventDetails.mannerOfDeath", "eventDetails.placeOfDeath"]
     let common = ["informant.relation", "informant.email", "informant.phoneNo", "eventDetails.reasonForLateRegistration"]
     return main + common + sections.flatMap { section in own.map { "\(section).\($0)" } }
   }

@@ -119,7 +119,8 @@ extension StandInActions {
       } else if case .failed(let failure) = state.accept(
         decision.action, of: decision.eventId, transactionId: decision.transactionId,
         declaration: decision.input["declaration"]?.object ?? [:], annotation: decision.input["annotation"]?.object,
-        number: decision.action.type == "REGISTER" ? decision.text("registrationNumber") : nil, requestId: decision.text("requestId"))
+        number: decision.action.type == "REGISTER" ? decision.text("registrationNumber") : nil,
+        requestId: decision.text("requestId"))
       {
         return .failure(failure)
       }

@@ -37,7 +37,8 @@ extension StandInActions.State {
     if isUsed(transactionId, action.type, "Rejected") { return .dropped }
     records[id]?.actions.append(
       ActionRecord.Action(
-        transactionId: transactionId, type: action.type, status: "Rejected", originalActionId: action.id, requestId: action.requestId,
+        transactionId: transactionId, type: action.type, status: "Rejected", originalActionId: action.id,
+        requestId: action.requestId,
         customActionType: action.customActionType))
     if action.type == "APPROVE_CORRECTION", !release.isSecond { records[id]?.isCorrectionRequested = false }
     return .stored
@@ -57,7 +58,8 @@ extension SampleRecord {
     changed(
       Changes(
         given: values["\(mainSection).name"]?["firstname"]?.string, birthDate: values["\(mainSection).dob"]?.string,
-        dateOfDeath: values["eventDetails.date"]?.string, nationalId: values["\(mainSection).nid"]?.string.flatMap { kind == .death ? $0 : nil },
+        dateOfDeath: values["eventDetails.date"]?.string,
+        nationalId: values["\(mainSection).nid"]?.string.flatMap { kind == .death ? $0 : nil },
         motherOccupation: values["mother.occupation"]?.string))
   }
 }

@@ -26,6 +26,12 @@ public final class StandInActions: Sendable {
     public var status: Int
     /// OpenCRVS' own words.
     public var message: String
+
+    /// What it is told.
+    public init(status: Int, message: String) {
+      self.status = status
+      self.message = message
+    }
   }
 
   struct State {

@@ -61,7 +61,9 @@ extension StandInRecords {
     ]
     guard let query = body["query"]?.string else { return nil }
     for field in known {
-      guard let start = query.firstRange(of: field + "(")?.upperBound, let end = query[start...].firstIndex(of: ")") else { continue }
+      guard let start = query.firstRange(of: field + "(")?.upperBound, let end = query[start...].firstIndex(of: ")") else {
+        continue
+      }
       let list = query[start..<end]
       let pairs = list.matches(of: /(\w+)\s*:\s*\$(\w+)/).map { match in
         (String(match.output.1), body["variables"]?[String(match.output.2)] ?? .null)
@@ -89,7 +91,8 @@ extension StandInRecords {
     let details = call.arguments["details"]
     let number = details?["registrationNumber"]?.string
     if number == nil, checksSchema {
-      return .schema("Variable \"$details\" got invalid value; Field \"registrationNumber\" of required type \"String!\" was not provided.")
+      return .schema(
+        "Variable \"$details\" got invalid value; Field \"registrationNumber\" of required type \"String!\" was not provided.")
     }
     return state.withLock { state in
       guard var kept = state.records[call.id], kept.standing == .waiting else {

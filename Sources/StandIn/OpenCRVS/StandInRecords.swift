@@ -202,7 +202,8 @@ public final class StandInRecords: Sendable {
     let scope = ["record.confirm-registration", "record.reject-registration"]
     let token = try tokens.sign(scope: scope, subject: Self.registrar, ["recordId": .string(id)])
     let headers: Headers = ["Content-Type": type, "Host": Self.host, "Authorization": "Bearer \(token)", "Accept": "*/*"]
-    let request = ClientRequest(method: "POST", url: doors.taker + path, headers: headers, body: .bytes(body.encoded()), isSentOnce: true)
+    let request = ClientRequest(
+      method: "POST", url: doors.taker + path, headers: headers, body: .bytes(body.encoded()), isSentOnce: true)
     do {
       return try await client.send(request).status
     } catch is HTTPError {
