@@ -33,7 +33,7 @@ public final class EmbeddedHub: WebSubHub {
   /// Subscriptions whose secrets this process cannot open and others may: until when they are left to them, in monotonic milliseconds.
   private let leftToOthers = Mutex<[Int: Int]>([:])
   private let observers: Mutex<[@Sendable (_ topic: String, _ body: [UInt8]) async -> Void]>
-  private let log = Log("hub")
+  private let log: Log
   /// A subscriber that is away for an hour is not worth a line for each delivery.
   private let retryLines = LineBudget(lines: 20)
 
@@ -51,9 +51,9 @@ public final class EmbeddedHub: WebSubHub {
 
   init(
     pool: Pool, forgetful: Pool, sealer: Sealer, http: any HTTPExchange, publicURL: String, giveUpAfter: Double = patience,
-    suspendAfter: Double = waitForAnswers, callbackHosts: OutgoingHosts = .any
+    suspendAfter: Double = waitForAnswers, callbackHosts: OutgoingHosts = .any, log: Log = Log("hub")
   ) {
-    self.pool = pool
+    (self.pool, self.log) = (pool, log)
     queue = HubQueue(pool: forgetful, sealer: sealer, giveUpAfter: giveUpAfter, suspendAfter: suspendAfter)
     subscriptions = HubSubscriptions(pool: pool)
     self.sealer = sealer
@@ -355,11 +355,13 @@ public final class EmbeddedHub: WebSubHub {
   private static let notNow: Set<Int> = [429, 502, 503, 504]
 
   /// The first retry is what retries are for; from the second on somebody should look.
-  private func tellOfRetry(_ delivery: HubQueue.Delivery) {
-    guard case .write(let leftOut, _) = retryLines.take(delivery.topic) else { return }
+  /// - Parameter refusal: what the subscriber answered; nil when it is not there.
+  private func tellOfRetry(_ delivery: HubQueue.Delivery, _ refusal: String?) {
+    guard case .write(let leftOut, _) = retryLines.take("\(delivery.topic)|\(refusal ?? "")") else { return }
     log.write(
-      delivery.attempt > 1 ? .warning : .info, "a subscriber cannot be reached; tried again",
-      ["topic": delivery.topic, "delivery": "hub-\(delivery.number)", "try": delivery.attempt, "leftOut": leftOut])
+      delivery.attempt > 1 ? .warning : .info,
+      refusal == nil ? "a subscriber cannot be reached; tried again" : "a subscriber refuses a delivery; tried again",
+      delivery.facts(answer: refusal, leftOut: leftOut))
   }
 
   private func deliver(_ claimed: HubQueue.Delivery) async {
@@ -374,7 +376,7 @@ public final class EmbeddedHub: WebSubHub {
       request.timeoutSeconds = 30
       status = try await http.send(request).status
     } catch {
-      tellOfRetry(delivery)
+      // Told below: nobody answered.
     }
     if let lease = leases.withLock({ $0.removeValue(forKey: claimed.number) }) { delivery.lease = lease }
     do {
@@ -384,7 +386,9 @@ public final class EmbeddedHub: WebSubHub {
       default:
         // Who is not there is waited for: its lease ends that, or its silence. Who refuses is not asked for ever.
         let refusal = status.flatMap { Self.notNow.contains($0) ? nil : "status \($0)" }
-        try await queue.putOff(delivery, refusal: refusal).tell(delivery, refusal, log)
+        let putOff = try await queue.putOff(delivery, refusal: refusal)
+        if case .waits = putOff { tellOfRetry(delivery, refusal) }
+        putOff.tell(delivery, refusal, log)
       }
     } catch {
       log.warning("the end of a delivery could not be recorded; it will be repeated", ["error": "\(error)"])

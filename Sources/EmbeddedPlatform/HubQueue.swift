@@ -15,6 +15,19 @@ struct HubQueue: Sendable {
     var secret: [UInt8]
     /// The end of the lease, which tells it from the lease of another that took over.
     var lease: String
+
+    /// What a line of the log says of it: which it is, and whose where its body names a registration. Made for a line that is written.
+    /// - Parameters:
+    ///   - answer: what the subscriber answered; nil when it is not there.
+    ///   - leftOut: how many lines like it were left out before.
+    func facts(answer: String?, leftOut: Int? = nil, code: String? = nil) -> [(String, any LogField)] {
+      var facts: [(String, any LogField)] = [("delivery", "hub-\(number)"), ("topic", topic), ("try", attempt)]
+      if let rid = HubBody.rid(in: body) { facts.insert(("rid", rid), at: 0) }
+      if let code { facts.append(("code", code)) }
+      if let answer { facts.append(("answer", answer)) }
+      if let leftOut { facts.append(("leftOut", leftOut)) }
+      return facts
+    }
   }
 
   /// A subscription whose secret does not open, so that nothing can be signed for it.
@@ -44,9 +57,9 @@ struct HubQueue: Sendable {
       switch self {
       case .waits: break
       case .givenUp:
-        log.error(
-          "a delivery is given up: its subscriber refuses it (regproc dead-letters list)",
-          ["code": "RPR-HUB-003", "topic": delivery.topic, "delivery": "hub-\(delivery.number)", "answer": refusal ?? ""])
+        log.write(
+          .error, "a delivery is given up: its subscriber refuses it (regproc dead-letters list)",
+          delivery.facts(answer: refusal, code: "RPR-HUB-003"))
       case .suspended(let number):
         log.warning(
           "a subscriber gives no answer: its subscription is suspended until it subscribes again (regproc held list)",

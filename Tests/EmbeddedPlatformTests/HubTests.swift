@@ -18,13 +18,14 @@ import Testing
   /// Runs a test with a hub that delivers.
   func withHub(
     giveUpAfter: Double = EmbeddedHub.patience, suspendAfter: Double = EmbeddedHub.waitForAnswers,
+    log: Log = Log("hub"),
     _ body: (EmbeddedHub, Subscribers, World) async throws -> Void
   ) async throws {
     try await World.run { world async throws in
       let subscribers = Subscribers()
       let hub = EmbeddedHub(
         pool: world.pool, forgetful: world.pool, sealer: world.sealer, http: subscribers, publicURL: "http://hub/hub",
-        giveUpAfter: giveUpAfter, suspendAfter: suspendAfter)
+        giveUpAfter: giveUpAfter, suspendAfter: suspendAfter, log: log)
       hub.start()
       do {
         try await body(hub, subscribers, world)
@@ -187,6 +188,38 @@ import Testing
       #expect(try await eventually { try await isQuiet(world) })
       #expect(subscribers.bodies == ["poison", "good", "last"])
     }
+  }
+
+  @Test func `a line on what is not delivered names the registration and nothing else of the message`() async throws {
+    let rid = "10001100010000120261201120000"
+    let lines = Mutex<[JSONValue]>([])
+    let log = Log("hub") { bytes in lines.withLock { $0.append((try? JSONValue.parse(bytes)) ?? .null) } }
+    try await withHub(giveUpAfter: 3600, log: log) { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      subscribers.answer(Self.callback, 400, 0)
+      try await publish(hub, #"{"instanceId":"\#(rid)","resultCode":"FAILED","name":"Ann Lee"}"#)
+      #expect(try await eventually { try await isQuiet(world) })
+    }
+    try await withHub(giveUpAfter: 0, log: log) { hub, subscribers, world async throws in
+      try await subscribe(hub)
+      subscribers.answer(Self.callback, 500)
+      try await publish(hub, #"{"event":{"id":"e1","data":{"registrationId":"\#(rid)","name":"Ann Lee"}}}"#)
+      #expect(try await eventually { try await isQuiet(world) })
+    }
+    let told = lines.withLock { $0 }
+    #expect(told.map { $0["rid"]?.string } == [rid, rid, rid] && told.allSatisfy { $0["topic"]?.string == Self.topic })
+    #expect(told.map { $0["level"]?.string } == ["info", "warning", "error"])
+    #expect(told.map { $0["answer"]?.string } == ["status 400", nil, "status 500"] && told.map { $0["try"]?.int } == [1, 2, 1])
+    #expect(told.last?["code"]?.string == "RPR-HUB-003" && told.last?["delivery"]?.string?.hasPrefix("hub-") == true)
+    #expect(told.allSatisfy { !String(decoding: $0.encoded(), as: UTF8.self).contains("Ann") })
+  }
+
+  @Test(arguments: [
+    "", "[]", #"{"instanceId":"2022BTEST01"}"#, #"{"event":{"data":{"registrationId":7}}}"#,
+    #"{"rid":"10001100010000120261201120000"}"#,
+  ])
+  func `a message that names no registration where MOSIP names it has none`(body: String) {
+    #expect(HubBody.rid(in: Array(body.utf8)) == nil)
   }
 
   @Test func `before its time nothing that is refused is given up and who is not there is waited for`() async throws {
