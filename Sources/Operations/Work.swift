@@ -93,8 +93,10 @@ public enum Work {
 
   private static func piece(_ row: Row) throws -> JSONValue {
     let number = try row.int(3)
-    let state =
-      try number == 0 && row.textOrNull(12) != nil ? "giving-up" : State.allCases.first { $0.number == number }?.rawValue ?? ""
+    guard let known = State.allCases.first(where: { $0.number == number }) else {
+      throw PostgresError.unknownState(String(number), of: "regproc.work.state")
+    }
+    let state = try known == .open && row.textOrNull(12) != nil ? "giving-up" : known.rawValue
     return [
       "stage": .string(try row.text(0)), "kind": .string(try row.text(1)), "key": .string(Masking.key(try row.text(2))),
       "state": .string(state), "attempt": JSONValue(try row.int(4)), "dueAt": .string(try row.instant(5).iso),

@@ -36,6 +36,17 @@ import Testing
     }
   }
 
+  @Test func `a draft in a state of a later version is not published`() async throws {
+    try await World.run { world async throws in
+      let repository = try world.repository()
+      try await repository.createDraft(rid: "1", uin: nil, idempotencyKey: "k")
+      try await repository.updateDraft(rid: "1", fields: Self.fields, documents: [], idempotencyKey: "k")
+      try await world.run("UPDATE platform.draft SET state = 'LATER'")
+      await #expect(throws: (any Error).self) { _ = try await repository.publishDraft(rid: "1", idempotencyKey: "k") }
+      #expect(try await world.number("SELECT count(*) FROM platform.identity") == 0)
+    }
+  }
+
   @Test func `captures of an identity are kept sealed and read again`() async throws {
     try await World.run { world async throws in
       let repository = try world.repository()

@@ -2,6 +2,14 @@ import Registration
 import Postgres
 import Routing
 
+extension VerdictKind {
+  /// Reads `regproc.hop.verdict`.
+  init(stored text: String) throws {
+    guard let known = VerdictKind(rawValue: text) else { throw PostgresError.unknownState(text, of: "regproc.hop.verdict") }
+    self = known
+  }
+}
+
 /// The journal as a source of hops for comparing route files.
 public struct JournalHops: HopRecords {
   private let connection: Connection
@@ -18,11 +26,10 @@ public struct JournalHops: HopRecords {
         AND transaction_type IS DISTINCT FROM '\(PostgresSecondTries.transactionType)' AND done_at >= now() - make_interval(secs => $1::float8)
       GROUP BY process, stage, verdict, destinations ORDER BY process, stage, verdict, destinations
       """, [.text(String(seconds))]
-    ).compactMap { row in
-      guard let verdict = VerdictKind(rawValue: try row.text(2)) else { return nil }
-      return RecordedHops(
-        process: try row.text(0), stage: try row.text(1), verdict: verdict, destinations: try row.text(3),
-        packets: try row.int(4))
+    ).map { row in
+      RecordedHops(
+        process: try row.text(0), stage: try row.text(1), verdict: try VerdictKind(stored: try row.text(2)),
+        destinations: try row.text(3), packets: try row.int(4))
     }
   }
 

@@ -198,7 +198,7 @@ struct Resume: Sendable {
         """, [.text(order.instance), Value(order.pausedAt)])
       guard let row = rows.first, let hop = HopId(text: try row.text(0)) else { return nil }
       return Place(
-        hop: hop, stage: try row.text(1), verdict: VerdictKind(rawValue: try row.textOrNull(2) ?? "") ?? .passed,
+        hop: hop, stage: try row.text(1), verdict: try row.textOrNull(2).map { try VerdictKind(stored: $0) } ?? .passed,
         run: try row.int(3), process: try row.text(4), iteration: try row.int(5), source: try row.textOrNull(6))
     }
   }
