@@ -47,6 +47,52 @@ struct GivenUpWorkTests {
   }
 
   @Test
+  func `brings its token when it is done again: a credential whose token was refused`() async throws {
+    let bench = try MosipMediatorReturnTests()
+    try await bench.upload()
+    let refusal = ClientResponse(status: 400, body: Array(#"{"errors":[{"errorCode":"OPN-CRVS-006"}]}"#.utf8))
+    bench.world.state.withLock { $0.answers = ["/birthReceiveNid": [refusal, refusal]] }
+    #expect(try await bench.call(bench.delivery(bench.credentialEvent(credential: bench.sealedCredential()))).status == 200)
+    try await bench.run()
+    func credential() -> JSONValue? { bench.world.document("mosip-mediator", "credentials", "e1")?["status"] }
+    func told(_ member: String) -> [String] { bench.world.state.withLock { $0.atOpenCRVS.compactMap { $0[member]?.string } } }
+    #expect(credential() == "Failed" && told("MOSIP_ERROR").count == 1)
+    retry("credential", bench.world)
+    try await bench.run()
+    #expect(credential() == "Failed" && told("MOSIP_ERROR").count == 1, "the same error is told once")
+    retry("credential", bench.world)
+    try await bench.run()
+    #expect(credential() == "Served" && told("MOSIP_PSUT_TOKEN_ID") == [MosipMediatorReturnTests.token])
+    retry("credential", bench.world)
+    try await bench.run()
+    #expect(told("MOSIP_PSUT_TOKEN_ID").count == 1, "what has ended well is not done again")
+  }
+
+  @Test(arguments: ["PROCESSED", "FAILED"])
+  func `takes a change to its end when it is done again: the end of its registration`(_ result: String) async throws {
+    let bench = try ChangeBench()
+    _ = try await bench.born()
+    let event = CorrectionTests.corrected()
+    try await bench.take(event)
+    let aid = try #require(try bench.change(event)?["rid"]?.string)
+    #expect(try bench.change(event)?["status"] == "Uploaded")
+    // An operator gives up the wait for its registration, and thinks better of it.
+    let work = try #require(bench.world.state.withLock { $0.work.first { $0.item.kind == "ended" && $0.state == 0 }?.item })
+    try await bench.stage.gaveUp(work, WorkFailure(code: "RPR-OPS-001", "given up by an operator"), bench.context)
+    bench.world.state.withLock { state in
+      for index in state.work.indices where state.work[index].item == work { state.work[index].state = 2 }
+      state.registrations = [aid: FakeRegister.row(aid, result, at: "UIN_GENERATOR")]
+    }
+    try await bench.run()
+    #expect(try bench.change(event)?["status"] == "Failed" && bench.told().map { $0["status"]?.string } == ["error"])
+    retry("ended", bench.world)
+    try await bench.run()
+    #expect(try bench.change(event)?["status"]?.string == (result == "PROCESSED" ? "Told" : "Failed"))
+    #expect(try bench.told().map { $0["what"]?.string } == (result == "PROCESSED" ? [nil, "corrected"] : [nil]))
+    #expect(bench.world.openWork("ended") == 0)
+  }
+
+  @Test
   func `of a change ends it in an error, and what waits behind it goes on`() async throws {
     let bench = try ChangeBench()
     bench.world.state.withLock { state in
