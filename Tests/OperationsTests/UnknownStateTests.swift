@@ -23,7 +23,9 @@ import Testing
     Reader(column: "regproc.replay_job.state", state: "later") {
       _ = try JobLease(table: "regproc.replay_job", id: 1, worker: "w").why($0)
     },
-    Reader(column: "regproc.log_job.state", state: "later") { _ = try JobLease(table: "regproc.log_job", id: 1, worker: "w").why($0) },
+    Reader(column: "regproc.log_job.state", state: "later") {
+      _ = try JobLease(table: "regproc.log_job", id: 1, worker: "w").why($0)
+    },
     Reader(column: "regproc.hop.state", state: "9") { _ = try Journey.read(rid: "1", on: $0) },
     Reader(column: "regproc.hop.verdict", state: "later") { _ = try JournalHops($0).done(since: 3600) },
   ]
@@ -46,7 +48,9 @@ import Testing
         VALUES (gen_random_uuid(), '2', 'P', 1, 1, 1, 'a', 2, now(), 'later', 'b');
       """)
     for reader in Self.readers {
-      #expect(throws: PostgresError.unknownState(reader.state, of: reader.column), "\(reader.column)") { try reader.read(connection) }
+      #expect(throws: PostgresError.unknownState(reader.state, of: reader.column), "\(reader.column)") {
+        try reader.read(connection)
+      }
     }
   }
 }

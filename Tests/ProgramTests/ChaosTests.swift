@@ -16,7 +16,8 @@ extension ProgramTests {
       let cluster = PrivateCluster(folder: folder.path + "/postgres")
       let database = try await blocking.run { try cluster.start() }
       let connection = "host=\(database.host) user=\(database.user) dbname=\(database.database)"
-      let disk = try #require(SmallDisk(folder.path + "/data", mib: 48 + Self.births(16)), "NOT TESTED: no file system can be mounted here")
+      let disk = try #require(
+        SmallDisk(folder.path + "/data", mib: 48 + Self.births(16)), "NOT TESTED: no file system can be mounted here")
       defer { disk.remove() }
       let side = try OpenCRVSSide()
       let pipeline = UpPipeline(folder.path + "/data", side: side, options: ["--database", connection])

@@ -233,7 +233,9 @@ import Testing
     }
   }
 
-  @Test func `a broker that forgot what was committed is noticed at the next assignment and both clients are opened anew`() async throws {
+  @Test func `a broker that forgot what was committed is noticed at the next assignment and both clients are opened anew`()
+    async throws
+  {
     try await run { place in
       try place.put(1)
       let bus = try KafkaBus(place.settings(transactional: true), watch: place.watch)

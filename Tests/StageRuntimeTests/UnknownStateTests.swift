@@ -29,10 +29,13 @@ struct UnknownStateTests {
         UPDATE regprc.registration SET status_code = 'PAUSED', latest_trn_id = hop.hop_id::text FROM hop WHERE reg_id = '1'
         """)
       let resume = Resume(
-        pool: bench.pool, routes: bench.table, directory: bench.files, worker: "w", services: bench.platform.services, wake: bench.wake)
+        pool: bench.pool, routes: bench.table, directory: bench.files, worker: "w", services: bench.platform.services,
+        wake: bench.wake)
       for way in [Resume.Way.routeAgain, .redo] {
         let order = Resume.Order(instance: "w-1", rid: "1", way: way)
-        await #expect(throws: (any Error).self) { try await resume.perform(WorkItem(kind: "resume", key: "k", payload: order.json)) }
+        await #expect(throws: (any Error).self) {
+          try await resume.perform(WorkItem(kind: "resume", key: "k", payload: order.json))
+        }
       }
       #expect(try await bench.number("SELECT count(*) FROM regproc.hop") == 1)
       #expect(try await bench.status("1") == "PAUSED")

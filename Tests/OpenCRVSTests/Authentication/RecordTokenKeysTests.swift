@@ -119,7 +119,9 @@ struct RecordTokenKeysTests {
   @Test
   func `before any key is known nothing is refused for want of one`() async throws {
     let large = ScriptedHTTP.Step.answer(200, Array(repeating: 65, count: 1 << 20))
-    for step: ScriptedHTTP.Step in [.fails(HTTPError(.timedOut, "slow")), .page(200), .page(500), .answer(200, []), .answer(400, []), large] {
+    for step: ScriptedHTTP.Step in [
+      .fails(HTTPError(.timedOut, "slow")), .page(200), .page(500), .answer(200, []), .answer(400, []), large,
+    ] {
       let (http, tokens) = (ScriptedHTTP(step), verifier())
       #expect(try await isTaken(token(old), tokens, http) == nil)
       #expect(try await isTaken(token(old), tokens, http) == nil)

@@ -26,7 +26,9 @@ struct RecordGatewayTests {
   static func record(_ states: String..., number: String? = nil) -> ScriptedHTTP.Step {
     let status = JSONValue.array(states.map { ["type": .string($0)] })
     return .json([
-      "data": ["fetchRegistration": ["id": .string(birth), "registration": ["registrationNumber": JSONValue(number), "status": status]]]
+      "data": [
+        "fetchRegistration": ["id": .string(birth), "registration": ["registrationNumber": JSONValue(number), "status": status]]
+      ]
     ])
   }
 
@@ -104,7 +106,8 @@ struct RecordGatewayTests {
   @Test
   func `what is no answer of GraphQL is told again`() async {
     let steps: [ScriptedHTTP.Step] = [
-      .fails(HTTPError(.connectionRefused, "nobody")), .fails(HTTPError(.tooLarge, "too large")), .page(200), .page(302), .page(401),
+      .fails(HTTPError(.connectionRefused, "nobody")), .fails(HTTPError(.tooLarge, "too large")), .page(200), .page(302),
+      .page(401),
       .page(403), .page(404), .page(503), .answer(200, []), .json([]), .json([:]), .json(["data": nil]),
       .json(["data": ["confirmRegistration": nil]]), .json(["data": ["confirmRegistration": "t1"]], status: 500),
       .answer(200, Array(repeating: 91, count: 17 << 20)),
@@ -143,9 +146,11 @@ struct RecordGatewayTests {
   @Test
   func `the status of a record is read, and its absence told apart from no answer`() async throws {
     let http = ScriptedHTTP(
-      Self.record("REGISTERED", number: Self.number), Self.record("WAITING_VALIDATION"), .json(["data": ["fetchRegistration": nil]]))
+      Self.record("REGISTERED", number: Self.number), Self.record("WAITING_VALIDATION"), .json(["data": ["fetchRegistration": nil]])
+    )
     let gateway = Self.gateway(http)
-    #expect(try await gateway.status(of: Self.birth, token: Self.token) == RecordGateway.Status(isRegistered: true, number: Self.number))
+    #expect(
+      try await gateway.status(of: Self.birth, token: Self.token) == RecordGateway.Status(isRegistered: true, number: Self.number))
     #expect(try await gateway.status(of: Self.birth, token: Self.token) == RecordGateway.Status(isRegistered: false, number: nil))
     #expect(try await gateway.status(of: Self.birth, token: Self.token) == nil)
     for step in [Self.errors("no"), .page(200), .json(["data": [:]])] {

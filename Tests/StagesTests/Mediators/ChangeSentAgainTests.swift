@@ -77,7 +77,8 @@ struct ChangeSentAgainTests {
     try await bench.taken(FailingChange.death.other)
     _ = bench.told()
     let late: JSONValue = [
-      "type": "death", "status": "error", "txnId": .string(try AgainBench.key(FailingChange.death.event)), "aid": .string(rid), "run": 9,
+      "type": "death", "status": "error", "txnId": .string(try AgainBench.key(FailingChange.death.event)), "aid": .string(rid),
+      "run": 9,
       "errors": [["errorCode": "OPN-CRVS-017", "errorMessage": "late"]],
     ]
     #expect(try await bench.world.call(bench.crvs.0, bench.crvs.1, bench.world.back("/receiveStatus", late)).status == 200)
@@ -183,7 +184,8 @@ struct ChangeSentAgainTests {
   }
 
   /// The whole of it, with one process that dies.
-  private func resent(_ isSame: Bool, _ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> (AgainBench, String, Int) {
+  private func resent(_ isSame: Bool, _ crash: (step: Int, moment: MediatorWorld.Moment)?) async throws -> (AgainBench, String, Int)
+  {
     let change = FailingChange.death
     let bench = try await AgainBench.of(change)
     let rid = try await bench.refused(change)

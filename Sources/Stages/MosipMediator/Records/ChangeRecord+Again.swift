@@ -31,9 +31,10 @@ extension ChangeRecord {
     var gone = ["errorCode", "errorMessage"]
     if !runsAgain {
       if plan != nil {
-        next["earlier"] = .object(Self.decisions.reduce(into: JSONObject()) { out, name in
-          if let value = document[name] { out[name] = value }
-        })
+        next["earlier"] = .object(
+          Self.decisions.reduce(into: JSONObject()) { out, name in
+            if let value = document[name] { out[name] = value }
+          })
       }
       gone += Self.decisions + ["packetHash", "leftOut", "stale"]
     }
