@@ -210,7 +210,8 @@ extension StandInActionsTests {
       let id = try await world.registered()
       world.taker.answer(200, to: "/APPROVE_CORRECTION")
       let login = "/token?grant_type=client_credentials&client_id=stand-in&client_secret=stand-in"
-      let token = try #require(try await world.send("POST", login, token: "").body["access_token"]?.string)
+      let answer = try await world.send("POST", login, token: "")
+      let token = try #require(answer.body["access_token"]?.string)
       let path = release == .v2_0 ? "/events/events/\(id)/correction/request" : "/events/events/correction/request"
       let body: JSONValue = [
         "eventId": .string(id), "transactionId": "push-1", "type": "REQUEST_CORRECTION", "annotation": [:],

@@ -255,7 +255,8 @@ import Testing
       let id = try await world.crvs.register(Records.births[0])
       #expect(world.crvs.webhook(of: id) == nil)
       _ = try await world.confirm(id, ["registrationNumber": "N1"], token: try world.taker.last().token)
-      let body = try JSONValue.parse(#require(world.crvs.webhook(of: id)))
+      let webhook = try #require(world.crvs.webhook(of: id))
+      let body = try JSONValue.parse(webhook)
       #expect(body["event"]?["hub"]?["topic"] == "BIRTH_REGISTERED")
       #expect(body["event"]?["context"]?[0] == world.crvs.bundle(of: id))
       #expect(world.crvs.bundle(of: id)?.description.contains("BIRTH_REGISTRATION_NUMBER") == true)
@@ -343,8 +344,10 @@ extension StandInRecordsTests {
     try await run { world in
       let path = "/token?grant_type=client_credentials&client_id=stand-in&client_secret="
       let good = try await world.client.send(ClientRequest(method: "POST", url: world.base + path + "stand-in"))
-      let token = try #require((try JSONValue.parse(good.body))["access_token"]?.string)
-      #expect(try JSONValue.parse(JWS(compact: token).payload)["userType"] == "system")
+      let answer = try JSONValue.parse(good.body)
+      let token = try #require(answer["access_token"]?.string)
+      let claims = try JSONValue.parse(JWS(compact: token).payload)
+      #expect(claims["userType"] == "system")
       let bad = try await world.client.send(ClientRequest(method: "POST", url: world.base + path + "no"))
       #expect(bad.status == 401)
     }
