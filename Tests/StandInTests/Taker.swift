@@ -33,7 +33,7 @@ final class Taker: Sendable {
   private let state = Mutex(State())
 
   func start() throws -> String {
-    let endpoint = Endpoint(anythingBelow: "/", maxBody: 4 << 20) { [self] request in
+    let take: @Sendable (Request) -> Response = { [self] request in
       let call = Call(
         path: request.path, headers: request.headers, body: (try? JSONValue.parse(request.body)) ?? .null,
         token: request.bearerToken ?? "")
@@ -42,7 +42,12 @@ final class Taker: Sendable {
         return state.answers.first { request.path.hasSuffix($0.key) }?.value ?? state.answer
       }
     }
-    let server = try Server(ServerSettings(host: "127.0.0.1", port: 0), endpoints: [endpoint])
+    let server = try Server(
+      ServerSettings(host: "127.0.0.1", port: 0),
+      endpoints: [
+        Endpoint("POST", "/event-registration", handler: take), Endpoint(anythingBelow: "/events", handler: take),
+        Endpoint(anythingBelow: "/trigger", handler: take),
+      ])
     state.withLock { $0.server = server }
     return "http://127.0.0.1:\(try server.start())"
   }
