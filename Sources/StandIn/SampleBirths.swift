@@ -158,7 +158,7 @@ public struct SampleBirths: Sendable {
     _ index: Int, _ form: Form, _ family: Family, _ child: Person, _ mother: Person, _ father: Person, _ home: Address
   ) -> Birth {
     let isNew = form == .new
-    let number = "\(year)B\(run)\((index + 1).digits(3, radix: 36).uppercased())"
+    let number = "\(year)B\(run)\(String(index + 1, radix: 36).uppercased().leftPadded(to: 3))"
     let record = id("e", index)
     let address = family == .withoutAddress ? nil : home
     let hasMother = family != .fatherOnly && family != .informantOnly
@@ -316,7 +316,7 @@ public struct SampleBirths: Sendable {
     return SecureRandom.uuidText(bytes)
   }
 
-  private func two(_ number: Int) -> String { number.digits(2) }
+  private func two(_ number: Int) -> String { String(number).leftPadded(to: 2) }
 }
 
 /// Numbers that are the same for the same seed (splitmix64, Steele et al. 2014).
@@ -335,4 +335,9 @@ struct Dice: Sendable {
   mutating func roll(_ sides: Int) -> Int { Int(next() % UInt64(sides)) }
 
   mutating func pick(_ texts: [String]) -> String { texts[roll(texts.count)] }
+}
+
+extension String {
+  /// With zeros in front up to a number of characters.
+  func leftPadded(to width: Int) -> String { String(repeating: "0", count: Swift.max(0, width - count)) + self }
 }

@@ -233,7 +233,7 @@ public struct SampleEvents: Sendable {
   // MARK: deaths
 
   /// The number of a death.
-  private func number(_ place: Int) -> String { "\(year + 1)D\(run)\(place.digits(3))" }
+  private func number(_ place: Int) -> String { "\(year + 1)D\(run)\(String(place).leftPadded(to: 3))" }
 
   /// The death of a child, of a record that has its place among the run's deaths. In the newer form the informant stands before the deceased.
   /// - Parameter identifiers: how the deceased is named; by the number of the birth when nothing is said.

@@ -72,7 +72,7 @@ package enum RecordBundle {
   private static func read(
     _ body: [UInt8], topic: String = "", names: FieldNames
   ) throws(MediatorError) -> (bundle: JSONValue, persons: OpenCRVSBundle) {
-    let value = try MediatorBodies.json(body, "the record", largest: OpenCRVSEvent.largest)
+    let value = try MediatorBodies.json(body, "the record", largest: EventLimits.event)
     guard value["resourceType"]?.string == "Bundle" else { throw MediatorError(.unreadable, "the record is no bundle") }
     let bundle = names.translated(OpenCRVSEvent.withoutImages(value))
     return (bundle, try OpenCRVSBundle(bundle, topic: topic))

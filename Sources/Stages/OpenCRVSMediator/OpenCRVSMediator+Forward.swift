@@ -20,7 +20,7 @@ extension OpenCRVSMediator {
     else { throw MediatorError(.unknown, "the event is not in the object store").workFailure }
     let event: OpenCRVSEvent
     do {
-      event = try self.event(bytes, record.generation)
+      event = try self.event(bytes)
     } catch {
       throw error.workFailure
     }

@@ -109,7 +109,7 @@ extension OpenCRVSMediator {
     var found: [(record: EventRecord, event: OpenCRVSEvent)] = []
     for record in records {
       let bytes = try await contents(context).get(container: record.container, key: record.object)
-      guard let bytes, let event = try? event(bytes, record.generation) else {
+      guard let bytes, let event = try? event(bytes) else {
         context.log.error("a parked event cannot be read: it stays parked", ["record": record.key])
         continue
       }

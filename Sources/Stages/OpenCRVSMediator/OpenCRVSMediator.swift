@@ -171,7 +171,7 @@ public struct OpenCRVSMediator: StagePlugin {
         "POST", "/receiveStatus", maxBody: EventLimits.result, admission: clients,
         handler: answer.handling { try await takeStatus($0, context) }
       ).answeringTooLarge(answer.tooLarge("the request", above: EventLimits.result)).described(MediatorDescriptions.status),
-    ] + (policy.map { questions($0, context) } ?? [])
+    ] + questions(context)
   }
 
   /// How often text came that is not UTF-8.
@@ -228,10 +228,7 @@ public struct OpenCRVSMediator: StagePlugin {
     return (try? await context.store.record(EventRecord.self, work.key))?.aid
   }
 
-  /// Reads an event: what was made of an action has the names that we gave it, all else those of the country.
-  func event(_ bytes: [UInt8], _ generation: Generation? = nil) throws(MediatorError) -> OpenCRVSEvent {
-    try OpenCRVSEvent(bytes, names: generation == .actions ? .standard : names)
-  }
+  func event(_ bytes: [UInt8]) throws(MediatorError) -> OpenCRVSEvent { try OpenCRVSEvent(bytes, names: names) }
 
   func contents(_ context: StageContext) -> SealedObjects {
     SealedObjects(context.services, account: Self.eventAccount, owner: MediatorOwner.opencrvs)

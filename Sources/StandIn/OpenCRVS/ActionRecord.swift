@@ -92,7 +92,10 @@ struct ActionRecord {
   }
 
   private static func apply(_ values: JSONObject, to out: inout JSONObject) {
-    for member in values { out[member.key] = member.value.isNull ? nil : member.value }
+    for member in values {
+      let value: JSONValue? = member.value.isNull ? .none : member.value
+      out[member.key] = value
+    }
   }
 
   // MARK: as a document

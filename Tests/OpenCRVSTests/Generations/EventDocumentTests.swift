@@ -294,9 +294,10 @@ struct EventDocumentTests {
       // Answered by itself, and by each other.
       #"{"id":"e","type":"birth","actions":[{"id":"a","type":"REGISTER","status":"Requested","originalActionId":"a"}]}"#,
       #"{"id":"e\n","type":"birth","actions":[{"id":"a","type":"REGISTER","status":"Requested"}]}"#,
-      String(repeating: #"{"id":"#, count: 100_000), "{\"id\":\"" + String(repeating: "x", count: EventDocument.largest) + "\"}",
+      String(repeating: #"{"id":"#, count: 100_000),
     ] { #expect(code(text) == "OPN-CRVS-001", "\(text.prefix(100))") }
     #expect(code("{\"id\":\"\u{FFFD}\"}") == "OPN-CRVS-001")
+    #expect(code("{\"id\":\"" + String(repeating: "x", count: EventDocument.largest) + "\"}") == "OPN-CRVS-035")
   }
 
   @Test

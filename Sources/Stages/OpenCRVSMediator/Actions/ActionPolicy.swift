@@ -28,6 +28,8 @@ struct ActionPolicy: Sendable {
   let issuer: String
   let numbers: NumberMaker
   let pattern: String
+  /// Whether a system client answers, and not the registrar's token.
+  let answersAsClient: Bool
   let onError: OnError
   let errorURL: String
   /// The field that a number or a token is written into; nil for none.
@@ -59,6 +61,7 @@ struct ActionPolicy: Sendable {
     guard pattern.contains("{trackingId}") else {
       throw SettingError(stage: settings.stage, setting: "registration-number-pattern", "must hold {trackingId}")
     }
+    answersAsClient = settings.text("answer-as") == "client"
     onError = OnError(rawValue: settings.text("on-error")) ?? .reject
     errorURL = settings.text("error-url")
     nidField = Self.field(settings, "nid-field")
@@ -88,6 +91,10 @@ struct ActionPolicy: Sendable {
       "where the public key stands by which OpenCRVS' record tokens are checked; empty for `/.well-known` of opencrvs-auth-url"),
     SettingField(
       "record-token-issuer", .text, default: .text(RecordTokens.issuer), "who must have issued a record token"),
+    SettingField(
+      "answer-as", .choice(["registrar", "client"]), default: "registrar",
+      "whose token accepts or rejects an action: the one that came with it, or, from OpenCRVS 2.1, that of opencrvs-client, which needs the scopes record.action.accept and record.action.reject"
+    ),
     SettingField(
       "declaration-file", .file, default: "",
       "what the country calls the fields of its forms in OpenCRVS 1.9 and later; without it, the names of OpenCRVS' reference country"

@@ -12,21 +12,25 @@ extension OpenCRVSMediator {
   private static let doubtLasts: Double = 60
 
   /// The endpoints of what asks and waits.
-  func questions(_ policy: ActionPolicy, _ context: StageContext) -> [Endpoint] {
+  func questions(_ context: StageContext) -> [Endpoint] {
     let answer = answer(context)
     func endpoint(
-      _ path: String, _ description: EndpointDescription, _ body: @escaping @Sendable (Request) async throws -> Response
+      _ path: String, largest: Int = EventLimits.event, _ description: EndpointDescription,
+      _ body: @escaping @Sendable (Request, ActionPolicy) async throws -> Response
     ) -> Endpoint {
       Endpoint(
-        "POST", path, maxBody: EventLimits.event, hangsUp: true, admission: recordTokenHolders(answer, context),
-        handler: answer.handling { request in try await patiently(context) { try await body(request) } }
-      ).early.answeringTooLarge(answer.tooLarge("the event", above: EventLimits.event)).described(description)
+        "POST", path, maxBody: largest, hangsUp: true, admission: recordTokenHolders(answer, context),
+        handler: answer.handling { request in
+          guard let policy else { throw MediatorError(.noEndpoint, "gateway-url is not set: OpenCRVS could not be answered") }
+          return try await patiently(context) { try await body(request, policy) }
+        }
+      ).early.answeringTooLarge(answer.tooLarge("the event", above: largest)).described(description)
     }
     return [
-      endpoint("/event-registration", MediatorDescriptions.registration) { try await takeRegistration($0, policy, context) },
-      endpoint("/events/{type}/actions/{action}", MediatorDescriptions.notice) { try await takeNotice($0, policy, context) },
-      endpoint("/trigger/events/{type}/actions/{action}", MediatorDescriptions.trigger) {
-        try await takeTrigger($0, policy, context)
+      endpoint("/event-registration", MediatorDescriptions.registration) { try await takeRegistration($0, $1, context) },
+      endpoint("/events/{type}/actions/{action}", MediatorDescriptions.notice) { try await takeNotice($0, $1, context) },
+      endpoint("/trigger/events/{type}/actions/{action}", largest: EventDocument.largest, MediatorDescriptions.trigger) {
+        try await takeTrigger($0, $1, context)
       },
     ]
   }
@@ -295,6 +299,10 @@ extension OpenCRVSMediator {
   }
 
   private func token(of awaited: AwaitedAnswer, _ context: StageContext) async throws -> String? {
+    if policy?.answersAsClient == true, awaited.generation == .actions {
+      let tokens = auth?.checking(context) ?? context.services.tokens
+      return try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvs)
+    }
     guard awaited.until > context.services.clock.now.milliseconds else {
       _ = try await lost(awaited, "its token is over", context)
       return nil

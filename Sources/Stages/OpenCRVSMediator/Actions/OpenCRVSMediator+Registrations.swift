@@ -31,7 +31,8 @@ extension OpenCRVSMediator {
     let kind: EventKind = read.kind == .birth ? .birth : .death
     let number = try await number(
       of: read.compositionId, kind, tracked: read.trackingId, given: read.registrationNumber, policy, context)
-    let bytes = try RecordBundle.event(kept.document, topic: kind.topic, number: number, version: nil, lastModified: nil)
+    let bytes = try RecordBundle.event(
+      kept.document, topic: kind.topic, number: number, version: nil, lastModified: nil, names: names)
     let event = try event(bytes)
     var awaited = AwaitedAnswer(
       .register, .records, key: OpenCRVSRecordKey.of(read.compositionId), event: OpenCRVSRecordKey.of(event),
@@ -39,7 +40,7 @@ extension OpenCRVSMediator {
       until: kept.until)
     awaited.isTracked(by: read.trackingId)
     try await keep(event, number, .records, awaited, isAnsweredAtOnce: !policy.waitsFor.contains(kind), trace: trace, context)
-    try await isNow(try RecordBundle.personsDigest(kept.document), by: nil, read, context)
+    try await isNow(try RecordBundle.personsDigest(kept.document, names: names), by: nil, read, context)
     return Self.later
   }
 
@@ -69,13 +70,14 @@ extension OpenCRVSMediator {
     let kind: EventKind = read.kind == .birth ? .birthCorrection : .deathCorrection
     let number = try await number(
       of: read.compositionId, kind, tracked: read.trackingId, given: read.registrationNumber, policy, context)
-    let persons = try RecordBundle.personsDigest(spooled.body)
+    let persons = try RecordBundle.personsDigest(spooled.body, names: names)
     let kept = try await context.store.record(NumberRecord.self, NumberRecord.key(read.compositionId, read.kind))
     if kept?.state == persons { return }
     let version = Hash.sha256Hex(Array("\(kept?.change ?? "") \(persons)".utf8))
     let event = try event(
       try RecordBundle.event(
-        spooled.body, topic: kind.topic, number: number, version: version, lastModified: context.services.clock.now.iso))
+        spooled.body, topic: kind.topic, number: number, version: version, lastModified: context.services.clock.now.iso,
+        names: names))
     try await keep(event, number, .records, nil, isAnsweredAtOnce: true, trace: spooled.trace ?? Self.newTrace(), context)
     try await isNow(persons, by: version, read, context)
   }
