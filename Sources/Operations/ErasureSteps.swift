@@ -128,6 +128,21 @@ enum ErasureSteps {
               'UTF8')), 'hex')) ELSE '{}' END
           """, values: names),
       ErasureStep(
+        table: "regproc.stage_record", what: "tokens of OpenCRVS for the record", why: "with them somebody could speak in the registrar's name",
+        rows: """
+          stage = 'opencrvs-mediator' AND collection = 'awaited' AND document->>'event' = ANY($1::text[]) AND document ? 'sealedToken'
+          """,
+        change: """
+          SET version = version + 1, changed_at = now(),
+            document = document - 'sealedToken' - 'tokenDigest' || '{"status": "Told"}'
+          """, values: [scope.sortedKeys]),
+      ErasureStep(
+        table: "regproc.work", what: "errors as they were posted to error-url", why: "they are for transport",
+        rows: """
+          stage = 'opencrvs-mediator' AND kind = 'report' AND state <> 0 AND payload->>'eventId' = ANY($1::text[])
+          """,
+        change: "SET payload = '{}'", values: [scope.sortedKeys]),
+      ErasureStep(
         table: "regproc.stage_record", what: "keyed hashes of names and day of birth",
         why: "births that look like one child are found by them",
         rows: "stage = 'mosip-mediator' AND collection = 'birth_likenesses' AND key = ANY($1::text[]) AND document ? 'likeness'",
@@ -208,6 +223,8 @@ enum ErasureSteps {
         "the same event makes no second birth, UIN or token",
         """
         stage IN ('mosip-mediator', 'opencrvs-mediator') AND (key = ANY($1::text[]) OR collection = 'rids' AND key = ANY($2::text[])
+          OR collection = 'awaited' AND document->>'event' = ANY($1::text[])
+          OR collection = 'numbers' AND document->>'recordId' = ANY($1::text[])
           OR collection IN ('registration_numbers', 'tokens') AND key = ANY($3::text[])
           OR collection = 'credentials' AND key = ANY($4::text[]))
         """, [scope.sortedKeys, scope.sortedRids, .textArray(scope.births), .textArray(scope.credentials.sorted())]),
@@ -256,6 +273,9 @@ extension ErasureScope {
         OR stage = 'mosip-mediator' AND collection = 'change_transactions'
           AND document->>'status' NOT IN ('Changed', 'Told', 'Held', 'Failed')
         OR stage = 'opencrvs-mediator' AND collection = 'events' AND document->>'status' NOT IN ('Forwarded', 'Failed', 'Parked'))
+      UNION ALL SELECT 'OpenCRVS waits for an answer' FROM regproc.stage_record
+      WHERE stage = 'opencrvs-mediator' AND collection = 'awaited' AND document->>'event' = ANY($1::text[])
+        AND document->>'status' = 'Waiting' AND (document->>'until')::bigint > extract(epoch FROM now()) * 1000
       LIMIT 1
       """, [sortedKeys])
     {

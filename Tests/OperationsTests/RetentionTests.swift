@@ -274,7 +274,7 @@ import Testing
           ('opencrvs-mediator', 'events', 'waiting', 1, '{"status": "Forwarded", "kind": "birth", "registrationNumber": "N2", "object": "e"}'),
           ('opencrvs-mediator', 'events', 'parked', 1, '{"status": "Parked", "object": "e"}'),
           ('opencrvs-mediator', 'events', 'birth', 1,
-            '{"status": "Forwarded", "kind": "birth", "registrationNumber": "N1", "object": "e", "take": 2}'),
+            '{"status": "Forwarded", "kind": "birth", "registrationNumber": "N1", "object": "e", "take": 2, "latest": "t"}'),
           ('opencrvs-mediator', 'tokens', 'N1', 1, '{}'),
           ('mosip-mediator', 'birth_transactions', 'birth', 1, '{"rid": "birth", "object": "e"}'),
           ('mosip-mediator', 'credentials', 'served', 1, '{"status": "Served"}'),

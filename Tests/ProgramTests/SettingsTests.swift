@@ -248,7 +248,7 @@ extension ProgramTests {
     @Test func `a fault in the file of a countrys names is said with its place before anything starts`() async throws {
       let folder = try TemporaryFolder()
       let stage = "/stages/opencrvs-mediator/"
-      for name in ["routes.yaml", stage + "stage.yaml", stage + "fields.yaml"] {
+      for name in ["routes.yaml"] + ["stage", "fields", "declaration"].map({ stage + $0 + ".yaml" }) {
         let bytes = try #require(TemporaryFolder.read(Program.repository + "/" + name))
         _ = try folder.write(bytes, to: name)
       }

@@ -21,7 +21,7 @@ extension OpenCRVSMediator {
       Endpoint(
         "POST", path, maxBody: largest, hangsUp: true, admission: recordTokenHolders(answer, context),
         handler: answer.handling { request in
-          guard let policy else { throw MediatorError(.noEndpoint, "gateway-url is not set: OpenCRVS could not be answered") }
+          guard let policy else { throw MediatorError(.state, "gateway-url is not set") }
           return try await patiently(context) { try await body(request, policy) }
         }
       ).early.answeringTooLarge(answer.tooLarge("the event", above: largest)).described(description)
@@ -41,6 +41,10 @@ extension OpenCRVSMediator {
       guard request.bearerToken != nil else {
         RefusedCallers.shared.add("token", reason: "missing")
         throw MediatorError(.tokenMissing, "the record token is missing")
+      }
+      guard policy != nil else {
+        RefusedCallers.shared.add("token", reason: "invalid")
+        throw MediatorError(.tokenInvalid, "gateway-url is not set: nobody's token counts, and nobody could be answered")
       }
     }
   }
@@ -161,11 +165,10 @@ extension OpenCRVSMediator {
   private func accept(
     _ awaited: AwaitedAnswer, with record: (any Tellable)?, _ policy: ActionPolicy, _ context: StageContext
   ) async throws {
-    let value = try await record?.token.opened(context.services.envelopeKeys)
-    let isOfBirth = record?.numberKind == .birth && awaited.question == .register
+    let isOfBirth = record?.numberKind == .birth && awaited.question != .custom
     let answer = Answer(
-      token: isOfBirth || awaited.question == .correction ? value : nil, aid: record?.takenAid,
-      comment: record == nil ? nil : "MOSIP: done", isWhole: true)
+      token: isOfBirth ? try await record?.token.opened(context.services.envelopeKeys) : nil, aid: isOfBirth ? record?.takenAid : nil,
+      comment: record?.outcome.map { "MOSIP: \($0)" }, isWhole: true)
     try await say(answer, to: awaited, policy, context)
   }
 
@@ -173,7 +176,7 @@ extension OpenCRVSMediator {
     _ record: any Tellable, _ awaited: AwaitedAnswer, _ policy: ActionPolicy, _ context: StageContext
   ) async throws {
     let text = "MOSIP: " + record.errors.map { "\($0.code) \($0.message)" }.joined(separator: "; ")
-    let answer = Answer(token: nil, aid: record.takenAid, comment: text, isWhole: false)
+    let answer = Answer(token: nil, aid: record.numberKind == .birth ? record.takenAid : nil, comment: text, isWhole: false)
     switch (awaited.question, policy.onError, awaited.generation) {
     // A correction cannot be rejected later: it is accepted, and the error stands with us.
     case (.correction, _, _): try await say(answer, to: awaited, policy, context)

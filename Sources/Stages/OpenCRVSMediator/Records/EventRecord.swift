@@ -120,6 +120,7 @@ struct EventRecord: KeptRecord, Tellable {
     latest = try read.optionalText("latest")
     tellings = try read.optionalNumber("tellings") ?? 0
     told = try read.optionalText("told")
+    _ = try read.optionalChoice("generation") as Generation?
     document = record.document
   }
 

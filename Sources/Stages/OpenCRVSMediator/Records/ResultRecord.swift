@@ -60,6 +60,8 @@ struct ResultRecord: KeptRecord, Tellable {
     document = record.document
   }
 
+  var outcome: String? { document["what"]?.string.flatMap { $0.isEmpty ? nil : $0 } }
+
   /// Says what became of the event.
   /// - Parameter fields: the names of the fields that were changed.
   mutating func became(_ what: ChangeResult?, fields: [String]) {
