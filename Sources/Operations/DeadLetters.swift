@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageRuntime
 import System
 
@@ -257,7 +258,7 @@ public enum DeadLetters {
   ) throws -> Replayed {
     let rows = try connection.execute(
       """
-      SELECT d.stage, d.code, d.topic, d.record_key, d.value, h.rid, d.replayed_at, h.stage, d.rid
+      SELECT d.stage, d.code, d.topic, d.record_key, d.value, h.rid, d.replayed_at, h.stage, d.rid, d.headers::text
       FROM regproc.dead_letter AS d LEFT JOIN regproc.hop AS h ON h.hop_id = d.hop_id WHERE d.id = $1 FOR UPDATE OF d
       """, [.int(number)])
     guard let row = rows.first else { throw unknown(String(number)) }
@@ -286,8 +287,13 @@ public enum DeadLetters {
         // A record of a further topic leaves the outbox when its plugin has taken it; any other when it is on the bus.
         let isOfFurtherTopic = code == "RPR-TOP-001" || stage == "outbox"
         _ = try connection.execute(
-          "INSERT INTO regproc.outbox (id, topic, record_key, raw_key, value, once) VALUES ($1::uuid, $2, '', $3, $4, $5)",
-          [.text(outgoing), .text(topic), .bytes(key), .bytes(value), .bool(!isOfFurtherTopic)])
+          """
+          INSERT INTO regproc.outbox (id, topic, record_key, raw_key, value, once, trace) VALUES ($1::uuid, $2, '', $3, $4, $5, $6::uuid)
+          """,
+          [
+            .text(outgoing), .text(topic), .bytes(key), .bytes(value), .bool(!isOfFurtherTopic),
+            Value(try row.textOrNull(9).flatMap { TraceContext(inHeaders: $0) }.flatMap { TraceId($0.traceId) }?.uuid),
+          ])
       }
     }
     if !isDryRun {

@@ -71,8 +71,9 @@ public protocol PipelineEntrance: Sendable {
 
   /// Runs a registration again that has ended in an error, from the stage that stopped it: a new run of the same RID. One that runs, or has
   /// ended well, stays as it is, so asking twice is asking once.
+  /// - Parameter trace: the trace that it goes on with; nil for the one that it came with.
   /// - Throws: `ServiceError` when the database is out of reach, or no run can be begun by the route file.
-  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain
+  func runAgain(_ rid: String, by author: String, reason: String, trace: TraceId?) async throws -> RunAgain
 }
 
 /// What became of a registration that was to be run again.
@@ -94,12 +95,15 @@ public struct RegistrationOpening: Sendable {
   /// Set when the client sends a packet again that was asked for (external status RESEND): the `retryCount` of the row that asked for it,
   /// which is overwritten. Of two resends at once the second one finds another count and is a duplicate.
   public var resendAfter: Int?
+  /// The trace that the packet came with; nil where it said none.
+  public var trace: TraceId?
   /// True for a packet that was asked for again.
   public var isResend: Bool { resendAfter != nil }
 
   /// An opening row.
-  public init(comment: String, resendAfter: Int? = nil) {
+  public init(comment: String, resendAfter: Int? = nil, trace: TraceId? = nil) {
     self.comment = comment
     self.resendAfter = resendAfter
+    self.trace = trace
   }
 }

@@ -47,8 +47,8 @@ public protocol StagePlugin: Sendable {
   /// Called once when a piece of work has used up its tries or ended in a `WorkFailure`: the place to tell somebody.
   func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws
 
-  /// The RID that a piece of work is for, where its key does not begin with it: for the line of the log when it fails. Nil where there is none yet.
-  func rid(of work: WorkItem, _ context: StageContext) async -> String?
+  /// Whose work a piece is, for the line of the log when it fails. Nil where nobody knows.
+  func subject(of work: WorkItem, _ context: StageContext) async -> WorkSubject?
 
   /// Called once when the stage starts, before its first message and before its endpoints open. Scheduling standing work is done here.
   func start(_ context: StageContext) async throws
@@ -82,7 +82,7 @@ extension StagePlugin {
   public func take(_ spooled: SpooledRequest, _ context: StageContext) async throws {
     throw WorkFailure(code: "RPR-SPL-003", "this stage takes nothing from a spool")
   }
-  public func rid(of work: WorkItem, _ context: StageContext) async -> String? { nil }
+  public func subject(of work: WorkItem, _ context: StageContext) async -> WorkSubject? { nil }
   public func perform(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome { .done }
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {}
   public func start(_ context: StageContext) async throws {}

@@ -1,4 +1,5 @@
 import JSON
+import Registration
 import System
 
 /// Records of one stage that outlive the process: JSON documents by collection and key, changed together in one transaction.
@@ -176,6 +177,17 @@ public struct WorkItem: Sendable, Equatable {
     self.attempt = attempt
     self.after = after
   }
+}
+
+/// Whose work a piece is.
+public struct WorkSubject: Sendable, Equatable {
+  /// The registration; nil where it has no RID yet.
+  public var rid: String?
+  /// The trace that it came with; nil where it came with none.
+  public var trace: TraceId?
+
+  /// A registration and its trace.
+  public init(rid: String?, trace: TraceId? = nil) { (self.rid, self.trace) = (rid, trace) }
 }
 
 /// How a piece of work ended.

@@ -409,7 +409,7 @@ extension TestPlatform: PipelineEntrance {
       additionalInfo[start.workflowInstanceId] = sealed
     }
   }
-  public func runAgain(_ rid: String, by author: String, reason: String) throws -> RunAgain {
+  public func runAgain(_ rid: String, by author: String, reason: String, trace: TraceId?) throws -> RunAgain {
     try changing("runAgain") { .unknown }
   }
   public func conclude(

@@ -71,6 +71,21 @@ import Testing
     }
   }
 
+  @Test func `a trace goes into the header b3 and comes out of it`() async throws {
+    try await run { place in
+      let given = try #require(TraceId("463ac35c9f6413ad48485a3953bb6124"))
+      try place.put(1)
+      let bus = try KafkaBus(place.settings(), watch: place.watch)
+      #expect(try place.poll(bus, 1).map(\.trace) == [nil])
+      var hops = [place.hop(place.input, 1), place.hop(place.input, 2)]
+      hops[0].trace = given
+      try bus.send(hops) { _ in }
+      let records = try place.poll(bus, 2)
+      #expect(records.map(\.trace) == [given, TraceId(of: "2")])
+      bus.close(leaving: true)
+    }
+  }
+
   @Test(arguments: [EmbeddedCluster.Request.findCoordinator, .joinGroup])
   func `a missing right to read the group puts the worker out of order until it is given`(_ request: EmbeddedCluster.Request)
     async throws

@@ -50,7 +50,7 @@ final class FakeSender: RecordSender {
     for record in records {
       switch record {
       case .hop(let hop): faults.calls.note(HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt).text)
-      case .outbox(let id, _, _, _): faults.calls.note(id)
+      case .outbox(let id, _, _, _, _): faults.calls.note(id)
       }
     }
     if fault == .before { throw BusFailure(kind: .fatal, message: "planned") }
@@ -58,9 +58,9 @@ final class FakeSender: RecordSender {
       switch record {
       case .hop(let hop):
         let header = HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt)
-        broker.put(hop.topic, [FakeBroker.Record(value: hop.message, hop: header, key: Array(hop.key.utf8))])
-      case .outbox(_, let topic, let key, let value):
-        broker.put(topic, [FakeBroker.Record(value: value, hop: nil, key: key)])
+        broker.put(hop.topic, [FakeBroker.Record(value: hop.message, hop: header, key: Array(hop.key.utf8), trace: hop.trace)])
+      case .outbox(_, let topic, let key, let value, let trace):
+        broker.put(topic, [FakeBroker.Record(value: value, hop: nil, key: key, trace: trace)])
       }
     }
     if fault == .after { throw BusFailure(kind: .retriable, message: "planned, after the broker had all") }
@@ -90,12 +90,12 @@ extension Bench {
   }
 
   /// As an upload enters: the hop of the entrance is concluded, and the next one waits.
-  @discardableResult func enter(_ rid: String, resendAfter: Int? = nil, changes: [StageChange] = []) async throws
-    -> Bool
-  {
+  @discardableResult func enter(
+    _ rid: String, resendAfter: Int? = nil, trace: TraceId? = nil, changes: [StageChange] = []
+  ) async throws -> Bool {
     try await pipeline.conclude(
       try message(rid), at: "entrance", .passed("IN", "taken").changing(changes),
-      opening: RegistrationOpening(comment: "taken", resendAfter: resendAfter))
+      opening: RegistrationOpening(comment: "taken", resendAfter: resendAfter, trace: trace))
   }
 }
 

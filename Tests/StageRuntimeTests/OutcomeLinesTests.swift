@@ -12,6 +12,7 @@ import Testing
 /// The lines that tell of what did not pass.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct OutcomeLinesTests {
   private static let rid = "10001100010000120261201120000"
+  private static let trace = TraceId("463ac35c9f6413ad48485a3953bb6124")!
   private static let now = Instant(milliseconds: 1_700_000_000_000)
 
   /// What was written, as JSON.
@@ -48,17 +49,29 @@ import Testing
     #expect(line["run"]?.int == 2 && line["try"]?.int == 1, "numbers are numbers")
     #expect(line["error"] == nil, "a stage's own words may name somebody")
     #expect(
-      line["trace"]?.string == OutcomeLines.Line.trace(Self.rid) && line["trace"]?.string?.utf8.count == 16,
+      line["trace"]?.string == TraceId(of: Self.rid).text && line["trace"]?.string?.utf8.count == 16,
       "it is that of the header b3")
   }
 
   @Test func `the trace of a message that a Java stage began is the one that it came with`() throws {
     let told = Lines()
     var foreign = try hop(.error("RPR-X-002", "no"))
-    foreign.trace = TraceContext(inHeaders: #"{"b3":"463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312","RID":"1"}"#)?.traceId
+    foreign.follow(Self.trace)
     told.outcome().tell([foreign])
     #expect(told.lines.first?["trace"]?.string == "463ac35c9f6413ad48485a3953bb6124")
-    #expect(TraceContext(inHeaders: #"{"b3":"x"}"#) == nil && TraceContext(inHeaders: "") == nil)
+  }
+
+  @Test func `a record that nobody judged has the trace of its headers`() throws {
+    let told = Lines()
+    func letter(_ headers: String?) -> DeadLetter {
+      DeadLetter(
+        stage: "a", code: "RPR-MSG-001", reason: "message: not JSON", rid: nil, hop: nil,
+        origin: RecordOrigin(topic: "a-bus-in", partition: 2, offset: 70), key: nil, value: nil, headers: headers)
+    }
+    told.outcome().tell([
+      letter(#"{"b3":"\#(Self.trace.text)-a2fb4a1d1a96d312","RID":"1"}"#), letter(#"{"b3":"x"}"#), letter(""), letter(nil),
+    ])
+    #expect(told.lines.map { $0["trace"]?.string } == [Self.trace.text, nil, nil, nil])
   }
 
   @Test func `the first retry is information and the second one a warning`() throws {
@@ -121,14 +134,14 @@ import Testing
           WorkRunner.Performer(
             stage: "s", kind: WorkKind("k", concurrency: 1, tries: 3, backoff: Backoff(first: 0.01, longest: 0.01)),
             perform: { _ in throw ServiceError(.unavailable, service: "x", code: "X-1", "away") },
-            rid: { $0.key == "record-1" ? Self.rid : nil })
+            subject: { $0.key == "record-1" ? WorkSubject(rid: Self.rid) : nil })
         ], pool: bench.pool, wake: bench.wake, worker: "w", lines: told.outcome())
       runner.start()
       try await eventually("both are given up") { told.lines.count { $0["level"]?.string == "error" } == 2 }
       runner.stop()
       let first = told.lines.filter { $0["rid"]?.string == Self.rid }
       #expect(first.map { $0["level"]?.string } == ["info", "warning", "error"] && first.map { $0["try"]?.int } == [1, 2, 3])
-      #expect(first.allSatisfy { $0["code"]?.string == "X-1" && $0["trace"]?.string == OutcomeLines.Line.trace(Self.rid) })
+      #expect(first.allSatisfy { $0["code"]?.string == "X-1" && $0["trace"]?.string == TraceId(of: Self.rid).text })
       #expect(told.lines.count { $0["rid"] == nil && $0["key"]?.string == "record-2" } == 3)
     }
   }

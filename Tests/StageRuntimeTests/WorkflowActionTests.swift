@@ -96,11 +96,11 @@ import Testing
       pipeline.takesMessages = ["a", "b"]
       let asking = pipeline
       func ask(_ rid: String) async throws -> RunAgain {
-        try await asking.runAgain(rid, by: "OpenCRVS", reason: "sent again")
+        try await asking.runAgain(rid, by: "OpenCRVS", reason: "sent again", trace: nil)
       }
       var answers: [RunAgain] = []
       try await withThrowingTaskGroup(of: RunAgain.self) { group in
-        for _ in 0..<4 { group.addTask { try await asking.runAgain("1", by: "OpenCRVS", reason: "sent again") } }
+        for _ in 0..<4 { group.addTask { try await asking.runAgain("1", by: "OpenCRVS", reason: "sent again", trace: nil) } }
         for try await answer in group { answers.append(answer) }
       }
       #expect(answers.filter { $0 == .begun }.count == 1 && answers.filter { $0 == .notNeeded }.count == 3)

@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Registration
 import StageKit
 
 /// OpenCRVS 1.9 and 2.x as they are told what became of an action: tRPC over HTTP (docs/upstream/scenarios.md#33-g3-19-and-2x).
@@ -43,7 +44,9 @@ package struct ActionGateway: Sendable {
   let connection: GatewayConnection
 
   /// - Parameter url: the gateway's base URL.
-  package init(url: String, http: any HTTPExchange) { connection = GatewayConnection(url: url, http: http) }
+  package init(url: String, http: any HTTPExchange, trace: TraceId? = nil) {
+    connection = GatewayConnection(url: url, http: http, trace: trace)
+  }
 
   /// Accepts an action.
   /// - Parameters:

@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Registration
 import StageKit
 
 /// Calls of OpenCRVS' gateway, and what it answers as JSON. Nothing of a body or a token gets into an error.
@@ -7,6 +8,8 @@ struct GatewayConnection: Sendable {
   /// Its base URL.
   let url: String
   let http: any HTTPExchange
+  /// The trace that goes on there; nil for none.
+  let trace: TraceId?
 
   static let service = "OpenCRVS"
   /// A record with a long history, or the forms of a country, may have megabytes.
@@ -29,7 +32,8 @@ struct GatewayConnection: Sendable {
   /// - Parameter once: whether it must not go out a second time by itself.
   /// - Throws: `ServiceError` without an answer.
   func post(_ body: JSONValue, _ path: String, token: String, once: Bool = false) async throws(ServiceError) -> Answer {
-    let headers: Headers = ["Content-Type": "application/json", "Authorization": "Bearer \(token)"]
+    var headers = self.headers(token)
+    headers["Content-Type"] = "application/json"
     return try await send(
       ClientRequest(
         method: "POST", url: url.appending(path: path), headers: headers, body: .bytes(body.encoded()),
@@ -41,7 +45,13 @@ struct GatewayConnection: Sendable {
   func get(_ path: String, token: String) async throws(ServiceError) -> Answer {
     try await send(
       ClientRequest(
-        url: url.appending(path: path), headers: ["Authorization": "Bearer \(token)"], maxResponseBytes: Self.largest))
+        url: url.appending(path: path), headers: headers(token), maxResponseBytes: Self.largest))
+  }
+
+  private func headers(_ token: String) -> Headers {
+    var headers: Headers = ["Authorization": "Bearer \(token)"]
+    headers["b3"] = TraceContext.header(continuing: trace)
+    return headers
   }
 
   private func send(_ request: ClientRequest) async throws(ServiceError) -> Answer {

@@ -1,5 +1,6 @@
 import HTTP
 import JSON
+import Registration
 import StageKit
 
 /// OpenCRVS 1.7 and 1.8 as they are told what became of a record: GraphQL, where an error comes with 200
@@ -24,7 +25,9 @@ package struct RecordGateway: Sendable {
   private let connection: GatewayConnection
 
   /// - Parameter url: the gateway's base URL.
-  package init(url: String, http: any HTTPExchange) { connection = GatewayConnection(url: url, http: http) }
+  package init(url: String, http: any HTTPExchange, trace: TraceId? = nil) {
+    connection = GatewayConnection(url: url, http: http, trace: trace)
+  }
 
   /// Registers a record that waits. It is not to be done twice, and OpenCRVS refuses the second time; so the record is read after a refusal.
   /// - Parameters:

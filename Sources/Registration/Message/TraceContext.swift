@@ -41,6 +41,13 @@ public struct TraceContext: Sendable, Hashable {
     TraceContext(trace: id(&random) + id(&random), span: id(&random))
   }
 
+  /// The header by which a request goes on with a trace, as a new span; nil without a trace.
+  public static func header(continuing trace: TraceId?) -> String? {
+    guard let trace else { return nil }
+    var random = SystemRandomNumberGenerator()
+    return TraceContext(trace: trace.text, span: id(&random)).header
+  }
+
   /// The same trace, with a new span.
   public func next(using random: inout some RandomNumberGenerator) -> TraceContext {
     TraceContext(trace: traceId, span: Self.id(&random))

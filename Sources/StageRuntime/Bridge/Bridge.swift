@@ -43,13 +43,15 @@ public struct Bridge: Sendable {
   /// An answer whose way is not decided yet.
   func begun(_ answer: Answer, by routes: RouteFile, now: Instant) -> Outcome {
     let (message, hop) = (answer.message, answer.hop)
-    return Outcome(
+    var outcome = Outcome(
       hop: ConcludedHop(
         source: HopSource(file(answer.stage, routes), worker: worker, routeDigest: routes.digest), id: hop.id, parent: nil,
         run: hop.run, attempt: hop.attempt, rid: message.rid, process: answer.process, iteration: message.iteration,
         workflowInstanceId: message.workflowInstanceId, takenAt: answer.takenAt, doneAt: now, milliseconds: 0,
         verdict: Self.verdict(answer.kind), destinations: "", origin: answer.record.origin, outgoing: [], registrationStatus: nil,
         completion: nil, deadLetter: nil, anonymousProfile: nil))
+    outcome.hop.trace = answer.record.trace?.unlessOf(message.rid)
+    return outcome
   }
 
   /// Decides where an answer goes.
@@ -92,6 +94,7 @@ public struct Bridge: Sendable {
       }
     }
     outcome.hop.destinations = decision.names
+    outcome.hop.follow(outcome.hop.trace)
     return outcome
   }
 

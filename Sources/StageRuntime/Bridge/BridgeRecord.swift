@@ -12,6 +12,9 @@ struct BridgeRecord: Sendable {
   /// The last header of a name.
   func header(_ name: String) -> [UInt8]? { headers.last { $0.name == name }?.value }
 
+  /// The trace that it belongs to; nil where it says none.
+  var trace: TraceId? { header("b3").flatMap { bytes in bytes.withUnsafeBytes { TraceId(header: $0) } } }
+
   /// The hop that a record of ours carries; Java stages write none.
   var hop: HopHeader? {
     header("\(HopHeader.name)").flatMap { bytes in bytes.withUnsafeBytes { HopHeader($0) } }
@@ -49,7 +52,7 @@ extension BridgeOutgoing {
     key = Array(hop.key.utf8)
     value = hop.message
     let own = "\(HopHeader.name)"
-    headers = Self.completed(record.headers.filter { $0.name != own }, key: hop.key, hop: hop.id)
+    headers = Self.completed(record.headers.filter { $0.name != own }, key: hop.key, trace: hop.trace, hop: hop.id)
     headers.append(
       RecordHeader(own, Array(HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt).text.utf8)))
   }
@@ -69,16 +72,16 @@ extension BridgeOutgoing {
     headers = Self.completed(record.headers.filter { $0.name != own }, key: rid, hop: hop)
   }
 
-  private static func completed(_ headers: [RecordHeader], key: String, hop: HopId) -> [RecordHeader] {
+  private static func completed(
+    _ headers: [RecordHeader], key: String, trace: TraceId? = nil, hop: HopId
+  ) -> [RecordHeader] {
     var headers = headers
     func has(_ name: String) -> Bool { headers.contains { $0.name == name && $0.value != nil } }
     if !has("b3") {
       headers.removeAll { $0.name == "b3" }
-      let bytes = [UInt8](unsafeUninitializedCapacity: 33) { out, count in
-        writeHex(traceId(key), into: out.baseAddress!)
-        out[16] = UInt8(ascii: "-")
-        hop.writeSpan(into: out.baseAddress! + 17)
-        count = 33
+      let trace = trace ?? TraceId(of: key)
+      let bytes = [UInt8](unsafeUninitializedCapacity: TraceId.longestHeader) { out, count in
+        count = trace.writeHeader(into: out.baseAddress!) { hop.writeSpan(into: $0) }
       }
       headers.append(RecordHeader("b3", bytes))
     }

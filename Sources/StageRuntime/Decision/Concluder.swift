@@ -47,9 +47,11 @@ struct Concluder: Sendable {
   func conclude(
     _ incoming: IncomingMessage, _ judgement: Judgement, at stage: StageDefinition, _ source: HopSource? = nil, now: Instant
   ) -> ConcludedHop {
-    conclude(
+    var concluded = conclude(
       judgement.message, judgement.verdict, at: stage, source, hop: incoming.hop, parent: nil, origin: incoming.origin,
       takenAt: incoming.takenAt, now: now, milliseconds: judgement.milliseconds, deadLetter: judgement.deadLetter)
+    concluded.follow(incoming.trace)
+    return concluded
   }
 
   /// Decides what follows from a verdict.

@@ -10,6 +10,8 @@ struct IncomingMessage: Sendable {
   var takenAt: Instant
   /// Whether the record carried no hop of ours.
   var isForeign = false
+  /// The trace that it belongs to; nil for that of its RID.
+  var trace: TraceId?
 }
 
 /// What a stage says of a message, its errors and used-up tries included.

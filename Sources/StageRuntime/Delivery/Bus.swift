@@ -1,3 +1,5 @@
+import Registration
+
 /// The bus as one worker thread uses it: a consumer and a producer that belong together. `KafkaBus` is the real one; the tests of the worker
 /// bring one that fails where they want.
 protocol Bus: AnyObject {
@@ -47,6 +49,8 @@ struct BusRecord: Sendable {
   var hop: HopHeader?
   /// The header by which a record of a further topic is known to the outbox.
   var header: [UInt8]?
+  /// The trace that a message belongs to; nil where it says none.
+  var trace: TraceId?
   var origin: RecordOrigin
 }
 

@@ -1,5 +1,6 @@
 import JSON
 import Kafka
+import Registration
 import Synchronization
 import System
 
@@ -101,6 +102,7 @@ final class KafkaBus: Bus {
           BusRecord(
             value: record.valueBytes, key: record.keyBytes, hop: readsHops ? header.flatMap { HopHeader($0) } : nil,
             header: readsHops ? nil : header.map { Array($0) },
+            trace: readsHops ? record.header("b3").flatMap { TraceId(header: $0) } : nil,
             origin: RecordOrigin(topic: record.topic, partition: record.partition, offset: record.offset)))
       }
       return out

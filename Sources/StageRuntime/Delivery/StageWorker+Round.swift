@@ -189,7 +189,9 @@ extension StageWorker {
           let message = try Message(decoding: value)
           let hop = record.hop ?? HopHeader(id: .foreign(stage: stage, value: value), run: 1, attempt: 1)
           incoming.append(
-            IncomingMessage(message: message, hop: hop, origin: record.origin, takenAt: now, isForeign: record.hop == nil))
+            IncomingMessage(
+              message: message, hop: hop, origin: record.origin, takenAt: now, isForeign: record.hop == nil,
+              trace: record.trace?.unlessOf(message.rid)))
         } catch {
           unreadable.append(letter(of: record, code: "RPR-MSG-001", reason: "\(error)"))
         }
@@ -267,11 +269,6 @@ extension StageWorker {
             .textArray(unreadable.map { $0.hop?.text }), .textArray(unreadable.map(\.code)),
             .textArray(unreadable.map(\.reason)), .text(worker.name),
           ])
-      }
-      for index in concluded.indices where concluded[index].verdict.kind != .passed {
-        concluded[index].trace = concluded[index].origin.flatMap { bus.headers(of: $0) }.flatMap {
-          TraceContext(inHeaders: $0)?.traceId
-        }
       }
       for index in concluded.indices {
         guard let origin = concluded[index].deadLetter?.origin, let record = records.first(where: { $0.origin == origin }) else {

@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageKit
 import Synchronization
 import System
@@ -13,8 +14,8 @@ final class WorkRunner: Sendable {
     var kind: WorkKind
     var perform: @Sendable (WorkItem) async throws -> WorkOutcome
     var gaveUp: @Sendable (WorkItem, WorkFailure) async throws -> Void = { _, _ in }
-    /// The RID that work is for, as the stage knows it; asked for a line of the log.
-    var rid: @Sendable (WorkItem) async -> String? = { _ in nil }
+    /// Whose work it is, as the stage knows it; asked for a line of the log.
+    var subject: @Sendable (WorkItem) async -> WorkSubject? = { _ in nil }
   }
 
   private static let leaseSeconds = 30.0
@@ -172,12 +173,22 @@ final class WorkRunner: Sendable {
     }
   }
 
-  /// Writes a line with the RID, which the stage is asked for only where the line is written.
+  /// Writes a line with RID and trace, for which stage and journal are asked only where the line is written.
   private func tell(_ line: OutcomeLines.Line, _ item: WorkItem, _ performer: Performer) async {
     guard let place = lines.place(for: line) else { return }
     var line = line
-    if line.rid == nil, let rid = await performer.rid(item) { (line.rid, line.trace) = (rid, OutcomeLines.Line.trace(rid)) }
+    let subject = await performer.subject(item)
+    line.rid = line.rid ?? subject?.rid
+    line.trace = await trace(of: line.rid, subject)?.text
     lines.write(line, place)
+  }
+
+  /// The trace that a subject came with, else the one that the journal has of its RID, else the RID's own.
+  private func trace(of rid: String?, _ subject: WorkSubject?) async -> TraceId? {
+    if let own = subject?.trace { return own }
+    guard let rid else { return nil }
+    let known = try? await pool.with { try Journal.traces(of: [rid], $0)[rid] }
+    return known ?? TraceId(of: rid)
   }
 
   private func again(_ item: WorkItem, _ performer: Performer, _ error: any Error) async throws {

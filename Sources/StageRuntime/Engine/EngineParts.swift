@@ -116,7 +116,7 @@ struct EngineParts: Sendable {
         WorkRunner.Performer(
           stage: unit.file.name, kind: kind, perform: { try await unit.plugin.perform($0, unit.context) },
           gaveUp: { try await unit.plugin.gaveUp($0, $1, unit.context) },
-          rid: { await unit.plugin.rid(of: $0, unit.context) })
+          subject: { await unit.plugin.subject(of: $0, unit.context) })
       }
     }
     return WorkRunner(

@@ -106,7 +106,7 @@ extension Journal {
     guard !hops.isEmpty else { return [] }
     return try connection.execute(
       """
-      SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message FROM regproc.hop
+      SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message, trace::text FROM regproc.hop
       WHERE parent = ANY($1::uuid[]) AND state = 1
       """, [.textArray(hops.map(\.text))]
     ).map(outgoing)

@@ -34,8 +34,8 @@ struct ConcludedHop: Sendable {
   var restartsParent = false
   /// Set when the tries were used up.
   var deadLetter: DeadLetter?
-  /// The trace of the record that was judged, where it is not that of its RID: a Java stage began it.
-  var trace: String?
+  /// The trace that its registration came with, or that a Java stage began; nil for that of its RID.
+  var trace: TraceId?
   /// The anonymous profile that a workflow command asks for.
   var anonymousProfile: [UInt8]?
 }
@@ -46,6 +46,13 @@ extension ConcludedHop {
   var transactionType: String { source.transactionType }
   var worker: String { source.worker }
   var routeDigest: String { source.routeDigest }
+
+  /// Belongs to a trace from here on, with all that follows from it.
+  mutating func follow(_ trace: TraceId?) {
+    guard let trace else { return }
+    self.trace = trace
+    for index in outgoing.indices { outgoing[index].trace = trace }
+  }
 }
 
 /// Who judged, and by what: one for all hops of a batch, so that a hop costs one reference instead of five texts.
@@ -88,6 +95,8 @@ struct OutgoingHop: Sendable {
   var message: [UInt8]
   /// Nil: on the bus with this batch. Otherwise the outbox relay sends it, not before this moment.
   var notBefore: Instant?
+  /// The trace that it belongs to; nil for that of its RID.
+  var trace: TraceId?
 }
 
 /// The end of a packet's way.

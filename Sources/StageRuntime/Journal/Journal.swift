@@ -1,5 +1,6 @@
 import JSON
 import Postgres
+import Registration
 import StageKit
 import System
 
@@ -78,7 +79,8 @@ struct Journal: Sendable {
     }
     return OutgoingHop(
       id: id, parent: try row.textOrNull(1).flatMap { HopId(text: $0) }, run: try row.int(2), attempt: try row.int(3),
-      stage: try row.text(4), topic: try row.text(5), key: try row.text(6), message: try row.bytes(7))
+      stage: try row.text(4), topic: try row.text(5), key: try row.text(6), message: try row.bytes(7),
+      trace: try row.textOrNull(8).flatMap { TraceId(uuid: $0) })
   }
 
   /// Records the verdicts of a batch with everything that follows from them, and the changes that their stages want committed with them.
@@ -89,7 +91,7 @@ struct Journal: Sendable {
     for hop in hops where !hop.verdict.changes.isEmpty {
       try PostgresStageStore.apply(hop.verdict.changes, stage: hop.stage, connection)
     }
-    let (hops, pauses) = try AdditionalInfo.settle(hops, connection)
+    let (hops, pauses) = try AdditionalInfo.settle(try traced(hops, connection), connection)
     var statements: [Statement] = [upsert(hops)]
     let outgoing = hops.flatMap(\.outgoing)
     if !outgoing.isEmpty { statements.append(insert(outgoing, hops)) }
@@ -103,6 +105,27 @@ struct Journal: Sendable {
     if !dead.isEmpty { statements.append(deadLetters(dead)) }
     _ = try connection.pipeline(statements)
     lines.tell(hops)
+  }
+
+  /// What began outside the bus belongs to the trace that its registration came with.
+  private static func traced(_ hops: [ConcludedHop], _ connection: Connection) throws -> [ConcludedHop] {
+    let strangers = hops.indices.filter { hops[$0].trace == nil && hops[$0].origin == nil }
+    let traces = try traces(of: strangers.map { hops[$0].rid }, connection)
+    guard !traces.isEmpty else { return hops }
+    var hops = hops
+    for index in strangers { hops[index].follow(traces[hops[index].rid]) }
+    return hops
+  }
+
+  /// The traces that registrations came with, by RID; none for those that came without. Of several the newest.
+  static func traces(of rids: [String], _ connection: Connection) throws -> [String: TraceId] {
+    guard !rids.isEmpty else { return [:] }
+    let rows = try connection.execute(
+      """
+      SELECT DISTINCT ON (rid) rid, trace::text FROM regproc.hop WHERE rid = ANY($1::text[]) AND trace IS NOT NULL
+      ORDER BY rid, decided_at DESC
+      """, [.textArray(rids)])
+    return try rows.reduce(into: [:]) { $0[try $1.text(0)] = TraceId(uuid: try $1.text(1)) }
   }
 
   /// Keeps what no stage can read or use, and tells of it.
@@ -139,24 +162,25 @@ struct Journal: Sendable {
     values.append(.intArray(hops.map { $0.origin.map { Int($0.offset) } }))
     values.append(.textArray(hops.map(\.worker)))
     values.append(.textArray(hops.map(\.routeDigest)))
+    values.append(.textArray(hops.map { $0.trace?.uuid }))
     return Statement(
       """
       INSERT INTO regproc.hop AS h (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, taken_at, done_at,
         milliseconds, verdict, transaction_type, status_code, sub_status_code, comment, reference_id, destinations, topic, partition,
-        record_offset, worker, route_digest)
+        record_offset, worker, route_digest, trace)
       SELECT hop_id, parent, wid, rid, process, iteration, run, try, stage, 2, taken_at, done_at, milliseconds, verdict, type, status, sub,
-        comment, reference, destinations, topic, partition, record_offset, worker, digest
+        comment, reference, destinations, topic, partition, record_offset, worker, digest, trace
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[], $9::text[],
         $10::timestamptz[], $11::timestamptz[], $12::float8[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::int[], $22::bigint[], $23::text[], $24::text[])
+        $19::text[], $20::text[], $21::int[], $22::bigint[], $23::text[], $24::text[], $25::uuid[])
         AS d(hop_id, parent, wid, rid, process, iteration, run, try, stage, taken_at, done_at, milliseconds, verdict, type, status, sub, comment,
-          reference, destinations, topic, partition, record_offset, worker, digest)
+          reference, destinations, topic, partition, record_offset, worker, digest, trace)
       ON CONFLICT (hop_id) DO UPDATE SET state = 2, message = NULL, taken_at = excluded.taken_at, done_at = excluded.done_at,
         milliseconds = excluded.milliseconds, verdict = excluded.verdict, transaction_type = excluded.transaction_type,
         status_code = excluded.status_code, sub_status_code = excluded.sub_status_code, comment = excluded.comment,
         reference_id = excluded.reference_id, destinations = excluded.destinations, topic = excluded.topic,
         partition = excluded.partition, record_offset = excluded.record_offset, worker = excluded.worker,
-        route_digest = excluded.route_digest
+        route_digest = excluded.route_digest, trace = coalesce(excluded.trace, h.trace)
       WHERE h.state < 2
       """, values)
   }
@@ -177,12 +201,13 @@ struct Journal: Sendable {
     Statement(
       """
       INSERT INTO regproc.hop (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, record_key, message,
-        not_before, sent_at, sent_count)
+        not_before, sent_at, sent_count, trace)
       SELECT hop_id, parent, wid, rid, process, iteration, run, try, stage, CASE WHEN not_before IS NULL THEN 1 ELSE 0 END, topic, record_key,
-        message, not_before, CASE WHEN not_before IS NULL THEN now() END, CASE WHEN not_before IS NULL THEN 1 ELSE 0 END
+        message, not_before, CASE WHEN not_before IS NULL THEN now() END, CASE WHEN not_before IS NULL THEN 1 ELSE 0 END,
+        trace
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[], $9::text[], $10::text[],
-        $11::text[], $12::bytea[], $13::timestamptz[])
-        AS d(hop_id, parent, wid, rid, process, iteration, run, try, stage, topic, record_key, message, not_before)
+        $11::text[], $12::bytea[], $13::timestamptz[], $14::uuid[])
+        AS d(hop_id, parent, wid, rid, process, iteration, run, try, stage, topic, record_key, message, not_before, trace)
       ON CONFLICT (hop_id) DO NOTHING
       """,
       [
@@ -191,7 +216,7 @@ struct Journal: Sendable {
         .textArray(rids), .textArray(processes), .intArray(iterations), .intArray(outgoing.map(\.run)),
         .intArray(outgoing.map(\.attempt)), .textArray(outgoing.map(\.stage)), .textArray(outgoing.map(\.topic)),
         .textArray(outgoing.map(\.key)), .bytesArray(outgoing.map(\.message)),
-        .textArray(outgoing.map { $0.notBefore?.iso }),
+        .textArray(outgoing.map { $0.notBefore?.iso }), .textArray(outgoing.map { $0.trace?.uuid }),
       ]
     )
   }

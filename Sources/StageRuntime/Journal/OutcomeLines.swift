@@ -103,7 +103,7 @@ extension OutcomeLines.Line {
       }
     self.init(
       level: level, message: message, rid: hop.rid, stage: hop.stage, code: letter?.code ?? hop.verdict.subStatusCode,
-      run: hop.run, attempt: hop.attempt, trace: hop.trace ?? Self.trace(hop.rid), verdict: hop.verdict.kind.rawValue,
+      run: hop.run, attempt: hop.attempt, trace: (hop.trace ?? TraceId(of: hop.rid)).text, verdict: hop.verdict.kind.rawValue,
       error: hop.verdict.isOfError ? hop.verdict.comment : nil)
   }
 
@@ -112,12 +112,15 @@ extension OutcomeLines.Line {
     self.init(
       level: .error, message: "a record became a dead letter", rid: letter.rid,
       key: letter.rid == nil ? "\(letter.origin.topic)/\(letter.origin.partition)/\(letter.origin.offset)" : nil,
-      stage: letter.stage, code: letter.code, run: hop?.run, attempt: hop?.attempt, trace: letter.rid.map(Self.trace),
-      error: letter.reason)
+      stage: letter.stage, code: letter.code, run: hop?.run, attempt: hop?.attempt, trace: letter.trace?.text, error: letter.reason)
   }
+}
 
-  /// The trace that every record of a RID carries.
-  static func trace(_ rid: String) -> String { traceId(rid).digits(16, radix: 16) }
+extension DeadLetter {
+  /// The trace of the record, else that of its RID.
+  fileprivate var trace: TraceId? {
+    headers.flatMap { TraceContext(inHeaders: $0) }.flatMap { TraceId($0.traceId) } ?? rid.map { TraceId(of: $0) }
+  }
 }
 
 extension Verdict {
@@ -131,7 +134,7 @@ extension OutcomeLines.Line {
     let rid = item.payload["rid"]?.string ?? Self.rid(in: item.key)
     self.init(
       level: level, message: message, rid: rid, key: rid == item.key ? nil : item.key, stage: stage, code: code,
-      run: item.payload["run"]?.int, attempt: item.attempt, trace: Self.trace(rid ?? item.key), kind: item.kind, error: error)
+      run: item.payload["run"]?.int, attempt: item.attempt, trace: rid.map { TraceId(of: $0).text }, kind: item.kind, error: error)
   }
 
   /// The RID that a key begins with.

@@ -42,6 +42,7 @@ struct PostgresPipeline: PipelineEntrance {
       if let letter = concluded.deadLetter {
         throw ServiceError(.unavailable, service: "pipeline", code: letter.code, letter.reason)
       }
+      concluded.follow(registration?.trace)
       for i in concluded.outgoing.indices { concluded.outgoing[i].notBefore = now }
       return concluded
     }

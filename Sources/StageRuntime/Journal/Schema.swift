@@ -20,8 +20,15 @@ enum Schema {
     Migration(version: 65, name: "what operators hold", sql: Pause.table),
     Migration(version: 68, name: "registrations whose data were removed", sql: Erased.table),
     Migration(version: 72, name: "which process holds which name", sql: InstanceName.table),
+    Migration(version: 73, name: "the trace that a registration came with", sql: traces),
     Migration(version: 76, name: "transactions of a registration by index", sql: transactionsByIndex),
   ]
+
+  /// Of what came without a trace there is none: the RID makes it.
+  private static let traces = """
+    ALTER TABLE regproc.hop ADD COLUMN trace uuid;
+    ALTER TABLE regproc.outbox ADD COLUMN trace uuid;
+    """
 
   /// What a letter's second life was; a record that dies again after it is another letter, also on a broker that counts its offsets from 0
   /// again. `once`: a record that is read by a stage leaves the outbox when it is on the bus; `raw_key` its key where that may be no text.

@@ -105,7 +105,7 @@ public struct JournalRebuild: Sendable {
         """
         CREATE TEMPORARY TABLE found_on_topics (rid text COLLATE "C" NOT NULL, stage text NOT NULL, is_answer boolean NOT NULL,
           process text NOT NULL, hop text NOT NULL, run int, try int, at timestamptz NOT NULL, topic text NOT NULL, partition int NOT NULL,
-          record_offset bigint NOT NULL, record_key text, value bytea NOT NULL)
+          record_offset bigint NOT NULL, record_key text, value bytea NOT NULL, trace uuid)
         """)
     }
 
@@ -117,8 +117,8 @@ public struct JournalRebuild: Sendable {
         """
         INSERT INTO pg_temp.found_on_topics
         SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::int[], $7::int[], $8::timestamptz[],
-          $9::text[], $10::int[], $11::bigint[], $12::text[], $13::bytea[])
-          AS d(rid, stage, is_answer, process, hop, run, try, at, topic, partition, record_offset, record_key, value)
+          $9::text[], $10::int[], $11::bigint[], $12::text[], $13::bytea[], $14::uuid[])
+          AS d(rid, stage, is_answer, process, hop, run, try, at, topic, partition, record_offset, record_key, value, trace)
         WHERE NOT EXISTS (SELECT 1 FROM regproc.hop AS h WHERE h.hop_id = d.hop::uuid)
           AND NOT EXISTS (SELECT 1 FROM regproc.hop AS h WHERE h.sent_as = d.hop::uuid)
           AND (d.run IS NOT NULL OR NOT EXISTS (SELECT 1 FROM regproc.hop AS h WHERE h.rid = d.rid))
@@ -128,7 +128,7 @@ public struct JournalRebuild: Sendable {
           .textArray(records.map(\.process)), .textArray(hops.map(\.text)), .intArray(records.map { $0.hop.map(\.run) }),
           .intArray(records.map { $0.hop.map(\.attempt) }), .textArray(records.map(\.at.iso)), .textArray(records.map(\.topic)),
           .intArray(records.map { Int($0.partition) }), .intArray(records.map { Int($0.offset) }), .textArray(records.map(\.key)),
-          .bytesArray(records.map(\.value)),
+          .bytesArray(records.map(\.value)), .textArray(records.map { $0.trace?.uuid }),
         ])
     }
 
@@ -147,8 +147,8 @@ public struct JournalRebuild: Sendable {
     static func records(of rid: String, limit: Int, _ connection: Connection) throws -> [Record] {
       try connection.execute(
         """
-        SELECT stage, is_answer, process, hop, run, try, at, topic, partition, record_offset, record_key, value FROM pg_temp.found_on_topics
-        WHERE rid = $1 ORDER BY at, topic, partition, record_offset LIMIT $2
+        SELECT stage, is_answer, process, hop, run, try, at, topic, partition, record_offset, record_key, value, trace::text
+        FROM pg_temp.found_on_topics WHERE rid = $1 ORDER BY at, topic, partition, record_offset LIMIT $2
         """, [.text(rid), .int(limit)]
       ).compactMap { row in
         let value = try row.bytes(11)
@@ -156,7 +156,8 @@ public struct JournalRebuild: Sendable {
         return Record(
           stage: try row.text(0), isAnswer: try row.bool(1), process: try row.text(2), id: hop, isOurs: try row.intOrNull(4) != nil,
           run: try row.intOrNull(4) ?? 1, attempt: try row.intOrNull(5) ?? 1, at: try row.instant(6), topic: try row.text(7),
-          partition: try row.int(8), offset: try row.int(9), key: try row.textOrNull(10), message: message, value: value)
+          partition: try row.int(8), offset: try row.int(9), key: try row.textOrNull(10), message: message, value: value,
+          trace: try row.textOrNull(12).flatMap { TraceId(uuid: $0) })
       }
     }
   }
@@ -177,6 +178,7 @@ public struct JournalRebuild: Sendable {
     var key: String?
     var message: Message
     var value: [UInt8]
+    var trace: TraceId?
   }
 
   // MARK: what is written
@@ -308,20 +310,21 @@ public struct JournalRebuild: Sendable {
     values.append(.intArray(hops.map(\.offset)))
     values.append(.textArray(hops.map { $0.sentAs?.text }))
     values.append(.text(Self.author))
+    values.append(.textArray(hops.map { $0.trace?.uuid }))
     // What is open counts as sent now: a stage that runs has its time to take what stands on its topic before anything is sent again.
     _ = try connection.execute(
       """
       INSERT INTO regproc.hop (hop_id, parent, workflow_instance_id, rid, process, iteration, run, try, stage, state, topic, record_key,
         message, decided_at, sent_at, sent_count, taken_at, done_at, verdict, transaction_type, status_code, comment, destinations, partition,
-        record_offset, sent_as, worker)
+        record_offset, sent_as, worker, trace)
       SELECT hop_id, parent, wid, $1, process, iteration, run, try, stage, state, topic, record_key, message, at,
         CASE WHEN state = 1 THEN now() ELSE at END, 1, done_at, CASE WHEN state = 3 THEN now() ELSE done_at END, verdict, type, status, comment,
-        destinations, partition, record_offset, sent_as, CASE WHEN state = 2 THEN $24 END
+        destinations, partition, record_offset, sent_as, CASE WHEN state = 2 THEN $24 END, trace
       FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[], $9::text[], $10::int[], $11::text[],
         $12::text[], $13::bytea[], $14::timestamptz[], $15::timestamptz[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
-        $21::int[], $22::bigint[], $23::uuid[])
+        $21::int[], $22::bigint[], $23::uuid[], $25::uuid[])
         AS d(hop_id, parent, wid, process, iteration, run, try, stage, state, topic, record_key, message, at, done_at, verdict, type, status,
-          comment, destinations, partition, record_offset, sent_as)
+          comment, destinations, partition, record_offset, sent_as, trace)
       ON CONFLICT (hop_id) DO NOTHING
       """, values)
   }

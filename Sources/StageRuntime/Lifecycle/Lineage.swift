@@ -33,6 +33,8 @@ struct Lineage {
     var comment: String?
     /// Its message carries its id.
     var isOurs = true
+    /// The trace that its message carries.
+    var trace: TraceId?
 
     /// MOSIP's status of a verdict, as far as the verdict alone tells it.
     var statusCode: TransactionStatus {
@@ -92,7 +94,7 @@ struct Lineage {
           iteration: record.message.iteration, source: record.message.source, run: record.run, attempt: record.attempt,
           stage: record.stage,
           topic: record.topic, partition: record.partition, offset: record.offset, key: record.key ?? record.message.rid,
-          message: record.value, at: record.at, isOurs: record.isOurs))
+          message: record.value, at: record.at, isOurs: record.isOurs, trace: record.trace))
     }
   }
 

@@ -44,7 +44,8 @@ extension Replay {
       let id = HopId.first(rid: rid, process: process, iteration: iteration, run: run, stage: target.name)
       return OutgoingHop(
         id: id, parent: nil, run: run, attempt: 1, stage: target.name, topic: target.busIn,
-        key: routes.key(rid, to: target.name, of: process, hop: id, isFirst: false), message: message.encoded(), notBefore: now)
+        key: routes.key(rid, to: target.name, of: process, hop: id, isFirst: false), message: message.encoded(), notBefore: now,
+        trace: record.trace)
     }
     let open = try connection.execute(
       "SELECT stage FROM regproc.hop WHERE rid = $1 AND state + 0 < 2 ORDER BY decided_at, stage", [.text(rid)]

@@ -20,6 +20,8 @@ public struct LogRecord: Sendable {
   public var at: Instant
   var key: String?
   var hop: HopHeader?
+  /// The trace of its header; nil for none, and for that which its RID makes.
+  var trace: TraceId?
   var message: Message
   var value: [UInt8]
   /// Its process; of an answer the topic says it.
@@ -231,6 +233,8 @@ public struct LogScan: Sendable {
       partition: record.partition,
       offset: record.offset, at: record.timestamp ?? Instant(milliseconds: 0),
       key: record.key.map { String(decoding: $0, as: UTF8.self) },
-      hop: record.header(HopHeader.name).flatMap { HopHeader($0) }, message: message, value: value, process: process)
+      hop: record.header(HopHeader.name).flatMap { HopHeader($0) },
+      trace: record.header("b3").flatMap { TraceId(header: $0) }?.unlessOf(message.rid), message: message, value: value,
+      process: process)
   }
 }

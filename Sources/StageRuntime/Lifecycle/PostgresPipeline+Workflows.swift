@@ -89,7 +89,7 @@ extension PostgresPipeline {
         let hop = OutgoingHop(
           id: id, parent: nil, run: run, attempt: 1, stage: stage.name, topic: routes.busIn(of: stage.name),
           key: routes.key(start.rid, to: stage.name, of: start.process, hop: id, isFirst: false), message: message.encoded(),
-          notBefore: now)
+          notBefore: now, trace: try Journal.traces(of: [start.rid], connection)[start.rid])
         let statement = Journal.insertOutgoing(
           [hop], workflowInstanceIds: [start.workflowInstanceId], rids: [start.rid], processes: [start.process],
           iterations: [start.iteration])
@@ -142,7 +142,7 @@ extension PostgresPipeline {
       ])
   }
 
-  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain {
+  func runAgain(_ rid: String, by author: String, reason: String, trace: TraceId?) async throws -> RunAgain {
     let replay = Replay(routes: routes.routes, stages: Array(directory.values), takesMessages: takesMessages)
     let outcome: Result<RunAgain, LifecycleError> = try await database {
       do {
@@ -151,7 +151,7 @@ extension PostgresPipeline {
             try RIDLock.take(rid, on: connection)
             guard try Self.hasFailed(rid, connection) else { return RunAgain.notNeeded }
             _ = try replay.begin(
-              rid: rid, from: nil, author: author, reason: reason, isForced: false, isDryRun: false, on: connection)
+              rid: rid, from: nil, author: author, reason: reason, isForced: false, isDryRun: false, trace: trace, on: connection)
             return .begun
           }
         }

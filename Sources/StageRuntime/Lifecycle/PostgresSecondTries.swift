@@ -190,8 +190,11 @@ struct PostgresSecondTries: SecondTries {
       try Journal.record(connection, [hop])
       let message = try registration.message(internalError: nil, tags: tags, now: now)
       _ = try connection.execute(
-        "INSERT INTO regproc.outbox (id, topic, record_key, value, once) VALUES (gen_random_uuid(), $1, $2, $3, true)",
-        [.text(topic), .text(registration.rid), .bytes(message.encoded())])
+        "INSERT INTO regproc.outbox (id, topic, record_key, value, once, trace) VALUES (gen_random_uuid(), $1, $2, $3, true, $4::uuid)",
+        [
+          .text(topic), .text(registration.rid), .bytes(message.encoded()),
+          Value(try Journal.traces(of: [registration.rid], connection)[registration.rid]?.uuid),
+        ])
     case .restart(let className, let stage):
       let names = routes.routes.flow(registration.process)?.stages.map(\.name.value) ?? []
       let replay = Replay(routes: routes.routes, stages: Array(directory.values), takesMessages: takesMessages)

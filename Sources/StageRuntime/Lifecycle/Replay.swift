@@ -49,9 +49,11 @@ public struct Replay: Sendable {
   }
 
   /// The same inside a transaction that the caller began, and rolls back when this throws.
+  /// - Parameter trace: the trace that the run goes on with; nil for the one that the registration came with.
   /// - Throws: `LifecycleError`, `PostgresError`.
   public func begin(
-    rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, on connection: Connection
+    rid: String, from stage: String?, author: String, reason: String?, isForced: Bool, isDryRun: Bool, trace: TraceId? = nil,
+    on connection: Connection
   ) throws -> Started {
     // No worker has the RID in hand from here on, and of two replays at once the second one sees the first.
     try RIDLock.take(rid, on: connection)
@@ -60,7 +62,8 @@ public struct Replay: Sendable {
     try checkBirth(rid, isDryRun: isDryRun, connection)
     let target = try target(place, rid: rid, asked: stage, isForced: isForced)
     let run = try Journal.nextRun(rid: rid, connection)
-    let hop = try first(rid, place, to: target, run: run, now: connection.now())
+    var hop = try first(rid, place, to: target, run: run, now: connection.now())
+    hop.trace = trace ?? place.trace
     let started = Started(
       rid: rid, run: run, stage: target.name, superseded: place.open.map(\.stage),
       keyElsewhere: routes.runsElsewhere(target.name, of: place.process) ? hop.key : nil)
@@ -122,13 +125,15 @@ public struct Replay: Sendable {
     var open: [(stage: String, isWaiting: Bool)]
     var status: RegistrationStatus?
     var source: String?
+    var trace: TraceId?
   }
 
   private func standing(_ rid: String, _ connection: Connection) throws -> Standing {
     let known = try connection.execute(
       """
-      SELECT workflow_instance_id, process, iteration, stage, verdict FROM regproc.hop
-      WHERE rid = $1 AND state < 3 ORDER BY run DESC, done_at DESC NULLS LAST LIMIT 1
+      SELECT workflow_instance_id, process, iteration, stage, verdict,
+        (SELECT trace::text FROM regproc.hop WHERE rid = $1 AND trace IS NOT NULL ORDER BY decided_at DESC LIMIT 1)
+      FROM regproc.hop WHERE rid = $1 AND state < 3 ORDER BY run DESC, done_at DESC NULLS LAST LIMIT 1
       """, [.text(rid)])
     guard let last = known.first else {
       throw LifecycleError(
@@ -147,7 +152,8 @@ public struct Replay: Sendable {
     return Standing(
       instance: instance, process: try last.text(1), iteration: try last.int(2), lastStage: try last.text(3),
       lastVerdict: try last.textOrNull(4), open: open,
-      status: try row.map { RegistrationStatus(rawValue: try $0.text(0)) }, source: try row?.textOrNull(1))
+      status: try row.map { RegistrationStatus(rawValue: try $0.text(0)) }, source: try row?.textOrNull(1),
+      trace: try last.textOrNull(5).flatMap { TraceId(uuid: $0) })
   }
 
   /// The stage to begin at.

@@ -1,4 +1,5 @@
 import Postgres
+import Registration
 import StageKit
 import Synchronization
 import System
@@ -119,7 +120,7 @@ final class OutboxRelay: Sendable {
     let count = try connection.transaction {
       let rows = try connection.execute(
         """
-        SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message, sent_count FROM regproc.hop
+        SELECT hop_id::text, parent::text, run, try, stage, topic, record_key, message, trace::text, sent_count FROM regproc.hop
         WHERE state = 0 AND not_before <= now() AND \(carried.condition(2)) ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED
         """, [.int(Self.batch)] + carried.parameters)
       guard !rows.isEmpty else { return 0 }
@@ -149,7 +150,7 @@ final class OutboxRelay: Sendable {
       for large in outcome.tooLarge {
         try end(hops[large.index], Array(try rows[large.index].text(6).utf8), large.reason, connection)
       }
-      let again = try outcome.taken.reduce(0) { try $0 + (rows[$1].int(8) > 0 ? 1 : 0) }
+      let again = try outcome.taken.reduce(0) { try $0 + (rows[$1].int(9) > 0 ? 1 : 0) }
       sent.add(taken.count - again, ordering: .relaxed)
       healed.add(again, ordering: .relaxed)
       failure = outcome.failure
@@ -165,7 +166,7 @@ final class OutboxRelay: Sendable {
     let count = try connection.transaction {
       let rows = try connection.execute(
         """
-        SELECT id::text, topic, coalesce(raw_key, convert_to(record_key, 'UTF8')), value FROM regproc.outbox
+        SELECT id::text, topic, coalesce(raw_key, convert_to(record_key, 'UTF8')), value, trace::text FROM regproc.outbox
         WHERE (sent_at IS NULL OR sent_at < now() - make_interval(secs => \(again("sent_count"))))
           AND (not_before IS NULL OR not_before <= now()) AND \(carried.condition(2))
         ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -173,7 +174,9 @@ final class OutboxRelay: Sendable {
       guard !rows.isEmpty else { return 0 }
       let ids = try rows.map { try $0.text(0) }
       let records: [OutgoingRecord] = try rows.map { row in
-        .outbox(id: try row.text(0), topic: try row.text(1), key: try row.bytes(2), value: try row.bytes(3))
+        .outbox(
+          id: try row.text(0), topic: try row.text(1), key: try row.bytes(2), value: try row.bytes(3),
+          trace: try row.textOrNull(4).flatMap { TraceId(uuid: $0) })
       }
       watch.sends(to: Array(Set(records.map(\.topic))).sorted())
       let outcome = try send(records, sender)

@@ -16,6 +16,7 @@ enum UndeliverableMessage {
     var concluded = concluder.conclude(
       message, .error(code, reason), at: stage, hop: HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt), parent: hop.parent,
       origin: nil, takenAt: now, now: now, milliseconds: 0)
+    concluded.follow(hop.trace)
     concluded.deadLetter =
       concluded.deadLetter
       ?? DeadLetter(

@@ -95,7 +95,7 @@ struct RehearsedEntrance: PipelineEntrance {
   func begin(_ start: WorkflowStart, additionalInfo: [UInt8]?, by author: String) async throws {
     throw notes.refuse(.pipeline, "begin", [start.process])
   }
-  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain {
+  func runAgain(_ rid: String, by author: String, reason: String, trace: TraceId?) async throws -> RunAgain {
     throw notes.refuse(.pipeline, "runAgain", [])
   }
 }

@@ -8,9 +8,6 @@ import StageKit
 extension MosipMediator {
   static let takenText = "Received. Packet Creation Started."
 
-  /// The trace that a request of the OpenCRVS side came with; on the bus a RID has one of its own.
-  static func trace(of request: Request) -> String { request.headers["b3"].flatMap { TraceContext(header: $0) }?.traceId ?? "none" }
-
   /// `POST /birth`: proves who sends, opens, reads, keeps event and transaction, and answers; the packet is made
   /// afterwards.
   func takeBirth(_ request: Request, _ context: StageContext) async throws -> Response {
@@ -37,8 +34,8 @@ extension MosipMediator {
     }
 
     let transaction = OpenCRVSRecordKey.of(event)
-    let go = Self.sending(of: request)
-    if let answer = try await answerOfKnown(event, transaction, go, context) { return answer }
+    let sending = Sending(request)
+    if let answer = try await answerOfKnown(event, transaction, sending, context) { return answer }
     if let carried = event.bundle.birthApplicationId, !OpenCRVSRecordKey.isRID(carried) {
       throw MediatorError(.ridUnreadable, "the application id is not a RID")
     }
@@ -49,7 +46,8 @@ extension MosipMediator {
 
     let reference: JSONValue = ["txnId": .string(transaction), "rid": .string(rid)]
     var birth = BirthRecord(transaction, rid: rid, event, object: object)
-    if let go, go > 1 { birth.take = go }
+    birth.trace = sending.trace
+    if let go = sending.go, go > 1 { birth.take = go }
     var changes: [StageChange] = [
       birth.writing,
       RIDOwner(rid, of: transaction).writing,
@@ -62,13 +60,13 @@ extension MosipMediator {
     } catch is StoreConflict {
       // Sent twice at the same time, and the other one was first; or the RID or the registration number belongs to
       // another birth: one number must never lead to two UINs.
-      if let answer = try await answerOfKnown(event, transaction, go, context) { return answer }
+      if let answer = try await answerOfKnown(event, transaction, sending, context) { return answer }
       try await refuseNumberOfAnother(event, transaction, context)
       throw MediatorError(
         .conflict, "the application id belongs to another record",
         otherRecord: try await context.store.record(RIDOwner.self, rid)?.transaction)
     }
-    context.log.info("a birth is taken", ["rid": rid, "key": transaction, "trace": Self.trace(of: request)])
+    context.log.info("a birth is taken", ["rid": rid, "key": transaction, "trace": sending.trace?.text ?? "none"])
     return taken(rid, context)
   }
 
@@ -81,26 +79,26 @@ extension MosipMediator {
   }
 
   /// The answer to a birth that is known; what has to begin has begun. Of two that begin the same go at once the second one looks again.
-  private func answerOfKnown(_ event: OpenCRVSEvent, _ transaction: String, _ go: Int?, _ context: StageContext) async throws
-    -> Response?
-  {
-    try await untilCommitted { try await answerNow(event, transaction, go, context) }
+  private func answerOfKnown(
+    _ event: OpenCRVSEvent, _ transaction: String, _ sending: Sending, _ context: StageContext
+  ) async throws -> Response? {
+    try await untilCommitted { try await answerNow(event, transaction, sending, context) }
   }
 
-  private func answerNow(_ event: OpenCRVSEvent, _ transaction: String, _ go: Int?, _ context: StageContext) async throws
-    -> Response?
-  {
+  private func answerNow(
+    _ event: OpenCRVSEvent, _ transaction: String, _ sending: Sending, _ context: StageContext
+  ) async throws -> Response? {
     guard let known = try await context.store.record(BirthRecord.self, transaction) else { return nil }
     // A correction that came before its birth has made the UIN, by later data.
     if known.by != nil { return taken(known.rid, context) }
     let isSame = try await event.isSame(asDigest: known.digest) {
       try await events(context).get(container: known.rid, key: known.object)
     }
-    if known.isSentAgain(go) { return try await tryAgain(known, event, isSame: isSame, go, context) }
+    if known.isSentAgain(sending.go) { return try await tryAgain(known, event, isSame: isSame, sending, context) }
     // Sent again after an error that is over: it runs again already. What comes of that is the answer to this event too.
-    if let go, go > known.take { return try await counted(known, go, context) }
+    if let go = sending.go, go > known.take { return try await counted(known, go, nil, context) }
     // A go that was counted before is answered as it was then.
-    guard isSame || go ?? 1 > 1 else {
+    guard isSame || sending.go ?? 1 > 1 else {
       throw MediatorError(.conflict, "the same record was received before with other content")
     }
     return taken(known.rid, context)

@@ -61,14 +61,14 @@ extension MosipMediator {
     if record.status != .received && record.status != .failed { return .done }
     record.errorCode = nil
     do {
-      guard let message = try await tokenMessage(work.key, context) else {
+      guard let (message, trace) = try await tokenMessage(work.key, context) else {
         context.log.warning("a credential of nobody who was sent here is dropped", ["event": work.key])
         strangers.add()
         record.status = .dropped
         return .done(changes: [record.overwriting])
       }
       do {
-        try await sendBack(message, id: "", to: "/birthReceiveNid", context)
+        try await sendBack(message, id: "", to: "/birthReceiveNid", trace, context)
       } catch let refusal as MediatorClient.RefusedError {
         throw refusal.ending("the UIN token cannot be sent back")
       }
@@ -86,13 +86,13 @@ extension MosipMediator {
     return .done(changes: [record.overwriting] + saying(.served, of: record))
   }
 
-  /// `{"uinToken","opencrvsBRN","aid"}` of a credential event; nil for one of a registration that nobody sent here.
-  private func tokenMessage(_ key: String, _ context: StageContext) async throws -> JSONValue? {
+  /// `{"uinToken","opencrvsBRN","aid"}` of a credential event, and the birth's trace; nil for one of a registration that nobody sent here.
+  private func tokenMessage(_ key: String, _ context: StageContext) async throws -> (message: JSONValue, trace: TraceId?)? {
     guard let (birth, uin) = try await provenBirth(key, context) else { return nil }
     guard let number = birth.registrationNumber, FHIR.isIdentifier(number) else { return nil }
     let token = try await uinToken(of: uin, context)
     try await remember(token, birth.rid, context)
-    return ["uinToken": .string(token), "opencrvsBRN": .string(number), "aid": .string(birth.rid)]
+    return (["uinToken": .string(token), "opencrvsBRN": .string(number), "aid": .string(birth.rid)], birth.trace)
   }
 
   /// The birth of ours that a credential event belongs to, with the UIN that the credential says; nil for one that nobody sent here.
@@ -149,6 +149,13 @@ extension MosipMediator {
       }
     }
     throw CredentialError.wrongProof
+  }
+
+  /// Whose credential it says that it is, proved or not: for a line of the log.
+  func subject(ofCredential key: String, _ context: StageContext) async -> WorkSubject? {
+    guard let rid = (try? await keptEvent(key, context))?["data"]?["registrationId"]?.string, OpenCRVSRecordKey.isRID(rid)
+    else { return nil }
+    return WorkSubject(rid: rid, trace: (try? await birth(ofRID: rid, context))?.trace)
   }
 
   /// The birth that a credential is of: by the RID for which our requestor asked, else by a RID at the end of the subject's id, else by the

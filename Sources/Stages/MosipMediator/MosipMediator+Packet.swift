@@ -25,7 +25,7 @@ extension MosipMediator {
     }
     // Work of a go whose place another one took has nothing left to do.
     if let rid = work.payload["rid"]?.string, rid != birth.rid { return .done }
-    let registrations = registrations(process: settings.text("birth-process"), context)
+    let registrations = registrations(process: settings.text("birth-process"), birth.trace, context)
     // A transaction has five steps; a lost object may send it back once or twice.
     for _ in 0..<12 {
       switch birth.status {
@@ -68,10 +68,11 @@ extension MosipMediator {
       "the packet was lost between two steps again and again")
   }
 
-  func registrations(process: String, _ context: StageContext) -> RegistrationEndpoints {
+  func registrations(process: String, _ trace: TraceId?, _ context: StageContext) -> RegistrationEndpoints {
     RegistrationEndpoints(
       statusURL: settings.text("registration-status-url"), receiverURL: settings.text("packet-receiver-url"),
-      referenceId: referenceId, process: process, token: { try await mosipToken(context) }, services: context.services)
+      referenceId: referenceId, process: process, trace: trace, token: { try await mosipToken(context) }, services: context.services
+    )
   }
 
   /// Removes the kept packets of a RID, also those of processes that were overtaken.

@@ -138,7 +138,7 @@ extension MosipMediator {
     let end = work.payload["end"]?.int ?? 1
     if end > 1 { report["run"] = JSONValue(end) }
     do {
-      try await sendBack(.object(report), id: birth.key, to: "/receiveStatus", context)
+      try await sendBack(.object(report), id: birth.key, to: "/receiveStatus", birth.trace, context)
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the error cannot be reported")
     }
@@ -193,7 +193,9 @@ extension MosipMediator {
   /// Seals a message for the OpenCRVS side, signs its plaintext and posts it with the OpenCRVS token
   /// (docs/upstream/opencrvs-and-websub.md#23-envelope and #36-credential-back).
   /// - Throws: `MediatorClient.RefusedError` when the OpenCRVS side will never take it, `ServiceError` when it may later.
-  func sendBack(_ message: JSONValue, id: String, to path: String, _ context: StageContext) async throws {
+  func sendBack(
+    _ message: JSONValue, id: String, to path: String, _ trace: TraceId?, _ context: StageContext
+  ) async throws {
     let keys = context.services.envelopeKeys
     let plaintext = message.encoded()
     let sealed = SealedMessage(
@@ -201,9 +203,11 @@ extension MosipMediator {
       signature: try await keys.sign(plaintext, as: MediatorOwner.mosip))
     let tokens = auth?.checking(context) ?? context.services.tokens
     let token = try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvsMediator)
+    var headers: Headers = ["Authorization": "Bearer \(token)"]
+    headers["b3"] = TraceContext.header(continuing: trace)
     _ = try await MediatorClient(http: context.services.http).post(
       sealed.encoded(.urlSafe, at: context.services.clock.now),
-      to: settings.text("opencrvs-mediator-url").appending(path: path), headers: ["Authorization": "Bearer \(token)"],
+      to: settings.text("opencrvs-mediator-url").appending(path: path), headers: headers,
       service: "OpenCRVS-side mediator")
   }
 }

@@ -248,11 +248,20 @@ public struct MosipMediator: StagePlugin {
   }
 
   /// That of the birth, or of the change of a record.
-  public func rid(of work: WorkItem, _ context: StageContext) async -> String? {
-    for key in [work.payload["key"]?.string, work.payload["transaction"]?.string, work.payload["change"]?.string, work.key] {
+  public func subject(of work: WorkItem, _ context: StageContext) async -> WorkSubject? {
+    if work.kind == Self.credential || work.kind == Self.credentialStatus {
+      // The work of a status is named by the credential's key and the status behind a colon; a key may hold colons of its own.
+      let key = work.kind == Self.credential ? work.key[...] : work.key[..<(work.key.lastIndex(of: ":") ?? work.key.endIndex)]
+      return await subject(ofCredential: String(key), context)
+    }
+    for key in ["key", "transaction", "change", "birth"].map({ work.payload[$0]?.string }) + [work.key] {
       guard let key else { continue }
-      if let birth = try? await context.store.record(BirthRecord.self, key) { return birth.rid }
-      if let change = try? await context.store.record(ChangeRecord.self, key) { return change.rid }
+      if let birth = try? await context.store.record(BirthRecord.self, key) {
+        return WorkSubject(rid: birth.rid, trace: birth.trace)
+      }
+      if let change = try? await context.store.record(ChangeRecord.self, key) {
+        return WorkSubject(rid: change.rid, trace: change.trace)
+      }
     }
     return nil
   }

@@ -14,6 +14,8 @@ struct RegistrationEndpoints: Sendable {
   /// `{center}_{machine}`
   let referenceId: String
   let process: String
+  /// The trace that the packet belongs to, which the packet receiver goes on with.
+  let trace: TraceId?
   let token: @Sendable () async throws -> String
   let services: Services
 
@@ -35,11 +37,12 @@ struct RegistrationEndpoints: Sendable {
     ]
     let sealed = try await services.keys.encryptPacket(body.encoded(), referenceId: referenceId)
     let text = JSONValue.string(Encoding.base64URL(sealed)).encoded()
-    let headers: Headers = [
+    var headers: Headers = [
       "Cookie": "Authorization=\(try await token())", "Center-Machine-RefId": referenceId,
       // Always with seconds and milliseconds: the service cannot read a shorter one (docs/upstream/packet-and-crypto.md#61-sync).
       "timestamp": now.iso,
     ]
+    headers["b3"] = TraceContext.header(continuing: trace)
     let answer = try await exchange("registration status service") {
       try await MediatorClient(http: services.http).post(
         text, to: statusURL.appending(path: "/registrationprocessor/v1/registrationstatus/sync"), headers: headers,
@@ -60,11 +63,12 @@ struct RegistrationEndpoints: Sendable {
   /// - Returns: false when the announcement is not known or of other bytes: it must be made again.
   /// - Throws: as `sync`.
   func upload(rid: String, packet: [UInt8]) async throws -> Bool {
-    let request = ClientRequest(
+    var request = ClientRequest(
       method: "POST", url: receiverURL.appending(path: "/registrationprocessor/v1/packetreceiver/registrationpackets"),
       headers: ["Cookie": "Authorization=\(try await token())"],
       body: .multipartFile(
         field: "file", fileName: rid + ".zip", contentType: "application/zip", content: .bytes(packet)))
+    request.headers["b3"] = TraceContext.header(continuing: trace)
     let answer = try await exchange("packet receiver") {
       try await MediatorClient(http: services.http).send(request, "packet receiver")
     }

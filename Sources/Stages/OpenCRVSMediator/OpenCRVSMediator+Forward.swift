@@ -37,7 +37,7 @@ extension OpenCRVSMediator {
       aid = kept
     } else {
       aid = try await applicationId(of: event, kind, record, work.key, context)
-      context.log.info("an event has its application id", ["key": work.key, "rid": aid, "trace": record.trace ?? "none"])
+      context.log.info("an event has its application id", ["key": work.key, "rid": aid, "trace": record.trace?.text ?? "none"])
       record.aid = aid
       record.status = .numbered
       try await context.store.commit([record.writing])

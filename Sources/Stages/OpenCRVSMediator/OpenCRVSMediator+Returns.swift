@@ -225,7 +225,7 @@ extension OpenCRVSMediator {
       let record = try await told(collection, key, context)
     else { throw MediatorError(.unknown, "there is nothing of this key to tell").workFailure }
     let what = try Self.telling(of: work)
-    let event = try await subject(of: work, context)
+    let event = try await event(of: work, context)
     if what == .aid {
       guard let record = record as? EventRecord, record.status != .failed else { return .done }
       // An earlier version wanted to say so before MOSIP had taken it; or it is on its way there once more.
@@ -237,8 +237,10 @@ extension OpenCRVSMediator {
     let body = try await body(what, record, context)
     let mark = what == .token ? what.rawValue : Hash.sha256Hex(body.encoded())
     if what != .aid, let event, event.told == mark, work.payload["wanted"]?.bool != true { return .done }
+    var headers = try await bearer(context)
+    headers["b3"] = TraceContext.header(continuing: event?.trace)
     _ = try await MediatorClient(http: context.services.http).post(
-      body.encoded(), to: settings.text("opencrvs-url"), headers: try await bearer(context), service: "OpenCRVS")
+      body.encoded(), to: settings.text("opencrvs-url"), headers: headers, service: "OpenCRVS")
     if what != .aid, let event { try await wasTold(event.key, mark, context) }
     return .done
   }
@@ -253,7 +255,7 @@ extension OpenCRVSMediator {
   }
 
   /// The event that a piece of telling is of; nil for the work of an earlier version.
-  private func subject(of work: WorkItem, _ context: StageContext) async throws -> EventRecord? {
+  private func event(of work: WorkItem, _ context: StageContext) async throws -> EventRecord? {
     guard let key = work.payload["event"]?.string else { return nil }
     return try await context.store.record(EventRecord.self, key)
   }

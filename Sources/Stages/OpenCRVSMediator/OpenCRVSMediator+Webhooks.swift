@@ -49,7 +49,7 @@ extension OpenCRVSMediator {
 
     let (event, number) = try readEvent(request.body)
     let trace = Self.trace(of: request)
-    let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded, trace: trace)
+    let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded, trace: trace.text)
     let kept = taken(EventKind(topic: event.topic) != nil, context)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: kept) {
       try await take(event, number, trace: trace, context)
@@ -71,7 +71,7 @@ extension OpenCRVSMediator {
   ///   - generation: how it came; nil for a webhook.
   ///   - more: what is kept in the same commit, given what is known of the event when it is known.
   func take(
-    _ event: OpenCRVSEvent, _ number: String, _ generation: Generation? = nil, trace: String, _ context: StageContext,
+    _ event: OpenCRVSEvent, _ number: String, _ generation: Generation? = nil, trace: TraceId, _ context: StageContext,
     more: (EventRecord?) async throws -> [StageChange] = { _ in [] }
   ) async throws -> Response {
     let key = OpenCRVSRecordKey.of(event)
@@ -104,7 +104,7 @@ extension OpenCRVSMediator {
       return nil
     }
     if let known { return known }
-    context.log.info("an event is taken", ["topic": event.topic, "key": key, "trace": trace])
+    context.log.info("an event is taken", ["topic": event.topic, "key": key, "trace": trace.text])
     return taken(kind != nil, context)
   }
 
@@ -114,7 +114,7 @@ extension OpenCRVSMediator {
       switch spooled.kind {
       case Self.webhook:
         let (event, number) = try readEvent(spooled.body)
-        _ = try await take(event, number, trace: spooled.trace ?? Self.newTrace(), context)
+        _ = try await take(event, number, trace: Self.trace(of: spooled), context)
       case Self.token: try await takeSpooledToken(spooled.body, context)
       case Self.action, Self.registration, Self.notice: try await takeSpooledQuestion(spooled, context)
       default: throw MediatorError(.unknown, "a request of an unknown kind")
@@ -133,14 +133,14 @@ extension OpenCRVSMediator {
   }
 
   /// The trace of the header `b3`; a new one where none comes.
-  static func trace(of request: Request) -> String {
-    if let given = request.headers["b3"].flatMap({ TraceContext(header: $0) }) { return given.traceId }
-    return newTrace()
-  }
+  static func trace(of request: Request) -> TraceId { request.trace ?? newTrace() }
 
-  static func newTrace() -> String {
+  /// The trace with which a request was spooled.
+  static func trace(of spooled: SpooledRequest) -> TraceId { spooled.trace.flatMap { TraceId($0) } ?? newTrace() }
+
+  private static func newTrace() -> TraceId {
     var random = SystemRandomNumberGenerator()
-    return TraceContext.start(using: &random).traceId
+    return .random(using: &random)
   }
 
   private func standing(

@@ -220,12 +220,18 @@ public struct OpenCRVSMediator: StagePlugin {
     }
   }
 
-  /// The application id of the event or result, once it has one.
-  public func rid(of work: WorkItem, _ context: StageContext) async -> String? {
-    if let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string {
-      return (try? await told(collection, key, context))?.takenAid
+  /// The application id of the event or result, once it has one, and the trace of the event.
+  public func subject(of work: WorkItem, _ context: StageContext) async -> WorkSubject? {
+    if [Self.confirm, Self.forget].contains(work.kind) {
+      guard let awaited = try? await context.store.record(AwaitedAnswer.self, work.key) else { return nil }
+      let event = try? await context.store.record(EventRecord.self, awaited.event)
+      return WorkSubject(rid: event?.aid, trace: awaited.trace)
     }
-    return (try? await context.store.record(EventRecord.self, work.key))?.aid
+    let event = try? await context.store.record(EventRecord.self, Self.event(of: work))
+    guard let collection = work.payload["collection"]?.string, let key = work.payload["record"]?.string,
+      let told = try? await told(collection, key, context)
+    else { return event.map { WorkSubject(rid: $0.aid, trace: $0.trace) } }
+    return WorkSubject(rid: told.takenAid ?? event?.aid, trace: event?.trace ?? (told as? EventRecord)?.trace)
   }
 
   func event(_ bytes: [UInt8]) throws(MediatorError) -> OpenCRVSEvent { try OpenCRVSEvent(bytes, names: names) }
@@ -249,11 +255,9 @@ public struct OpenCRVSMediator: StagePlugin {
   }
 
   /// The cookie, and the event's trace as a new span.
-  func mosipHeaders(_ trace: String?, _ context: StageContext) async throws -> Headers {
+  func mosipHeaders(_ trace: TraceId?, _ context: StageContext) async throws -> Headers {
     var headers = try await mosipCookie(context)
-    var random = SystemRandomNumberGenerator()
-    let span = TraceContext.start(using: &random).spanId
-    if let trace, let next = TraceContext(traceId: trace, spanId: span) { headers["b3"] = next.header }
+    headers["b3"] = TraceContext.header(continuing: trace)
     return headers
   }
 

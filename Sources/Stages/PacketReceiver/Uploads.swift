@@ -53,7 +53,7 @@ struct Uploads: Sendable {
     let message = try Message(
       process: announced.process, rid: announced.rid, tags: [:], source: announced.source, iteration: iteration,
       workflowInstanceId: announced.workflowInstanceId)
-    let opening = RegistrationOpening(comment: Self.received, resendAfter: earlier?.retryCount)
+    let opening = RegistrationOpening(comment: Self.received, resendAfter: earlier?.retryCount, trace: request.trace)
     let virus: String?
     do {
       virus = try await LargeWork.with(packet) { try await services.virusScanner.scan(packet) }

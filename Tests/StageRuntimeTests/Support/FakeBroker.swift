@@ -30,6 +30,7 @@ final class FakeBroker: Sendable {
     var key: [UInt8]
     /// The header of a further topic's record.
     var header: [UInt8]? = nil
+    var trace: TraceId? = nil
   }
   private struct State {
     var topics: [String: [Record]] = [:]
@@ -142,8 +143,8 @@ final class FakeBroker: Sendable {
       for hop in hops {
         state.topics[hop.topic, default: []].append(
           Record(
-            value: hop.message, hop: HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt), key: Array(hop.key.utf8)
-          ))
+            value: hop.message, hop: HopHeader(id: hop.id, run: hop.run, attempt: hop.attempt), key: Array(hop.key.utf8),
+            trace: hop.trace))
       }
     }
   }
@@ -190,7 +191,7 @@ final class FakeBus: Bus, @unchecked Sendable {
     try broker.pass(.polled)
     return records.map { offset, record in
       BusRecord(
-        value: record.value, key: record.key, hop: record.hop, header: record.header,
+        value: record.value, key: record.key, hop: record.hop, header: record.header, trace: record.trace,
         origin: RecordOrigin(topic: topic, partition: 0, offset: Int64(offset)))
     }
   }

@@ -51,7 +51,7 @@ struct AgainBench {
 
   /// A person replays the registration.
   func replay(_ rid: String = first) async throws {
-    #expect(try await FakePipeline(world: world).runAgain(rid, by: "a person", reason: "put right") == .begun)
+    #expect(try await FakePipeline(world: world).runAgain(rid, by: "a person", reason: "put right", trace: nil) == .begun)
   }
 
   func token(_ rid: String = first) async throws {

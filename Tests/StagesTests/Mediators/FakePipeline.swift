@@ -8,7 +8,7 @@ import StageKit
 struct FakePipeline: PipelineEntrance {
   let world: MediatorWorld
 
-  func runAgain(_ rid: String, by author: String, reason: String) async throws -> RunAgain {
+  func runAgain(_ rid: String, by author: String, reason: String, trace: TraceId?) async throws -> RunAgain {
     try world.step { state in
       guard state.runsAgain == .begun else { return state.runsAgain }
       if state.registrations?[rid]?.statusCode == .failed,
@@ -16,6 +16,7 @@ struct FakePipeline: PipelineEntrance {
       {
         state.registrations?[rid]?.statusCode = .processing
         state.ranAgain.append(rid)
+        state.ranAgainIn.append(trace)
         return .begun
       }
       let births = state.records.filter { $0.key.hasPrefix("mosip-mediator|birth_transactions|") }
@@ -26,6 +27,7 @@ struct FakePipeline: PipelineEntrance {
       state.records[place]?.version += 1
       state.registrations?[rid]?.statusCode = .processing
       state.ranAgain.append(rid)
+      state.ranAgainIn.append(trace)
       return .begun
     }
   }

@@ -69,6 +69,8 @@ final class MediatorWorld: Sendable {
     /// Whether registrations run where they can be run again, and which were.
     var runsAgain = RunAgain.begun
     var ranAgain: [String] = []
+    /// The traces that they went on with.
+    var ranAgainIn: [TraceId?] = []
   }
 
   let state = Mutex(State())

@@ -14,6 +14,8 @@ struct WaitingWorld {
   let world: MediatorWorld
   let stage: OpenCRVSMediator
   let context: StageContext
+  /// The trace that OpenCRVS' requests come with.
+  var trace: TraceId?
 
   init(_ settings: [String: SettingValue] = [:]) throws {
     world = try MediatorWorld()
@@ -50,10 +52,11 @@ struct WaitingWorld {
   private func call(
     _ path: String, _ body: JSONValue, _ token: String, _ parameters: [String: String] = [:]
   ) async throws -> Response {
-    try await world.call(
+    var headers: Headers = ["Authorization": "Bearer \(token)"]
+    headers["b3"] = TraceContext.header(continuing: trace)
+    return try await world.call(
       stage, context,
-      Request(
-        method: "POST", path: path, headers: ["Authorization": "Bearer \(token)"], parameters: parameters, body: body.encoded()))
+      Request(method: "POST", path: path, headers: headers, parameters: parameters, body: body.encoded()))
   }
 
   /// Has the MOSIP side say how it ended.

@@ -27,12 +27,14 @@ import Testing
     }
 
     /// Uploads a file and gives the errors' codes; none for success.
-    func upload(_ packet: [UInt8], name: String = Sample.rid + ".zip", field: String = "file") async throws -> [String] {
+    func upload(_ packet: [UInt8], name: String = Sample.rid + ".zip", field: String = "file", headers: Headers = [:]) async throws
+      -> [String]
+    {
       let response = try await send(
         PacketReceiverTests.uploadPath,
         body: .multipart([
           FormPart("comment", content: .bytes([65])), FormPart(field, content: .bytes(packet), fileName: name),
-        ]))
+        ]), headers: headers)
       #expect(response.status == 200)
       let answer = try JSONValue.parse(response.body)
       #expect(answer["id"]?.string == "mosip.registration.packet" && answer["version"]?.string == "1.0")
@@ -106,6 +108,19 @@ import Testing
       #expect(message.rid == Sample.rid && message.process == "OPENCRVS_NEW" && message.iteration == 1)
       #expect(message.source == nil && message.tags == [:] && message.workflowInstanceId == Sample.instance)
       #expect(await receiver.world.changes == ["put", "conclude"])
+    }
+  }
+
+  @Test(arguments: [
+    ("463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1", "463ac35c9f6413ad48485a3953bb6124"), ("no trace", nil), (nil, nil),
+  ]) func `a packet begins its way in the trace of its upload`(header: String?, trace: String?) async throws {
+    try await Self.withReceiver { receiver async throws in
+      let packet = Array("a packet".utf8)
+      await Self.announced(packet, receiver)
+      var headers = Headers()
+      headers["b3"] = header
+      #expect(try await receiver.upload(packet, headers: headers) == [])
+      #expect(await receiver.world.concluded.first?.opening?.trace == trace.flatMap { TraceId($0) })
     }
   }
 

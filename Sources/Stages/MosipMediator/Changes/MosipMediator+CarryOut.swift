@@ -193,7 +193,7 @@ extension MosipMediator {
       try await advance(&change, to: .decided, context)
       return nil
     }
-    let registrations = registrations(process: settings.text("update-process"), context)
+    let registrations = registrations(process: settings.text("update-process"), change.trace, context)
     if change.status == .packetCreated {
       try await registrations.sync(rid: change.rid, packet: bytes)
       try await advance(&change, to: .synced, context)
@@ -221,9 +221,9 @@ extension MosipMediator {
     }
     let key = OpenCRVSRecordKey.of(change.recordId)
     let before = try await context.store.record(BirthRecord.self, key)
-    var changes = [
-      BirthRecord(key, rid: change.rid, event, object: change.object, by: change.key, over: before).writing
-    ]
+    var birth = BirthRecord(key, rid: change.rid, event, object: change.object, by: change.key, over: before)
+    birth.trace = change.trace
+    var changes = [birth.writing]
     if let before, before.rid != change.rid {
       // Whoever would run the failed registration again would make a second UIN.
       changes.append(RIDOwner(before.rid, of: key, supersededBy: change.rid).overwriting)

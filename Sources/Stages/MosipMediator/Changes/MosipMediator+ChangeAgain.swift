@@ -7,54 +7,58 @@ import StageKit
 /// the same RID. Of other content there is a new try with a RID of its own, and the one before is history.
 extension MosipMediator {
   /// The RID under which an event is taken whose key is known; what has to begin has begun.
-  func ridOfKnown(_ known: ChangeRecord, _ event: OpenCRVSEvent, _ sending: Int?, _ context: StageContext) async throws -> String {
+  func ridOfKnown(
+    _ known: ChangeRecord, _ event: OpenCRVSEvent, _ sending: Sending, _ context: StageContext
+  ) async throws -> String {
     let isSame = try await event.isSame(asDigest: known.digest) {
       try await events(context).get(container: known.rid, key: known.object)
     }
-    if known.isSentAgain(sending) { return try await tryAgain(known, event, isSame: isSame, sending, context) }
+    if known.isSentAgain(sending.go) { return try await tryAgain(known, event, isSame: isSame, sending, context) }
     // Sent again after an error that is over: what comes of it is the answer to this event too.
-    if let sending, sending > known.sending {
+    if let go = sending.go, go > known.sending {
       var change = known
-      change.sending = sending
+      change.sending = go
       try await context.store.commit([change.writing])
       return known.rid
     }
     // A sending that was counted before is answered as it was then.
-    guard isSame || sending ?? 1 > 1 else {
+    guard isSame || sending.go ?? 1 > 1 else {
       throw MediatorError(.conflict, "the same record was received before with other content")
     }
     return known.rid
   }
 
   private func tryAgain(
-    _ known: ChangeRecord, _ event: OpenCRVSEvent, isSame: Bool, _ sending: Int?, _ context: StageContext
+    _ known: ChangeRecord, _ event: OpenCRVSEvent, isSame: Bool, _ sending: Sending, _ context: StageContext
   ) async throws -> String {
-    let next = max(sending ?? 0, known.sending + 1)
+    let (next, trace) = (max(sending.go ?? 0, known.sending + 1), sending.trace ?? known.trace)
     if known.status == .held {
-      return isSame ? try await tellHeld(known, next, context) : try await newTry(known, event, next, context)
+      return isSame ? try await tellHeld(known, next, trace, context) : try await newTry(known, event, next, trace, context)
     }
     let registration = try await registration(of: known, context)
-    guard isSame || registration == .runs else { return try await newTry(known, event, next, context) }
-    let change = try known.nextGo(next, runsAgain: registration != .none)
+    guard isSame || registration == .runs else { return try await newTry(known, event, next, trace, context) }
+    let change = try known.nextGo(next, trace: trace, runsAgain: registration != .none)
     try await context.store.commit([change.writing] + queued(change.key, take: change.take, change.recordId, context))
     context.log.info("a change that failed goes on", ["kind": known.eventKind.rawValue, "rid": known.rid])
     return known.rid
   }
 
   /// It waits for a person as before, and the OpenCRVS side is told so: that is what came of this sending.
-  private func tellHeld(_ known: ChangeRecord, _ next: Int, _ context: StageContext) async throws -> String {
+  private func tellHeld(
+    _ known: ChangeRecord, _ next: Int, _ trace: TraceId?, _ context: StageContext
+  ) async throws -> String {
     var change = known
     change.take += 1
-    change.sending = next
+    (change.sending, change.trace) = (next, trace)
     try await context.store.commit([change.writing, .schedule(Self.telling(change.key, take: change.take))])
     return known.rid
   }
 
   /// Another RID takes the place of the one that failed.
   private func newTry(
-    _ known: ChangeRecord, _ event: OpenCRVSEvent, _ next: Int, _ context: StageContext
+    _ known: ChangeRecord, _ event: OpenCRVSEvent, _ next: Int, _ trace: TraceId?, _ context: StageContext
   ) async throws -> String {
-    let change = try await begin(event, known.eventKind, known.key, sending: next, over: known, context)
+    let change = try await begin(event, known.eventKind, known.key, sending: next, trace: trace, over: known, context)
     context.log.info(
       "a change that failed is tried again", ["kind": known.eventKind.rawValue, "rid": change.rid, "before": known.rid])
     try? await removePackets(of: known.rid, context)
@@ -100,7 +104,7 @@ extension MosipMediator {
       return .again(afterSeconds: 0.5)
     }
     switch try await context.pipeline.runAgain(
-      change.rid, by: "OpenCRVS", reason: "the change was sent again after its error")
+      change.rid, by: "OpenCRVS", reason: "the change was sent again after its error", trace: change.trace)
     {
     case .begun, .notNeeded:
       try await advance(&change, to: .uploaded, also: [.schedule(Self.look(after: change, context))], context)
@@ -121,7 +125,7 @@ extension MosipMediator {
     do {
       let event = try await event(of: change, context)
       _ = try await begin(
-        event, change.eventKind, change.key, sending: change.sending, over: change, also: free, context)
+        event, change.eventKind, change.key, sending: change.sending, trace: change.trace, over: change, also: free, context)
       return .done
     } catch is StoreConflict {
       return .again(afterSeconds: 0.5)

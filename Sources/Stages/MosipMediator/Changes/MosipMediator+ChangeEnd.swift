@@ -292,7 +292,7 @@ extension MosipMediator {
       message["errors"] = []
     }
     do {
-      try await sendBack(.object(message), id: change.key, to: "/receiveStatus", context)
+      try await sendBack(.object(message), id: change.key, to: "/receiveStatus", change.trace, context)
     } catch let refusal as MediatorClient.RefusedError {
       throw refusal.ending("the result cannot be reported")
     }

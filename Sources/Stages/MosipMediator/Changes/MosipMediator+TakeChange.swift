@@ -10,15 +10,16 @@ extension MosipMediator {
   /// `POST /death`, `/birthCorrection` and so on.
   func takeChange(_ kind: EventKind, _ request: Request, _ context: StageContext) async throws -> Response {
     let event = try await opened(kind, request, context)
-    let (key, sending) = (OpenCRVSRecordKey.of(event), Self.sending(of: request))
+    let (key, sending) = (OpenCRVSRecordKey.of(event), Sending(request))
     for _ in 0..<8 {
       do {
         if let known = try await change(key, context) {
           return takenChange(kind, try await ridOfKnown(known, event, sending, context), context)
         }
-        let change = try await begin(event, kind, key, sending: sending ?? 1, context)
+        let change = try await begin(event, kind, key, sending: sending.go ?? 1, trace: sending.trace, context)
         context.log.info(
-          "a change is taken", ["kind": kind.rawValue, "rid": change.rid, "key": key, "trace": Self.trace(of: request)])
+          "a change is taken",
+          ["kind": kind.rawValue, "rid": change.rid, "key": key, "trace": sending.trace?.text ?? "none"])
         return takenChange(kind, change.rid, context)
       } catch is StoreConflict {
         // The same event at the same time, another event of the record, or a RID that is taken: looked at again.
@@ -30,22 +31,20 @@ extension MosipMediator {
       "a record is changed by many at once")
   }
 
-  /// Which sending of an event by OpenCRVS it is, as the OpenCRVS side counts; nil for a side that does not.
-  static func sending(of request: Request) -> Int? { request.query("take").flatMap { Int($0) } }
-
   /// Takes an event under a RID that is nobody's yet, and gives it a place in the line of its record, in one commit.
   /// - Parameters:
+  ///   - trace: the trace that this sending of it came with.
   ///   - former: the try whose place it takes; its RID is history from then on.
   ///   - more: what changes with it.
   func begin(
-    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, sending: Int, over former: ChangeRecord? = nil,
-    also more: [StageChange] = [], _ context: StageContext
+    _ event: OpenCRVSEvent, _ kind: EventKind, _ key: String, sending: Int, trace: TraceId?,
+    over former: ChangeRecord? = nil, also more: [StageChange] = [], _ context: StageContext
   ) async throws -> ChangeRecord {
     let rid = try await unusedRID(of: event, context)
     let object = "event-\(event.digest).json"
     try await events(context).put(event.encoded, container: rid, key: object)
     let change = ChangeRecord(
-      key, kind, event, rid: rid, object: object, at: context.clock.now, sending: sending, over: former,
+      key, kind, event, rid: rid, object: object, trace: trace, at: context.clock.now, sending: sending, over: former,
       formerRid: try await ridWithEffect(of: former, context))
     var changes = [change.writing, RIDOwner(rid, of: key, isChange: true).writing]
     if let former {

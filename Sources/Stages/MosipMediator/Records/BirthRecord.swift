@@ -1,5 +1,6 @@
 import JSON
 import OpenCRVS
+import Registration
 import StageKit
 
 /// The transaction of one birth, by its id. It is also read as the table `opencrvs.birth_transactions` and by whoever asks for the journey of
@@ -34,6 +35,8 @@ struct BirthRecord: KeptRecord {
   var errorCode: String? { didSet { document["errorCode"] = errorCode.map(JSONValue.string) } }
   /// Which go this is: 1 for the first, one more each time that OpenCRVS sent it again after its error.
   var take: Int { didSet { document["take"] = JSONValue(take) } }
+  /// The trace that it came with.
+  var trace: TraceId? { didSet { document["trace"] = trace.map { .string($0.text) } } }
   /// How often it came to an end without a UIN token, in any of its goes.
   private(set) var ends: Int
   /// The last of these ends that the OpenCRVS side was told.
@@ -85,6 +88,7 @@ struct BirthRecord: KeptRecord {
     take = try read.optionalNumber("take") ?? 1
     ends = try read.optionalNumber("ends") ?? 0
     toldEnd = try read.optionalNumber("toldEnd")
+    trace = try read.optionalText("trace").flatMap { TraceId($0) }
     document = record.document
   }
 

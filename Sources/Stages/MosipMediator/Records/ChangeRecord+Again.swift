@@ -1,4 +1,5 @@
 import JSON
+import Registration
 import StageKit
 
 /// A change that OpenCRVS has sent again after its error.
@@ -20,13 +21,15 @@ extension ChangeRecord {
   /// The same change in its next go.
   /// - Parameters:
   ///   - sending: which sending of it by OpenCRVS begins that.
+  ///   - trace: the trace that it came with.
   ///   - runsAgain: whether its registration is run again; else it is found out anew what is to be done, and what an earlier go had begun is
   ///     carried on.
-  func nextGo(_ sending: Int, runsAgain: Bool) throws(ServiceError) -> ChangeRecord {
+  func nextGo(_ sending: Int, trace: TraceId?, runsAgain: Bool) throws(ServiceError) -> ChangeRecord {
     var next = document
     next["status"] = .string(Status.taken.rawValue)
     next["take"] = JSONValue(take + 1)
     next["sending"] = JSONValue(sending)
+    next["trace"] = JSONValue(trace?.text)
     next["sentAgainTake"] = JSONValue(take + 1)
     var gone = ["errorCode", "errorMessage"]
     if !runsAgain {

@@ -86,6 +86,8 @@ struct ChangeRecord: KeptRecord {
   /// When OpenCRVS changed the record.
   let lastModified: String?
   let takenAt: Instant?
+  /// The trace that it came with.
+  var trace: TraceId? { didSet { document["trace"] = trace.map { .string($0.text) } } }
   /// What is done for it, where that is another thing than what the event is.
   var treatedAs: EventKind? { didSet { document["as"] = treatedAs.map { .string($0.rawValue) } } }
 
@@ -120,12 +122,13 @@ struct ChangeRecord: KeptRecord {
 
   /// A change that is taken.
   /// - Parameters:
+  ///   - trace: the trace that it came with.
   ///   - sending: which sending of it by OpenCRVS it is.
   ///   - former: the try that failed, or was held, and whose place it takes.
   ///   - formerRid: the RID of an earlier try that changed the identity all the same.
   init(
-    _ key: String, _ kind: EventKind, _ event: OpenCRVSEvent, rid: String, object: String, at now: Instant, sending: Int = 1,
-    over former: ChangeRecord? = nil, formerRid: String? = nil
+    _ key: String, _ kind: EventKind, _ event: OpenCRVSEvent, rid: String, object: String, trace: TraceId? = nil, at now: Instant,
+    sending: Int = 1, over former: ChangeRecord? = nil, formerRid: String? = nil
   ) {
     self.key = key
     version = former?.version
@@ -142,6 +145,7 @@ struct ChangeRecord: KeptRecord {
     registrationNumber = event.bundle.registrationNumber
     lastModified = event.bundle.task.lastModified
     takenAt = now
+    self.trace = trace
     changed = []
     release = nil
     replays = []
@@ -152,6 +156,7 @@ struct ChangeRecord: KeptRecord {
       "numberKind": .string(kind.numberKind.rawValue), "registrationNumber": JSONValue(registrationNumber),
       "lastModified": JSONValue(lastModified), "takenAt": .string(now.iso),
     ]
+    if let trace { document["trace"] = .string(trace.text) }
     if sending > 1 { document["sending"] = JSONValue(sending) }
     guard let former else { return }
     document["sentAgainTake"] = JSONValue(take)
@@ -177,6 +182,7 @@ struct ChangeRecord: KeptRecord {
     registrationNumber = try read.optionalText("registrationNumber")
     lastModified = try read.optionalText("lastModified")
     takenAt = try read.optionalText("takenAt").flatMap { Instant(iso: $0) }
+    trace = try read.optionalText("trace").flatMap { TraceId($0) }
     treatedAs = try read.optionalChoice("as")
     subjectRid = try read.optionalText("subjectRid")
     person = try read.optionalText("person")

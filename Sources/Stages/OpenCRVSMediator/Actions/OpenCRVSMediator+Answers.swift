@@ -2,6 +2,7 @@ import Cryptography
 import HTTP
 import JSON
 import OpenCRVS
+import Registration
 import StageKit
 
 /// How an OpenCRVS that waits is answered. Each answer may be given again from any step: an acceptance is idempotent at OpenCRVS by
@@ -82,10 +83,11 @@ extension OpenCRVSMediator {
   /// - Parameter isAnsweredAtOnce: whether OpenCRVS does not wait for MOSIP.
   func keep(
     _ event: OpenCRVSEvent, _ number: String, _ generation: Generation, _ awaited: AwaitedAnswer?, isAnsweredAtOnce: Bool,
-    trace: String, _ context: StageContext
+    trace: TraceId, _ context: StageContext
   ) async throws {
     _ = try await take(event, number, generation, trace: trace, context) { record in
-      guard let awaited else { return [] }
+      guard var awaited else { return [] }
+      awaited.trace = trace
       if let known = try await context.store.record(AwaitedAnswer.self, awaited.key) {
         // The registrar sent the record again: the new token is the one that counts.
         guard known.status != .told, known.generation == .records, awaited.until > known.until else { return [] }
@@ -156,7 +158,7 @@ extension OpenCRVSMediator {
   ) async throws {
     guard awaited.generation == .records, !awaited.hasAid, let aid = record.takenAid else { return }
     guard let token = try await self.token(of: awaited, context) else { return }
-    let outcome = await RecordGateway(url: policy.gateway, http: context.services.http).upsert(
+    let outcome = await RecordGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).upsert(
       id: awaited.recordId, type: "MOSIP_AID", value: aid, token: token)
     if case .again(let error) = outcome { throw error }
     try await change(awaited, context) { $0.hasAid = true }
@@ -222,7 +224,8 @@ extension OpenCRVSMediator {
     guard let token = try await self.token(of: awaited, context), let action = pending(awaited) else {
       throw undeliverable("its token is over")
     }
-    switch await ActionGateway(url: policy.gateway, http: context.services.http).reject(action, token: token) {
+    switch await ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).reject(action, token: token)
+    {
     case .done, .alreadyRejected: try await change(awaited, context) { $0.ends(as: .told) }
     case .alreadyAccepted:
       context.log.warning("an action was accepted before its error could be told", ["record": awaited.recordId])
@@ -239,7 +242,7 @@ extension OpenCRVSMediator {
   private func confirmRecord(
     _ awaited: AwaitedAnswer, _ answer: Answer, _ token: String, _ policy: ActionPolicy, _ context: StageContext
   ) async -> TellingOutcome {
-    let gateway = RecordGateway(url: policy.gateway, http: context.services.http)
+    let gateway = RecordGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace)
     if awaited.status == .without {
       guard let value = answer.token else { return .done }
       return await gateway.upsert(id: awaited.recordId, type: "MOSIP_PSUT_TOKEN_ID", value: value, token: token)
@@ -253,7 +256,7 @@ extension OpenCRVSMediator {
     _ awaited: AwaitedAnswer, _ answer: Answer, _ token: String, _ policy: ActionPolicy, _ context: StageContext
   ) async throws -> TellingOutcome {
     guard let action = pending(awaited) else { return .undeliverable("it names no action") }
-    let gateway = ActionGateway(url: policy.gateway, http: context.services.http)
+    let gateway = ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace)
     var fields: JSONObject = [:]
     for (field, value) in [(policy.nidField, answer.token), (policy.aidField, answer.aid)] {
       if let field, let value, awaited.question != .custom { fields[field] = .string(value) }

@@ -2,6 +2,7 @@ import Cryptography
 import HTTP
 import JSON
 import OpenCRVS
+import Registration
 import StageKit
 
 /// Registrations and notices of OpenCRVS 1.7 and 1.8 (docs/upstream/scenarios.md#32-g2-17-and-18).
@@ -13,20 +14,21 @@ extension OpenCRVSMediator {
     let token = try await tokens().verify(request.bearerToken, context)
     try token.require(record: read.compositionId)
     let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds)
-    let spooled = SpooledRequest(Self.registration, group: read.compositionId, body: kept.encoded, trace: Self.trace(of: request))
+    let spooled = SpooledRequest(
+      Self.registration, group: read.compositionId, body: kept.encoded, trace: Self.trace(of: request).text)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
-      try await take(kept, read, policy, trace: spooled.trace ?? Self.newTrace(), context)
+      try await take(kept, read, policy, trace: Self.trace(of: spooled), context)
     }
   }
 
   func takeSpooledRegistration(_ spooled: SpooledRequest, _ policy: ActionPolicy, _ context: StageContext) async throws {
     let kept = try KeptQuestion(spooled.body)
     let read = try RecordBundle.registration(kept.document, names: names)
-    _ = try await take(kept, read, policy, trace: spooled.trace ?? Self.newTrace(), context)
+    _ = try await take(kept, read, policy, trace: Self.trace(of: spooled), context)
   }
 
   private func take(
-    _ kept: KeptQuestion, _ read: RecordBundle.Read, _ policy: ActionPolicy, trace: String, _ context: StageContext
+    _ kept: KeptQuestion, _ read: RecordBundle.Read, _ policy: ActionPolicy, trace: TraceId, _ context: StageContext
   ) async throws -> Response {
     let kind: EventKind = read.kind == .birth ? .birth : .death
     let number = try await number(
@@ -56,7 +58,7 @@ extension OpenCRVSMediator {
     let token = try await tokens().verify(request.bearerToken, context)
     try token.require(record: read.compositionId)
     let spooled = SpooledRequest(
-      Self.notice, group: read.compositionId, body: request.body, trace: Self.trace(of: request))
+      Self.notice, group: read.compositionId, body: request.body, trace: Self.trace(of: request).text)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: .json("{}")) {
       try await takeNotice(spooled, policy, context)
       return .json("{}")
@@ -78,7 +80,7 @@ extension OpenCRVSMediator {
       try RecordBundle.event(
         spooled.body, topic: kind.topic, number: number, version: version, lastModified: context.services.clock.now.iso,
         names: names))
-    try await keep(event, number, .records, nil, isAnsweredAtOnce: true, trace: spooled.trace ?? Self.newTrace(), context)
+    try await keep(event, number, .records, nil, isAnsweredAtOnce: true, trace: Self.trace(of: spooled), context)
     try await isNow(persons, by: version, read, context)
   }
 

@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import OpenCRVS
+import Registration
 import StageKit
 
 /// The action triggers of OpenCRVS 1.9 and 2.x (docs/upstream/scenarios.md#33-g3-19-and-2x). What is answered with another status than
@@ -18,9 +19,9 @@ extension OpenCRVSMediator {
     guard let kind = try kind(of: asked, policy) else { return .json("{}") }
     try check(asked, kind, context)
     let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds)
-    let spooled = SpooledRequest(Self.action, group: asked.id, body: kept.encoded, trace: Self.trace(of: request))
+    let spooled = SpooledRequest(Self.action, group: asked.id, body: kept.encoded, trace: Self.trace(of: request).text)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
-      try await take(kept, asked, kind, policy, trace: spooled.trace ?? Self.newTrace(), context)
+      try await take(kept, asked, kind, policy, trace: Self.trace(of: spooled), context)
     }
   }
 
@@ -28,7 +29,7 @@ extension OpenCRVSMediator {
     let kept = try KeptQuestion(spooled.body)
     let asked = try EventDocument(kept.document)
     guard let kind = try kind(of: asked, policy) else { return }
-    _ = try await take(kept, asked, kind, policy, trace: spooled.trace ?? Self.newTrace(), late: true, context)
+    _ = try await take(kept, asked, kind, policy, trace: Self.trace(of: spooled), late: true, context)
   }
 
   /// The answer of what is decided later.
@@ -60,7 +61,7 @@ extension OpenCRVSMediator {
 
   /// - Parameter late: whether OpenCRVS has been answered already.
   private func take(
-    _ kept: KeptQuestion, _ asked: EventDocument, _ kind: EventKind, _ policy: ActionPolicy, trace: String, late: Bool = false,
+    _ kept: KeptQuestion, _ asked: EventDocument, _ kind: EventKind, _ policy: ActionPolicy, trace: TraceId, late: Bool = false,
     _ context: StageContext
   ) async throws -> Response {
     if let known = try await context.store.record(AwaitedAnswer.self, OpenCRVSRecordKey.of(asked.pending.id)) {

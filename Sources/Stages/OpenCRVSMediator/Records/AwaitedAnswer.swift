@@ -1,5 +1,6 @@
 import JSON
 import OpenCRVS
+import Registration
 import StageKit
 
 /// Which way a record comes from an OpenCRVS that asks before it registers.
@@ -59,6 +60,8 @@ struct AwaitedAnswer: KeptRecord {
   private(set) var renamed: Int
   /// Whether OpenCRVS was told the application id.
   var hasAid: Bool { didSet { document["hasAid"] = .bool(hasAid) } }
+  /// The trace that it came with.
+  var trace: TraceId? { didSet { document["trace"] = JSONValue(trace?.text) } }
   private(set) var document: JSONValue
 
   /// A question that has come.
@@ -100,6 +103,7 @@ struct AwaitedAnswer: KeptRecord {
     clashes = try read.optionalNumber("clashes") ?? 0
     renamed = try read.optionalNumber("renamed") ?? 0
     hasAid = record.document["hasAid"]?.bool ?? false
+    trace = try read.optionalText("trace").flatMap { TraceId($0) }
     document = record.document
   }
 

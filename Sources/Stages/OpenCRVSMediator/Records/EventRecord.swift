@@ -1,5 +1,6 @@
 import JSON
 import OpenCRVS
+import Registration
 import StageKit
 
 /// What OpenCRVS has sent, by `OpenCRVSRecordKey`; nothing in it names a person.
@@ -49,7 +50,7 @@ struct EventRecord: KeptRecord, Tellable {
   /// An event that has come; one of a topic without a way is parked.
   /// - Parameter trace: the trace that it came with, or that was made for it.
   init(
-    _ key: String, _ event: OpenCRVSEvent, number: String, object: String, trace: String? = nil, _ generation: Generation? = nil
+    _ key: String, _ event: OpenCRVSEvent, number: String, object: String, trace: TraceId? = nil, _ generation: Generation? = nil
   ) {
     self.key = key
     version = nil
@@ -70,7 +71,7 @@ struct EventRecord: KeptRecord, Tellable {
       "numberKind": JSONValue(numberKind?.rawValue), "registrationNumber": .string(number), "digest": .string(digest),
       "object": .string(object), "status": .string(status.rawValue), "lastModified": JSONValue(event.bundle.task.lastModified),
     ]
-    if let trace { document["trace"] = .string(trace) }
+    if let trace { document["trace"] = .string(trace.text) }
     if let generation { document["generation"] = .string(generation.rawValue) }
   }
 
@@ -127,7 +128,7 @@ struct EventRecord: KeptRecord, Tellable {
   /// The same record, sent again after its error.
   /// - Parameter isSame: whether its content is that of before: then MOSIP goes on under the same application id.
   init(
-    _ former: EventRecord, sentAgain event: OpenCRVSEvent, number: String, object: String, trace: String, isSame: Bool
+    _ former: EventRecord, sentAgain event: OpenCRVSEvent, number: String, object: String, trace: TraceId, isSame: Bool
   ) throws(ServiceError) {
     var document = former.document
     document["digest"] = .string(event.digest)
@@ -137,7 +138,7 @@ struct EventRecord: KeptRecord, Tellable {
     document["registrationNumber"] = .string(number)
     document["lastModified"] = JSONValue(event.bundle.task.lastModified)
     document["status"] = .string(Status.received.rawValue)
-    document["trace"] = .string(trace)
+    document["trace"] = .string(trace.text)
     document["take"] = JSONValue(former.take + 1)
     document["errors"] = []
     document["latest"] = nil
@@ -158,8 +159,8 @@ struct EventRecord: KeptRecord, Tellable {
     return document["formerAids"]?.array?.contains(.string(aid)) == true
   }
 
-  /// The trace by which it is known before it has a RID, as the id in the header `b3`.
-  var trace: String? { document["trace"]?.string }
+  /// The trace that it came with, by which it is known before it has a RID.
+  var trace: TraceId? { document["trace"]?.string.flatMap { TraceId($0) } }
 
   /// How it came from an OpenCRVS that asks and waits; nil for a webhook.
   var generation: Generation? { document["generation"]?.string.flatMap(Generation.init) }
