@@ -320,7 +320,8 @@ struct CodeFamily: Sendable {
         "OPN-CRVS-035", "an event has more than 50 MiB, or a sealed body or a result more than its endpoint takes",
         "take large images out of the record; OpenCRVS does not send the event again by itself"),
       CodeMeaning(
-        "OPN-CRVS-036", "OpenCRVS waits for an answer that can reach it no more: its token is over, or OpenCRVS takes no answer to it",
+        "OPN-CRVS-036",
+        "OpenCRVS waits for an answer that can reach it no more: its token is over, or OpenCRVS takes no answer to it",
         "have the record put right at OpenCRVS, where it waits in external validation"),
       CodeMeaning("PACKET_FAILED", "the registration ended as failed, and no code says why", "`regproc journey NUMBER`"),
       CodeMeaning("PACKET_REJECTED", "the registration ended as rejected, and no code says why", "`regproc journey NUMBER`"),
