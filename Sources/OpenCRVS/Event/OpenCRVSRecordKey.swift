@@ -21,13 +21,14 @@ package enum OpenCRVSRecordKey {
     return isPlain && !key.isEmpty && key.utf8.count <= 64 ? key : Hash.sha256Hex(Array(key.utf8))
   }
 
-  /// The key of an event's work: a birth's is the record's id, as upstream has it; a death's adds its kind, since a record has one; all
-  /// others add kind and version, which is the Task's own or else the moment of the change.
+  /// The key of an event's work: a birth's is the record's id, as upstream has it; a death's adds its kind, since a record has one, and
+  /// what tells one from that before its revocation; all others add kind and version, which is the Task's own or else the moment of the
+  /// change.
   package static func of(_ event: OpenCRVSEvent) -> String {
     let id = event.bundle.compositionId
     switch EventKind(topic: event.topic) {
     case .birth: return of(id)
-    case .death: return of("\(id):\(EventKind.death.rawValue)")
+    case .death: return of("\(id):\(EventKind.death.rawValue)" + (event.bundle.task.ourVersion.map { ":\($0)" } ?? ""))
     case let kind:
       let version = event.bundle.task.version ?? event.bundle.task.lastModified ?? event.digest
       return of("\(id):\(kind?.rawValue ?? event.topic):\(version)")

@@ -37,6 +37,9 @@ package struct OpenCRVSTask: Sendable {
   /// tells.
   package var version: String? { Self.versionSystems.lazy.compactMap { identifier($0) }.first }
 
+  /// The version that we gave it: of a death, which OpenCRVS registers once, only when it was revoked and is one again.
+  var ourVersion: String? { identifier("opencrvs-version") }
+
   /// The phone number of whom to ask.
   package var contactPhone: String? { contact("contact-person-phone-number") }
   /// The mail address of whom to ask.

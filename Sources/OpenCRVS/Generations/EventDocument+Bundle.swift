@@ -77,6 +77,7 @@ private struct DeclaredBundle {
       ("\(kind.rawValue.lowercased())-tracking-id", document.trackingId),
       ("\(kind.rawValue.lowercased())-registration-number", FHIR.isBlank(number) ? nil : number),
       ("opencrvs-event-id", document.id), ("opencrvs-action-id", document.pending.id),
+      ("opencrvs-version", document.pending.type == EventDocument.Action.custom ? document.pending.id : nil),
     ]
     let contacts = [
       ("contact-person-phone-number", declared.text(declared.fields["informant", "phone"])),

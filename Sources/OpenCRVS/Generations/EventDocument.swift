@@ -78,6 +78,7 @@ extension EventDocument.Action {
   static let requested = "Requested"
   static let accepted = "Accepted"
   static let register = "REGISTER"
+  static let custom = "CUSTOM"
   static let requestCorrection = "REQUEST_CORRECTION"
   static let approveCorrection = "APPROVE_CORRECTION"
   /// Those whose fields are no part of the record.

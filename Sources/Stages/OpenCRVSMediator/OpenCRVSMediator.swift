@@ -215,7 +215,6 @@ public struct OpenCRVSMediator: StagePlugin {
   public func gaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
     switch work.kind {
     case Self.forward: try await forwardGaveUp(work, failure, context)
-    case Self.tell, Self.confirm: try await answeringGaveUp(work, failure, context)
     default: break
     }
   }

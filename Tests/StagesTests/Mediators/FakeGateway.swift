@@ -38,11 +38,31 @@ enum FakeGateway {
     let query = body["query"]?.string ?? ""
     let name =
       ["confirmRegistration", "upsertRegistrationIdentifier", "fetchRegistration"].first { query.contains("{\($0)") } ?? query
+    let id = body["variables"]?["id"]
     return try world.step { state in
-      if name != "fetchRegistration" { state.gateway.append(Call(name: name, body: body["variables"] ?? .null, token: token)) }
+      let confirmed = state.gateway.first { $0.name == "confirmRegistration" && $0.body["id"] == id }?.body["details"]
+      if name == "fetchRegistration" { return read(state.persons, confirmed) }
+      if name == "confirmRegistration", confirmed != nil { return try answer("g2-answer-confirm-error") }
+      state.gateway.append(Call(name: name, body: body["variables"] ?? .null, token: token))
       let result: JSONValue = ["data": .object([name: "t1"])]
       return ClientResponse(status: 200, body: result.encoded())
     }
+  }
+
+  /// A record as it is read: registered once it was confirmed.
+  private static func read(_ persons: JSONObject, _ confirmed: JSONValue?) -> ClientResponse {
+    var record = persons
+    record["id"] = "r"
+    record["registration"] = [
+      "registrationNumber": confirmed?["registrationNumber"] ?? .null,
+      "status": [["type": confirmed == nil ? "WAITING_VALIDATION" : "REGISTERED"]],
+    ]
+    return ClientResponse(status: 200, body: JSONValue.object(["data": ["fetchRegistration": .object(record)]]).encoded())
+  }
+
+  /// An answer of the samples.
+  static func answer(_ name: String, status: Int = 200) throws -> ClientResponse {
+    ClientResponse(status: status, body: try ScenarioSample.read(name).encoded())
   }
 
   private static func actions(_ path: String, _ body: JSONValue, _ token: String, _ world: MediatorWorld) throws -> ClientResponse {

@@ -33,6 +33,9 @@ final class MediatorWorld: Sendable {
     var steps = 0
     var crash: (step: Int, moment: Moment)?
     var crashed = 0
+    /// What the stages wrote into their logs, when that is kept.
+    var keepsLog = false
+    var log = ""
     /// Whether every step finds the database away.
     var isAway = false
     var requests: [ClientRequest] = []
@@ -44,6 +47,8 @@ final class MediatorWorld: Sendable {
     /// What an OpenCRVS that waits was told, and the fields of its forms.
     var gateway: [FakeGateway.Call] = []
     var formFields = ["child.nid", "child.name"]
+    /// What OpenCRVS has of the people of a record that is read again, by section.
+    var persons: JSONObject = [:]
     /// Answers to give instead of the usual ones, by the end of the URL's path.
     var answers: [String: [ClientResponse]] = [:]
     var validTokens: [String: Set<String>] = ["good": []]
@@ -116,9 +121,12 @@ final class MediatorWorld: Sendable {
       schemas: SampleSchemas(),
       virusScanner: UnusedByMediators(), tokens: FakeTokens(world: self), http: FakeHTTP(world: self), clock: clock)
     if state.withLock({ $0.hasNotifier }) { services.notifier = FakeNotifier(world: self) }
+    let log =
+      state.withLock { $0.keepsLog }
+      ? Log(stage) { line in self.state.withLock { $0.log += String(decoding: line, as: UTF8.self) } } : Log(stage)
     return StageContext(
       stage: stage, services: services, store: MemoryStageStore(world: self, stage: stage), pipeline: FakePipeline(world: self),
-      spool: spool, log: Log(stage))
+      spool: spool, log: log)
   }
 
   /// One side effect: counted, and perhaps the one that a crash hits.

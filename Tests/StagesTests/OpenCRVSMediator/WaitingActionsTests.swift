@@ -19,15 +19,28 @@ struct WaitingWorld {
 
   init(_ settings: [String: SettingValue] = [:]) throws {
     world = try MediatorWorld()
-    var given: [String: SettingValue] = [
-      "gateway-url": "http://gateway", "record-token-keys-url": "http://gateway/.well-known", "error-url": "http://opencrvs/errors",
-    ]
-    given.merge(settings) { $1 }
-    (stage, context) = try world.crvs(given)
+    world.state.withLock { $0.keepsLog = true }
+    (stage, context) = try world.crvs(Self.settings(settings))
     world.takeAllAtMosip()
   }
 
+  private static func settings(_ more: [String: SettingValue]) -> [String: SettingValue] {
+    let given: [String: SettingValue] = [
+      "gateway-url": "http://gateway", "record-token-keys-url": "http://gateway/.well-known", "error-url": "http://opencrvs/errors",
+    ]
+    return given.merging(more) { $1 }
+  }
+
   func run(after seconds: Double = 0) async throws { try await world.run([(stage, context)], after: seconds) }
+
+  /// Another process of the same stage, or this one started again.
+  func process(_ settings: [String: SettingValue] = [:]) throws -> WaitingWorld {
+    WaitingWorld(world, try world.crvs(Self.settings(settings)))
+  }
+
+  private init(_ world: MediatorWorld, _ started: (OpenCRVSMediator, StageContext)) {
+    (self.world, stage, context) = (world, started.0, started.1)
+  }
 
   /// Has OpenCRVS trigger an action.
   func trigger(_ document: JSONValue, token: String? = nil) async throws -> Response {
@@ -44,15 +57,18 @@ struct WaitingWorld {
     return try await call("/event-registration", bundle, token)
   }
 
-  func notice(_ bundle: JSONValue, _ id: String, _ type: String, _ action: String) async throws -> Response {
+  func notice(
+    _ bundle: JSONValue, _ id: String, _ type: String, _ action: String, host: String = "mediator"
+  ) async throws -> Response {
     let token = try FakeGateway.token(world, ["recordId": .string(id)])
-    return try await call("/events/{type}/actions/{action}", bundle, token, ["type": type, "action": action])
+    return try await call("/events/{type}/actions/{action}", bundle, token, ["type": type, "action": action], host: host)
   }
 
   private func call(
-    _ path: String, _ body: JSONValue, _ token: String, _ parameters: [String: String] = [:]
+    _ path: String, _ body: JSONValue, _ token: String, _ parameters: [String: String] = [:],
+    host: String = "mediator"
   ) async throws -> Response {
-    var headers: Headers = ["Authorization": "Bearer \(token)"]
+    var headers: Headers = ["Authorization": "Bearer \(token)", "Host": host]
     headers["b3"] = TraceContext.header(continuing: trace)
     return try await world.call(
       stage, context,

@@ -66,11 +66,7 @@ extension OpenCRVSMediator {
     switch work.kind {
     case Self.confirm: return try await confirm(work, policy, context)
     case Self.report: return try await report(work, policy, context)
-    default:
-      if let awaited = try await context.store.record(AwaitedAnswer.self, work.key), awaited.isOpen {
-        try await change(awaited, context) { $0.ends(as: .told) }
-      }
-      return .done
+    default: return try await expire(work, context)
     }
   }
 
@@ -88,46 +84,68 @@ extension OpenCRVSMediator {
     _ = try await take(event, number, generation, trace: trace, context) { record in
       guard var awaited else { return [] }
       awaited.trace = trace
-      if let known = try await context.store.record(AwaitedAnswer.self, awaited.key) {
-        // The registrar sent the record again: the new token is the one that counts.
-        guard known.status != .told, known.generation == .records, awaited.until > known.until else { return [] }
-        var newer = awaited
-        newer.version = known.version
-        return [newer.writing]
-      }
-      var changes = [awaited.writing]
-      if isAnsweredAtOnce {
-        let after = awaited.generation == .actions ? Self.doubtLasts : 0
-        changes.append(.schedule(WorkItem(kind: Self.confirm, key: awaited.key, after: after)))
-      } else if let record {
-        changes += try self.retelling(record)
-      }
-      return changes
+      awaited.isAnsweredAtOnce = isAnsweredAtOnce
+      return try await asking(awaited, record, context)
     }
   }
 
-  /// What there was to tell of an event is told to a new question of it as well.
-  private func retelling(_ record: EventRecord) throws -> [StageChange] {
-    guard let latest = record.latest, let (what, collection, key) = Self.parts(ofTelling: latest) else { return [] }
-    var record = record
-    let work = telling(what, collection, key, of: record, isRepeatable: true)
-    record.isTold(by: work.key)
-    return [.schedule(work), record.writing]
+  /// What keeps a question, and has it answered where there is something to say already.
+  private func asking(_ awaited: AwaitedAnswer, _ event: EventRecord?, _ context: StageContext) async throws -> [StageChange] {
+    let known = try await context.store.record(AwaitedAnswer.self, awaited.key)
+    var question = awaited
+    if let known {
+      // The registrar sent the record again: the new token is the one that counts.
+      guard known.status != .told, known.generation == .records, awaited.until > known.until else { return [] }
+      question = awaited.following(known)
+    }
+    let lasts = seconds(until: question.until, context)
+    var changes = [question.writing, .schedule(WorkItem(kind: Self.forget, key: question.key, after: lasts))]
+    if question.isAnsweredAtOnce {
+      changes.append(.schedule(confirming(question)))
+    } else if let event {
+      changes += try retelling(event, question.generation)
+    }
+    return changes
+  }
+
+  /// The work that answers a question of what is not waited for.
+  private func confirming(_ question: AwaitedAnswer) -> WorkItem {
+    let key = question.key + (question.version == nil ? "" : "#\(question.until)")
+    return WorkItem(
+      kind: Self.confirm, key: key, payload: ["awaited": .string(question.key)],
+      after: question.generation == .actions ? Self.doubtLasts : 0)
+  }
+
+  /// What there was to tell of an event is told to a new question of it as well. The event is written in any case: whoever has
+  /// something to tell at this moment must not pass by the question.
+  private func retelling(_ event: EventRecord, _ generation: Generation) throws -> [StageChange] {
+    var event = event.came(by: event.generation ?? generation)
+    // That nothing came of it in time is no answer to who asks anew, while it goes on.
+    guard event.hasEnded || !event.hasError, let latest = event.latest,
+      let (what, collection, key) = Self.parts(ofTelling: latest)
+    else { return [event.writing] }
+    let work = telling(what, collection, key, of: event, isRepeatable: true)
+    event.isTold(by: work.key)
+    return [.schedule(work), event.writing]
   }
 
   /// Tells OpenCRVS' waiting questions of an event what became of it.
   func answer(
     _ what: Telling, _ record: any Tellable, of event: EventRecord, _ policy: ActionPolicy, _ context: StageContext
   ) async throws -> WorkOutcome {
+    let asked = try await context.store.records(
+      AwaitedAnswer.collection, where: "event", is: event.key, after: nil, limit: 50
+    ).map { try AwaitedAnswer($0) }
+    if what == .error { try await report(record.errors, of: asked, context) }
+    let open = asked.filter(\.isOpen)
+    if open.isEmpty, what != .aid, let why = asked.lazy.compactMap(\.why).first { throw undeliverable(why) }
     var lost: WorkFailure?
-    for awaited in try await openQuestions(of: event, context) {
+    for awaited in open {
       do {
         switch what {
         case .aid: try await tellAid(record, awaited, policy, context)
         case .token, .result: try await accept(awaited, with: record, policy, context)
-        case .error:
-          if let report = report(record, awaited, policy) { try await context.store.commit([report]) }
-          try await answerError(record, awaited, policy, context)
+        case .error: try await answerError(record, awaited, policy, context)
         }
       } catch let failure as WorkFailure {
         // The others can be answered still.
@@ -138,15 +156,25 @@ extension OpenCRVSMediator {
     return .done
   }
 
-  private func openQuestions(of event: EventRecord, _ context: StageContext) async throws -> [AwaitedAnswer] {
-    try await context.store.records(AwaitedAnswer.collection, where: "event", is: event.key, after: nil, limit: 50)
-      .map { try AwaitedAnswer($0) }.filter(\.isOpen)
-  }
-
   /// Answers a question of what is not waited for.
   func confirm(_ work: WorkItem, _ policy: ActionPolicy, _ context: StageContext) async throws -> WorkOutcome {
+    let key = work.payload["awaited"]?.string ?? work.key
+    guard let awaited = try await context.store.record(AwaitedAnswer.self, key) else { return .done }
+    if let why = awaited.why { throw undeliverable(why) }
+    if awaited.isOpen { try await accept(awaited, with: nil, policy, context) }
+    return .done
+  }
+
+  /// When its token is over, what was still to be said is lost, and the token goes.
+  private func expire(_ work: WorkItem, _ context: StageContext) async throws -> WorkOutcome {
     guard let awaited = try await context.store.record(AwaitedAnswer.self, work.key), awaited.isOpen else { return .done }
-    try await accept(awaited, with: nil, policy, context)
+    let left = seconds(until: awaited.until, context)
+    if left > 0 { return .again(afterSeconds: left) }
+    if awaited.status == .without {
+      try await change(awaited, context) { $0.ends(as: .told) }
+    } else if !answersAsClient(awaited) {
+      throw try await lost(awaited, Self.over, context)
+    }
     return .done
   }
 
@@ -157,7 +185,7 @@ extension OpenCRVSMediator {
     _ record: any Tellable, _ awaited: AwaitedAnswer, _ policy: ActionPolicy, _ context: StageContext
   ) async throws {
     guard awaited.generation == .records, !awaited.hasAid, let aid = record.takenAid else { return }
-    guard let token = try await self.token(of: awaited, context) else { return }
+    let token = try await self.token(of: awaited, context)
     let outcome = await RecordGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).upsert(
       id: awaited.recordId, type: "MOSIP_AID", value: aid, token: token)
     if case .again(let error) = outcome { throw error }
@@ -167,11 +195,24 @@ extension OpenCRVSMediator {
   private func accept(
     _ awaited: AwaitedAnswer, with record: (any Tellable)?, _ policy: ActionPolicy, _ context: StageContext
   ) async throws {
-    let isOfBirth = record?.numberKind == .birth && awaited.question != .custom
+    let value = try await record?.token.opened(context.services.envelopeKeys)
+    let isGiven =
+      switch awaited.question {
+      case .register: record?.numberKind == .birth
+      // The record of a child that had one before has it.
+      case .correction: (record as? ResultRecord)?.what == .created
+      case .custom: false
+      }
     let answer = Answer(
-      token: isOfBirth ? try await record?.token.opened(context.services.envelopeKeys) : nil, aid: isOfBirth ? record?.takenAid : nil,
-      comment: record?.outcome.map { "MOSIP: \($0)" }, isWhole: true)
+      token: isGiven ? value : nil, aid: record?.numberKind == .birth ? record?.takenAid : nil,
+      comment: record.map(Self.comment), isWhole: true)
     try await say(answer, to: awaited, policy, context)
+  }
+
+  /// What a registrar reads in the history of a record.
+  private static func comment(_ record: any Tellable) -> String {
+    if record is TokenRecord { return "MOSIP: UIN created" }
+    return "MOSIP: " + ((record as? ResultRecord)?.what?.rawValue ?? "done")
   }
 
   private func answerError(
@@ -199,7 +240,7 @@ extension OpenCRVSMediator {
   }
 
   private func say(_ answer: Answer, to awaited: AwaitedAnswer, _ policy: ActionPolicy, _ context: StageContext) async throws {
-    guard let token = try await self.token(of: awaited, context) else { throw undeliverable("its token is over") }
+    let token = try await self.token(of: awaited, context)
     var awaited = awaited
     for _ in 0..<20 {
       let outcome =
@@ -210,7 +251,7 @@ extension OpenCRVSMediator {
       case .done, .alreadyAccepted:
         return try await isTold(awaited, isWhole: answer.isWhole || awaited.generation == .actions, context)
       case .numberUsed: awaited = try await rename(awaited, context)
-      case .clash: awaited = try await change(awaited, context) { $0.clashed() } ?? awaited
+      case .clash: awaited = try await clashed(awaited, context)
       case .again(let error): throw error
       case .alreadyRejected: throw try await lost(awaited, "it was rejected before", context)
       case .unknownField(let field): throw try await lost(awaited, "the form does not know the field \(field)", context)
@@ -221,17 +262,15 @@ extension OpenCRVSMediator {
   }
 
   private func reject(_ awaited: AwaitedAnswer, _ policy: ActionPolicy, _ context: StageContext) async throws {
-    guard let token = try await self.token(of: awaited, context), let action = pending(awaited) else {
-      throw undeliverable("its token is over")
-    }
-    switch await ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).reject(action, token: token)
-    {
+    let token = try await self.token(of: awaited, context)
+    guard let action = pending(awaited) else { throw try await lost(awaited, "it names no action", context) }
+    switch await ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).reject(action, token: token) {
     case .done, .alreadyRejected: try await change(awaited, context) { $0.ends(as: .told) }
     case .alreadyAccepted:
       context.log.warning("an action was accepted before its error could be told", ["record": awaited.recordId])
       try await change(awaited, context) { $0.ends(as: .told) }
     case .clash:
-      try await change(awaited, context) { $0.clashed() }
+      _ = try await clashed(awaited, context)
       throw ServiceError(.unavailable, service: "OpenCRVS", code: "OPN-CRVS-004", "has another transaction of our id")
     case .again(let error): throw error
     case .numberUsed, .unknownField: throw try await lost(awaited, "OpenCRVS answers what no rejection is answered", context)
@@ -289,96 +328,5 @@ extension OpenCRVSMediator {
       ActionGateway.Pending(
         kind: kind, eventId: awaited.recordId, actionId: $0, requestId: awaited.requestId, clashes: awaited.clashes)
     }
-  }
-
-  // MARK: what is kept of it
-
-  /// Where something may still be added, the token stays as long as it counts.
-  private func isTold(_ awaited: AwaitedAnswer, isWhole: Bool, _ context: StageContext) async throws {
-    if isWhole {
-      try await change(awaited, context) { $0.ends(as: .told) }
-      return
-    }
-    let seconds = Double(max(0, awaited.until - context.services.clock.now.milliseconds)) / 1000
-    try await context.store.commit([.schedule(WorkItem(kind: Self.forget, key: awaited.key, after: seconds))])
-    try await change(awaited, context) { $0.status = .without }
-  }
-
-  private func token(of awaited: AwaitedAnswer, _ context: StageContext) async throws -> String? {
-    if policy?.answersAsClient == true, awaited.generation == .actions {
-      let tokens = auth?.checking(context) ?? context.services.tokens
-      return try await tokens.token(client: settings.text("opencrvs-client"), for: .opencrvs)
-    }
-    guard awaited.until > context.services.clock.now.milliseconds else {
-      _ = try await lost(awaited, "its token is over", context)
-      return nil
-    }
-    return try await awaited.token.opened(context.services.envelopeKeys)
-  }
-
-  @discardableResult
-  private func change(
-    _ awaited: AwaitedAnswer, _ context: StageContext, by body: (inout AwaitedAnswer) -> Void
-  ) async throws -> AwaitedAnswer? {
-    try await untilCommitted {
-      guard var kept = try await context.store.record(AwaitedAnswer.self, awaited.key) else { return nil }
-      body(&kept)
-      try await context.store.commit([kept.writing])
-      kept.wasWritten()
-      return kept
-    }
-  }
-
-  private func rename(_ awaited: AwaitedAnswer, _ context: StageContext) async throws -> AwaitedAnswer {
-    let renamed = try await change(awaited, context) { $0.isRenamed() } ?? awaited
-    context.log.error(
-      "OpenCRVS has the registration number at another record: this one is registered under a new one", ["record": awaited.recordId]
-    )
-    return renamed
-  }
-
-  private func lost(_ awaited: AwaitedAnswer, _ why: String, _ context: StageContext) async throws -> WorkFailure {
-    try await change(awaited, context) { $0.ends(as: .undeliverable) }
-    return undeliverable(why)
-  }
-
-  private func undeliverable(_ why: String) -> WorkFailure {
-    MediatorError(.undeliverable, "OpenCRVS cannot be answered: \(why)").workFailure
-  }
-
-  // MARK: errors, where the country wants to have them
-
-  private func report(_ record: any Tellable, _ awaited: AwaitedAnswer, _ policy: ActionPolicy) -> StageChange? {
-    guard !policy.errorURL.isEmpty else { return nil }
-    let errors = record.errors.map { JSONValue.object(["errorCode": .string($0.code), "errorMessage": .string($0.message)]) }
-    let body: JSONValue = [
-      "eventId": .string(awaited.recordId), "actionId": JSONValue(awaited.actionId), "trackingId": JSONValue(awaited.trackingId),
-      "errors": .array(errors),
-    ]
-    let key = Hash.sha256Hex(Array(awaited.key.utf8) + body.encoded())
-    return .schedule(WorkItem(kind: Self.report, key: key, payload: body))
-  }
-
-  /// `POST <error-url>`.
-  func report(_ work: WorkItem, _ policy: ActionPolicy, _ context: StageContext) async throws -> WorkOutcome {
-    _ = try await MediatorClient(http: context.services.http).post(
-      work.payload.encoded(), to: policy.errorURL, headers: [:], service: "error-url")
-    return .done
-  }
-
-  /// OpenCRVS cannot be answered any more: whoever listens at error-url is told.
-  func answeringGaveUp(_ work: WorkItem, _ failure: WorkFailure, _ context: StageContext) async throws {
-    guard let policy, !policy.errorURL.isEmpty, failure.code == MediatorError.Code.undeliverable.rawValue else { return }
-    let event = work.payload["event"]?.string
-    let lost =
-      work.kind == Self.confirm
-      ? try await context.store.record(AwaitedAnswer.self, work.key).map { [$0] } ?? []
-      : try await context.store.records(AwaitedAnswer.collection, where: "event", is: event ?? "", after: nil, limit: 50)
-        .map { try AwaitedAnswer($0) }
-    let told = ResultRecord(
-      work.key, type: "", .error, transaction: nil, aid: nil, numberKind: nil, number: nil,
-      errors: [ToldError(code: failure.code, message: failure.message)])
-    let reports = lost.filter { $0.status == .undeliverable }.compactMap { report(told, $0, policy) }
-    if !reports.isEmpty { try await context.store.commit(reports) }
   }
 }

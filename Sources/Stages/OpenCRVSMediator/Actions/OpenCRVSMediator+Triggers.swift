@@ -65,7 +65,7 @@ extension OpenCRVSMediator {
     _ context: StageContext
   ) async throws -> Response {
     if let known = try await context.store.record(AwaitedAnswer.self, OpenCRVSRecordKey.of(asked.pending.id)) {
-      return answer(to: known, isAnsweredAtOnce: !policy.waitsFor.contains(kind) && !late)
+      return answer(to: known, isAnsweredAtOnce: known.isAnsweredAtOnce && !late)
     }
     let number = try await number(
       of: asked.id, kind, tracked: asked.trackingId, given: asked.registrationNumber, policy, context)
@@ -82,8 +82,20 @@ extension OpenCRVSMediator {
     awaited.isOf(
       asked.type, action: asked.pending.id, request: asked.pending.requestId, custom: asked.pending.customActionType)
     awaited.isTracked(by: asked.trackingId)
-    try await keep(event, number, .actions, awaited, isAnsweredAtOnce: !policy.waitsFor.contains(kind), trace: trace, context)
-    return answer(to: awaited, isAnsweredAtOnce: !policy.waitsFor.contains(kind) && !late)
+    let isAnsweredAtOnce = try await isAnsweredAtOnce(asked, kind, policy, context)
+    try await keep(event, number, .actions, awaited, isAnsweredAtOnce: isAnsweredAtOnce, trace: trace, context)
+    return answer(to: awaited, isAnsweredAtOnce: isAnsweredAtOnce && !late)
+  }
+
+  private func isAnsweredAtOnce(
+    _ asked: EventDocument, _ kind: EventKind, _ policy: ActionPolicy, _ context: StageContext
+  ) async throws -> Bool {
+    // A death that is reinstated is an answer to its revocation, and no registration.
+    if policy.waitsFor.contains(asked.pending.type == "CUSTOM" && kind == .death ? .deathReversal : kind) { return false }
+    guard kind == .birthCorrection, let field = policy.nidField, asked.formerValues()[field] == nil else { return true }
+    // MOSIP has nobody to correct: it is what the birth would have been, and waits for the token as that does.
+    let birth = try await context.store.record(EventRecord.self, OpenCRVSRecordKey.of(asked.id))
+    return birth.map { !$0.hasEnded || !$0.hasError } ?? false
   }
 
   private func answer(to awaited: AwaitedAnswer, isAnsweredAtOnce: Bool) -> Response {

@@ -107,6 +107,23 @@ struct AwaitedAnswer: KeptRecord {
     document = record.document
   }
 
+  /// Whether OpenCRVS does not wait for MOSIP, so that its answer says nothing of what becomes of it.
+  var isAnsweredAtOnce: Bool {
+    get { document["atOnce"]?.bool ?? false }
+    set { document["atOnce"] = .bool(newValue) }
+  }
+
+  /// Why no answer can reach OpenCRVS any more; nil where one may.
+  var why: String? { document["why"]?.string }
+
+  /// The same question asked once more, in the place of the one before.
+  func following(_ former: AwaitedAnswer) -> AwaitedAnswer {
+    var out = self
+    out.version = former.version
+    out.hasAid = former.hasAid
+    return out
+  }
+
   /// Names the action that is asked about.
   mutating func isOf(_ type: String, action: String, request: String?, custom: String?) {
     document["eventType"] = .string(type)
@@ -140,5 +157,11 @@ struct AwaitedAnswer: KeptRecord {
   mutating func ends(as status: Status) {
     self.status = status
     for member in KeptToken.memberNames { document[member] = nil }
+  }
+
+  /// No answer can reach OpenCRVS any more.
+  mutating func isLost(_ why: String) {
+    document["why"] = .string(why)
+    ends(as: .undeliverable)
   }
 }

@@ -8,7 +8,7 @@ struct NumberRecord: KeptRecord {
 
   let key: String
   var version: Int?
-  let number: String
+  private(set) var number: String
   /// What was last heard of its persons, by a hash; nil where nobody asked.
   private(set) var state: String?
   /// The version of the change that made them so.
@@ -34,6 +34,12 @@ struct NumberRecord: KeptRecord {
 
   static func key(_ record: String, _ kind: OpenCRVSTask.Kind) -> String {
     OpenCRVSRecordKey.of("\(record):\(kind.rawValue)")
+  }
+
+  /// OpenCRVS has the number at another record, and this one under the new number.
+  mutating func isRenamed(to number: String) {
+    self.number = number
+    document["number"] = .string(number)
   }
 
   /// The persons of the record are these from now on.

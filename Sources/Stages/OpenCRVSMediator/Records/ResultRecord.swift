@@ -60,7 +60,8 @@ struct ResultRecord: KeptRecord, Tellable {
     document = record.document
   }
 
-  var outcome: String? { document["what"]?.string.flatMap { $0.isEmpty ? nil : $0 } }
+  /// What became of the event, where it said so.
+  var what: ChangeResult? { document["what"]?.string.flatMap(ChangeResult.init) }
 
   /// Says what became of the event.
   /// - Parameter fields: the names of the fields that were changed.

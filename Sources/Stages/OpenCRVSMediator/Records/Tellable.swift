@@ -10,13 +10,8 @@ protocol Tellable: Sendable {
   var takenAid: String? { get }
   var token: KeptToken { get }
   var errors: [ToldError] { get }
-  /// What became of it, in words for the record's history; nil where nothing has.
-  var outcome: String? { get }
 }
 
-extension Tellable {
-  var outcome: String? { nil }
-}
 
 /// What OpenCRVS is told of a record.
 enum Telling: String, Sendable, CaseIterable {

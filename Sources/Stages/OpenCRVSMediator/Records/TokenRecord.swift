@@ -14,7 +14,6 @@ struct TokenRecord: KeptRecord, Tellable {
   var takenAid: String? { aid }
   let token: KeptToken
   var errors: [ToldError] { [] }
-  var outcome: String? { "UIN created" }
   let document: JSONValue
 
   /// A token that has come.
