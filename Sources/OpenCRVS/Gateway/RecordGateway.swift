@@ -83,6 +83,20 @@ package struct RecordGateway: Sendable {
     return Status(
       isRegistered: states.contains { Self.registered.contains($0) }, number: found["registration"]?["registrationNumber"]?.string)
   }
+
+  /// What OpenCRVS has of the child or the deceased of a record, as its GraphQL says it; nil when it has no such record.
+  /// - Throws: `ServiceError` when it does not say.
+  package func subject(of id: String, token: String) async throws(ServiceError) -> JSONValue? {
+    let person = "name{use firstNames familyName} birthDate gender"
+    let query =
+      "query P($id:ID!){fetchRegistration(id:$id){... on BirthRegistration{child{\(person)}} "
+      + "... on DeathRegistration{deceased{\(person) deceased{deathDate}}}}}"
+    let answer = try await ask(query, ["id": .string(id)], token, once: false)
+    guard RecordFault(answer) == nil, let found = answer.body?["data"]?["fetchRegistration"] else { throw answer.unexpected }
+    let subject = found["child"] ?? found["deceased"]
+    return subject?.isNull == false ? subject : nil
+  }
+
   /// The states of a record that only a registered one gets into.
   private static let registered: Set = ["REGISTERED", "CERTIFIED", "ISSUED", "CORRECTION_REQUESTED"]
 

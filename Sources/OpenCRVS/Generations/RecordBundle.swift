@@ -69,7 +69,7 @@ package enum RecordBundle {
 
   // MARK: reading
 
-  private static func read(
+  static func read(
     _ body: [UInt8], topic: String = "", names: FieldNames
   ) throws(MediatorError) -> (bundle: JSONValue, persons: OpenCRVSBundle) {
     let value = try MediatorBodies.json(body, "the record", largest: EventLimits.event)

@@ -84,6 +84,30 @@ struct WaitingRecordsTests {
   }
 
   @Test
+  func `takes the values of the record where it reads otherwise than its notice, and the notice's where it cannot be read`()
+    async throws
+  {
+    let notice = try sample("g2-notice-approve-correction-birth")
+    func name(_ given: String) -> JSONValue { [["use": "en", "firstNames": .string(given), "familyName": "Banda"]] }
+    let cases: [(record: JSONValue, given: [String], born: String, isOther: Bool)] = [
+      (["name": name("Amina Rose"), "birthDate": "2026-02-19", "gender": "female"], ["Amina Rose"], "2026-02-19", false),
+      (["name": name("Halima"), "birthDate": "2026-02-18"], ["Halima"], "2026-02-18", true),
+      ([:], ["Amina Rose"], "2026-02-19", false), (.null, ["Amina Rose"], "2026-02-19", false),
+    ]
+    for (record, given, born, isOther) in cases {
+      let both = try BothMediators()
+      both.world.state.withLock { $0.persons = ["child": record] }
+      if record.isNull { both.crvs.answers("/graphql", [ClientResponse(status: 500)]) }
+      #expect(try await both.crvs.notice(notice, birth, "BIRTH", "approve-correction").status == 200)
+      try await both.run()
+      let child = try #require(try both.events().last?.bundle.subject)
+      #expect(child.names.first?.given == given && child.birthDate == born, "\(record)")
+      #expect(both.crvs.log.contains("a record reads otherwise") == isOther, "\(record)")
+      #expect(!both.crvs.log.contains("Halima") && both.crvs.log.contains("its notice counts") == record.isNull)
+    }
+  }
+
+  @Test
   func `rejects what is unreadable, and nothing else`() async throws {
     let world = try WaitingWorld()
     #expect(try await world.register(["resourceType": "Bundle"], birth).status == 400)

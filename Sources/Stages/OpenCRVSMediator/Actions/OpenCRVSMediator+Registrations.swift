@@ -57,11 +57,28 @@ extension OpenCRVSMediator {
     }
     let token = try await tokens().verify(request.bearerToken, context)
     try token.require(record: read.compositionId)
-    let spooled = SpooledRequest(
-      Self.notice, group: read.compositionId, body: request.body, trace: Self.trace(of: request).text)
+    let body = await checked(request.body, read, token, policy, context)
+    let spooled = SpooledRequest(Self.notice, group: read.compositionId, body: body, trace: Self.trace(of: request).text)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: .json("{}")) {
       try await takeNotice(spooled, policy, context)
       return .json("{}")
+    }
+  }
+
+  /// The notice, with the values of the record where that reads otherwise: it was saved before. A record that cannot be read says nothing.
+  private func checked(
+    _ notice: [UInt8], _ read: RecordBundle.Read, _ token: RecordToken, _ policy: ActionPolicy, _ context: StageContext
+  ) async -> [UInt8] {
+    let gateway = RecordGateway(url: policy.gateway, http: context.services.http)
+    do {
+      guard let subject = try await gateway.subject(of: read.compositionId, token: token.text),
+        let corrected = try RecordBundle.corrected(notice, by: subject, names: names)
+      else { return notice }
+      context.log.warning("a record reads otherwise than its notice, and counts", ["record": read.compositionId])
+      return corrected
+    } catch {
+      context.log.info("a record cannot be read again: its notice counts", ["record": read.compositionId, "error": ErrorText.of(error)])
+      return notice
     }
   }
 
