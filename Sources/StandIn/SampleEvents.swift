@@ -161,12 +161,22 @@ public struct SampleEvents: Sendable {
     let number = "\(year)B\(run)E\(place)"
     var event = changed(name, "BIRTH_REGISTERED", birth.body, number, 0, []) { resource in
       if Self.isNumbered(resource, birth.registrationNumber) { edit(&resource) }
+      if resource["resourceType"]?.string == "Task" { Self.track(&resource, by: "B\(run.suffix(3))E0\(place)") }
     }
     let text = String(decoding: event.body, as: UTF8.self)
     event.body = Array(
       text.replacing(birth.registrationNumber, with: number).replacing(birth.recordId, with: SampleBirths.id(run, "E", place)).utf8)
     event.errorCodes = ["OPN-CRVS-006"]
     return event
+  }
+
+  private static func track(_ task: inout JSONValue, by id: String) {
+    let identifiers = (task["identifier"]?.array ?? []).map { identifier in
+      var identifier = identifier
+      if identifier["system"]?.string?.hasSuffix("tracking-id") == true { identifier["value"] = .string(id) }
+      return identifier
+    }
+    task["identifier"] = .array(identifiers)
   }
 
   // MARK: later states of a record

@@ -10,7 +10,7 @@ final class Demo: Sendable {
   let events: [DemoEvent]
   private let target: DemoTarget
   let signals: Signals
-  private let standIn: StandInOpenCRVS
+  private let openCRVS: any DemoOpenCRVS
   private let console: Console
   private let timeout: Double
 
@@ -22,17 +22,20 @@ final class Demo: Sendable {
     var codes: [String] = []
     /// When its end was seen, for one whose end does not come to OpenCRVS.
     var endedAt: ContinuousClock.Instant?
+    /// Under which it is kept.
+    var key: String?
   }
   private let sent: Mutex<[Int: Sent]> = Mutex([:])
   private let seenProcesses: Mutex<[String]> = Mutex([])
   private let released: Mutex<Set<String>> = Mutex([])
 
   init(
-    events: [DemoEvent], target: DemoTarget, standIn: StandInOpenCRVS, signals: Signals, console: Console, timeout: Double
+    events: [DemoEvent], target: DemoTarget, openCRVS: any DemoOpenCRVS, signals: Signals, console: Console,
+    timeout: Double
   ) {
     self.events = events
     self.target = target
-    self.standIn = standIn
+    self.openCRVS = openCRVS
     self.signals = signals
     self.console = console
     self.timeout = timeout
@@ -57,7 +60,7 @@ final class Demo: Sendable {
     let states = try await states(of: Array(events.indices))
     await waitForHops(of: states, until: end)
     var results: [DemoResult] = []
-    for index in events.indices { results.append(try await result(of: index, events[index].key.flatMap { states[$0] })) }
+    for index in events.indices { results.append(try await result(of: index, key(of: index).flatMap { states[$0] })) }
     return (results, beginning.duration(to: last).inSeconds)
   }
 
@@ -82,8 +85,11 @@ final class Demo: Sendable {
           while let index = queue.take(), !signals.isStopping {
             let start = ContinuousClock.now
             do {
-              let codes = try await standIn.send(events[index].body, to: callback)
-              sent.withLock { $0[index] = Sent(at: start, codes: codes) }
+              let codes = try await openCRVS.send(events[index], to: callback)
+              let key = try await keptKey(of: events[index])
+              // What was taken and is not kept is nothing to MOSIP.
+              let isOver = codes.isEmpty && key == nil && events[index].deed != nil
+              sent.withLock { $0[index] = Sent(at: start, codes: codes, endedAt: isOver ? .now : nil, key: key) }
             } catch {
               sent.withLock { $0[index] = Sent(at: start, refusal: "\(error)") }
             }
@@ -104,7 +110,17 @@ final class Demo: Sendable {
   private func endedAt(_ index: Int) -> ContinuousClock.Instant? {
     let event = events[index]
     guard event.kind == .birth else { return sent.withLock { $0[index]?.endedAt } }
-    return event.registrationNumber.flatMap { standIn.returned($0).endedAt }
+    return openCRVS.answer(to: event).endedAt
+  }
+
+  /// The key of its work in both mediators, once it is sent.
+  private func key(of index: Int) -> String? { events[index].key ?? sent.withLock { $0[index]?.key } }
+
+  /// The key under which the mediator has kept what was sent just now.
+  private func keptKey(of event: DemoEvent) async throws -> String? {
+    if let key = event.key { return key }
+    guard event.deed != nil, let id = event.recordId else { return nil }
+    return try await target.pool.with { try EventState.latestKey(of: id, kind: event.kind.rawValue, on: $0) }
   }
 
   /// Waits until every event that was taken has its answer.
@@ -125,13 +141,9 @@ final class Demo: Sendable {
     var open: [Int] = []
     for index in indices {
       let event = events[index]
-      guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, let number = event.registrationNumber else {
-        continue
-      }
-      let returned = standIn.returned(number)
-      if returned.token != nil || returned.error != nil { continue }
+      guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, openCRVS.answer(to: event).isAwaited else { continue }
       // An event that this folder knew before is not told to OpenCRVS a second time.
-      if looksIntoStore, await known(number)?.result != nil { continue }
+      if looksIntoStore, await known(event)?.result != nil { continue }
       open.append(index)
     }
     return open
@@ -142,15 +154,15 @@ final class Demo: Sendable {
     let sent = sent.withLock { $0 }
     let waiting = indices.filter { index in
       guard let mine = sent[index], mine.refusal == nil, mine.codes.isEmpty, mine.endedAt == nil else { return false }
-      return events[index].kind != .birth && events[index].key != nil
+      return events[index].kind != .birth && key(of: index) != nil
     }
     guard !waiting.isEmpty, let states = try? await states(of: waiting) else { return waiting }
     var open: [Int] = []
     for index in waiting {
-      let state = events[index].key.flatMap { states[$0] }
+      let state = key(of: index).flatMap { states[$0] }
       if state?.isHeld == true, !isMeantToBeHeld(events[index]) {
-        await release(events[index], state?.aid)
-      } else if state?.end != nil || state?.isHeld == true {
+        await release(index, state?.aid)
+      } else if state?.end != nil && !openCRVS.answer(to: events[index]).isAwaited || state?.isHeld == true {
         self.sent.withLock { $0[index]?.endedAt = ContinuousClock.now }
         continue
       }
@@ -160,7 +172,7 @@ final class Demo: Sendable {
   }
 
   private func states(of indices: [Int]) async throws -> [String: EventState] {
-    let keys = indices.compactMap { events[$0].key }
+    let keys = indices.compactMap { key(of: $0) }
     return try await target.pool.with { try EventState.read(keys: keys, on: $0) }
   }
 
@@ -174,8 +186,9 @@ final class Demo: Sendable {
   private static let heldCode = "OPN-CRVS-009"
 
   /// Decides as the person would who looked into a reversal: once for each change.
-  private func release(_ event: DemoEvent, _ aid: String?) async {
-    guard let key = event.key, released.withLock({ $0.insert(key).inserted }) else { return }
+  private func release(_ index: Int, _ aid: String?) async {
+    let event = events[index]
+    guard let key = key(of: index), released.withLock({ $0.insert(key).inserted }) else { return }
     do {
       _ = try await target.pool.with {
         try Release.start(
@@ -194,8 +207,8 @@ final class Demo: Sendable {
     let grace = min(end, ContinuousClock.now + .seconds(15))
     while ContinuousClock.now < grace, !signals.isStopping {
       var isOver = true
-      for event in events {
-        guard let rid = rid(of: event, event.key.flatMap { states[$0] }),
+      for index in events.indices {
+        guard let rid = rid(of: events[index], key(of: index).flatMap { states[$0] }),
           let journey = try? await target.pool.with({ try Journey.read(rid: rid, on: $0) })
         else { continue }
         if !journey.hasEnded { isOver = false }
@@ -207,12 +220,13 @@ final class Demo: Sendable {
 
   /// The application id. What came to OpenCRVS by a number may be that of another event of the same record.
   private func rid(of event: DemoEvent, _ state: EventState?) -> String? {
-    state?.aid ?? (event.kind == .birth ? event.registrationNumber.flatMap { standIn.returned($0).rids.first } : nil)
+    state?.aid ?? (event.kind == .birth ? openCRVS.answer(to: event).rid : nil)
   }
 
   /// What the mediator has kept of a registration number: for births that came back in an earlier demo. What OpenCRVS is still to be told
   /// is not over: the mediator keeps a token before it tells it.
-  private func known(_ number: String) async -> (token: String?, error: String?, result: String?)? {
+  private func known(_ event: DemoEvent) async -> (token: String?, error: String?, result: String?)? {
+    guard event.deed == nil, let number = event.registrationNumber else { return nil }
     var found = try? await target.pool.with { connection in
       let rows = try connection.execute(
         """
@@ -258,15 +272,18 @@ final class Demo: Sendable {
       console.err("regproc: \(event.name): \(refusal)\n")
       return result
     }
-    guard let mine, let number = event.registrationNumber else { return result }
+    guard let mine else { return result }
+    result.event.registrationNumber = openCRVS.answer(to: event).number
     result.rid = rid(of: event, state)
     if let code = mine.codes.first {
       result.result = "error"
       result.errorCode = code
     } else if event.kind == .birth {
-      await birthEnd(number, &result)
+      await birthEnd(event, state, &result)
+    } else if mine.key == nil, event.deed != nil {
+      result.result = "unchanged"
     } else {
-      await changeEnd(state, number, &result)
+      await changeEnd(event, state, &result)
     }
     if let end = endedAt(index) { result.seconds = mine.at.duration(to: end).inSeconds }
     if let rid = result.rid, let journey = try await target.pool.with({ try Journey.read(rid: rid, on: $0) }) {
@@ -278,21 +295,30 @@ final class Demo: Sendable {
     return result
   }
 
-  private func birthEnd(_ number: String, _ result: inout DemoResult) async {
-    let returned = standIn.returned(number)
-    let before = returned.token == nil && returned.error == nil ? await known(number) : nil
-    result.token = returned.token ?? before?.token
+  private func birthEnd(_ event: DemoEvent, _ state: EventState?, _ result: inout DemoResult) async {
+    let answer = openCRVS.answer(to: event)
+    let before = answer.isAwaited ? await known(event) : nil
+    result.token = answer.token ?? before?.token
     if result.token != nil {
       result.result = "uin-token"
-    } else if let error = returned.error ?? before?.error {
+    } else if let error = answer.error ?? before?.error {
       result.result = "error"
-      result.errorCode = error.split(separator: ":").first.map(String.init)
+      result.errorCode = error
+    } else if !answer.isAwaited, case .error(let code) = state?.end {
+      // An OpenCRVS that rejects a registration is not told why.
+      result.result = "error"
+      result.errorCode = code
     }
   }
 
-  private func changeEnd(_ state: EventState?, _ number: String, _ result: inout DemoResult) async {
+  private func changeEnd(_ event: DemoEvent, _ state: EventState?, _ result: inout DemoResult) async {
     result.token = await opened(state?.token)
+    let answer = openCRVS.answer(to: event)
+    if answer.isAwaited { return }
     switch state?.end {
+    case .done where answer.isRefused:
+      result.result = "error"
+      result.errorCode = "refused"
     case .done(let what, let changed):
       // A correction of a birth that nobody sent is that birth.
       result.result = what == "created" ? "uin-token" : what

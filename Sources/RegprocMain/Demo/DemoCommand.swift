@@ -14,6 +14,8 @@ enum DemoCommand {
       back the same way. FILEs are webhook bodies as OpenCRVS sends them, each of the kind that its topic says. Without any, events are made
       up: births, then deaths, corrections, a death corrected, one reversed, a birth revoked, and events that must end in a named error.
       What policy holds until a person decides is released, as `regproc release` does it.
+      With --opencrvs the stand-in is of that release, and sends what it sends: 1.8 and later ask before they register, wait for the
+      answer, and tell of corrections; 2.0 of revocations too. A kind that the release tells nobody of ends with exit code 2.
       With --to nothing is started: the events go to a pipeline that runs elsewhere, whose OpenCRVS this is at --listen.
       Exit code 0 only when every event ended as it should.
       """,
@@ -23,6 +25,10 @@ enum DemoCommand {
       Option(
         name: "kind", value: "KIND", meaning: "one kind alone, with what must come before it: \(kinds.joined(separator: ", "))",
         check: { kinds.contains($0) ? nil : "one of \(kinds.joined(separator: ", "))" }),
+      Option(
+        name: "opencrvs", value: "RELEASE",
+        meaning: "which OpenCRVS sends: \(releases.joined(separator: ", ")) (default: webhooks of all kinds)",
+        check: { releases.contains($0) ? nil : "one of \(releases.joined(separator: ", "))" }),
       .number("seed", "N", 0...1_000_000_000, "the same seed makes the same people (default: 1)"),
       .number("timeout", "SECONDS", 1...86_400, "how long to wait for the answers (default: 120)"),
       .text(
@@ -35,25 +41,44 @@ enum DemoCommand {
       .text("secret-file", "FILE", "with --to: the secret that OpenCRVS signs with (default: of the data folder)"),
       .flag("json", "one object a line for each event, instead of the table"),
       .flag("reveal", "shows the UIN tokens in full"), .flag("keep", "stays up after the report, until Ctrl-C"),
-    ], takesSettings: true, example: "demo --kind death", run: run)
+    ], takesSettings: true, example: "demo --kind birth-correction --opencrvs 2.0", run: run)
 
   private static let kinds = DemoEvent.Kind.allCases.map(\.rawValue) + ["error"]
 
+  private static let releases = DemoRelease.allCases.map(\.rawValue)
+
+  /// The release that is played; nil for webhooks of all kinds, those of our own topics too.
+  private static func release(_ arguments: Arguments) throws -> DemoRelease? {
+    guard let release = arguments.text("opencrvs").flatMap({ DemoRelease(rawValue: $0) }) else { return nil }
+    let kind = arguments.text("kind").flatMap { DemoEvent.Kind(rawValue: $0) }
+    if let why = kind.flatMap({ release.refusal(of: $0) }) { throw WrongUse(why, command) }
+    guard release.asks else { return release }
+    if !arguments.operands.isEmpty {
+      throw WrongUse("FILEs are webhook bodies, and OpenCRVS \(release.rawValue) is played with made-up records alone", command)
+    }
+    if arguments.has("to") {
+      throw WrongUse(
+        "--to sends webhooks; OpenCRVS \(release.rawValue) waits for answers at an address of its own, and is played before a pipeline "
+          + "in this process alone", command)
+    }
+    return release
+  }
+
   /// What is sent: files, and what is made up.
-  private static func events(_ arguments: Arguments) throws -> [DemoEvent] {
+  private static func events(_ arguments: Arguments, _ release: DemoRelease?) throws -> [DemoEvent] {
     let files = DemoEvent.inWaves(try arguments.operands.map { try DemoEvent(file: $0) })
     let (kind, count) = (arguments.text("kind"), arguments.integer("births"))
     if kind != nil, count != nil { throw WrongUse("--births makes births alone; --kind brings the births that it needs", command) }
     let seed = UInt64(arguments.integer("seed") ?? 1)
     if let count {
       var samples = SampleBirths(seed: seed, run: try SampleCommand.runName(nil), year: SampleCommand.birthYear)
-      return files + samples.make(count).map { DemoEvent($0) }
+      return files + (release ?? .v1_6).events(samples.make(count))
     }
     if !files.isEmpty { return try files.map { try checked($0, kind) } }
     let samples = SampleEvents(seed: seed, run: try SampleCommand.runName(nil), year: SampleCommand.birthYear, at: .now)
-    guard let kind else { return samples.all().map { DemoEvent($0) } }
-    let topic = DemoEvent.Kind(rawValue: kind)?.topic
-    return samples.only(topic.map { .topic($0) } ?? .errors).map { DemoEvent($0) }
+    let topic = kind.flatMap { DemoEvent.Kind(rawValue: $0)?.topic }
+    let made = kind == nil ? samples.all() : samples.only(topic.map { .topic($0) } ?? .errors)
+    return release?.events(made) ?? made.map { DemoEvent($0) }
   }
 
   /// A file that is of the kind that was asked for.
@@ -74,7 +99,8 @@ enum DemoCommand {
     if arguments.text("data") == nil, !arguments.has("to") { settings.set("data", settings.data + "/demo", source: "demo") }
     if settings.adminMayMove { settings.set("admin.port", "0", source: "demo") }
     settings.setLogLevel(default: "error")
-    let events = try events(arguments)
+    let release = try release(arguments)
+    let events = try events(arguments, release)
 
     if let webhooks = arguments.text("to") { return try await runElsewhere(webhooks, events, settings, arguments, around) }
 
@@ -82,14 +108,10 @@ enum DemoCommand {
     let folder = try DataFolder(settings.data)
     let port = try arguments.integer("port").flatMap { $0 == 0 ? nil : $0 } ?? FreePort.forEndpoints()
     let secret = try DataFolder.secret("opencrvs-sha-secret", in: folder.path).text
-    let standIn = StandInOpenCRVS(secret: secret, calling: try settings.client())
-    let standInURL = try standIn.start()
-    plan.give("opencrvs-mediator", "opencrvs-url", standInURL + "/mosip-openhim-mediator")
-    plan.give("opencrvs-mediator", "webhooks-url", standInURL)
-    plan.give("opencrvs-mediator", "subscribe-at-start", "true")
-    plan.give("mosip-mediator", "locations-url", standInURL + "/location")
-    plan.give("mosip-mediator", "lang-code-mapping", languages)
+    let openCRVS = try PlayedOpenCRVS(release, sending: events, secret: secret, calling: try settings.client())
     do {
+      try openCRVS.start(&plan)
+      plan.give("mosip-mediator", "lang-code-mapping", languages)
       _ = try plan.connectMediators(url: settings.url(port: port), folder: folder.path)
       try plan.checkSettings()
       let signals = Signals(console)
@@ -98,18 +120,18 @@ enum DemoCommand {
       do {
         let code = try await show(
           Demo(
-            events: events, target: pipeline.demoTarget(standIn), standIn: standIn, signals: signals, console: console,
+            events: events, target: pipeline.demoTarget(openCRVS), openCRVS: openCRVS.sender, signals: signals, console: console,
             timeout: Double(arguments.integer("timeout") ?? 120)),
           pipeline, arguments, plan, folder, console)
-        await end(pipeline, standIn, folder)
+        await end(pipeline, openCRVS, folder)
         if let cause = signals.cause { throw cause }
         return code
       } catch {
-        await end(pipeline, standIn, folder)
+        await end(pipeline, openCRVS, folder)
         throw error
       }
     } catch {
-      await standIn.stop()
+      await openCRVS.stop()
       throw error
     }
   }
@@ -118,9 +140,9 @@ enum DemoCommand {
   private static let languages =
     "eng:eng|english|en,fra:french|fr|fra|fre,ara:ara|arabic|ar,amh:am|amh,ben:bn|ben,khm:km|khm,kan:kn|kan,spa:es|spa"
 
-  private static func end(_ pipeline: Pipeline, _ standIn: StandInOpenCRVS, _ folder: DataFolder) async {
+  private static func end(_ pipeline: Pipeline, _ openCRVS: PlayedOpenCRVS, _ folder: DataFolder) async {
     await pipeline.stop()
-    await standIn.stop()
+    await openCRVS.stop()
     RunNote.remove(in: folder.path)
   }
 
@@ -183,7 +205,7 @@ enum DemoCommand {
     let pool = Pool(database, size: 4)
     do {
       let demo = Demo(
-        events: events, target: DemoTarget(pool: pool, envelopeKeys: nil, webhooks: { webhooks }), standIn: standIn,
+        events: events, target: DemoTarget(pool: pool, envelopeKeys: nil, webhooks: { webhooks }), openCRVS: standIn,
         signals: signals,
         console: around.console, timeout: Double(arguments.integer("timeout") ?? 120))
       let results = try await report(demo, arguments, routes, around.console)
@@ -209,9 +231,10 @@ enum DemoCommand {
 
 extension Pipeline {
   /// This pipeline as a demo sees it: it takes webhooks once the mediator has subscribed and every stage takes messages.
-  func demoTarget(_ standIn: StandInOpenCRVS) -> DemoTarget {
-    DemoTarget(pool: pool, envelopeKeys: envelopeKeys) { [engine] in
-      engine.isReady ? standIn.callback(of: "BIRTH_REGISTERED") : nil
+  func demoTarget(_ openCRVS: PlayedOpenCRVS) -> DemoTarget {
+    DemoTarget(pool: pool, envelopeKeys: envelopeKeys) { [engine, url] in
+      guard engine.isReady else { return nil }
+      return openCRVS.isAsking ? url : openCRVS.webhooks.callback(of: "BIRTH_REGISTERED")
     }
   }
 }

@@ -63,6 +63,8 @@ struct DemoEvent: Sendable {
   var goal: Goal
   /// The key of its work in both mediators; nil for what no mediator can read.
   var key: String?
+  /// What is done at an OpenCRVS that asks; nil for a webhook.
+  var deed: Deed?
   /// The id of its record.
   var recordId: String?
   /// It is sent when all of lower waves have ended.

@@ -7,6 +7,6 @@ struct DemoTarget: Sendable {
   let pool: Pool
   /// What opens the tokens that the mediator keeps; nil when its keys are not here.
   let envelopeKeys: (any EnvelopeKeys)?
-  /// Where webhooks go; nil while the pipeline takes none yet.
+  /// Where events go: `/webhooks`, or what an OpenCRVS that asks has for its country's base URL; nil while the pipeline takes none yet.
   let webhooks: @Sendable () -> String?
 }

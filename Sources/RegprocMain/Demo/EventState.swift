@@ -61,6 +61,17 @@ struct EventState: Sendable {
     return out
   }
 
+  /// The key of the last event of a record and a kind; nil when none is kept.
+  static func latestKey(of record: String, kind: String, on connection: Connection) throws -> String? {
+    try connection.execute(
+      """
+      SELECT key FROM regproc.stage_record
+      WHERE stage = 'opencrvs-mediator' AND collection = 'events' AND document->>'recordId' = $1 AND document->>'kind' = $2
+      ORDER BY created_at DESC LIMIT 1
+      """, [.text(record), .text(kind)]
+    ).first?.text(0)
+  }
+
   private var isOpen: Bool { end == nil }
 
   private mutating func take(_ change: Change) {

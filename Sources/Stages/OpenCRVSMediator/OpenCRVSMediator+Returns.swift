@@ -87,6 +87,7 @@ extension OpenCRVSMediator {
       transaction: transaction, aid: aid,
       numberKind: number?.kind, number: number?.text, errors: errors, token: kept)
     result.became(what, fields: Array(changed))
+    if value["held"]?.bool == true { result.isHeldBack() }
     let told: Telling? =
       switch (status, EventKind(rawValue: type)) {
       case (.error, _): .error

@@ -61,6 +61,9 @@ struct ActionRecord {
 
   var isRejected: Bool { registration == nil && actions.last { $0.type == "REGISTER" }?.status == "Rejected" }
 
+  /// Whether the last decision was a reject.
+  var isRefused: Bool { actions.last { !$0.isPending && $0.originalActionId != nil }?.status == "Rejected" }
+
   var isRevoked: Bool {
     let last = actions.last { $0.isAccepted && $0.customActionType?.hasSuffix("REVOKE_REGISTRATION") == true }
     return last?.customActionType == "REVOKE_REGISTRATION"

@@ -28,6 +28,12 @@ public struct RecordState: Sendable {
   public var isReadable = true
   /// Whether its registration was revoked and not reinstated (2.x).
   public var isRevoked = false
+  /// Whether an action of it waits for its decision (1.9 and 2.x).
+  public var isAsked = false
+  /// Whether the last action that was decided was rejected (1.9 and 2.x).
+  public var isRefused = false
+  /// What the taker's last answer about it was, of which OpenCRVS keeps nothing.
+  public var takerAnswer: [UInt8] = []
   /// The HTTP statuses that the registrar's program got for its actions, in their order (1.9 and 2.x).
   public var registrarSaw: [Int] = []
 }
@@ -39,6 +45,7 @@ final class StandInDoors: Sendable {
     var isDown = false
     var calls: [String: Int] = [:]
     var lost: [String] = []
+    var answers: [String: [UInt8]] = [:]
   }
   private let state = Mutex(State())
 
@@ -51,6 +58,10 @@ final class StandInDoors: Sendable {
     set { state.withLock { $0.isDown = newValue } }
   }
   var calls: [String: Int] { state.withLock { $0.calls } }
+
+  /// What was answered last about a record.
+  func answer(about record: String) -> [UInt8] { state.withLock { $0.answers[record] ?? [] } }
+  func keep(_ answer: [UInt8], about record: String) { state.withLock { $0.answers[record] = answer } }
 
   func count(_ name: String) { state.withLock { $0.calls[name, default: 0] += 1 } }
   func loseNext(_ name: String) { state.withLock { $0.lost.append(name) } }

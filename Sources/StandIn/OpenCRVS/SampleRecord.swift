@@ -79,8 +79,11 @@ public struct SampleRecord: Sendable {
   }
 
   /// The record of a made-up death; nil for a body that no generator makes.
-  public init?(death event: SampleEvents.Event) {
-    self.init(.death, event.body, number: event.registrationNumber)
+  public init?(death event: SampleEvents.Event) { self.init(event) }
+
+  /// The record of a made-up event as that event leaves it; nil for a body that no generator makes.
+  public init?(_ event: SampleEvents.Event) {
+    self.init(event.topic.hasPrefix("DEATH") ? .death : .birth, event.body, number: event.registrationNumber)
   }
 
   private init?(_ kind: Kind, _ webhook: [UInt8], number: String) {
@@ -113,6 +116,10 @@ public struct SampleRecord: Sendable {
     resource["identifier"]?.array?.first { $0["system"]?.string?.hasSuffix(end) == true }?["value"]?.string
   }
 
+  static func occupation(_ patient: JSONValue) -> String? {
+    patient["extension"]?.array?.first { $0["url"]?.string?.hasSuffix("/patient-occupation") == true }?["valueString"]?.string
+  }
+
   /// The numbers of a patient, in the older and the newer form.
   static func numbers(_ patient: JSONValue) -> [(type: String, value: String)] {
     (patient["identifier"]?.array ?? []).compactMap { entry in
@@ -129,7 +136,8 @@ extension SampleRecord.Person {
       section: section, id: patient["id"]?.string ?? "", given: name?["given"]?[0]?.string ?? "",
       family: name?["family"]?.string ?? name?["family"]?[0]?.string ?? "", language: name?["use"]?.string ?? "en",
       gender: patient["gender"]?.string ?? "unknown", birthDate: patient["birthDate"]?.string ?? "",
-      identifiers: SampleRecord.numbers(patient).filter { $0.value != number }, address: patient["address"]?[0])
+      identifiers: SampleRecord.numbers(patient).filter { $0.value != number }, address: patient["address"]?[0],
+      occupation: SampleRecord.occupation(patient))
   }
 }
 
@@ -157,6 +165,14 @@ extension SampleRecord {
       self.dateOfDeath = dateOfDeath
       self.nationalId = nationalId
       self.motherOccupation = motherOccupation
+    }
+
+    /// What differs between two states of a record.
+    public init(from old: SampleRecord, to new: SampleRecord) {
+      func changed(_ value: (SampleRecord) -> String?) -> String? { value(old) == value(new) ? nil : value(new) }
+      self.init(
+        given: changed { $0.subject.given }, birthDate: changed { $0.subject.birthDate }, dateOfDeath: changed { $0.dateOfDeath },
+        motherOccupation: changed { $0.person("mother")?.occupation })
     }
   }
 

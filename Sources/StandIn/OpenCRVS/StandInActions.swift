@@ -124,7 +124,9 @@ public final class StandInActions: Sendable {
     return RecordState(
       standing: record.registration != nil ? .registered : record.isRejected ? .rejected : .waiting,
       number: record.registration?.registrationNumber, declaration: record.values(approvalsHaveValues: release.isSecond),
-      error: unknown.map(Self.notFound), isReadable: unknown == nil, isRevoked: record.isRevoked, registrarSaw: record.registrarSaw)
+      error: unknown.map(Self.notFound), isReadable: unknown == nil, isRevoked: record.isRevoked,
+      isAsked: record.pending != nil, isRefused: record.isRefused, takerAnswer: doors.answer(about: id),
+      registrarSaw: record.registrarSaw)
   }
 
   /// The document of a record as it is now.
@@ -153,6 +155,7 @@ public final class StandInActions: Sendable {
       body: .bytes(record.document(release).encoded()), isSentOnce: true)
     do {
       let answer = try await client.send(request)
+      doors.keep(answer.body, about: record.sample.id)
       return (answer.status, answer.body)
     } catch is HTTPError {
       return (0, [])

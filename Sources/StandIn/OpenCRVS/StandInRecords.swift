@@ -116,7 +116,7 @@ public final class StandInRecords: Sendable {
     state.withLock { $0.records[id] }.map { kept in
       RecordState(
         standing: kept.standing, number: kept.status.number, identifiers: kept.record.subject.identifiers,
-        declaration: kept.fields, comment: kept.status.comment, error: kept.error)
+        declaration: kept.fields, comment: kept.status.comment, error: kept.error, takerAnswer: doors.answer(about: id))
     }
   }
 
@@ -205,7 +205,9 @@ public final class StandInRecords: Sendable {
     let request = ClientRequest(
       method: "POST", url: doors.taker + path, headers: headers, body: .bytes(body.encoded()), isSentOnce: true)
     do {
-      return try await client.send(request).status
+      let answer = try await client.send(request)
+      doors.keep(answer.body, about: id)
+      return answer.status
     } catch is HTTPError {
       return 0
     }

@@ -212,6 +212,7 @@ struct ReversalTests {
     _ = try await held.born()
     try await held.take(revoked)
     #expect(try held.told().last?["errors"]?[0]?["errorCode"]?.string == "OPN-CRVS-009")
+    #expect(try held.told().last?["held"] == true)
     #expect(try held.change(revoked)?["status"] == "Held")
     let late = try ChangeBench(["revocation-allow": true, "revocation-within": 60])
     _ = try await late.born()

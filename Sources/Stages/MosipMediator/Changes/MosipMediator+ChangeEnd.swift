@@ -281,6 +281,7 @@ extension MosipMediator {
     if let code = change.errorCode {
       message["errors"] = [["errorCode": .string(code), "errorMessage": .string(change.errorMessage ?? "")]]
       if change.take > 1 { message["run"] = JSONValue(change.take) }
+      if change.status == .held { message["held"] = true }
     } else {
       if let rid = change.otherRid ?? change.subjectRid,
         let identity = try await context.services.identities.identity(.rid(rid))

@@ -224,6 +224,8 @@ extension OpenCRVSMediator {
     // A correction cannot be rejected later: it is accepted, and the error stands with us.
     case (.correction, _, _): try await say(answer, to: awaited, policy, context)
     case (_, .wait, _): return
+    // Whoever releases it decides.
+    case (.custom, _, _) where record.isHeld: return
     case (.register, .register, _), (.register, .reject, .records): try await say(answer, to: awaited, policy, context)
     case (.custom, .register, _): try await say(answer, to: awaited, policy, context)
     case (.register, .reject, .actions), (.custom, .reject, _): try await reject(awaited, policy, context)

@@ -19,6 +19,7 @@ struct ResultRecord: KeptRecord, Tellable {
   let registrationNumber: String?
   let errors: [ToldError]
   let token: KeptToken
+  var isHeld: Bool { document["held"]?.bool ?? false }
   private(set) var document: JSONValue
 
   /// A result without more than an error or a token.
@@ -62,6 +63,8 @@ struct ResultRecord: KeptRecord, Tellable {
 
   /// What became of the event, where it said so.
   var what: ChangeResult? { document["what"]?.string.flatMap(ChangeResult.init) }
+
+  mutating func isHeldBack() { document["held"] = true }
 
   /// Says what became of the event.
   /// - Parameter fields: the names of the fields that were changed.

@@ -10,6 +10,12 @@ protocol Tellable: Sendable {
   var takenAid: String? { get }
   var token: KeptToken { get }
   var errors: [ToldError] { get }
+  /// Whether policy holds it until a person decides: its error is not its end.
+  var isHeld: Bool { get }
+}
+
+extension Tellable {
+  var isHeld: Bool { false }
 }
 
 
