@@ -116,6 +116,52 @@ struct WaitingAndDeadTests {
   }
 
   @Test
+  func `what OpenCRVS waits for is listed by whose time is over first, with how the last try failed`() async throws {
+    try await run { place in
+      let now = Int(Instant.now.milliseconds)
+      func add(_ key: String, _ status: String, hours: Int, event: String = "e1") async throws {
+        let document: JSONValue = [
+          "event": .string(event), "question": "register", "generation": "actions", "status": .string(status), "number": "N1",
+          "sealedToken": "secret", "until": JSONValue(now + hours * 3_600_000),
+        ]
+        try await place.run(
+          """
+          INSERT INTO regproc.stage_record (stage, collection, key, version, document)
+          VALUES ('opencrvs-mediator', 'awaited', $1, 1, $2::jsonb)
+          """, [.text(key), .text(document.description)])
+      }
+      let none = try await place.pool.with { try Awaited.counts(endingWithin: 86_400, on: $0) }
+      #expect(none.undeliverable == Awaited.Count(count: 0, since: nil) && none.ending == none.undeliverable)
+      try await add("a-long", "Waiting", hours: 100)
+      try await add("a-soon", "Waiting", hours: 2)
+      try await add("a-lost", "Undeliverable", hours: -2, event: "e2")
+      try await add("a-told", "Told", hours: 1)
+      try await add("a-without", "Without", hours: 3)
+      try await place.run(
+        """
+        INSERT INTO regproc.stage_record (stage, collection, key, version, document)
+        VALUES ('opencrvs-mediator', 'events', 'e2', 1, '{"latest":"token:tokens:x"}')
+        """)
+      try await place.run(
+        """
+        INSERT INTO regproc.work (stage, kind, key, payload, state, failure_code, failure) VALUES
+          ('opencrvs-mediator', 'tell', 'token:tokens:x', '{}', 2, 'OPN-CRVS-036', 'its token is over'),
+          ('opencrvs-mediator', 'confirm', 'a-soon', '{}', 0, 'OPN-CRVS-004', 'answers 500')
+        """)
+      let rows = try await place.pool.with { try Awaited.list(on: $0) }
+      #expect(rows.map(\.key) == ["a-lost", "a-soon", "a-without", "a-long"])
+      #expect(rows.map(\.code) == ["OPN-CRVS-036", "OPN-CRVS-004", nil, nil])
+      #expect(rows.map(\.record) == ["e2", "e1", "e1", "e1"])
+      #expect(rows[1].error == "answers 500" && abs(rows[1].until.seconds(since: .now) - 7200) < 600)
+      #expect(rows.allSatisfy { !$0.json.description.contains("N1") && !$0.json.description.contains("secret") })
+      #expect(try await place.pool.with { try Awaited.list(undeliverable: true, on: $0) }.map(\.key) == ["a-lost"])
+      #expect(try await place.pool.with { try Awaited.list(limit: 2, on: $0) }.count == 2)
+      let counts = try await place.pool.with { try Awaited.counts(endingWithin: 86_400, on: $0) }
+      #expect(counts.undeliverable.count == 1 && counts.ending.count == 1 && counts.ending.since != nil)
+    }
+  }
+
+  @Test
   func `a dead letter shows its form and no personal data, unless somebody who may asks for it, which is noted`() async throws {
     try await run { place in
       let value: JSONValue = [

@@ -57,6 +57,10 @@ package final class OpenCRVSAuth: Sendable {
     return token
   }
 
+  /// A new token of the system client, for whoever looks whether there is one.
+  /// - Throws: as the token of a stage.
+  package func newToken(_ http: any HTTPExchange) async throws -> String { try await newToken(MediatorClient(http: http)) }
+
   /// The two ways of the releases: `/token` from 1.3 on, `/authenticateSystemClient` before.
   private func newToken(_ requests: MediatorClient) async throws -> String {
     let query = URLText.query([

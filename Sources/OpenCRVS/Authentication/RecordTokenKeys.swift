@@ -84,7 +84,7 @@ final class RecordTokenKeys: Sendable {
     }
   }
 
-  private func read(_ http: any HTTPExchange) async throws -> [RSAPublicKey] {
+  func read(_ http: any HTTPExchange) async throws -> [RSAPublicKey] {
     do {
       let answer = try await MediatorClient(http: http).get(url, service: Self.service, largest: Self.largest)
       let keys = answer.body.count > Self.largest ? [] : Self.keys(in: answer.body)

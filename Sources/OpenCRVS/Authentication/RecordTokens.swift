@@ -47,6 +47,17 @@ package final class RecordTokens: Sendable {
     return read
   }
 
+  /// How many keys stand at a URL, for whoever looks whether it is the right one.
+  /// - Throws: `ServiceError` when there are none.
+  package static func keyCount(at url: String, _ http: any HTTPExchange) async throws(ServiceError) -> Int {
+    do { return try await RecordTokenKeys(url: url, timing: .system).read(http).count } catch let error as ServiceError {
+      throw error
+    } catch {
+      throw ServiceError(
+        .unavailable, service: "OpenCRVS auth", code: MediatorError.Code.serviceUnreachable.rawValue, "cannot be asked for its keys")
+    }
+  }
+
   /// Looked at first: for what cannot count anyway no key is asked for.
   private func counts(_ token: SignedToken, _ context: StageContext) -> Bool {
     token.counts(

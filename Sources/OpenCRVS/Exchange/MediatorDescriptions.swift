@@ -148,6 +148,27 @@ package enum MediatorDescriptions {
     "takes a notice of OpenCRVS 1.8: corrections go to MOSIP", tag: toOpenCRVS,
     body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [nothing] + answers("").dropFirst())
 
+  private static func handed(_ fields: String) -> EndpointDescription.Content {
+    .json(
+      Shape.object([
+        "trackingId": Shape.text(), "requestFields": Shape.object([:], fields),
+        "notification": Shape.object([:], "whom to write to: `recipientFullName`, `recipientEmail`, `recipientPhone`"),
+      ]))
+  }
+
+  /// `POST /events/registration`.
+  package static let handedRegistration = EndpointDescription(
+    "takes a birth or a death that a country configuration hands on as it does to mosip-api",
+    details: "The registration number is the country's. Confirmed or accepted by the token that comes with it.", tag: toOpenCRVS,
+    body: handed(
+      "`birthCertificateNumber` or `deathCertificateNumber`, `fullName`, `dateOfBirth`, `gender`, `nationalIdNumber` of a deceased"),
+    answers: [later] + answers("").dropFirst())
+
+  /// `POST /events/update-biographics`.
+  package static let handedCorrection = EndpointDescription(
+    "takes the correction of a birth that a country configuration hands on as it does to mosip-api", tag: toOpenCRVS,
+    body: handed("`VID`, `fullName`, `dateOfBirth`, `gender`, `introducerInfoToken`"), answers: [later] + answers("").dropFirst())
+
   /// `POST /trigger/events/{type}/actions/{action}`.
   package static let trigger = EndpointDescription(
     "takes an action of OpenCRVS 1.9 or 2.x that waits to be accepted",

@@ -13,6 +13,17 @@ extension ActionGateway {
     return event
   }
 
+  /// A correction with the request that it approves, for whoever was not told it; nil when it is decided already.
+  /// - Throws: `ServiceError` as `event`.
+  package func completed(_ correction: Pending, token: String) async throws(ServiceError) -> Pending? {
+    let actions = try await event(correction.eventId, token: token)["actions"]?.array ?? []
+    if actions.contains(where: { $0["originalActionId"]?.string == correction.actionId }) { return nil }
+    let asked = actions.first { $0["id"]?.string == correction.actionId }
+    return Pending(
+      kind: correction.kind, eventId: correction.eventId, actionId: correction.actionId, requestId: asked?["requestId"]?.string,
+      clashes: correction.clashes)
+  }
+
   private func read(_ input: JSONValue, _ token: String) async throws(ServiceError) -> GatewayConnection.Answer {
     let input: JSONValue = ["0": ["json": input]]
     let query = URLText.query([("batch", "1"), ("input", input.description)])

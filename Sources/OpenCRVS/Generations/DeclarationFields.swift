@@ -94,6 +94,9 @@ package struct DeclarationFields: Sendable, Equatable {
     return type == self["events", "death"] ? .death : nil
   }
 
+  /// What the country calls events of a kind.
+  package func type(of kind: OpenCRVSTask.Kind) -> String { self["events", kind == .birth ? "birth" : "death"] }
+
   /// The country's name of a member of a group.
   subscript(_ group: String, _ member: String) -> String { names[group]?[member] ?? "" }
 

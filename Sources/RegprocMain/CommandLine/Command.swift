@@ -69,7 +69,7 @@ enum Commands {
       DatabaseCommand.status, DatabaseCommand.migrate, DatabaseCommand.roles,
       StagesCommand.list, StagesCommand.describe, StagesTryCommand.command, RegistrationsCommand.list, JourneyCommand.command,
       ReplayCommand.command, ReplayManyCommand.jobs, ReplayManyCommand.show, ReplayManyCommand.resume, ReplayManyCommand.cancel,
-      JournalCommand.rebuild, HeldCommand.list, HeldCommand.release, SpoolCommand.list, SpoolCommand.retry,
+      JournalCommand.rebuild, HeldCommand.list, HeldCommand.release, AwaitedCommand.list, SpoolCommand.list, SpoolCommand.retry,
       OutcomeCommand.reconcile, OutcomeCommand.report,
       ReleaseCommand.command, EraseCommand.command,
     ] + DeadLettersCommand.all + WorkCommand.all + WaitingCommand.all + PauseCommand.all + [

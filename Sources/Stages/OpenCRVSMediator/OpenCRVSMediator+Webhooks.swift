@@ -116,7 +116,8 @@ extension OpenCRVSMediator {
         let (event, number) = try readEvent(spooled.body)
         _ = try await take(event, number, trace: Self.trace(of: spooled), context)
       case Self.token: try await takeSpooledToken(spooled.body, context)
-      case Self.action, Self.registration, Self.notice: try await takeSpooledQuestion(spooled, context)
+      case Self.action, Self.registration, Self.notice, Self.handedRegistration, Self.handedCorrection:
+        try await takeSpooledQuestion(spooled, context)
       default: throw MediatorError(.unknown, "a request of an unknown kind")
       }
     } catch let refusal as MediatorError {

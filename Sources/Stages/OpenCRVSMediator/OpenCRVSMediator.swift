@@ -90,6 +90,8 @@ public struct OpenCRVSMediator: StagePlugin {
   static let registration = "registration"
   static let notice = "notice"
   static let action = "action"
+  static let handedRegistration = "handed-registration"
+  static let handedCorrection = "handed-correction"
 
   /// What every release of OpenCRVS lets a system subscribe to and what has a way to MOSIP. The first two are all that it sends by itself.
   static let standardTopics = ["BIRTH_REGISTERED", "DEATH_REGISTERED", "BIRTH_CORRECTED", "DEATH_CORRECTED"]

@@ -29,6 +29,10 @@ enum FakeGateway {
       }
       return ClientResponse(status: 200, body: JSONValue.array(types).encoded())
     }
+    if path == "/events/event.get" {
+      let event = world.state.withLock { $0.eventAtOpenCRVS }
+      return ClientResponse(status: 200, body: JSONValue.array([["result": ["data": ["json": event]]]]).encoded())
+    }
     let value = try JSONValue.parse(body)
     let token = (request.headers["Authorization"] ?? "").replacing("Bearer ", with: "")
     return try path == "/graphql" ? records(value, token, world) : actions(path, value, token, world)

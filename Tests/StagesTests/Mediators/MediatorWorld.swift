@@ -49,6 +49,8 @@ final class MediatorWorld: Sendable {
     var formFields = ["child.nid", "child.name"]
     /// What OpenCRVS has of the people of a record that is read again, by section.
     var persons: JSONObject = [:]
+    /// The event that it shows to whoever asks.
+    var eventAtOpenCRVS = JSONValue.null
     /// Answers to give instead of the usual ones, by the end of the URL's path.
     var answers: [String: [ClientResponse]] = [:]
     var validTokens: [String: Set<String>] = ["good": []]

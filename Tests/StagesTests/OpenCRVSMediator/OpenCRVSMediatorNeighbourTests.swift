@@ -49,6 +49,7 @@ struct OpenCRVSMediatorNeighbourTests {
     let (stage, context) = try world.crvs()
     let (other, its) = try world.mosip()
     var most = ["/webhooks": EventLimits.event, "/birthReceiveNid": EventLimits.result, "/receiveStatus": EventLimits.result]
+    for path in ["registration", "update-biographics"] { most["/events/" + path] = EventLimits.event }
     for kind in EventKind.allCases { most["/opencrvs/v1" + kind.path] = EventLimits.sealed }
     for endpoint in stage.endpoints(context) + other.endpoints(its) where endpoint.method == "POST" {
       guard let wanted = most.removeValue(forKey: endpoint.pathPattern) else { continue }

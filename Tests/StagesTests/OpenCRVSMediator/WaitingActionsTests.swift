@@ -64,7 +64,7 @@ struct WaitingWorld {
     return try await call("/events/{type}/actions/{action}", bundle, token, ["type": type, "action": action], host: host)
   }
 
-  private func call(
+  func call(
     _ path: String, _ body: JSONValue, _ token: String, _ parameters: [String: String] = [:],
     host: String = "mediator"
   ) async throws -> Response {

@@ -19,7 +19,7 @@ enum DoctorCommand {
     DoctorFiles.checks + [
       DoctorStart.check, DoctorKafka.check, DoctorDatabase.check, DoctorPlatform.scanner, DoctorFiles.data, DoctorFiles.spool,
       DoctorPlatform.services, DoctorPlatform.objects, DoctorTLS.check, DoctorPipeline.check,
-    ]
+    ] + DoctorOpenCRVS.checks
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {
     let console = around.console

@@ -61,6 +61,12 @@ struct ActionPolicy: Sendable {
     guard pattern.contains("{trackingId}") else {
       throw SettingError(stage: settings.stage, setting: "registration-number-pattern", "must hold {trackingId}")
     }
+    let rest = pattern.replacing("{year}", with: "").replacing("{trackingId}", with: "")
+    guard rest.utf8.allSatisfy({ $0 > 32 && $0 < 127 }), !rest.contains(where: { "{}".contains($0) }) else {
+      throw SettingError(
+        stage: settings.stage, setting: "registration-number-pattern",
+        "may hold {year}, {trackingId}, and else letters, digits and signs without braces or blanks")
+    }
     answersAsClient = settings.text("answer-as") == "client"
     onError = OnError(rawValue: settings.text("on-error")) ?? .reject
     errorURL = settings.text("error-url")

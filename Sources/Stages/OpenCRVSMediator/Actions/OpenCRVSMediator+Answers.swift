@@ -33,6 +33,12 @@ extension OpenCRVSMediator {
       endpoint("/trigger/events/{type}/actions/{action}", largest: EventDocument.largest, MediatorDescriptions.trigger) {
         try await takeTrigger($0, $1, context)
       },
+      endpoint("/events/registration", MediatorDescriptions.handedRegistration) {
+        try await takeHanded($0, .registration, $1, context)
+      },
+      endpoint("/events/update-biographics", MediatorDescriptions.handedCorrection) {
+        try await takeHanded($0, .correction, $1, context)
+      },
     ]
   }
 
@@ -55,6 +61,8 @@ extension OpenCRVSMediator {
     switch spooled.kind {
     case Self.action: try await takeSpooledTrigger(spooled, policy, context)
     case Self.registration: try await takeSpooledRegistration(spooled, policy, context)
+    case Self.handedRegistration: try await takeSpooledHanded(spooled, .registration, policy, context)
+    case Self.handedCorrection: try await takeSpooledHanded(spooled, .correction, policy, context)
     default: try await takeNotice(spooled, policy, context)
     }
   }
@@ -252,6 +260,8 @@ extension OpenCRVSMediator {
       switch outcome {
       case .done, .alreadyAccepted:
         return try await isTold(awaited, isWhole: answer.isWhole || awaited.generation == .actions, context)
+      case .numberUsed where policy.numbers == .country:
+        throw try await lost(awaited, "the country's registration number is another record's", context)
       case .numberUsed: awaited = try await rename(awaited, context)
       case .clash: awaited = try await clashed(awaited, context)
       case .again(let error): throw error
@@ -296,8 +306,14 @@ extension OpenCRVSMediator {
   private func acceptAction(
     _ awaited: AwaitedAnswer, _ answer: Answer, _ token: String, _ policy: ActionPolicy, _ context: StageContext
   ) async throws -> TellingOutcome {
-    guard let action = pending(awaited) else { return .undeliverable("it names no action") }
+    guard var action = pending(awaited) else { return .undeliverable("it names no action") }
     let gateway = ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace)
+    if action.kind == .correction, action.requestId == nil {
+      do {
+        guard let whole = try await gateway.completed(action, token: token) else { return .alreadyAccepted }
+        action = whole
+      } catch { return error.isRetriable ? .again(error) : .undeliverable("the record of the correction cannot be read") }
+    }
     var fields: JSONObject = [:]
     for (field, value) in [(policy.nidField, answer.token), (policy.aidField, answer.aid)] {
       if let field, let value, awaited.question != .custom { fields[field] = .string(value) }

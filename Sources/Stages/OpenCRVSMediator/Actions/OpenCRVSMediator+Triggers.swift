@@ -105,30 +105,35 @@ extension OpenCRVSMediator {
   }
 }
 
-/// A trigger as the spool keeps it.
+/// A question as the spool keeps it.
 struct KeptQuestion {
   var document: [UInt8]
   var token: String
   var until: Int64
+  /// Of which record and action it is, where the token alone says so.
+  var place: HandedEvent.Place?
 
-  init(document: [UInt8], token: String, until: Int64) {
+  init(document: [UInt8], token: String, until: Int64, place: HandedEvent.Place? = nil) {
     self.document = document
     self.token = token
     self.until = until
+    self.place = place
   }
 
   /// - Throws: OPN-CRVS-010 for what this version does not know.
   init(_ body: [UInt8]) throws(MediatorError) {
     guard let value = try? JSONValue.parse(body), let text = value["document"]?.string, let token = value["token"]?.string,
       let until = value["until"]?.int
-    else { throw MediatorError(.unknown, "the spool holds a trigger that this version cannot read") }
-    self.init(document: Array(text.utf8), token: token, until: Int64(until))
+    else { throw MediatorError(.unknown, "the spool holds a question that this version cannot read") }
+    let place = value["record"]?.string.map { HandedEvent.Place(record: $0, action: value["action"]?.string) }
+    self.init(document: Array(text.utf8), token: token, until: Int64(until), place: place)
   }
 
   var encoded: [UInt8] {
-    let value: JSONValue = [
+    var value: JSONValue = [
       "document": .string(String(decoding: document, as: UTF8.self)), "token": .string(token), "until": JSONValue(Int(until)),
     ]
+    if let place { (value["record"], value["action"]) = (.string(place.record), JSONValue(place.action)) }
     return value.encoded()
   }
 }

@@ -36,7 +36,7 @@ struct NumberRecord: KeptRecord {
     OpenCRVSRecordKey.of("\(record):\(kind.rawValue)")
   }
 
-  /// OpenCRVS has the number at another record, and this one under the new number.
+  /// The record has another number now: OpenCRVS has this one at another record, or the country made a new one for a new try.
   mutating func isRenamed(to number: String) {
     self.number = number
     document["number"] = .string(number)
