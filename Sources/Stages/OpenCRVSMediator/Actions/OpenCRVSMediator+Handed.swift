@@ -17,9 +17,9 @@ extension OpenCRVSMediator {
     try check(handed, place, context)
     let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds, place: place)
     let kind = way == .correction ? Self.handedCorrection : Self.handedRegistration
-    let spooled = SpooledRequest(kind, group: place.record, body: kept.encoded, trace: Self.trace(of: request))
+    let spooled = SpooledRequest(kind, group: place.record, body: kept.encoded, trace: Self.trace(of: request).text)
     return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
-      try await take(kept, handed, place, policy, trace: spooled.trace ?? Self.newTrace(), context)
+      try await take(kept, handed, place, policy, trace: Self.trace(of: spooled), context)
       return Self.later
     }
   }
@@ -30,7 +30,7 @@ extension OpenCRVSMediator {
     let kept = try KeptQuestion(spooled.body)
     guard let place = kept.place else { throw MediatorError(.unknown, "the spool holds a question without its record") }
     let handed = try HandedEvent(kept.document, way)
-    try await take(kept, handed, place, policy, trace: spooled.trace ?? Self.newTrace(), context)
+    try await take(kept, handed, place, policy, trace: Self.trace(of: spooled), context)
   }
 
   /// What is wrong with the content is refused at once: the configuration can tell the registrar.
@@ -41,7 +41,7 @@ extension OpenCRVSMediator {
   }
 
   private func take(
-    _ kept: KeptQuestion, _ handed: HandedEvent, _ place: HandedEvent.Place, _ policy: ActionPolicy, trace: String,
+    _ kept: KeptQuestion, _ handed: HandedEvent, _ place: HandedEvent.Place, _ policy: ActionPolicy, trace: TraceId,
     _ context: StageContext
   ) async throws {
     let key = OpenCRVSRecordKey.of(place.action ?? place.record)
