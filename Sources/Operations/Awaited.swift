@@ -65,7 +65,8 @@ public struct Awaited: Sendable {
 
   /// Those that can be answered no more, and those that soon cannot be.
   /// - Parameter seconds: what is soon.
-  public static func counts(endingWithin seconds: Double, on connection: Connection) throws -> (undeliverable: Count, ending: Count) {
+  public static func counts(endingWithin seconds: Double, on connection: Connection) throws -> (undeliverable: Count, ending: Count)
+  {
     let row = try connection.execute(
       """
       SELECT count(*) FILTER (WHERE lost), min(a.created_at) FILTER (WHERE lost),

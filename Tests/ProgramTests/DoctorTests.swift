@@ -32,7 +32,8 @@ extension ProgramTests {
         failed.count == 1 && failed[0].hasPrefix("bad data: ") && failed[0].hasSuffix("; \(DoctorFiles.data.remedy)"), "\(failed)")
     }
 
-    @Test func `says what OpenCRVS can be told no more, and what soon cannot be, and nothing where there is nothing`() async throws {
+    @Test func `says what OpenCRVS can be told no more, and what soon cannot be, and nothing where there is nothing`() async throws
+    {
       func lines(_ lost: Awaited.Count, _ ending: Awaited.Count) async throws -> [String] {
         let check = DoctorCheck("awaited", remedy: "the remedy") { _, report in DoctorOpenCRVS.tell(lost, ending, report) }
         return try await run([check], data: "/nowhere").lines

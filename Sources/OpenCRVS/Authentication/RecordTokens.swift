@@ -54,7 +54,8 @@ package final class RecordTokens: Sendable {
       throw error
     } catch {
       throw ServiceError(
-        .unavailable, service: "OpenCRVS auth", code: MediatorError.Code.serviceUnreachable.rawValue, "cannot be asked for its keys")
+        .unavailable, service: "OpenCRVS auth", code: MediatorError.Code.serviceUnreachable.rawValue, "cannot be asked for its keys"
+      )
     }
   }
 

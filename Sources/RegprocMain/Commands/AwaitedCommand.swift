@@ -13,7 +13,8 @@ enum AwaitedCommand {
       """,
     options: [
       .flag("undeliverable", "only what can be answered no more"),
-      .number("limit", "N", 1...100_000, "at most so many, whose time is over first (default: 50)"), .flag("json", "one object a line"),
+      .number("limit", "N", 1...100_000, "at most so many, whose time is over first (default: 50)"),
+      .flag("json", "one object a line"),
     ], takesSettings: true, example: "awaited list --undeliverable", run: run)
 
   private static func run(_ arguments: Arguments, _ around: Surroundings) async throws -> Int32 {

@@ -83,7 +83,8 @@ package struct OpenCRVSConnection: Sendable {
     guard !wanted.isEmpty else { return [] }
     guard let auth else {
       return [
-        .warn("the forms of OpenCRVS were not looked at, since opencrvs-auth-url is not set: are \(Self.list(wanted)) fields of them?")
+        .warn(
+          "the forms of OpenCRVS were not looked at, since opencrvs-auth-url is not set: do they have \(Self.list(wanted))?")
       ]
     }
     do {
