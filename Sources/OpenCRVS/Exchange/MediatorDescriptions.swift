@@ -135,18 +135,20 @@ package enum MediatorDescriptions {
   // MARK: what OpenCRVS 1.7 and later asks
 
   private static let nothing = Answer(200, "it is kept, or nothing is to be done", .json(Shape.object([:])))
+  private static let refusals =
+    answers("").dropFirst() + [Answer(404, "`gateway-url` is not set", .json(answered, named: "MediatorAnswer"))]
   private static let later = Answer(202, "it is kept, and will be answered", .json(Shape.object([:])))
 
   /// `POST /event-registration`.
   package static let registration = EndpointDescription(
     "takes a record of OpenCRVS 1.7 or 1.8 that waits to be registered",
     details: "Confirmed over GraphQL when MOSIP has answered; a death at once unless `death-waits-for-mosip`.", tag: toOpenCRVS,
-    body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [later] + answers("").dropFirst())
+    body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [later] + refusals)
 
   /// `POST /events/{type}/actions/{action}`.
   package static let notice = EndpointDescription(
     "takes a notice of OpenCRVS 1.8: corrections go to MOSIP", tag: toOpenCRVS,
-    body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [nothing] + answers("").dropFirst())
+    body: .json(Shape.object([:], "the FHIR bundle of the record")), answers: [nothing] + refusals)
 
   private static func handed(_ fields: String) -> EndpointDescription.Content {
     .json(
@@ -162,12 +164,12 @@ package enum MediatorDescriptions {
     details: "The registration number is the country's. Confirmed or accepted by the token that comes with it.", tag: toOpenCRVS,
     body: handed(
       "`birthCertificateNumber` or `deathCertificateNumber`, `fullName`, `dateOfBirth`, `gender`, `nationalIdNumber` of a deceased"),
-    answers: [later] + answers("").dropFirst())
+    answers: [later] + refusals)
 
   /// `POST /events/update-biographics`.
   package static let handedCorrection = EndpointDescription(
     "takes the correction of a birth that a country configuration hands on as it does to mosip-api", tag: toOpenCRVS,
-    body: handed("`VID`, `fullName`, `dateOfBirth`, `gender`, `introducerInfoToken`"), answers: [later] + answers("").dropFirst())
+    body: handed("`VID`, `fullName`, `dateOfBirth`, `gender`, `introducerInfoToken`"), answers: [later] + refusals)
 
   /// `POST /trigger/events/{type}/actions/{action}`.
   package static let trigger = EndpointDescription(
@@ -176,5 +178,5 @@ package enum MediatorDescriptions {
     body: .json(Shape.object([:], "the event with its pending action last")),
     answers: [
       Answer(200, "the action is accepted", .json(Shape.object(["registrationNumber": Shape.text()]))), later,
-    ] + answers("").dropFirst())
+    ] + refusals)
 }
