@@ -41,8 +41,7 @@ public struct Awaited: Sendable {
       LEFT JOIN regproc.stage_record AS e ON e.stage = a.stage AND e.collection = 'events' AND e.key = a.document->>'event'
       LEFT JOIN regproc.work AS c ON c.stage = a.stage AND c.kind = 'confirm' AND c.key = a.key
       LEFT JOIN regproc.work AS t ON t.stage = a.stage AND t.kind = 'tell' AND t.key = e.document->>'latest'
-      WHERE a.stage = $1 AND a.collection = 'awaited' AND a.document->>'status' <> 'Told'
-        AND ($2 = '' OR a.document->>'status' = $2)
+      WHERE a.stage = $1 AND a.collection = 'awaited' AND \(isOpen) AND ($2 = '' OR a.document->>'status' = $2)
       ORDER BY 7, a.key LIMIT $3
       """, [.text(stage), .text(undeliverable ? Self.undeliverable : ""), .int(limit)]
     ).map { row in
@@ -53,6 +52,12 @@ public struct Awaited: Sendable {
     }
   }
 
+  /// While an action hangs, OpenCRVS lets nobody begin another one of the record: a newer question says that it hangs no more.
+  private static let isOpen = """
+    a.document->>'status' <> 'Told' AND NOT (a.document->>'status' = '\(undeliverable)' AND EXISTS (
+      SELECT FROM regproc.stage_record AS n WHERE n.stage = a.stage AND n.collection = a.collection
+        AND n.document->>'recordId' = a.document->>'recordId' AND n.created_at > a.created_at))
+    """
   private static let until = "to_timestamp(coalesce((a.document->>'until')::double precision, 0) / 1000)"
 
   /// How many questions stand so, and how long the oldest of them does.
@@ -73,7 +78,7 @@ public struct Awaited: Sendable {
         count(*) FILTER (WHERE ends), min(a.created_at) FILTER (WHERE ends)
       FROM (SELECT created_at, document->>'status' = $2 AS lost,
           document->>'status' = 'Waiting' AND \(until) < now() + make_interval(secs => $3) AS ends
-        FROM regproc.stage_record AS a WHERE stage = $1 AND collection = 'awaited' AND document->>'status' <> 'Told') AS a
+        FROM regproc.stage_record AS a WHERE stage = $1 AND collection = 'awaited' AND \(isOpen)) AS a
       """, [.text(stage), .text(undeliverable), .double(seconds)]
     ).only()
     return (

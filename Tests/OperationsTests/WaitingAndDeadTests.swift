@@ -119,10 +119,10 @@ struct WaitingAndDeadTests {
   func `what OpenCRVS waits for is listed by whose time is over first, with how the last try failed`() async throws {
     try await run { place in
       let now = Int(Instant.now.milliseconds)
-      func add(_ key: String, _ status: String, hours: Int, event: String = "e1") async throws {
+      func add(_ key: String, _ status: String, hours: Int, event: String = "e1", record: String? = nil) async throws {
         let document: JSONValue = [
           "event": .string(event), "question": "register", "generation": "actions", "status": .string(status), "number": "N1",
-          "sealedToken": "secret", "until": JSONValue(now + hours * 3_600_000),
+          "sealedToken": "secret", "until": JSONValue(now + hours * 3_600_000), "recordId": .string(record ?? key),
         ]
         try await place.run(
           """
@@ -135,7 +135,9 @@ struct WaitingAndDeadTests {
       try await add("a-long", "Waiting", hours: 100)
       try await add("a-soon", "Waiting", hours: 2)
       try await add("a-lost", "Undeliverable", hours: -2, event: "e2")
-      try await add("a-told", "Told", hours: 1)
+      // The registrar sent this one again.
+      try await add("a-gone", "Undeliverable", hours: -3, record: "r")
+      try await add("a-told", "Told", hours: 1, record: "r")
       try await add("a-without", "Without", hours: 3)
       try await place.run(
         """
