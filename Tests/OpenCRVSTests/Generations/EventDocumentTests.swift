@@ -259,9 +259,13 @@ struct EventDocumentTests {
     #expect(OpenCRVSRecordKey.of(second) == OpenCRVSRecordKey.of("\(Self.birth):birth-correction:another"))
     #expect(OpenCRVSRecordKey.of(first) != OpenCRVSRecordKey.of(second))
     let (birth, death) = (
-      try Samples.event("g3-2x-birth-register", .birth), try Samples.event("g3-2x-death-reinstate", .death)
+      try Samples.event("g3-2x-birth-register", .birth), try Samples.event("g3-death-register", .death)
     )
     #expect(OpenCRVSRecordKey.of(birth) == Self.birth && OpenCRVSRecordKey.of(death) == Self.death + ":death")
+    // Else a death that is one again would be the one before its revocation.
+    let reinstated = try Samples.event("g3-2x-death-reinstate", .death)
+    let version = try #require(reinstated.bundle.task.version)
+    #expect(OpenCRVSRecordKey.of(reinstated) == OpenCRVSRecordKey.of("\(Self.death):death:\(version)"))
     let again = try Samples.event("g3-birth-register-again-after-reject", .birth)
     #expect(again.digest == birth.digest && OpenCRVSRecordKey.of(again) == OpenCRVSRecordKey.of(birth))
   }

@@ -77,7 +77,8 @@ extension OpenCRVSMediator {
       context.log.warning("a record reads otherwise than its notice, and counts", ["record": read.compositionId])
       return corrected
     } catch {
-      context.log.info("a record cannot be read again: its notice counts", ["record": read.compositionId, "error": ErrorText.of(error)])
+      context.log.info(
+        "a record cannot be read again: its notice counts", ["record": read.compositionId, "error": ErrorText.of(error)])
       return notice
     }
   }
