@@ -270,6 +270,58 @@ struct WaitingActionsTests {
   }
 
   @Test
+  func `takes a death that stands again for another event than the death`() async throws {
+    let world = try WaitingWorld(["death-waits-for-mosip": true])
+    let reinstated = try sample("g3-2x-death-reinstate")
+    var registered = reinstated
+    var actions = reinstated["actions"]?.array ?? []
+    let place = try #require(actions.firstIndex { $0["type"] == "REGISTER" && $0["status"] == "Requested" })
+    actions = Array(actions[...place])
+    registered["actions"] = .array(actions)
+    #expect(try await world.trigger(registered).status == 202)
+    try await world.run()
+    let death = try #require(world.awaited.first?["event"]?.string)
+    try await world.result("death", "success", death, ["what": "deactivated"])
+    #expect(try await world.trigger(reinstated).status == 202)
+    try await world.run()
+    #expect(world.world.forwarded.map(\.path) == ["/death", "/death"])
+    #expect(world.names == ["register.accept"])
+  }
+
+  @Test
+  func `writes no token into the record of a death that was corrected`() async throws {
+    let world = try WaitingWorld(["correction-waits-for-mosip": true, "nid-field": "deceased.nid"])
+    var document = try sample("g3-birth-approve-correction")
+    document["type"] = "death"
+    let text = String(decoding: document.encoded(), as: UTF8.self).replacing("child.", with: "deceased.")
+    document = try JSONValue.parse(Array(text.utf8))
+    #expect(try await world.trigger(document).status == 202)
+    try await world.run()
+    let key = try #require(world.awaited.first?["event"]?.string)
+    try await world.result(
+      "death-correction", "success", key, ["what": "corrected", "uinToken": "t-36", "opencrvsDRN": "2026DTEST01"])
+    #expect(world.names == ["correction.approve.accept"])
+    #expect(world.told.first?.body["declaration"] == [:])
+  }
+
+  @Test(arguments: [false, true])
+  func `leaves a revocation open while a person has to release it, and rejects one that failed`(_ isHeld: Bool) async throws {
+    let world = try WaitingWorld(["reversal-waits-for-mosip": true])
+    #expect(try await world.trigger(try sample("g3-2x-birth-revoke")).status == 202)
+    try await world.run()
+    let key = try #require(world.awaited.first?["event"]?.string)
+    var error: JSONObject = ["errors": [["errorCode": "OPN-CRVS-009", "errorMessage": "revocation-allow is false"]]]
+    if isHeld { error["held"] = true }
+    try await world.result("birth-revocation", "error", key, error)
+    #expect(world.world.state.withLock { $0.atOpenCRVS.last?["errors"]?[0]?["errorCode"] } == "OPN-CRVS-009")
+    #expect(world.names == (isHeld ? [] : ["custom.reject"]))
+    guard isHeld else { return }
+    try await world.result("birth-revocation", "success", key, ["what": "deactivated"])
+    #expect(world.names == ["custom.accept"])
+    #expect(world.awaited.map { $0["status"]?.string } == ["Told"])
+  }
+
+  @Test
   func `answers at once what is nothing to MOSIP, and a request for a correction always`() async throws {
     let world = try WaitingWorld()
     var document = try sample("g3-2x-birth-register")

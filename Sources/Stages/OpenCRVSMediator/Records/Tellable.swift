@@ -18,7 +18,6 @@ extension Tellable {
   var isHeld: Bool { false }
 }
 
-
 /// What OpenCRVS is told of a record.
 enum Telling: String, Sendable, CaseIterable {
   /// The application id under which MOSIP took it.
