@@ -141,7 +141,9 @@ final class Demo: Sendable {
     var open: [Int] = []
     for index in indices {
       let event = events[index]
-      guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, openCRVS.answer(to: event).isAwaited else { continue }
+      guard let mine = sent[index], mine.refusal == nil, event.kind == .birth, openCRVS.answer(to: event).isAwaited else {
+        continue
+      }
       // An event that this folder knew before is not told to OpenCRVS a second time.
       if looksIntoStore, await known(event)?.result != nil { continue }
       open.append(index)

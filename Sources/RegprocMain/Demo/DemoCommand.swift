@@ -78,7 +78,7 @@ enum DemoCommand {
     let samples = SampleEvents(seed: seed, run: try SampleCommand.runName(nil), year: SampleCommand.birthYear, at: .now)
     let topic = kind.flatMap { DemoEvent.Kind(rawValue: $0)?.topic }
     let made = kind == nil ? samples.all() : samples.only(topic.map { .topic($0) } ?? .errors)
-    return release?.events(made) ?? made.map { DemoEvent($0) }
+    return release?.events(made, hasAll: kind == nil) ?? made.map { DemoEvent($0) }
   }
 
   /// A file that is of the kind that was asked for.

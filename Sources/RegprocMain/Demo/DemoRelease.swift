@@ -29,7 +29,14 @@ enum DemoRelease: String, Sendable, CaseIterable {
   }
 
   /// The made-up events that can come from it, each as what a registrar does there.
-  func events(_ samples: [SampleEvents.Event]) -> [DemoEvent] {
+  /// - Parameter hasAll: whether they are of all kinds: then a death that was reversed is reinstated, which no webhook tells.
+  func events(_ samples: [SampleEvents.Event], hasAll: Bool) -> [DemoEvent] {
+    let events = events(samples)
+    guard hasAll, asks else { return events }
+    return events + events.filter { $0.kind == .deathReversal }.map(\.reinstated)
+  }
+
+  private func events(_ samples: [SampleEvents.Event]) -> [DemoEvent] {
     samples.compactMap { sample in
       var event = DemoEvent(sample)
       guard kinds.contains(event.kind) else { return nil }
@@ -77,6 +84,15 @@ extension DemoEvent {
       default: self = .reinstate
       }
     }
+  }
+
+  /// What makes a death that was reversed a death again.
+  fileprivate var reinstated: DemoEvent {
+    var event = self
+    (event.name, event.kind, event.wave) = ("death-reinstated", .death, wave + 1)
+    event.goal = .results(Kind.death.results)
+    event.isDone(by: .reinstate)
+    return event
   }
 
   /// Only the first event of a record has a key that is known before it is sent.
