@@ -128,7 +128,8 @@ enum ErasureSteps {
               'UTF8')), 'hex')) ELSE '{}' END
           """, values: names),
       ErasureStep(
-        table: "regproc.stage_record", what: "tokens of OpenCRVS for the record", why: "with them somebody could speak in the registrar's name",
+        table: "regproc.stage_record", what: "tokens of OpenCRVS for the record",
+        why: "with them somebody could speak in the registrar's name",
         rows: """
           stage = 'opencrvs-mediator' AND collection = 'awaited' AND document->>'event' = ANY($1::text[]) AND document ? 'sealedToken'
           """,

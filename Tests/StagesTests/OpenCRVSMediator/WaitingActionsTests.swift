@@ -304,23 +304,6 @@ struct WaitingActionsTests {
     #expect(world.told.first?.body["declaration"] == [:])
   }
 
-  @Test(arguments: [false, true])
-  func `leaves a revocation open while a person has to release it, and rejects one that failed`(_ isHeld: Bool) async throws {
-    let world = try WaitingWorld(["reversal-waits-for-mosip": true])
-    #expect(try await world.trigger(try sample("g3-2x-birth-revoke")).status == 202)
-    try await world.run()
-    let key = try #require(world.awaited.first?["event"]?.string)
-    var error: JSONObject = ["errors": [["errorCode": "OPN-CRVS-009", "errorMessage": "revocation-allow is false"]]]
-    if isHeld { error["held"] = true }
-    try await world.result("birth-revocation", "error", key, error)
-    #expect(world.world.state.withLock { $0.atOpenCRVS.last?["errors"]?[0]?["errorCode"] } == "OPN-CRVS-009")
-    #expect(world.names == (isHeld ? [] : ["custom.reject"]))
-    guard isHeld else { return }
-    try await world.result("birth-revocation", "success", key, ["what": "deactivated"])
-    #expect(world.names == ["custom.accept"])
-    #expect(world.awaited.map { $0["status"]?.string } == ["Told"])
-  }
-
   @Test
   func `answers at once what is nothing to MOSIP, and a request for a correction always`() async throws {
     let world = try WaitingWorld()

@@ -276,7 +276,8 @@ extension OpenCRVSMediator {
   private func reject(_ awaited: AwaitedAnswer, _ policy: ActionPolicy, _ context: StageContext) async throws {
     let token = try await self.token(of: awaited, context)
     guard let action = pending(awaited) else { throw try await lost(awaited, "it names no action", context) }
-    switch await ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).reject(action, token: token) {
+    switch await ActionGateway(url: policy.gateway, http: context.services.http, trace: awaited.trace).reject(action, token: token)
+    {
     case .done, .alreadyRejected: try await change(awaited, context) { $0.ends(as: .told) }
     case .alreadyAccepted:
       context.log.warning("an action was accepted before its error could be told", ["record": awaited.recordId])
