@@ -24,7 +24,8 @@ import Testing
     "POST /receiveStatus": .tokens(.opencrvsMediator, role: nil),
     // Record tokens of OpenCRVS, which nobody has while none is connected.
     "POST /event-registration": .signers, "POST /events/{type}/actions/{action}": .signers,
-    "POST /trigger/events/{type}/actions/{action}": .signers,
+    "POST /trigger/events/{type}/actions/{action}": .signers, "POST /events/registration": .signers,
+    "POST /events/update-biographics": .signers,
     "POST /opencrvs/v1/birth": mosip, "POST /opencrvs/v1/death": mosip, "POST /opencrvs/v1/birthCorrection": mosip,
     "POST /opencrvs/v1/deathCorrection": mosip, "POST /opencrvs/v1/deathReversal": mosip,
     "POST /opencrvs/v1/birthRevocation": mosip, "POST /opencrvs/v1/birthReinstatement": mosip,

@@ -271,7 +271,7 @@ struct WaitingActionsTests {
 
   @Test
   func `takes a death that stands again for another event than the death`() async throws {
-    let world = try WaitingWorld(["death-waits-for-mosip": true])
+    let world = try WaitingWorld(["death-waits-for-mosip": true, "reversal-waits-for-mosip": true])
     let reinstated = try sample("g3-2x-death-reinstate")
     var registered = reinstated
     var actions = reinstated["actions"]?.array ?? []
