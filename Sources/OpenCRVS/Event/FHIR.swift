@@ -43,6 +43,9 @@ package enum FHIR {
 
   static func isBlank(_ text: String) -> Bool { text.utf8.allSatisfy { $0 == 32 || (9...13).contains($0) } }
 
+  /// Whether a text may be the id of a record: one that a reference to it, `Composition/<id>`, gives back as it was.
+  package static func isRecordId(_ text: String) -> Bool { isIdentifier(text) && !text.utf8.contains(UInt8(ascii: "/")) }
+
   /// Whether a text may be a key or a number that others will show: no control characters, not endless.
   package static func isIdentifier(_ text: String) -> Bool {
     !isBlank(text) && text.utf8.count <= 1024 && text.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }

@@ -48,7 +48,7 @@ package struct EventDocument: Sendable {
   /// - Throws: OPN-CRVS-001 naming what is missing, -033 for what is not UTF-8.
   package init(_ body: [UInt8]) throws(MediatorError) {
     let value = try MediatorBodies.json(body, "the event", largest: Self.largest)
-    guard let id = value["id"]?.string, FHIR.isIdentifier(id) else { throw MediatorError(.unreadable, "the event has no id") }
+    guard let id = value["id"]?.string, FHIR.isRecordId(id) else { throw MediatorError(.unreadable, "the event has no id") }
     guard let type = value["type"]?.string, FHIR.isIdentifier(type) else {
       throw MediatorError(.unreadable, "the event has no type")
     }

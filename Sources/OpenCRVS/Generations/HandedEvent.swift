@@ -28,7 +28,7 @@ package struct HandedEvent: Sendable {
     guard let trackingId = Self.id(value["trackingId"]) else { throw MediatorError(.unreadable, "the request has no trackingId") }
     let fields = Fields(given: given)
     self.trackingId = trackingId
-    recordId = Self.id(value["compositionId"]) ?? Self.id(value["eventId"])
+    recordId = [value["compositionId"], value["eventId"]].lazy.compactMap(Self.id).first { FHIR.isRecordId($0) }
     (kind, number) = try way == .correction ? (.birthCorrection, nil) : Self.registered(fields)
     values = try Self.values(kind, fields, value)
   }

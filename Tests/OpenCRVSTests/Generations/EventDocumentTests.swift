@@ -297,6 +297,8 @@ struct EventDocumentTests {
       #"{"id":"e","type":"birth","actions":[{"id":"a","type":"REGISTER","status":"Requested","declaration":[]}]}"#,
       // Answered by itself, and by each other.
       #"{"id":"e","type":"birth","actions":[{"id":"a","type":"REGISTER","status":"Requested","originalActionId":"a"}]}"#,
+      // A reference to it would name another record.
+      #"{"id":"e/f","type":"birth","actions":[{"id":"a","type":"REGISTER","status":"Requested"}]}"#,
       #"{"id":"e\n","type":"birth","actions":[{"id":"a","type":"REGISTER","status":"Requested"}]}"#,
       String(repeating: #"{"id":"#, count: 100_000),
     ] { #expect(code(text) == "OPN-CRVS-001", "\(text.prefix(100))") }
