@@ -48,11 +48,25 @@ extension OpenCRVSMediator {
     }
 
     let (event, number) = try readEvent(request.body)
-    let trace = Self.trace(of: request)
-    let spooled = SpooledRequest(Self.webhook, group: event.bundle.compositionId, body: event.encoded, trace: trace.text)
     let kept = taken(EventKind(topic: event.topic) != nil, context)
-    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: kept) {
+    return try await take(
+      orSpool: Self.webhook, of: event.bundle.compositionId, event.encoded, request, answer: kept, context
+    ) { trace in
       try await take(event, number, trace: trace, context)
+    }
+  }
+
+  /// Takes now what came about a record; what cannot be taken now waits in the spool, with its trace.
+  func take(
+    orSpool kind: String, of record: String, _ body: [UInt8], _ request: Request, answer: Response, _ context: StageContext,
+    _ take: (TraceId) async throws -> Response
+  ) async throws -> Response {
+    let trace = Self.trace(of: request)
+    return try await context.take(
+      orSpool: SpooledRequest(kind, group: record, body: body, trace: trace.text), isRefusal: { $0 is MediatorError },
+      answer: answer
+    ) {
+      try await take(trace)
     }
   }
 
@@ -134,7 +148,7 @@ extension OpenCRVSMediator {
   }
 
   /// The trace of the header `b3`; a new one where none comes.
-  static func trace(of request: Request) -> TraceId { request.trace ?? newTrace() }
+  private static func trace(of request: Request) -> TraceId { request.trace ?? newTrace() }
 
   /// The trace with which a request was spooled.
   static func trace(of spooled: SpooledRequest) -> TraceId { spooled.trace.flatMap { TraceId($0) } ?? newTrace() }

@@ -63,7 +63,7 @@ extension OpenCRVSMediator {
     case Self.registration: try await takeSpooledRegistration(spooled, policy, context)
     case Self.handedRegistration: try await takeSpooledHanded(spooled, .registration, policy, context)
     case Self.handedCorrection: try await takeSpooledHanded(spooled, .correction, policy, context)
-    default: try await takeNotice(spooled, policy, context)
+    default: try await takeNotice(spooled.body, policy, trace: Self.trace(of: spooled), context)
     }
   }
 

@@ -17,9 +17,8 @@ extension OpenCRVSMediator {
     try check(handed, place, context)
     let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds, place: place)
     let kind = way == .correction ? Self.handedCorrection : Self.handedRegistration
-    let spooled = SpooledRequest(kind, group: place.record, body: kept.encoded, trace: Self.trace(of: request).text)
-    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
-      try await take(kept, handed, place, policy, trace: Self.trace(of: spooled), context)
+    return try await take(orSpool: kind, of: place.record, kept.encoded, request, answer: Self.later, context) { trace in
+      try await take(kept, handed, place, policy, trace: trace, context)
       return Self.later
     }
   }

@@ -14,10 +14,10 @@ extension OpenCRVSMediator {
     let token = try await tokens().verify(request.bearerToken, context)
     try token.require(record: read.compositionId)
     let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds)
-    let spooled = SpooledRequest(
-      Self.registration, group: read.compositionId, body: kept.encoded, trace: Self.trace(of: request).text)
-    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
-      try await take(kept, read, policy, trace: Self.trace(of: spooled), context)
+    return try await take(
+      orSpool: Self.registration, of: read.compositionId, kept.encoded, request, answer: Self.later, context
+    ) { trace in
+      try await take(kept, read, policy, trace: trace, context)
     }
   }
 
@@ -58,10 +58,10 @@ extension OpenCRVSMediator {
     let token = try await tokens().verify(request.bearerToken, context)
     try token.require(record: read.compositionId)
     let body = await checked(request.body, read, token, policy, context)
-    let spooled = SpooledRequest(Self.notice, group: read.compositionId, body: body, trace: Self.trace(of: request).text)
-    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: .json("{}")) {
-      try await takeNotice(spooled, policy, context)
-      return .json("{}")
+    let taken = Response.json("{}")
+    return try await take(orSpool: Self.notice, of: read.compositionId, body, request, answer: taken, context) { trace in
+      try await takeNotice(body, policy, trace: trace, context)
+      return taken
     }
   }
 
@@ -85,20 +85,20 @@ extension OpenCRVSMediator {
 
   /// A notice carries the new persons and the Task of before, so that its version is made of the version before and of what its persons are
   /// now: there and back again are two changes, and the same notice twice is one.
-  func takeNotice(_ spooled: SpooledRequest, _ policy: ActionPolicy, _ context: StageContext) async throws {
-    let read = try RecordBundle.registration(spooled.body, names: names)
+  func takeNotice(_ body: [UInt8], _ policy: ActionPolicy, trace: TraceId, _ context: StageContext) async throws {
+    let read = try RecordBundle.registration(body, names: names)
     let kind: EventKind = read.kind == .birth ? .birthCorrection : .deathCorrection
     let number = try await number(
       of: read.compositionId, kind, tracked: read.trackingId, given: read.registrationNumber, policy, context)
-    let persons = try RecordBundle.personsDigest(spooled.body, names: names)
+    let persons = try RecordBundle.personsDigest(body, names: names)
     let kept = try await context.store.record(NumberRecord.self, NumberRecord.key(read.compositionId, read.kind))
     if kept?.state == persons { return }
     let version = Hash.sha256Hex(Array("\(kept?.change ?? "") \(persons)".utf8))
     let event = try event(
       try RecordBundle.event(
-        spooled.body, topic: kind.topic, number: number, version: version, lastModified: context.services.clock.now.iso,
+        body, topic: kind.topic, number: number, version: version, lastModified: context.services.clock.now.iso,
         names: names))
-    try await keep(event, number, .records, nil, isAnsweredAtOnce: true, trace: Self.trace(of: spooled), context)
+    try await keep(event, number, .records, nil, isAnsweredAtOnce: true, trace: trace, context)
     try await isNow(persons, by: version, read, context)
   }
 

@@ -19,9 +19,8 @@ extension OpenCRVSMediator {
     guard let kind = try kind(of: asked, policy) else { return .json("{}") }
     try check(asked, kind, context)
     let kept = KeptQuestion(document: request.body, token: token.text, until: token.expires.milliseconds)
-    let spooled = SpooledRequest(Self.action, group: asked.id, body: kept.encoded, trace: Self.trace(of: request).text)
-    return try await context.take(orSpool: spooled, isRefusal: { $0 is MediatorError }, answer: Self.later) {
-      try await take(kept, asked, kind, policy, trace: Self.trace(of: spooled), context)
+    return try await take(orSpool: Self.action, of: asked.id, kept.encoded, request, answer: Self.later, context) { trace in
+      try await take(kept, asked, kind, policy, trace: trace, context)
     }
   }
 
