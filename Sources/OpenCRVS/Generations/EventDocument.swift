@@ -77,10 +77,13 @@ package struct EventDocument: Sendable {
 extension EventDocument.Action {
   static let requested = "Requested"
   static let accepted = "Accepted"
-  static let register = "REGISTER"
-  static let custom = "CUSTOM"
+  /// A record is registered.
+  package static let register = "REGISTER"
+  /// What the country made an action of its own.
+  package static let custom = "CUSTOM"
   static let requestCorrection = "REQUEST_CORRECTION"
-  static let approveCorrection = "APPROVE_CORRECTION"
+  /// A correction that was requested is approved.
+  package static let approveCorrection = "APPROVE_CORRECTION"
   /// Those whose fields are no part of the record.
   static let aside: Set<String> = [requestCorrection, "REJECT_CORRECTION", "PRINT_CERTIFICATE"]
 

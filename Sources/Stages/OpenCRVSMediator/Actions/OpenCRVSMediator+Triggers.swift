@@ -41,12 +41,12 @@ extension OpenCRVSMediator {
   private func kind(of asked: EventDocument, _ policy: ActionPolicy) throws(MediatorError) -> EventKind? {
     let subject = declarationFields.kind(ofType: asked.type)
     switch (asked.pending.type, subject) {
-    case ("REGISTER", .birth): return .birth
-    case ("REGISTER", .death): return .death
-    case ("REGISTER", nil): throw MediatorError(.unreadable, "the event is neither a birth nor a death")
-    case ("APPROVE_CORRECTION", .birth): return .birthCorrection
-    case ("APPROVE_CORRECTION", .death): return .deathCorrection
-    case ("CUSTOM", .some(let subject)):
+    case (EventDocument.Action.register, .birth): return .birth
+    case (EventDocument.Action.register, .death): return .death
+    case (EventDocument.Action.register, nil): throw MediatorError(.unreadable, "the event is neither a birth nor a death")
+    case (EventDocument.Action.approveCorrection, .birth): return .birthCorrection
+    case (EventDocument.Action.approveCorrection, .death): return .deathCorrection
+    case (EventDocument.Action.custom, .some(let subject)):
       return asked.pending.customActionType.flatMap { policy.customActions[$0] }.map { EventKind($0, of: subject) }
     default: return nil
     }
@@ -71,8 +71,8 @@ extension OpenCRVSMediator {
     let event = try OpenCRVSEvent(try asked.event(kind, number: number, fields: declarationFields))
     let question: AwaitedAnswer.Question =
       switch asked.pending.type {
-      case "REGISTER": .register
-      case "APPROVE_CORRECTION": .correction
+      case EventDocument.Action.register: .register
+      case EventDocument.Action.approveCorrection: .correction
       default: .custom
       }
     var awaited = AwaitedAnswer(
@@ -90,7 +90,9 @@ extension OpenCRVSMediator {
     _ asked: EventDocument, _ kind: EventKind, _ policy: ActionPolicy, _ context: StageContext
   ) async throws -> Bool {
     // A death that is reinstated is an answer to its revocation, and no registration.
-    if policy.waitsFor.contains(asked.pending.type == "CUSTOM" && kind == .death ? .deathReversal : kind) { return false }
+    if policy.waitsFor.contains(asked.pending.type == EventDocument.Action.custom && kind == .death ? .deathReversal : kind) {
+      return false
+    }
     guard kind == .birthCorrection, let field = policy.nidField, asked.formerValues()[field] == nil else { return true }
     // MOSIP has nobody to correct: it is what the birth would have been, and waits for the token as that does.
     let birth = try await context.store.record(EventRecord.self, OpenCRVSRecordKey.of(asked.id))
